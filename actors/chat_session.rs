@@ -1,0 +1,191 @@
+//! The chat session: one connection to a chat server, whatever its dialect.
+//!
+//! The first bytes tell who is there (see [`crate::wire::chat::opening`]). A lecture client is served here:
+//! chunk by chunk, with the receipt and nothing else, so that its lock-step is not broken; what it says is
+//! heard in the room too. A client that sends lines is served by [`chat_line`](super::chat_line).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Connection, Joined, Report, Reporter, ToRoom};
+use crate::net::{Peer, Stream};
+use crate::runtime::{Actor, Address, AskError, Clock, Context, Event, Outcome};
+use crate::wire::chat::{LINE_MAX, Opening, RECEIPT, SETTLE, Utf8Chunks, opening};
+
+/// How long the room may take to answer.
+pub(super) const ROOM_WITHIN: Duration = Duration::from_secs(10);
+
+/// How long a peer may take what is written to it before it is cut.
+pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long a peer may go on talking after its session has ended.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// After so long a silence the kernel asks whether the peer still lives.
+const KEEPALIVE: Duration = Duration::from_secs(120);
+
+/// What a session lets its peer do.
+#[derive(Debug, Clone, Default)]
+pub struct SessionLimits {
+    /// How long the first byte may take.
+    pub first_timeout: Option<Duration>,
+    /// How long the peer may be silent.
+    pub idle_timeout: Option<Duration>,
+}
+
+/// One connection to a chat server. Its mailbox takes lines for its peer.
+#[derive(Debug)]
+pub struct ChatSession {
+    pub(super) stream: Stream,
+    pub(super) peer: Peer,
+    number: u64,
+    pub(super) limits: SessionLimits,
+    pub(super) room: Address<ToRoom>,
+    pub(super) room_name: Arc<str>,
+    pub(super) reporter: Reporter,
+}
+
+impl ChatSession {
+    /// Makes the session of a connection, whose words go to `room`.
+    pub fn new(
+        connection: Connection,
+        limits: SessionLimits,
+        room: Address<ToRoom>,
+        room_name: Arc<str>,
+        reporter: Reporter,
+    ) -> ChatSession {
+        ChatSession {
+            peer: connection.stream.peer().clone(),
+            stream: connection.stream,
+            number: connection.number,
+            limits,
+            room,
+            room_name,
+            reporter,
+        }
+    }
+
+    /// Reads until the dialect is settled; the bytes come back, and whether more can come.
+    async fn open(&self, ctx: &mut Context<String>) -> Result<(Opening, Vec<u8>), String> {
+        let clock = ctx.clock().clone();
+        let mut bytes = Vec::new();
+        let mut buf = [0; LINE_MAX];
+        loop {
+            let limit = match bytes.is_empty() {
+                true => self.limits.first_timeout.or(self.limits.idle_timeout),
+                false => Some(SETTLE),
+            };
+            let (silent, n) = match ctx.next(clock.within(limit, self.stream.read(&mut buf))).await
+            {
+                Event::Stop => return Err("the server stops".into()),
+                Event::Message(_) => continue,
+                Event::Io(Some(Ok(n))) => (if n == 0 { SETTLE } else { Duration::ZERO }, n),
+                Event::Io(Some(Err(error))) => return Err(error.to_string()),
+                Event::Io(None) => (SETTLE, 0),
+            };
+            bytes.extend_from_slice(&buf[..n]);
+            if bytes.is_empty() {
+                return Err(match silent.is_zero() {
+                    true => "silent since it came".into(),
+                    false => "closed by peer".into(),
+                });
+            }
+            match opening(&bytes, silent) {
+                Opening::Wait => {}
+                settled => return Ok((settled, bytes)),
+            }
+        }
+    }
+
+    /// Serves a lecture client until it closes; returns why it ended.
+    async fn lecture(&self, ctx: &mut Context<String>, first: Vec<u8>) -> String {
+        let joined = match self.join(None, true).await {
+            Ok(joined) => joined,
+            Err(why) => return why,
+        };
+        let clock = ctx.clock().clone();
+        let mut chunks = Utf8Chunks::default();
+        let mut chunk = first;
+        let mut buf = [0; LINE_MAX];
+        loop {
+            let text = chunks.push(&chunk);
+            if let Err(why) = self.say(joined.member.id(), None, &text).await {
+                return why;
+            }
+            let receipt = format!("{RECEIPT}{text}");
+            if let Err(why) = self.write(&clock, receipt.as_bytes()).await {
+                return why;
+            }
+            let read = clock.within(self.limits.idle_timeout, self.stream.read(&mut buf));
+            chunk = match ctx.next(read).await {
+                Event::Stop => return "the server stops".into(),
+                Event::Message(_) => continue,
+                Event::Io(Some(Ok(0))) => return "closed by peer".into(),
+                Event::Io(Some(Ok(n))) => buf[..n].to_vec(),
+                Event::Io(Some(Err(error))) => return error.to_string(),
+                Event::Io(None) => return self.idle(),
+            };
+        }
+    }
+
+    pub(super) fn idle(&self) -> String {
+        format!("silent for {:?}", self.limits.idle_timeout.unwrap_or_default())
+    }
+
+    pub(super) async fn join(&self, nick: Option<String>, quiet: bool) -> Result<Joined, String> {
+        self.room
+            .ask(ROOM_WITHIN, |reply| ToRoom::Join { nick, quiet, reply })
+            .await
+            .unwrap_or_else(|error| Err(room_gone(error)))
+    }
+
+    /// Says something to the room, and tells that it was said.
+    pub(super) async fn say(
+        &self,
+        member: u64,
+        nick: Option<String>,
+        text: &str,
+    ) -> Result<(), String> {
+        let (peer, room) = (self.peer.clone(), Some(self.room_name.to_string()));
+        let report = || Report::Message { peer, nick, room, text: text.into() };
+        self.reporter.tell(report).await;
+        let text = text.trim_end_matches(['\r', '\n']).to_string();
+        if text.is_empty() {
+            return Ok(());
+        }
+        let said = self.room.send(ToRoom::Say { member, text }).await;
+        said.map_err(|_| room_gone(AskError::Closed))
+    }
+
+    /// Writes to the peer, which is cut if it does not take it in time.
+    pub(super) async fn write(&self, clock: &Clock, bytes: &[u8]) -> Result<(), String> {
+        match clock.within(WRITE_WITHIN, self.stream.write_all(bytes)).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(error)) => Err(error.to_string()),
+            None => Err(format!("it took nothing for {WRITE_WITHIN:?}")),
+        }
+    }
+}
+
+pub(super) fn room_gone(error: AskError) -> String {
+    format!("the room does not answer: {error}")
+}
+
+impl Actor for ChatSession {
+    type Message = String;
+
+    async fn run(self, mut ctx: Context<String>) -> Outcome {
+        // A peer whose kernel does not do this is merely noticed later.
+        let _ = self.stream.keepalive(KEEPALIVE);
+        let why = match self.open(&mut ctx).await {
+            Ok((Opening::Line, first)) => self.lines(&mut ctx, first).await,
+            Ok((_, first)) => self.lecture(&mut ctx, first).await,
+            Err(why) => why,
+        };
+        let (peer, conn) = (self.peer, self.number);
+        // The peer may be gone already.
+        let _ = self.stream.close(LINGER).await;
+        self.reporter.tell(|| Report::Disconnected { peer, conn, why }).await;
+        Ok(())
+    }
+}

@@ -1,0 +1,58 @@
+//! How a client role fails, as a type that its caller can act on.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+use crate::net::ConnectError;
+
+/// Why a client role ended with an error.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Failure {
+    /// There was no connection to be had.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The server took the request and did not answer in time.
+    #[error(
+        "no answer from {server} within {limit:?}; is it overloaded, or another kind of server?"
+    )]
+    TimedOut {
+        /// The server, as it was named.
+        server: String,
+        /// The limit.
+        limit: Duration,
+    },
+    /// Some requests were not answered in time.
+    #[error("{lost} of {sent} requests got no answer within {limit:?}")]
+    Lost {
+        /// Requests sent.
+        sent: u64,
+        /// Those without an answer.
+        lost: u64,
+        /// The limit for each.
+        limit: Duration,
+    },
+    /// The server closed the connection before the work was done.
+    #[error("{server} closed the connection {when}")]
+    Closed {
+        /// The server, as it was named.
+        server: String,
+        /// What was not done yet.
+        when: &'static str,
+    },
+    /// The connection broke.
+    #[error("the connection to {server} broke: {source}")]
+    Broken {
+        /// The server, as it was named.
+        server: String,
+        /// How.
+        source: std::io::Error,
+    },
+    /// Some files could not be sent; each was reported by name.
+    #[error("{count} of the files could not be sent")]
+    NotSent {
+        /// How many.
+        count: usize,
+    },
+}

@@ -1,0 +1,228 @@
+//! The file sender: sends files over one connection, one behind the other, as the lecture's client does.
+//!
+//! The names are given at the start, or come one by one through the mailbox from whoever asks a person for
+//! them. A name that cannot be read is told, and the others are sent all the same.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use futures_lite::future;
+
+use super::{Failure, Report, Reporter};
+use crate::net::{Endpoint, Stream};
+use crate::runtime::{Actor, Context, Event, Outcome, Reply};
+
+/// The bytes that are read and written at a time.
+const CHUNK: usize = 64 << 10;
+
+/// What a file sender is told.
+#[derive(Debug)]
+pub enum FileInput {
+    /// Send this file; the answer is whether it could be sent, so that the next name can be asked for.
+    Name(PathBuf, Reply<bool>),
+    /// There are no more names.
+    End,
+}
+
+/// Sends files over one connection.
+#[derive(Debug)]
+pub struct FileSender {
+    endpoint: Endpoint,
+    /// Empty: the names come through the mailbox.
+    files: Vec<PathBuf>,
+    /// Whether a bad name is asked for again rather than a failure.
+    forgiving: bool,
+    timeout: Duration,
+    reporter: Reporter,
+}
+
+impl FileSender {
+    /// Makes a sender of `files`; where there are none, the names come through the mailbox.
+    ///
+    /// The server may take `timeout` to accept the connection, and each time to take a chunk.
+    pub fn new(
+        endpoint: Endpoint,
+        files: Vec<PathBuf>,
+        timeout: Duration,
+        reporter: Reporter,
+    ) -> FileSender {
+        FileSender { endpoint, files, forgiving: false, timeout, reporter }
+    }
+
+    /// Takes a bad name as something that a person will correct: it is told, and does not fail the role.
+    pub fn forgiving(mut self) -> FileSender {
+        self.forgiving = true;
+        self
+    }
+
+    fn server(&self) -> String {
+        self.endpoint.to_string()
+    }
+
+    async fn connect(&self) -> Result<Stream, Failure> {
+        Ok(Stream::connect(&self.endpoint, self.timeout).await?)
+    }
+
+    /// Sends the files that were given at the start. Without one that can be read there is no connection.
+    async fn send_listed(&self, ctx: &Context<FileInput>) -> Result<usize, Failure> {
+        let mut bad = 0;
+        let mut stream = None;
+        for path in &self.files {
+            let Some(file) = self.open(path).await else {
+                bad += 1;
+                continue;
+            };
+            if stream.is_none() {
+                stream = Some(self.connect().await?);
+            }
+            if let Some(stream) = &stream {
+                bad += usize::from(!self.send(ctx, stream, path, file).await?);
+            }
+        }
+        if let Some(stream) = stream {
+            self.finish(ctx, stream).await?;
+        }
+        Ok(bad)
+    }
+
+    /// Sends the files whose names come through the mailbox.
+    async fn send_named(&self, ctx: &mut Context<FileInput>) -> Result<usize, Failure> {
+        let stream = self.connect().await?;
+        let mut bad = 0;
+        loop {
+            match ctx.next(future::pending::<()>()).await {
+                Event::Message(FileInput::Name(path, reply)) => {
+                    let good = match self.open(&path).await {
+                        Some(file) => self.send(ctx, &stream, &path, file).await?,
+                        None => false,
+                    };
+                    bad += usize::from(!good);
+                    reply.send(good);
+                }
+                _ => break,
+            }
+        }
+        self.finish(ctx, stream).await?;
+        Ok(if self.forgiving { 0 } else { bad })
+    }
+
+    /// Opens a file, or tells why it cannot be read.
+    async fn open(&self, path: &PathBuf) -> Option<File> {
+        let opened = path.clone();
+        let result = smol::unblock(move || {
+            let file = File::open(opened)?;
+            match file.metadata()?.is_dir() {
+                true => Err(io::ErrorKind::IsADirectory.into()),
+                false => Ok(file),
+            }
+        });
+        match result.await {
+            Ok(file) => Some(file),
+            Err(error) => {
+                self.refuse(path, &error).await;
+                None
+            }
+        }
+    }
+
+    async fn refuse(&self, path: &PathBuf, error: &io::Error) {
+        let remedy = match error.kind() {
+            io::ErrorKind::NotFound => "there is no such file; check its name",
+            io::ErrorKind::PermissionDenied => "it may not be read; check its permissions",
+            io::ErrorKind::IsADirectory => "it is a directory; name the files in it",
+            _ => "it cannot be read",
+        };
+        let why = format!("{}: {remedy} ({error})", path.display());
+        self.reporter.tell(|| Report::Refused { peer: None, why }).await;
+    }
+
+    /// Sends one file; tells, and returns `false`, where it can be read no further.
+    async fn send(
+        &self,
+        ctx: &Context<FileInput>,
+        stream: &Stream,
+        path: &PathBuf,
+        mut file: File,
+    ) -> Result<bool, Failure> {
+        let begun = ctx.now();
+        let mut bytes = 0;
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let read;
+            (file, chunk, read) = smol::unblock(move || {
+                let read = file.read(&mut chunk);
+                (file, chunk, read)
+            })
+            .await;
+            let n = match read {
+                Ok(0) => break,
+                Ok(n) => n,
+                Err(error) => {
+                    self.refuse(path, &error).await;
+                    return Ok(false);
+                }
+            };
+            self.write(ctx, stream, &chunk[..n]).await?;
+            bytes += n as u64;
+        }
+        let (name, took) = (path.display().to_string(), ctx.now() - begun);
+        self.reporter.tell(|| Report::Sent { name, bytes, took }).await;
+        Ok(true)
+    }
+
+    /// Writes a chunk. The limit is for each write that the kernel takes, so a slow line is no failure.
+    async fn write(
+        &self,
+        ctx: &Context<FileInput>,
+        stream: &Stream,
+        mut chunk: &[u8],
+    ) -> Result<(), Failure> {
+        while !chunk.is_empty() {
+            match ctx.within(self.timeout, stream.write(chunk)).await {
+                Some(Ok(n)) => chunk = &chunk[n..],
+                Some(Err(source)) => {
+                    return Err(Failure::Broken { server: self.server(), source });
+                }
+                None => {
+                    return Err(Failure::TimedOut { server: self.server(), limit: self.timeout });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the stream and waits, within the limit, for the server's end: a reset tells that it did not
+    /// take everything. Silence tells nothing, since the lecture's server never speaks.
+    async fn finish(&self, ctx: &Context<FileInput>, stream: Stream) -> Result<(), Failure> {
+        let broken = |source| Failure::Broken { server: self.server(), source };
+        stream.shutdown_write().map_err(broken)?;
+        let mut buf = [0; 64];
+        let end = async {
+            loop {
+                match stream.read(&mut buf).await {
+                    Ok(0) => return Ok(()),
+                    Ok(_) => {}
+                    Err(error) => return Err(broken(error)),
+                }
+            }
+        };
+        ctx.within(self.timeout, end).await.unwrap_or(Ok(()))
+    }
+}
+
+impl Actor for FileSender {
+    type Message = FileInput;
+
+    async fn run(self, mut ctx: Context<FileInput>) -> Outcome {
+        let bad = match self.files.is_empty() {
+            true => self.send_named(&mut ctx).await?,
+            false => self.send_listed(&ctx).await?,
+        };
+        match bad {
+            0 => Ok(()),
+            count => Err(Failure::NotSent { count }.into()),
+        }
+    }
+}

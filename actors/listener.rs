@@ -1,0 +1,127 @@
+//! The listener: accepts connections and starts an actor for each.
+//!
+//! The listening socket belongs to the tree, so a listener that crashes refuses nobody: what arrives
+//! meanwhile waits in the kernel's backlog. While the pool is full nothing is accepted, as in Ranch:
+//! newcomers wait in the backlog instead of being let in and turned away. An error of accept never ends
+//! the loop and never spins it.
+
+use std::fmt;
+use std::io;
+use std::marker::PhantomData;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_lite::future;
+
+use super::{Admissions, Report, Reporter};
+use crate::net::{AcceptError, ListeningSocket, Stream, classify};
+use crate::runtime::{Actor, Context, Event, IntoActor, Outcome, PoolAddress, PoolClosed};
+
+/// How long the listener waits when the system has no descriptors or memory for another connection.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// An accepted connection, as a listener hands it to the actor that serves it.
+#[derive(Debug)]
+pub struct Connection {
+    /// The connection itself.
+    pub stream: Stream,
+    /// Its number, from 0.
+    pub number: u64,
+}
+
+/// Accepts connections and starts an actor for each, in a pool.
+pub struct Listener<F, K> {
+    socket: Arc<ListeningSocket>,
+    pool: PoolAddress,
+    admissions: Arc<Admissions>,
+    reporter: Reporter,
+    serve: F,
+    kind: PhantomData<fn() -> K>,
+}
+
+impl<F, A, K> Listener<F, K>
+where
+    F: Fn(Connection) -> A + Send + Sync + 'static,
+    A: IntoActor<K>,
+{
+    /// Makes a listener whose `serve` turns each connection into the actor that is started for it.
+    ///
+    /// It ends normally once `admissions` are complete and the pool's last child has ended.
+    pub fn new(
+        socket: Arc<ListeningSocket>,
+        pool: PoolAddress,
+        admissions: Arc<Admissions>,
+        reporter: Reporter,
+        serve: F,
+    ) -> Listener<F, K> {
+        Listener { socket, pool, admissions, reporter, serve, kind: PhantomData }
+    }
+
+    /// Accepts when the pool has room; `None` once the admissions are complete.
+    async fn accept(&self) -> Option<io::Result<Stream>> {
+        let accept = async {
+            self.pool.room().await;
+            Some(self.socket.accept().await)
+        };
+        let complete = async {
+            self.admissions.complete().await;
+            None
+        };
+        future::or(complete, accept).await
+    }
+}
+
+impl<F, A, K> Actor for Listener<F, K>
+where
+    F: Fn(Connection) -> A + Send + Sync + 'static,
+    A: IntoActor<K>,
+    K: 'static,
+{
+    type Message = ();
+
+    async fn run(self, mut ctx: Context<()>) -> Outcome {
+        let mut was_full = false;
+        loop {
+            let full = self.pool.is_full();
+            if full && !was_full {
+                let why = format!(
+                    "{} connections are open, as many as may be; new ones wait",
+                    self.pool.len()
+                );
+                self.reporter.tell(|| Report::Refused { peer: None, why }).await;
+            }
+            was_full = full;
+            match ctx.next(self.accept()).await {
+                Event::Stop => return Ok(()),
+                Event::Message(()) => {}
+                Event::Io(None) => break,
+                Event::Io(Some(Ok(stream))) => {
+                    let Some(number) = self.admissions.admit() else { continue };
+                    let peer = stream.peer().clone();
+                    self.reporter.tell(|| Report::Connected { peer, conn: number }).await;
+                    let actor = (self.serve)(Connection { stream, number });
+                    if let Err(PoolClosed) = self.pool.start(actor).await {
+                        return Ok(());
+                    }
+                }
+                Event::Io(Some(Err(error))) => match classify(&error) {
+                    AcceptError::Connection => {}
+                    AcceptError::Resource => {
+                        let why =
+                            format!("no connection can be accepted now: {error}; trying again");
+                        self.reporter.tell(|| Report::Refused { peer: None, why }).await;
+                        ctx.pause(BACK_OFF).await;
+                    }
+                },
+            }
+        }
+        ctx.next(self.pool.idle()).await;
+        Ok(())
+    }
+}
+
+impl<F, K> fmt::Debug for Listener<F, K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Listener({})", self.socket.endpoint())
+    }
+}

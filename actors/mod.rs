@@ -1,0 +1,50 @@
+//! The socket roles: one small actor for each thing that a socket program does.
+//!
+//! A role takes its sockets, its limits and the addresses that it talks to in its constructor. It reads no
+//! flag, prints nothing (it tells [`Report`]s) and never names a scenario, so the same role serves in the
+//! program's trees, in an example of fifteen lines and in a pipeline of yours.
+//!
+//! | role | what it does |
+//! |---|---|
+//! | [`Listener`] | accepts connections and starts an actor for each, in a pool |
+//! | [`Greeter`] | says one text to a connection and closes it |
+//! | [`TcpClient`] | connects, reads a short answer, reports it |
+//! | [`UdpResponder`] | answers every datagram |
+//! | [`UdpClient`] | sends datagrams and waits for each answer |
+//! | [`FileReceiver`] | reads one upload from a connection |
+//! | [`FileWriter`] | stores the uploads of all receivers in a directory |
+//! | [`FileSender`] | sends files over one connection |
+//! | [`ChatRoom`] | the members of a room, and what is said in it |
+//! | [`ChatSession`] | one connection to a chat server |
+//! | [`ChatClient`] | one person's side of a chat |
+
+mod admissions;
+mod chat_client;
+mod chat_line;
+mod chat_room;
+mod chat_session;
+mod failure;
+mod file_receiver;
+mod file_sender;
+mod file_writer;
+mod greeter;
+mod listener;
+mod report;
+mod tcp_client;
+mod udp_client;
+mod udp_responder;
+
+pub use admissions::Admissions;
+pub use chat_client::{ChatClient, ChatInput};
+pub use chat_room::{ChatRoom, Hall, Hearing, Joined, Membership, Said, ToRoom};
+pub use chat_session::{ChatSession, SessionLimits};
+pub use failure::Failure;
+pub use file_receiver::{FileReceiver, ReceiveLimits};
+pub use file_sender::{FileInput, FileSender};
+pub use file_writer::{Directory, FileWriter, Store, StoreError, Stored, Transfer};
+pub use greeter::Greeter;
+pub use listener::{Connection, Listener};
+pub use report::{Report, Reporter};
+pub use tcp_client::{Pace, TcpClient};
+pub use udp_client::UdpClient;
+pub use udp_responder::UdpResponder;

@@ -1,0 +1,124 @@
+//! What the roles tell of their work.
+//!
+//! A role prints nothing. Whatever a person or a program might want to know of it (a connection came, a
+//! message was read, a file is stored) is one [`Report`], sent through a [`Reporter`] to whoever narrates:
+//! in the program an actor that writes lines or JSON, in a test a channel, in a library user's process
+//! often nobody. Text from a peer is raw in a report; the one who shows it escapes it.
+
+use std::time::Duration;
+
+use crate::net::{Endpoint, Peer};
+use crate::runtime::Address;
+
+/// One thing that a role did or saw.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Report {
+    /// A server is bound and takes connections or datagrams.
+    Listening {
+        /// Where, with the real port.
+        endpoint: Endpoint,
+    },
+    /// A connection was accepted by a server, or made by a client.
+    Connected {
+        /// The other side.
+        peer: Peer,
+        /// The number of the connection, counted from 0 by each listener.
+        conn: u64,
+    },
+    /// A connection is over.
+    Disconnected {
+        /// The other side.
+        peer: Peer,
+        /// The number that [`Report::Connected`] gave.
+        conn: u64,
+        /// Why, in a few words: `closed by peer`, `idle for 15m`, ...
+        why: String,
+    },
+    /// A peer said something: a datagram, or a line of chat.
+    Message {
+        /// The other side.
+        peer: Peer,
+        /// The name it goes by, where it has one.
+        nick: Option<String>,
+        /// The room it was said to, where there is one.
+        room: Option<String>,
+        /// What was said, as received (not escaped).
+        text: String,
+    },
+    /// A file is stored whole.
+    File {
+        /// Its final name, without a directory.
+        name: String,
+        /// Its size in bytes.
+        bytes: u64,
+        /// The BLAKE3 hash of its bytes, in lower-case hexadecimal digits.
+        blake3: String,
+        /// From its first byte until it was stored.
+        took: Duration,
+        /// Who sent it.
+        peer: Peer,
+    },
+    /// A file was sent whole by a client.
+    Sent {
+        /// The name, as it was given.
+        name: String,
+        /// Its size in bytes.
+        bytes: u64,
+        /// From its first byte until the last was handed to the kernel.
+        took: Duration,
+    },
+    /// A client got an answer.
+    Reply {
+        /// The answer, as received (not escaped).
+        text: String,
+        /// Its size in bytes.
+        bytes: usize,
+        /// From the request, or from the attempt to connect, until the answer.
+        rtt: Duration,
+    },
+    /// Something a peer wanted was refused, or a piece of work could not be done; the role goes on.
+    Refused {
+        /// The other side, where there is one.
+        peer: Option<Peer>,
+        /// Why, and what helps, in one sentence.
+        why: String,
+    },
+    /// A client's figures at its end.
+    Summary {
+        /// Requests sent.
+        sent: u64,
+        /// Answers received in time.
+        received: u64,
+        /// The shortest, the mean and the longest time from a request to its answer.
+        rtt: Option<[Duration; 3]>,
+    },
+    /// A line of a chat for the person at a client: what another member or the server said.
+    Line(String),
+}
+
+/// Where a role's reports go: an actor's address, or nowhere.
+#[derive(Debug, Clone, Default)]
+pub struct Reporter(Option<Address<Report>>);
+
+impl Reporter {
+    /// Makes a reporter that sends to `address`.
+    pub fn new(address: Address<Report>) -> Reporter {
+        Reporter(Some(address))
+    }
+
+    /// Makes a reporter that drops every report.
+    pub fn nobody() -> Reporter {
+        Reporter(None)
+    }
+
+    /// Sends one report, made only if somebody listens; waits while the narrator's mailbox is full.
+    ///
+    /// A narrator that is gone loses the report: a role never fails because nobody listens.
+    pub async fn tell(&self, report: impl FnOnce() -> Report) {
+        if let Some(address) = &self.0 {
+            // The refused report has nobody left who could read it.
+            drop(address.send(report()).await);
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! This example shows how to greet each connection: a listener, a pool of greeters, and one client.
+//!
+//! Run it with `cargo run --example tcp`. It prints:
+//!
+//! ```text
+//! client: Thank you for connecting
+//! the tree ended: Finished
+//! ```
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sockactors::actors::{Admissions, Greeter, Listener, Pace, Report, Reporter, TcpClient};
+use sockactors::net::ListeningSocket;
+use sockactors::runtime::{Child, Context, Outcome, Pool, Strategy, Supervisor, System};
+
+/// An actor that prints what the client was told.
+async fn print(mut ctx: Context<Report>) -> Outcome {
+    while let Some(report) = ctx.recv().await {
+        if let Report::Reply { text, .. } = report {
+            println!("client: {text}");
+        }
+    }
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    // The socket belongs to the tree: a listener that crashes refuses nobody.
+    let anywhere = "127.0.0.1:0".parse()?;
+    let socket = Arc::new(smol::block_on(ListeningSocket::bind(&anywhere, 128))?);
+    let endpoint = socket.endpoint().clone();
+
+    let mut tree = Supervisor::new("tcp", Strategy::OneForOne);
+    let printer = Reporter::new(tree.child(Child::new("printer", || print)));
+    let greeters = tree.pool(Pool::new("greeters").limit(100));
+    let admissions = Arc::new(Admissions::new(None));
+    tree.child(Child::new("listener", move || {
+        let nobody = Reporter::nobody();
+        let serve = |connection| {
+            Greeter::new(connection, (*b"Thank you for connecting").into(), Reporter::nobody())
+        };
+        Listener::new(socket.clone(), greeters.clone(), admissions.clone(), nobody, serve)
+    }));
+    let pace = Pace { count: 1, interval: Duration::ZERO, timeout: Duration::from_secs(5) };
+    let client = move || TcpClient::new(endpoint.clone(), pace.clone(), printer.clone());
+    tree.child(Child::new("client", client).temporary().significant());
+
+    let ended = System::new().run(tree)?;
+    println!("the tree ended: {ended:?}");
+    Ok(())
+}

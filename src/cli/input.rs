@@ -1,0 +1,219 @@
+//! The lines of stdin, as messages to an actor.
+//!
+//! Reading from a terminal cannot be given up: whoever waits for a line that is never typed waits for ever.
+//! So stdin has a thread of its own that nobody joins, and a program that is done ends in the middle of that
+//! thread's read. It reads one line, sends it, and waits while the actor's mailbox is full, so a large file
+//! behind stdin is never in memory whole.
+//!
+//! Whoever takes the lines says by how long it takes when the next one is read: a chat client takes them as
+//! they come, a sender of files takes one when the last file is sent, so that the prompt stands below the
+//! last answer. Either way a line is bytes without the line feed, for a file name may be any bytes, and the
+//! end of the input is told as `None`.
+//!
+//! A line longer than [`LINE_MAX`] is cut into pieces, each a line to the actor: nothing typed is lost, and
+//! no character is cut in two.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::thread;
+
+/// The longest line that is handed on in one piece, in bytes.
+pub const LINE_MAX: usize = 64 * 1024;
+
+/// Tells whether a person is there to be prompted, and may be.
+pub fn is_interactive(no_input: bool) -> bool {
+    !no_input && io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
+/// Hands every line of stdin, and at the end `None`, to `take`, until it returns `false`.
+///
+/// `take` runs on the thread of stdin and may block as long as it likes: that is what holds the input back.
+/// A `prompt` is printed to stderr before each line; pass one only where [`is_interactive`] allows it.
+///
+/// # Errors
+///
+/// Fails if no thread can be started.
+pub fn lines(
+    prompt: Option<String>,
+    take: impl FnMut(Option<Vec<u8>>) -> bool + Send + 'static,
+) -> io::Result<()> {
+    let work = move || pour(Lines::new(io::stdin().lock()), prompt.as_deref(), take);
+    thread::Builder::new().name("stdin".to_owned()).spawn(work).map(drop)
+}
+
+fn pour(
+    mut lines: Lines<impl BufRead>,
+    prompt: Option<&str>,
+    mut take: impl FnMut(Option<Vec<u8>>) -> bool,
+) {
+    loop {
+        if let Some(prompt) = prompt {
+            // Without a terminal to show the prompt on, the line may still come.
+            let _ = io::stderr().write_all(prompt.as_bytes());
+        }
+        let line = lines.next_or_end();
+        let ended = line.is_none();
+        if !take(line) || ended {
+            break;
+        }
+    }
+}
+
+/// Cuts what is read into lines.
+#[derive(Debug)]
+struct Lines<R> {
+    from: R,
+    /// The first bytes of the next line, which were read with the last one.
+    held: Vec<u8>,
+    /// Whether the last line was a piece of a longer one.
+    was_cut: bool,
+}
+
+impl<R: BufRead> Lines<R> {
+    fn new(from: R) -> Lines<R> {
+        Lines { from, held: Vec::new(), was_cut: false }
+    }
+
+    /// Reads a line; takes a failure, which it tells, for the end.
+    fn next_or_end(&mut self) -> Option<Vec<u8>> {
+        self.next().unwrap_or_else(|error| {
+            log::warn!("cannot read stdin any further: {error}");
+            None
+        })
+    }
+
+    /// Reads a line, without what ends it; the last one needs no line feed.
+    fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+        loop {
+            let continued = self.was_cut;
+            match self.read()? {
+                // The end of a line that was cut just before it is no line of its own.
+                Some(line) if line.is_empty() && continued => {}
+                line => return Ok(line),
+            }
+        }
+    }
+
+    fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut line = std::mem::take(&mut self.held);
+        self.was_cut = false;
+        while line.len() < LINE_MAX {
+            let read = match self.from.fill_buf() {
+                Ok(read) => &read[..read.len().min(LINE_MAX - line.len())],
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            if read.is_empty() {
+                return Ok((!line.is_empty()).then_some(line));
+            }
+            let end = read.iter().position(|byte| *byte == b'\n');
+            line.extend_from_slice(&read[..end.unwrap_or(read.len())]);
+            let used = end.map_or(read.len(), |end| end + 1);
+            self.from.consume(used);
+            if end.is_some() {
+                if line.ends_with(b"\r") {
+                    line.pop();
+                }
+                return Ok(Some(line));
+            }
+        }
+        self.held = line.split_off(piece(&line));
+        self.was_cut = true;
+        Ok(Some(line))
+    }
+}
+
+/// Returns how much of a full line is handed on: up to its last whole character, without a lone `\r`.
+fn piece(line: &[u8]) -> usize {
+    match std::str::from_utf8(line) {
+        Err(error) if error.error_len().is_none() => error.valid_up_to(),
+        _ if line.ends_with(b"\r") => line.len() - 1,
+        _ => line.len(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Cursor;
+
+    use super::*;
+
+    fn lines(input: &[u8]) -> Vec<Vec<u8>> {
+        let mut lines = Lines::new(Cursor::new(input));
+        std::iter::from_fn(|| lines.next_or_end()).collect()
+    }
+
+    #[test]
+    fn lines_come_without_their_ends() {
+        assert_eq!(lines(b"one\ntwo\r\n\nthree"), [&b"one"[..], b"two", b"", b"three"]);
+        assert_eq!(lines(b""), [b""; 0]);
+        assert_eq!(lines(b"\xff\n"), [b"\xff"]);
+    }
+
+    #[test]
+    fn a_long_line_is_cut_and_nothing_is_lost() {
+        let long = "x".repeat(2 * LINE_MAX + 5);
+        let pieces = lines(format!("{long}\nnext").as_bytes());
+        let lengths: Vec<usize> = pieces.iter().map(Vec::len).collect();
+        assert_eq!(lengths, [LINE_MAX, LINE_MAX, 5, 4]);
+        assert_eq!(pieces[..3].concat(), long.as_bytes());
+    }
+
+    #[test]
+    fn a_line_of_just_the_longest_length_is_one() {
+        let longest = "x".repeat(LINE_MAX);
+        for end in ["", "\n", "\r\n"] {
+            assert_eq!(lines(format!("{longest}{end}").as_bytes()), [longest.as_bytes()]);
+        }
+        let last = format!("{}\r\nb", &longest[1..]);
+        assert_eq!(lines(last.as_bytes()), [&longest.as_bytes()[1..], b"b"]);
+    }
+
+    #[test]
+    fn no_character_is_cut_in_two() {
+        let text = format!("x{}", "\u{20ac}".repeat(LINE_MAX / 2));
+        let pieces = lines(text.as_bytes());
+        assert!(pieces.iter().all(|piece| std::str::from_utf8(piece).is_ok()));
+        assert_eq!(pieces.concat(), text.as_bytes());
+    }
+
+    #[test]
+    fn the_end_is_told_after_the_last_line() {
+        let mut told = Vec::new();
+        pour(Lines::new(Cursor::new(b"one\ntwo")), None, |line| {
+            told.push(line);
+            true
+        });
+        assert_eq!(told, [Some(b"one".to_vec()), Some(b"two".to_vec()), None]);
+    }
+
+    #[test]
+    fn nothing_is_read_for_nobody() {
+        let mut times = 0;
+        pour(Lines::new(Cursor::new(b"one\ntwo\n")), None, |_| {
+            times += 1;
+            false
+        });
+        assert_eq!(times, 1);
+    }
+
+    /// Fails, and would never end if it were asked again.
+    #[derive(Debug)]
+    struct Broken(bool);
+
+    impl io::Read for Broken {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            assert!(!std::mem::replace(&mut self.0, true), "it was read again after it failed");
+            Err(io::Error::other("broken"))
+        }
+    }
+
+    #[test]
+    fn a_failure_to_read_is_the_end() {
+        let mut told = Vec::new();
+        pour(Lines::new(io::BufReader::new(Broken(false))), None, |line| {
+            told.push(line);
+            true
+        });
+        assert_eq!(told, [None]);
+    }
+}

@@ -1,0 +1,216 @@
+//! Reports, worded for programs: one JSON object a line.
+//!
+//! Each object begins with `"v":1`, the version of this wording, and `"event"`; a field without a value is
+//! left out. Texts are whole and unchanged once they are parsed, yet the line itself is safe to show:
+//! control characters and those that change the direction of text are written as `\uXXXX`, which RFC 8259
+//! allows for every character.
+
+use std::fmt::{Display, Write};
+use std::time::Duration;
+
+use super::names::{Side, kind_name};
+use crate::actors::Report;
+use crate::scenario::Kind;
+use crate::wire::text::is_unsafe;
+
+/// Words one report of one side of a scenario, without a line feed at the end.
+pub fn json(kind: Kind, side: Side, report: &Report) -> String {
+    match report {
+        Report::Listening { endpoint } => Object::new("listening")
+            .text("scenario", kind_name(kind))
+            .text("endpoint", &endpoint.to_string()),
+        Report::Connected { peer, conn } => {
+            Object::new("connected").shown("peer", peer).plain("conn", conn)
+        }
+        Report::Disconnected { peer, conn, why } => {
+            Object::new("disconnected").shown("peer", peer).plain("conn", conn).text("why", why)
+        }
+        Report::Message { peer, nick, room, text } => Object::new("message")
+            .shown("peer", peer)
+            .maybe("nick", nick.as_deref())
+            .maybe("room", room.as_deref())
+            .text("text", text),
+        Report::File { name, bytes, blake3, took, peer } => Object::new("file")
+            .text("name", name)
+            .plain("bytes", bytes)
+            .text("blake3", blake3)
+            .seconds(took.as_secs_f64())
+            .shown("peer", peer),
+        Report::Sent { name, bytes, took } => {
+            Object::new("sent").text("name", name).plain("bytes", bytes).seconds(took.as_secs_f64())
+        }
+        Report::Reply { text, bytes, rtt } => Object::new("reply")
+            .text("text", text)
+            .plain("bytes", bytes)
+            .plain("rtt_us", rtt.as_micros()),
+        Report::Refused { peer, why } => {
+            let peer = peer.as_ref().map(ToString::to_string);
+            Object::new("refused").maybe("peer", peer.as_deref()).text("why", why)
+        }
+        Report::Summary { sent, received, rtt } => summary(*sent, *received, *rtt),
+        Report::Line(text) => Object::new("message").text("text", text),
+    }
+    .text("role", side.name())
+    .end()
+}
+
+/// Words the restart of an actor.
+pub fn restarted(actor: &str, why: &str, count: u32) -> String {
+    Object::new("restarted").text("actor", actor).text("why", why).plain("count", count).end()
+}
+
+/// Words the end of a drain: how many connections were left, and how long it took.
+pub fn drained(left: usize, seconds: f64) -> String {
+    Object::new("drained").plain("left", left).seconds(seconds).end()
+}
+
+fn summary(sent: u64, received: u64, rtt: Option<[Duration; 3]>) -> Object {
+    let object = Object::new("summary").plain("sent", sent).plain("received", received);
+    match rtt {
+        Some([least, mean, most]) => object
+            .plain("rtt_min_us", least.as_micros())
+            .plain("rtt_mean_us", mean.as_micros())
+            .plain("rtt_max_us", most.as_micros()),
+        None => object,
+    }
+}
+
+/// A JSON object that grows field by field.
+#[derive(Debug)]
+struct Object(String);
+
+impl Object {
+    fn new(event: &str) -> Object {
+        Object("{\"v\":1".to_owned()).text("event", event)
+    }
+
+    /// Adds a field whose value is valid JSON as it is displayed.
+    fn plain(mut self, name: &str, value: impl Display) -> Object {
+        write!(self.0, ",\"{name}\":{value}").expect("a String takes any text");
+        self
+    }
+
+    fn text(self, name: &str, value: &str) -> Object {
+        self.plain(name, quoted(value))
+    }
+
+    fn maybe(self, name: &str, value: Option<&str>) -> Object {
+        match value {
+            Some(value) => self.text(name, value),
+            None => self,
+        }
+    }
+
+    fn shown(self, name: &str, value: impl Display) -> Object {
+        self.text(name, &value.to_string())
+    }
+
+    /// Adds a time in seconds; what is no finite number has no place in JSON and becomes 0.
+    fn seconds(self, seconds: f64) -> Object {
+        let seconds = if seconds.is_finite() { seconds } else { 0.0 };
+        self.plain("seconds", format_args!("{seconds:.6}"))
+    }
+
+    fn end(mut self) -> String {
+        self.0.push('}');
+        self.0
+    }
+}
+
+/// Writes a text as a JSON string, with its quotation marks.
+fn quoted(text: &str) -> String {
+    let mut json = String::with_capacity(text.len() + 2);
+    json.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => json.push_str("\\\""),
+            '\\' => json.push_str("\\\\"),
+            '\n' => json.push_str("\\n"),
+            '\r' => json.push_str("\\r"),
+            '\t' => json.push_str("\\t"),
+            hidden if is_unsafe(hidden) => {
+                // A character beyond the first 65536 is two of these.
+                for unit in hidden.encode_utf16(&mut [0; 2]) {
+                    write!(json, "\\u{unit:04x}").expect("a String takes any text");
+                }
+            }
+            plain => json.push(plain),
+        }
+    }
+    json.push('"');
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::narration::tests::{peer, reply, said};
+    use super::*;
+
+    /// Reads a JSON string back, strictly as RFC 8259 says.
+    fn unquoted(json: &str) -> Option<String> {
+        let mut inside = json.strip_prefix('"')?.strip_suffix('"')?.chars();
+        let mut units: Vec<u16> = Vec::new();
+        while let Some(character) = inside.next() {
+            let unescaped = match character {
+                '\\' => match inside.next()? {
+                    'n' => '\n',
+                    'r' => '\r',
+                    't' => '\t',
+                    'u' => {
+                        let digits: String = inside.by_ref().take(4).collect();
+                        units.push(u16::from_str_radix(&digits, 16).ok()?);
+                        continue;
+                    }
+                    same @ ('"' | '\\') => same,
+                    _ => return None,
+                },
+                '"' | '\0'..='\x1f' => return None,
+                plain => plain,
+            };
+            units.extend_from_slice(unescaped.encode_utf16(&mut [0; 2]));
+        }
+        String::from_utf16(&units).ok()
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_comes_back_from_its_json(text in r"(\PC|[\x00-\x1f\\\u{7f}-\u{9f}\u{200e}\u{202e}\u{e0001}])*") {
+            let json = quoted(&text);
+            prop_assert!(!json.contains(is_unsafe));
+            prop_assert_eq!(unquoted(&json), Some(text));
+        }
+    }
+
+    #[test]
+    fn control_and_direction_are_escaped() {
+        assert_eq!(quoted("\u{1b}[31m\u{202e}\u{85}\n"), r#""\u001b[31m\u202e\u0085\n""#);
+        assert_eq!(quoted("grüße \"\\"), r#""grüße \"\\""#);
+    }
+
+    #[test]
+    fn an_event_names_its_version_first() {
+        let json = json(Kind::Udp, Side::Client, &reply("Hello"));
+        let expected =
+            r#"{"v":1,"event":"reply","text":"Hello","bytes":5,"rtt_us":1500,"role":"client"}"#;
+        assert_eq!(json, expected);
+    }
+
+    #[test]
+    fn what_is_not_known_is_left_out() {
+        let json = json(Kind::Udp, Side::Server, &said("hi"));
+        let expected = r#"{"v":1,"event":"message","peer":"PEER","text":"hi","role":"server"}"#;
+        assert_eq!(json, expected.replace("PEER", &peer().to_string()));
+        let silent = summary(3, 0, None).end();
+        assert_eq!(silent, r#"{"v":1,"event":"summary","sent":3,"received":0}"#);
+    }
+
+    #[test]
+    fn what_comes_from_no_role_has_its_own_words() {
+        let expected = r#"{"v":1,"event":"restarted","actor":"chat/room","why":"\"x\"","count":2}"#;
+        assert_eq!(restarted("chat/room", "\"x\"", 2), expected);
+        assert_eq!(drained(0, 0.25), r#"{"v":1,"event":"drained","left":0,"seconds":0.250000}"#);
+        assert!(drained(1, f64::NAN).contains("\"seconds\":0.0"));
+    }
+}

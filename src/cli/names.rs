@@ -1,0 +1,69 @@
+//! The words for scenarios, roles and sides, as they are typed and shown.
+
+use crate::scenario::{Kind, Role};
+
+/// One side of a scenario; [`Role::Both`] has two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The side that binds and serves.
+    Server,
+    /// The side that connects.
+    Client,
+}
+
+impl Side {
+    /// Returns the word for this side, as `--role` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Side::Server => "server",
+            Side::Client => "client",
+        }
+    }
+
+    /// Whether `role` runs this side.
+    pub fn is_of(self, role: Role) -> bool {
+        match role {
+            Role::Server => self == Side::Server,
+            Role::Client => self == Side::Client,
+            Role::Both => true,
+        }
+    }
+}
+
+/// Every scenario with its name, as `--scenario` takes it.
+pub const KINDS: [(&str, Kind); 4] =
+    [("tcp", Kind::Tcp), ("udp", Kind::Udp), ("file", Kind::File), ("chat", Kind::Chat)];
+
+/// Every role with its name, as `--role` takes it.
+pub const ROLES: [(&str, Role); 3] =
+    [("server", Role::Server), ("client", Role::Client), ("both", Role::Both)];
+
+/// Returns the name of a scenario, as `--scenario` takes it.
+pub fn kind_name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Tcp => "tcp",
+        Kind::Udp => "udp",
+        Kind::File => "file",
+        Kind::Chat => "chat",
+    }
+}
+
+/// Returns the name of a role, as `--role` takes it.
+pub fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Server => "server",
+        Role::Client => "client",
+        Role::Both => "both",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_scenario_and_role_is_shown_as_it_is_typed() {
+        assert!(KINDS.iter().all(|(name, kind)| kind_name(*kind) == *name));
+        assert!(ROLES.iter().all(|(name, role)| role_name(*role) == *name));
+    }
+}

@@ -1,0 +1,108 @@
+//! The words for each report; the reports serve the tests of the modules around, too.
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+use super::*;
+
+/// Returns some peer.
+pub(in crate::cli) fn peer() -> Peer {
+    Peer::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 4711)))
+}
+
+/// Makes the report of a message.
+pub(in crate::cli) fn said(text: &str) -> Report {
+    Report::Message { peer: peer(), nick: None, room: None, text: text.to_owned() }
+}
+
+/// Makes the report of an answer.
+pub(in crate::cli) fn reply(text: &str) -> Report {
+    let rtt = Duration::from_micros(1500);
+    Report::Reply { text: text.to_owned(), bytes: text.len(), rtt }
+}
+
+fn out(kind: Kind, side: Side, report: &Report) -> String {
+    match line(kind, side, report) {
+        Some((Stream::Out, text)) => text,
+        other => panic!("not for stdout: {other:?}"),
+    }
+}
+
+fn aside(side: Side, report: &Report) -> (Level, String) {
+    match line(Kind::Chat, side, report) {
+        Some((Stream::Err(level), text)) => (level, text),
+        other => panic!("not for stderr: {other:?}"),
+    }
+}
+
+#[test]
+fn a_server_speaks_the_words_of_the_lecture() {
+    let connected = Report::Connected { peer: peer(), conn: 2 };
+    let says = |kind, report: &Report| {
+        out(kind, Side::Server, report).replace(&peer().to_string(), "PEER")
+    };
+    assert_eq!(says(Kind::Tcp, &connected), "Got connection from PEER");
+    assert_eq!(says(Kind::File, &connected), "Connected with client 2");
+    assert_eq!(says(Kind::Chat, &connected), "Accepted connection from PEER");
+    assert_eq!(says(Kind::Chat, &said("hi")), "Received message: hi");
+    let datagram = "Message from Client: hi\nClient IP Address: PEER";
+    assert_eq!(says(Kind::Udp, &said("hi")), datagram);
+    let file = Report::File {
+        name: "output2.txt".to_owned(),
+        bytes: 1,
+        blake3: String::new(),
+        took: Duration::ZERO,
+        peer: peer(),
+    };
+    let stored = "Received successfully! New filename is: output2.txt";
+    assert_eq!(says(Kind::File, &file), stored);
+}
+
+#[test]
+fn a_client_shows_what_came_back() {
+    let shows = |kind, report: &Report| out(kind, Side::Client, report);
+    assert_eq!(shows(Kind::Tcp, &reply("Thank you for connecting")), "Thank you for connecting");
+    assert_eq!(shows(Kind::Tcp, &reply("two\nlines\x07\r\n")), "two\nlines\\u{7}");
+    assert_eq!(shows(Kind::Udp, &reply("Hello")), "Message from Server \"Hello\"");
+    assert_eq!(shows(Kind::Chat, &reply("Hello")), "Server response: Hello");
+    assert_eq!(shows(Kind::Chat, &Report::Line("ada: hi".to_owned())), "ada: hi");
+    let (name, took) = ("a.txt".to_owned(), Duration::from_secs(2));
+    let sent = shows(Kind::File, &Report::Sent { name, bytes: 1 << 20, took });
+    assert_eq!(sent, format!("Sent a.txt: {} in {}", show_size(1 << 20), show_duration(took)));
+}
+
+#[test]
+fn figures_are_worth_a_line_after_more_than_one_request() {
+    let times = [1, 2, 4].map(Duration::from_millis);
+    let figures = |sent, received, rtt| Report::Summary { sent, received, rtt };
+    assert_eq!(line(Kind::Udp, Side::Client, &figures(1, 1, Some(times))), None);
+    let text = out(Kind::Udp, Side::Client, &figures(3, 2, Some(times)));
+    assert_eq!(text, "3 sent, 2 received, 33% lost, round trip 1ms/2ms/4ms (least/mean/most)");
+    let text = out(Kind::Udp, Side::Client, &figures(2, 0, None));
+    assert_eq!(text, "2 sent, 0 received, 100% lost");
+}
+
+#[test]
+fn what_is_good_to_know_goes_to_stderr() {
+    let connected = Report::Connected { peer: peer(), conn: 2 };
+    assert_eq!(aside(Side::Client, &connected).0, Level::Debug);
+    let endpoint = "127.0.0.1:7".parse().expect("an endpoint");
+    let listening = aside(Side::Server, &Report::Listening { endpoint });
+    assert_eq!(listening, (Level::Info, "listening on 127.0.0.1:7".to_owned()));
+    let over = Report::Disconnected { peer: peer(), conn: 2, why: "reset by peer".to_owned() };
+    let (level, text) = aside(Side::Server, &over);
+    assert_eq!(level, Level::Debug);
+    assert!(text.ends_with("reset by peer"), "{text}");
+    let refused = Report::Refused { peer: None, why: "too many".to_owned() };
+    assert_eq!(aside(Side::Server, &refused), (Level::Warn, "too many".to_owned()));
+}
+
+#[test]
+fn nothing_of_a_peer_is_shown_raw() {
+    let bad = "\x1b[2J\u{202e}\n next";
+    for kind in [Kind::Udp, Kind::Chat] {
+        let text = out(kind, Side::Server, &said(bad));
+        assert!(text.contains(r"\u{1b}[2J\u{202e}\n next"), "{text}");
+    }
+    let text = out(Kind::Chat, Side::Client, &Report::Line(bad.to_owned()));
+    assert_eq!(text, r"\u{1b}[2J\u{202e}\n next");
+}

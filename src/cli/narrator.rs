@@ -1,0 +1,196 @@
+//! The actor that writes the roles' reports to stdout.
+//!
+//! A terminal can be paused and a pipe can be full, and then a write takes as long as somebody likes. So the
+//! narrator takes what waits in its mailbox as one batch, words it into one buffer, and has a thread of the
+//! blocking pool write it at once: the executor goes on, many small lines cost one system call, and the
+//! bounded mailbox is what holds the roles back.
+//!
+//! Nobody reading any more (a closed pipe, as in `sockactors ... | head -1`) is no failure: the narrator asks
+//! for the program's end, once, and drops what is still told. Any other failure, such as a full disk behind
+//! stdout, is told once on stderr and the work goes on.
+//!
+//! A program that runs both sides of a scenario has a narrator for each; they share one [`Sink`], so lines
+//! never mix.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use log::Level;
+
+use super::json::json;
+use super::names::Side;
+use super::narration::{self, Stream};
+use crate::actors::Report;
+use crate::runtime::{Actor, Context, Outcome};
+use crate::scenario::Kind;
+
+/// How many reports are written at once, at most.
+const BATCH: usize = 256;
+
+/// Where lines are written, shared by all who write there.
+pub type Sink = Arc<Mutex<dyn Write + Send>>;
+
+/// What is called when nobody reads any more.
+pub type OnClosed = Arc<dyn Fn() + Send + Sync>;
+
+/// How reports are worded, and which.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Style {
+    /// One JSON object a line, instead of words for people.
+    pub json: bool,
+    /// Results only.
+    pub quiet: bool,
+}
+
+/// Returns a sink that is the program's stdout.
+pub fn stdout() -> Sink {
+    Arc::new(Mutex::new(io::stdout()))
+}
+
+/// Writes one whole line, and the line feed after it, to a sink.
+///
+/// # Errors
+///
+/// Returns what the sink's `write` or `flush` failed with.
+pub fn write_line(sink: &Sink, line: &str) -> io::Result<()> {
+    write_all(sink, format!("{line}\n").as_bytes())
+}
+
+fn write_all(sink: &Sink, bytes: &[u8]) -> io::Result<()> {
+    // A writer that panicked leaves half a line at worst.
+    let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+    sink.write_all(bytes)?;
+    sink.flush()
+}
+
+/// The actor that words the reports of one side of a scenario; a clone is its next incarnation.
+#[derive(Clone)]
+pub struct Narrator {
+    kind: Kind,
+    side: Side,
+    style: Style,
+    sink: Sink,
+    on_closed: OnClosed,
+}
+
+impl Narrator {
+    /// Makes a narrator that writes to `sink`, and calls `on_closed` once when nobody reads any more.
+    pub fn new(kind: Kind, side: Side, style: Style, sink: Sink, on_closed: OnClosed) -> Narrator {
+        Narrator { kind, side, style, sink, on_closed }
+    }
+
+    /// Words one report, and those that `more` gives, as one batch.
+    fn batch(&self, first: &Report, mut more: impl FnMut() -> Option<Report>) -> Batch {
+        let mut batch = Batch::default();
+        self.word(first, &mut batch);
+        for _ in 1..BATCH {
+            match more() {
+                Some(report) => self.word(&report, &mut batch),
+                None => break,
+            }
+        }
+        batch
+    }
+
+    /// Adds what is to be said of one report to a batch.
+    fn word(&self, report: &Report, batch: &mut Batch) {
+        let wanted = !self.style.quiet || narration::is_result(report);
+        if self.style.json && wanted {
+            batch.add_line(&json(self.kind, self.side, report));
+        }
+        match narration::line(self.kind, self.side, report) {
+            Some((Stream::Err(level), text)) => batch.asides.push((level, text)),
+            Some((Stream::Out, text)) if wanted && !self.style.json => batch.add_line(&text),
+            _ => {}
+        }
+    }
+
+    /// Has a batch written, and judges by the result whether anybody reads.
+    async fn tell(&self, batch: Batch, sight: Sight) -> Sight {
+        if sight == Sight::Closed || batch.is_empty() {
+            return sight;
+        }
+        let sink = Arc::clone(&self.sink);
+        match smol::unblock(move || batch.write(&sink)).await {
+            Ok(()) => sight,
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+                (self.on_closed)();
+                Sight::Closed
+            }
+            Err(error) => {
+                if sight == Sight::Seen {
+                    log::error!("cannot write to stdout, lines are lost: {error}");
+                }
+                Sight::Failing
+            }
+        }
+    }
+}
+
+impl Actor for Narrator {
+    type Message = Report;
+
+    async fn run(self, mut ctx: Context<Report>) -> Outcome {
+        let mut sight = Sight::Seen;
+        while let Some(report) = ctx.recv().await {
+            let batch = self.batch(&report, || ctx.try_recv());
+            sight = self.tell(batch, sight).await;
+        }
+        Ok(())
+    }
+}
+
+/// What is known of whoever reads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sight {
+    /// Nothing is amiss.
+    Seen,
+    /// A write failed, and that was told.
+    Failing,
+    /// Nobody reads any more.
+    Closed,
+}
+
+/// What one write takes along: lines for stdout, and messages for the log.
+#[derive(Debug, Default)]
+struct Batch {
+    lines: String,
+    asides: Vec<(Level, String)>,
+}
+
+impl Batch {
+    fn add_line(&mut self, line: &str) {
+        self.lines.push_str(line);
+        self.lines.push('\n');
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lines.is_empty() && self.asides.is_empty()
+    }
+
+    /// Writes all of it; blocks as long as the terminal does.
+    fn write(self, sink: &Sink) -> io::Result<()> {
+        for (level, text) in self.asides {
+            log::log!(level, "{text}");
+        }
+        match self.lines.as_bytes() {
+            b"" => Ok(()),
+            lines => write_all(sink, lines),
+        }
+    }
+}
+
+impl fmt::Debug for Narrator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (kind, side, style) = (self.kind, self.side, self.style);
+        f.debug_struct("Narrator")
+            .field("kind", &kind)
+            .field("side", &side)
+            .field("style", &style)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,195 @@
+//! The program from its first word to its exit code: parse, compose, run.
+
+use std::env;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::exit::Code;
+use super::input;
+use super::logger::Logger;
+use super::names::{Side, kind_name};
+use super::narrator::{Narrator, OnClosed, Sink, Style, stdout};
+use super::parse::{OutputSettings, Parsed, parse};
+use super::watch::Watch;
+use crate::actors::{ChatInput, FileInput, Report, Reporter};
+use crate::net::{Endpoint, raise_open_files};
+use crate::runtime::{
+    Child, Ended, Exit, Snapshot, Strategy, Supervisor, System, record_backtraces,
+};
+use crate::scenario::{Composed, Input, Reporters, Role, Settings, compose};
+use crate::wire::text::lossy;
+
+/// How long one file, named by a person, may take to be sent.
+const FILE_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Runs the program with the process's own arguments, environment and streams.
+pub fn main() -> ExitCode {
+    let line = env::args_os().skip(1).collect();
+    let env = |name: &str| env::var_os(name);
+    match parse(line, &env) {
+        Ok(parsed) => {
+            Logger::new(&parsed.output, &env).install();
+            run(parsed).into()
+        }
+        Err(early) => {
+            // There is nobody left to tell when the stream itself is closed.
+            let _ = match early.code {
+                0 => io::stdout().write_all(early.text.as_bytes()),
+                _ => io::stderr().write_all(early.text.as_bytes()),
+            };
+            ExitCode::from(early.code)
+        }
+    }
+}
+
+/// Runs what was asked for, and returns the code to end with.
+fn run(Parsed { mut settings, output, drills }: Parsed) -> Code {
+    let interactive = input::is_interactive(output.no_input);
+    if let Err(code) = prepare(&mut settings, &output, interactive) {
+        return code;
+    }
+    record_backtraces(output.verbose > 1);
+    raise_open_files();
+
+    let system = System::new().threads(settings.threads).on_usr1(show);
+    let handle = system.handle();
+    let sink = stdout();
+    let mut tree = Supervisor::new(kind_name(settings.kind), Strategy::OneForOne)
+        .intensity(5, Duration::from_secs(10))
+        .backoff(Duration::from_millis(10), Duration::from_secs(1));
+    let on_closed: OnClosed = Arc::new(move || handle.stop());
+    let reporters = narrators(&mut tree, &settings, &output, &sink, &on_closed);
+
+    let composed = match smol::block_on(compose(&settings, &mut tree, &reporters)) {
+        Ok(composed) => composed,
+        Err(error) => {
+            log::error!("{error}");
+            return Code::of(&error);
+        }
+    };
+    smol::block_on(announce(&composed.listening, &reporters.server));
+    if let Err(error) = feed(composed, &settings, interactive) {
+        log::error!("stdin cannot be read: {error}");
+        return Code::Failed;
+    }
+    let watch = Watch::new(drills, system.handle(), output.json.then(|| sink.clone()));
+    let watching = watch.clone();
+    let ended = system.observe(move |event| watching.see(event)).run(tree);
+    watch.report_end(settings.role, &ended);
+    code(settings.role, ended)
+}
+
+/// Checks what only the running process can tell.
+fn prepare(
+    settings: &mut Settings,
+    output: &OutputSettings,
+    interactive: bool,
+) -> Result<(), Code> {
+    settings.forgiving = interactive;
+    let is_file = matches!(settings.kind, crate::scenario::Kind::File);
+    if is_file && settings.role != Role::Client && !settings.out.is_dir() {
+        let out = settings.out.display();
+        log::error!("--out {out} is not a directory; create it first, or name another");
+        return Err(Code::Failed);
+    }
+    let names_wanted = is_file && settings.role != Role::Server && settings.files.is_empty();
+    if names_wanted && output.no_input && io::stdin().is_terminal() {
+        log::error!("there is no FILE to send, and --no-input forbids to ask; name the files");
+        return Err(Code::Usage);
+    }
+    Ok(())
+}
+
+/// Adds a narrator for each side that runs.
+fn narrators(
+    tree: &mut Supervisor,
+    settings: &Settings,
+    output: &OutputSettings,
+    sink: &Sink,
+    on_closed: &OnClosed,
+) -> Reporters {
+    let style = Style { json: output.json, quiet: output.quiet };
+    let mut narrator = |side: Side| {
+        if !side.is_of(settings.role) {
+            return Reporter::nobody();
+        }
+        let narrator = Narrator::new(settings.kind, side, style, sink.clone(), on_closed.clone());
+        let child = Child::new(format!("{}-narrator", side.name()), move || narrator.clone());
+        Reporter::new(tree.child(child))
+    };
+    Reporters { server: narrator(Side::Server), client: narrator(Side::Client) }
+}
+
+/// Tells where the server listens, and warns where strangers can reach it.
+async fn announce(listening: &[Endpoint], reporter: &Reporter) {
+    for endpoint in listening {
+        if endpoint.is_wider_than_loopback() {
+            log::warn!("{endpoint} can be reached from other machines");
+        }
+        let endpoint = endpoint.clone();
+        reporter.tell(|| Report::Listening { endpoint }).await;
+    }
+}
+
+/// Has stdin, or what a flag says instead, go to the actor that takes what a person types.
+fn feed(composed: Composed, settings: &Settings, interactive: bool) -> io::Result<()> {
+    match (composed.input, &settings.message) {
+        (None, _) => Ok(()),
+        (Some(Input::Chat(client)), Some(message)) => {
+            // A mailbox that nobody has read from yet has room for two.
+            let _ = client.try_send(ChatInput::Line(message.clone()));
+            let _ = client.try_send(ChatInput::End);
+            Ok(())
+        }
+        (Some(Input::Chat(client)), None) => input::lines(None, move |line| {
+            let line = line.map(|line| ChatInput::Line(lossy(&line).into_owned()));
+            client.send_blocking(line.unwrap_or(ChatInput::End)).is_ok()
+        }),
+        (Some(Input::File(sender)), _) => {
+            let prompt = interactive.then(|| "Enter the file name: ".into());
+            input::lines(prompt, move |line| {
+                let Some(name) = line else {
+                    return sender.send_blocking(FileInput::End).is_ok();
+                };
+                if name.is_empty() {
+                    return true;
+                }
+                let path = path_of(name);
+                let sent = sender.ask(FILE_WITHIN, |reply| FileInput::Name(path, reply));
+                // The answer only says when to ask for the next name.
+                smol::block_on(sent).is_ok()
+            })
+        }
+    }
+}
+
+fn path_of(name: Vec<u8>) -> PathBuf {
+    use std::os::unix::ffi::OsStringExt;
+    OsString::from_vec(name).into()
+}
+
+fn show(tree: &Snapshot) {
+    // Nobody is there to read the tree where stderr is closed.
+    let _ = io::stderr().write_all(tree.to_string().as_bytes());
+}
+
+/// Finds the code for an end, and tells the reason of a bad one.
+fn code(role: Role, ended: Result<Ended, Exit>) -> Code {
+    match ended {
+        Ok(Ended::Signalled(_)) if role == Role::Client => Code::Interrupted,
+        Ok(Ended::Killed(_)) => Code::Interrupted,
+        Ok(_) => Code::Well,
+        Err(Exit::Failed(error)) => {
+            log::error!("{error}");
+            Code::of(error.as_ref())
+        }
+        Err(exit) => {
+            log::error!("{exit}");
+            exit.error().map_or(Code::Failed, |error| Code::of(error))
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! The lives of the actors, as the log, the JSON lines and the drills see them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::json;
+use super::narrator::{Sink, write_line};
+use crate::runtime::{Ended, Exit, Handle, Lifecycle, Path};
+use crate::scenario::Role;
+
+/// Watches the lifecycle events of a run.
+#[derive(Debug, Clone)]
+pub struct Watch(Arc<Inner>);
+
+struct Inner {
+    handle: Handle,
+    /// Where JSON lines go, if they are wanted.
+    json: Option<Sink>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Which actors are still to be crashed, and how often.
+    drills: Vec<(String, u32)>,
+    /// Why actors that are about to be restarted ended.
+    reasons: HashMap<String, String>,
+    /// When the first actor was stopped.
+    stopping: Option<Instant>,
+    /// Connections that did not end in time.
+    killed: usize,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.state)
+    }
+}
+
+impl Watch {
+    /// Makes a watch that crashes the actors in `drills` by way of `handle`.
+    pub fn new(drills: Vec<(String, u32)>, handle: Handle, json: Option<Sink>) -> Watch {
+        let state = State { drills, reasons: HashMap::new(), stopping: None, killed: 0 };
+        Watch(Arc::new(Inner { handle, json, state: Mutex::new(state) }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of one event.
+    pub fn see(&self, event: &Lifecycle) {
+        match event {
+            Lifecycle::Started { path, .. } => {
+                log::debug!("{event}");
+                self.drill(path);
+            }
+            Lifecycle::Exited { exit, .. } if exit.is_normal() => log::debug!("{event}"),
+            Lifecycle::Exited { path, exit } => {
+                // A client's failure ends the program, which tells it then.
+                match path.name() == "client" && matches!(exit, Exit::Failed(_)) {
+                    true => log::debug!("{event}"),
+                    false => log::warn!("{event}"),
+                }
+                self.state().reasons.insert(path.to_string(), exit.to_string());
+            }
+            Lifecycle::Restarting { path, restarts, .. } => {
+                log::warn!("{event}");
+                let why = self.state().reasons.remove(&path.to_string());
+                let why = why.unwrap_or_else(|| "restarted with its group".into());
+                self.write(|| json::restarted(&path.to_string(), &why, *restarts));
+            }
+            // The program tells this at its end.
+            Lifecycle::GaveUp { .. } => log::debug!("{event}"),
+            Lifecycle::Stopped { path, exit } => {
+                self.state().stopping.get_or_insert_with(Instant::now);
+                // The root's exit is the program's, which tells it at its end.
+                match exit.is_normal() || path.is_root() {
+                    true => log::debug!("{event}"),
+                    false => log::warn!("{event}"),
+                }
+            }
+            Lifecycle::Killed { .. } => {
+                let mut state = self.state();
+                state.stopping.get_or_insert_with(Instant::now);
+                state.killed += 1;
+                drop(state);
+                log::warn!("{event}: it did not end in time");
+            }
+        }
+    }
+
+    /// Crashes an actor that has just been started, if a drill is left for it.
+    fn drill(&self, path: &Path) {
+        let mut state = self.state();
+        let Some((name, left)) = state.drills.iter_mut().find(|(name, _)| path.is(name)) else {
+            return;
+        };
+        if *left > 0 {
+            *left -= 1;
+            let name = name.clone();
+            drop(state);
+            self.0.handle.crash(&name);
+        }
+    }
+
+    /// Tells how a server's end went, and which drills found no actor.
+    pub fn report_end(&self, role: Role, ended: &Result<Ended, Exit>) {
+        let state = self.state();
+        for (name, _) in state.drills.iter().filter(|(_, left)| *left > 0) {
+            log::warn!(
+                "the drill of {name} was not done as often as asked; SIGUSR1 lists the actors"
+            );
+        }
+        if role == Role::Client || !matches!(ended, Ok(Ended::Signalled(_) | Ended::Killed(_))) {
+            return;
+        }
+        let seconds = state.stopping.map_or(0.0, |since| since.elapsed().as_secs_f64());
+        let left = state.killed;
+        drop(state);
+        log::info!("drained in {seconds:.1} s, {left} connections were cut");
+        self.write(|| json::drained(left, seconds));
+    }
+
+    fn write(&self, line: impl FnOnce() -> String) {
+        if let Some(sink) = &self.0.json {
+            // Whether anybody reads is the narrator's to find out.
+            let _ = write_line(sink, &line());
+        }
+    }
+}

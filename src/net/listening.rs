@@ -1,0 +1,196 @@
+//! Sockets that listen for connections, over TCP and over Unix paths.
+
+use super::error::errno;
+use super::socket::Socket;
+use super::socket_file::{self, SocketFile};
+use super::{BindError, Endpoint, Stream, address};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, acceptfrom_with, sockopt};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// A socket that listens.
+///
+/// Dropping it closes the socket and removes the file of a Unix socket, if the file is still the
+/// one that [`bind`](ListeningSocket::bind) made.
+///
+/// # Examples
+///
+/// ```
+/// use sockactors::net::{Endpoint, ListeningSocket, Stream};
+/// use std::time::Duration;
+///
+/// # smol::block_on(async {
+/// let socket = ListeningSocket::bind(&"127.0.0.1:0".parse().unwrap(), 128).await?;
+/// assert_ne!(socket.endpoint().to_string(), "127.0.0.1:0");
+///
+/// let client = Stream::connect(socket.endpoint(), Duration::from_secs(5)).await.unwrap();
+/// let server = socket.accept().await.unwrap();
+/// assert!(server.peer().is_loopback());
+/// # Ok::<(), sockactors::net::BindError>(())
+/// # }).unwrap();
+/// ```
+#[derive(Debug)]
+pub struct ListeningSocket {
+    /// Stands first, hence goes first: while the socket is open, no other file can get its inode.
+    _file: Option<SocketFile>,
+    socket: Socket,
+    endpoint: Endpoint,
+    inet: bool,
+}
+
+impl ListeningSocket {
+    /// Binds a socket and lets it listen, for at most `backlog` connections that were not accepted
+    /// yet.
+    ///
+    /// Linux cuts the backlog down to `net.core.somaxconn` (listen(2)); a negative one counts as 0,
+    /// which still lets one connection wait. Of a name with several addresses the first that can be
+    /// bound is taken. TCP sockets get `SO_REUSEADDR`, so that a restart need not wait for old
+    /// connections to leave TIME_WAIT. [`Endpoint::Any`] listens on IPv6 and IPv4 with one socket,
+    /// and on IPv4 alone where the machine has no IPv6. A Unix socket's file is replaced if it is a
+    /// socket that refuses connections, which means that its server is gone.
+    ///
+    /// # Errors
+    ///
+    /// See [`BindError`]; of several addresses it is the last one's error.
+    pub async fn bind(endpoint: &Endpoint, backlog: i32) -> Result<ListeningSocket, BindError> {
+        let other = |error: io::Error| BindError::new(endpoint, error);
+        let listen = |fd: &OwnedFd| {
+            rustix::net::listen(fd, backlog.max(0)).map_err(|error| other(error.into()))
+        };
+        if let Endpoint::Unix(path) = endpoint {
+            let (fd, file) = socket_file::bind(endpoint, path, SocketType::STREAM)?;
+            listen(&fd)?;
+            return Ok(ListeningSocket {
+                socket: Socket::new(fd),
+                endpoint: endpoint.clone(),
+                inet: false,
+                _file: file,
+            });
+        }
+        let fd = bind_inet(endpoint, SocketType::STREAM).await?;
+        listen(&fd)?;
+        let endpoint = endpoint.bound_at(address::local(&fd).map_err(other)?);
+        Ok(ListeningSocket { socket: Socket::new(fd), endpoint, inet: true, _file: None })
+    }
+
+    /// Returns where the socket listens, with the real port if port 0 was asked for and the address
+    /// that a name resolved to.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Accepts the next connection.
+    ///
+    /// A connection that waits already is taken without a wait, and without yielding to the
+    /// executor. The future may be dropped at any time: a connection is either returned or stays in
+    /// the queue.
+    ///
+    /// # Errors
+    ///
+    /// No error of `accept` ends a listening socket: ask [`classify`] what to do, and go on.
+    pub async fn accept(&self) -> io::Result<Stream> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let (fd, peer) = self.socket.reading(|socket| acceptfrom_with(socket, flags)).await?;
+        // The address that came with the connection is used: asking again fails once the peer has
+        // reset it.
+        Ok(Stream::new(Socket::new(fd), address::peer(peer), self.inet))
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_joined(&self) -> bool {
+        self.socket.has_joined()
+    }
+}
+
+impl AsFd for ListeningSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// What an error of `accept` calls for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AcceptError {
+    /// The connection that was to be accepted failed: go on with the next one at once.
+    Connection,
+    /// Something has run out, or cannot be known: wait a little before the next attempt, because
+    /// the connection stays in the queue and the same error would come back at once.
+    Resource,
+}
+
+/// Judges an error of [`ListeningSocket::accept`].
+///
+/// Linux passes a new connection's pending network errors on through `accept` (accept(2), "Error
+/// handling"); they, and a firewall's EPERM, concern that connection only. EMFILE, ENFILE, ENOBUFS
+/// and ENOMEM concern the process or the machine. An unknown error counts as a resource's, so that
+/// no loop spins on it.
+///
+/// # Examples
+///
+/// ```
+/// use sockactors::net::{AcceptError, classify};
+/// use std::io;
+///
+/// let aborted = io::Error::from_raw_os_error(103);
+/// assert_eq!(classify(&aborted), AcceptError::Connection);
+/// let too_many_files = io::Error::from_raw_os_error(24);
+/// assert_eq!(classify(&too_many_files), AcceptError::Resource);
+/// ```
+pub fn classify(error: &io::Error) -> AcceptError {
+    match errno(error) {
+        Some(
+            Errno::CONNABORTED
+            | Errno::CONNRESET
+            | Errno::PERM
+            | Errno::PROTO
+            | Errno::NOPROTOOPT
+            | Errno::NETDOWN
+            | Errno::NETUNREACH
+            | Errno::NONET
+            | Errno::HOSTDOWN
+            | Errno::HOSTUNREACH
+            | Errno::OPNOTSUPP
+            | Errno::TIMEDOUT
+            | Errno::INTR,
+        ) => AcceptError::Connection,
+        _ => AcceptError::Resource,
+    }
+}
+
+/// Binds a socket of the given kind to the first of the endpoint's addresses that can be bound.
+pub(super) async fn bind_inet(endpoint: &Endpoint, kind: SocketType) -> Result<OwnedFd, BindError> {
+    let unresolvable = |source| BindError::Unresolvable { endpoint: endpoint.clone(), source };
+    let dual = matches!(endpoint, Endpoint::Any(_));
+    let mut last = Errno::ADDRNOTAVAIL;
+    for address in endpoint.resolve().await.map_err(unresolvable)? {
+        match bind_address(address, kind, dual) {
+            Ok(fd) => return Ok(fd),
+            // A port that is taken must not become one that listens on IPv4 alone.
+            Err(error) if dual && !matches!(error, Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => {
+                return Err(BindError::new(endpoint, error.into()));
+            }
+            Err(error) => last = error,
+        }
+    }
+    Err(BindError::new(endpoint, last.into()))
+}
+
+fn bind_address(address: SocketAddr, kind: SocketType, dual: bool) -> Result<OwnedFd, Errno> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let fd =
+        rustix::net::socket_with(family, kind, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
+    // On datagram sockets the option would let two servers share a port, and starve one of them.
+    if kind == SocketType::STREAM {
+        sockopt::set_socket_reuseaddr(&fd, true)?;
+    }
+    if dual && address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&fd, false)?;
+    }
+    rustix::net::bind(&fd, &address)?;
+    Ok(fd)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! A non-blocking descriptor that joins the reactor only when it has to wait.
+//!
+//! Most exchanges on a fast network find their socket ready: a greeting fits the send buffer, an
+//! answer is there by the time it is read. Joining the reactor for them would cost two system calls
+//! (`epoll_ctl` to add and to delete) for nothing. So every operation here is tried first;
+//! `WouldBlock` is what brings the descriptor to the reactor.
+
+use rustix::io::Errno;
+use smol::Async;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+/// A non-blocking socket, shared by the reactor once it waits.
+#[derive(Debug)]
+pub(super) struct Socket {
+    fd: Arc<OwnedFd>,
+    reactor: OnceLock<Async<Arc<OwnedFd>>>,
+    /// Held while joining, because epoll takes a descriptor only once and two tasks may find it not
+    /// ready.
+    joining: Mutex<()>,
+}
+
+impl Socket {
+    /// Takes a descriptor that is in non-blocking mode already.
+    pub(super) fn new(fd: OwnedFd) -> Socket {
+        Socket { fd: Arc::new(fd), reactor: OnceLock::new(), joining: Mutex::new(()) }
+    }
+
+    /// Waits until a read makes sense. Dropping the future loses nothing.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.joined()?.readable().await
+    }
+
+    /// Waits until a write makes sense. Dropping the future loses nothing.
+    pub(super) async fn writable(&self) -> io::Result<()> {
+        self.joined()?.writable().await
+    }
+
+    /// Tries `call`, and again after each wait for input, until it does something else than block.
+    ///
+    /// Dropping the future loses nothing, because a call that did something also ends it.
+    pub(super) async fn reading<R>(
+        &self,
+        mut call: impl FnMut(BorrowedFd<'_>) -> Result<R, Errno>,
+    ) -> io::Result<R> {
+        loop {
+            match self.trying(&mut call) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable().await?,
+                done => return done,
+            }
+        }
+    }
+
+    /// Tries `call`, and again after each wait for room, until it does something else than block.
+    pub(super) async fn writing<R>(
+        &self,
+        mut call: impl FnMut(BorrowedFd<'_>) -> Result<R, Errno>,
+    ) -> io::Result<R> {
+        loop {
+            match self.trying(&mut call) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
+                done => return done,
+            }
+        }
+    }
+
+    /// Makes the call once, or as often as a signal interrupts it.
+    pub(super) fn trying<R>(
+        &self,
+        mut call: impl FnMut(BorrowedFd<'_>) -> Result<R, Errno>,
+    ) -> io::Result<R> {
+        Ok(rustix::io::retry_on_intr(|| call(self.fd.as_fd()))?)
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_joined(&self) -> bool {
+        self.reactor.get().is_some()
+    }
+
+    fn joined(&self) -> io::Result<&Async<Arc<OwnedFd>>> {
+        if let Some(joined) = self.reactor.get() {
+            return Ok(joined);
+        }
+        let _turn = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(joined) = self.reactor.get() {
+            return Ok(joined);
+        }
+        let joined = Async::new_nonblocking(self.fd.clone())?;
+        Ok(self.reactor.get_or_init(|| joined))
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}

@@ -1,0 +1,253 @@
+//! One connection, over TCP or over a Unix socket.
+
+use super::dial::{dial, in_time};
+use super::socket::Socket;
+use super::{ConnectError, Endpoint, Peer};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, recv, send, sockopt,
+};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+
+/// How much unread input [`Stream::close`] takes in at most, in bytes.
+const LINGER_MAX: usize = 64 * 1024;
+
+/// The longest times that TCP's keepalive options take, in seconds (tcp(7)).
+const KEEPALIVE_MAX: u64 = 32_767;
+
+/// One connection.
+///
+/// Every operation tries the system call first and joins the reactor only when it has to wait. So a
+/// short exchange costs nothing but its own calls; and a loop of operations that are always ready
+/// never yields to the executor: it has to do so itself.
+///
+/// All methods take `&self`: a reader and a writer may run side by side in one task, or share an
+/// `Arc`.
+///
+/// # Examples
+///
+/// ```
+/// use futures_lite::future;
+/// use sockactors::net::Stream;
+///
+/// # fn main() -> std::io::Result<()> {
+/// let (ours, theirs) = Stream::pair()?;
+/// smol::block_on(async {
+///     let mut heard = [0; 16];
+///     let (read, written) = future::zip(theirs.read(&mut heard), ours.write_all(b"hello")).await;
+///     written?;
+///     assert_eq!(&heard[..read?], b"hello");
+///     # Ok(())
+/// })
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Stream {
+    socket: Socket,
+    peer: Peer,
+    inet: bool,
+}
+
+impl Stream {
+    pub(super) fn new(socket: Socket, peer: Peer, inet: bool) -> Stream {
+        Stream { socket, peer, inet }
+    }
+
+    /// Connects to an endpoint, within the given time in all.
+    ///
+    /// The addresses of a name are tried in the resolver's order; each gets an equal share of the
+    /// time that is left. [`Endpoint::Any`] means this machine, as Linux takes the unspecified
+    /// addresses. The future may be dropped at any time.
+    ///
+    /// # Errors
+    ///
+    /// See [`ConnectError`]; of several addresses it is the last one's error.
+    pub async fn connect(endpoint: &Endpoint, within: Duration) -> Result<Stream, ConnectError> {
+        let (socket, peer) = dial(endpoint, within).await?;
+        Ok(Stream::new(socket, peer, !matches!(endpoint, Endpoint::Unix(_))))
+    }
+
+    /// Makes two Unix sockets that are connected to each other, as a test of a session needs them.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the process has no descriptors left.
+    pub fn pair() -> io::Result<(Stream, Stream)> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let (one, other) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        let stream = |fd| Stream::new(Socket::new(fd), Peer::Unix(None), false);
+        Ok((stream(one), stream(other)))
+    }
+
+    /// Returns who is at the other end. It is known from the start, also after the peer has gone.
+    pub fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Reads what is there, at most `buf.len()` bytes; waits for the first one if need be.
+    ///
+    /// 0 means that the peer has ended its side, or that `buf` is empty. The future may be dropped
+    /// at any time: what was not returned was not read.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the connection has failed, for instance with [`io::ErrorKind::ConnectionReset`].
+    pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.socket
+            .reading(|fd| recv(fd, &mut *buf, RecvFlags::empty()))
+            .await
+            .map(|(_, length)| length)
+    }
+
+    /// Reads without waiting, like [`read`](Stream::read).
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`io::ErrorKind::WouldBlock`] when nothing is there, and when the connection has
+    /// failed.
+    pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.socket.trying(|fd| recv(fd, &mut *buf, RecvFlags::empty())).map(|(_, length)| length)
+    }
+
+    /// Waits until a read would not block, which the end of the stream and an error also bring
+    /// about.
+    ///
+    /// It always joins the reactor. The future may be dropped at any time.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the reactor cannot take the socket, because descriptors or memory have run out.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.socket.readable().await
+    }
+
+    /// Writes as much as there is room for, at least one byte of a `buf` that is not empty; waits
+    /// for room if need be.
+    ///
+    /// A peer that is gone is an error and never a SIGPIPE. The future may be dropped at any time:
+    /// what was not returned was not written.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the connection has failed, for instance with [`io::ErrorKind::BrokenPipe`].
+    pub async fn write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.socket.writing(|fd| send(fd, buf, SendFlags::NOSIGNAL)).await
+    }
+
+    /// Writes everything.
+    ///
+    /// **Not cancel-safe**: nobody knows how much was written when the future is dropped. Race it
+    /// with a deadline only if the connection ends when the deadline wins.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`write`](Stream::write) does.
+    pub async fn write_all(&self, mut buf: &[u8]) -> io::Result<()> {
+        while !buf.is_empty() {
+            let written = self.write(buf).await?;
+            if written == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+            buf = &buf[written..];
+        }
+        Ok(())
+    }
+
+    /// Ends our side: the peer reads what was written, and then the end of the stream. Reading goes
+    /// on.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`io::ErrorKind::NotConnected`] when the connection has ended already.
+    pub fn shutdown_write(&self) -> io::Result<()> {
+        Ok(rustix::net::shutdown(&self.socket, Shutdown::Write)?)
+    }
+
+    /// Lets the kernel find out whether a silent peer is still there (`SO_KEEPALIVE`, tcp(7)).
+    ///
+    /// After `idle` without a word the peer is asked, then four times more at a quarter of `idle`
+    /// each; a peer that answers none of them is gone, and reads fail with
+    /// [`io::ErrorKind::TimedOut`] after about twice `idle`. The kernel counts in seconds from 1 to
+    /// 32767, to which `idle` is rounded. A Unix socket needs none of this and ignores it.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the kernel refuses, which it does for no live socket.
+    pub fn keepalive(&self, idle: Duration) -> io::Result<()> {
+        if !self.inet {
+            return Ok(());
+        }
+        let secs = idle.as_secs().clamp(1, KEEPALIVE_MAX);
+        sockopt::set_tcp_keepidle(&self.socket, Duration::from_secs(secs))?;
+        sockopt::set_tcp_keepintvl(&self.socket, Duration::from_secs((secs / 4).max(1)))?;
+        sockopt::set_tcp_keepcnt(&self.socket, 4)?;
+        Ok(sockopt::set_socket_keepalive(&self.socket, true)?)
+    }
+
+    /// Sends small writes at once instead of waiting to join them (`TCP_NODELAY`, RFC 896); ignored
+    /// by Unix sockets.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the kernel refuses, which it does for no live socket.
+    pub fn nodelay(&self, on: bool) -> io::Result<()> {
+        if self.inet { Ok(sockopt::set_tcp_nodelay(&self.socket, on)?) } else { Ok(()) }
+    }
+
+    /// Closes politely, so that the peer can still read what was written last.
+    ///
+    /// A socket that is closed with unread input makes the kernel send a reset (RFC 2525 section
+    /// 2.17). A reset destroys what is still on its way to the peer, on many systems also what the
+    /// peer has received and not read yet. So our side is ended first; if unread input waits then,
+    /// it is taken in and dropped until the peer ends its side, too, at most 64 KiB and for at most
+    /// `linger`. With no unread input this returns at once and without joining the reactor. Input
+    /// that arrives after the close still causes a reset: a protocol that must exclude it lets the
+    /// client close first.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the peer has reset the connection (with [`io::ErrorKind::NotConnected`], or with
+    /// [`io::ErrorKind::ConnectionReset`] if that happens while input is dropped), in which case it
+    /// may not have read everything. The socket is closed in any case.
+    pub async fn close(self, linger: Duration) -> io::Result<()> {
+        self.shutdown_write()?;
+        if rustix::io::ioctl_fionread(&self.socket)? == 0 {
+            return Ok(());
+        }
+        match in_time(linger, self.drain()).await {
+            // The peer had its time.
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Reads and drops until the end of the stream, or the most that closing takes in.
+    async fn drain(&self) -> io::Result<()> {
+        let mut dropped = 0;
+        while dropped < LINGER_MAX {
+            // The buffer lives inside the call, so that it is no part of every connection's future.
+            let some = |fd: BorrowedFd<'_>| recv(fd, &mut [0; 4096], RecvFlags::empty());
+            match self.socket.reading(some).await? {
+                (_, 0) => break,
+                (_, length) => dropped += length,
+            }
+        }
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub(super) fn has_joined(&self) -> bool {
+        self.socket.has_joined()
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests;

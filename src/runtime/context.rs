@@ -1,0 +1,207 @@
+//! What an incarnation has of the world: its mailbox, its stop signal, the clock, its own address.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context as Waking, Poll};
+use std::time::{Duration, Instant};
+
+use async_channel::Receiver;
+use futures_lite::{Stream, future};
+
+use super::mailbox::Mailbox;
+use super::scheduler::{Clock, Scheduler, Sleep};
+use super::tree::Node;
+use super::{Address, Path};
+
+/// After so many events without a pause an actor lets the others run: nothing else preempts it.
+const BUDGET: u8 = 64;
+
+/// What [`Context::next`] brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event<M, T> {
+    /// A stop was asked for. It is told again at each call from now on.
+    Stop,
+    /// A message arrived.
+    Message(M),
+    /// The I/O is ready.
+    Io(T),
+}
+
+/// An incarnation's handle to its mailbox, its stop signal and the clock.
+pub struct Context<M> {
+    address: Address<M>,
+    /// Kept as a stream, so that a wait that is given up leaves its place in the queue.
+    mail: Pin<Box<Receiver<M>>>,
+    node: Arc<Node>,
+    clock: Clock,
+    mail_first: bool,
+    budget: u8,
+}
+
+impl<M: Send + 'static> Context<M> {
+    pub(crate) fn new(
+        mailbox: Arc<Mailbox<M>>,
+        node: Arc<Node>,
+        scheduler: Scheduler,
+    ) -> Context<M> {
+        Context {
+            mail: Box::pin(mailbox.receiver()),
+            address: Address::of(mailbox),
+            node,
+            clock: Clock(scheduler),
+            mail_first: false,
+            budget: BUDGET,
+        }
+    }
+
+    /// Waits for whatever comes first: the stop, a message, or `io`.
+    ///
+    /// The stop is looked at first. After it, mail and I/O take turns, so that neither starves the other.
+    /// Whichever loses is given up and asked for anew at the next call, so `io` must be cancel-safe:
+    /// reading, accepting, receiving; never a `send`, a `write_all` or a `read_line`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockactors::runtime::{Child, Context, Event, Outcome, Strategy, Supervisor, System};
+    ///
+    /// let mut tree = Supervisor::new("example", Strategy::OneForOne);
+    /// let sum = tree.child(Child::new("sum", || async |mut ctx: Context<u8>| -> Outcome {
+    ///     let mut sum = 0;
+    ///     while sum < 10 {
+    ///         match ctx.next(std::future::pending::<()>()).await {
+    ///             Event::Stop => break,
+    ///             Event::Message(n) => sum += n,
+    ///             Event::Io(()) => unreachable!(),
+    ///         }
+    ///     }
+    ///     assert_eq!(sum, 10);
+    ///     Ok(())
+    /// }).transient().significant());
+    /// sum.try_send(4).unwrap();
+    /// sum.try_send(6).unwrap();
+    /// System::new().run(tree).unwrap();
+    /// ```
+    pub async fn next<F: Future>(&mut self, io: F) -> Event<M, F::Output> {
+        let mut io = pin!(io);
+        poll_fn(|cx| {
+            if self.node.control.poll_stop(cx).is_ready() {
+                return Poll::Ready(Event::Stop);
+            }
+            if self.spent(cx) {
+                return Poll::Pending;
+            }
+            self.mail_first = !self.mail_first;
+            for mail in [self.mail_first, !self.mail_first] {
+                if mail {
+                    if let Poll::Ready(message) = self.poll_mail(cx) {
+                        return Poll::Ready(Event::Message(message));
+                    }
+                } else if let Poll::Ready(output) = io.as_mut().poll(cx) {
+                    return Poll::Ready(Event::Io(output));
+                }
+            }
+            self.budget = BUDGET;
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Waits for a message; `None` once a stop was asked for and the mailbox is drained.
+    ///
+    /// Cancel-safe.
+    pub async fn recv(&mut self) -> Option<M> {
+        poll_fn(|cx| {
+            if self.spent(cx) {
+                return Poll::Pending;
+            }
+            if let Poll::Ready(message) = self.poll_mail(cx) {
+                return Poll::Ready(Some(message));
+            }
+            self.budget = BUDGET;
+            self.node.control.poll_stop(cx).map(|()| None)
+        })
+        .await
+    }
+
+    /// Takes a message if one waits.
+    pub fn try_recv(&mut self) -> Option<M> {
+        self.mail.try_recv().ok()
+    }
+
+    /// Waits until a stop is asked for. Cancel-safe.
+    pub async fn stopped(&mut self) {
+        poll_fn(|cx| self.node.control.poll_stop(cx)).await;
+    }
+
+    /// Tells whether a stop was asked for.
+    pub fn is_stopping(&self) -> bool {
+        self.node.control.is_stop()
+    }
+
+    /// Returns a future that is ready once `duration` has passed.
+    pub fn sleep(&self, duration: Duration) -> Sleep {
+        self.clock.sleep(duration)
+    }
+
+    /// Sleeps for `duration`, or until a stop is asked for. Cancel-safe.
+    pub async fn pause(&mut self, duration: Duration) {
+        future::or(self.clock.sleep(duration), self.stopped()).await;
+    }
+
+    /// Awaits `io` for at most `limit`; `None` when it passed first. See [`Clock::within`].
+    pub async fn within<T>(
+        &self,
+        limit: impl Into<Option<Duration>>,
+        io: impl Future<Output = T>,
+    ) -> Option<T> {
+        self.clock.within(limit, io).await
+    }
+
+    /// Returns the time on the system's monotonic clock.
+    pub fn now(&self) -> Instant {
+        self.clock.now()
+    }
+
+    /// Returns the system's clock, for parts of the actor that do not hold its context.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Returns the actor's own address.
+    pub fn address(&self) -> Address<M> {
+        self.address.clone()
+    }
+
+    /// Returns where the actor stands in its tree.
+    pub fn path(&self) -> Path {
+        self.node.path()
+    }
+
+    fn poll_mail(&mut self, cx: &mut Waking<'_>) -> Poll<M> {
+        match self.mail.as_mut().poll_next(cx) {
+            Poll::Ready(Some(message)) => Poll::Ready(message),
+            // A closed mailbox means that the child is over; until its task ends there is no more mail.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Counts one event; when the budget is spent, asks to be polled again and tells so.
+    fn spent(&mut self, cx: &Waking<'_>) -> bool {
+        if let Some(rest) = self.budget.checked_sub(1) {
+            self.budget = rest;
+            return false;
+        }
+        self.budget = BUDGET;
+        cx.waker().wake_by_ref();
+        true
+    }
+}
+
+impl<M> fmt::Debug for Context<M> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Context({})", self.node.path())
+    }
+}

@@ -1,0 +1,116 @@
+//! The control signal: how a supervisor reaches an actor beside its mailbox.
+//!
+//! A stop must arrive when the mailbox is full and when nobody reads it, so it never goes through the
+//! mailbox. It is a level, not an edge: once raised it stays up for the rest of the incarnation, and
+//! whoever looks sees it. The next incarnation begins with the level lowered.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+
+use atomic_waker::AtomicWaker;
+
+const STOP: u8 = 1;
+const KILL: u8 = 2;
+const CRASH: u8 = 4;
+
+/// The signal of one child. One task at a time looks at it.
+#[derive(Debug, Default)]
+pub(crate) struct Control {
+    level: AtomicU8,
+    /// Whoever awaits the stop inside the actor.
+    waiter: AtomicWaker,
+    /// The incarnation's task as a whole, for what is looked at between two polls.
+    task: AtomicWaker,
+}
+
+impl Control {
+    /// Asks for an orderly end.
+    pub(crate) fn stop(&self) {
+        self.raise(STOP);
+    }
+
+    /// Asks a supervisor to end its children at once; an actor is ended by dropping it instead.
+    pub(crate) fn kill(&self) {
+        self.raise(STOP | KILL);
+    }
+
+    /// Makes the incarnation panic at its next poll: a drill.
+    pub(crate) fn crash(&self) {
+        self.raise(CRASH);
+    }
+
+    /// Lowers every level for a new incarnation.
+    pub(crate) fn lower(&self) {
+        self.level.store(0, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_stop(&self) -> bool {
+        self.level.load(Ordering::SeqCst) & STOP != 0
+    }
+
+    pub(crate) fn is_crash(&self) -> bool {
+        self.level.load(Ordering::Relaxed) & CRASH != 0
+    }
+
+    /// Is ready once a stop was asked for.
+    pub(crate) fn poll_stop(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_level(cx, STOP)
+    }
+
+    /// Is ready once a kill was asked for.
+    pub(crate) fn poll_kill(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_level(cx, KILL)
+    }
+
+    /// Remembers the task that runs the incarnation, so that a raised level polls it.
+    pub(crate) fn register_task(&self, cx: &Context<'_>) {
+        self.task.register(cx.waker());
+    }
+
+    fn raise(&self, level: u8) {
+        self.level.fetch_or(level, Ordering::SeqCst);
+        self.waiter.wake();
+        self.task.wake();
+    }
+
+    fn poll_level(&self, cx: &mut Context<'_>, level: u8) -> Poll<()> {
+        if self.level.load(Ordering::SeqCst) & level != 0 {
+            return Poll::Ready(());
+        }
+        self.waiter.register(cx.waker());
+        // A level that was raised before the waker was registered woke nobody: look again.
+        match self.level.load(Ordering::SeqCst) & level {
+            0 => Poll::Pending,
+            _ => Poll::Ready(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures_lite::future::{block_on, poll_once};
+
+    use super::Control;
+
+    #[test]
+    fn a_stop_is_a_level() {
+        let control = Control::default();
+        assert!(block_on(poll_once(poll_fn(|cx| control.poll_stop(cx)))).is_none());
+        control.stop();
+        for _ in 0..2 {
+            block_on(poll_fn(|cx| control.poll_stop(cx)));
+        }
+        control.lower();
+        assert!(!control.is_stop());
+    }
+
+    #[test]
+    fn a_kill_is_a_stop_too() {
+        let control = Control::default();
+        control.kill();
+        assert!(control.is_stop());
+        block_on(poll_fn(|cx| control.poll_kill(cx)));
+    }
+}

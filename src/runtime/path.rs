@@ -1,0 +1,85 @@
+//! Where an actor stands in its tree: `chat/sessions/17`.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+/// The place of an actor in its tree. Cheap to clone; printed as `chat/sessions/17`.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Path {
+    parent: Option<Arc<Path>>,
+    name: Name,
+}
+
+/// A name, or the number of a pool's child, which is only printed when somebody looks.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) enum Name {
+    Text(Cow<'static, str>),
+    Number(u64),
+}
+
+impl Path {
+    pub(crate) fn root(name: Name) -> Path {
+        Path { parent: None, name }
+    }
+
+    pub(crate) fn below(parent: &Arc<Path>, name: Name) -> Path {
+        Path { parent: Some(parent.clone()), name }
+    }
+
+    /// Tells whether `text` names this actor: the whole path, or the path without its root.
+    pub fn is(&self, text: &str) -> bool {
+        let whole = self.to_string();
+        whole == text || whole.split_once('/').is_some_and(|(_, rest)| rest == text)
+    }
+
+    /// Tells whether this is the root of its tree.
+    pub fn is_root(&self) -> bool {
+        self.parent.is_none()
+    }
+
+    /// Returns the last part alone.
+    pub fn name(&self) -> String {
+        self.name.to_string()
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(parent) = &self.parent {
+            write!(f, "{parent}/")?;
+        }
+        self.name.fmt(f)
+    }
+}
+
+impl fmt::Debug for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Name::Text(text) => f.write_str(text),
+            Name::Number(number) => write!(f, "{number}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn smoke() {
+        let root = Arc::new(Path::root(Name::Text("chat".into())));
+        let pool = Arc::new(Path::below(&root, Name::Text("sessions".into())));
+        let session = Path::below(&pool, Name::Number(17));
+        assert_eq!(session.to_string(), "chat/sessions/17");
+        assert!(session.is("sessions/17") && session.is("chat/sessions/17"));
+        assert!(!session.is("17"));
+        assert_eq!(session.name(), "17");
+    }
+}

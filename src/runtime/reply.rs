@@ -1,0 +1,99 @@
+//! The way back: a slot for one answer.
+//!
+//! A channel for each question would dominate the price of asking, so the slot is what it needs to be and
+//! no more: a place for the answer and the waker of the one who waits for it.
+
+use std::future::poll_fn;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+/// Where an actor puts the answer to a question that [`Address::ask`](super::Address::ask) brought.
+///
+/// Dropping it unanswered tells the asker so at once.
+#[derive(Debug)]
+pub struct Reply<R>(Arc<Mutex<Slot<R>>>);
+
+#[derive(Debug)]
+struct Slot<R> {
+    answer: Option<R>,
+    waker: Option<Waker>,
+    dropped: bool,
+}
+
+/// The asker's end of a [`Reply`].
+#[derive(Debug)]
+pub(crate) struct Answer<R>(Arc<Mutex<Slot<R>>>);
+
+/// Makes both ends of a slot.
+pub(crate) fn slot<R>() -> (Reply<R>, Answer<R>) {
+    let slot = Arc::new(Mutex::new(Slot { answer: None, waker: None, dropped: false }));
+    (Reply(slot.clone()), Answer(slot))
+}
+
+impl<R> Reply<R> {
+    /// Answers. An asker that no longer waits loses the answer, which is nobody's fault.
+    pub fn send(self, answer: R) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).answer = Some(answer);
+    }
+}
+
+impl<R> Drop for Reply<R> {
+    fn drop(&mut self) {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.dropped = true;
+        let waker = slot.waker.take();
+        drop(slot);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl<R> Answer<R> {
+    /// Waits for the answer; `None` when the [`Reply`] was dropped unanswered.
+    pub(crate) async fn wait(self) -> Option<R> {
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<R>> {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = slot.answer.take() {
+            return Poll::Ready(Some(answer));
+        }
+        if slot.dropped {
+            return Poll::Ready(None);
+        }
+        slot.waker = Some(cx.waker().clone());
+        Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_lite::future::{block_on, poll_once};
+
+    use super::slot;
+
+    #[test]
+    fn smoke() {
+        let (reply, answer) = slot();
+        reply.send(7);
+        assert_eq!(block_on(answer.wait()), Some(7));
+    }
+
+    #[test]
+    fn dropped_unanswered() {
+        let (reply, answer) = slot::<u8>();
+        let mut wait = Box::pin(answer.wait());
+        assert_eq!(block_on(poll_once(&mut wait)), None);
+        drop(reply);
+        assert_eq!(block_on(wait), None);
+    }
+
+    #[test]
+    fn asker_gone() {
+        let (reply, answer) = slot();
+        drop(answer);
+        reply.send("nobody reads this");
+    }
+}

@@ -1,0 +1,115 @@
+//! The seam: where time, tasks and chance come from.
+//!
+//! Everything in the runtime that would touch a clock, spawn a task or draw a random number does it here
+//! and nowhere else. On a real system that is a `smol` executor of our own, the reactor's timers and a
+//! small generator; a simulation can stand in without another line of the runtime knowing.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use futures_lite::future;
+use smol::{Executor, Task, Timer};
+
+/// The clock, the executor and the dice of one system.
+#[derive(Clone)]
+pub(crate) struct Scheduler(Arc<Executor<'static>>);
+
+impl Scheduler {
+    /// Makes a scheduler on the machine's own clock; [`Scheduler::block_on`] drives it.
+    pub(crate) fn real() -> Scheduler {
+        Scheduler(Arc::new(Executor::new()))
+    }
+
+    /// Drives the tasks on this thread until `done` is ready.
+    pub(crate) fn block_on<T>(&self, done: impl Future<Output = T>) -> T {
+        smol::block_on(self.0.run(done))
+    }
+
+    /// Spawns a task. Dropping the handle cancels it, so every handle is kept.
+    pub(crate) fn spawn<T: Send + 'static>(
+        &self,
+        future: impl Future<Output = T> + Send + 'static,
+    ) -> Task<T> {
+        self.0.spawn(future)
+    }
+
+    /// Returns the time on the monotonic clock.
+    pub(crate) fn now(&self) -> Instant {
+        Instant::now()
+    }
+
+    /// Returns a future that is ready once `duration` has passed.
+    pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
+        Sleep(Timer::after(duration))
+    }
+
+    /// Sleeps on the clock of `scheduler`, or on the machine's where no tree has started yet.
+    pub(crate) fn sleep_of(scheduler: Option<&Scheduler>, duration: Duration) -> Sleep {
+        match scheduler {
+            Some(scheduler) => scheduler.sleep(duration),
+            None => Sleep(Timer::after(duration)),
+        }
+    }
+
+    /// Returns a random duration between a half and the whole of `most`.
+    pub(crate) fn jitter(&self, most: Duration) -> Duration {
+        most.mul_f64(0.5 + fastrand::f64() / 2.0)
+    }
+}
+
+impl fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scheduler")
+    }
+}
+
+/// A system's clock: a cheap handle for the parts of an actor that do not hold its context.
+#[derive(Debug, Clone)]
+pub struct Clock(pub(crate) Scheduler);
+
+impl Clock {
+    /// Returns the time on the system's monotonic clock.
+    pub fn now(&self) -> Instant {
+        self.0.now()
+    }
+
+    /// Returns a future that is ready once `duration` has passed.
+    pub fn sleep(&self, duration: Duration) -> Sleep {
+        self.0.sleep(duration)
+    }
+
+    /// Awaits `io` for at most `limit`, or as long as it takes where there is none; `None` when the limit
+    /// passed first. Cancel-safe if `io` is.
+    pub async fn within<T>(
+        &self,
+        limit: impl Into<Option<Duration>>,
+        io: impl Future<Output = T>,
+    ) -> Option<T> {
+        let Some(limit) = limit.into() else {
+            return Some(io.await);
+        };
+        // The timer is registered only if the I/O is not ready at once.
+        let passed = async {
+            self.sleep(limit).await;
+            None
+        };
+        future::or(async { Some(io.await) }, passed).await
+    }
+}
+
+/// A future that is ready once its time has come; made by [`Context::sleep`](super::Context::sleep).
+#[derive(Debug)]
+#[must_use = "a sleep does nothing unless it is awaited"]
+pub struct Sleep(Timer);
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.0).poll(cx).map(drop)
+    }
+}

@@ -1,0 +1,215 @@
+//! Supervisors, as they are composed.
+//!
+//! A [`Supervisor`] is an ordered list of children and the rules by which they are kept alive. Adding a
+//! child hands out its address before anything runs, so that any wiring, a circle too, is plain code. How
+//! the rules are carried out is in `supervise`.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use smol::Task;
+
+use super::child::{self, Child, Env, Notice, Options, Restart, Shutdown, Spec};
+use super::path::Name;
+use super::pool::{Pool, PoolAddress};
+use super::supervise::supervise;
+use super::tree::{Kind, Member, Node};
+use super::{Actor, Address, Exit, Path};
+
+/// Who is restarted when one child is. The words and their meaning are Erlang/OTP's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strategy {
+    /// That child alone.
+    OneForOne,
+    /// All children: the others are stopped in reverse order, then all are started in order.
+    OneForAll,
+    /// That child and those that were started after it.
+    RestForOne,
+}
+
+/// An ordered list of children and the rules by which they are kept alive.
+///
+/// # Examples
+///
+/// This example shows a tree with a nested supervisor and a pool, which ends once its door is closed.
+///
+/// ```
+/// use std::time::Duration;
+/// use sockactors::runtime::{Child, Context, Outcome, Pool, Strategy, Supervisor, System};
+///
+/// async fn live(mut ctx: Context<()>) -> Outcome {
+///     ctx.stopped().await;
+///     Ok(())
+/// }
+///
+/// async fn visit(_: Context<()>) -> Outcome {
+///     Ok(())
+/// }
+///
+/// let mut back = Supervisor::new("back", Strategy::OneForAll).intensity(1, Duration::from_secs(5));
+/// back.child(Child::new("store", || live));
+///
+/// let mut tree = Supervisor::new("shop", Strategy::RestForOne);
+/// tree.supervisor(back);
+/// let visitors = tree.pool(Pool::new("visitors").limit(10));
+/// tree.child(Child::new("door", move || {
+///     let visitors = visitors.clone();
+///     async move |_: Context<()>| -> Outcome {
+///         visitors.start(visit).await?;
+///         visitors.idle().await;
+///         Ok(())
+///     }
+/// }).transient().significant());
+/// System::new().run(tree).unwrap();
+/// ```
+pub struct Supervisor {
+    name: Name,
+    strategy: Strategy,
+    intensity: (u32, Duration),
+    backoff: Option<(Duration, Duration)>,
+    options: Options,
+    children: Vec<Box<dyn Spec>>,
+}
+
+impl Supervisor {
+    /// Makes a supervisor without children that takes 3 restarts within 5 seconds.
+    pub fn new(name: impl Into<Cow<'static, str>>, strategy: Strategy) -> Supervisor {
+        Supervisor {
+            name: Name::Text(name.into()),
+            strategy,
+            intensity: (3, Duration::from_secs(5)),
+            backoff: None,
+            options: Options {
+                restart: Restart::Permanent,
+                shutdown: Shutdown::Forever,
+                significant: false,
+            },
+            children: Vec::new(),
+        }
+    }
+
+    /// Sets how many restarts `within` a sliding window are taken; one more, and the supervisor stops all
+    /// its children in reverse and exits abnormally. A restart of a group counts once.
+    pub fn intensity(mut self, restarts: u32, within: Duration) -> Supervisor {
+        self.intensity = (restarts, within);
+        self
+    }
+
+    /// Pauses before a restart: `first`, then twice as long for each restart in the intensity's window, up
+    /// to `most`; each pause is shortened at random by up to a half. Without this there is no pause.
+    pub fn backoff(mut self, first: Duration, most: Duration) -> Supervisor {
+        self.backoff = Some((first, most));
+        self
+    }
+
+    /// Sets when its own supervisor starts it again.
+    pub fn restart(mut self, restart: Restart) -> Supervisor {
+        self.options.restart = restart;
+        self
+    }
+
+    /// Sets how its own supervisor brings it to its end; [`Shutdown::Forever`] unless said.
+    pub fn shutdown(mut self, shutdown: Shutdown) -> Supervisor {
+        self.options.shutdown = shutdown;
+        self
+    }
+
+    /// Ends its own supervisor with it; see [`Child::significant`].
+    pub fn significant(mut self) -> Supervisor {
+        self.options.significant = true;
+        self
+    }
+
+    /// Adds a child and returns its address. Children start in the order in which they are added.
+    pub fn child<A: Actor>(&mut self, child: Child<A>) -> Address<A::Message> {
+        let (address, spec) = child.build();
+        self.children.push(spec);
+        address
+    }
+
+    /// Adds a pool and returns where its children are started.
+    pub fn pool(&mut self, pool: Pool) -> PoolAddress {
+        let (address, spec) = pool.build();
+        self.children.push(spec);
+        address
+    }
+
+    /// Adds a supervisor below this one.
+    pub fn supervisor(&mut self, supervisor: Supervisor) {
+        self.children.push(Box::new(supervisor.build()));
+    }
+
+    pub(crate) fn build(self) -> SupervisorSpec {
+        let node = Node::new(self.name, Kind::Supervisor, None);
+        for child in &self.children {
+            node.members().insert(Member { node: child.node().clone(), task: None });
+        }
+        SupervisorSpec {
+            options: self.options,
+            plan: Arc::new(Plan {
+                node,
+                strategy: self.strategy,
+                intensity: self.intensity,
+                backoff: self.backoff,
+                children: self.children,
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Supervisor({}, {:?}, {} children)",
+            self.name,
+            self.strategy,
+            self.children.len()
+        )
+    }
+}
+
+/// What an incarnation of a supervisor works from.
+pub(crate) struct Plan {
+    pub(crate) node: Arc<Node>,
+    pub(crate) strategy: Strategy,
+    pub(crate) intensity: (u32, Duration),
+    pub(crate) backoff: Option<(Duration, Duration)>,
+    pub(crate) children: Vec<Box<dyn Spec>>,
+}
+
+/// A [`Supervisor`] with its place.
+pub(crate) struct SupervisorSpec {
+    options: Options,
+    pub(crate) plan: Arc<Plan>,
+}
+
+impl Spec for SupervisorSpec {
+    fn node(&self) -> &Arc<Node> {
+        &self.plan.node
+    }
+
+    fn options(&self) -> &Options {
+        &self.options
+    }
+
+    fn attach(&self, parent: Option<&Arc<Path>>, env: &Env) {
+        self.plan.node.attach(parent);
+        let path = Arc::new(self.plan.node.path());
+        for child in &self.plan.children {
+            child.attach(Some(&path), env);
+        }
+    }
+
+    fn launch(&self, env: &Env, notice: Notice) -> Task<Exit> {
+        child::spawn(env, supervise(self.plan.clone(), env.clone()), notice)
+    }
+
+    fn retire(&self) {
+        for child in &self.plan.children {
+            child.retire();
+        }
+    }
+}

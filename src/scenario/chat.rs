@@ -1,0 +1,46 @@
+//! The chat: a room, a session for each connection, a listener; a client for one person.
+
+use super::{Input, Settings, client as ends_the_tree, listeners};
+use crate::actors::{ChatClient, ChatRoom, ChatSession, Hall, Reporter, SessionLimits};
+use crate::net::{BindError, Endpoint};
+use crate::runtime::{Child, Supervisor};
+
+/// The room that everybody is in.
+const ROOM: &str = "lobby";
+
+/// How many lines a slow reader may lag behind: 4 MiB of the longest lines, shared by all.
+const LAG: usize = 1024;
+
+/// Answers that wait for one peer at most.
+const ANSWERS: usize = 16;
+
+pub(super) async fn server(
+    settings: &Settings,
+    tree: &mut Supervisor,
+    reporter: &Reporter,
+) -> Result<Vec<Endpoint>, BindError> {
+    let hall = Hall::new(ROOM, LAG);
+    let limits = SessionLimits {
+        first_timeout: settings.first_timeout,
+        idle_timeout: settings.idle_timeout,
+    };
+    let name = hall.name().clone();
+    let room = tree.child(Child::new("room", move || ChatRoom::new(hall.clone())));
+    let sessions = tree.pool(settings.connection_pool("sessions").mailbox(ANSWERS));
+    let told = reporter.clone();
+    let serve = move |connection| {
+        ChatSession::new(connection, limits.clone(), room.clone(), name.clone(), told.clone())
+    };
+    listeners(settings, tree, &sessions, reporter, serve).await
+}
+
+pub(super) fn client(
+    settings: &Settings,
+    tree: &mut Supervisor,
+    endpoint: Endpoint,
+    reporter: &Reporter,
+) -> Input {
+    let (nick, timeout, reporter) = (settings.nick.clone(), settings.timeout, reporter.clone());
+    let make = move || ChatClient::new(endpoint.clone(), nick.clone(), timeout, reporter.clone());
+    Input::Chat(tree.child(ends_the_tree(Child::new("client", make))))
+}

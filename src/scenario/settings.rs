@@ -1,0 +1,114 @@
+//! What a scenario can be told: the program's flags, once they are parsed and checked.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::net::Endpoint;
+
+/// The four scenarios.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A greeting for each connection.
+    Tcp,
+    /// An answer to each datagram.
+    Udp,
+    /// Files from many clients at once.
+    File,
+    /// A room where clients talk.
+    Chat,
+}
+
+/// Which side of a scenario to run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// Bind and serve.
+    Server,
+    /// Connect to a server.
+    Client,
+    /// A server and one client of it, in one tree.
+    Both,
+}
+
+/// Everything that a scenario needs to know before it is composed.
+///
+/// [`Settings::new`] holds the defaults; fields that a scenario has no use for are ignored by it.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Which scenario.
+    pub kind: Kind,
+    /// Which side of it.
+    pub role: Role,
+    /// Where a server listens; empty means the scenario's default address.
+    pub listen: Vec<Endpoint>,
+    /// Where a client connects; none means the scenario's default address.
+    pub connect: Option<Endpoint>,
+    /// Serve so many clients, then finish.
+    pub clients: Option<u64>,
+    /// At most so many connections at once.
+    pub max_conns: usize,
+    /// How many connections the kernel keeps waiting for accept.
+    pub backlog: i32,
+    /// How long a new connection may take to send its first byte.
+    pub first_timeout: Option<Duration>,
+    /// How long a connection may be silent; `None` is for ever.
+    pub idle_timeout: Option<Duration>,
+    /// How long connections may take to finish once a stop was asked for.
+    pub drain_timeout: Duration,
+    /// The text to greet, to answer or to ask with; `None` is the lecture's.
+    pub message: Option<String>,
+    /// How many requests a client sends.
+    pub count: u64,
+    /// The pause between two requests.
+    pub interval: Duration,
+    /// How long a client waits for a connection or an answer.
+    pub timeout: Duration,
+    /// The largest datagram that is read, in bytes.
+    pub buffer_size: usize,
+    /// The directory that received files are stored in.
+    pub out: PathBuf,
+    /// The files to send; empty means that names come from the input.
+    pub files: Vec<PathBuf>,
+    /// The largest file that is taken, in bytes.
+    pub max_size: Option<u64>,
+    /// Whether a person answers for the file names, and corrects a bad one.
+    pub forgiving: bool,
+    /// How much of the disk stays free, in bytes.
+    pub keep_free: u64,
+    /// The name to take in the chat.
+    pub nick: Option<String>,
+    /// Threads that run actors.
+    pub threads: usize,
+}
+
+impl Settings {
+    /// Returns the defaults of a scenario.
+    pub fn new(kind: Kind, role: Role) -> Settings {
+        Settings {
+            kind,
+            role,
+            listen: Vec::new(),
+            connect: None,
+            clients: None,
+            max_conns: 1024,
+            backlog: 128,
+            first_timeout: None,
+            idle_timeout: match kind {
+                Kind::File => Some(Duration::from_secs(15 * 60)),
+                _ => None,
+            },
+            drain_timeout: Duration::from_secs(10),
+            message: None,
+            count: 1,
+            interval: Duration::from_secs(1),
+            timeout: Duration::from_secs(10),
+            buffer_size: 1024,
+            out: PathBuf::from("."),
+            files: Vec::new(),
+            max_size: None,
+            forgiving: false,
+            keep_free: 64 << 20,
+            nick: None,
+            threads: 1,
+        }
+    }
+}

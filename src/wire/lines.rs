@@ -1,0 +1,212 @@
+//! A byte stream cut into lines, with a limit.
+//!
+//! A connection delivers bytes in whatever pieces it likes. [`LineBuffer`] takes the pieces and
+//! gives back the lines: the same lines for the same bytes, however they were cut. It keeps its
+//! partial line in itself, so a reader that is dropped between two reads loses nothing; that makes
+//! a read which feeds one safe to race against other events.
+//!
+//! A line that grows beyond the limit is not collected. Its bytes are counted and dropped as they
+//! come, and when its end arrives it is told once, with its length, so that the session can refuse
+//! it and go on.
+
+/// What a [`LineBuffer`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Line {
+    /// The bytes of a line, without its `\n` or `\r\n`.
+    Whole(Vec<u8>),
+    /// A line longer than the limit was dropped; this many bytes long, without its `\n` or `\r\n`.
+    TooLong(usize),
+}
+
+/// Splits a stream of bytes into lines.
+///
+/// Lines end with `\n` or `\r\n`. As long as each [`push`](LineBuffer::push) is followed by
+/// [`next_line`](LineBuffer::next_line) until it gives `None`, the buffer never holds more than one
+/// line of the longest length, a carriage return, and what one push brought. Each byte is looked at
+/// once, so a long line that arrives in small pieces costs linear time.
+///
+/// # Examples
+///
+/// ```
+/// use sockactors::wire::lines::{Line, LineBuffer};
+///
+/// let mut lines = LineBuffer::new(8);
+/// lines.push(b"hel");
+/// assert_eq!(lines.next_line(), None);
+///
+/// lines.push(b"lo\r\nmuch too long\nrest");
+/// assert_eq!(lines.next_line(), Some(Line::Whole(b"hello".to_vec())));
+/// assert_eq!(lines.next_line(), Some(Line::TooLong(13)));
+/// assert_eq!(lines.next_line(), None);
+/// assert_eq!(lines.finish(), Some(Line::Whole(b"rest".to_vec())));
+/// ```
+#[derive(Debug, Clone)]
+pub struct LineBuffer {
+    max_line: usize,
+    held: Vec<u8>,
+    /// Where the first line that was not taken yet begins in `held`.
+    start: usize,
+    /// Up to where `held` is known to have no newline.
+    scanned: usize,
+    /// How many bytes of the present line were dropped because it is too long.
+    dropped: usize,
+}
+
+impl LineBuffer {
+    /// Creates an empty buffer for lines of at most `max_line` bytes, line ends not counted.
+    pub fn new(max_line: usize) -> LineBuffer {
+        LineBuffer { max_line, held: Vec::new(), start: 0, scanned: 0, dropped: 0 }
+    }
+
+    /// Appends bytes as they came from the connection.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.held.extend_from_slice(bytes);
+    }
+
+    /// Takes the next complete line, or gives `None` when more bytes are needed.
+    pub fn next_line(&mut self) -> Option<Line> {
+        let Some(found) = self.held[self.scanned..].iter().position(|&byte| byte == b'\n') else {
+            self.keep_partial();
+            return None;
+        };
+        let newline = self.scanned + found;
+        let line = &self.held[self.start..newline];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let length = self.dropped + line.len();
+        let line =
+            if length > self.max_line { Line::TooLong(length) } else { Line::Whole(line.to_vec()) };
+        self.start = newline + 1;
+        self.scanned = self.start;
+        self.dropped = 0;
+        Some(line)
+    }
+
+    /// Takes what is left once the stream has ended: each remaining line, then the rest that no
+    /// newline ended.
+    ///
+    /// A stream that ended with a newline has no rest. A lone carriage return at the very end
+    /// belongs to the rest.
+    pub fn finish(&mut self) -> Option<Line> {
+        if let Some(line) = self.next_line() {
+            return Some(line);
+        }
+        let length = self.dropped + self.held.len();
+        let rest = std::mem::take(&mut self.held);
+        self.scanned = 0;
+        self.dropped = 0;
+        match length {
+            0 => None,
+            _ if length > self.max_line => Some(Line::TooLong(length)),
+            _ => Some(Line::Whole(rest)),
+        }
+    }
+
+    /// Shows the bytes after the last newline, which are a line's beginning.
+    ///
+    /// It is empty while a line that is too long is being dropped. Lines that were not taken yet
+    /// are not part of it.
+    pub fn partial(&self) -> &[u8] {
+        if self.dropped > 0 {
+            return &[];
+        }
+        let rest = &self.held[self.start..];
+        let begin = rest.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+        &rest[begin..]
+    }
+
+    /// Moves the partial line to the front, or drops it when it cannot become a line within the
+    /// limit any more.
+    fn keep_partial(&mut self) {
+        self.held.drain(..self.start);
+        self.start = 0;
+        let length = self.held.len();
+        // One byte beyond the limit may still be the first half of `\r\n`.
+        let fits =
+            length <= self.max_line || (length == self.max_line + 1 && self.held.ends_with(b"\r"));
+        if !fits || self.dropped > 0 {
+            // The last byte stays, so that a `\r` whose `\n` is still to come is not counted as a
+            // part of the line.
+            let gone = length.saturating_sub(1);
+            self.held.drain(..gone);
+            self.dropped += gone;
+        }
+        self.scanned = self.held.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn whole(text: &str) -> Line {
+        Line::Whole(text.as_bytes().to_vec())
+    }
+
+    fn split(max: usize, pieces: &[&[u8]]) -> Vec<Line> {
+        let mut buffer = LineBuffer::new(max);
+        let mut lines = Vec::new();
+        for piece in pieces {
+            buffer.push(piece);
+            while let Some(line) = buffer.next_line() {
+                lines.push(line);
+            }
+            assert!(buffer.held.len() <= max + 1, "{} bytes held", buffer.held.len());
+        }
+        lines.extend(std::iter::from_fn(|| buffer.finish()));
+        lines
+    }
+
+    #[test]
+    fn smoke() {
+        assert_eq!(split(10, &[b"a\nb\r\n\nc"]), [whole("a"), whole("b"), whole(""), whole("c")]);
+        assert_eq!(split(10, &[]), []);
+        assert_eq!(split(10, &[b"end\n"]), [whole("end")]);
+    }
+
+    #[test]
+    fn a_line_of_exactly_the_limit_passes_with_either_ending() {
+        assert_eq!(split(3, &[b"abc\nabc\r\nabc"]), [whole("abc"), whole("abc"), whole("abc")]);
+        assert_eq!(split(3, &[b"abc\r", b"\n"]), [whole("abc")]);
+        assert_eq!(split(3, &[b"abcd\nx"]), [Line::TooLong(4), whole("x")]);
+    }
+
+    #[test]
+    fn a_long_line_is_told_once_with_its_length() {
+        let flood = vec![b'x'; 1000];
+        let mut pieces: Vec<&[u8]> = vec![&flood; 50];
+        pieces.push(b"\r\nnext\n");
+        assert_eq!(split(16, &pieces), [Line::TooLong(50_000), whole("next")]);
+    }
+
+    #[test]
+    fn partial_is_the_beginning_of_the_next_line() {
+        let mut buffer = LineBuffer::new(4);
+        buffer.push(b"one\ntw");
+        assert_eq!(buffer.partial(), b"tw");
+        assert_eq!(buffer.next_line(), Some(whole("one")));
+        assert_eq!(buffer.partial(), b"tw");
+        buffer.push(b"o is long");
+        assert_eq!(buffer.next_line(), None);
+        assert_eq!(buffer.partial(), b"");
+    }
+
+    proptest! {
+        #[test]
+        fn any_split_gives_the_same_lines(
+            input in proptest::collection::vec(proptest::sample::select(&b"\n\rab"[..]), 0..80),
+            piece in 1_usize..9,
+            max in 0_usize..12,
+        ) {
+            let pieces: Vec<&[u8]> = input.chunks(piece).collect();
+            prop_assert_eq!(split(max, &pieces), split(max, &[&input]));
+        }
+
+        #[test]
+        fn joined_lines_are_the_input(lines in proptest::collection::vec("[a-z]{0,9}", 0..9)) {
+            let input: String = lines.iter().map(|line| format!("{line}\n")).collect();
+            let expected: Vec<Line> = lines.iter().map(|line| whole(line)).collect();
+            prop_assert_eq!(split(9, &[input.as_bytes()]), expected);
+        }
+    }
+}

@@ -1,0 +1,106 @@
+use super::*;
+use proptest::prelude::*;
+
+#[test]
+fn durations_are_read() {
+    for (text, expected) in [
+        ("30s", Duration::from_secs(30)),
+        ("15m", Duration::from_secs(900)),
+        ("2h", Duration::from_secs(7200)),
+        ("1d", Duration::from_secs(86_400)),
+        ("1.5s", Duration::from_millis(1500)),
+        ("1h0m1ms", Duration::from_secs(3600) + Duration::from_millis(1)),
+        ("250us", Duration::from_micros(250)),
+        ("0s", Duration::ZERO),
+    ] {
+        assert_eq!(duration(text), Ok(expected), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_duration_is_told_with_an_example() {
+    for text in
+        ["", "5", "s", "-1s", "1 s", "1s1m", "1s1s", "1.s", ".5s", "1.2.3s", "10x", "1S", "∞"]
+    {
+        let error = duration(text).unwrap_err();
+        assert!(matches!(error, UnitError::Duration { .. }), "{text}");
+        assert!(
+            error.to_string().contains(&format!("{text:?}")) && error.to_string().contains("1m30s")
+        );
+    }
+}
+
+#[test]
+fn sizes_are_read() {
+    for (text, expected) in [
+        ("0", 0),
+        ("512B", 512),
+        ("10kB", 10_000),
+        ("10KB", 10_000),
+        ("2kib", 2048),
+        ("64Mi", 64 << 20),
+        ("1.5GiB", 3 << 29),
+        ("1TB", 1_000_000_000_000),
+        ("18446744073709551615", u64::MAX),
+    ] {
+        assert_eq!(size(text), Ok(expected), "{text}");
+    }
+}
+
+#[test]
+fn what_is_no_size_is_told_with_an_example() {
+    for text in ["", "B", "1k", "1M", "1.5", "-1", "1 MiB", "1MiBs", "lots"] {
+        let error = size(text).unwrap_err();
+        assert!(matches!(error, UnitError::Size { .. }), "{text}");
+        assert!(error.to_string().contains("64MiB"), "{error}");
+    }
+}
+
+#[test]
+fn too_much_is_told_as_too_much() {
+    for text in ["18446744073709551616", "20000PiB", &"9".repeat(60)] {
+        assert!(matches!(size(text), Err(UnitError::TooLarge { .. })), "{text}");
+    }
+    for text in ["18446744073709551616s", &format!("{}d", "9".repeat(60))] {
+        assert!(matches!(duration(text), Err(UnitError::TooLarge { .. })), "{text}");
+    }
+}
+
+#[test]
+fn durations_are_shown_shortly() {
+    for (expected, shown) in [
+        ("0s", Duration::ZERO),
+        ("1ns", Duration::from_nanos(1)),
+        ("999.99ms", Duration::from_nanos(999_999_999)),
+        ("12.34s", Duration::from_micros(12_345_678)),
+        ("2h", Duration::from_secs(7200)),
+        ("2h", Duration::from_secs(7230)),
+        ("1d1h", Duration::from_secs(90_000)),
+    ] {
+        assert_eq!(show_duration(shown), expected);
+    }
+    assert_eq!(
+        duration(&show_duration(Duration::MAX)).map(|d| d.as_secs() / 86_400),
+        Ok(u64::MAX / 86_400)
+    );
+}
+
+proptest! {
+    #[test]
+    fn a_shown_duration_reads_back_nearly_the_same(nanos in any::<u64>()) {
+        let given = Duration::from_nanos(nanos);
+        let back = duration(&show_duration(given)).unwrap();
+        prop_assert!(back <= given && given - back <= given / 20, "{given:?} became {back:?}");
+    }
+
+    #[test]
+    fn a_shown_size_reads_back_nearly_the_same(bytes in any::<u64>()) {
+        let back = size(&show_size(bytes)).unwrap();
+        prop_assert!(back <= bytes && bytes - back <= bytes / 100, "{bytes} became {back}");
+    }
+
+    #[test]
+    fn nothing_makes_the_readers_panic(text in any::<String>()) {
+        let _ = (duration(&text), size(&text));
+    }
+}

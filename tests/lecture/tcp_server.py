@@ -1,0 +1,23 @@
+"""The lecture's TCP server: greets one client, and is done."""
+import socket
+import sys
+
+# Where: nothing (the lecture's address), or  inet HOST PORT | inet6 HOST PORT | unix PATH
+family, address = socket.AF_INET, ("127.0.0.1", 12345)
+if len(sys.argv) > 1:
+    family = {"inet": socket.AF_INET, "inet6": socket.AF_INET6, "unix": socket.AF_UNIX}[sys.argv[1]]
+    address = sys.argv[2] if family == socket.AF_UNIX else (sys.argv[2], int(sys.argv[3]))
+
+s = socket.socket(family, socket.SOCK_STREAM)
+if family != socket.AF_UNIX:
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+s.bind(address)
+s.listen(5)
+print("socket is listening on", s.getsockname(), flush=True)
+
+while True:
+    c, addr = s.accept()
+    print("Got connection from", addr)
+    c.send("Thank you for connecting".encode())
+    c.close()
+    break

@@ -1,0 +1,414 @@
+//! Supervision as its users meet it: trees on the real executor, judged by their lifecycle events.
+
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use async_channel::Receiver;
+use sockactors::runtime::{
+    Child, Context, Ended, Exit, Handle, Lifecycle, Outcome, Pool, Restart, Shutdown, Strategy,
+    Supervisor, System,
+};
+
+/// What a test waits for at most, where only a defect makes it wait.
+const LONG: Duration = Duration::from_secs(20);
+
+/// A system on a thread of its own, with its lifecycle events.
+struct Running {
+    handle: Handle,
+    events: Receiver<Lifecycle>,
+    thread: Option<thread::JoinHandle<Result<Ended, Exit>>>,
+    seen: Vec<String>,
+}
+
+impl Running {
+    fn start(tree: Supervisor) -> Running {
+        Running::start_with(System::new(), tree)
+    }
+
+    fn start_with(system: System, tree: Supervisor) -> Running {
+        let (sender, events) = async_channel::unbounded();
+        let system = system.observe(move |event| drop(sender.try_send(event.clone())));
+        let handle = system.handle();
+        let thread = Some(thread::spawn(move || system.run(tree)));
+        Running { handle, events, thread, seen: Vec::new() }
+    }
+
+    /// Waits for an event that reads as `text`.
+    fn wait_for(&mut self, text: &str) {
+        loop {
+            let event =
+                smol::block_on(smol::future::or(async { self.events.recv().await.ok() }, async {
+                    smol::Timer::after(LONG).await;
+                    None
+                }));
+            let Some(event) = event else {
+                panic!("'{text}' did not happen; seen: {:#?}", self.seen);
+            };
+            self.seen.push(event.to_string());
+            if event.to_string().contains(text) {
+                return;
+            }
+        }
+    }
+
+    fn end(&mut self) -> Result<Ended, Exit> {
+        let result = self.thread.take().unwrap().join().unwrap();
+        while let Ok(event) = self.events.try_recv() {
+            self.seen.push(event.to_string());
+        }
+        result
+    }
+
+    fn stop(&mut self) -> Result<Ended, Exit> {
+        self.handle.stop();
+        self.end()
+    }
+
+    /// Returns the events that contain one of `words`, in their order.
+    fn seen_with(&self, words: &[&str]) -> Vec<&str> {
+        let wanted = |event: &&String| words.iter().any(|word| event.contains(word));
+        self.seen.iter().filter(wanted).map(String::as_str).collect()
+    }
+}
+
+/// An actor that lives until it is stopped.
+async fn live(mut ctx: Context<()>) -> Outcome {
+    ctx.stopped().await;
+    Ok(())
+}
+
+fn three(strategy: Strategy) -> Supervisor {
+    let mut tree = Supervisor::new("t", strategy);
+    for name in ["a", "b", "c"] {
+        tree.child(Child::new(name, || live));
+    }
+    tree
+}
+
+#[test]
+fn children_start_in_order_and_stop_in_reverse() {
+    let mut run = Running::start(three(Strategy::OneForOne));
+    run.wait_for("t/c started");
+    assert_eq!(run.stop().unwrap(), Ended::Finished);
+    assert_eq!(
+        run.seen,
+        [
+            "t started",
+            "t/a started",
+            "t/b started",
+            "t/c started",
+            "t/c stopped as asked",
+            "t/b stopped as asked",
+            "t/a stopped as asked",
+            "t stopped as asked"
+        ]
+    );
+}
+
+fn restarted_by(strategy: Strategy) -> Vec<String> {
+    let mut run = Running::start(three(strategy));
+    run.wait_for("t/c started");
+    assert!(run.handle.crash("b"));
+    let last = if strategy == Strategy::OneForOne { "t/b started" } else { "t/c started" };
+    run.wait_for(last);
+    let seen = run.seen[4..].to_vec();
+    run.stop().unwrap();
+    seen.into_iter().filter(|event| !event.contains("is restarted")).collect()
+}
+
+const CRASH: &str = "t/b panicked at ";
+
+fn assert_events(seen: &[String], expected: &[&str]) {
+    assert_eq!(seen.len(), expected.len(), "{seen:#?}");
+    for (seen, expected) in seen.iter().zip(expected) {
+        assert!(seen.starts_with(expected), "{seen} is not {expected}");
+    }
+}
+
+#[test]
+fn one_for_one_restarts_the_child_alone() {
+    let seen = restarted_by(Strategy::OneForOne);
+    assert_events(&seen, &[CRASH, "t/b started, incarnation 2"]);
+}
+
+#[test]
+fn one_for_all_restarts_every_child() {
+    let seen = restarted_by(Strategy::OneForAll);
+    let expected = [
+        CRASH,
+        "t/c stopped as asked",
+        "t/a stopped as asked",
+        "t/a started, incarnation 2",
+        "t/b started, incarnation 2",
+        "t/c started, incarnation 2",
+    ];
+    assert_events(&seen, &expected);
+}
+
+#[test]
+fn rest_for_one_restarts_the_later_children() {
+    let seen = restarted_by(Strategy::RestForOne);
+    let expected =
+        [CRASH, "t/c stopped as asked", "t/b started, incarnation 2", "t/c started, incarnation 2"];
+    assert_events(&seen, &expected);
+}
+
+#[test]
+fn too_many_restarts_end_the_supervisor_abnormally() {
+    let mut tree = Supervisor::new("t", Strategy::OneForOne).intensity(2, LONG);
+    tree.child(Child::new("bystander", || live));
+    tree.child(Child::new("loop", || async |_: Context<()>| -> Outcome { Err("no luck".into()) }));
+    let mut run = Running::start(tree);
+    let exit = run.end().unwrap_err();
+    assert!(!exit.is_normal());
+    let text = exit.to_string();
+    assert!(
+        text.contains("more than 2 restarts") && text.contains("t/loop failed: no luck"),
+        "{text}"
+    );
+    assert_eq!(exit.error().unwrap().to_string(), "no luck");
+    assert_eq!(run.seen_with(&["t/loop started"]).len(), 3);
+    assert_eq!(run.seen_with(&["t/bystander stopped as asked"]).len(), 1);
+}
+
+#[test]
+fn a_supervisor_that_gave_up_is_restarted_by_a_transient_parent_rule() {
+    let mut inner = Supervisor::new("inner", Strategy::OneForOne)
+        .intensity(0, LONG)
+        .restart(Restart::Transient);
+    inner.child(Child::new("x", || live));
+    let mut tree = Supervisor::new("t", Strategy::OneForOne);
+    tree.supervisor(inner);
+    let mut run = Running::start(tree);
+    run.wait_for("t/inner/x started");
+    run.handle.crash("inner/x");
+    run.wait_for("t/inner started, incarnation 2");
+    run.wait_for("t/inner/x started, incarnation 2");
+    run.stop().unwrap();
+}
+
+#[test]
+fn a_panic_in_a_factory_is_a_failed_start() {
+    let mut tree = Supervisor::new("t", Strategy::OneForOne).intensity(1, LONG);
+    tree.child(Child::new("x", || {
+        if true {
+            panic!("no parts");
+        }
+        live
+    }));
+    let mut run = Running::start(tree);
+    assert!(run.end().unwrap_err().to_string().contains("no parts"));
+}
+
+#[test]
+fn transient_and_temporary_children_that_end_normally_stay_ended() {
+    let mut tree = Supervisor::new("t", Strategy::OneForOne);
+    let ends = || async |_: Context<()>| -> Outcome { Ok(()) };
+    let transient = tree.child(Child::new("transient", ends).transient());
+    let temporary = tree.child(Child::new("temporary", ends).temporary());
+    tree.child(Child::new("last", || live));
+    let mut run = Running::start(tree);
+    run.wait_for("t/transient ended normally");
+    run.wait_for("t/temporary ended normally");
+    run.stop().unwrap();
+    assert!(run.seen_with(&["restarted"]).is_empty());
+    assert!(transient.is_closed() && temporary.is_closed());
+}
+
+#[test]
+fn a_temporary_child_is_not_restarted_as_a_bystander() {
+    let mut tree = Supervisor::new("t", Strategy::OneForAll);
+    tree.child(Child::new("guest", || live).temporary());
+    tree.child(Child::new("x", || live));
+    let mut run = Running::start(tree);
+    run.wait_for("t/x started");
+    run.handle.crash("x");
+    run.wait_for("t/x started, incarnation 2");
+    run.stop().unwrap();
+    assert_eq!(run.seen_with(&["guest started"]), ["t/guest started"]);
+}
+
+#[test]
+fn waiting_messages_are_handled_by_the_next_incarnation_in_order() {
+    let handled = Arc::new(Mutex::new(Vec::new()));
+    let log = handled.clone();
+    let mut tree = Supervisor::new("t", Strategy::OneForOne);
+    let brittle = tree.child(Child::new("brittle", move || {
+        let log = log.clone();
+        async move |mut ctx: Context<u32>| -> Outcome {
+            while let Some(n) = ctx.recv().await {
+                assert!(n % 3 != 0, "{n} is more than it takes");
+                log.lock().unwrap().push(n);
+            }
+            Ok(())
+        }
+    }));
+    for n in 1..=7 {
+        brittle.try_send(n).unwrap();
+    }
+    let mut run = Running::start(tree);
+    run.wait_for("brittle started, incarnation 3");
+    run.stop().unwrap();
+    assert_eq!(*handled.lock().unwrap(), [1, 2, 4, 5, 7]);
+    assert!(brittle.is_closed());
+}
+
+#[test]
+fn a_child_that_does_not_stop_in_time_is_dropped_before_the_next_is_stopped() {
+    struct Tell(Arc<Mutex<Vec<&'static str>>>, &'static str);
+    impl Drop for Tell {
+        fn drop(&mut self) {
+            self.0.lock().unwrap().push(self.1);
+        }
+    }
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let mut tree = Supervisor::new("t", Strategy::OneForOne);
+    for (name, limit) in [("first", Duration::from_millis(5)), ("second", Duration::ZERO)] {
+        let order = order.clone();
+        let hang = Child::new(name, move || {
+            let order = order.clone();
+            async move |_: Context<()>| -> Outcome {
+                let _tell = Tell(order, name);
+                smol::future::pending().await
+            }
+        });
+        tree.child(hang.shutdown(match limit {
+            Duration::ZERO => Shutdown::Kill,
+            limit => Shutdown::Within(limit),
+        }));
+    }
+    let mut run = Running::start(tree);
+    run.wait_for("t/second started");
+    run.stop().unwrap();
+    assert_eq!(run.seen[3..], ["t/second killed", "t/first killed", "t stopped as asked"]);
+    assert_eq!(*order.lock().unwrap(), ["second", "first"]);
+}
+
+#[test]
+fn a_significant_child_ends_its_supervisor_with_its_reason() {
+    let mut tree = Supervisor::new("t", Strategy::OneForOne);
+    tree.child(Child::new("other", || live));
+    let fails = || async |_: Context<()>| -> Outcome { Err("refused".into()) };
+    tree.child(Child::new("client", fails).temporary().significant());
+    let mut run = Running::start(tree);
+    assert_eq!(run.end().unwrap_err().to_string(), "failed: refused");
+    assert_eq!(run.seen_with(&["t/other"]), ["t/other started", "t/other stopped as asked"]);
+}
+
+#[test]
+fn a_backoff_is_a_state_that_a_stop_ends() {
+    let mut tree = Supervisor::new("t", Strategy::OneForOne).backoff(LONG * 100, LONG * 100);
+    tree.child(Child::new("x", || live));
+    let mut run = Running::start(tree);
+    run.wait_for("t/x started");
+    run.handle.crash("x");
+    run.wait_for("t/x is restarted in");
+    let tree = run.handle.tree().unwrap().to_string();
+    assert!(tree.contains("restarting"), "{tree}");
+    run.stop().unwrap();
+    assert_eq!(run.seen_with(&["t/x started"]).len(), 1);
+}
+
+#[test]
+fn a_stop_before_the_start_holds() {
+    let system = System::new();
+    system.handle().stop();
+    let mut run = Running::start_with(system, three(Strategy::OneForOne));
+    run.end().unwrap();
+}
+
+#[test]
+fn a_pool_starts_counts_and_stops_its_children_within_its_limit() {
+    let mut tree = Supervisor::new("t", Strategy::OneForOne);
+    let pool = tree.pool(Pool::new("pool").limit(3));
+    let mut run = Running::start_with(System::new().threads(2), tree);
+    run.wait_for("t/pool started");
+    smol::block_on(async {
+        for _ in 0..2 {
+            pool.start(live).await.unwrap();
+        }
+        let brittle = async |mut ctx: Context<()>| -> Outcome {
+            ctx.recv().await;
+            panic!("only me");
+        };
+        let brittle = pool.start(brittle).await.unwrap();
+        assert!(pool.is_full());
+        let mut fourth = Box::pin(pool.start(live));
+        assert!(smol::future::poll_once(&mut fourth).await.is_none());
+        brittle.send(()).await.unwrap();
+        fourth.await.unwrap();
+        assert_eq!(pool.len(), 3);
+    });
+    run.stop().unwrap();
+    assert_eq!(run.seen_with(&["only me"]).len(), 1);
+    assert_eq!(run.seen_with(&["stopped as asked"]).len(), 5);
+    assert!(pool.is_empty());
+    assert!(smol::block_on(pool.start(live)).is_err());
+}
+
+#[test]
+fn a_pools_children_that_hang_are_dropped_together() {
+    let mut tree = Supervisor::new("t", Strategy::OneForOne);
+    let pool = tree.pool(Pool::new("pool").shutdown(Duration::from_millis(5)));
+    let mut run = Running::start(tree);
+    run.wait_for("t/pool started");
+    let hang = async |_: Context<()>| -> Outcome { smol::future::pending().await };
+    for _ in 0..10 {
+        smol::block_on(pool.start(hang)).unwrap();
+    }
+    run.stop().unwrap();
+    assert_eq!(run.seen_with(&["killed"]).len(), 10);
+    assert!(pool.is_empty());
+}
+
+#[test]
+fn mail_and_io_take_turns() {
+    use sockactors::runtime::Event;
+    let mut tree = Supervisor::new("t", Strategy::OneForOne);
+    let counts = Arc::new(Mutex::new((0, 0)));
+    let counted = counts.clone();
+    let x = tree.child(
+        Child::new("x", move || {
+            let counted = counted.clone();
+            async move |mut ctx: Context<()>| -> Outcome {
+                for _ in 0..20 {
+                    match ctx.next(std::future::ready(())).await {
+                        Event::Stop => break,
+                        Event::Message(()) => counted.lock().unwrap().0 += 1,
+                        Event::Io(()) => counted.lock().unwrap().1 += 1,
+                    }
+                }
+                Ok(())
+            }
+        })
+        .transient()
+        .significant(),
+    );
+    for _ in 0..20 {
+        x.try_send(()).unwrap();
+    }
+    Running::start(tree).end().unwrap();
+    assert_eq!(*counts.lock().unwrap(), (10, 10));
+}
+
+#[test]
+fn a_snapshot_shows_paths_states_and_mailboxes() {
+    let mut tree = three(Strategy::OneForOne);
+    let full = tree.child(
+        Child::new("full", || {
+            async |mut ctx: Context<u8>| -> Outcome {
+                ctx.stopped().await;
+                Ok(())
+            }
+        })
+        .mailbox(5),
+    );
+    full.try_send(1).unwrap();
+    let mut run = Running::start(tree);
+    run.wait_for("t/full started");
+    let text = run.handle.tree().unwrap().to_string();
+    assert!(text.lines().next().unwrap().starts_with("actor "), "{text}");
+    assert!(text.contains("├─ a") && text.contains("└─ full") && text.contains("1/5"), "{text}");
+    run.stop().unwrap();
+}

@@ -1,0 +1,54 @@
+//! The program at a terminal, which Python's `pty` module plays: prompts, and nothing raw.
+
+mod common;
+
+use std::net::TcpListener;
+use std::process::Command;
+
+use common::peers::need;
+use common::{BINARY, DEADLINE, Program};
+
+/// Starts our program at a terminal; what it shows is on stdout, and what is written is typed.
+fn at_a_terminal(args: &[&str]) -> Program {
+    let script =
+        "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+    let mut command = Command::new("python3");
+    Program::start(command.args(["-c", script, BINARY]).args(args).env("TERM", "xterm"))
+}
+
+#[test]
+fn a_person_is_asked_for_file_names_until_the_input_ends() {
+    if !need("python3") {
+        return;
+    }
+    let directory = common::directory();
+    let name = directory.path().join("source");
+    std::fs::write(&name, "typed by name").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    let mut client = at_a_terminal(&["--scenario", "file", "--raw", "--connect", &at]);
+    let (mut connection, _) = listener.accept().unwrap();
+    client.wait_for("ile");
+    client.write("no-such-file\n");
+    // The terminal's echo is one, and the message is another.
+    client.wait_for_matches("no-such-file", 2);
+    client.write(format!("{}\n", name.display()));
+    let mut received = [0; 13];
+    std::io::Read::read_exact(&mut connection, &mut received).unwrap();
+    assert_eq!(&received, b"typed by name");
+    client.write("\x04");
+    client.wait_while_stdin_is_open(DEADLINE);
+}
+
+#[test]
+fn without_input_a_missing_file_name_is_wrong_usage() {
+    if !need("python3") {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    let client = at_a_terminal(&["--scenario", "file", "--raw", "--no-input", "--connect", &at]);
+    let ended = client.wait_while_stdin_is_open(DEADLINE);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.out().contains("FILE"), "{ended:?}");
+}
