@@ -23,9 +23,11 @@ use crate::wire::text::lossy;
 /// How long the first text may take before the client opens without one.
 const FIRST_TEXT: Duration = Duration::from_millis(200);
 
-/// How long a lecture's server may take to answer the opening. Well below the time in which our own server
-/// takes a chunk without a newline for a lecture client's.
-const LECTURE_ANSWERS: Duration = Duration::from_millis(30);
+/// How long a lecture's server may take to answer the opening, beside the way there and back. With it,
+/// at most `ANSWERS_MOST`: well below the time in which our own server takes a chunk without a newline for
+/// a lecture client's.
+const ANSWERS: Duration = Duration::from_millis(30);
+const ANSWERS_MOST: Duration = Duration::from_millis(60);
 
 /// The opening of a client that has nothing to say yet.
 const HELLO: &str = "/ack off";
@@ -51,10 +53,18 @@ pub struct ChatClient {
 /// A connection whose dialect is being found out, or is settled.
 struct Talk {
     stream: Stream,
+    /// How long a lecture's server may take to answer the opening.
+    answers: Duration,
     heard: LineBuffer,
     /// A line that is the client's own business and is not shown once it is heard.
     hidden: Vec<String>,
-    ended: bool,
+}
+
+/// What a client opens its talk with.
+enum First {
+    Text(String),
+    /// The input ended before there was any.
+    Nothing,
 }
 
 impl ChatClient {
@@ -85,18 +95,15 @@ impl ChatClient {
         Failure::TimedOut { server: self.endpoint.to_string(), limit: self.timeout }
     }
 
-    /// Waits for the first text; an empty line is none.
-    async fn first_text(&self, ctx: &mut Context<ChatInput>, talk: &mut Talk) -> Option<String> {
+    /// Waits a moment for the first text; an empty line is none.
+    async fn first_text(&self, ctx: &mut Context<ChatInput>) -> First {
         let clock = ctx.clock().clone();
         loop {
             match ctx.next(clock.sleep(FIRST_TEXT)).await {
                 Event::Message(ChatInput::Line(text)) if text.is_empty() => {}
-                Event::Message(ChatInput::Line(text)) => return Some(text),
-                Event::Io(()) => return None,
-                Event::Message(ChatInput::End) | Event::Stop => {
-                    talk.ended = true;
-                    return None;
-                }
+                Event::Message(ChatInput::Line(text)) => return First::Text(text),
+                Event::Io(()) => return First::Text(HELLO.into()),
+                Event::Message(ChatInput::End) | Event::Stop => return First::Nothing,
             }
         }
     }
@@ -106,10 +113,11 @@ impl ChatClient {
         let asked = clock.now();
         self.write(clock, &talk.stream, text).await?;
         let mut buf = [0; LINE_MAX];
-        let answer = clock.within(LECTURE_ANSWERS, talk.stream.read(&mut buf)).await;
+        let answer = clock.within(talk.answers, talk.stream.read(&mut buf)).await;
         match answer {
             Some(Ok(0)) => return Err(self.closed("at once")),
-            Some(Ok(n)) if is_receipt(&buf[..n], text) => {
+            // Servers that speak in lines end each of them, at this point too.
+            Some(Ok(n)) if !buf[..n].ends_with(b"\n") => {
                 if text != HELLO {
                     self.reply(&buf[..n], clock.now() - asked).await;
                 }
@@ -142,7 +150,7 @@ impl ChatClient {
         let clock = ctx.clock().clone();
         let mut buf = [0; LINE_MAX];
         let mut asked = clock.now();
-        while !talk.ended {
+        loop {
             let text = match ctx.next(talk.stream.read(&mut buf)).await {
                 Event::Message(ChatInput::Line(text)) if text.is_empty() => continue,
                 Event::Message(ChatInput::Line(text)) => text,
@@ -156,25 +164,23 @@ impl ChatClient {
             };
             asked = clock.now();
             self.write(&clock, &talk.stream, &text).await?;
-            match clock.within(self.timeout, talk.stream.read(&mut buf)).await {
+            let answer = clock.within(self.timeout, talk.stream.read(&mut buf));
+            let Some(answer) = ctx.unless_stopped(answer).await else { return Ok(()) };
+            match answer {
                 None => return Err(self.timed_out()),
                 Some(Err(source)) => return Err(self.broken(source)),
                 Some(Ok(0)) => return Err(self.closed("without an answer")),
                 Some(Ok(n)) => self.reply(&buf[..n], clock.now() - asked).await,
             }
         }
-        Ok(())
     }
 
     /// Talks in lines: what is typed goes out and what is heard comes in, neither waiting for the other.
     /// Returns `true` if it turns out that the server is a lecture's after all.
     async fn lines(&self, ctx: &mut Context<ChatInput>, talk: &mut Talk) -> Result<bool, Failure> {
         let clock = ctx.clock().clone();
-        let Talk { stream, heard, hidden, ended } = talk;
-        let over = AtomicBool::new(*ended);
-        if *ended {
-            stream.shutdown_write().map_err(|source| self.broken(source))?;
-        }
+        let Talk { stream, heard, hidden, .. } = talk;
+        let over = AtomicBool::new(false);
         let typing = async {
             while !over.load(Ordering::Relaxed) {
                 match ctx.next(future::pending::<()>()).await {
@@ -237,20 +243,19 @@ impl ChatClient {
     }
 }
 
-/// Tells whether this is the lecture's answer to `text`: the receipt, without a newline.
-fn is_receipt(answer: &[u8], text: &str) -> bool {
-    answer.strip_prefix(RECEIPT.as_bytes()).is_some_and(|echo| echo == text.as_bytes())
-}
-
 impl Actor for ChatClient {
     type Message = ChatInput;
 
     async fn run(self, mut ctx: Context<ChatInput>) -> Outcome {
         let clock = ctx.clock().clone();
-        let stream = Stream::connect(&self.endpoint, self.timeout).await.map_err(Failure::from)?;
+        let asked = clock.now();
+        let connect = Stream::connect(&self.endpoint, self.timeout);
+        let Some(stream) = ctx.unless_stopped(connect).await else { return Ok(()) };
+        let stream = stream.map_err(Failure::from)?;
+        let answers = (ANSWERS + (clock.now() - asked)).min(ANSWERS_MOST);
         // A receipt has its text behind it, and a member's line a name before it.
         let heard = LineBuffer::new(2 * LINE_MAX);
-        let mut talk = Talk { stream, heard, hidden: Vec::new(), ended: false };
+        let mut talk = Talk { stream, answers, heard, hidden: Vec::new() };
         let lecture = match &self.nick {
             Some(nick) => {
                 // Whoever wants a name wants a server that has them, so there is nothing to find out.
@@ -258,10 +263,9 @@ impl Actor for ChatClient {
                 talk.hidden.push(ACK_OFF.into());
                 false
             }
-            None => match self.first_text(&mut ctx, &mut talk).await {
-                None if talk.ended => return Ok(()),
-                None => self.open(&clock, &mut talk, HELLO).await?,
-                Some(text) => self.open(&clock, &mut talk, &text).await?,
+            None => match self.first_text(&mut ctx).await {
+                First::Nothing => return Ok(()),
+                First::Text(text) => self.open(&clock, &mut talk, &text).await?,
             },
         };
         if lecture || self.lines(&mut ctx, &mut talk).await? {

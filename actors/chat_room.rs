@@ -41,7 +41,7 @@ pub struct Hall {
 #[derive(Debug, Default)]
 struct Roster {
     members: BTreeMap<u64, String>,
-    /// Members who left and were not announced yet.
+    /// Members who left while the room's mailbox was full, and were not announced yet.
     gone: Vec<u64>,
     next: u64,
 }
@@ -98,9 +98,11 @@ impl Membership {
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.hall.roster().gone.push(self.id);
-        // A room whose mailbox is full looks for those who left after its next message anyway.
-        let _ = self.room.try_send(ToRoom::Gone);
+        // Behind whatever the member said. A full mailbox is no excuse: the room looks at the list of
+        // those who left as soon as it has handled what waits.
+        if self.room.try_send(ToRoom::Gone(self.id)).is_err() {
+            self.hall.roster().gone.push(self.id);
+        }
     }
 }
 
@@ -188,8 +190,8 @@ pub enum ToRoom {
     },
     /// Somebody asks who is there.
     Who(Reply<Vec<String>>),
-    /// Somebody left; the roster knows who.
-    Gone,
+    /// This member left.
+    Gone(u64),
 }
 
 /// The actor that lets members in, gives out names and passes on what is said.
@@ -244,13 +246,18 @@ impl ChatRoom {
         Ok(nick)
     }
 
-    fn see_off(&self) {
-        let mut roster = self.hall.roster();
-        let gone = std::mem::take(&mut roster.gone);
-        let nicks: Vec<_> = gone.iter().filter_map(|id| roster.members.remove(id)).collect();
-        drop(roster);
-        for nick in nicks {
+    fn see_off(&self, member: u64) {
+        let nick = self.hall.roster().members.remove(&member);
+        if let Some(nick) = nick {
             self.hall.say(None, format!("* {nick} left\n"));
+        }
+    }
+
+    /// Sees off those whose leave found the mailbox full, once all that they said is handled.
+    fn see_off_the_rest(&self) {
+        let gone = std::mem::take(&mut self.hall.roster().gone);
+        for member in gone {
+            self.see_off(member);
         }
     }
 }
@@ -280,7 +287,7 @@ impl Actor for ChatRoom {
     type Message = ToRoom;
 
     async fn run(self, mut ctx: Context<ToRoom>) -> Outcome {
-        self.see_off();
+        let mailbox = ctx.address();
         while let Some(message) = ctx.recv().await {
             match message {
                 ToRoom::Join { nick, quiet, reply } => {
@@ -291,9 +298,11 @@ impl Actor for ChatRoom {
                 ToRoom::Who(reply) => {
                     reply.send(self.hall.roster().members.values().cloned().collect());
                 }
-                ToRoom::Gone => {}
+                ToRoom::Gone(member) => self.see_off(member),
             }
-            self.see_off();
+            if mailbox.is_empty() {
+                self.see_off_the_rest();
+            }
         }
         Ok(())
     }

@@ -99,8 +99,9 @@ impl ChatSession {
 
     /// Serves a lecture client until it closes; returns why it ended.
     async fn lecture(&self, ctx: &mut Context<String>, first: Vec<u8>) -> String {
-        let joined = match self.join(None, true).await {
-            Ok(joined) => joined,
+        // It is never sent what others say, so it does not listen either.
+        let member = match self.join(None, true).await {
+            Ok(Joined { member, .. }) => member,
             Err(why) => return why,
         };
         let clock = ctx.clock().clone();
@@ -109,7 +110,7 @@ impl ChatSession {
         let mut buf = [0; LINE_MAX];
         loop {
             let text = chunks.push(&chunk);
-            if let Err(why) = self.say(joined.member.id(), None, &text).await {
+            if let Err(why) = self.say(member.id(), None, &text).await {
                 return why;
             }
             let receipt = format!("{RECEIPT}{text}");

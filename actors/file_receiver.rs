@@ -6,6 +6,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use futures_lite::future;
+
 use super::{Connection, Directory, Report, Reporter, Store, Transfer};
 use crate::net::{Peer, Stream};
 use crate::runtime::{Actor, Address, Context, Event, Outcome};
@@ -81,9 +83,6 @@ impl FileReceiver {
                 return End::Cut("the upload is larger than is taken here".into());
             }
             chunk.truncate(n);
-            if self.transfer.has_failed() {
-                return End::Whole;
-            }
             if self.writer.send(Store::Chunk(self.transfer.clone(), chunk)).await.is_err() {
                 return End::Cut("the writer is gone".into());
             }
@@ -100,8 +99,13 @@ impl FileReceiver {
         begun: bool,
     ) -> Result<usize, String> {
         let clock = ctx.clock().clone();
+        // An upload that has failed is over; its end tells why.
+        let failed = async {
+            self.transfer.failed().await;
+            Some(Ok(0))
+        };
         let read = async {
-            match clock.within(limit, self.stream.read(chunk)).await {
+            match future::or(failed, clock.within(limit, self.stream.read(chunk))).await {
                 Some(read) => read.map_err(|error| error.to_string()),
                 None => Err(format!("silent for {:?}", limit.unwrap_or_default())),
             }

@@ -5,17 +5,20 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use futures_lite::future;
 
 use super::{Failure, Report, Reporter};
 use crate::net::{Endpoint, Stream};
-use crate::runtime::{Actor, Context, Event, Outcome, Reply};
+use crate::runtime::{Actor, Clock, Context, Event, Outcome, Reply};
 
 /// The bytes that are read and written at a time.
 const CHUNK: usize = 64 << 10;
+
+/// How long the server may take to end its side once everything is sent.
+const END_WITHIN: Duration = Duration::from_secs(1);
 
 /// What a file sender is told.
 #[derive(Debug)]
@@ -66,7 +69,7 @@ impl FileSender {
     }
 
     /// Sends the files that were given at the start. Without one that can be read there is no connection.
-    async fn send_listed(&self, ctx: &Context<FileInput>) -> Result<usize, Failure> {
+    async fn send_listed(&self, clock: &Clock) -> Result<usize, Failure> {
         let mut bad = 0;
         let mut stream = None;
         for path in &self.files {
@@ -78,39 +81,37 @@ impl FileSender {
                 stream = Some(self.connect().await?);
             }
             if let Some(stream) = &stream {
-                bad += usize::from(!self.send(ctx, stream, path, file).await?);
+                bad += usize::from(!self.send(clock, stream, path, file).await?);
             }
         }
         if let Some(stream) = stream {
-            self.finish(ctx, stream).await?;
+            self.finish(clock, stream).await?;
         }
         Ok(bad)
     }
 
     /// Sends the files whose names come through the mailbox.
     async fn send_named(&self, ctx: &mut Context<FileInput>) -> Result<usize, Failure> {
+        let clock = ctx.clock().clone();
         let stream = self.connect().await?;
         let mut bad = 0;
-        loop {
-            match ctx.next(future::pending::<()>()).await {
-                Event::Message(FileInput::Name(path, reply)) => {
-                    let good = match self.open(&path).await {
-                        Some(file) => self.send(ctx, &stream, &path, file).await?,
-                        None => false,
-                    };
-                    bad += usize::from(!good);
-                    reply.send(good);
-                }
-                _ => break,
-            }
+        while let Event::Message(FileInput::Name(path, reply)) =
+            ctx.next(future::pending::<()>()).await
+        {
+            let good = match self.open(&path).await {
+                Some(file) => self.send(&clock, &stream, &path, file).await?,
+                None => false,
+            };
+            bad += usize::from(!good);
+            reply.send(good);
         }
-        self.finish(ctx, stream).await?;
+        self.finish(&clock, stream).await?;
         Ok(if self.forgiving { 0 } else { bad })
     }
 
     /// Opens a file, or tells why it cannot be read.
-    async fn open(&self, path: &PathBuf) -> Option<File> {
-        let opened = path.clone();
+    async fn open(&self, path: &Path) -> Option<File> {
+        let opened = path.to_path_buf();
         let result = smol::unblock(move || {
             let file = File::open(opened)?;
             match file.metadata()?.is_dir() {
@@ -127,7 +128,7 @@ impl FileSender {
         }
     }
 
-    async fn refuse(&self, path: &PathBuf, error: &io::Error) {
+    async fn refuse(&self, path: &Path, error: &io::Error) {
         let remedy = match error.kind() {
             io::ErrorKind::NotFound => "there is no such file; check its name",
             io::ErrorKind::PermissionDenied => "it may not be read; check its permissions",
@@ -141,12 +142,12 @@ impl FileSender {
     /// Sends one file; tells, and returns `false`, where it can be read no further.
     async fn send(
         &self,
-        ctx: &Context<FileInput>,
+        clock: &Clock,
         stream: &Stream,
-        path: &PathBuf,
+        path: &Path,
         mut file: File,
     ) -> Result<bool, Failure> {
-        let begun = ctx.now();
+        let begun = clock.now();
         let mut bytes = 0;
         let mut chunk = vec![0; CHUNK];
         loop {
@@ -164,23 +165,18 @@ impl FileSender {
                     return Ok(false);
                 }
             };
-            self.write(ctx, stream, &chunk[..n]).await?;
+            self.write(clock, stream, &chunk[..n]).await?;
             bytes += n as u64;
         }
-        let (name, took) = (path.display().to_string(), ctx.now() - begun);
+        let (name, took) = (path.display().to_string(), clock.now() - begun);
         self.reporter.tell(|| Report::Sent { name, bytes, took }).await;
         Ok(true)
     }
 
     /// Writes a chunk. The limit is for each write that the kernel takes, so a slow line is no failure.
-    async fn write(
-        &self,
-        ctx: &Context<FileInput>,
-        stream: &Stream,
-        mut chunk: &[u8],
-    ) -> Result<(), Failure> {
+    async fn write(&self, clock: &Clock, stream: &Stream, mut chunk: &[u8]) -> Result<(), Failure> {
         while !chunk.is_empty() {
-            match ctx.within(self.timeout, stream.write(chunk)).await {
+            match clock.within(self.timeout, stream.write(chunk)).await {
                 Some(Ok(n)) => chunk = &chunk[n..],
                 Some(Err(source)) => {
                     return Err(Failure::Broken { server: self.server(), source });
@@ -193,9 +189,9 @@ impl FileSender {
         Ok(())
     }
 
-    /// Ends the stream and waits, within the limit, for the server's end: a reset tells that it did not
+    /// Ends the stream and waits a moment for the server's end: a reset tells that it did not
     /// take everything. Silence tells nothing, since the lecture's server never speaks.
-    async fn finish(&self, ctx: &Context<FileInput>, stream: Stream) -> Result<(), Failure> {
+    async fn finish(&self, clock: &Clock, stream: Stream) -> Result<(), Failure> {
         let broken = |source| Failure::Broken { server: self.server(), source };
         stream.shutdown_write().map_err(broken)?;
         let mut buf = [0; 64];
@@ -208,7 +204,7 @@ impl FileSender {
                 }
             }
         };
-        ctx.within(self.timeout, end).await.unwrap_or(Ok(()))
+        clock.within(END_WITHIN, end).await.unwrap_or(Ok(()))
     }
 }
 
@@ -217,12 +213,15 @@ impl Actor for FileSender {
 
     async fn run(self, mut ctx: Context<FileInput>) -> Outcome {
         let bad = match self.files.is_empty() {
-            true => self.send_named(&mut ctx).await?,
-            false => self.send_listed(&ctx).await?,
+            true => Some(self.send_named(&mut ctx).await?),
+            false => {
+                let clock = ctx.clock().clone();
+                ctx.unless_stopped(self.send_listed(&clock)).await.transpose()?
+            }
         };
         match bad {
-            0 => Ok(()),
-            count => Err(Failure::NotSent { count }.into()),
+            Some(count @ 1..) => Err(Failure::NotSent { count }.into()),
+            _ => Ok(()),
         }
     }
 }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use event_listener::Event;
 use rustix::fs::{CWD, RenameFlags, fstatvfs, renameat_with};
 use thiserror::Error;
 
@@ -135,6 +136,7 @@ pub struct Stored {
 pub struct Transfer {
     directory: Arc<Directory>,
     state: Mutex<State>,
+    failed: Event,
 }
 
 #[derive(Debug, Default)]
@@ -148,12 +150,23 @@ struct State {
 impl Transfer {
     /// Begins an upload. Nothing is created before its first byte.
     pub fn new(directory: Arc<Directory>) -> Transfer {
-        Transfer { directory, state: Mutex::default() }
+        Transfer { directory, state: Mutex::default(), failed: Event::new() }
     }
 
     /// Tells whether the upload has failed, so that the rest of it need not be read.
     pub fn has_failed(&self) -> bool {
         self.state().failed.is_some()
+    }
+
+    /// Waits until the upload has failed; for ever if it does not. Cancel-safe.
+    pub async fn failed(&self) {
+        while !self.has_failed() {
+            let failed = self.failed.listen();
+            if self.has_failed() {
+                return;
+            }
+            failed.await;
+        }
     }
 
     /// Returns the name of the file that holds what has come so far.
@@ -176,6 +189,8 @@ impl Transfer {
                 let _ = fs::remove_file(self.directory.part(number));
             }
             state.failed = Some(error);
+            drop(state);
+            self.failed.notify(usize::MAX);
         }
     }
 

@@ -3,7 +3,8 @@
 //! The listening socket belongs to the tree, so a listener that crashes refuses nobody: what arrives
 //! meanwhile waits in the kernel's backlog. While the pool is full nothing is accepted, as in Ranch:
 //! newcomers wait in the backlog instead of being let in and turned away. An error of accept never ends
-//! the loop and never spins it.
+//! the loop and never spins it. A listener that is asked to stop, or has admitted all that it should,
+//! closes the door first: whoever comes later is refused at once.
 
 use std::fmt;
 use std::io;
@@ -80,6 +81,7 @@ where
     type Message = ();
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
+        self.socket.open_door()?;
         let mut was_full = false;
         loop {
             let full = self.pool.is_full();
@@ -92,7 +94,7 @@ where
             }
             was_full = full;
             match ctx.next(self.accept()).await {
-                Event::Stop => return Ok(()),
+                Event::Stop => break,
                 Event::Message(()) => {}
                 Event::Io(None) => break,
                 Event::Io(Some(Ok(stream))) => {
@@ -115,6 +117,7 @@ where
                 },
             }
         }
+        self.socket.close_door()?;
         ctx.next(self.pool.idle()).await;
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Failure, Report, Reporter};
 use crate::net::{Endpoint, Stream};
-use crate::runtime::{Actor, Context, Outcome};
+use crate::runtime::{Actor, Clock, Context, Outcome};
 
 /// The most that is read of an answer, as in the lecture's client.
 const ANSWER_MAX: usize = 1024;
@@ -37,12 +37,12 @@ impl TcpClient {
         TcpClient { endpoint, pace, reporter }
     }
 
-    async fn ask(&self, ctx: &Context<()>) -> Result<(), Failure> {
-        let asked = ctx.now();
+    async fn ask(&self, clock: &Clock) -> Result<(), Failure> {
+        let asked = clock.now();
         let stream = Stream::connect(&self.endpoint, self.pace.timeout).await?;
         let mut answer = Vec::with_capacity(ANSWER_MAX);
         while answer.len() < ANSWER_MAX {
-            match self.read(ctx, &stream, &mut answer, asked).await? {
+            match self.read(clock, &stream, &mut answer, asked).await? {
                 0 => break,
                 _ => continue,
             }
@@ -53,7 +53,7 @@ impl TcpClient {
                 when: "without saying anything",
             });
         }
-        let rtt = ctx.now() - asked;
+        let rtt = clock.now() - asked;
         let text = String::from_utf8_lossy(&answer).into_owned();
         self.reporter.tell(|| Report::Reply { text, bytes: answer.len(), rtt }).await;
         Ok(())
@@ -62,7 +62,7 @@ impl TcpClient {
     /// Reads once; an answer that has begun ends where its rest does not come in time.
     async fn read(
         &self,
-        ctx: &Context<()>,
+        clock: &Clock,
         stream: &Stream,
         answer: &mut Vec<u8>,
         asked: Instant,
@@ -70,11 +70,11 @@ impl TcpClient {
         let mut buf = [0; ANSWER_MAX];
         let room = ANSWER_MAX - answer.len();
         let patience = match answer.is_empty() {
-            true => self.pace.timeout.saturating_sub(ctx.now() - asked),
+            true => self.pace.timeout.saturating_sub(clock.now() - asked),
             false => REST,
         };
         let server = || self.endpoint.to_string();
-        match ctx.within(patience, stream.read(&mut buf[..room])).await {
+        match clock.within(patience, stream.read(&mut buf[..room])).await {
             Some(Ok(n)) => {
                 answer.extend_from_slice(&buf[..n]);
                 Ok(n)
@@ -90,14 +90,13 @@ impl Actor for TcpClient {
     type Message = ();
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
+        let clock = ctx.clock().clone();
         for turn in 0..self.pace.count {
             if turn > 0 {
                 ctx.pause(self.pace.interval).await;
             }
-            if ctx.is_stopping() {
-                break;
-            }
-            self.ask(&ctx).await?;
+            let Some(asked) = ctx.unless_stopped(self.ask(&clock)).await else { break };
+            asked?;
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Failure, Pace, Report, Reporter};
 use crate::net::{ConnectError, DatagramSocket, Endpoint};
-use crate::runtime::{Actor, Context, Outcome};
+use crate::runtime::{Actor, Clock, Context, Outcome};
 
 /// Sends a text as often as its [`Pace`] says, and waits for an answer to each.
 #[derive(Debug)]
@@ -32,19 +32,19 @@ impl UdpClient {
     /// Sends one datagram and waits for one; `None` when none came in time.
     async fn exchange(
         &self,
-        ctx: &Context<()>,
+        clock: &Clock,
         socket: &DatagramSocket,
     ) -> io::Result<Option<Duration>> {
         let mut buf = vec![0; self.buffer_size];
-        let asked = ctx.now();
+        let asked = clock.now();
         let exchange = async {
             socket.send(&self.message).await?;
             socket.recv(&mut buf).await
         };
-        let Some(len) = ctx.within(self.pace.timeout, exchange).await.transpose()? else {
+        let Some(len) = clock.within(self.pace.timeout, exchange).await.transpose()? else {
             return Ok(None);
         };
-        let rtt = ctx.now() - asked;
+        let rtt = clock.now() - asked;
         let text = String::from_utf8_lossy(&buf[..len]).into_owned();
         self.reporter.tell(|| Report::Reply { text, bytes: len, rtt }).await;
         Ok(Some(rtt))
@@ -65,6 +65,7 @@ impl Actor for UdpClient {
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
         let socket = DatagramSocket::connect(&self.endpoint).await.map_err(Failure::Connect)?;
+        let clock = ctx.clock().clone();
         let mut times = Vec::new();
         let mut sent = 0;
         let mut refused = None;
@@ -72,11 +73,10 @@ impl Actor for UdpClient {
             if turn > 0 {
                 ctx.pause(self.pace.interval).await;
             }
-            if ctx.is_stopping() {
-                break;
-            }
+            let exchange = self.exchange(&clock, &socket);
+            let Some(exchange) = ctx.unless_stopped(exchange).await else { break };
             sent += 1;
-            match self.exchange(&ctx, &socket).await {
+            match exchange {
                 Ok(rtt) => times.extend(rtt),
                 // A host that refuses may be about to start its server: the next request asks again.
                 Err(error) => refused = Some(error),

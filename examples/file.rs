@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! sent ...: 20 bytes
-//! stored output0.txt: 20 bytes, BLAKE3 9a4c5f50f68b...
+//! stored output0.txt: 20 bytes, BLAKE3 aa4eb74fe0b6...
 //! ```
 
 use std::error::Error;

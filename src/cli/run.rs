@@ -18,10 +18,13 @@ use super::watch::Watch;
 use crate::actors::{ChatInput, FileInput, Report, Reporter};
 use crate::net::{Endpoint, raise_open_files};
 use crate::runtime::{
-    Child, Ended, Exit, Snapshot, Strategy, Supervisor, System, record_backtraces,
+    Child, Ended, Exit, Shutdown, Snapshot, Strategy, Supervisor, System, record_backtraces,
 };
 use crate::scenario::{Composed, Input, Reporters, Role, Settings, compose};
 use crate::wire::text::lossy;
+
+/// How long what is still to be told may take at the end: nobody may be reading.
+const NARRATED_WITHIN: Shutdown = Shutdown::Within(Duration::from_secs(1));
 
 /// How long one file, named by a person, may take to be sent.
 const FILE_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -118,7 +121,8 @@ fn narrators(
             return Reporter::nobody();
         }
         let narrator = Narrator::new(settings.kind, side, style, sink.clone(), on_closed.clone());
-        let child = Child::new(format!("{}-narrator", side.name()), move || narrator.clone());
+        let child = Child::new(format!("{}-narrator", side.name()), move || narrator.clone())
+            .shutdown(NARRATED_WITHIN);
         Reporter::new(tree.child(child))
     };
     Reporters { server: narrator(Side::Server), client: narrator(Side::Client) }

@@ -5,7 +5,7 @@ use super::socket::Socket;
 use super::socket_file::{self, SocketFile};
 use super::{BindError, Endpoint, Stream, address};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, acceptfrom_with, sockopt};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, acceptfrom_with, sockopt};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -37,7 +37,9 @@ pub struct ListeningSocket {
     _file: Option<SocketFile>,
     socket: Socket,
     endpoint: Endpoint,
-    inet: bool,
+    backlog: i32,
+    /// The address of a TCP socket.
+    local: Option<SocketAddr>,
 }
 
 impl ListeningSocket {
@@ -65,20 +67,57 @@ impl ListeningSocket {
             return Ok(ListeningSocket {
                 socket: Socket::new(fd),
                 endpoint: endpoint.clone(),
-                inet: false,
+                backlog: backlog.max(0),
+                local: None,
                 _file: file,
             });
         }
         let fd = bind_inet(endpoint, SocketType::STREAM).await?;
         listen(&fd)?;
-        let endpoint = endpoint.bound_at(address::local(&fd).map_err(other)?);
-        Ok(ListeningSocket { socket: Socket::new(fd), endpoint, inet: true, _file: None })
+        let local = address::local(&fd).map_err(other)?;
+        Ok(ListeningSocket {
+            socket: Socket::new(fd),
+            endpoint: endpoint.bound_at(local),
+            backlog: backlog.max(0),
+            local: Some(local),
+            _file: None,
+        })
     }
 
     /// Returns where the socket listens, with the real port if port 0 was asked for and the address
     /// that a name resolved to.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
+    }
+
+    /// Refuses TCP connections from now on, those that wait to be accepted too, without giving up the
+    /// address: a server that drains says so at its door.
+    ///
+    /// A Unix socket whose door is closed could never open it again, so there connections go on to
+    /// wait, and end with the socket.
+    ///
+    /// # Errors
+    ///
+    /// What shutdown(2) says, where the socket does not listen.
+    pub fn close_door(&self) -> io::Result<()> {
+        match self.local {
+            Some(_) => Ok(rustix::net::shutdown(&self.socket, Shutdown::Read)?),
+            None => Ok(()),
+        }
+    }
+
+    /// Listens again after [`close_door`](ListeningSocket::close_door), and does nothing otherwise.
+    ///
+    /// # Errors
+    ///
+    /// What listen(2) says.
+    pub fn open_door(&self) -> io::Result<()> {
+        // The kernel takes back a port that it chose itself when the door closes; a socket that still
+        // has its address refuses to be bound again, and needs not.
+        if let Some(local) = self.local {
+            let _ = rustix::net::bind(&self.socket, &local);
+        }
+        Ok(rustix::net::listen(&self.socket, self.backlog)?)
     }
 
     /// Accepts the next connection.
@@ -95,7 +134,7 @@ impl ListeningSocket {
         let (fd, peer) = self.socket.reading(|socket| acceptfrom_with(socket, flags)).await?;
         // The address that came with the connection is used: asking again fails once the peer has
         // reset it.
-        Ok(Stream::new(Socket::new(fd), address::peer(peer), self.inet))
+        Ok(Stream::new(Socket::new(fd), address::peer(peer), self.local.is_some()))
     }
 
     #[cfg(test)]

@@ -136,6 +136,17 @@ impl<M: Send + 'static> Context<M> {
         poll_fn(|cx| self.node.control.poll_stop(cx)).await;
     }
 
+    /// Awaits `io`, or gives it up when a stop is asked for: then there is `None`.
+    ///
+    /// `io` is dropped by a stop wherever it is, so what it does must bear that.
+    pub async fn unless_stopped<T>(&mut self, io: impl Future<Output = T>) -> Option<T> {
+        let stop = async {
+            self.stopped().await;
+            None
+        };
+        future::or(stop, async { Some(io.await) }).await
+    }
+
     /// Tells whether a stop was asked for.
     pub fn is_stopping(&self) -> bool {
         self.node.control.is_stop()

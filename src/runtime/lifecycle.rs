@@ -95,7 +95,9 @@ impl fmt::Display for Lifecycle {
 
 /// Whoever watches the lives of a system's actors; called where the event happens, so it must be quick.
 #[derive(Clone, Default)]
-pub(crate) struct Observer(Option<Arc<dyn Fn(&Lifecycle) + Send + Sync>>);
+pub(crate) struct Observer(Option<Watch>);
+
+type Watch = Arc<dyn Fn(&Lifecycle) + Send + Sync>;
 
 impl Observer {
     /// Adds `watch` behind those that are there already.

@@ -232,3 +232,23 @@ fn errors_of_accept_are_sorted() {
     }
     assert_eq!(classify(&io::Error::other("what?")), AcceptError::Resource);
 }
+
+#[test]
+fn a_closed_door_refuses_and_opens_again() {
+    for endpoint in ["127.0.0.1:0", "[::1]:0"] {
+        let endpoint: Endpoint = endpoint.parse().unwrap();
+        smol::block_on(async {
+            let socket = ListeningSocket::bind(&endpoint, 8).await.unwrap();
+            let within = std::time::Duration::from_secs(5);
+            socket.open_door().unwrap();
+            socket.close_door().unwrap();
+            let refused = Stream::connect(socket.endpoint(), within).await.unwrap_err();
+            assert!(matches!(refused, crate::net::ConnectError::Refused { .. }), "{refused}");
+            socket.open_door().unwrap();
+            let client = Stream::connect(socket.endpoint(), within).await.unwrap();
+            client.write_all(b"x").await.unwrap();
+            let served = socket.accept().await.unwrap();
+            assert_eq!(served.read(&mut [0; 4]).await.unwrap(), 1);
+        });
+    }
+}
