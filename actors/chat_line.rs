@@ -7,9 +7,8 @@
 
 use futures_lite::future;
 
-use super::chat_room::{Heard, Hearing};
 use super::chat_session::{ROOM_WITHIN, room_gone};
-use super::{ChatSession, Joined, Membership, ToRoom};
+use super::{ChatSession, Heard, Hearing, Joined, Membership, ToRoom};
 use crate::runtime::{Address, Clock, Context, Event};
 use crate::wire::chat::{ACK_OFF, ACK_ON, Command, HELP, LINE_MAX, RECEIPT, parse};
 use crate::wire::lines::{Line, LineBuffer};

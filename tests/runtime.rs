@@ -1,82 +1,14 @@
 //! Supervision as its users meet it: trees on the real executor, judged by their lifecycle events.
 
+mod runtime_common;
+
 use std::sync::{Arc, Mutex};
-use std::thread;
 use std::time::Duration;
 
-use async_channel::Receiver;
+use runtime_common::{LONG, Running, live};
 use sockactors::runtime::{
-    Child, Context, Ended, Exit, Handle, Lifecycle, Outcome, Pool, Restart, Shutdown, Strategy,
-    Supervisor, System,
+    Child, Context, Ended, Outcome, Restart, Shutdown, Strategy, Supervisor, System,
 };
-
-/// What a test waits for at most, where only a defect makes it wait.
-const LONG: Duration = Duration::from_secs(20);
-
-/// A system on a thread of its own, with its lifecycle events.
-struct Running {
-    handle: Handle,
-    events: Receiver<Lifecycle>,
-    thread: Option<thread::JoinHandle<Result<Ended, Exit>>>,
-    seen: Vec<String>,
-}
-
-impl Running {
-    fn start(tree: Supervisor) -> Running {
-        Running::start_with(System::new(), tree)
-    }
-
-    fn start_with(system: System, tree: Supervisor) -> Running {
-        let (sender, events) = async_channel::unbounded();
-        let system = system.observe(move |event| drop(sender.try_send(event.clone())));
-        let handle = system.handle();
-        let thread = Some(thread::spawn(move || system.run(tree)));
-        Running { handle, events, thread, seen: Vec::new() }
-    }
-
-    /// Waits for an event that reads as `text`.
-    fn wait_for(&mut self, text: &str) {
-        loop {
-            let event =
-                smol::block_on(smol::future::or(async { self.events.recv().await.ok() }, async {
-                    smol::Timer::after(LONG).await;
-                    None
-                }));
-            let Some(event) = event else {
-                panic!("'{text}' did not happen; seen: {:#?}", self.seen);
-            };
-            self.seen.push(event.to_string());
-            if event.to_string().contains(text) {
-                return;
-            }
-        }
-    }
-
-    fn end(&mut self) -> Result<Ended, Exit> {
-        let result = self.thread.take().unwrap().join().unwrap();
-        while let Ok(event) = self.events.try_recv() {
-            self.seen.push(event.to_string());
-        }
-        result
-    }
-
-    fn stop(&mut self) -> Result<Ended, Exit> {
-        self.handle.stop();
-        self.end()
-    }
-
-    /// Returns the events that contain one of `words`, in their order.
-    fn seen_with(&self, words: &[&str]) -> Vec<&str> {
-        let wanted = |event: &&String| words.iter().any(|word| event.contains(word));
-        self.seen.iter().filter(wanted).map(String::as_str).collect()
-    }
-}
-
-/// An actor that lives until it is stopped.
-async fn live(mut ctx: Context<()>) -> Outcome {
-    ctx.stopped().await;
-    Ok(())
-}
 
 fn three(strategy: Strategy) -> Supervisor {
     let mut tree = Supervisor::new("t", strategy);
@@ -316,50 +248,6 @@ fn a_stop_before_the_start_holds() {
     system.handle().stop();
     let mut run = Running::start_with(system, three(Strategy::OneForOne));
     run.end().unwrap();
-}
-
-#[test]
-fn a_pool_starts_counts_and_stops_its_children_within_its_limit() {
-    let mut tree = Supervisor::new("t", Strategy::OneForOne);
-    let pool = tree.pool(Pool::new("pool").limit(3));
-    let mut run = Running::start_with(System::new().threads(2), tree);
-    run.wait_for("t/pool started");
-    smol::block_on(async {
-        for _ in 0..2 {
-            pool.start(live).await.unwrap();
-        }
-        let brittle = async |mut ctx: Context<()>| -> Outcome {
-            ctx.recv().await;
-            panic!("only me");
-        };
-        let brittle = pool.start(brittle).await.unwrap();
-        assert!(pool.is_full());
-        let mut fourth = Box::pin(pool.start(live));
-        assert!(smol::future::poll_once(&mut fourth).await.is_none());
-        brittle.send(()).await.unwrap();
-        fourth.await.unwrap();
-        assert_eq!(pool.len(), 3);
-    });
-    run.stop().unwrap();
-    assert_eq!(run.seen_with(&["only me"]).len(), 1);
-    assert_eq!(run.seen_with(&["stopped as asked"]).len(), 5);
-    assert!(pool.is_empty());
-    assert!(smol::block_on(pool.start(live)).is_err());
-}
-
-#[test]
-fn a_pools_children_that_hang_are_dropped_together() {
-    let mut tree = Supervisor::new("t", Strategy::OneForOne);
-    let pool = tree.pool(Pool::new("pool").shutdown(Duration::from_millis(5)));
-    let mut run = Running::start(tree);
-    run.wait_for("t/pool started");
-    let hang = async |_: Context<()>| -> Outcome { smol::future::pending().await };
-    for _ in 0..10 {
-        smol::block_on(pool.start(hang)).unwrap();
-    }
-    run.stop().unwrap();
-    assert_eq!(run.seen_with(&["killed"]).len(), 10);
-    assert!(pool.is_empty());
 }
 
 #[test]

@@ -53,6 +53,7 @@ mod lifecycle;
 mod mailbox;
 mod path;
 mod pool;
+mod pool_children;
 mod reply;
 mod scheduler;
 mod supervise;

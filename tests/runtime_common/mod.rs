@@ -1,0 +1,77 @@
+//! A system on a thread of its own, judged by its lifecycle events.
+
+#![allow(dead_code, reason = "not every test uses all of it")]
+
+use std::thread;
+use std::time::Duration;
+
+use async_channel::Receiver;
+use sockactors::runtime::{Context, Ended, Exit, Handle, Lifecycle, Outcome, Supervisor, System};
+
+/// What a test waits for at most, where only a defect makes it wait.
+pub const LONG: Duration = Duration::from_secs(20);
+
+/// A system on a thread of its own, with its lifecycle events.
+pub struct Running {
+    pub handle: Handle,
+    events: Receiver<Lifecycle>,
+    thread: Option<thread::JoinHandle<Result<Ended, Exit>>>,
+    pub seen: Vec<String>,
+}
+
+impl Running {
+    pub fn start(tree: Supervisor) -> Running {
+        Running::start_with(System::new(), tree)
+    }
+
+    pub fn start_with(system: System, tree: Supervisor) -> Running {
+        let (sender, events) = async_channel::unbounded();
+        let system = system.observe(move |event| drop(sender.try_send(event.clone())));
+        let handle = system.handle();
+        let thread = Some(thread::spawn(move || system.run(tree)));
+        Running { handle, events, thread, seen: Vec::new() }
+    }
+
+    /// Waits for an event that reads as `text`.
+    pub fn wait_for(&mut self, text: &str) {
+        loop {
+            let event =
+                smol::block_on(smol::future::or(async { self.events.recv().await.ok() }, async {
+                    smol::Timer::after(LONG).await;
+                    None
+                }));
+            let Some(event) = event else {
+                panic!("'{text}' did not happen; seen: {:#?}", self.seen);
+            };
+            self.seen.push(event.to_string());
+            if event.to_string().contains(text) {
+                return;
+            }
+        }
+    }
+
+    pub fn end(&mut self) -> Result<Ended, Exit> {
+        let result = self.thread.take().unwrap().join().unwrap();
+        while let Ok(event) = self.events.try_recv() {
+            self.seen.push(event.to_string());
+        }
+        result
+    }
+
+    pub fn stop(&mut self) -> Result<Ended, Exit> {
+        self.handle.stop();
+        self.end()
+    }
+
+    /// Returns the events that contain one of `words`, in their order.
+    pub fn seen_with(&self, words: &[&str]) -> Vec<&str> {
+        let wanted = |event: &&String| words.iter().any(|word| event.contains(word));
+        self.seen.iter().filter(wanted).map(String::as_str).collect()
+    }
+}
+
+/// An actor that lives until it is stopped.
+pub async fn live(mut ctx: Context<()>) -> Outcome {
+    ctx.stopped().await;
+    Ok(())
+}
