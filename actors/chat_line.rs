@@ -39,9 +39,12 @@ impl ChatSession {
         let Joined { member, mut hearing, others } = joined;
         let mut greeting = refusal.map_or_else(String::new, |why| format!("* {why}\n"));
         let (nick, room) = (member.nick(), &self.room_name);
-        greeting += &format!(
-            "* you are {nick} in {room}, with {others} others; /help lists the commands\n"
-        );
+        let others = match others {
+            1 => "1 other".into(),
+            others => format!("{others} others"),
+        };
+        greeting +=
+            &format!("* you are {nick} in {room}, with {others}; /help lists the commands\n");
         let first = if wish.is_some() { None } else { first };
         let reader = Reader { session: self, member, answers: ctx.address(), receipts: true };
         let why = future::or(

@@ -12,7 +12,7 @@ use futures_lite::future;
 
 use super::{Failure, Report, Reporter};
 use crate::net::{Endpoint, Stream};
-use crate::runtime::{Actor, Clock, Context, Event, Outcome, Reply};
+use crate::runtime::{Actor, Clock, Context, Event, Outcome};
 
 /// The bytes that are read and written at a time.
 const CHUNK: usize = 64 << 10;
@@ -23,8 +23,8 @@ const END_WITHIN: Duration = Duration::from_secs(1);
 /// What a file sender is told.
 #[derive(Debug)]
 pub enum FileInput {
-    /// Send this file; the answer is whether it could be sent, so that the next name can be asked for.
-    Name(PathBuf, Reply<bool>),
+    /// Send this file.
+    Name(PathBuf),
     /// There are no more names.
     End,
 }
@@ -95,15 +95,23 @@ impl FileSender {
         let clock = ctx.clock().clone();
         let stream = self.connect().await?;
         let mut bad = 0;
-        while let Event::Message(FileInput::Name(path, reply)) =
-            ctx.next(future::pending::<()>()).await
-        {
-            let good = match self.open(&path).await {
-                Some(file) => self.send(&clock, &stream, &path, file).await?,
-                None => false,
+        loop {
+            self.reporter.tell(|| Report::Ready).await;
+            let Event::Message(FileInput::Name(path)) = ctx.next(future::pending::<()>()).await
+            else {
+                break;
             };
-            bad += usize::from(!good);
-            reply.send(good);
+            if path.as_os_str().is_empty() {
+                continue;
+            }
+            let sent = async {
+                match self.open(&path).await {
+                    Some(file) => self.send(&clock, &stream, &path, file).await,
+                    None => Ok(false),
+                }
+            };
+            let Some(sent) = ctx.unless_stopped(sent).await else { break };
+            bad += usize::from(!sent?);
         }
         self.finish(&clock, stream).await?;
         Ok(if self.forgiving { 0 } else { bad })

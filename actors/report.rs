@@ -93,6 +93,8 @@ pub enum Report {
         /// The shortest, the mean and the longest time from a request to its answer.
         rtt: Option<[Duration; 3]>,
     },
+    /// A client is ready for the next piece of input.
+    Ready,
     /// A line of a chat for the person at a client: what another member or the server said.
     Line(String),
 }

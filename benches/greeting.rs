@@ -12,7 +12,7 @@
 //!
 //!     cargo bench --bench greeting                                       # the table
 //!     cargo bench --bench greeting -- --connections 20000 --rounds 9     # longer
-//!     cargo bench --bench greeting -- --serve plain 4711                 # one loop, say under strace
+//!     cargo bench --bench greeting -- --plain 4711                       # one loop, say under strace
 //!     cargo bench --bench greeting -- --load 4711 --connections 1000     # the load alone
 //!
 //! Without cargo's `--bench`, or with `--test`, a run is one short round: it only proves that all is well.
@@ -72,24 +72,23 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Vec<String>) -> io::Result<()> {
-    let after = |flag: &str| args.iter().skip_while(|arg| *arg != flag).skip(1);
-    let number = |flag: &str, default: usize| match after(flag).next() {
+    let place = |flag: &str| args.iter().position(|arg| arg == flag);
+    let has = |flag: &str| place(flag).is_some();
+    let number = |flag: &str, default: usize| match place(flag).and_then(|at| args.get(at + 1)) {
         None => Ok(default),
         Some(text) => text.parse().map_err(|_| other(format!("{flag} {text}: not a number"))),
     };
-    let has = |flag: &str| args.iter().any(|arg| arg == flag);
     let smoke = has("--test") || !has("--bench");
     // All rounds together leave fewer sockets in TIME_WAIT than the kernel keeps by default.
     let connections = number("--connections", if smoke { 32 } else { 2000 })?.max(1);
     let rounds = number("--rounds", if smoke { 1 } else { 7 })?.max(1);
-    if has("--serve") {
-        let port = after("--serve").nth(1).and_then(|text| text.parse().ok());
-        let polite = after("--serve").next().is_some_and(|text| text == "polite");
-        return serve(port.unwrap_or(0), polite);
+    let port = |flag: &str| u16::try_from(number(flag, 0)?).map_err(other);
+    if has("--plain") || has("--polite") {
+        let polite = has("--polite");
+        return serve(port(if polite { "--polite" } else { "--plain" })?, polite);
     }
     if has("--load") {
-        let port = u16::try_from(number("--load", 0)?).map_err(other)?;
-        return load(port, connections, number("--in-flight", 1)?.max(1));
+        return load(port("--load")?, connections, number("--in-flight", 1)?.max(1));
     }
     compare(connections, rounds)
 }
@@ -177,8 +176,8 @@ impl Running {
         let mut command = match server {
             Server::Plain | Server::Polite => {
                 let mut command = Command::new(env::current_exe()?);
-                let kind = if matches!(server, Server::Polite) { "polite" } else { "plain" };
-                command.args(["--serve", kind, &port_text]);
+                let polite = matches!(server, Server::Polite);
+                command.args([if polite { "--polite" } else { "--plain" }, &port_text]);
                 command
             }
             Server::Program(flags) => {

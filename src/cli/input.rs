@@ -5,15 +5,13 @@
 //! thread's read. It reads one line, sends it, and waits while the actor's mailbox is full, so a large file
 //! behind stdin is never in memory whole.
 //!
-//! Whoever takes the lines says by how long it takes when the next one is read: a chat client takes them as
-//! they come, a sender of files takes one when the last file is sent, so that the prompt stands below the
-//! last answer. Either way a line is bytes without the line feed, for a file name may be any bytes, and the
-//! end of the input is told as `None`.
+//! Whoever takes the lines says by how long it takes when the next one is read. A line is bytes without the
+//! line feed, for a file name may be any bytes, and the end of the input is told as `None`.
 //!
 //! A line longer than [`LINE_MAX`] is cut into pieces, each a line to the actor: nothing typed is lost, and
 //! no character is cut in two.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 use std::thread;
 
 /// The longest line that is handed on in one piece, in bytes.
@@ -27,29 +25,17 @@ pub fn is_interactive(no_input: bool) -> bool {
 /// Hands every line of stdin, and at the end `None`, to `take`, until it returns `false`.
 ///
 /// `take` runs on the thread of stdin and may block as long as it likes: that is what holds the input back.
-/// A `prompt` is printed to stderr before each line; pass one only where [`is_interactive`] allows it.
 ///
 /// # Errors
 ///
 /// Fails if no thread can be started.
-pub fn lines(
-    prompt: Option<String>,
-    take: impl FnMut(Option<Vec<u8>>) -> bool + Send + 'static,
-) -> io::Result<()> {
-    let work = move || pour(Lines::new(io::stdin().lock()), prompt.as_deref(), take);
+pub fn lines(take: impl FnMut(Option<Vec<u8>>) -> bool + Send + 'static) -> io::Result<()> {
+    let work = move || pour(Lines::new(io::stdin().lock()), take);
     thread::Builder::new().name("stdin".to_owned()).spawn(work).map(drop)
 }
 
-fn pour(
-    mut lines: Lines<impl BufRead>,
-    prompt: Option<&str>,
-    mut take: impl FnMut(Option<Vec<u8>>) -> bool,
-) {
+fn pour(mut lines: Lines<impl BufRead>, mut take: impl FnMut(Option<Vec<u8>>) -> bool) {
     loop {
-        if let Some(prompt) = prompt {
-            // Without a terminal to show the prompt on, the line may still come.
-            let _ = io::stderr().write_all(prompt.as_bytes());
-        }
         let line = lines.next_or_end();
         let ended = line.is_none();
         if !take(line) || ended {
@@ -179,7 +165,7 @@ mod tests {
     #[test]
     fn the_end_is_told_after_the_last_line() {
         let mut told = Vec::new();
-        pour(Lines::new(Cursor::new(b"one\ntwo")), None, |line| {
+        pour(Lines::new(Cursor::new(b"one\ntwo")), |line| {
             told.push(line);
             true
         });
@@ -189,7 +175,7 @@ mod tests {
     #[test]
     fn nothing_is_read_for_nobody() {
         let mut times = 0;
-        pour(Lines::new(Cursor::new(b"one\ntwo\n")), None, |_| {
+        pour(Lines::new(Cursor::new(b"one\ntwo\n")), |_| {
             times += 1;
             false
         });
@@ -210,7 +196,7 @@ mod tests {
     #[test]
     fn a_failure_to_read_is_the_end() {
         let mut told = Vec::new();
-        pour(Lines::new(io::BufReader::new(Broken(false))), None, |line| {
+        pour(Lines::new(io::BufReader::new(Broken(false))), |line| {
             told.push(line);
             true
         });

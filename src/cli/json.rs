@@ -49,6 +49,7 @@ pub fn json(kind: Kind, side: Side, report: &Report) -> String {
         }
         Report::Summary { sent, received, rtt } => summary(*sent, *received, *rtt),
         Report::Line(text) => Object::new("message").text("text", text),
+        Report::Ready => Object::new("ready"),
     }
     .text("role", side.name())
     .end()

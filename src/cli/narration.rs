@@ -19,6 +19,9 @@ use crate::scenario::Kind;
 use crate::wire::text::escape;
 use crate::wire::units::{show_duration, show_size};
 
+/// What asks a person for the next file.
+pub const PROMPT: &str = "Enter the file name: ";
+
 /// Where a line goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stream {

@@ -41,6 +41,8 @@ pub struct Style {
     pub json: bool,
     /// Results only.
     pub quiet: bool,
+    /// A person is prompted, on stderr, when a client is ready for its next piece of input.
+    pub prompt: bool,
 }
 
 /// Returns a sink that is the program's stdout.
@@ -95,6 +97,10 @@ impl Narrator {
 
     /// Adds what is to be said of one report to a batch.
     fn word(&self, report: &Report, batch: &mut Batch) {
+        if matches!(report, Report::Ready) {
+            batch.prompt |= self.style.prompt;
+            return;
+        }
         let wanted = !self.style.quiet || narration::is_result(report);
         if self.style.json && wanted {
             batch.add_line(&json(self.kind, self.side, report));
@@ -157,6 +163,7 @@ enum Sight {
 struct Batch {
     lines: String,
     asides: Vec<(Level, String)>,
+    prompt: bool,
 }
 
 impl Batch {
@@ -166,7 +173,7 @@ impl Batch {
     }
 
     fn is_empty(&self) -> bool {
-        self.lines.is_empty() && self.asides.is_empty()
+        self.lines.is_empty() && self.asides.is_empty() && !self.prompt
     }
 
     /// Writes all of it; blocks as long as the terminal does.
@@ -174,10 +181,15 @@ impl Batch {
         for (level, text) in self.asides {
             log::log!(level, "{text}");
         }
-        match self.lines.as_bytes() {
+        let written = match self.lines.as_bytes() {
             b"" => Ok(()),
             lines => write_all(sink, lines),
+        };
+        if self.prompt {
+            // Without a terminal to show the prompt on, the answer may still come.
+            let _ = io::stderr().write_all(narration::PROMPT.as_bytes());
         }
+        written
     }
 }
 

@@ -26,9 +26,6 @@ use crate::wire::text::lossy;
 /// How long what is still to be told may take at the end: nobody may be reading.
 const NARRATED_WITHIN: Shutdown = Shutdown::Within(Duration::from_secs(1));
 
-/// How long one file, named by a person, may take to be sent.
-const FILE_WITHIN: Duration = Duration::from_secs(7 * 24 * 3600);
-
 /// Runs the program with the process's own arguments, environment and streams.
 pub fn main() -> ExitCode {
     let line = env::args_os().skip(1).collect();
@@ -75,7 +72,7 @@ fn run(Parsed { mut settings, output, drills }: Parsed) -> Code {
         }
     };
     smol::block_on(announce(&composed.listening, &reporters.server));
-    if let Err(error) = feed(composed, &settings, interactive) {
+    if let Err(error) = feed(composed, &settings) {
         log::error!("stdin cannot be read: {error}");
         return Code::Failed;
     }
@@ -115,7 +112,7 @@ fn narrators(
     sink: &Sink,
     on_closed: &OnClosed,
 ) -> Reporters {
-    let style = Style { json: output.json, quiet: output.quiet };
+    let style = Style { json: output.json, quiet: output.quiet, prompt: settings.forgiving };
     let mut narrator = |side: Side| {
         if !side.is_of(settings.role) {
             return Reporter::nobody();
@@ -140,7 +137,7 @@ async fn announce(listening: &[Endpoint], reporter: &Reporter) {
 }
 
 /// Has stdin, or what a flag says instead, go to the actor that takes what a person types.
-fn feed(composed: Composed, settings: &Settings, interactive: bool) -> io::Result<()> {
+fn feed(composed: Composed, settings: &Settings) -> io::Result<()> {
     match (composed.input, &settings.message) {
         (None, _) => Ok(()),
         (Some(Input::Chat(client)), Some(message)) => {
@@ -149,25 +146,14 @@ fn feed(composed: Composed, settings: &Settings, interactive: bool) -> io::Resul
             let _ = client.try_send(ChatInput::End);
             Ok(())
         }
-        (Some(Input::Chat(client)), None) => input::lines(None, move |line| {
+        (Some(Input::Chat(client)), None) => input::lines(move |line| {
             let line = line.map(|line| ChatInput::Line(lossy(&line).into_owned()));
             client.send_blocking(line.unwrap_or(ChatInput::End)).is_ok()
         }),
-        (Some(Input::File(sender)), _) => {
-            let prompt = interactive.then(|| "Enter the file name: ".into());
-            input::lines(prompt, move |line| {
-                let Some(name) = line else {
-                    return sender.send_blocking(FileInput::End).is_ok();
-                };
-                if name.is_empty() {
-                    return true;
-                }
-                let path = path_of(name);
-                let sent = sender.ask(FILE_WITHIN, |reply| FileInput::Name(path, reply));
-                // The answer only says when to ask for the next name.
-                smol::block_on(sent).is_ok()
-            })
-        }
+        (Some(Input::File(sender)), _) => input::lines(move |line| match line {
+            Some(name) => sender.send_blocking(FileInput::Name(path_of(name))).is_ok(),
+            None => sender.send_blocking(FileInput::End).is_ok(),
+        }),
     }
 }
 

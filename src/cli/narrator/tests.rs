@@ -78,7 +78,7 @@ fn a_batch_has_an_end() {
 #[test]
 fn a_quiet_narrator_tells_results_alone() {
     for json in [false, true] {
-        let style = Style { json, quiet: true };
+        let style = Style { json, quiet: true, prompt: false };
         let server = Desk::new(Kind::Tcp, Side::Server, style, None);
         server.tell(vec![connected()], Sight::Seen);
         assert!(server.writes().is_empty());
@@ -90,7 +90,7 @@ fn a_quiet_narrator_tells_results_alone() {
 
 #[test]
 fn json_tells_what_people_read_on_stderr_too() {
-    let style = Style { json: true, quiet: false };
+    let style = Style { json: true, quiet: false, prompt: false };
     let desk = Desk::new(Kind::Udp, Side::Client, style, None);
     desk.tell(vec![connected(), reply("hello")], Sight::Seen);
     let written = desk.writes().concat();
