@@ -106,6 +106,8 @@ impl Narrator {
             batch.add_line(&json(self.kind, self.side, report));
         }
         match narration::line(self.kind, self.side, report) {
+            // What the log would drop is not worth the way to it.
+            Some((Stream::Err(level), _)) if level > log::max_level() => {}
             Some((Stream::Err(level), text)) => batch.asides.push((level, text)),
             Some((Stream::Out, text)) if wanted && !self.style.json => batch.add_line(&text),
             _ => {}

@@ -20,7 +20,7 @@ use crate::net::{Endpoint, raise_open_files};
 use crate::runtime::{
     Child, Ended, Exit, Shutdown, Snapshot, Strategy, Supervisor, System, record_backtraces,
 };
-use crate::scenario::{Composed, Input, Reporters, Role, Settings, compose};
+use crate::scenario::{Composed, Input, Kind, Reporters, Role, Settings, compose};
 use crate::wire::text::lossy;
 
 /// How long what is still to be told may take at the end: nobody may be reading.
@@ -90,7 +90,7 @@ fn prepare(
     interactive: bool,
 ) -> Result<(), Code> {
     settings.forgiving = interactive;
-    let is_file = matches!(settings.kind, crate::scenario::Kind::File);
+    let is_file = settings.kind == Kind::File;
     if is_file && settings.role != Role::Client && !settings.out.is_dir() {
         let out = settings.out.display();
         log::error!("--out {out} is not a directory; create it first, or name another");
@@ -114,7 +114,9 @@ fn narrators(
 ) -> Reporters {
     let style = Style { json: output.json, quiet: output.quiet, prompt: settings.forgiving };
     let mut narrator = |side: Side| {
-        if !side.is_of(settings.role) {
+        // A quiet server has nothing to tell but the files that it stored.
+        let has_results = side == Side::Client || settings.kind == Kind::File;
+        if !side.is_of(settings.role) || (output.quiet && !output.json && !has_results) {
             return Reporter::nobody();
         }
         let narrator = Narrator::new(settings.kind, side, style, sink.clone(), on_closed.clone());

@@ -117,7 +117,7 @@ fn a_sender_that_is_faster_than_a_writer_that_is_down_is_held_back_and_loses_not
 
 #[test]
 fn a_writer_that_crashes_at_any_moment_never_stores_a_wrong_file() {
-    const ROUNDS: u8 = 40;
+    const ROUNDS: u8 = 100;
     let out = directory();
     let mut drill = Drill::start_within(&settings(out.path()), 100_000);
     for round in 0..ROUNDS {
