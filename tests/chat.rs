@@ -1,5 +1,7 @@
 //! The chat scenario's rooms, through the built program: what members in line sessions say and hear.
 
+#![cfg(feature = "cli")]
+
 mod common;
 
 use std::io::{Read, Write};

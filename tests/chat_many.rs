@@ -1,5 +1,7 @@
 //! Two hundred chat clients at once: a hundred in lock-step as the lecture's, a hundred in lines.
 
+#![cfg(feature = "cli")]
+
 mod common;
 
 use std::collections::HashMap;

@@ -1,5 +1,7 @@
 //! The chat scenario with programs that nobody here wrote, in both directions.
 
+#![cfg(feature = "cli")]
+
 mod common;
 
 use std::io::{Read, Write};

@@ -4,6 +4,8 @@
 //! example's stdout; `...` in a line stands for what differs from run to run, and a line that is only `...` for
 //! any number of lines.
 
+#![cfg(feature = "cli")]
+
 mod common;
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,7 @@
 //! The file scenario's server, through the built program: what a client sends until it closes is a file.
 
+#![cfg(feature = "cli")]
+
 mod common;
 
 use std::fs;

@@ -1,5 +1,7 @@
 //! The file scenario's client, through the built program; and a hundred megabytes from each of eight clients.
 
+#![cfg(feature = "cli")]
+
 mod common;
 
 use std::fs::{self, File};

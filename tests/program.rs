@@ -1,5 +1,7 @@
 //! The program's contract at the terminal: flags, environment, help, JSON lines, exit codes.
 
+#![cfg(feature = "cli")]
+
 mod common;
 
 use std::net::{TcpListener, UdpSocket};

@@ -5,6 +5,8 @@
 //! real ones. A trailing `# prints: TEXT` is what the command has to print; one without it has to end well.
 //! What fetches, builds or tests is recognised, and not run from inside of a test.
 
+#![cfg(feature = "cli")]
+
 mod common;
 
 use std::collections::HashMap;

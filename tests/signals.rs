@@ -1,5 +1,7 @@
 //! How the program ends, and how it goes on: signals, closed pipes, crashes.
 
+#![cfg(feature = "cli")]
+
 mod common;
 
 use std::io::Read;

@@ -1,5 +1,7 @@
 //! The TCP scenario, through the built program: a greeting for each connection.
 
+#![cfg(feature = "cli")]
+
 mod common;
 
 use std::io::{Read, Write};

@@ -1,5 +1,7 @@
 //! The program at a terminal, which Python's `pty` module plays: prompts, and nothing raw.
 
+#![cfg(feature = "cli")]
+
 mod common;
 
 use std::net::TcpListener;

@@ -1,5 +1,7 @@
 //! The UDP scenario, through the built program: an answer to each datagram.
 
+#![cfg(feature = "cli")]
+
 mod common;
 
 use std::net::UdpSocket;
