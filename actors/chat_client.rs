@@ -13,12 +13,12 @@ use std::time::Duration;
 
 use futures_lite::future;
 
-use super::{Failure, Report, Reporter};
+use super::{Failure, Report, Reporter, output};
 use crate::net::{Endpoint, Stream};
 use crate::runtime::{Actor, Clock, Context, Event, Outcome};
-use crate::wire::chat::{ACK_OFF, LINE_MAX, RECEIPT};
+use crate::wire::chat::{ACK_OFF, Command, LINE_MAX, RECEIPT, parse};
 use crate::wire::lines::{Line, LineBuffer};
-use crate::wire::text::lossy;
+use crate::wire::text::{escape, lossy};
 
 /// How long the first text may take before the client opens without one.
 const FIRST_TEXT: Duration = Duration::from_millis(200);
@@ -58,6 +58,8 @@ struct Talk {
     heard: LineBuffer,
     /// A line that is the client's own business and is not shown once it is heard.
     hidden: Vec<String>,
+    /// Whether the person has said the last word.
+    over: bool,
 }
 
 /// What a client opens its talk with.
@@ -81,14 +83,12 @@ impl ChatClient {
     }
 
     fn broken(&self, source: io::Error) -> Failure {
-        Failure::Broken { server: self.endpoint.to_string(), source }
+        Failure::of_io(source, &self.endpoint, self.timeout)
     }
 
     async fn write(&self, clock: &Clock, stream: &Stream, text: &str) -> Result<(), Failure> {
-        match clock.within(self.timeout, stream.write_all(text.as_bytes())).await {
-            Some(result) => result.map_err(|source| self.broken(source)),
-            None => Err(self.timed_out()),
-        }
+        let written = output::write_all(clock, stream, self.timeout, text.as_bytes()).await;
+        written.map_err(|error| self.broken(error))
     }
 
     fn timed_out(&self) -> Failure {
@@ -127,9 +127,10 @@ impl ChatClient {
             Some(Err(source)) => return Err(self.broken(source)),
             None => {}
         }
-        talk.hidden.push(format!("{RECEIPT}{text}"));
+        talk.hidden.push(format!("{RECEIPT}{}", escape(text)));
         self.write(clock, &talk.stream, "\n").await?;
-        if text != HELLO {
+        talk.over = is_quit(text);
+        if text != HELLO && !talk.over {
             self.write(clock, &talk.stream, &format!("{HELLO}\n")).await?;
         }
         talk.hidden.push(ACK_OFF.into());
@@ -179,15 +180,14 @@ impl ChatClient {
     /// Returns `true` if it turns out that the server is a lecture's after all.
     async fn lines(&self, ctx: &mut Context<ChatInput>, talk: &mut Talk) -> Result<bool, Failure> {
         let clock = ctx.clock().clone();
-        let Talk { stream, heard, hidden, .. } = talk;
-        let over = AtomicBool::new(false);
+        let Talk { stream, heard, hidden, over, .. } = talk;
+        let over = AtomicBool::new(*over);
         let typing = async {
             while !over.load(Ordering::Relaxed) {
                 match ctx.next(future::pending::<()>()).await {
                     Event::Message(ChatInput::Line(text)) => {
-                        let quits = text.trim_end().eq_ignore_ascii_case("/quit");
                         self.write(&clock, stream, &format!("{text}\n")).await?;
-                        over.fetch_or(quits, Ordering::Relaxed);
+                        over.fetch_or(is_quit(&text), Ordering::Relaxed);
                     }
                     Event::Message(ChatInput::End) => {
                         // What was said is still being answered: the server closes when it is done.
@@ -243,6 +243,10 @@ impl ChatClient {
     }
 }
 
+fn is_quit(text: &str) -> bool {
+    matches!(parse(text), Command::Quit)
+}
+
 impl Actor for ChatClient {
     type Message = ChatInput;
 
@@ -255,7 +259,7 @@ impl Actor for ChatClient {
         let answers = (ANSWERS + (clock.now() - asked)).min(ANSWERS_MOST);
         // A receipt has its text behind it, and a member's line a name before it.
         let heard = LineBuffer::new(2 * LINE_MAX);
-        let mut talk = Talk { stream, answers, heard, hidden: Vec::new() };
+        let mut talk = Talk { stream, answers, heard, hidden: Vec::new(), over: false };
         let lecture = match &self.nick {
             Some(nick) => {
                 // Whoever wants a name wants a server that has them, so there is nothing to find out.

@@ -5,9 +5,12 @@
 //! mailbox and what others say from the room's ring, and writes them in batches. A peer that does not
 //! read stops its own session and nothing else; after a while without progress it is cut.
 
+use std::io;
+
 use futures_lite::future;
 
-use super::chat_session::{ROOM_WITHIN, room_gone};
+use super::chat_session::{ROOM_WITHIN, WRITE_WITHIN, room_gone};
+use super::output::Output;
 use super::{ChatSession, Heard, Hearing, Joined, Membership, ToRoom};
 use crate::runtime::{Address, Clock, Context, Event};
 use crate::wire::chat::{ACK_OFF, ACK_ON, Command, HELP, LINE_MAX, RECEIPT, parse};
@@ -36,24 +39,34 @@ impl ChatSession {
             Ok(entered) => entered,
             Err(why) => return why,
         };
-        let Joined { member, mut hearing, others } = joined;
+        let Joined { member, hearing, others } = joined;
         let mut greeting = refusal.map_or_else(String::new, |why| format!("* {why}\n"));
-        let (nick, room) = (member.nick(), &self.room_name);
+        greeting += &self.greeting(&member.nick(), others);
+        let first = if wish.is_some() { None } else { first };
+        let reader = Reader { session: self, member, answers: ctx.address(), receipts: true };
+        let mut writer = Writer { session: self, hearing, output: Output::default() };
+        let why =
+            future::or(async { Ok(reader.run(&clock, greeting, first, lines).await) }, async {
+                Err(writer.run(ctx).await)
+            })
+            .await;
+        match why {
+            // The peer said its last; it still gets what it was told until now.
+            Ok(why) => {
+                writer.flush(ctx).await;
+                why
+            }
+            Err(why) => why,
+        }
+    }
+
+    fn greeting(&self, nick: &str, others: usize) -> String {
         let others = match others {
             1 => "1 other".into(),
             others => format!("{others} others"),
         };
-        greeting +=
-            &format!("* you are {nick} in {room}, with {others}; /help lists the commands\n");
-        let first = if wish.is_some() { None } else { first };
-        let reader = Reader { session: self, member, answers: ctx.address(), receipts: true };
-        let why = future::or(
-            reader.run(&clock, greeting, first, lines),
-            self.write_lines(ctx, &mut hearing),
-        )
-        .await;
-        self.flush(ctx, &mut hearing, &clock).await;
-        why
+        let room = &self.room_name;
+        format!("* you are {nick} in {room}, with {others}; /help lists the commands\n")
     }
 
     /// Joins the room under the name wished for, or as a guest who is told why not.
@@ -65,58 +78,68 @@ impl ChatSession {
             Err(why) => Err(why),
         }
     }
+}
 
-    /// The writer half: ends with the stop, or when the peer takes nothing more.
-    async fn write_lines(&self, ctx: &mut Context<String>, hearing: &mut Hearing) -> String {
+/// The writer half.
+struct Writer<'a> {
+    session: &'a ChatSession,
+    hearing: Hearing,
+    /// A batch whose writing the reader's end may interrupt, and the flush goes on with.
+    output: Output,
+}
+
+impl Writer<'_> {
+    /// Writes until the stop, or until the peer takes nothing more; returns which.
+    async fn run(&mut self, ctx: &mut Context<String>) -> String {
         let clock = ctx.clock().clone();
-        let mut batch = String::new();
         loop {
-            batch.clear();
-            match ctx.next(hearing.next()).await {
+            match ctx.next(self.hearing.next()).await {
                 Event::Stop => {
+                    self.output.push("* the server stops; good bye\n");
                     // The peer learns why; if it takes no more, the end comes all the same.
-                    let _ = self.write(&clock, b"* the server stops; good bye\n").await;
+                    let _ = self.write(&clock).await;
                     return "the server stops".into();
                 }
-                Event::Message(answer) => batch += &answer,
-                Event::Io(heard) => heard.append_to(&mut batch),
+                Event::Message(answer) => self.output.push(&answer),
+                Event::Io(heard) => heard.append_to(&mut self.output),
             }
-            collect(ctx, hearing, &mut batch);
-            if let Err(why) = self.write(&clock, batch.as_bytes()).await {
-                return why;
+            self.collect(ctx);
+            if let Err(error) = self.write(&clock).await {
+                return error.to_string();
             }
         }
     }
 
-    /// Writes what waits for the peer at the end of its session.
-    async fn flush(&self, ctx: &mut Context<String>, hearing: &mut Hearing, clock: &Clock) {
-        let mut batch = String::new();
-        collect(ctx, hearing, &mut batch);
-        // The peer may be gone, which is why the session ends.
-        let _ = self.write(clock, batch.as_bytes()).await;
+    async fn write(&mut self, clock: &Clock) -> io::Result<()> {
+        self.output.write(clock, &self.session.connection.stream, WRITE_WITHIN).await
     }
-}
 
-/// Takes what waits without waiting, up to a batch.
-fn collect(ctx: &mut Context<String>, hearing: &mut Hearing, batch: &mut String) {
-    while batch.len() < BATCH {
-        match (ctx.try_recv(), hearing.try_next()) {
-            (None, None) => return,
-            (answer, heard) => {
-                batch.extend(answer);
-                if let Some(heard) = heard {
-                    heard.append_to(batch);
-                }
+    /// Writes what is left of a batch, and what waits for the peer, at the end of its session.
+    async fn flush(&mut self, ctx: &mut Context<String>) {
+        let clock = ctx.clock().clone();
+        self.collect(ctx);
+        // The peer may be gone, which is why the session ends.
+        let _ = self.write(&clock).await;
+    }
+
+    /// Takes what waits without waiting, up to a batch.
+    fn collect(&mut self, ctx: &mut Context<String>) {
+        while self.output.len() < BATCH {
+            let (answer, heard) = (ctx.try_recv(), self.hearing.try_next());
+            if answer.is_none() && heard.is_none() {
+                return;
             }
+            answer.into_iter().for_each(|answer| self.output.push(&answer));
+            heard.into_iter().for_each(|heard| heard.append_to(&mut self.output));
         }
     }
 }
 
 impl Heard {
-    fn append_to(&self, batch: &mut String) {
+    fn append_to(&self, output: &mut Output) {
         match self {
-            Heard::Said(said) => *batch += &said.line,
-            Heard::Missed(missed) => *batch += &format!("* you missed {missed} messages\n"),
+            Heard::Said(said) => output.push(&said.line),
+            Heard::Missed(missed) => output.push(&format!("* you missed {missed} messages\n")),
         }
     }
 }
@@ -149,7 +172,7 @@ impl Reader<'_> {
                 while let Some(line) = lines.next_line() {
                     self.take(line).await?;
                 }
-                let read = self.session.stream.read(&mut buf);
+                let read = self.session.connection.stream.read(&mut buf);
                 match clock.within(self.session.limits.idle_timeout, read).await {
                     None => return Err(self.session.idle()),
                     Some(Err(error)) => return Err(error.to_string()),

@@ -4,9 +4,13 @@
 //! is said. It keeps nothing itself: whatever it knows is in the hall, and a room that crashes goes on
 //! where it was, with the message after the one in its hand.
 
+use super::hall::Member;
 use super::{Hall, Hearing, Membership};
 use crate::runtime::{Actor, Address, Context, Outcome, Reply};
 use crate::wire::text::escape;
+
+/// More messages than wait in the mailbox of a room at once.
+const ROUND: usize = 1024;
 
 /// What joining brings.
 #[derive(Debug)]
@@ -79,7 +83,7 @@ impl ChatRoom {
         let id = roster.next;
         roster.next += 1;
         let others = roster.members.len();
-        roster.members.insert(id, nick.clone());
+        roster.members.insert(id, Member { nick: nick.clone(), quiet });
         drop(roster);
         if !quiet {
             self.hall.say(Some(id), format!("* {nick} joined\n"));
@@ -89,14 +93,18 @@ impl ChatRoom {
     }
 
     fn say(&self, member: u64, text: &str) {
-        let Some(nick) = self.hall.roster().members.get(&member).cloned() else { return };
+        let nick = self.hall.roster().members.get(&member).map(|member| member.nick.clone());
+        let Some(nick) = nick else { return };
         self.hall.say(Some(member), format!("{nick}: {}\n", escape(text)));
     }
 
     fn rename(&self, member: u64, nick: String) -> Result<String, String> {
         let mut roster = self.hall.roster();
         let nick = roster.free(nick, Some(member))?;
-        let old = roster.members.insert(member, nick.clone()).unwrap_or_default();
+        let Some(entry) = roster.members.get_mut(&member) else {
+            return Err("you are not in the room any more".into());
+        };
+        let old = std::mem::replace(&mut entry.nick, nick.clone());
         drop(roster);
         if old != nick {
             self.hall.say(Some(member), format!("* {old} is now {nick}\n"));
@@ -104,18 +112,24 @@ impl ChatRoom {
         Ok(nick)
     }
 
-    fn see_off(&self, member: u64) {
-        let nick = self.hall.roster().members.remove(&member);
-        if let Some(nick) = nick {
+    fn see_off(&self, id: u64) {
+        let member = self.hall.roster().members.remove(&id);
+        if let Some(Member { nick, quiet: false }) = member {
             self.hall.say(None, format!("* {nick} left\n"));
         }
     }
 
-    /// Sees off those whose leave found the mailbox full, once all that they said is handled.
-    fn see_off_the_rest(&self) {
-        let gone = std::mem::take(&mut self.hall.roster().gone);
-        for member in gone {
-            self.see_off(member);
+    /// Sees off those whose leave found the mailbox full. `drained` tells that nothing of theirs waits.
+    fn see_off_the_rest(&self, drained: bool) {
+        let mut roster = self.hall.roster();
+        let gone = std::mem::take(&mut roster.gone);
+        let mut leaving = std::mem::replace(&mut roster.leaving, gone);
+        if drained {
+            leaving.append(&mut roster.leaving);
+        }
+        drop(roster);
+        for id in leaving {
+            self.see_off(id);
         }
     }
 }
@@ -125,6 +139,7 @@ impl Actor for ChatRoom {
 
     async fn run(self, mut ctx: Context<ToRoom>) -> Outcome {
         let mailbox = ctx.address();
+        let mut handled = 0_usize;
         while let Some(message) = ctx.recv().await {
             match message {
                 ToRoom::Join { nick, quiet, reply } => {
@@ -133,12 +148,15 @@ impl Actor for ChatRoom {
                 ToRoom::Say { member, text } => self.say(member, &text),
                 ToRoom::Rename { member, nick, reply } => reply.send(self.rename(member, nick)),
                 ToRoom::Who(reply) => {
-                    reply.send(self.hall.roster().members.values().cloned().collect());
+                    let roster = self.hall.roster();
+                    reply.send(roster.members.values().map(|m| m.nick.clone()).collect());
                 }
                 ToRoom::Gone(member) => self.see_off(member),
             }
-            if mailbox.is_empty() {
-                self.see_off_the_rest();
+            handled += 1;
+            // In a room that never rests, whoever left before the last round has been heard by now.
+            if mailbox.is_empty() || handled % ROUND == 0 {
+                self.see_off_the_rest(mailbox.is_empty());
             }
         }
         Ok(())

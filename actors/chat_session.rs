@@ -7,8 +7,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Connection, Joined, Report, Reporter, ToRoom};
-use crate::net::{Peer, Stream};
+use super::{Connection, Joined, Report, Reporter, ToRoom, output};
+use crate::net::Peer;
 use crate::runtime::{Actor, Address, AskError, Clock, Context, Event, Outcome};
 use crate::wire::chat::{LINE_MAX, Opening, RECEIPT, SETTLE, Utf8Chunks, opening};
 
@@ -36,9 +36,8 @@ pub struct SessionLimits {
 /// One connection to a chat server. Its mailbox takes lines for its peer.
 #[derive(Debug)]
 pub struct ChatSession {
-    pub(super) stream: Stream,
+    pub(super) connection: Connection,
     pub(super) peer: Peer,
-    number: u64,
     pub(super) limits: SessionLimits,
     pub(super) room: Address<ToRoom>,
     pub(super) room_name: Arc<str>,
@@ -56,8 +55,7 @@ impl ChatSession {
     ) -> ChatSession {
         ChatSession {
             peer: connection.stream.peer().clone(),
-            stream: connection.stream,
-            number: connection.number,
+            connection,
             limits,
             room,
             room_name,
@@ -75,14 +73,14 @@ impl ChatSession {
                 true => self.limits.first_timeout.or(self.limits.idle_timeout),
                 false => Some(SETTLE),
             };
-            let (silent, n) = match ctx.next(clock.within(limit, self.stream.read(&mut buf))).await
-            {
-                Event::Stop => return Err("the server stops".into()),
-                Event::Message(_) => continue,
-                Event::Io(Some(Ok(n))) => (if n == 0 { SETTLE } else { Duration::ZERO }, n),
-                Event::Io(Some(Err(error))) => return Err(error.to_string()),
-                Event::Io(None) => (SETTLE, 0),
-            };
+            let (silent, n) =
+                match ctx.next(clock.within(limit, self.connection.stream.read(&mut buf))).await {
+                    Event::Stop => return Err("the server stops".into()),
+                    Event::Message(_) => continue,
+                    Event::Io(Some(Ok(n))) => (if n == 0 { SETTLE } else { Duration::ZERO }, n),
+                    Event::Io(Some(Err(error))) => return Err(error.to_string()),
+                    Event::Io(None) => (SETTLE, 0),
+                };
             bytes.extend_from_slice(&buf[..n]);
             if bytes.is_empty() {
                 return Err(match silent.is_zero() {
@@ -107,24 +105,44 @@ impl ChatSession {
         let clock = ctx.clock().clone();
         let mut chunks = Utf8Chunks::default();
         let mut chunk = first;
-        let mut buf = [0; LINE_MAX];
+        let mut is_first = true;
         loop {
             let text = chunks.push(&chunk);
             if let Err(why) = self.say(member.id(), None, &text).await {
                 return why;
             }
-            let receipt = format!("{RECEIPT}{text}");
-            if let Err(why) = self.write(&clock, receipt.as_bytes()).await {
+            if let Err(why) = self.write(&clock, &format!("{RECEIPT}{text}")).await {
                 return why;
             }
-            let read = clock.within(self.limits.idle_timeout, self.stream.read(&mut buf));
-            chunk = match ctx.next(read).await {
-                Event::Stop => return "the server stops".into(),
+            chunk = match self.next_chunk(ctx).await {
+                Ok(chunk) => chunk,
+                Err(why) => return why,
+            };
+            if std::mem::take(&mut is_first) && chunk.starts_with(b"\n") {
+                // No lecture client sends this: it is the end of a line that was late on its way.
+                drop(member);
+                return match self.write(&clock, "\n").await {
+                    Ok(()) => self.lines(ctx, chunk[1..].to_vec()).await,
+                    Err(why) => why,
+                };
+            }
+        }
+    }
+
+    async fn next_chunk(&self, ctx: &mut Context<String>) -> Result<Vec<u8>, String> {
+        let clock = ctx.clock().clone();
+        let mut buf = [0; LINE_MAX];
+        loop {
+            let read =
+                clock.within(self.limits.idle_timeout, self.connection.stream.read(&mut buf));
+            return match ctx.next(read).await {
+                Event::Stop => Err("the server stops".into()),
+                // Answers are for sessions in lines; a lecture client gets its receipts alone.
                 Event::Message(_) => continue,
-                Event::Io(Some(Ok(0))) => return "closed by peer".into(),
-                Event::Io(Some(Ok(n))) => buf[..n].to_vec(),
-                Event::Io(Some(Err(error))) => return error.to_string(),
-                Event::Io(None) => return self.idle(),
+                Event::Io(Some(Ok(0))) => Err("closed by peer".into()),
+                Event::Io(Some(Ok(n))) => Ok(buf[..n].to_vec()),
+                Event::Io(Some(Err(error))) => Err(error.to_string()),
+                Event::Io(None) => Err(self.idle()),
             };
         }
     }
@@ -158,13 +176,11 @@ impl ChatSession {
         said.map_err(|_| room_gone(AskError::Closed))
     }
 
-    /// Writes to the peer, which is cut if it does not take it in time.
-    pub(super) async fn write(&self, clock: &Clock, bytes: &[u8]) -> Result<(), String> {
-        match clock.within(WRITE_WITHIN, self.stream.write_all(bytes)).await {
-            Some(Ok(())) => Ok(()),
-            Some(Err(error)) => Err(error.to_string()),
-            None => Err(format!("it took nothing for {WRITE_WITHIN:?}")),
-        }
+    /// Writes to the peer, which is cut if it takes nothing for long.
+    async fn write(&self, clock: &Clock, text: &str) -> Result<(), String> {
+        let written =
+            output::write_all(clock, &self.connection.stream, WRITE_WITHIN, text.as_bytes()).await;
+        written.map_err(|error| error.to_string())
     }
 }
 
@@ -176,17 +192,17 @@ impl Actor for ChatSession {
     type Message = String;
 
     async fn run(self, mut ctx: Context<String>) -> Outcome {
+        let presence = self.connection.announce(&self.reporter).await;
         // A peer whose kernel does not do this is merely noticed later.
-        let _ = self.stream.keepalive(KEEPALIVE);
+        let _ = self.connection.stream.keepalive(KEEPALIVE);
         let why = match self.open(&mut ctx).await {
             Ok((Opening::Line, first)) => self.lines(&mut ctx, first).await,
             Ok((_, first)) => self.lecture(&mut ctx, first).await,
             Err(why) => why,
         };
-        let (peer, conn) = (self.peer, self.number);
         // The peer may be gone already.
-        let _ = self.stream.close(LINGER).await;
-        self.reporter.tell(|| Report::Disconnected { peer, conn, why }).await;
+        let _ = self.connection.stream.close(LINGER).await;
+        presence.end(why).await;
         Ok(())
     }
 }

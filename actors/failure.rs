@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::net::ConnectError;
+use crate::net::{ConnectError, Endpoint};
 
 /// Why a client role ended with an error.
 #[derive(Debug, Error)]
@@ -55,4 +55,15 @@ pub enum Failure {
         /// How many.
         count: usize,
     },
+}
+
+impl Failure {
+    /// Names the server in what went wrong on a connection to it.
+    pub(super) fn of_io(source: std::io::Error, server: &Endpoint, limit: Duration) -> Failure {
+        let server = server.to_string();
+        match source.kind() {
+            std::io::ErrorKind::TimedOut => Failure::TimedOut { server, limit },
+            _ => Failure::Broken { server, source },
+        }
+    }
 }

@@ -3,13 +3,14 @@
 //! It speaks the lecture's way: no name, no length, no answer; the bytes are the file. They go to the
 //! [`FileWriter`](super::FileWriter) in chunks. A connection that closes without a byte leaves no trace.
 
+use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_lite::future;
 
-use super::{Connection, Directory, Report, Reporter, Store, Transfer};
-use crate::net::{Peer, Stream};
+use super::{Connection, Directory, Report, Reporter, Store, StoreError, Stored, Transfer};
+use crate::net::Peer;
 use crate::runtime::{Actor, Address, Context, Event, Outcome};
 
 /// The bytes of one chunk at most.
@@ -32,8 +33,7 @@ pub struct ReceiveLimits {
 /// Reads one upload from a connection.
 #[derive(Debug)]
 pub struct FileReceiver {
-    stream: Stream,
-    number: u64,
+    connection: Connection,
     peer: Peer,
     limits: ReceiveLimits,
     writer: Address<Store>,
@@ -44,6 +44,7 @@ pub struct FileReceiver {
 /// How reading ended.
 enum End {
     Whole,
+    TooLarge,
     Cut(String),
 }
 
@@ -58,8 +59,7 @@ impl FileReceiver {
     ) -> FileReceiver {
         FileReceiver {
             peer: connection.stream.peer().clone(),
-            stream: connection.stream,
-            number: connection.number,
+            connection,
             limits,
             writer,
             transfer: Arc::new(Transfer::new(directory)),
@@ -70,42 +70,34 @@ impl FileReceiver {
     /// Reads until the end, counting into `length`.
     async fn read_all(&self, ctx: &mut Context<()>, length: &mut u64) -> End {
         loop {
-            let limit = if *length == 0 { self.limits.first_timeout } else { None };
-            let limit = limit.or(self.limits.idle_timeout);
-            let mut chunk = vec![0; CHUNK];
-            let n = match self.read(ctx, &mut chunk, limit, *length > 0).await {
-                Ok(0) => return End::Whole,
-                Ok(n) => n,
+            let chunk = match self.read(ctx, *length > 0).await {
+                Ok(chunk) if chunk.is_empty() => return End::Whole,
+                Ok(chunk) => chunk,
                 Err(why) => return End::Cut(why),
             };
-            *length += n as u64;
+            *length += chunk.len() as u64;
             if self.limits.max_size.is_some_and(|max| *length > max) {
-                return End::Cut("the upload is larger than is taken here".into());
+                return End::TooLarge;
             }
-            chunk.truncate(n);
             if self.writer.send(Store::Chunk(self.transfer.clone(), chunk)).await.is_err() {
                 return End::Cut("the writer is gone".into());
             }
         }
     }
 
-    /// Reads once. A stop ends it only as long as nothing has come: an upload that has begun is finished,
-    /// within the time that the pool leaves it.
-    async fn read(
-        &self,
-        ctx: &mut Context<()>,
-        chunk: &mut [u8],
-        limit: Option<Duration>,
-        begun: bool,
-    ) -> Result<usize, String> {
+    /// Reads once; nothing is the end. A stop ends it only as long as nothing has come: an upload that has
+    /// begun is finished, within the time that the pool leaves it.
+    async fn read(&self, ctx: &mut Context<()>, begun: bool) -> Result<Vec<u8>, String> {
+        let limit = if begun { None } else { self.limits.first_timeout };
+        let limit = limit.or(self.limits.idle_timeout);
         let clock = ctx.clock().clone();
         // An upload that has failed is over; its end tells why.
         let failed = async {
             self.transfer.failed().await;
-            Some(Ok(0))
+            Some(Ok(Vec::new()))
         };
         let read = async {
-            match future::or(failed, clock.within(limit, self.stream.read(chunk))).await {
+            match future::or(failed, clock.within(limit, self.chunk())).await {
                 Some(read) => read.map_err(|error| error.to_string()),
                 None => Err(format!("silent for {:?}", limit.unwrap_or_default())),
             }
@@ -115,20 +107,56 @@ impl FileReceiver {
         }
         match ctx.next(read).await {
             Event::Io(result) => result,
-            Event::Stop | Event::Message(()) => Ok(0),
+            Event::Stop | Event::Message(()) => Ok(Vec::new()),
         }
     }
 
-    async fn finish(&self, length: u64, begun: Instant, ctx: &Context<()>) -> Result<(), String> {
-        let finish = |reply| Store::Finish(self.transfer.clone(), length, reply);
-        let stored = match self.writer.ask(STORE_WITHIN, finish).await {
-            Ok(stored) => stored.map_err(|error| error.to_string())?,
-            Err(error) => return Err(format!("the upload was not stored: {error}")),
+    /// Waits for bytes. While it waits it holds no buffer, so a silent sender costs no memory.
+    async fn chunk(&self) -> io::Result<Vec<u8>> {
+        loop {
+            let mut chunk = vec![0; CHUNK];
+            match self.connection.stream.try_read(&mut chunk) {
+                Ok(n) => {
+                    chunk.truncate(n);
+                    return Ok(chunk);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => drop(chunk),
+                Err(error) => return Err(error),
+            }
+            self.connection.stream.readable().await?;
+        }
+    }
+
+    /// Ends the upload and returns how it went, in words; a failure of the disk is the receiver's own.
+    async fn finish(&self, end: End, length: u64, took: Duration) -> Result<String, StoreError> {
+        let why = match end {
+            End::Whole if length == 0 => return Ok("closed without sending anything".into()),
+            End::Whole => {
+                let finish = |reply| Store::Finish(self.transfer.clone(), length, reply);
+                match self.writer.ask(STORE_WITHIN, finish).await {
+                    Ok(stored) => return Ok(self.stored(stored?, took).await),
+                    Err(error) => format!("the upload was not stored: {error}"),
+                }
+            }
+            End::TooLarge => {
+                // A writer that is gone leaves the rest to whoever cleans up after it.
+                let _ = self.writer.send(Store::Discard(self.transfer.clone())).await;
+                "the upload is larger than is taken here, and was dropped".into()
+            }
+            End::Cut(why) => match self.transfer.part() {
+                Some(part) => format!("{why}; the {length} bytes so far are kept in {part}"),
+                None => why,
+            },
         };
-        let (peer, took) = (self.peer.clone(), ctx.now() - begun);
-        let (name, bytes, blake3) = (stored.name, stored.bytes, stored.blake3);
+        self.refuse(why.clone()).await;
+        Ok(why)
+    }
+
+    async fn stored(&self, stored: Stored, took: Duration) -> String {
+        let Stored { name, bytes, blake3 } = stored;
+        let peer = self.peer.clone();
         self.reporter.tell(|| Report::File { name, bytes, blake3, took, peer }).await;
-        Ok(())
+        "stored".into()
     }
 
     async fn refuse(&self, why: String) {
@@ -141,29 +169,19 @@ impl Actor for FileReceiver {
     type Message = ();
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
+        let presence = self.connection.announce(&self.reporter).await;
         let begun = ctx.now();
         let mut length = 0;
         let end = self.read_all(&mut ctx, &mut length).await;
-        let why = match end {
-            End::Whole if length == 0 => "closed without sending anything".into(),
-            End::Whole => match self.finish(length, begun, &ctx).await {
-                Ok(()) => "stored".into(),
-                Err(why) => {
-                    self.refuse(why.clone()).await;
-                    why
-                }
-            },
-            End::Cut(why) => {
-                let kept = match self.transfer.part() {
-                    Some(part) => format!("{why}; the {length} bytes so far are kept in {part}"),
-                    None => why,
-                };
-                self.refuse(kept.clone()).await;
-                kept
+        let ended = self.finish(end, length, ctx.now() - begun).await;
+        let why = match &ended {
+            Ok(why) => why.clone(),
+            Err(error) => {
+                self.refuse(error.to_string()).await;
+                error.to_string()
             }
         };
-        let (peer, conn) = (self.peer, self.number);
-        self.reporter.tell(|| Report::Disconnected { peer, conn, why }).await;
-        Ok(())
+        presence.end(why).await;
+        Ok(ended.map(drop)?)
     }
 }

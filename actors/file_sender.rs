@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures_lite::future;
 
-use super::{Failure, Report, Reporter};
+use super::{Failure, Report, Reporter, output};
 use crate::net::{Endpoint, Stream};
 use crate::runtime::{Actor, Clock, Context, Event, Outcome};
 
@@ -60,10 +60,6 @@ impl FileSender {
         self
     }
 
-    fn server(&self) -> String {
-        self.endpoint.to_string()
-    }
-
     async fn connect(&self) -> Result<Stream, Failure> {
         Ok(Stream::connect(&self.endpoint, self.timeout).await?)
     }
@@ -93,7 +89,8 @@ impl FileSender {
     /// Sends the files whose names come through the mailbox.
     async fn send_named(&self, ctx: &mut Context<FileInput>) -> Result<usize, Failure> {
         let clock = ctx.clock().clone();
-        let stream = self.connect().await?;
+        let Some(stream) = ctx.unless_stopped(self.connect()).await else { return Ok(0) };
+        let stream = stream?;
         let mut bad = 0;
         loop {
             self.reporter.tell(|| Report::Ready).await;
@@ -181,26 +178,15 @@ impl FileSender {
         Ok(true)
     }
 
-    /// Writes a chunk. The limit is for each write that the kernel takes, so a slow line is no failure.
-    async fn write(&self, clock: &Clock, stream: &Stream, mut chunk: &[u8]) -> Result<(), Failure> {
-        while !chunk.is_empty() {
-            match clock.within(self.timeout, stream.write(chunk)).await {
-                Some(Ok(n)) => chunk = &chunk[n..],
-                Some(Err(source)) => {
-                    return Err(Failure::Broken { server: self.server(), source });
-                }
-                None => {
-                    return Err(Failure::TimedOut { server: self.server(), limit: self.timeout });
-                }
-            }
-        }
-        Ok(())
+    async fn write(&self, clock: &Clock, stream: &Stream, chunk: &[u8]) -> Result<(), Failure> {
+        let written = output::write_all(clock, stream, self.timeout, chunk).await;
+        written.map_err(|error| Failure::of_io(error, &self.endpoint, self.timeout))
     }
 
     /// Ends the stream and waits a moment for the server's end: a reset tells that it did not
     /// take everything. Silence tells nothing, since the lecture's server never speaks.
     async fn finish(&self, clock: &Clock, stream: Stream) -> Result<(), Failure> {
-        let broken = |source| Failure::Broken { server: self.server(), source };
+        let broken = |error| Failure::of_io(error, &self.endpoint, self.timeout);
         stream.shutdown_write().map_err(broken)?;
         let mut buf = [0; 64];
         let end = async {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Connection, Report, Reporter};
+use super::{Connection, Reporter};
 use crate::runtime::{Actor, Context, Outcome};
 
 /// How long a peer may take to take the greeting, and then to stop talking.
@@ -29,8 +29,8 @@ impl Actor for Greeter {
     type Message = ();
 
     async fn run(self, ctx: Context<()>) -> Outcome {
-        let Connection { stream, number } = self.connection;
-        let peer = stream.peer().clone();
+        let presence = self.connection.announce(&self.reporter).await;
+        let stream = self.connection.stream;
         let why = match ctx.within(PATIENCE, stream.write_all(&self.greeting)).await {
             Some(Ok(())) => {
                 // A peer that is gone already has what it wanted, or wants nothing.
@@ -40,7 +40,7 @@ impl Actor for Greeter {
             Some(Err(error)) => error.to_string(),
             None => "it does not take the greeting".into(),
         };
-        self.reporter.tell(|| Report::Disconnected { peer, conn: number, why }).await;
+        presence.end(why).await;
         Ok(())
     }
 }

@@ -39,10 +39,20 @@ pub struct Hall {
 
 #[derive(Debug, Default)]
 pub(super) struct Roster {
-    pub(super) members: BTreeMap<u64, String>,
-    /// Members who left while the room's mailbox was full, and were not announced yet.
+    pub(super) members: BTreeMap<u64, Member>,
+    /// Members who left since the room last looked.
     pub(super) gone: Vec<u64>,
+    /// Members whose last words may still be in the room's mailbox.
+    pub(super) leaving: Vec<u64>,
     pub(super) next: u64,
+}
+
+/// A member, as the roster has it.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) nick: String,
+    /// Whether the others are told of its coming and going.
+    pub(super) quiet: bool,
 }
 
 impl Hall {
@@ -97,17 +107,15 @@ impl Membership {
 
     /// Returns the member's present name.
     pub fn nick(&self) -> String {
-        self.hall.roster().members.get(&self.id).cloned().unwrap_or_default()
+        self.hall.roster().members.get(&self.id).map(|m| m.nick.clone()).unwrap_or_default()
     }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        // Behind whatever the member said. A full mailbox is no excuse: the room looks at the list of
-        // those who left as soon as it has handled what waits.
-        if self.room.try_send(ToRoom::Gone(self.id)).is_err() {
-            self.hall.roster().gone.push(self.id);
-        }
+        self.hall.roster().gone.push(self.id);
+        // A room that is too busy to be told looks for who left by itself.
+        let _ = self.room.try_send(ToRoom::Gone(self.id));
     }
 }
 
@@ -159,8 +167,9 @@ impl Roster {
     pub(super) fn free(&self, nick: String, owner: Option<u64>) -> Result<String, String> {
         valid_nick(&nick)
             .map_err(|why| format!("the name {} cannot be had: {why}", escape(&nick)))?;
-        let taken =
-            |(id, other): (&u64, &String)| other.eq_ignore_ascii_case(&nick) && Some(*id) != owner;
+        let taken = |(id, other): (&u64, &Member)| {
+            other.nick.eq_ignore_ascii_case(&nick) && Some(*id) != owner
+        };
         match self.members.iter().any(taken) {
             true => Err(format!("the name {nick} is taken; choose another")),
             false => Ok(nick),

@@ -14,21 +14,12 @@ use std::time::Duration;
 
 use futures_lite::future;
 
-use super::{Admissions, Report, Reporter};
+use super::{Admissions, Connection, Report, Reporter};
 use crate::net::{AcceptError, ListeningSocket, Stream, classify};
 use crate::runtime::{Actor, Context, Event, IntoActor, Outcome, PoolAddress, PoolClosed};
 
 /// How long the listener waits when the system has no descriptors or memory for another connection.
 const BACK_OFF: Duration = Duration::from_millis(100);
-
-/// An accepted connection, as a listener hands it to the actor that serves it.
-#[derive(Debug)]
-pub struct Connection {
-    /// The connection itself.
-    pub stream: Stream,
-    /// Its number, from 0.
-    pub number: u64,
-}
 
 /// Accepts connections and starts an actor for each, in a pool.
 pub struct Listener<F, K> {
@@ -99,11 +90,11 @@ where
                 Event::Io(None) => break,
                 Event::Io(Some(Ok(stream))) => {
                     let Some(number) = self.admissions.admit() else { continue };
-                    let peer = stream.peer().clone();
-                    self.reporter.tell(|| Report::Connected { peer, conn: number }).await;
+                    // Nothing is awaited while the connection is in hand: a crash here would lose it.
                     let actor = (self.serve)(Connection { stream, number });
-                    if let Err(PoolClosed) = self.pool.start(actor).await {
-                        return Ok(());
+                    match ctx.unless_stopped(self.pool.start(actor)).await {
+                        Some(Ok(_)) | None => {}
+                        Some(Err(PoolClosed)) => break,
                     }
                 }
                 Event::Io(Some(Err(error))) => match classify(&error) {

@@ -123,4 +123,11 @@ impl Reporter {
             drop(address.send(report()).await);
         }
     }
+
+    /// Sends one report if there is room for it now; for where nobody can wait.
+    pub fn try_tell(&self, report: impl FnOnce() -> Report) {
+        if let Some(address) = &self.0 {
+            drop(address.try_send(report()));
+        }
+    }
 }

@@ -36,6 +36,8 @@ impl UdpClient {
         socket: &DatagramSocket,
     ) -> io::Result<Option<Duration>> {
         let mut buf = vec![0; self.buffer_size];
+        // An answer that came too late for its own request is no answer to this one.
+        while socket.try_recv_from(&mut buf).is_ok() {}
         let asked = clock.now();
         let exchange = async {
             socket.send(&self.message).await?;

@@ -42,13 +42,20 @@ impl UdpResponder {
         UdpResponder { socket, reply, buffer_size, admissions, reporter }
     }
 
-    async fn answer(&self, ctx: &Context<()>, said: &[u8], peer: Peer) {
-        let text = String::from_utf8_lossy(said).into_owned();
-        let report = Report::Message { peer: peer.clone(), nick: None, room: None, text };
-        self.reporter.tell(|| report).await;
-        if said == &*self.reply {
-            return;
-        }
+    /// Tells whether another responder with the same reply said this, as far as the buffer shows.
+    fn is_own_reply(&self, said: &[u8]) -> bool {
+        let is_cut = said.len() == self.buffer_size && self.reply.starts_with(said);
+        said == &*self.reply || is_cut
+    }
+
+    async fn tell(&self, said: &[u8], peer: &Peer) {
+        let text = || String::from_utf8_lossy(said).into_owned();
+        let report =
+            || Report::Message { peer: peer.clone(), nick: None, room: None, text: text() };
+        self.reporter.tell(report).await;
+    }
+
+    async fn answer(&self, ctx: &Context<()>, peer: Peer) {
         let sent = ctx.within(PATIENCE, self.socket.send_to(&self.reply, &peer)).await;
         let full = || Err(std::io::ErrorKind::TimedOut.into());
         if let Err(error) = sent.unwrap_or_else(full) {
@@ -75,8 +82,9 @@ impl Actor for UdpResponder {
                 Event::Stop | Event::Io(None) => return Ok(()),
                 Event::Message(()) => {}
                 Event::Io(Some(Ok((len, peer)))) => {
-                    if self.admissions.admit().is_some() {
-                        self.answer(&ctx, &buf[..len], peer).await;
+                    self.tell(&buf[..len], &peer).await;
+                    if !self.is_own_reply(&buf[..len]) && self.admissions.admit().is_some() {
+                        self.answer(&ctx, peer).await;
                     }
                 }
                 Event::Io(Some(Err(error))) => {

@@ -9,14 +9,14 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use event_listener::Event;
 use rustix::fs::{CWD, RenameFlags, fstatvfs, renameat_with};
 use thiserror::Error;
 
-/// The free space is looked at again after so many bytes of one file.
+/// The free space is looked at again after so many bytes of all uploads.
 const LOOK_EVERY: u64 = 16 << 20;
 
 /// Where uploads are stored, and how much of the disk stays free.
@@ -25,12 +25,14 @@ pub struct Directory {
     path: PathBuf,
     keep_free: u64,
     next: AtomicU64,
+    /// Bytes written by all uploads since the free space was last looked at.
+    unlooked: AtomicU64,
 }
 
 impl Directory {
     /// Makes the place for uploads, which exists already, keeping `keep_free` bytes of its disk free.
     pub fn new(path: PathBuf, keep_free: u64) -> Directory {
-        Directory { path, keep_free, next: AtomicU64::new(0) }
+        Directory { path, keep_free, next: AtomicU64::new(0), unlooked: AtomicU64::new(0) }
     }
 
     /// Creates the file for the next upload: the first number that neither a file nor a partial one has.
@@ -71,7 +73,13 @@ impl Directory {
         }
     }
 
-    fn check_free(&self, file: &File) -> Result<(), StoreError> {
+    /// Looks at the free space, for the first bytes of an upload and then every so often.
+    fn check_free(&self, file: &File, bytes: usize, first: bool) -> Result<(), StoreError> {
+        let unlooked = self.unlooked.fetch_add(bytes as u64, Ordering::Relaxed);
+        if !first && unlooked < LOOK_EVERY {
+            return Ok(());
+        }
+        self.unlooked.store(0, Ordering::Relaxed);
         let disk = fstatvfs(file).map_err(io::Error::from)?;
         if disk.f_bavail.saturating_mul(disk.f_frsize) < self.keep_free {
             return Err(StoreError::Full { path: self.path.clone() });
@@ -87,7 +95,10 @@ fn name(number: u64) -> String {
 /// Renames without replacing, as far as the file system can.
 fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => fs::rename(from, to),
+        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => {
+            fs::hard_link(from, to)?;
+            fs::remove_file(from)
+        }
         result => Ok(result?),
     }
 }
@@ -130,8 +141,11 @@ pub struct Stored {
 #[derive(Debug)]
 pub struct Transfer {
     directory: Arc<Directory>,
+    /// Held while the disk is written to, so no actor ever waits for it.
     state: Mutex<State>,
-    failed: Event,
+    number: OnceLock<u64>,
+    failed: AtomicBool,
+    failure: Event,
 }
 
 #[derive(Debug, Default)]
@@ -145,18 +159,24 @@ struct State {
 impl Transfer {
     /// Begins an upload. Nothing is created before its first byte.
     pub fn new(directory: Arc<Directory>) -> Transfer {
-        Transfer { directory, state: Mutex::default(), failed: Event::new() }
+        Transfer {
+            directory,
+            state: Mutex::default(),
+            number: OnceLock::new(),
+            failed: AtomicBool::new(false),
+            failure: Event::new(),
+        }
     }
 
     /// Tells whether the upload has failed, so that the rest of it need not be read.
     pub fn has_failed(&self) -> bool {
-        self.state().failed.is_some()
+        self.failed.load(Ordering::SeqCst)
     }
 
     /// Waits until the upload has failed; for ever if it does not. Cancel-safe.
     pub async fn failed(&self) {
         while !self.has_failed() {
-            let failed = self.failed.listen();
+            let failed = self.failure.listen();
             if self.has_failed() {
                 return;
             }
@@ -166,7 +186,7 @@ impl Transfer {
 
     /// Returns the name of the file that holds what has come so far.
     pub fn part(&self) -> Option<String> {
-        self.state().open.as_ref().map(|(number, _)| format!("{}.part", name(*number)))
+        self.number.get().map(|number| format!("{}.part", name(*number)))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -185,18 +205,20 @@ impl Transfer {
             }
             state.failed = Some(error);
             drop(state);
-            self.failed.notify(usize::MAX);
+            self.failed.store(true, Ordering::SeqCst);
+            self.failure.notify(usize::MAX);
         }
     }
 
     fn try_write(&self, state: &mut State, chunk: &[u8]) -> Result<(), StoreError> {
         if state.open.is_none() {
-            state.open = Some(self.directory.create().map_err(|error| self.full(error))?);
+            let (number, file) = self.directory.create().map_err(|error| self.full(error))?;
+            // An upload has one file, so there was no number before.
+            let _ = self.number.set(number);
+            state.open = Some((number, file));
         }
         let Some((_, file)) = &mut state.open else { return Ok(()) };
-        if state.written % LOOK_EVERY < chunk.len() as u64 {
-            self.directory.check_free(file)?;
-        }
+        self.directory.check_free(file, chunk.len(), state.written == 0)?;
         file.write_all(chunk).map_err(|error| self.full(error))?;
         state.hasher.update(chunk);
         state.written += chunk.len() as u64;
@@ -209,6 +231,13 @@ impl Transfer {
                 StoreError::Full { path: self.directory.path.clone() }
             }
             _ => StoreError::Io(error),
+        }
+    }
+
+    /// Ends an upload that is not wanted, and removes what has come of it.
+    pub(super) fn discard(&self) {
+        if let Some((number, _)) = self.state().open.take() {
+            let _ = fs::remove_file(self.directory.part(number));
         }
     }
 

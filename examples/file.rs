@@ -18,7 +18,7 @@ use sockactors::actors::{
     Reporter,
 };
 use sockactors::net::ListeningSocket;
-use sockactors::runtime::{Child, Context, Outcome, Pool, Strategy, Supervisor, System};
+use sockactors::runtime::{Child, Context, Desk, Outcome, Pool, Strategy, Supervisor, System};
 
 /// An actor that prints what was sent and what was stored.
 async fn print(mut ctx: Context<Report>) -> Outcome {
@@ -47,7 +47,9 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let mut tree = Supervisor::new("file", Strategy::OneForOne);
     let printer = Reporter::new(tree.child(Child::new("printer", || print)));
-    let writer = tree.child(Child::new("writer", FileWriter::new).mailbox(16));
+    let desk = Desk::new();
+    let writer = Child::new("writer", move || FileWriter::new(desk.clone()));
+    let writer = tree.child(writer.mailbox(16));
     let receivers = tree.pool(Pool::new("receivers").limit(8));
     // One client, and the listener ends once its upload is stored; the tree ends with it.
     let admissions = Arc::new(Admissions::new(Some(1)));

@@ -10,7 +10,7 @@ mod source;
 
 use std::collections::BTreeSet;
 
-use rules::{BESIDE_THE_SEAM, LONGEST, RULES, essay};
+use rules::{BESIDE_THE_SEAM, LONGEST, RULES, essay, outside};
 use source::{Source, find_all, names};
 
 /// The actors that a file defines.
@@ -101,6 +101,9 @@ fn each_rule_catches_what_breaks_it() {
         assert_eq!(caught(path, text), 1, "{path}: {text}");
     }
     assert_eq!(caught("actors/x.rs", &"\n".repeat(LONGEST)), 1);
+    let behind_tests = "#[cfg(test)]\nmod tests {\n    fn f() {}\n}\nfn g() { dbg!(1) }";
+    let faults = outside(&Source::new("actors/x.rs", behind_tests));
+    assert!(faults.len() == 1 && faults[0].starts_with("actors/x.rs:5: dbg!"), "{faults:?}");
     assert_eq!(essay(&Source::new("src/x.rs", "fn f() {}")).len(), 1);
     let kept = [
         ("src/cli/x.rs", "use crate::{actors::{Hall, Listener}, runtime::Exit};"),

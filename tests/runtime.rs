@@ -279,24 +279,3 @@ fn mail_and_io_take_turns() {
     Running::start(tree).end().unwrap();
     assert_eq!(*counts.lock().unwrap(), (10, 10));
 }
-
-#[test]
-fn a_snapshot_shows_paths_states_and_mailboxes() {
-    let mut tree = three(Strategy::OneForOne);
-    let full = tree.child(
-        Child::new("full", || {
-            async |mut ctx: Context<u8>| -> Outcome {
-                ctx.stopped().await;
-                Ok(())
-            }
-        })
-        .mailbox(5),
-    );
-    full.try_send(1).unwrap();
-    let mut run = Running::start(tree);
-    run.wait_for("t/full started");
-    let text = run.handle.tree().unwrap().to_string();
-    assert!(text.lines().next().unwrap().starts_with("actor "), "{text}");
-    assert!(text.contains("├─ a") && text.contains("└─ full") && text.contains("1/5"), "{text}");
-    run.stop().unwrap();
-}

@@ -60,6 +60,11 @@ pub fn restarted(actor: &str, why: &str, count: u32) -> String {
     Object::new("restarted").text("actor", actor).text("why", why).plain("count", count).end()
 }
 
+/// Words how many lifecycle events were dropped because nobody read them.
+pub fn dropped(count: u64) -> String {
+    Object::new("dropped").plain("count", count).end()
+}
+
 /// Words the end of a drain: how many connections were left, and how long it took.
 pub fn drained(left: usize, seconds: f64) -> String {
     Object::new("drained").plain("left", left).seconds(seconds).end()

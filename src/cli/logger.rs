@@ -11,10 +11,13 @@
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 
+use std::time::Duration;
+
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use super::args::PROGRAM;
 use super::parse::OutputSettings;
+use super::scribe::Scribe;
 use super::words::Env;
 use crate::wire::text::escape;
 
@@ -119,17 +122,30 @@ fn colour(level: Level) -> &'static str {
     }
 }
 
+/// How long what is still to be logged may take at the end.
+const FLUSH_WITHIN: Duration = Duration::from_secs(1);
+
 /// The log of the program.
 #[derive(Debug)]
 pub struct Logger {
     look: Look,
     level: LevelFilter,
+    scribe: Scribe,
 }
 
 impl Logger {
     /// Makes a log for this process's stderr.
     pub fn new(output: &OutputSettings, env: Env<'_>) -> Logger {
-        Logger { look: Look::of_stderr(output.color, env), level: level(output) }
+        let look = Look::of_stderr(output.color, env);
+        let write = |text: &str| {
+            // Nobody is there to learn that stderr is closed.
+            let _ = io::stderr().write_all(text.as_bytes());
+        };
+        let dropped = move |count| {
+            let text = format!("{count} lines of the log were dropped, since nobody read them");
+            look.word(Level::Warn, &text)
+        };
+        Logger { look, level: level(output), scribe: Scribe::new("log", write, dropped) }
     }
 
     /// Makes this the log of the process; if there is one already, that one stays.
@@ -161,11 +177,14 @@ impl Log for Logger {
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
             let text = self.look.word(record.level(), &record.args().to_string());
-            let _ = io::stderr().write_all(text.as_bytes());
+            self.scribe.write(text);
         }
     }
 
-    fn flush(&self) {}
+    /// Waits a moment for whoever reads stderr.
+    fn flush(&self) {
+        self.scribe.finish(FLUSH_WITHIN);
+    }
 }
 
 #[cfg(test)]

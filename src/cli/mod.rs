@@ -30,6 +30,7 @@ pub mod narration;
 pub mod narrator;
 pub mod parse;
 pub mod run;
+pub mod scribe;
 pub mod values;
 pub mod watch;
 pub mod words;

@@ -22,7 +22,7 @@ use super::json::json;
 use super::names::Side;
 use super::narration::{self, Stream};
 use crate::actors::Report;
-use crate::runtime::{Actor, Context, Outcome};
+use crate::runtime::{Actor, Context, Desk, Outcome};
 use crate::scenario::Kind;
 
 /// How many reports are written at once, at most.
@@ -31,8 +31,8 @@ const BATCH: usize = 256;
 /// Where lines are written, shared by all who write there.
 pub type Sink = Arc<Mutex<dyn Write + Send>>;
 
-/// What is called when nobody reads any more.
-pub type OnClosed = Arc<dyn Fn() + Send + Sync>;
+/// What is called, once for each kind of trouble, when what is told cannot be written.
+pub type OnError = Arc<dyn Fn(&io::Error) + Send + Sync>;
 
 /// How reports are worded, and which.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -73,13 +73,18 @@ pub struct Narrator {
     side: Side,
     style: Style,
     sink: Sink,
-    on_closed: OnClosed,
+    on_error: OnError,
+    /// What is being written, and what became of it: a crash loses no line and tells no failure twice.
+    desk: Desk<Batch>,
+    sight: Arc<Mutex<Sight>>,
 }
 
 impl Narrator {
-    /// Makes a narrator that writes to `sink`, and calls `on_closed` once when nobody reads any more.
-    pub fn new(kind: Kind, side: Side, style: Style, sink: Sink, on_closed: OnClosed) -> Narrator {
-        Narrator { kind, side, style, sink, on_closed }
+    /// Makes a narrator that writes to `sink`, and calls `on_error` when that fails: with
+    /// `BrokenPipe` when nobody reads any more.
+    pub fn new(kind: Kind, side: Side, style: Style, sink: Sink, on_error: OnError) -> Narrator {
+        let sight = Arc::new(Mutex::new(Sight::Seen));
+        Narrator { kind, side, style, sink, on_error, desk: Desk::new(), sight }
     }
 
     /// Words one report, and those that `more` gives, as one batch.
@@ -114,25 +119,35 @@ impl Narrator {
         }
     }
 
-    /// Has a batch written, and judges by the result whether anybody reads.
-    async fn tell(&self, batch: Batch, sight: Sight) -> Sight {
+    /// Writes a batch, and judges by the result whether anybody reads. Blocks as long as the terminal does.
+    fn tell(&self, batch: Batch, sight: Sight) -> Sight {
         if sight == Sight::Closed || batch.is_empty() {
             return sight;
         }
-        let sink = Arc::clone(&self.sink);
-        match smol::unblock(move || batch.write(&sink)).await {
+        match batch.write(&self.sink) {
             Ok(()) => sight,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
-                (self.on_closed)();
+                (self.on_error)(&error);
                 Sight::Closed
             }
             Err(error) => {
                 if sight == Sight::Seen {
+                    (self.on_error)(&error);
                     log::error!("cannot write to stdout, lines are lost: {error}");
                 }
                 Sight::Failing
             }
         }
+    }
+
+    /// Works off the desk.
+    async fn clear(&self) {
+        let narrator = self.clone();
+        let work = move |batch| {
+            let mut sight = narrator.sight.lock().unwrap_or_else(PoisonError::into_inner);
+            *sight = narrator.tell(batch, *sight);
+        };
+        self.desk.clear(work).await;
     }
 }
 
@@ -140,10 +155,13 @@ impl Actor for Narrator {
     type Message = Report;
 
     async fn run(self, mut ctx: Context<Report>) -> Outcome {
-        let mut sight = Sight::Seen;
+        self.clear().await;
         while let Some(report) = ctx.recv().await {
             let batch = self.batch(&report, || ctx.try_recv());
-            sight = self.tell(batch, sight).await;
+            if !batch.is_empty() {
+                self.desk.put(batch);
+                self.clear().await;
+            }
         }
         Ok(())
     }

@@ -6,13 +6,14 @@ use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::exit::Code;
 use super::input;
 use super::logger::Logger;
 use super::names::{Side, kind_name};
-use super::narrator::{Narrator, OnClosed, Sink, Style, stdout};
+use super::narrator::{Narrator, OnError, Sink, Style, stdout};
 use super::parse::{OutputSettings, Parsed, parse};
 use super::watch::Watch;
 use crate::actors::{ChatInput, FileInput, Report, Reporter};
@@ -24,7 +25,7 @@ use crate::scenario::{Composed, Input, Kind, Reporters, Role, Settings, compose}
 use crate::wire::text::lossy;
 
 /// How long what is still to be told may take at the end: nobody may be reading.
-const NARRATED_WITHIN: Shutdown = Shutdown::Within(Duration::from_secs(1));
+const NARRATED_WITHIN: Duration = Duration::from_secs(1);
 
 /// Runs the program with the process's own arguments, environment and streams.
 pub fn main() -> ExitCode {
@@ -33,7 +34,9 @@ pub fn main() -> ExitCode {
     match parse(line, &env) {
         Ok(parsed) => {
             Logger::new(&parsed.output, &env).install();
-            run(parsed).into()
+            let code = run(parsed);
+            log::logger().flush();
+            code.into()
         }
         Err(early) => {
             // There is nobody left to tell when the stream itself is closed.
@@ -61,8 +64,14 @@ fn run(Parsed { mut settings, output, drills }: Parsed) -> Code {
     let mut tree = Supervisor::new(kind_name(settings.kind), Strategy::OneForOne)
         .intensity(5, Duration::from_secs(10))
         .backoff(Duration::from_millis(10), Duration::from_secs(1));
-    let on_closed: OnClosed = Arc::new(move || handle.stop());
-    let reporters = narrators(&mut tree, &settings, &output, &sink, &on_closed);
+    let unwritten = Arc::new(AtomicBool::new(false));
+    let failed = unwritten.clone();
+    let on_error: OnError = Arc::new(move |error| match error.kind() {
+        // Nobody reads any more, as in `sockactors ... | head -1`: a quiet end.
+        io::ErrorKind::BrokenPipe => handle.stop(),
+        _ => failed.store(true, Ordering::Relaxed),
+    });
+    let reporters = narrators(&mut tree, &settings, &output, &sink, &on_error);
 
     let composed = match smol::block_on(compose(&settings, &mut tree, &reporters)) {
         Ok(composed) => composed,
@@ -80,7 +89,12 @@ fn run(Parsed { mut settings, output, drills }: Parsed) -> Code {
     let watching = watch.clone();
     let ended = system.observe(move |event| watching.see(event)).run(tree);
     watch.report_end(settings.role, &ended);
-    code(settings.role, ended)
+    watch.finish(NARRATED_WITHIN);
+    let unwritten = unwritten.load(Ordering::Relaxed).then_some(Code::Failed);
+    match code(settings.role, ended) {
+        Code::Well => unwritten.unwrap_or(watch.code()),
+        code => code,
+    }
 }
 
 /// Checks what only the running process can tell.
@@ -110,7 +124,7 @@ fn narrators(
     settings: &Settings,
     output: &OutputSettings,
     sink: &Sink,
-    on_closed: &OnClosed,
+    on_error: &OnError,
 ) -> Reporters {
     let style = Style { json: output.json, quiet: output.quiet, prompt: settings.forgiving };
     let mut narrator = |side: Side| {
@@ -119,9 +133,14 @@ fn narrators(
         if !side.is_of(settings.role) || (output.quiet && !output.json && !has_results) {
             return Reporter::nobody();
         }
-        let narrator = Narrator::new(settings.kind, side, style, sink.clone(), on_closed.clone());
+        let narrator = Narrator::new(settings.kind, side, style, sink.clone(), on_error.clone());
         let child = Child::new(format!("{}-narrator", side.name()), move || narrator.clone())
-            .shutdown(NARRATED_WITHIN);
+            .mailbox(64 + settings.listen.len())
+            .shutdown(match side {
+                Side::Server => Shutdown::Within(NARRATED_WITHIN),
+                // What came back is what the client was run for; Ctrl-C ends the wait for its reader.
+                Side::Client => Shutdown::Forever,
+            });
         Reporter::new(tree.child(child))
     };
     Reporters { server: narrator(Side::Server), client: narrator(Side::Client) }

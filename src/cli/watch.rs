@@ -3,10 +3,13 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::exit::Code;
 use super::json;
 use super::narrator::{Sink, write_line};
+use super::scribe::Scribe;
+use crate::actors::StoreError;
 use crate::runtime::{Ended, Exit, Handle, Lifecycle, Path};
 use crate::scenario::Role;
 
@@ -16,8 +19,8 @@ pub struct Watch(Arc<Inner>);
 
 struct Inner {
     handle: Handle,
-    /// Where JSON lines go, if they are wanted.
-    json: Option<Sink>,
+    /// Writes JSON lines, if they are wanted.
+    json: Option<Scribe>,
     state: Mutex<State>,
 }
 
@@ -31,6 +34,8 @@ struct State {
     stopping: Option<Instant>,
     /// Connections that did not end in time.
     killed: usize,
+    /// The code for something that went wrong while the rest went on.
+    code: Code,
 }
 
 impl fmt::Debug for Inner {
@@ -40,10 +45,12 @@ impl fmt::Debug for Inner {
 }
 
 impl Watch {
-    /// Makes a watch that crashes the actors in `drills` by way of `handle`.
-    pub fn new(drills: Vec<(String, u32)>, handle: Handle, json: Option<Sink>) -> Watch {
-        let state = State { drills, reasons: HashMap::new(), stopping: None, killed: 0 };
-        Watch(Arc::new(Inner { handle, json, state: Mutex::new(state) }))
+    /// Makes a watch that crashes the actors in `drills` by way of `handle`, and writes JSON lines
+    /// to `sink` if there is one.
+    pub fn new(drills: Vec<(String, u32)>, handle: Handle, sink: Option<Sink>) -> Watch {
+        let reasons = HashMap::new();
+        let state = State { drills, reasons, stopping: None, killed: 0, code: Code::Well };
+        Watch(Arc::new(Inner { handle, json: sink.map(scribe), state: Mutex::new(state) }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -59,12 +66,24 @@ impl Watch {
             }
             Lifecycle::Exited { exit, .. } if exit.is_normal() => log::debug!("{event}"),
             Lifecycle::Exited { path, exit } => {
-                // A client's failure ends the program, which tells it then.
-                match path.name() == "client" && matches!(exit, Exit::Failed(_)) {
+                let store = exit.error().and_then(|error| error.downcast_ref::<StoreError>());
+                // A client's failure ends the program, which tells it then; a receiver told its own.
+                let is_told = path.name() == "client" && matches!(exit, Exit::Failed(_));
+                match is_told || store.is_some() {
                     true => log::debug!("{event}"),
                     false => log::warn!("{event}"),
                 }
-                self.state().reasons.insert(path.to_string(), exit.to_string());
+                let mut state = self.state();
+                if let Some(error) = store {
+                    state.code = match error {
+                        StoreError::Full { .. } => Code::DiskFull,
+                        _ => Code::Failed,
+                    };
+                }
+                // The children of pools are never restarted.
+                if !path.is_numbered() {
+                    state.reasons.insert(path.to_string(), exit.to_string());
+                }
             }
             Lifecycle::Restarting { path, restarts, .. } => {
                 log::warn!("{event}");
@@ -82,10 +101,10 @@ impl Watch {
                     false => log::warn!("{event}"),
                 }
             }
-            Lifecycle::Killed { .. } => {
+            Lifecycle::Killed { path } => {
                 let mut state = self.state();
                 state.stopping.get_or_insert_with(Instant::now);
-                state.killed += 1;
+                state.killed += usize::from(path.is_numbered());
                 drop(state);
                 log::warn!("{event}: it did not end in time");
             }
@@ -102,7 +121,9 @@ impl Watch {
             *left -= 1;
             let name = name.clone();
             drop(state);
-            self.0.handle.crash(&name);
+            if !self.0.handle.crash(&name) {
+                log::warn!("{name} is no actor, so there is nothing to crash");
+            }
         }
     }
 
@@ -124,10 +145,29 @@ impl Watch {
         self.write(|| json::drained(left, seconds));
     }
 
+    /// Returns the code for what went wrong while the rest went on.
+    pub fn code(&self) -> Code {
+        self.state().code
+    }
+
     fn write(&self, line: impl FnOnce() -> String) {
-        if let Some(sink) = &self.0.json {
-            // Whether anybody reads is the narrator's to find out.
-            let _ = write_line(sink, &line());
+        if let Some(scribe) = &self.0.json {
+            scribe.write(line());
         }
     }
+
+    /// Waits until what was handed to the JSON lines is written, at most `within`.
+    pub fn finish(&self, within: Duration) {
+        if let Some(scribe) = &self.0.json {
+            scribe.finish(within);
+        }
+    }
+}
+
+fn scribe(sink: Sink) -> Scribe {
+    let write = move |line: &str| {
+        // Whether anybody reads is the narrator's to find out.
+        let _ = write_line(&sink, line);
+    };
+    Scribe::new("events", write, json::dropped)
 }

@@ -83,10 +83,12 @@ pub trait IntoActor<Kind>: Send + 'static {
 }
 
 /// Marks an [`IntoActor`] that is an actor already.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct IsActor;
 
 /// Marks an [`IntoActor`] that is a closure over a `Context<M>`.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct IsClosure<M>(PhantomData<M>);
 
@@ -112,6 +114,7 @@ where
 }
 
 /// A closure as an actor.
+#[doc(hidden)]
 #[derive(Debug)]
 pub struct Closure<F, M>(F, PhantomData<fn(M)>);
 

@@ -71,6 +71,8 @@ pub(crate) trait Spec: Send + Sync {
     fn options(&self) -> &Options;
     /// Gives the child its place in the tree, before it is first started.
     fn attach(&self, parent: Option<&Arc<Path>>, env: &Env);
+    /// Makes ready what others may use as soon as they learn of the start.
+    fn open(&self) {}
     /// Starts an incarnation. The task ends once nothing of the incarnation is left.
     fn launch(&self, env: &Env, notice: Notice) -> Task<Exit>;
     /// Closes what outlives incarnations: the child is over for good.

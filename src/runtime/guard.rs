@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
 use std::task::{Context, Poll};
 
+use futures_lite::FutureExt;
 use pin_project_lite::pin_project;
 
 use super::tree::Node;
@@ -70,6 +71,15 @@ fn text_of(thrown: &(dyn Any + Send)) -> String {
     } else {
         "a value that is no text".into()
     }
+}
+
+/// Turns a panic of the runtime itself, or of an observer that it calls, into an exit.
+pub(crate) async fn whole(life: impl Future<Output = Exit>) -> Exit {
+    let life = AssertUnwindSafe(life).catch_unwind();
+    life.await.unwrap_or_else(|thrown| Exit::Panicked {
+        text: text_of(thrown.as_ref()).into(),
+        place: "the runtime".into(),
+    })
 }
 
 pin_project! {

@@ -38,6 +38,11 @@ impl Path {
         self.parent.is_none()
     }
 
+    /// Tells whether this is a child of a pool, whose name is a number.
+    pub fn is_numbered(&self) -> bool {
+        matches!(self.name, Name::Number(_))
+    }
+
     /// Returns the last part alone.
     pub fn name(&self) -> String {
         self.name.to_string()

@@ -14,6 +14,7 @@ use smol::Task;
 use thiserror::Error;
 
 use super::child::{self, Env, Notice, Options, Restart, Shutdown, Spec};
+use super::guard;
 use super::path::Name;
 use super::pool_children::Children;
 use super::tree::{Kind, Node};
@@ -155,10 +156,12 @@ impl Spec for PoolSpec {
         self.shared.attach(env);
     }
 
-    fn launch(&self, env: &Env, notice: Notice) -> Task<Exit> {
-        // It is open before its task first runs, for the children that are started right behind it.
+    fn open(&self) {
         self.shared.open();
-        child::spawn(env, self.shared.clone().run(self.within), notice)
+    }
+
+    fn launch(&self, env: &Env, notice: Notice) -> Task<Exit> {
+        child::spawn(env, guard::whole(self.shared.clone().run(self.within)), notice)
     }
 
     fn retire(&self) {

@@ -73,11 +73,12 @@ impl Children {
         self.live.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
     }
 
+    /// Starts a child whose place was claimed; gives the place back where it cannot.
     pub(super) fn start<A: Actor>(
         self: &Arc<Children>,
         actor: A,
     ) -> Result<Address<A::Message>, PoolClosed> {
-        let (Some((path, env)), true) = (self.place.get(), self.is_open()) else {
+        let Some((path, env)) = self.place.get() else {
             self.release();
             return Err(PoolClosed);
         };
@@ -87,28 +88,38 @@ impl Children {
         let node = Node::new(Name::Number(number), Kind::Actor, Some(mailbox.clone()));
         node.attach(Some(path));
         node.begin(env.scheduler.now());
+        let Some(key) = self.enlist(&node) else {
+            self.release();
+            return Err(PoolClosed);
+        };
         env.observer.tell(|| Lifecycle::Started { path: node.path(), incarnation: 1 });
-        let ctx = Context::new(mailbox.clone(), node.clone(), env.scheduler.clone());
-        let guard = Guard::new(node.clone(), actor.run(ctx));
-        let address = Address::of(mailbox.clone());
-        let shared = self.clone();
 
-        // The task looks for its place at its end, so the place is locked until it is taken.
-        let mut members = self.node.members();
-        let entry = members.vacant_entry();
-        let key = entry.key();
-        let task = env.scheduler.spawn(async move {
+        let address = Address::of(mailbox.clone());
+        let ctx = Context::new(mailbox.clone(), node.clone(), env.scheduler.clone());
+        let guard = Guard::new(node, async move { actor.run(ctx).await });
+        let (shared, mailbox) = (self.clone(), CloseOnDrop(mailbox));
+        let life = async move {
             let exit = guard.await;
-            mailbox.close();
+            drop(mailbox);
             shared.ended(key, &exit);
             exit
-        });
-        // A stop that came meanwhile did not see this child yet.
-        if !self.is_open() {
-            node.control.stop();
+        };
+        // The task looks for its place at its end, so the places are locked until it has its own.
+        match self.node.members().get_mut(key) {
+            Some(member) => member.task = Some(env.scheduler.spawn(life)),
+            // The pool was killed in between.
+            None => {
+                self.release();
+                return Err(PoolClosed);
+            }
         }
-        entry.insert(Member { node, task: Some(task) });
         Ok(address)
+    }
+
+    /// Puts a child on the list, unless the pool is closed: who is not on it when it closes is never on it.
+    fn enlist(&self, node: &Arc<Node>) -> Option<usize> {
+        let mut members = self.node.members();
+        self.is_open().then(|| members.insert(Member { node: node.clone(), task: None }))
     }
 
     /// Takes a child that ended off the list, from within its task.
@@ -192,5 +203,14 @@ impl Children {
             }
             self.release();
         }
+    }
+}
+
+/// Closes a child's mailbox when its task is over, however it ended.
+struct CloseOnDrop<M>(Arc<Mailbox<M>>);
+
+impl<M> Drop for CloseOnDrop<M> {
+    fn drop(&mut self) {
+        self.0.close();
     }
 }

@@ -126,6 +126,7 @@ impl Life {
     fn start(&mut self, child: usize) {
         let spec = self.spec(child);
         let incarnation = spec.node().begin(self.env.scheduler.now());
+        spec.open();
         self.env.observer.tell(|| Lifecycle::Started { path: spec.node().path(), incarnation });
         let notice = Notice { child, incarnation, exits: self.sender.clone() };
         let task = spec.launch(&self.env, notice);
@@ -209,10 +210,11 @@ impl Life {
     }
 
     /// Closes the mailbox of a child that can never come back. In a group, a child that is not temporary
-    /// comes back with its group.
+    /// comes back with its group, and below a nested supervisor any child does when that is restarted.
     fn retire(&self, child: usize) {
         let temporary = self.spec(child).options().restart == Restart::Temporary;
-        if temporary || self.plan.strategy == Strategy::OneForOne {
+        let alone = temporary || self.plan.strategy == Strategy::OneForOne;
+        if alone && self.plan.node.path().is_root() {
             self.spec(child).retire();
         }
     }

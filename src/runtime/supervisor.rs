@@ -12,6 +12,7 @@ use std::time::Duration;
 use smol::Task;
 
 use super::child::{self, Child, Env, Notice, Options, Restart, Shutdown, Spec};
+use super::guard;
 use super::path::Name;
 use super::pool::{Pool, PoolAddress};
 use super::supervise::supervise;
@@ -204,7 +205,7 @@ impl Spec for SupervisorSpec {
     }
 
     fn launch(&self, env: &Env, notice: Notice) -> Task<Exit> {
-        child::spawn(env, supervise(self.plan.clone(), env.clone()), notice)
+        child::spawn(env, guard::whole(supervise(self.plan.clone(), env.clone())), notice)
     }
 
     fn retire(&self) {

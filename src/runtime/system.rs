@@ -8,15 +8,20 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::thread;
+use std::time::Duration;
 
+use async_channel::Receiver;
 use async_signal::{Signal, Signals};
-use futures_lite::StreamExt;
+use futures_lite::{StreamExt, future};
 
 use super::child::{Env, Notice, Spec};
 use super::lifecycle::Observer;
 use super::scheduler::Scheduler;
 use super::tree::{Node, Snapshot};
 use super::{Exit, Lifecycle, Supervisor, guard};
+
+/// How long a tree may take to fall once a second signal has come.
+const LAST_CHANCE: Duration = Duration::from_secs(1);
 
 /// Why a system came to an orderly end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,9 +93,10 @@ impl Handle {
     /// Returns whether there is such an actor.
     pub fn crash(&self, path: &str) -> bool {
         let node = self.0.node.get().and_then(|(root, _)| root.find(path));
-        node.is_some_and(|node| {
-            node.control.crash();
-            node.kind == super::Kind::Actor
+        let actor = node.filter(|node| node.kind == super::Kind::Actor);
+        actor.is_some_and(|actor| {
+            actor.control.crash();
+            true
         })
     }
 }
@@ -109,7 +115,8 @@ impl System {
     }
 
     /// Heeds signals: SIGINT and SIGTERM ask for an orderly stop, and drop every actor at once when they
-    /// come again.
+    /// come again. An actor that still blocks its thread a second later goes down with the process, whose
+    /// exit code is then 128 and the signal's number.
     pub fn signals(mut self) -> System {
         self.signals = true;
         self
@@ -149,13 +156,12 @@ impl System {
         if self.handle.0.early.load(Ordering::SeqCst) {
             root.plan.node.control.stop();
         }
-        let _signals =
-            self.signals.then(|| env.scheduler.spawn(heed(self.handle.0.clone(), self.on_usr1)));
         let path = root.plan.node.path();
         env.observer.tell(|| Lifecycle::Started { path: path.clone(), incarnation: 1 });
         let (exits, _nobody) = async_channel::bounded(1);
         let task = root.launch(&env, Notice { child: 0, incarnation: 1, exits });
-        let exit = drive(&env.scheduler, self.threads, task);
+        let signals = self.signals.then(|| heed(self.handle.0.clone(), self.on_usr1));
+        let exit = drive(&env.scheduler, self.threads, task, signals);
         root.retire();
         env.observer.tell(|| Lifecycle::Stopped { path, exit: exit.clone() });
         match (exit.is_normal(), self.handle.0.signal.load(Ordering::SeqCst)) {
@@ -169,18 +175,33 @@ impl System {
     }
 }
 
-/// Drives the executor with `threads` threads until the root has ended.
-fn drive(scheduler: &Scheduler, threads: usize, root: smol::Task<Exit>) -> Exit {
+/// Drives the executor with `threads` threads until the root has ended, beside one for the signals.
+fn drive(
+    scheduler: &Scheduler,
+    threads: usize,
+    root: smol::Task<Exit>,
+    signals: Option<impl Future<Output = ()> + Send>,
+) -> Exit {
     let (over, wait) = async_channel::bounded::<()>(1);
     thread::scope(|scope| {
+        // Dropped with the closure, by a panic too, which ends the other threads.
+        let _over = over;
         for _ in 1..threads {
             let wait = wait.clone();
-            scope.spawn(move || scheduler.block_on(wait.recv()));
+            scope.spawn(move || scheduler.block_on(closed(wait)));
         }
-        let exit = scheduler.block_on(root);
-        over.close();
-        exit
+        if let Some(signals) = signals {
+            // A thread of its own, so that an actor which never yields keeps no signal from its effect.
+            scope.spawn(move || {
+                future::block_on(future::or(signals, closed(wait)));
+            });
+        }
+        scheduler.block_on(root)
     })
+}
+
+async fn closed(wait: Receiver<()>) {
+    while wait.recv().await.is_ok() {}
 }
 
 /// Turns signals into stops and snapshots.
@@ -200,6 +221,9 @@ async fn heed(root: Arc<Root>, on_usr1: Option<OnUsr1>) {
             _ if node.control.is_stop() => {
                 root.killed.store(true, Ordering::SeqCst);
                 node.control.kill();
+                // Whoever does not even come back to the executor is not waited for.
+                scheduler.sleep(LAST_CHANCE).await;
+                std::process::exit(128 + signal as i32);
             }
             _ => {
                 root.signal.store(signal as i32, Ordering::SeqCst);

@@ -8,7 +8,8 @@ use crate::runtime::{Child, Supervisor};
 /// The room that everybody is in.
 const ROOM: &str = "lobby";
 
-/// How many lines a slow reader may lag behind: 4 MiB of the longest lines, shared by all.
+/// How many lines a slow reader may lag behind. They are shared by all readers: with ordinary lines that
+/// is a few hundred KiB, and with the longest that hostile members can make some 20 MiB.
 const LAG: usize = 1024;
 
 /// Answers that wait for one peer at most.

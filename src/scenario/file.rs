@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Input, Settings, client as ends_the_tree, listeners};
 use crate::actors::{Directory, FileReceiver, FileSender, FileWriter, ReceiveLimits, Reporter};
 use crate::net::{BindError, Endpoint};
-use crate::runtime::{Child, Supervisor};
+use crate::runtime::{Child, Desk, Supervisor};
 
 /// Chunks that wait for the disk at most: 16 of 64 KiB.
 const CHUNKS: usize = 16;
@@ -21,7 +21,9 @@ pub(super) async fn server(
         idle_timeout: settings.idle_timeout,
         max_size: settings.max_size,
     };
-    let writer = tree.child(Child::new("writer", FileWriter::new).mailbox(CHUNKS));
+    let desk = Desk::new();
+    let writer = Child::new("writer", move || FileWriter::new(desk.clone())).mailbox(CHUNKS);
+    let writer = tree.child(writer);
     let receivers = tree.pool(settings.connection_pool("receivers"));
     let told = reporter.clone();
     let serve = move |connection| {

@@ -127,7 +127,18 @@ impl Settings {
     /// Returns how many connections there may be: never so many that the file limit is hit.
     pub fn connections(&self) -> usize {
         let files = max_open_files().saturating_sub(SPARE_FILES).max(1);
+        // An upload needs a descriptor for its file too.
+        let files = if self.kind == Kind::File { files.div_ceil(2) } else { files };
         self.max_conns.min(usize::try_from(files).unwrap_or(usize::MAX))
+    }
+
+    /// Makes the child of a server that ends once all its clients are served. A server alone ends with
+    /// it; where there is a client too, that one has the last word.
+    fn serving<A: Actor>(&self, child: Child<A>) -> Child<A> {
+        match self.role {
+            Role::Both => child.transient(),
+            _ => child.transient().significant(),
+        }
     }
 
     /// Returns the pool for a server's connections.
@@ -175,7 +186,7 @@ where
             let (socket, pool) = (socket.clone(), pool.clone());
             Listener::new(socket, pool, admissions.clone(), reporter.clone(), serve.clone())
         });
-        tree.child(listener.transient().significant());
+        tree.child(settings.serving(listener));
     }
     Ok(listening)
 }

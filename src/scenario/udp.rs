@@ -30,7 +30,7 @@ pub(super) async fn server(
             let (socket, reply) = (socket.clone(), reply.clone());
             UdpResponder::new(socket, reply, buffer_size, admissions.clone(), reporter.clone())
         });
-        tree.child(responder.transient().significant());
+        tree.child(settings.serving(responder));
     }
     Ok(listening)
 }

@@ -37,11 +37,12 @@ impl Desk {
         let paper = Arc::new(Mutex::new(Paper { writes: Vec::new(), error }));
         let closed = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&closed);
-        let on_closed: OnClosed = Arc::new(move || {
-            count.fetch_add(1, Ordering::Relaxed);
+        let on_error: OnError = Arc::new(move |error| {
+            let closed = error.kind() == io::ErrorKind::BrokenPipe;
+            count.fetch_add(usize::from(closed), Ordering::Relaxed);
         });
         let sink: Sink = Arc::clone(&paper) as Sink;
-        Desk { narrator: Narrator::new(kind, side, style, sink, on_closed), paper, closed }
+        Desk { narrator: Narrator::new(kind, side, style, sink, on_error), paper, closed }
     }
 
     /// Lets the narrator tell some reports, all of them waiting when it begins.
@@ -49,7 +50,7 @@ impl Desk {
         let mut reports = reports.into_iter();
         let first = reports.next().expect("a report to begin with");
         let batch = self.narrator.batch(&first, || reports.next());
-        smol::block_on(self.narrator.tell(batch, sight))
+        self.narrator.tell(batch, sight)
     }
 
     fn writes(&self) -> Vec<String> {

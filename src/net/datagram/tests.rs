@@ -1,3 +1,5 @@
+//! Datagram sockets over loopback and Unix paths.
+
 use super::*;
 use futures_lite::future::{block_on, poll_once};
 use std::os::unix::net::UnixDatagram;

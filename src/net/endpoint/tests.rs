@@ -1,3 +1,5 @@
+//! Endpoints, parsed, printed and resolved.
+
 use super::*;
 use proptest::prelude::*;
 

@@ -1,3 +1,5 @@
+//! Listening sockets over loopback and Unix paths.
+
 use super::*;
 use futures_lite::future::{block_on, poll_once, zip};
 use std::future::Future;

@@ -1,3 +1,5 @@
+//! Streams over loopback and Unix pairs.
+
 use super::*;
 use crate::net::ListeningSocket;
 use futures_lite::future::{block_on, or, poll_once, zip};
