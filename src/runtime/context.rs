@@ -31,9 +31,10 @@ pub enum Event<M, T> {
 
 /// An incarnation's handle to its mailbox, its stop signal and the clock.
 pub struct Context<M> {
-    address: Address<M>,
-    /// Kept as a stream, so that a wait that is given up leaves its place in the queue.
-    mail: Pin<Box<Receiver<M>>>,
+    mailbox: Arc<Mailbox<M>>,
+    /// Kept as a stream, so that a wait that is given up leaves its place in the queue. Made when mail is
+    /// first looked for.
+    mail: Option<Pin<Box<Receiver<M>>>>,
     node: Arc<Node>,
     clock: Clock,
     mail_first: bool,
@@ -47,8 +48,8 @@ impl<M: Send + 'static> Context<M> {
         scheduler: Scheduler,
     ) -> Context<M> {
         Context {
-            mail: Box::pin(mailbox.receiver()),
-            address: Address::of(mailbox),
+            mail: None,
+            mailbox,
             node,
             clock: Clock(scheduler),
             mail_first: false,
@@ -128,7 +129,7 @@ impl<M: Send + 'static> Context<M> {
 
     /// Takes a message if one waits.
     pub fn try_recv(&mut self) -> Option<M> {
-        self.mail.try_recv().ok()
+        self.mail()?.try_recv().ok()
     }
 
     /// Waits until a stop is asked for. Cancel-safe.
@@ -183,7 +184,7 @@ impl<M: Send + 'static> Context<M> {
 
     /// Returns the actor's own address.
     pub fn address(&self) -> Address<M> {
-        self.address.clone()
+        Address::of(self.mailbox.clone())
     }
 
     /// Returns where the actor stands in its tree.
@@ -192,11 +193,18 @@ impl<M: Send + 'static> Context<M> {
     }
 
     fn poll_mail(&mut self, cx: &mut Waking<'_>) -> Poll<M> {
-        match self.mail.as_mut().poll_next(cx) {
-            Poll::Ready(Some(message)) => Poll::Ready(message),
+        match self.mail().map(|mail| mail.as_mut().poll_next(cx)) {
+            Some(Poll::Ready(Some(message))) => Poll::Ready(message),
             // A closed mailbox means that the child is over; until its task ends there is no more mail.
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+            None | Some(Poll::Ready(None) | Poll::Pending) => Poll::Pending,
         }
+    }
+
+    fn mail(&mut self) -> Option<&mut Pin<Box<Receiver<M>>>> {
+        if self.mail.is_none() {
+            self.mail = self.mailbox.receiver().map(Box::pin);
+        }
+        self.mail.as_mut()
     }
 
     /// Counts one event; when the budget is spent, asks to be polled again and tells so.

@@ -63,21 +63,31 @@ impl<M> fmt::Debug for TrySendError<M> {
 }
 
 /// The bounded queue behind an address. The tree keeps it; see the module's essay.
+///
+/// The queue itself is made when somebody first sends or looks for mail: most short-lived children, a
+/// greeter for one, live and end without either.
 pub(crate) struct Mailbox<M> {
-    sender: Sender<M>,
-    receiver: Receiver<M>,
+    capacity: usize,
+    /// `None` in it: closed before there was a queue.
+    queue: OnceLock<Option<(Sender<M>, Receiver<M>)>>,
     /// Set when the tree starts, so that time limits follow the tree's clock.
     scheduler: OnceLock<Scheduler>,
 }
 
 impl<M> Mailbox<M> {
     pub(crate) fn new(capacity: usize) -> Arc<Mailbox<M>> {
-        let (sender, receiver) = async_channel::bounded(capacity.max(1));
-        Arc::new(Mailbox { sender, receiver, scheduler: OnceLock::new() })
+        let (queue, scheduler) = (OnceLock::new(), OnceLock::new());
+        Arc::new(Mailbox { capacity: capacity.max(1), queue, scheduler })
     }
 
-    pub(crate) fn receiver(&self) -> Receiver<M> {
-        self.receiver.clone()
+    /// Returns the queue, or `None` if it was closed before there was one.
+    fn queue(&self) -> Option<&(Sender<M>, Receiver<M>)> {
+        self.queue.get_or_init(|| Some(async_channel::bounded(self.capacity))).as_ref()
+    }
+
+    /// Returns the end that the mail comes out of; `None` if it was closed before there was any.
+    pub(crate) fn receiver(&self) -> Option<Receiver<M>> {
+        self.queue().map(|(_, receiver)| receiver.clone())
     }
 
     pub(crate) fn attach(&self, scheduler: &Scheduler) {
@@ -87,8 +97,18 @@ impl<M> Mailbox<M> {
 
     /// Closes it for good and drops what waits in it, which answers open questions with an error.
     pub(crate) fn close(&self) {
-        self.receiver.close();
-        while self.receiver.try_recv().is_ok() {}
+        if let Some((_, receiver)) = self.queue.get_or_init(|| None) {
+            receiver.close();
+            while receiver.try_recv().is_ok() {}
+        }
+    }
+
+    fn len(&self) -> usize {
+        self.queue.get().and_then(Option::as_ref).map_or(0, |(_, receiver)| receiver.len())
+    }
+
+    fn is_closed(&self) -> bool {
+        self.queue.get().is_some_and(|queue| queue.as_ref().is_none_or(|(_, r)| r.is_closed()))
     }
 }
 
@@ -100,7 +120,7 @@ pub(crate) trait Gauge: Send + Sync {
 
 impl<M: Send> Gauge for Mailbox<M> {
     fn depth(&self) -> (usize, usize) {
-        (self.receiver.len(), self.receiver.capacity().unwrap_or(usize::MAX))
+        (self.len(), self.capacity)
     }
 }
 
@@ -146,11 +166,12 @@ impl<M: Send + 'static> Address<M> {
     ///
     /// The message comes back when the child is over for good.
     pub async fn send(&self, message: M) -> Result<(), SendError<M>> {
-        match self.0.sender.try_send(message) {
+        let Some((sender, _)) = self.0.queue() else { return Err(SendError(message)) };
+        match sender.try_send(message) {
             Ok(()) => Ok(()),
             Err(ChannelError::Closed(message)) => Err(SendError(message)),
             Err(ChannelError::Full(message)) => {
-                self.0.sender.send(message).await.map_err(|refused| SendError(refused.0))
+                sender.send(message).await.map_err(|refused| SendError(refused.0))
             }
         }
     }
@@ -170,7 +191,10 @@ impl<M: Send + 'static> Address<M> {
     ///
     /// The message comes back when the mailbox is full, or the child over for good.
     pub fn try_send(&self, message: M) -> Result<(), TrySendError<M>> {
-        self.0.sender.try_send(message).map_err(|refused| match refused {
+        let Some((sender, _)) = self.0.queue() else {
+            return Err(TrySendError::Closed(message));
+        };
+        sender.try_send(message).map_err(|refused| match refused {
             ChannelError::Full(message) => TrySendError::Full(message),
             ChannelError::Closed(message) => TrySendError::Closed(message),
         })
@@ -204,17 +228,17 @@ impl<M: Send + 'static> Address<M> {
 
     /// Returns how many messages wait.
     pub fn len(&self) -> usize {
-        self.0.receiver.len()
+        self.0.len()
     }
 
     /// Tells whether no message waits.
     pub fn is_empty(&self) -> bool {
-        self.0.receiver.is_empty()
+        self.len() == 0
     }
 
     /// Tells whether the child is over for good.
     pub fn is_closed(&self) -> bool {
-        self.0.sender.is_closed()
+        self.0.is_closed()
     }
 }
 
@@ -226,7 +250,7 @@ impl<M> Clone for Address<M> {
 
 impl<M> fmt::Debug for Address<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Address({} waiting)", self.0.receiver.len())
+        write!(f, "Address({} waiting)", self.0.len())
     }
 }
 
@@ -242,6 +266,16 @@ mod tests {
         address.try_send(2).unwrap();
         assert_eq!(address.len(), 2);
         assert_eq!(address.try_send(3), Err(TrySendError::Full(3)));
+    }
+
+    #[test]
+    fn closed_before_it_was_used() {
+        let mailbox = Mailbox::new(1);
+        let address = Address::of(mailbox.clone());
+        assert!(!address.is_closed() && address.is_empty());
+        mailbox.close();
+        assert!(address.is_closed() && mailbox.receiver().is_none());
+        assert_eq!(address.try_send(5), Err(TrySendError::Closed(5)));
     }
 
     #[test]
