@@ -43,6 +43,7 @@
 //! ```
 
 mod actor;
+mod address;
 mod child;
 mod context;
 mod control;
@@ -63,13 +64,14 @@ mod system;
 mod tree;
 
 pub use actor::{Actor, BoxError, Closure, IntoActor, IsActor, IsClosure, Outcome};
+pub use address::{Address, AskError, SendError, TrySendError};
 pub use child::{Child, Restart, Shutdown};
 pub use context::{Context, Event};
 pub use desk::Desk;
 pub use exit::Exit;
 pub use guard::record_backtraces;
 pub use lifecycle::Lifecycle;
-pub use mailbox::{Address, AskError, SendError, TrySendError};
+
 pub use path::Path;
 pub use pool::{Pool, PoolAddress, PoolClosed};
 pub use reply::Reply;

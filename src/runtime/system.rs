@@ -108,7 +108,7 @@ impl System {
     }
 
     /// Sets how many threads run actors (at least 1; [`System::run`]'s own is one of them). A second one
-    /// costs small messages more than it gives; see `docs/performance.md`.
+    /// costs small messages more than it gives, since each may wake the other.
     pub fn threads(mut self, threads: usize) -> System {
         self.threads = threads.max(1);
         self
@@ -147,6 +147,8 @@ impl System {
     /// The exit of the root supervisor where it is abnormal: it gave up, or a significant child failed.
     pub fn run(self, tree: Supervisor) -> Result<Ended, Exit> {
         guard::install_hook();
+        // Before anything runs: whoever sees the tree at work may send a signal.
+        let signals = self.signals.then(|| take_signals(self.on_usr1.is_some())).flatten();
         let env = Env { scheduler: Scheduler::real(), observer: self.observer };
         let root = tree.build();
         root.attach(None, &env);
@@ -160,7 +162,7 @@ impl System {
         env.observer.tell(|| Lifecycle::Started { path: path.clone(), incarnation: 1 });
         let (exits, _nobody) = async_channel::bounded(1);
         let task = root.launch(&env, Notice { child: 0, incarnation: 1, exits });
-        let signals = self.signals.then(|| heed(self.handle.0.clone(), self.on_usr1));
+        let signals = signals.map(|taken| heed(taken, self.handle.0.clone(), self.on_usr1));
         let exit = drive(&env.scheduler, self.threads, task, signals);
         root.retire();
         env.observer.tell(|| Lifecycle::Stopped { path, exit: exit.clone() });
@@ -204,16 +206,23 @@ async fn closed(wait: Receiver<()>) {
     while wait.recv().await.is_ok() {}
 }
 
-/// Turns signals into stops and snapshots.
-async fn heed(root: Arc<Root>, on_usr1: Option<OnUsr1>) {
+/// Takes the signals over from the kernel's defaults.
+fn take_signals(with_usr1: bool) -> Option<Signals> {
     let mut heeded = vec![Signal::Int, Signal::Term];
-    if on_usr1.is_some() {
+    if with_usr1 {
         heeded.push(Signal::Usr1);
     }
-    let mut signals = match Signals::new(heeded) {
-        Ok(signals) => signals,
-        Err(error) => return log::error!("signals cannot be heeded: {error}"),
-    };
+    match Signals::new(heeded) {
+        Ok(signals) => Some(signals),
+        Err(error) => {
+            log::error!("signals cannot be heeded: {error}");
+            None
+        }
+    }
+}
+
+/// Turns signals into stops and snapshots.
+async fn heed(mut signals: Signals, root: Arc<Root>, on_usr1: Option<OnUsr1>) {
     while let Some(Ok(signal)) = signals.next().await {
         let Some((node, scheduler)) = root.node.get() else { continue };
         match (signal, &on_usr1) {
