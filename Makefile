@@ -16,8 +16,11 @@ check:  ## Checks format, lints with every feature set, documents and tests
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --all-targets --no-default-features -- -D warnings
+	cargo clippy --lib --bins -- -D warnings
+	cargo clippy --lib --all-features -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --no-default-features
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features
 	cargo test
 
 bench:  ## Measures, side by side with bare loops; see docs/performance.md

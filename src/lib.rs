@@ -65,6 +65,8 @@
 //!
 //! `cli` (default): the program, with what only it needs. Without it the crate is the runtime, the net, the
 //! wire and the actors.
+//!
+//! `testing`: the seeded simulation, for tests of your own actors.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations)]
@@ -78,6 +80,8 @@ pub mod net;
 pub mod runtime;
 #[cfg(feature = "cli")]
 pub mod scenario;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod wire;
 
 /// The README's code, so that its example is compiled and run with the tests.

@@ -62,6 +62,8 @@ mod supervise;
 mod supervisor;
 mod system;
 mod tree;
+#[cfg(feature = "testing")]
+mod world;
 
 pub use actor::{Actor, BoxError, Closure, IntoActor, IsActor, IsClosure, Outcome};
 pub use address::{Address, AskError, SendError, TrySendError};

@@ -14,19 +14,30 @@ use std::time::{Duration, Instant};
 use futures_lite::future;
 use smol::{Executor, Task, Timer};
 
+#[cfg(feature = "testing")]
+use super::world::{SimulatedTimer, World};
+
 /// The clock, the executor and the dice of one system.
 #[derive(Clone)]
-pub(crate) struct Scheduler(Arc<Executor<'static>>);
+pub(crate) enum Scheduler {
+    Real(Arc<Executor<'static>>),
+    #[cfg(feature = "testing")]
+    Simulated(Arc<World>),
+}
 
 impl Scheduler {
     /// Makes a scheduler on the machine's own clock; [`Scheduler::block_on`] drives it.
     pub(crate) fn real() -> Scheduler {
-        Scheduler(Arc::new(Executor::new()))
+        Scheduler::Real(Arc::new(Executor::new()))
     }
 
     /// Drives the tasks on this thread until `done` is ready.
     pub(crate) fn block_on<T>(&self, done: impl Future<Output = T>) -> T {
-        smol::block_on(self.0.run(done))
+        match self {
+            Scheduler::Real(executor) => smol::block_on(executor.run(done)),
+            #[cfg(feature = "testing")]
+            Scheduler::Simulated(world) => world.block_on(done),
+        }
     }
 
     /// Spawns a task. Dropping the handle cancels it, so every handle is kept.
@@ -34,30 +45,47 @@ impl Scheduler {
         &self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
-        self.0.spawn(future)
+        match self {
+            Scheduler::Real(executor) => executor.spawn(future),
+            #[cfg(feature = "testing")]
+            Scheduler::Simulated(world) => world.spawn(future),
+        }
     }
 
     /// Returns the time on the monotonic clock.
     pub(crate) fn now(&self) -> Instant {
-        Instant::now()
+        match self {
+            Scheduler::Real(_) => Instant::now(),
+            #[cfg(feature = "testing")]
+            Scheduler::Simulated(world) => world.now(),
+        }
     }
 
     /// Returns a future that is ready once `duration` has passed.
     pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
-        Sleep(Timer::after(duration))
+        Sleep(match self {
+            Scheduler::Real(_) => Timers::Real(Timer::after(duration)),
+            #[cfg(feature = "testing")]
+            Scheduler::Simulated(world) => Timers::Simulated(world.timer(duration)),
+        })
     }
 
     /// Sleeps on the clock of `scheduler`, or on the machine's where no tree has started yet.
     pub(crate) fn sleep_of(scheduler: Option<&Scheduler>, duration: Duration) -> Sleep {
         match scheduler {
             Some(scheduler) => scheduler.sleep(duration),
-            None => Sleep(Timer::after(duration)),
+            None => Sleep(Timers::Real(Timer::after(duration))),
         }
     }
 
     /// Returns a random duration between a half and the whole of `most`.
     pub(crate) fn jitter(&self, most: Duration) -> Duration {
-        most.mul_f64(0.5 + fastrand::f64() / 2.0)
+        let chance = match self {
+            Scheduler::Real(_) => fastrand::f64(),
+            #[cfg(feature = "testing")]
+            Scheduler::Simulated(world) => world.chance(),
+        };
+        most.mul_f64(0.5 + chance / 2.0)
     }
 }
 
@@ -104,12 +132,23 @@ impl Clock {
 /// A future that is ready once its time has come; made by [`Context::sleep`](super::Context::sleep).
 #[derive(Debug)]
 #[must_use = "a sleep does nothing unless it is awaited"]
-pub struct Sleep(Timer);
+pub struct Sleep(Timers);
+
+#[derive(Debug)]
+enum Timers {
+    Real(Timer),
+    #[cfg(feature = "testing")]
+    Simulated(SimulatedTimer),
+}
 
 impl Future for Sleep {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        Pin::new(&mut self.0).poll(cx).map(drop)
+        match &mut self.0 {
+            Timers::Real(timer) => Pin::new(timer).poll(cx).map(drop),
+            #[cfg(feature = "testing")]
+            Timers::Simulated(timer) => timer.poll(cx),
+        }
     }
 }

@@ -101,6 +101,22 @@ impl Handle {
     }
 }
 
+#[cfg(feature = "testing")]
+impl Handle {
+    /// Makes one of the live actors panic, which `draw` chooses among so many; tells if there was one.
+    fn crash_any(&self, draw: impl FnOnce(usize) -> usize) -> bool {
+        let mut actors = Vec::new();
+        if let Some((root, _)) = self.0.node.get() {
+            root.actors(&mut actors);
+        }
+        if actors.is_empty() {
+            return false;
+        }
+        actors[draw(actors.len())].control.crash();
+        true
+    }
+}
+
 impl System {
     /// Makes a system with one thread that heeds no signal.
     pub fn new() -> System {
@@ -146,34 +162,67 @@ impl System {
     ///
     /// The exit of the root supervisor where it is abnormal: it gave up, or a significant child failed.
     pub fn run(self, tree: Supervisor) -> Result<Ended, Exit> {
-        guard::install_hook();
         // Before anything runs: whoever sees the tree at work may send a signal.
         let signals = self.signals.then(|| take_signals(self.on_usr1.is_some())).flatten();
-        let env = Env { scheduler: Scheduler::real(), observer: self.observer };
-        let root = tree.build();
-        root.attach(None, &env);
-        root.plan.node.begin(env.scheduler.now());
-        // Each system runs one tree, so nothing was set before.
-        drop(self.handle.0.node.set((root.plan.node.clone(), env.scheduler.clone())));
-        if self.handle.0.early.load(Ordering::SeqCst) {
-            root.plan.node.control.stop();
-        }
-        let path = root.plan.node.path();
-        env.observer.tell(|| Lifecycle::Started { path: path.clone(), incarnation: 1 });
-        let (exits, _nobody) = async_channel::bounded(1);
-        let task = root.launch(&env, Notice { child: 0, incarnation: 1, exits });
-        let signals = signals.map(|taken| heed(taken, self.handle.0.clone(), self.on_usr1));
-        let exit = drive(&env.scheduler, self.threads, task, signals);
-        root.retire();
-        env.observer.tell(|| Lifecycle::Stopped { path, exit: exit.clone() });
-        match (exit.is_normal(), self.handle.0.signal.load(Ordering::SeqCst)) {
-            (false, _) => Err(exit),
-            (true, 0) => Ok(Ended::Finished),
-            (true, signal) if self.handle.0.killed.load(Ordering::SeqCst) => {
-                Ok(Ended::Killed(signal))
-            }
-            (true, signal) => Ok(Ended::Signalled(signal)),
-        }
+        let (scheduler, threads, root) = (Scheduler::real(), self.threads, self.handle.0.clone());
+        let signals = signals.map(|taken| heed(taken, root, self.on_usr1));
+        launch(&self.handle, self.observer, &scheduler, tree, |task| {
+            drive(&scheduler, threads, task, signals)
+        })
+    }
+
+    /// Runs a tree in a world of its own, where actors crash at random; see [`crate::testing`].
+    #[cfg(feature = "testing")]
+    pub(crate) fn simulate(
+        self,
+        tree: Supervisor,
+        seed: u64,
+        crashes: f64,
+        at_most: u64,
+    ) -> Result<Ended, Exit> {
+        let world = super::world::World::new(seed);
+        let scheduler = Scheduler::Simulated(world.clone());
+        let (handle, mut left) = (self.handle.clone(), at_most);
+        launch(&self.handle, self.observer, &scheduler, tree, |task| {
+            world.run(task, |world| {
+                if left > 0 && crashes > 0.0 && world.chance() < crashes {
+                    left -= u64::from(handle.crash_any(|count| world.below(count)));
+                }
+            })
+        })
+    }
+}
+
+/// Starts a tree, has `drive` bring it to its end, and says how that was.
+fn launch(
+    handle: &Handle,
+    observer: Observer,
+    scheduler: &Scheduler,
+    tree: Supervisor,
+    drive: impl FnOnce(smol::Task<Exit>) -> Exit,
+) -> Result<Ended, Exit> {
+    guard::install_hook();
+    let env = Env { scheduler: scheduler.clone(), observer };
+    let root = tree.build();
+    root.attach(None, &env);
+    root.plan.node.begin(env.scheduler.now());
+    // Each system runs one tree, so nothing was set before.
+    drop(handle.0.node.set((root.plan.node.clone(), env.scheduler.clone())));
+    if handle.0.early.load(Ordering::SeqCst) {
+        root.plan.node.control.stop();
+    }
+    let path = root.plan.node.path();
+    env.observer.tell(|| Lifecycle::Started { path: path.clone(), incarnation: 1 });
+    let (exits, _nobody) = async_channel::bounded(1);
+    let task = root.launch(&env, Notice { child: 0, incarnation: 1, exits });
+    let exit = drive(task);
+    root.retire();
+    env.observer.tell(|| Lifecycle::Stopped { path, exit: exit.clone() });
+    match (exit.is_normal(), handle.0.signal.load(Ordering::SeqCst)) {
+        (false, _) => Err(exit),
+        (true, 0) => Ok(Ended::Finished),
+        (true, signal) if handle.0.killed.load(Ordering::SeqCst) => Ok(Ended::Killed(signal)),
+        (true, signal) => Ok(Ended::Signalled(signal)),
     }
 }
 

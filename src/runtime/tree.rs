@@ -143,6 +143,18 @@ impl Node {
     }
 }
 
+#[cfg(feature = "testing")]
+impl Node {
+    /// Collects the running actors below this node, in the order of the tree.
+    pub(crate) fn actors(self: &Arc<Node>, actors: &mut Vec<Arc<Node>>) {
+        if self.kind == Kind::Actor && self.state() == State::Running {
+            actors.push(self.clone());
+        }
+        let children: Vec<_> = self.members().iter().map(|(_, m)| m.node.clone()).collect();
+        children.iter().for_each(|child| child.actors(actors));
+    }
+}
+
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Node({}, {:?})", self.path(), self.state())
