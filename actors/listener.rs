@@ -37,16 +37,22 @@ where
     A: IntoActor<K>,
 {
     /// Makes a listener whose `serve` turns each connection into the actor that is started for it.
-    ///
-    /// It ends normally once `admissions` are complete and the pool's last child has ended.
-    pub fn new(
-        socket: Arc<ListeningSocket>,
-        pool: PoolAddress,
-        admissions: Arc<Admissions>,
-        reporter: Reporter,
-        serve: F,
-    ) -> Listener<F, K> {
+    pub fn new(socket: Arc<ListeningSocket>, pool: PoolAddress, serve: F) -> Listener<F, K> {
+        let (admissions, reporter) = (Arc::default(), Reporter::nobody());
         Listener { socket, pool, admissions, reporter, serve, kind: PhantomData }
+    }
+
+    /// Sets who may come: once the admissions are complete and the pool's last child has ended, the
+    /// listener ends normally. Without this it admits everybody, numbered anew by each incarnation.
+    pub fn admissions(mut self, admissions: Arc<Admissions>) -> Listener<F, K> {
+        self.admissions = admissions;
+        self
+    }
+
+    /// Sets who hears that connections cannot be accepted; nobody unless said.
+    pub fn reporter(mut self, reporter: Reporter) -> Listener<F, K> {
+        self.reporter = reporter;
+        self
     }
 
     /// Accepts when the pool has room; `None` once the admissions are complete.
@@ -109,7 +115,7 @@ where
             }
         }
         self.socket.close_door()?;
-        ctx.next(self.pool.idle()).await;
+        while let Event::Message(()) = ctx.next(self.pool.idle()).await {}
         Ok(())
     }
 }

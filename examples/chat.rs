@@ -12,8 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sockactors::actors::{
-    Admissions, ChatClient, ChatInput, ChatRoom, ChatSession, Hall, Listener, Report, Reporter,
-    SessionLimits,
+    ChatClient, ChatInput, ChatRoom, ChatSession, Hall, Listener, Report, Reporter, SessionLimits,
 };
 use sockactors::net::ListeningSocket;
 use sockactors::runtime::{Address, Child, Context, Outcome, Pool, Strategy, Supervisor, System};
@@ -60,7 +59,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut tree = Supervisor::new("chat", Strategy::OneForOne);
     let room = tree.child(Child::new("room", move || ChatRoom::new(hall.clone())));
     let sessions = tree.pool(Pool::new("sessions").limit(1024).mailbox(16));
-    let admissions = Arc::new(Admissions::new(None));
     tree.child(Child::new("listener", move || {
         let (room, room_name) = (room.clone(), room_name.clone());
         let serve = move |connection| {
@@ -68,8 +66,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let (room, name) = (room.clone(), room_name.clone());
             ChatSession::new(connection, limits, room, name, Reporter::nobody())
         };
-        let nobody = Reporter::nobody();
-        Listener::new(socket.clone(), sessions.clone(), admissions.clone(), nobody, serve)
+        Listener::new(socket.clone(), sessions.clone(), serve)
     }));
 
     // A circle: the client reports to its member, and the member speaks through the client.

@@ -61,8 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let limits = ReceiveLimits::default();
             FileReceiver::new(connection, limits, writer, directory, told.clone())
         };
-        let nobody = Reporter::nobody();
-        Listener::new(socket.clone(), receivers.clone(), admissions.clone(), nobody, serve)
+        Listener::new(socket.clone(), receivers.clone(), serve).admissions(admissions.clone())
     });
     tree.child(listener.transient().significant());
     let sender = move || {

@@ -11,7 +11,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockactors::actors::{Admissions, Greeter, Listener, Pace, Report, Reporter, TcpClient};
+use sockactors::actors::{Greeter, Listener, Pace, Report, Reporter, TcpClient};
 use sockactors::net::ListeningSocket;
 use sockactors::runtime::{Child, Context, Outcome, Pool, Strategy, Supervisor, System};
 
@@ -34,13 +34,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut tree = Supervisor::new("tcp", Strategy::OneForOne);
     let printer = Reporter::new(tree.child(Child::new("printer", || print)));
     let greeters = tree.pool(Pool::new("greeters").limit(100));
-    let admissions = Arc::new(Admissions::new(None));
     tree.child(Child::new("listener", move || {
-        let nobody = Reporter::nobody();
         let serve = |connection| {
             Greeter::new(connection, (*b"Thank you for connecting").into(), Reporter::nobody())
         };
-        Listener::new(socket.clone(), greeters.clone(), admissions.clone(), nobody, serve)
+        Listener::new(socket.clone(), greeters.clone(), serve)
     }));
     let pace = Pace { count: 1, interval: Duration::ZERO, timeout: Duration::from_secs(5) };
     let client = move || TcpClient::new(endpoint.clone(), pace.clone(), printer.clone());

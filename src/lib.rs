@@ -20,7 +20,7 @@
 //! ```
 //! use std::io::{Read, Write};
 //! use std::sync::Arc;
-//! use sockactors::actors::{Admissions, Connection, Listener, Reporter};
+//! use sockactors::actors::{Admissions, Connection, Listener};
 //! use sockactors::net::ListeningSocket;
 //! use sockactors::runtime::{Child, Context, Event, Outcome, Pool, Strategy, Supervisor, System};
 //!
@@ -44,7 +44,7 @@
 //! let one = Arc::new(Admissions::new(Some(1)));
 //! let listener = Child::new("listener", move || {
 //!     let serve = |connection| move |ctx| echo(ctx, connection);
-//!     Listener::new(socket.clone(), connections.clone(), one.clone(), Reporter::nobody(), serve)
+//!     Listener::new(socket.clone(), connections.clone(), serve).admissions(one.clone())
 //! });
 //! tree.child(listener.transient().significant());
 //!

@@ -1,6 +1,8 @@
 //! Each kind of actor panics once in a running scenario: its supervisor restarts it, what waited for it is
 //! handled, and the port still answers. What becomes of a crash loop.
 
+#![cfg(feature = "cli")]
+
 mod common;
 
 #[path = "crashes/chat.rs"]

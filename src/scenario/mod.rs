@@ -184,7 +184,9 @@ where
         let (reporter, serve) = (reporter.clone(), serve.clone());
         let listener = Child::new(numbered("listener", index), move || {
             let (socket, pool) = (socket.clone(), pool.clone());
-            Listener::new(socket, pool, admissions.clone(), reporter.clone(), serve.clone())
+            Listener::new(socket, pool, serve.clone())
+                .admissions(admissions.clone())
+                .reporter(reporter.clone())
         });
         tree.child(settings.serving(listener));
     }
