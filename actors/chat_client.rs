@@ -235,7 +235,8 @@ impl ChatClient {
         if text.strip_prefix(RECEIPT) == Some(HELLO) {
             return true;
         }
-        match hidden.iter().position(|own| *own == text) {
+        // A receipt has the text as the client said it, or escaped for lines.
+        match hidden.iter().position(|own| *own == escape(&text)) {
             Some(own) => drop(hidden.remove(own)),
             None => self.reporter.tell(|| Report::Line(text)).await,
         }
