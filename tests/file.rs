@@ -178,6 +178,24 @@ fn a_client_that_resets_leaves_the_server_serving() {
 }
 
 #[test]
+fn an_upload_that_is_larger_than_allowed_is_told_and_leaves_nothing() {
+    let out = directory();
+    let server = server(out.path(), &["--max-size", "1KiB"]);
+    let mut large = connect(server.endpoint());
+    large.write_all(&[7; 512]).unwrap();
+    let until = std::time::Instant::now() + common::DEADLINE;
+    while names(out.path()) != ["output0.txt.part"] {
+        assert!(std::time::Instant::now() < until, "the upload never began");
+    }
+    // It may be cut before all is taken.
+    let _ = large.write_all(&[7; 100 << 10]);
+    server.wait_for_error_line(|line| line.contains("larger than is taken here"));
+    // The writer takes one thing after another, so what it stores now comes after the removal.
+    send(&server, b"small", "output1.txt");
+    assert_eq!(names(out.path()), ["output1.txt"]);
+}
+
+#[test]
 fn an_output_directory_that_does_not_exist_is_told_at_the_start() {
     let args = ["--scenario", "file", "--listen", "127.0.0.1:0", "--out", "/no/such/directory"];
     let ended = sockactors(&args, "").naming("/no/such/directory");
@@ -245,6 +263,16 @@ fn a_full_disk_cuts_the_client_and_the_next_one_is_served() {
     assert!(["no space", "disk", "full"].iter().any(|word| told.contains(word)), "{told}");
     server.terminate();
     server.wait();
+}
+
+#[test]
+fn a_server_for_one_client_ends_with_6_if_the_disk_was_full() {
+    let Some(disk) = SmallDisk::mount() else { return };
+    let server = server(disk.0.path(), &["--keep-free", "0B", "--clients", "1"]);
+    let mut greedy = connect(server.endpoint());
+    let _ = (0..100).try_for_each(|_| greedy.write_all(&[7; 64 * 1024]));
+    drop(greedy);
+    server.wait().with_code(6);
 }
 
 #[test]

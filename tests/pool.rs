@@ -2,10 +2,11 @@
 
 mod runtime_common;
 
+use std::future::Future;
 use std::time::Duration;
 
 use runtime_common::{Running, live};
-use sockactors::runtime::{Context, Outcome, Pool, Strategy, Supervisor, System};
+use sockactors::runtime::{Actor, Context, Outcome, Pool, Strategy, Supervisor, System};
 
 #[test]
 fn a_pool_starts_counts_and_stops_its_children_within_its_limit() {
@@ -49,4 +50,56 @@ fn a_pools_children_that_hang_are_dropped_together() {
     run.stop().unwrap();
     assert_eq!(run.seen_with(&["killed"]).len(), 10);
     assert!(pool.is_empty());
+}
+
+#[test]
+fn the_address_of_a_child_that_was_killed_is_closed() {
+    let mut tree = Supervisor::new("t", Strategy::OneForOne);
+    let pool = tree.pool(Pool::new("pool").shutdown(Duration::ZERO));
+    let mut run = Running::start(tree);
+    run.wait_for("t/pool started");
+    let hang = async |_: Context<u8>| -> Outcome { smol::future::pending().await };
+    let address = smol::block_on(pool.start(hang)).unwrap();
+    address.try_send(1).unwrap();
+    assert!(!address.is_closed());
+    run.stop().unwrap();
+    assert_eq!(run.seen_with(&["t/pool/0"]), ["t/pool/0 started", "t/pool/0 killed"]);
+    assert!(address.is_closed() && address.is_empty());
+    assert!(smol::block_on(address.send(2)).is_err(), "nobody would ever read it");
+}
+
+#[test]
+fn a_child_that_panics_before_its_first_await_harms_nobody_else() {
+    /// Its `run` panics when it is called, and not when its future is polled.
+    struct Rash;
+    impl Actor for Rash {
+        type Message = ();
+
+        fn run(self, ctx: Context<()>) -> impl Future<Output = Outcome> + Send {
+            if true {
+                panic!("too rash");
+            }
+            live(ctx)
+        }
+    }
+    let mut tree = Supervisor::new("t", Strategy::OneForOne);
+    let pool = tree.pool(Pool::new("pool").limit(1));
+    let mut run = Running::start(tree);
+    run.wait_for("t/pool started");
+    smol::block_on(async {
+        pool.start(Rash).await.unwrap();
+        // It is a closure, too, that can panic before its async block. A full pool waits for the first's end.
+        let rash = |ctx: Context<()>| {
+            if true {
+                panic!("rash too");
+            }
+            live(ctx)
+        };
+        pool.start(rash).await.unwrap();
+        pool.idle().await;
+    });
+    assert!(pool.is_empty());
+    assert_eq!(run.stop().unwrap(), sockactors::runtime::Ended::Finished);
+    assert_eq!(run.seen_with(&["t/pool/0 panicked at ", "t/pool/1 panicked at "]).len(), 2);
+    assert_eq!(run.seen_with(&["t/pool stopped as asked"]).len(), 1, "{:#?}", run.seen);
 }

@@ -180,6 +180,28 @@ fn a_role_of_both_is_a_whole_demonstration() {
 }
 
 #[test]
+fn a_demonstration_for_one_client_shows_what_came_back() {
+    let came_back =
+        [("tcp", "Thank you for connecting"), ("udp", "Message from Server \"Hello UDP Client\"")];
+    // The server is finished as soon as it has answered, and the client's words come after that.
+    for (scenario, words) in came_back.repeat(5) {
+        let args = ["--role", "both", "--listen", "127.0.0.1:0", "--clients", "1"];
+        let ended = sockactors(&[&["--scenario", scenario], &args[..]].concat(), "").with_code(0);
+        assert!(ended.lines().iter().any(|line| line == words), "{scenario}\n{ended:?}");
+    }
+}
+
+#[test]
+fn a_server_listens_at_as_many_places_as_it_is_told() {
+    let places = ["--listen", "127.0.0.1:0"].repeat(70);
+    let server = Program::run(&[&["--scenario", "tcp", "--json"], &places[..]].concat());
+    server.wait_for_matches("\"event\":\"listening\"", 70);
+    server.terminate();
+    let ended = server.wait().with_code(0);
+    assert_eq!(ended.err().matches("listening on ").count(), 70, "{ended:?}");
+}
+
+#[test]
 fn quiet_leaves_the_results() {
     let server = Program::server(&["--scenario", "tcp"]);
     let ended =

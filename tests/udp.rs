@@ -132,6 +132,49 @@ fn a_reply_text_of_ones_own_is_sent_and_not_answered_either() {
 }
 
 #[test]
+fn a_reply_text_that_the_buffer_cuts_is_not_answered_either() {
+    let server = Program::server(&["--scenario", "udp", "--buffer-size", "8"]);
+    let (other, asking) = (socket(&server), socket(&server));
+    other.send(ANSWER.as_bytes()).unwrap();
+    asking.send(b"a question that the buffer cuts").unwrap();
+    assert_eq!(receive(&asking), ANSWER);
+    // One server answers in order: what it had said to the other would be here by now.
+    other.set_nonblocking(true).unwrap();
+    assert!(other.recv(&mut [0; 64]).is_err(), "its own words were answered");
+    asking.set_nonblocking(true).unwrap();
+    assert!(asking.recv(&mut [0; 64]).is_err(), "a second answer came");
+}
+
+#[test]
+fn a_datagram_that_is_not_answered_is_no_client() {
+    let server = Program::server(&["--scenario", "udp", "--clients", "1"]);
+    let (other, asking) = (socket(&server), socket(&server));
+    other.send(ANSWER.as_bytes()).unwrap();
+    asking.send(QUESTION.as_bytes()).unwrap();
+    assert_eq!(receive(&asking), ANSWER);
+    server.wait().with_code(0);
+}
+
+#[test]
+fn an_answer_that_is_left_over_is_not_taken_for_the_next_requests() {
+    let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+    server.set_read_timeout(Some(DEADLINE)).unwrap();
+    let at = server.local_addr().unwrap().to_string();
+    let mut args = vec!["--scenario", "udp", "--connect", &at, "--count", "3"];
+    args.extend(["--timeout", "500ms", "--interval", "500ms"]);
+    let client = Program::run(&args);
+    let next = || server.recv_from(&mut [0; 64]).expect("a request").1;
+    next();
+    // The answer to the first request comes with the one to the second, and the third is not answered.
+    let peer = next();
+    server.send_to(b"to the first", peer).unwrap();
+    server.send_to(b"to the second", peer).unwrap();
+    next();
+    let ended = client.wait().with_code(4);
+    assert!(ended.out().contains("3 sent, 1 received"), "{ended:?}");
+}
+
+#[test]
 fn a_datagram_longer_than_the_buffer_is_answered_once() {
     let server = Program::server(&["--scenario", "udp", "--buffer-size", "10"]);
     let socket = socket(&server);

@@ -69,7 +69,7 @@ impl Program {
         Program {
             pid: Pid::from_child(&child),
             stdin: child.stdin.take(),
-            stdout: Arc::default(),
+            stdout: Heard::listen(None::<std::io::Empty>),
             stderr: Heard::listen(child.stderr.take()),
             child,
             what,
@@ -139,7 +139,6 @@ impl Program {
     /// Goes away as the reader of stdout, where [`Program::unheard`] started it.
     pub fn close_stdout(&mut self) {
         self.child.stdout = None;
-        self.stdout = Heard::listen(None::<std::io::Empty>);
     }
 
     /// Waits for a line on stdout, and returns it.

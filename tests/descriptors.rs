@@ -1,0 +1,38 @@
+//! What a system leaves behind in its process: nothing. Alone in its file, so that no other test's
+//! descriptors are counted.
+
+mod runtime_common;
+
+use std::fs;
+
+use runtime_common::{Running, live};
+use sockactors::runtime::{Child, Strategy, Supervisor, System};
+
+/// The open descriptors of this process, each with what it is.
+fn descriptors() -> Vec<String> {
+    let entries = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
+    let what = |path: std::path::PathBuf| {
+        let target = fs::read_link(&path).unwrap_or_default();
+        format!("{} -> {}", path.display(), target.display())
+    };
+    entries.map(what).collect()
+}
+
+fn run_a_system_that_heeds_signals() {
+    let mut tree = Supervisor::new("t", Strategy::OneForOne);
+    tree.child(Child::new("x", || live));
+    let mut run = Running::start_with(System::new().on_usr1(|_| ()), tree);
+    run.wait_for("t/x started");
+    run.stop().unwrap();
+}
+
+#[test]
+fn systems_that_run_one_after_another_leave_no_descriptor_open() {
+    run_a_system_that_heeds_signals();
+    let before = descriptors();
+    for _ in 0..50 {
+        run_a_system_that_heeds_signals();
+    }
+    let after = descriptors();
+    assert_eq!(before.len(), after.len(), "{before:#?}\n{after:#?}");
+}
