@@ -103,3 +103,24 @@ fn a_child_that_panics_before_its_first_await_harms_nobody_else() {
     assert_eq!(run.seen_with(&["t/pool/0 panicked at ", "t/pool/1 panicked at "]).len(), 2);
     assert_eq!(run.seen_with(&["t/pool stopped as asked"]).len(), 1, "{:#?}", run.seen);
 }
+
+#[test]
+fn a_panic_of_an_observer_costs_no_place() {
+    let mut tree = Supervisor::new("t", Strategy::OneForOne);
+    let pool = tree.pool(Pool::new("pool").limit(1));
+    let system = System::new().observe(|event| {
+        let event = event.to_string();
+        assert!(event != "t/pool/0 ended normally" && event != "t/pool/1 started", "I saw {event}");
+    });
+    let mut run = Running::start_with(system, tree);
+    let ends = async |_: Context<()>| -> Outcome { Ok(()) };
+    run.wait_for("t/pool started");
+    smol::block_on(pool.start(ends)).unwrap();
+    smol::block_on(pool.idle());
+    let start = || smol::block_on(pool.start(ends));
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(start)).is_err());
+    assert!(pool.is_empty());
+    smol::block_on(pool.start(ends)).unwrap();
+    smol::block_on(pool.idle());
+    run.stop().unwrap();
+}

@@ -195,13 +195,15 @@ fn a_child_that_does_not_stop_in_time_is_dropped_before_the_next_is_stopped() {
         }
     }
     let order = Arc::new(Mutex::new(Vec::new()));
+    let (begun, begins) = async_channel::unbounded();
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
     for (name, limit) in [("first", Duration::from_millis(5)), ("second", Duration::ZERO)] {
-        let order = order.clone();
+        let (order, begun) = (order.clone(), begun.clone());
         let hang = Child::new(name, move || {
-            let order = order.clone();
+            let (order, begun) = (order.clone(), begun.clone());
             async move |_: Context<()>| -> Outcome {
                 let _tell = Tell(order, name);
+                begun.send(()).await?;
                 smol::future::pending().await
             }
         });
@@ -212,6 +214,9 @@ fn a_child_that_does_not_stop_in_time_is_dropped_before_the_next_is_stopped() {
     }
     let mut run = Running::start(tree);
     run.wait_for("t/second started");
+    for _ in 0..2 {
+        smol::block_on(begins.recv()).unwrap();
+    }
     run.stop().unwrap();
     assert_eq!(run.seen[3..], ["t/second killed", "t/first killed", "t stopped as asked"]);
     assert_eq!(*order.lock().unwrap(), ["second", "first"]);

@@ -78,25 +78,21 @@ impl Children {
         self: &Arc<Children>,
         actor: A,
     ) -> Result<Address<A::Message>, PoolClosed> {
-        let Some((path, env)) = self.place.get() else {
-            self.release();
-            return Err(PoolClosed);
-        };
+        let mut starting = Place { children: self, listed: None };
+        let (path, env) = self.place.get().ok_or(PoolClosed)?;
         let mailbox = Mailbox::new(self.capacity);
         mailbox.attach(&env.scheduler);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let node = Node::new(Name::Number(number), Kind::Actor, Some(mailbox.clone()));
         node.attach(Some(path));
         node.begin(env.scheduler.now());
-        let Some(key) = self.enlist(&node) else {
-            self.release();
-            return Err(PoolClosed);
-        };
+        let key = self.enlist(&node).ok_or(PoolClosed)?;
+        starting.listed = Some((key, node.clone()));
         env.observer.tell(|| Lifecycle::Started { path: node.path(), incarnation: 1 });
 
         let address = Address::of(mailbox.clone());
         let ctx = Context::new(mailbox.clone(), node.clone(), env.scheduler.clone());
-        let guard = Guard::new(node, async move { actor.run(ctx).await });
+        let guard = Guard::new(node.clone(), async move { actor.run(ctx).await });
         let (shared, mailbox) = (self.clone(), CloseOnDrop(mailbox));
         let life = async move {
             let exit = guard.await;
@@ -106,13 +102,15 @@ impl Children {
         };
         // The task looks for its place at its end, so the places are locked until it has its own.
         match self.node.members().get_mut(key) {
-            Some(member) => member.task = Some(env.scheduler.spawn(life)),
-            // The pool was killed in between.
-            None => {
-                self.release();
-                return Err(PoolClosed);
+            Some(member) if Arc::ptr_eq(&member.node, &node) => {
+                member.task = Some(env.scheduler.spawn(life));
             }
+            // The pool was killed in between.
+            _ => return Err(PoolClosed),
         }
+        // From here on the child's end gives its place back. Nothing in it is left to be leaked.
+        starting.listed = None;
+        std::mem::forget(starting);
         Ok(address)
     }
 
@@ -127,6 +125,7 @@ impl Children {
         let Some(member) = self.node.members().try_remove(key) else {
             return;
         };
+        let _place = Place { children: self, listed: None };
         // The handle of the running task itself: letting it go changes nothing.
         if let Some(task) = member.task {
             task.detach();
@@ -138,7 +137,6 @@ impl Children {
                 false => Lifecycle::Exited { path: path(), exit: exit.clone() },
             });
         }
-        self.release();
     }
 
     fn release(&self) {
@@ -203,6 +201,26 @@ impl Children {
             }
             self.release();
         }
+    }
+}
+
+/// A place that was claimed, given back on drop: whatever panics on the way, no place is lost.
+struct Place<'a> {
+    children: &'a Children,
+    /// The child's entry on the list, to be taken off again.
+    listed: Option<(usize, Arc<Node>)>,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if let Some((key, node)) = self.listed.take() {
+            let mut members = self.children.node.members();
+            // The key may be another child's by now.
+            if members.get(key).is_some_and(|member| Arc::ptr_eq(&member.node, &node)) {
+                members.remove(key);
+            }
+        }
+        self.children.release();
     }
 }
 
