@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use common::line::connect;
 use common::{BINARY, Program, directory};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::io::ioctl_fionread;
 use sockactors::runtime::{Child, Context, Outcome, State, Strategy, Supervisor, System};
@@ -25,9 +26,10 @@ fn pipe(path: &std::path::Path) -> File {
     OpenOptions::new().read(true).write(true).open(path).unwrap()
 }
 
-/// Whether less than a page is free in a pipe of the usual size.
+/// Whether a pipe takes nothing more. Its room is in pages and not in bytes, so the kernel has to say it.
 fn is_full(pipe: &File) -> bool {
-    ioctl_fionread(pipe).unwrap() > 60 << 10
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    poll(&mut [PollFd::new(pipe, PollFlags::OUT)], Some(&now)).unwrap() == 0
 }
 
 /// Connects, and tells whether the greeting came within `patience`.
@@ -55,8 +57,11 @@ fn server_whose_stdout_is_full(directory: &std::path::Path, args: &[&str]) -> (P
     let server = Program::start(command.env("SOCKACTORS_JSON", "1")).listening();
     // It may hold its clients up once there is no room for what it has to tell.
     let patience = Duration::from_millis(500);
-    let _ = (0..FLOOD).find(|_| !is_greeted(server.endpoint(), patience));
-    assert!(is_full(&stdout), "it was held up before its pipe was full");
+    let served = (0..FLOOD).take_while(|_| !is_full(&stdout));
+    served.for_each(|_| _ = is_greeted(server.endpoint(), patience));
+    assert!(is_full(&stdout), "so much was told: {:?}", ioctl_fionread(&stdout));
+    // More than there is room for.
+    (0..100).for_each(|_| drop(connect(server.endpoint())));
     (server, stdout)
 }
 
