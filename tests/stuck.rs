@@ -15,6 +15,7 @@ use common::{BINARY, Program, directory};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::io::ioctl_fionread;
+use rustix::process::Signal;
 use sockactors::runtime::{Child, Context, Outcome, State, Strategy, Supervisor, System};
 
 /// More than what a pipe holds, at some hundred bytes of narration for each connection.
@@ -98,6 +99,8 @@ fn a_server_whose_log_nobody_reads_serves_and_ends() {
     for _ in 0..300 {
         assert!(is_greeted(server.endpoint(), common::DEADLINE));
     }
+    // The tree has nowhere to go either, and holds up no other signal.
+    server.signal(Signal::USR1);
     server.terminate();
     server.wait().with_code(0);
 }

@@ -10,7 +10,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
-
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -130,7 +130,7 @@ const FLUSH_WITHIN: Duration = Duration::from_secs(1);
 pub struct Logger {
     look: Look,
     level: LevelFilter,
-    scribe: Scribe,
+    scribe: Arc<Scribe>,
 }
 
 impl Logger {
@@ -145,15 +145,18 @@ impl Logger {
             let text = format!("{count} lines of the log were dropped, since nobody read them");
             look.word(Level::Warn, &text)
         };
-        Logger { look, level: level(output), scribe: Scribe::new("log", write, dropped) }
+        Logger { look, level: level(output), scribe: Arc::new(Scribe::new("log", write, dropped)) }
     }
 
     /// Makes this the log of the process; if there is one already, that one stays.
-    pub fn install(self) {
-        let level = self.level;
+    ///
+    /// Returns who writes to stderr, for what is no message of the log.
+    pub fn install(self) -> Arc<Scribe> {
+        let (level, scribe) = (self.level, self.scribe.clone());
         if log::set_boxed_logger(Box::new(self)).is_ok() {
             log::set_max_level(level);
         }
+        scribe
     }
 }
 

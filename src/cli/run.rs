@@ -15,6 +15,7 @@ use super::logger::Logger;
 use super::names::{Side, kind_name};
 use super::narrator::{Narrator, OnError, Sink, Style, stdout};
 use super::parse::{OutputSettings, Parsed, parse};
+use super::scribe::Scribe;
 use super::watch::Watch;
 use crate::actors::{ChatInput, FileInput, Report, Reporter};
 use crate::net::{Endpoint, raise_open_files};
@@ -33,8 +34,8 @@ pub fn main() -> ExitCode {
     let env = |name: &str| env::var_os(name);
     match parse(line, &env) {
         Ok(parsed) => {
-            Logger::new(&parsed.output, &env).install();
-            let code = run(parsed);
+            let stderr = Logger::new(&parsed.output, &env).install();
+            let code = run(parsed, stderr);
             log::logger().flush();
             code.into()
         }
@@ -50,7 +51,7 @@ pub fn main() -> ExitCode {
 }
 
 /// Runs what was asked for, and returns the code to end with.
-fn run(Parsed { mut settings, output, drills }: Parsed) -> Code {
+fn run(Parsed { mut settings, output, drills }: Parsed, stderr: Arc<Scribe>) -> Code {
     let interactive = input::is_interactive(output.no_input);
     if let Err(code) = prepare(&mut settings, &output, interactive) {
         return code;
@@ -58,6 +59,8 @@ fn run(Parsed { mut settings, output, drills }: Parsed) -> Code {
     record_backtraces(output.verbose > 1);
     raise_open_files();
 
+    // The thread that heeds signals must not wait for a reader of stderr either.
+    let show = move |tree: &Snapshot| stderr.write(tree.to_string());
     let system = System::new().threads(settings.threads).on_usr1(show);
     let handle = system.handle();
     let sink = stdout();
@@ -181,11 +184,6 @@ fn feed(composed: Composed, settings: &Settings) -> io::Result<()> {
 fn path_of(name: Vec<u8>) -> PathBuf {
     use std::os::unix::ffi::OsStringExt;
     OsString::from_vec(name).into()
-}
-
-fn show(tree: &Snapshot) {
-    // Nobody is there to read the tree where stderr is closed.
-    let _ = io::stderr().write_all(tree.to_string().as_bytes());
 }
 
 /// Finds the code for an end, and tells the reason of a bad one.
