@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use event_listener::Event;
 
+use crate::runtime::until;
+
 /// Numbers a server's clients from 0, up to a limit if there is one.
 ///
 /// # Examples
@@ -53,12 +55,6 @@ impl Admissions {
         if self.limit.is_none() {
             return std::future::pending().await;
         }
-        while !self.is_complete() {
-            let changed = self.changed.listen();
-            if self.is_complete() {
-                return;
-            }
-            changed.await;
-        }
+        until(&self.changed, || self.is_complete()).await;
     }
 }

@@ -16,6 +16,8 @@ use event_listener::Event;
 use rustix::fs::{CWD, RenameFlags, fstatvfs, renameat_with};
 use thiserror::Error;
 
+use crate::runtime::until;
+
 /// The free space is looked at again after so many bytes of all uploads.
 const LOOK_EVERY: u64 = 16 << 20;
 
@@ -175,13 +177,7 @@ impl Transfer {
 
     /// Waits until the upload has failed; for ever if it does not. Cancel-safe.
     pub async fn failed(&self) {
-        while !self.has_failed() {
-            let failed = self.failure.listen();
-            if self.has_failed() {
-                return;
-            }
-            failed.await;
-        }
+        until(&self.failure, || self.has_failed()).await;
     }
 
     /// Returns the name of the file that holds what has come so far.

@@ -62,6 +62,7 @@ mod supervise;
 mod supervisor;
 mod system;
 mod tree;
+mod until;
 #[cfg(feature = "testing")]
 mod world;
 
@@ -81,3 +82,4 @@ pub use scheduler::{Clock, Sleep};
 pub use supervisor::{Strategy, Supervisor};
 pub use system::{Ended, Handle, System};
 pub use tree::{Kind, Snapshot, State};
+pub(crate) use until::until;

@@ -16,7 +16,7 @@ use super::guard::Guard;
 use super::mailbox::Mailbox;
 use super::path::Name;
 use super::tree::{Kind, Member, Node};
-use super::{Actor, Address, Context, Exit, Lifecycle, Path, PoolClosed};
+use super::{Actor, Address, Context, Exit, Lifecycle, Path, PoolClosed, until};
 
 /// What a pool's specification, its incarnations and its addresses share.
 pub(super) struct Children {
@@ -145,14 +145,7 @@ impl Children {
     }
 
     pub(super) async fn wait(&self, ready: impl Fn(&Children) -> bool) {
-        let over = || ready(self) || !self.is_open();
-        while !over() {
-            let changed = self.changed.listen();
-            if over() {
-                return;
-            }
-            changed.await;
-        }
+        until(&self.changed, || ready(self) || !self.is_open()).await;
     }
 
     /// Lives one incarnation of the pool: open until the stop, then closed until all children are gone.
@@ -162,19 +155,10 @@ impl Children {
         for (_, member) in self.node.members().iter() {
             member.node.control.stop();
         }
-        future::or(self.drained(), self.deadline(within)).await;
+        let drained = until(&self.changed, || self.live() == 0);
+        future::or(drained, self.deadline(within)).await;
         self.kill().await;
         Exit::Shutdown
-    }
-
-    async fn drained(&self) {
-        while self.live() > 0 {
-            let changed = self.changed.listen();
-            if self.live() == 0 {
-                return;
-            }
-            changed.await;
-        }
     }
 
     async fn deadline(&self, within: Duration) {
@@ -190,6 +174,7 @@ impl Children {
         let left: Vec<Member> = self.node.members().drain().collect();
         for member in left {
             let Some(task) = member.task else { continue };
+            let _place = Place { children: self, listed: None };
             // A child that ended by itself a moment ago found its place empty and told nothing.
             let exit = task.cancel().await;
             if let Some((_, env)) = self.place.get() {
@@ -199,7 +184,6 @@ impl Children {
                     None => Lifecycle::Killed { path },
                 });
             }
-            self.release();
         }
     }
 }
