@@ -8,7 +8,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::runtime::{Ended, Exit, Handle, Lifecycle, Supervisor, System};
+pub use crate::runtime::{Edge, Fault, Turn};
+use crate::runtime::{Ended, Exit, Handle, Lifecycle, Supervisor, System, World};
 
 /// Runs a tree in simulation. Same seed, same run.
 ///
@@ -40,8 +41,7 @@ use crate::runtime::{Ended, Exit, Handle, Lifecycle, Supervisor, System};
 pub struct Simulation {
     seed: u64,
     system: System,
-    crashes: f64,
-    at_most: u64,
+    world: Arc<World>,
     events: Arc<Mutex<Vec<String>>>,
 }
 
@@ -53,18 +53,71 @@ impl Simulation {
         let system = System::new().observe(move |event| {
             log.lock().unwrap_or_else(PoisonError::into_inner).push(event.to_string());
         });
-        Simulation { seed, system, crashes: 0.0, at_most: u64::MAX, events }
+        let world = World::new(seed);
+        world.faults().left = u64::MAX;
+        Simulation { seed, system, world, events }
     }
 
     /// Has a random actor panic before a step, with this probability (0 to 1) for each step.
-    pub fn crashes(mut self, probability: f64) -> Simulation {
-        self.crashes = probability;
+    pub fn crashes(self, probability: f64) -> Simulation {
+        self.faults(probability, &[Fault::Panic])
+    }
+
+    /// Has one of `faults` befall a random actor before a step, with this probability (0 to 1) for each
+    /// step. A delay is nothing that can befall an actor at random; give a rule for it.
+    pub fn faults(self, probability: f64, faults: &[Fault]) -> Simulation {
+        self.world.faults().random = (probability, faults.to_vec());
         self
     }
 
-    /// Limits how many crashes there are in all.
-    pub fn at_most(mut self, crashes: u64) -> Simulation {
-        self.at_most = crashes;
+    /// Limits how many random faults there are in all.
+    pub fn at_most(self, faults: u64) -> Simulation {
+        self.world.faults().left = faults;
+        self
+    }
+
+    /// Adds a rule, asked before each turn of each actor: what befalls it now? The first rule that has an
+    /// answer is the one.
+    ///
+    /// # Examples
+    ///
+    /// This example shows a store that is slow to start, and hangs at its third await: its supervisor has to
+    /// drop it at the end.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use sockactors::runtime::{Child, Context, Outcome, Strategy, Supervisor};
+    /// use sockactors::testing::{Fault, Simulation};
+    ///
+    /// let mut tree = Supervisor::new("shop", Strategy::OneForOne);
+    /// tree.child(Child::new("store", || async |mut ctx: Context<()>| -> Outcome {
+    ///     while ctx.recv().await.is_some() {}
+    ///     Ok(())
+    /// }));
+    /// let simulation = Simulation::new(1).when(|turn| match turn.number {
+    ///     1 => Some(Fault::Delay(Duration::from_secs(30))),
+    ///     3 => Some(Fault::Hang),
+    ///     _ => None,
+    /// });
+    /// let handle = simulation.handle();
+    /// tree.child(Child::new("closing time", move || {
+    ///     let handle = handle.clone();
+    ///     async move |ctx: Context<()>| -> Outcome {
+    ///         ctx.sleep(Duration::from_secs(60)).await;
+    ///         handle.stop();
+    ///         Ok(())
+    ///     }
+    /// }).transient());
+    /// simulation.run(tree).unwrap();
+    /// ```
+    pub fn when(self, rule: impl FnMut(&Turn) -> Option<Fault> + Send + 'static) -> Simulation {
+        self.world.faults().rules.push(Box::new(rule));
+        self
+    }
+
+    /// Adds a rule, asked for each message: is it lost on its way? Its sender is told nothing.
+    pub fn lose(self, rule: impl FnMut(&Edge) -> bool + Send + 'static) -> Simulation {
+        self.world.faults().losses.push(Box::new(rule));
         self
     }
 
@@ -79,6 +132,11 @@ impl Simulation {
         self.system.handle()
     }
 
+    /// Returns what counts the simulation's tasks, timers and children, to see that nothing is left.
+    pub fn census(&self) -> Census {
+        Census(self.world.clone())
+    }
+
     /// Runs the tree to its end.
     ///
     /// # Errors
@@ -90,7 +148,29 @@ impl Simulation {
     /// When every actor waits for ever.
     pub fn run(self, tree: Supervisor) -> Result<Ended, Exit> {
         let _told = Told { seed: self.seed, events: self.events.clone() };
-        self.system.simulate(tree, self.seed, self.crashes, self.at_most)
+        self.system.simulate(tree, &self.world)
+    }
+}
+
+/// Counts what there is in a simulation.
+#[derive(Debug, Clone)]
+pub struct Census(Arc<World>);
+
+impl Census {
+    /// Returns how many tasks there are that have not ended.
+    pub fn tasks(&self) -> usize {
+        self.0.tasks.get()
+    }
+
+    /// Returns how many timers there are.
+    pub fn timers(&self) -> usize {
+        self.0.timers.get()
+    }
+
+    /// Returns how many children of supervisors and pools there are in memory, with their mailboxes. An
+    /// address keeps its child's.
+    pub fn children(&self) -> usize {
+        self.0.children.get()
     }
 }
 

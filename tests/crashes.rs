@@ -247,7 +247,7 @@ fn a_crash_loop_ends_the_tree_with_the_reason() {
     drill.handle.crash("listener");
     let exit = drill.end().unwrap_err();
     let Exit::GaveUp { last, .. } = &exit else { panic!("{exit:?}") };
-    assert_eq!(last.0, "t/listener");
+    assert_eq!(last.0.to_string(), "t/listener");
     assert_panicked(&last.1);
     assert!(exit.to_string().contains("t/listener panicked"), "{exit}");
     assert!(TcpStream::connect(&drill.at).is_err(), "the port is closed");

@@ -21,15 +21,15 @@ fn three(strategy: Strategy) -> Supervisor {
 #[test]
 fn children_start_in_order_and_stop_in_reverse() {
     let mut run = Running::start(three(Strategy::OneForOne));
-    run.wait_for("t/c started");
+    run.wait_for("t started");
     assert_eq!(run.stop().unwrap(), Ended::Finished);
     assert_eq!(
         run.seen,
         [
-            "t started",
             "t/a started",
             "t/b started",
             "t/c started",
+            "t started",
             "t/c stopped as asked",
             "t/b stopped as asked",
             "t/a stopped as asked",
@@ -115,8 +115,8 @@ fn a_supervisor_that_gave_up_is_restarted_by_a_transient_parent_rule() {
     let mut run = Running::start(tree);
     run.wait_for("t/inner/x started");
     run.handle.crash("inner/x");
-    run.wait_for("t/inner started, incarnation 2");
     run.wait_for("t/inner/x started, incarnation 2");
+    run.wait_for("t/inner started, incarnation 2");
     run.stop().unwrap();
 }
 
@@ -213,7 +213,7 @@ fn a_child_that_does_not_stop_in_time_is_dropped_before_the_next_is_stopped() {
         }));
     }
     let mut run = Running::start(tree);
-    run.wait_for("t/second started");
+    run.wait_for("t started");
     for _ in 0..2 {
         smol::block_on(begins.recv()).unwrap();
     }

@@ -65,7 +65,7 @@ impl Watch {
                 self.drill(path);
             }
             Lifecycle::Exited { exit, .. } if exit.is_normal() => log::debug!("{event}"),
-            Lifecycle::Exited { path, exit } => {
+            Lifecycle::Exited { path, exit, .. } => {
                 let store = exit.error().and_then(|error| error.downcast_ref::<StoreError>());
                 // A client's failure ends the program, which tells it then; a receiver told its own.
                 let is_told = path.name() == "client" && matches!(exit, Exit::Failed(_));
@@ -91,9 +91,14 @@ impl Watch {
                 let why = why.unwrap_or_else(|| "restarted with its group".into());
                 self.write(|| json::restarted(&path.to_string(), &why, *restarts));
             }
-            // The program tells this at its end.
-            Lifecycle::GaveUp { .. } => log::debug!("{event}"),
-            Lifecycle::Stopped { path, exit } => {
+            Lifecycle::StartFailed { path, exit } => {
+                log::warn!("{event}");
+                self.state().reasons.insert(path.to_string(), exit.to_string());
+            }
+            Lifecycle::Stalled { .. } => log::warn!("{event}"),
+            // The program tells why it gave up at its end.
+            Lifecycle::GaveUp { .. } | Lifecycle::Ignored { .. } => log::debug!("{event}"),
+            Lifecycle::Stopped { path, exit, .. } => {
                 self.state().stopping.get_or_insert_with(Instant::now);
                 // The root's exit is the program's, which tells it at its end.
                 match exit.is_normal() || path.is_root() {
@@ -101,7 +106,7 @@ impl Watch {
                     false => log::warn!("{event}"),
                 }
             }
-            Lifecycle::Killed { path } => {
+            Lifecycle::Killed { path, .. } => {
                 let mut state = self.state();
                 state.stopping.get_or_insert_with(Instant::now);
                 state.killed += usize::from(path.is_numbered());

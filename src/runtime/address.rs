@@ -7,22 +7,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_channel::TrySendError as ChannelError;
 use futures_lite::future;
 use thiserror::Error;
 
 use super::mailbox::Mailbox;
+use super::node::Node;
 use super::reply::{self, Reply};
 use super::scheduler::Scheduler;
+use super::vitals::Watch;
 
-/// The mailbox was closed for good: its child is over. The message comes back.
+/// Why a message was not taken. It comes back.
 #[derive(Error, Clone, Copy, PartialEq, Eq)]
-#[error("the actor is over and takes no more messages")]
-pub struct SendError<M>(pub M);
-
-/// Why a message was not taken at once. The message comes back.
-#[derive(Error, Clone, Copy, PartialEq, Eq)]
-pub enum TrySendError<M> {
+pub enum SendError<M> {
     /// The mailbox is full.
     #[error("the mailbox is full")]
     Full(M),
@@ -31,12 +27,24 @@ pub enum TrySendError<M> {
     Closed(M),
 }
 
+impl<M> SendError<M> {
+    /// Returns the message.
+    pub fn into_inner(self) -> M {
+        match self {
+            SendError::Full(message) | SendError::Closed(message) => message,
+        }
+    }
+}
+
 /// Why a question got no answer.
 #[derive(Error, Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AskError {
     /// The child is over for good.
     #[error("the actor is over and takes no more messages")]
     Closed,
+    /// The mailbox is full and says so: its overflow is [`Overflow::Fail`](super::Overflow::Fail).
+    #[error("the mailbox is full")]
+    Full,
     /// The actor dropped the question: it crashed, or chose not to answer.
     #[error("the actor did not answer")]
     Dropped,
@@ -47,15 +55,9 @@ pub enum AskError {
 
 impl<M> fmt::Debug for SendError<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SendError(..)")
-    }
-}
-
-impl<M> fmt::Debug for TrySendError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            TrySendError::Full(_) => "Full(..)",
-            TrySendError::Closed(_) => "Closed(..)",
+            SendError::Full(_) => "Full(..)",
+            SendError::Closed(_) => "Closed(..)",
         })
     }
 }
@@ -65,14 +67,14 @@ impl<M> fmt::Debug for TrySendError<M> {
 /// # Examples
 ///
 /// ```
-/// use sockactors::runtime::{Child, Context, Outcome, Strategy, Supervisor, TrySendError};
+/// use sockactors::runtime::{Child, Context, Outcome, SendError, Strategy, Supervisor};
 ///
 /// let mut tree = Supervisor::new("example", Strategy::OneForOne);
 /// let address = tree.child(Child::new("idle", || async |_: Context<u8>| -> Outcome { Ok(()) }).mailbox(1));
 ///
 /// // Nothing runs yet, but the mailbox is there, and it is bounded.
 /// assert_eq!(address.try_send(1), Ok(()));
-/// assert_eq!(address.try_send(2), Err(TrySendError::Full(2)));
+/// assert_eq!(address.try_send(2), Err(SendError::Full(2)));
 /// assert_eq!(address.len(), 1);
 /// ```
 pub struct Address<M>(Arc<Mailbox<M>>);
@@ -94,46 +96,39 @@ impl<M: Send + 'static> Address<M> {
         self.0.clone()
     }
 
-    /// Sends a message, waiting while the mailbox is full.
+    pub(crate) fn node(&self) -> Option<&Arc<Node>> {
+        self.0.node()
+    }
+
+    /// Sends a message. A full mailbox does with it what its [`Overflow`](super::Overflow) says: unless set
+    /// otherwise, the sender waits for room.
     ///
     /// Not cancel-safe: a dropped wait loses the message.
     ///
     /// # Errors
     ///
-    /// The message comes back when the child is over for good.
+    /// The message comes back when the child is over for good, or the mailbox full and set to say so.
     pub async fn send(&self, message: M) -> Result<(), SendError<M>> {
-        let Some((sender, _)) = self.0.queue() else { return Err(SendError(message)) };
-        match sender.try_send(message) {
-            Ok(()) => Ok(()),
-            Err(ChannelError::Closed(message)) => Err(SendError(message)),
-            Err(ChannelError::Full(message)) => {
-                sender.send(message).await.map_err(|refused| SendError(refused.0))
-            }
-        }
+        self.0.send(message).await
     }
 
-    /// Sends a message from a thread that runs no actor, blocking it while the mailbox is full.
+    /// Sends a message from a thread that runs no actor, blocking it where [`Address::send`] would wait.
     ///
     /// # Errors
     ///
-    /// The message comes back when the child is over for good.
+    /// See [`Address::send`].
     pub fn send_blocking(&self, message: M) -> Result<(), SendError<M>> {
         future::block_on(self.send(message))
     }
 
-    /// Sends a message if there is room for it now.
+    /// Sends a message without ever waiting.
     ///
     /// # Errors
     ///
-    /// The message comes back when the mailbox is full, or the child over for good.
-    pub fn try_send(&self, message: M) -> Result<(), TrySendError<M>> {
-        let Some((sender, _)) = self.0.queue() else {
-            return Err(TrySendError::Closed(message));
-        };
-        sender.try_send(message).map_err(|refused| match refused {
-            ChannelError::Full(message) => TrySendError::Full(message),
-            ChannelError::Closed(message) => TrySendError::Closed(message),
-        })
+    /// The message comes back when the mailbox is full (unless its overflow drops a message then), or the
+    /// child over for good.
+    pub fn try_send(&self, message: M) -> Result<(), SendError<M>> {
+        self.0.try_send(message)
     }
 
     /// Asks a question and waits for the answer, `within` a limit that covers both ways.
@@ -152,7 +147,10 @@ impl<M: Send + 'static> Address<M> {
         let (reply, answer) = reply::slot();
         let message = question(reply);
         let exchange = async {
-            self.send(message).await.map_err(|_| AskError::Closed)?;
+            self.send(message).await.map_err(|refused| match refused {
+                SendError::Full(_) => AskError::Full,
+                SendError::Closed(_) => AskError::Closed,
+            })?;
             answer.wait().await.ok_or(AskError::Dropped)
         };
         future::or(exchange, async {
@@ -160,6 +158,37 @@ impl<M: Send + 'static> Address<M> {
             Err(AskError::TimedOut(within))
         })
         .await
+    }
+
+    /// Watches the actor: the future is ready with the exit of the incarnation that lives now, or of the
+    /// first one if none has lived yet. Whoever watches too late is told at once of the last exit, with
+    /// `None` where there was never one and never will be. As Erlang's `monitor`.
+    ///
+    /// # Examples
+    ///
+    /// This example shows an actor that learns why another one ended.
+    ///
+    /// ```
+    /// use sockactors::runtime::{Child, Context, Event, Outcome, Strategy, Supervisor, System};
+    ///
+    /// let mut tree = Supervisor::new("example", Strategy::OneForOne);
+    /// let brief = tree.child(Child::new("brief", || async |_: Context<()>| -> Outcome {
+    ///     Err("no time".into())
+    /// }).temporary());
+    /// tree.child(Child::new("watcher", move || {
+    ///     let brief = brief.clone();
+    ///     async move |mut ctx: Context<()>| -> Outcome {
+    ///         let mut watch = brief.watch();
+    ///         if let Event::Io(exit) = ctx.next(&mut watch).await {
+    ///             assert_eq!(exit.expect("it lived").to_string(), "failed: no time");
+    ///         }
+    ///         Ok(())
+    ///     }
+    /// }).transient().significant());
+    /// System::new().run(tree).unwrap();
+    /// ```
+    pub fn watch(&self) -> Watch {
+        Watch::new(self.0.node())
     }
 
     /// Returns how many messages wait.
@@ -201,7 +230,7 @@ mod tests {
         address.try_send(1).unwrap();
         address.try_send(2).unwrap();
         assert_eq!(address.len(), 2);
-        assert_eq!(address.try_send(3), Err(TrySendError::Full(3)));
+        assert_eq!(address.try_send(3), Err(SendError::Full(3)));
     }
 
     #[test]
@@ -211,7 +240,7 @@ mod tests {
         assert!(!address.is_closed() && address.is_empty());
         mailbox.close();
         assert!(address.is_closed() && mailbox.receiver().is_none());
-        assert_eq!(address.try_send(5), Err(TrySendError::Closed(5)));
+        assert_eq!(address.try_send(5), Err(SendError::Closed(5)));
     }
 
     #[test]
@@ -219,8 +248,8 @@ mod tests {
         let mailbox = Mailbox::new(1);
         let address = Address::of(mailbox.clone());
         mailbox.close();
-        assert_eq!(future::block_on(address.send(5)), Err(SendError(5)));
-        assert_eq!(address.try_send(6), Err(TrySendError::Closed(6)));
+        assert_eq!(future::block_on(address.send(5)), Err(SendError::Closed(5)));
+        assert_eq!(address.try_send(6), Err(SendError::Closed(6)));
         assert!(address.is_closed());
     }
 

@@ -2,20 +2,17 @@
 
 use std::borrow::Cow;
 use std::fmt;
-use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use async_channel::Sender;
 use smol::Task;
 
 use super::guard::Guard;
-use super::lifecycle::Observer;
-use super::mailbox::Mailbox;
+use super::mailbox::{Gauge, Mailbox};
+use super::node::{Below, Node};
 use super::path::Name;
-use super::scheduler::Scheduler;
-use super::tree::{Kind, Node};
-use super::{Actor, Address, Context, Exit, IntoActor, Path};
+use super::spec::{Env, Notice, Options, Spec, Start, spawn};
+use super::{Actor, Address, Context, Exit, IntoActor, Overflow, Path};
 
 /// Messages that wait in a child's mailbox at most, unless [`Child::mailbox`] says otherwise.
 const MAILBOX: usize = 64;
@@ -42,57 +39,6 @@ pub enum Shutdown {
     Forever,
 }
 
-/// What a supervisor knows of any child before it starts.
-#[derive(Debug, Clone)]
-pub(crate) struct Options {
-    pub(crate) restart: Restart,
-    pub(crate) shutdown: Shutdown,
-    pub(crate) significant: bool,
-}
-
-/// The clock and the observer that one system's actors share.
-#[derive(Debug, Clone)]
-pub(crate) struct Env {
-    pub(crate) scheduler: Scheduler,
-    pub(crate) observer: Observer,
-}
-
-/// How a child's task tells its supervisor to look: which child, and which incarnation of it.
-#[derive(Debug)]
-pub(crate) struct Notice {
-    pub(crate) child: usize,
-    pub(crate) incarnation: u32,
-    pub(crate) exits: Sender<(usize, u32)>,
-}
-
-/// A child of whatever kind, as its supervisor uses it.
-pub(crate) trait Spec: Send + Sync {
-    fn node(&self) -> &Arc<Node>;
-    fn options(&self) -> &Options;
-    /// Gives the child its place in the tree, before it is first started.
-    fn attach(&self, parent: Option<&Arc<Path>>, env: &Env);
-    /// Makes ready what others may use as soon as they learn of the start.
-    fn open(&self) {}
-    /// Starts an incarnation. The task ends once nothing of the incarnation is left.
-    fn launch(&self, env: &Env, notice: Notice) -> Task<Exit>;
-    /// Closes what outlives incarnations: the child is over for good.
-    fn retire(&self);
-}
-
-/// Spawns an incarnation's task, which gives notice to its supervisor at its end.
-pub(crate) fn spawn(
-    env: &Env,
-    life: impl Future<Output = Exit> + Send + 'static,
-    notice: Notice,
-) -> Task<Exit> {
-    env.scheduler.spawn(async move {
-        let exit = life.await;
-        // A supervisor that is gone takes no notice, and needs none.
-        let _ = notice.exits.try_send((notice.child, notice.incarnation));
-        exit
-    })
-}
-
 /// A specification of a child: its name, a factory that makes each incarnation, and how it is kept alive.
 ///
 /// # Examples
@@ -115,13 +61,15 @@ pub struct Child<A: Actor> {
     make: Arc<dyn Fn() -> A + Send + Sync>,
     options: Options,
     mailbox: Option<Arc<Mailbox<A::Message>>>,
+    overflow: Overflow,
 }
 
 impl<A: Actor> Child<A> {
     /// Specifies a permanent child with a mailbox for 64 messages and 5 seconds to stop in.
     ///
-    /// `factory` makes the actor of each incarnation, in the incarnation's own task: a panic in it is a
-    /// failed start, which counts as a restart.
+    /// `factory` makes the actor of each incarnation, in the incarnation's own task. The child has started
+    /// when it is made, and only then is the next one started; a panic in it is a failed start. See
+    /// [`Child::ready_within`] for a start that takes more.
     pub fn new<K, I>(
         name: impl Into<Cow<'static, str>>,
         factory: impl Fn() -> I + Send + Sync + 'static,
@@ -136,8 +84,10 @@ impl<A: Actor> Child<A> {
                 restart: Restart::Permanent,
                 shutdown: Shutdown::Within(Duration::from_secs(5)),
                 significant: false,
+                start: Start::Made,
             },
             mailbox: None,
+            overflow: Overflow::Wait,
         }
     }
 
@@ -160,6 +110,44 @@ impl<A: Actor> Child<A> {
     /// Sets how it is brought to its end.
     pub fn shutdown(mut self, shutdown: Shutdown) -> Child<A> {
         self.options.shutdown = shutdown;
+        self
+    }
+
+    /// Has the actor say itself when it has started, with [`Context::ready`], `within` a limit or however
+    /// long it takes. The children behind it wait for that. An actor that fails before it, or is late, has
+    /// failed to start; one that ends normally before it chose not to run, and is left at rest. As the `init`
+    /// of Erlang's `gen_server`, with its `{stop, Reason}` and `ignore`.
+    ///
+    /// # Examples
+    ///
+    /// This example shows a tree that does not start, since one of its children cannot.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use sockactors::runtime::{Child, Context, Outcome, Strategy, Supervisor, System};
+    ///
+    /// let mut tree = Supervisor::new("shop", Strategy::OneForOne);
+    /// tree.child(Child::new("store", || async |mut ctx: Context<()>| -> Outcome {
+    ///     let stock: u32 = "many".parse()?;
+    ///     ctx.ready();
+    ///     while ctx.recv().await.is_some() {}
+    ///     assert!(stock > 0);
+    ///     Ok(())
+    /// }).ready_within(Duration::from_secs(1)));
+    /// let exit = System::new().run(tree).unwrap_err();
+    /// assert_eq!(
+    ///     exit.to_string(),
+    ///     "could not start: shop/store failed: invalid digit found in string"
+    /// );
+    /// ```
+    pub fn ready_within(mut self, limit: impl Into<Option<Duration>>) -> Child<A> {
+        self.options.start = Start::Said(limit.into());
+        self
+    }
+
+    /// Sets what happens to a message that finds the mailbox full; [`Overflow::Wait`] unless said.
+    pub fn overflow(mut self, overflow: Overflow) -> Child<A> {
+        self.overflow = overflow;
         self
     }
 
@@ -208,20 +196,24 @@ impl<A: Actor> Child<A> {
         self
     }
 
-    /// Ends the supervisor with the child: when it has ended and is not started again, the supervisor
-    /// stops the others in reverse order and exits too, with the child's exit if that was abnormal.
+    /// Makes it significant: when it has ended and is not started again, its supervisor ends too, by its
+    /// [`AutoShutdown`](super::AutoShutdown), with the child's exit if that was abnormal.
     ///
-    /// This is Erlang/OTP's auto-shutdown `any_significant`; beyond it, the reason is kept.
+    /// A permanent child is always started again, so it cannot be significant, as in Erlang/OTP; the
+    /// supervisor does not start then.
     pub fn significant(mut self) -> Child<A> {
         self.options.significant = true;
         self
     }
 
-    pub(crate) fn build(self) -> (Address<A::Message>, Box<dyn Spec>) {
+    pub(crate) fn build(self) -> (Address<A::Message>, Arc<dyn Spec>) {
         let mailbox = self.mailbox.unwrap_or_else(|| Mailbox::new(MAILBOX));
-        let node = Node::new(self.name, Kind::Actor, Some(mailbox.clone()));
+        mailbox.set_overflow(self.overflow);
+        let gauge: Weak<dyn Gauge> = Arc::downgrade(&(mailbox.clone() as Arc<dyn Gauge>));
+        let node = Node::new(self.name, Below::Nothing, Some(gauge));
+        mailbox.belongs_to(&node);
         let address = Address::of(mailbox.clone());
-        (address, Box::new(ActorSpec { make: self.make, options: self.options, node, mailbox }))
+        (address, Arc::new(ActorSpec { make: self.make, options: self.options, node, mailbox }))
     }
 }
 
@@ -249,14 +241,21 @@ impl<A: Actor> Spec for ActorSpec<A> {
     }
 
     fn attach(&self, parent: Option<&Arc<Path>>, env: &Env) {
-        self.node.attach(parent);
-        self.mailbox.attach(&env.scheduler);
+        self.node.attach(parent, &env.scheduler);
     }
 
     fn launch(&self, env: &Env, notice: Notice) -> Task<Exit> {
-        let make = self.make.clone();
-        let ctx = Context::new(self.mailbox.clone(), self.node.clone(), env.scheduler.clone());
-        let life = async move { make().run(ctx).await };
+        let (make, node, start) = (self.make.clone(), self.node.clone(), self.options.start);
+        let (mailbox, scheduler, of_start) =
+            (self.mailbox.clone(), env.scheduler.clone(), notice.clone());
+        let life = async move {
+            let actor = make();
+            let mut ctx = Context::new(mailbox, node, scheduler, Some(of_start));
+            if start == Start::Made {
+                ctx.ready();
+            }
+            actor.run(ctx).await
+        };
         spawn(env, Guard::new(self.node.clone(), life), notice)
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context as Waking, Poll};
 use std::time::{Duration, Instant};
 
@@ -11,8 +11,10 @@ use async_channel::Receiver;
 use futures_lite::{Stream, future};
 
 use super::mailbox::Mailbox;
+use super::node::Node;
 use super::scheduler::{Clock, Scheduler, Sleep};
-use super::tree::Node;
+use super::spec::Notice;
+use super::timers::{Timers, unlocked};
 use super::{Address, Path};
 
 /// After so many events without a pause an actor lets the others run: nothing else preempts it.
@@ -35,10 +37,15 @@ pub struct Context<M> {
     /// Kept as a stream, so that a wait that is given up leaves its place in the queue. Made when mail is
     /// first looked for.
     mail: Option<Pin<Box<Receiver<M>>>>,
-    node: Arc<Node>,
-    clock: Clock,
+    pub(super) node: Arc<Node>,
+    pub(super) clock: Clock,
     mail_first: bool,
+    timer_first: bool,
     budget: u8,
+    /// In a mutex that nobody locks: it lets a context be shared whose messages cannot be.
+    pub(super) timers: Option<Box<Mutex<Timers<M>>>>,
+    /// Taken when it is said that the incarnation is ready.
+    notice: Option<Notice>,
 }
 
 impl<M: Send + 'static> Context<M> {
@@ -46,6 +53,7 @@ impl<M: Send + 'static> Context<M> {
         mailbox: Arc<Mailbox<M>>,
         node: Arc<Node>,
         scheduler: Scheduler,
+        notice: Option<Notice>,
     ) -> Context<M> {
         Context {
             mail: None,
@@ -53,7 +61,10 @@ impl<M: Send + 'static> Context<M> {
             node,
             clock: Clock(scheduler),
             mail_first: false,
+            timer_first: false,
             budget: BUDGET,
+            timers: None,
+            notice,
         }
     }
 
@@ -86,6 +97,7 @@ impl<M: Send + 'static> Context<M> {
     /// System::new().run(tree).unwrap();
     /// ```
     pub async fn next<F: Future>(&mut self, io: F) -> Event<M, F::Output> {
+        self.node.drop_in_hand();
         let mut io = pin!(io);
         poll_fn(|cx| {
             if self.node.control.poll_stop(cx).is_ready() {
@@ -114,6 +126,7 @@ impl<M: Send + 'static> Context<M> {
     ///
     /// Cancel-safe.
     pub async fn recv(&mut self) -> Option<M> {
+        self.node.drop_in_hand();
         poll_fn(|cx| {
             if self.spent(cx) {
                 return Poll::Pending;
@@ -129,7 +142,19 @@ impl<M: Send + 'static> Context<M> {
 
     /// Takes a message if one waits.
     pub fn try_recv(&mut self) -> Option<M> {
-        self.mail()?.try_recv().ok()
+        self.node.drop_in_hand();
+        let message = self.mail()?.try_recv().ok()?;
+        self.node.take_in_hand();
+        Some(message)
+    }
+
+    /// Says that the incarnation is ready, for a child that [says so itself](super::Child::ready_within).
+    /// What happens before it is the start: an error or a panic there is a failed start, and an `Ok` there
+    /// means that the actor chooses not to run. Said again, or by any other child, it changes nothing.
+    pub fn ready(&mut self) {
+        if let Some(notice) = self.notice.take() {
+            notice.ready(&self.node);
+        }
     }
 
     /// Waits until a stop is asked for. Cancel-safe.
@@ -192,7 +217,25 @@ impl<M: Send + 'static> Context<M> {
         self.node.path()
     }
 
+    /// Is ready with a message: of a timer or of the mailbox, in turns while both have one.
     fn poll_mail(&mut self, cx: &mut Waking<'_>) -> Poll<M> {
+        let mut polled = Poll::Pending;
+        self.timer_first = !self.timer_first;
+        for timer in [self.timer_first, !self.timer_first] {
+            polled = match (timer, &mut self.timers) {
+                (true, Some(timers)) => unlocked(timers).poll(cx, &self.clock),
+                (true, None) => Poll::Pending,
+                (false, _) => self.poll_queue(cx),
+            };
+            if polled.is_ready() {
+                self.node.take_in_hand();
+                break;
+            }
+        }
+        polled
+    }
+
+    fn poll_queue(&mut self, cx: &mut Waking<'_>) -> Poll<M> {
         match self.mail().map(|mail| mail.as_mut().poll_next(cx)) {
             Some(Poll::Ready(Some(message))) => Poll::Ready(message),
             // A closed mailbox means that the child is over; until its task ends there is no more mail.

@@ -11,7 +11,28 @@ use atomic_waker::AtomicWaker;
 
 const STOP: u8 = 1;
 const KILL: u8 = 2;
-const CRASH: u8 = 4;
+const STRUCK: u8 = 4;
+const PANIC: u8 = 8;
+const ERROR: u8 = 16;
+const DROP: u8 = 32;
+const HANG: u8 = 64;
+/// Whatever the incarnation's task looks at between two polls.
+const URGENT: u8 = STRUCK | PANIC | ERROR | DROP | HANG;
+
+/// What befalls an incarnation from outside, between two of its polls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Blow {
+    /// An actor that it is linked to ended.
+    Struck,
+    /// It panics.
+    Panic,
+    /// It fails with an error.
+    Error,
+    /// It is dropped where it is.
+    Drop,
+    /// It is not polled any more.
+    Hang,
+}
 
 /// The signal of one child. One task at a time looks at it.
 #[derive(Debug, Default)]
@@ -34,9 +55,15 @@ impl Control {
         self.raise(STOP | KILL);
     }
 
-    /// Makes the incarnation panic at its next poll: a drill.
-    pub(crate) fn crash(&self) {
-        self.raise(CRASH);
+    /// Has a blow befall the incarnation.
+    pub(crate) fn deal(&self, blow: Blow) {
+        self.raise(match blow {
+            Blow::Struck => STRUCK,
+            Blow::Panic => PANIC,
+            Blow::Error => ERROR,
+            Blow::Drop => DROP,
+            Blow::Hang => HANG,
+        });
     }
 
     /// Lowers every level for a new incarnation.
@@ -48,8 +75,16 @@ impl Control {
         self.level.load(Ordering::SeqCst) & STOP != 0
     }
 
-    pub(crate) fn is_crash(&self) -> bool {
-        self.level.load(Ordering::Relaxed) & CRASH != 0
+    /// Returns what has befallen the incarnation.
+    pub(crate) fn blow(&self) -> Option<Blow> {
+        let level = self.level.load(Ordering::Relaxed) & URGENT;
+        if level == 0 {
+            return None;
+        }
+        [Blow::Panic, Blow::Error, Blow::Drop, Blow::Hang, Blow::Struck]
+            .into_iter()
+            .zip([PANIC, ERROR, DROP, HANG, STRUCK])
+            .find_map(|(blow, bit)| (level & bit != 0).then_some(blow))
     }
 
     /// Is ready once a stop was asked for.

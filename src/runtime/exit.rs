@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Path;
+
 /// How an incarnation ended, as its supervisor sees it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -22,8 +24,16 @@ pub enum Exit {
         /// `file:line:column`, where the panic hook could tell.
         place: Arc<str>,
     },
-    /// It did not end in time, or was to end at once, and was dropped.
+    /// It was dropped: it did not end in time, or was to end at once.
     Killed,
+    /// An actor that it is linked to ended abnormally: where that one stands, and how it ended.
+    Linked(Arc<(Path, Exit)>),
+    /// A supervisor did not start, because a child of its did not: which one, and how that ended.
+    StartFailed(Arc<(Path, Exit)>),
+    /// A supervisor did not start, because its specification contradicts itself.
+    Misconfigured(Arc<str>),
+    /// It did not say that it is ready within its time.
+    NotReady(Duration),
     /// A supervisor saw more restarts than its intensity allows. Always abnormal.
     GaveUp {
         /// How many restarts are allowed ...
@@ -31,7 +41,7 @@ pub enum Exit {
         /// ... within this time.
         within: Duration,
         /// The child whose exit was one too many, and that exit.
-        last: Arc<(String, Exit)>,
+        last: Arc<(Path, Exit)>,
     },
 }
 
@@ -45,7 +55,7 @@ impl Exit {
     pub fn error(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         match self {
             Exit::Failed(error) => Some(error.as_ref()),
-            Exit::GaveUp { last, .. } => last.1.error(),
+            Exit::GaveUp { last: child, .. } | Exit::StartFailed(child) => child.1.error(),
             _ => None,
         }
     }
@@ -58,7 +68,11 @@ impl fmt::Display for Exit {
             Exit::Shutdown => f.write_str("stopped as asked"),
             Exit::Failed(error) => write!(f, "failed: {error}"),
             Exit::Panicked { text, place } => write!(f, "panicked at {place}: {text}"),
-            Exit::Killed => f.write_str("killed: it did not end in time"),
+            Exit::Killed => f.write_str("killed"),
+            Exit::Linked(other) => write!(f, "ended with {}, which {}", other.0, other.1),
+            Exit::StartFailed(child) => write!(f, "could not start: {} {}", child.0, child.1),
+            Exit::Misconfigured(text) => write!(f, "could not start: {text}"),
+            Exit::NotReady(within) => write!(f, "was not ready within {within:?}"),
             Exit::GaveUp { restarts, within, last } => write!(
                 f,
                 "gave up: more than {restarts} restarts within {within:?}; at last, {} {}",

@@ -13,13 +13,15 @@ use std::panic::{self, AssertUnwindSafe};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_lite::FutureExt;
 use pin_project_lite::pin_project;
 
-use super::tree::Node;
-use super::{Exit, Outcome};
+use super::control::Blow;
+use super::node::Node;
+use super::scheduler::Sleep;
+use super::{Exit, Outcome, stall};
 
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
@@ -88,20 +90,26 @@ pin_project! {
         #[pin]
         future: Option<F>,
         node: Arc<Node>,
+        // A simulation may hold an incarnation up.
+        hold: Option<Box<Sleep>>,
+        turns: u64,
     }
 
     impl<F: Future> PinnedDrop for Guard<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            // A killed actor that throws while it is dropped has nobody left to tell.
-            drop(catch(|| this.future.set(None)));
+            if this.future.is_some() {
+                // A killed actor that throws while it is dropped has nobody left to tell.
+                drop(catch(|| this.future.set(None)));
+                this.node.end(&Exit::Killed);
+            }
         }
     }
 }
 
 impl<F: Future<Output = Outcome>> Guard<F> {
     pub(crate) fn new(node: Arc<Node>, future: F) -> Guard<F> {
-        Guard { future: Some(future), node }
+        Guard { future: Some(future), node, hold: None, turns: 0 }
     }
 }
 
@@ -112,21 +120,38 @@ impl<F: Future<Output = Outcome>> Future for Guard<F> {
         let mut this = self.project();
         let control = &this.node.control;
         control.register_task(cx);
-        let polled = catch(|| {
-            assert!(!control.is_crash(), "crashed on request");
-            this.future.as_mut().as_pin_mut().map_or(Poll::Ready(Ok(())), |future| future.poll(cx))
+        *this.turns += 1;
+        #[cfg(feature = "testing")]
+        let _speaker = super::world::enter(this.node, *this.turns, this.hold);
+        if let Some(sleep) = this.hold {
+            ready!(Pin::new(sleep).poll(cx));
+            *this.hold = None;
+        }
+        let blow = match control.blow() {
+            None => None,
+            Some(Blow::Hang) => return Poll::Pending,
+            Some(Blow::Panic) => Some(catch(|| panic!("crashed on request"))),
+            Some(Blow::Error) => Some(Ok(Poll::Ready(Err("failed on request".into())))),
+            Some(Blow::Drop) => Some(Err(Exit::Killed)),
+            Some(Blow::Struck) => this.node.vitals().take_struck().map(Err),
+        };
+        let polled = blow.unwrap_or_else(|| {
+            let _turn = stall::turn(this.node);
+            catch(|| {
+                let future = this.future.as_mut().as_pin_mut();
+                future.map_or(Poll::Ready(Ok(())), |future| future.poll(cx))
+            })
         });
         let exit = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(Ok(()))) if control.is_stop() => Exit::Shutdown,
             Ok(Poll::Ready(Ok(()))) => Exit::Normal,
             Ok(Poll::Ready(Err(error))) => Exit::Failed(error.into()),
-            Err(panicked) => panicked,
+            Err(exit) => exit,
         };
-        match catch(|| this.future.set(None)) {
-            Ok(()) => Poll::Ready(exit),
-            Err(panicked) => Poll::Ready(panicked),
-        }
+        let exit = catch(|| this.future.set(None)).err().unwrap_or(exit);
+        this.node.end(&exit);
+        Poll::Ready(exit)
     }
 }
 
@@ -135,12 +160,16 @@ mod tests {
     use futures_lite::future::block_on;
 
     use super::*;
-    use crate::runtime::Kind;
+    use crate::runtime::node::Below;
     use crate::runtime::path::Name;
+
+    fn node() -> Arc<Node> {
+        Node::new(Name::Text("test".into()), Below::Nothing, None)
+    }
 
     fn run(future: impl Future<Output = Outcome>) -> Exit {
         install_hook();
-        block_on(Guard::new(Node::new(Name::Text("test".into()), Kind::Actor, None), future))
+        block_on(Guard::new(node(), future))
     }
 
     #[test]
@@ -174,11 +203,10 @@ mod tests {
         assert!(exit.to_string().contains("boom"), "{exit}");
 
         let bomb = Bomb;
-        let guard =
-            Guard::new(Node::new(Name::Text("test".into()), Kind::Actor, None), async move {
-                let _held = bomb;
-                Ok(())
-            });
+        let guard = Guard::new(node(), async move {
+            let _held = bomb;
+            Ok(())
+        });
         drop(guard);
     }
 }

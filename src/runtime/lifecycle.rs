@@ -1,10 +1,9 @@
 //! What happens to actors, as typed events.
 //!
-//! Each turn in an actor's life is one [`Lifecycle`] event, handed to the system's observer as it happens.
+//! Each turn in an actor's life is one [`Lifecycle`] event, handed to the system's observers as it happens.
 //! The log lines, the program's JSON lines and the tests' oracle are all made from these and nothing else.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Exit, Path};
@@ -20,12 +19,26 @@ pub enum Lifecycle {
         /// 1 for the first one.
         incarnation: u32,
     },
+    /// An incarnation ended before it was ready, other than by choosing not to run.
+    StartFailed {
+        /// Who.
+        path: Path,
+        /// How it ended.
+        exit: Exit,
+    },
+    /// An incarnation chose not to run: it ended normally before it was ready.
+    Ignored {
+        /// Who.
+        path: Path,
+    },
     /// An incarnation ended that nobody had asked to end.
     Exited {
         /// Who.
         path: Path,
         /// How it ended.
         exit: Exit,
+        /// The message that was lost with it.
+        lost: Option<Lost>,
     },
     /// Its supervisor is going to start it again.
     Restarting {
@@ -47,6 +60,8 @@ pub enum Lifecycle {
     Killed {
         /// Who.
         path: Path,
+        /// The message that was lost with it.
+        lost: Option<Lost>,
     },
     /// An incarnation ended after it was asked to.
     Stopped {
@@ -54,7 +69,27 @@ pub enum Lifecycle {
         path: Path,
         /// How it ended: as asked, or otherwise on the way.
         exit: Exit,
+        /// The message that was lost with it, if it did not end as asked.
+        lost: Option<Lost>,
     },
+    /// An actor has kept its thread for longer than [`System::stall_limit`](super::System::stall_limit).
+    Stalled {
+        /// Who.
+        path: Path,
+        /// The limit.
+        limit: Duration,
+    },
+}
+
+/// A message that an actor had in hand when it crashed. The mailbox had given it out, so it is gone.
+///
+/// A message counts as handled once its actor asks for the next one, or ends well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// Which of the messages that the actor was given, over all incarnations; the first is 1.
+    pub number: u64,
+    /// The name of its type.
+    pub message: &'static str,
 }
 
 impl Lifecycle {
@@ -62,11 +97,24 @@ impl Lifecycle {
     pub fn path(&self) -> &Path {
         match self {
             Lifecycle::Started { path, .. }
+            | Lifecycle::StartFailed { path, .. }
+            | Lifecycle::Ignored { path }
             | Lifecycle::Exited { path, .. }
             | Lifecycle::Restarting { path, .. }
             | Lifecycle::GaveUp { path, .. }
-            | Lifecycle::Killed { path }
-            | Lifecycle::Stopped { path, .. } => path,
+            | Lifecycle::Killed { path, .. }
+            | Lifecycle::Stopped { path, .. }
+            | Lifecycle::Stalled { path, .. } => path,
+        }
+    }
+
+    /// Returns the message that was lost with an incarnation.
+    pub fn lost(&self) -> Option<Lost> {
+        match self {
+            Lifecycle::Exited { lost, .. }
+            | Lifecycle::Killed { lost, .. }
+            | Lifecycle::Stopped { lost, .. } => *lost,
+            _ => None,
         }
     }
 }
@@ -78,7 +126,9 @@ impl fmt::Display for Lifecycle {
             Lifecycle::Started { path, incarnation } => {
                 write!(f, "{path} started, incarnation {incarnation}")
             }
-            Lifecycle::Exited { path, exit } | Lifecycle::Stopped { path, exit } => {
+            Lifecycle::StartFailed { path, exit } => write!(f, "{path} did not start: {exit}"),
+            Lifecycle::Ignored { path } => write!(f, "{path} chose not to run"),
+            Lifecycle::Exited { path, exit, .. } | Lifecycle::Stopped { path, exit, .. } => {
                 write!(f, "{path} {exit}")
             }
             Lifecycle::Restarting { path, restarts, after } if after.is_zero() => {
@@ -88,39 +138,20 @@ impl fmt::Display for Lifecycle {
                 write!(f, "{path} is restarted in {after:?}, for the {restarts}. time")
             }
             Lifecycle::GaveUp { path, exit } => write!(f, "{path} {exit}"),
-            Lifecycle::Killed { path } => write!(f, "{path} killed"),
+            Lifecycle::Killed { path, .. } => write!(f, "{path} killed"),
+            Lifecycle::Stalled { path, limit } => {
+                write!(f, "{path} has kept its thread for more than {limit:?}")
+            }
+        }?;
+        match self.lost() {
+            Some(lost) => write!(f, ", {lost}"),
+            None => Ok(()),
         }
     }
 }
 
-/// Whoever watches the lives of a system's actors; called where the event happens, so it must be quick.
-#[derive(Clone, Default)]
-pub(crate) struct Observer(Option<Watch>);
-
-type Watch = Arc<dyn Fn(&Lifecycle) + Send + Sync>;
-
-impl Observer {
-    /// Adds `watch` behind those that are there already.
-    pub(crate) fn and(self, watch: impl Fn(&Lifecycle) + Send + Sync + 'static) -> Observer {
-        Observer(Some(match self.0 {
-            None => Arc::new(watch),
-            Some(first) => Arc::new(move |event| {
-                first(event);
-                watch(event);
-            }),
-        }))
-    }
-
-    /// Tells an event, made only if somebody watches.
-    pub(crate) fn tell(&self, event: impl FnOnce() -> Lifecycle) {
-        if let Some(watch) = &self.0 {
-            watch(&event());
-        }
-    }
-}
-
-impl fmt::Debug for Observer {
+impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Observer(..)" } else { "Observer(nobody)" })
+        write!(f, "with its message {} in hand, a {}", self.number, self.message)
     }
 }

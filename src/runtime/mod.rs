@@ -44,42 +44,66 @@
 
 mod actor;
 mod address;
+mod admin;
+mod administer;
 mod child;
 mod context;
 mod control;
 mod desk;
 mod exit;
+#[cfg(feature = "testing")]
+mod fault;
 mod guard;
+mod handle;
 mod intensity;
 mod lifecycle;
 mod mailbox;
+mod node;
+mod observer;
 mod path;
 mod pool;
 mod pool_children;
+mod render;
 mod reply;
+mod request;
+mod restart;
 mod scheduler;
+mod spec;
+mod stall;
+mod stopping;
 mod supervise;
 mod supervisor;
 mod system;
+mod timers;
 mod tree;
 mod until;
+mod vitals;
 #[cfg(feature = "testing")]
 mod world;
 
 pub use actor::{Actor, BoxError, Closure, IntoActor, IsActor, IsClosure, Outcome};
-pub use address::{Address, AskError, SendError, TrySendError};
+pub use address::{Address, AskError, SendError};
+pub use admin::{AdminError, ChildInfo, Counts, SupervisorAddress};
 pub use child::{Child, Restart, Shutdown};
 pub use context::{Context, Event};
 pub use desk::Desk;
 pub use exit::Exit;
+#[cfg(feature = "testing")]
+pub use fault::{Edge, Fault, Turn};
 pub use guard::record_backtraces;
-pub use lifecycle::Lifecycle;
-
+pub use handle::Handle;
+pub use lifecycle::{Lifecycle, Lost};
+pub use mailbox::Overflow;
+pub use observer::Events;
 pub use path::Path;
 pub use pool::{Pool, PoolAddress, PoolClosed};
 pub use reply::Reply;
 pub use scheduler::{Clock, Sleep};
-pub use supervisor::{Strategy, Supervisor};
-pub use system::{Ended, Handle, System};
+pub use supervisor::{AutoShutdown, Strategy, Supervisor};
+pub use system::{Ended, System};
+pub use timers::TimerId;
 pub use tree::{Kind, Snapshot, State};
 pub(crate) use until::until;
+pub use vitals::{NotAlive, Watch};
+#[cfg(feature = "testing")]
+pub(crate) use world::World;

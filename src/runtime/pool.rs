@@ -13,12 +13,12 @@ use std::time::Duration;
 use smol::Task;
 use thiserror::Error;
 
-use super::child::{self, Env, Notice, Options, Restart, Shutdown, Spec};
 use super::guard;
+use super::node::{Below, Node};
 use super::path::Name;
 use super::pool_children::Children;
-use super::tree::{Kind, Node};
-use super::{Actor, Address, Exit, IntoActor, Path};
+use super::spec::{self, Env, Notice, Options, Spec, Start};
+use super::{Actor, Address, Exit, IntoActor, Path, Restart, Shutdown};
 
 /// The pool is being stopped and starts no more children.
 #[derive(Error, Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,9 +64,9 @@ impl Pool {
         self
     }
 
-    pub(crate) fn build(self) -> (PoolAddress, Box<dyn Spec>) {
+    pub(crate) fn build(self) -> (PoolAddress, Arc<dyn Spec>) {
         let shared = Arc::new(Children::new(
-            Node::new(self.name, Kind::Pool, None),
+            Node::new(self.name, Below::Members(Box::default()), None),
             self.limit,
             self.capacity,
         ));
@@ -74,9 +74,10 @@ impl Pool {
             restart: Restart::Permanent,
             shutdown: Shutdown::Forever,
             significant: false,
+            start: Start::Made,
         };
         let spec = PoolSpec { shared: shared.clone(), options, within: self.shutdown };
-        (PoolAddress(shared), Box::new(spec))
+        (PoolAddress(shared), Arc::new(spec))
     }
 }
 
@@ -152,16 +153,15 @@ impl Spec for PoolSpec {
     }
 
     fn attach(&self, parent: Option<&Arc<Path>>, env: &Env) {
-        self.shared.node.attach(parent);
+        self.shared.node.attach(parent, &env.scheduler);
         self.shared.attach(env);
     }
 
-    fn open(&self) {
-        self.shared.open();
-    }
-
     fn launch(&self, env: &Env, notice: Notice) -> Task<Exit> {
-        child::spawn(env, guard::whole(self.shared.clone().run(self.within)), notice)
+        // Open before its start is told: whoever learns of it may start children.
+        self.shared.open();
+        notice.ready(&self.shared.node);
+        spec::spawn(env, guard::whole(self.shared.clone().run(self.within)), notice)
     }
 
     fn retire(&self) {

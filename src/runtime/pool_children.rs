@@ -5,17 +5,18 @@
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use event_listener::Event;
 use futures_lite::future;
 
-use super::child::Env;
 use super::guard::Guard;
-use super::mailbox::Mailbox;
+use super::mailbox::{Gauge, Mailbox};
+use super::node::{Below, Member, Node};
 use super::path::Name;
-use super::tree::{Kind, Member, Node};
+use super::spec::Env;
+use super::tree::State;
 use super::{Actor, Address, Context, Exit, Lifecycle, Path, PoolClosed, until};
 
 /// What a pool's specification, its incarnations and its addresses share.
@@ -81,22 +82,23 @@ impl Children {
         let mut starting = Place { children: self, listed: None };
         let (path, env) = self.place.get().ok_or(PoolClosed)?;
         let mailbox = Mailbox::new(self.capacity);
-        mailbox.attach(&env.scheduler);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let node = Node::new(Name::Number(number), Kind::Actor, Some(mailbox.clone()));
-        node.attach(Some(path));
-        node.begin(env.scheduler.now());
+        let gauge: Weak<dyn Gauge> = Arc::downgrade(&(mailbox.clone() as Arc<dyn Gauge>));
+        let node = Node::new(Name::Number(number), Below::Nothing, Some(gauge));
+        mailbox.belongs_to(&node);
+        node.attach(Some(path), &env.scheduler);
+        node.begin(env.scheduler.now(), State::Running);
         let key = self.enlist(&node).ok_or(PoolClosed)?;
         starting.listed = Some((key, node.clone()));
         env.observer.tell(|| Lifecycle::Started { path: node.path(), incarnation: 1 });
 
         let address = Address::of(mailbox.clone());
-        let ctx = Context::new(mailbox.clone(), node.clone(), env.scheduler.clone());
+        let ctx = Context::new(mailbox.clone(), node.clone(), env.scheduler.clone(), None);
         let guard = Guard::new(node.clone(), async move { actor.run(ctx).await });
         let (shared, mailbox) = (self.clone(), CloseOnDrop(mailbox));
         let life = async move {
             let exit = guard.await;
-            drop(mailbox);
+            mailbox.0.close();
             shared.ended(key, &exit);
             exit
         };
@@ -131,10 +133,13 @@ impl Children {
             task.detach();
         }
         if let Some((_, env)) = self.place.get() {
-            let path = || member.node.path();
-            env.observer.tell(|| match member.node.control.is_stop() {
-                true => Lifecycle::Stopped { path: path(), exit: exit.clone() },
-                false => Lifecycle::Exited { path: path(), exit: exit.clone() },
+            env.observer.tell(|| {
+                let (path, exit) = (member.node.path(), exit.clone());
+                let lost = member.node.lost(&exit);
+                match member.node.control.is_stop() {
+                    true => Lifecycle::Stopped { path, exit, lost },
+                    false => Lifecycle::Exited { path, exit, lost },
+                }
             });
         }
     }
@@ -178,11 +183,7 @@ impl Children {
             // A child that ended by itself a moment ago found its place empty and told nothing.
             let exit = task.cancel().await;
             if let Some((_, env)) = self.place.get() {
-                let path = member.node.path();
-                env.observer.tell(|| match exit {
-                    Some(exit) => Lifecycle::Stopped { path, exit },
-                    None => Lifecycle::Killed { path },
-                });
+                env.observer.tell(|| member.node.told_of_stop(exit));
             }
         }
     }

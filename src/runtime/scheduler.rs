@@ -36,7 +36,7 @@ impl Scheduler {
         match self {
             Scheduler::Real(executor) => smol::block_on(executor.run(done)),
             #[cfg(feature = "testing")]
-            Scheduler::Simulated(world) => world.block_on(done),
+            Scheduler::Simulated(world) => world.run(done, |_| {}),
         }
     }
 

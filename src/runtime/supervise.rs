@@ -1,265 +1,295 @@
 //! What a supervisor does, one incarnation of it.
 //!
-//! It starts its children in order, waits for an exit, the end of a pause or its own stop, and applies the
-//! rules of Erlang/OTP's `supervisor`: restart by the child's kind and the strategy, count against the
-//! intensity, stop in reverse order one by one with a time limit each, kill by dropping and wait for the
-//! drop. Each child's task is awaited before anything takes its place, so two incarnations of a child
+//! It starts its children in order, each when the one before has started, and then waits for whatever comes
+//! first: its own stop, a note of a child, a request, the end of a pause. The rules that it applies are those
+//! of Erlang/OTP's `supervisor`; they are in `restart`, and how children are brought to their end is in
+//! `stopping`. Each child's task is awaited before anything takes its place, so two incarnations of a child
 //! never live at once.
+//!
+//! A start may take its time, and so may the pause before a restart, but neither is waited for in place: both
+//! are states of a child, so that a stop and requests are heeded meanwhile. What other children do while one
+//! is being started is put off until it has, as if the start had been one step.
 
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::poll_fn;
-use std::mem;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use async_channel::{Receiver, Sender};
 use futures_lite::future;
 use smol::Task;
 
-use super::child::{Env, Notice, Restart, Shutdown, Spec};
 use super::intensity::Intensity;
-use super::supervisor::{Plan, Strategy};
-use super::tree::{Kind, State};
-use super::{Exit, Lifecycle};
+use super::request::{Asked, Request};
+use super::spec::{Env, Note, Notice, Spec, Start};
+use super::supervisor::Plan;
+use super::tree::State;
+use super::{Exit, Path};
 
 /// Lives one incarnation of a supervisor. Its children are gone when it is ready.
-pub(crate) async fn supervise(plan: Arc<Plan>, env: Env) -> Exit {
-    let (sender, exits) = async_channel::unbounded();
-    let slots = plan.children.iter().map(|_| Slot::Idle).collect();
-    let intensity = Intensity::new(plan.intensity.0, plan.intensity.1);
-    let mut life = Life { plan, env, slots, intensity, sender, exits };
-    let exit = life.run().await;
-    life.stop_from(0).await;
+pub(crate) async fn supervise(plan: Arc<Plan>, env: Env, notice: Notice) -> Exit {
+    let mut life = Life::new(plan, env);
+    let exit = match life.enter_all() {
+        Ok(()) => life.run(notice).await,
+        Err(text) => Exit::Misconfigured(text.into()),
+    };
+    life.stop_all().await;
+    if let Some(requests) = &life.plan.requests {
+        requests.refuse();
+    }
     exit
 }
 
-struct Life {
-    plan: Arc<Plan>,
-    env: Env,
-    slots: Vec<Slot>,
-    intensity: Intensity,
-    sender: Sender<(usize, u32)>,
-    /// Unbounded, but never longer than the incarnations that ended since it was last looked at.
-    exits: Receiver<(usize, u32)>,
+pub(super) struct Life {
+    pub(super) plan: Arc<Plan>,
+    pub(super) env: Env,
+    path: Arc<Path>,
+    /// By the order of their start.
+    pub(super) entries: BTreeMap<u64, Entry>,
+    names: HashMap<String, u64>,
+    next: u64,
+    pub(super) intensity: Intensity,
+    sender: Sender<Note>,
+    /// Unbounded, but never longer than the incarnations that began since it was last looked at.
+    notes: Receiver<Note>,
+    /// Notes that came while a child was being started.
+    deferred: VecDeque<Note>,
+    /// The children to start, in their order.
+    pub(super) queue: BTreeSet<u64>,
+    /// The child that is being started.
+    pub(super) starting: Option<u64>,
+    /// When pauses end. A pause that was called off stays on the list until then.
+    pub(super) pauses: BTreeSet<(Instant, u64)>,
+    /// Whether the first start of all children is not over yet.
+    pub(super) is_first: bool,
 }
 
 /// A child, as this incarnation of its supervisor has it.
-enum Slot {
+pub(super) struct Entry {
+    pub(super) spec: Arc<dyn Spec>,
+    pub(super) slot: Slot,
+    /// Whether it was added at run time, and is lost with the incarnation.
+    pub(super) is_added: bool,
+    /// Who waits for its start.
+    pub(super) asked: Option<Asked>,
+}
+
+pub(super) enum Slot {
     Idle,
-    Running { task: Task<Exit>, incarnation: u32 },
-    Restarting { at: Instant },
+    /// In the queue.
+    Waiting,
+    Alive {
+        task: Task<Exit>,
+        incarnation: u32,
+        is_ready: bool,
+        /// When it must be ready.
+        until: Option<Instant>,
+    },
+    Restarting {
+        at: Instant,
+    },
 }
 
 /// What the supervisor was woken for.
 enum Wake {
     Stop,
-    Due,
-    Exit(usize, u32),
+    Due(u64),
+    Note(Note),
+    Request(Request),
 }
 
 impl Life {
-    async fn run(&mut self) -> Exit {
-        for child in 0..self.slots.len() {
-            self.start(child);
+    fn new(plan: Arc<Plan>, env: Env) -> Life {
+        let (sender, notes) = async_channel::unbounded();
+        let path = Arc::new(plan.node.path());
+        let intensity = Intensity::new(plan.intensity.0, plan.intensity.1);
+        Life {
+            plan,
+            env,
+            path,
+            entries: BTreeMap::new(),
+            names: HashMap::new(),
+            next: 0,
+            intensity,
+            sender,
+            notes,
+            deferred: VecDeque::new(),
+            queue: BTreeSet::new(),
+            starting: None,
+            pauses: BTreeSet::new(),
+            is_first: true,
         }
+    }
+
+    /// Takes up the children of the plan, and nobody else: who was added to an incarnation is lost with it.
+    fn enter_all(&mut self) -> Result<(), String> {
+        self.plan.node.children(BTreeMap::clear);
+        let plan = self.plan.clone();
+        for spec in &plan.children {
+            plan.admits(spec.as_ref())?;
+            let name = spec.node().name();
+            if self.find(&name.to_string()).is_some() {
+                return Err(format!("there are two children named {name}"));
+            }
+            self.enter(spec.clone(), false, None);
+        }
+        Ok(())
+    }
+
+    /// Adds a child behind the others and has it started.
+    pub(super) fn enter(&mut self, spec: Arc<dyn Spec>, is_added: bool, asked: Option<Asked>) {
+        let key = self.next;
+        self.next += 1;
+        if is_added {
+            spec.attach(Some(&self.path), &self.env);
+        }
+        self.plan.node.children(|below| drop(below.insert(key, spec.node().clone())));
+        self.names.insert(spec.node().name().to_string(), key);
+        self.entries.insert(key, Entry { spec, slot: Slot::Waiting, is_added, asked });
+        self.queue.insert(key);
+    }
+
+    /// Forgets a child.
+    pub(super) fn leave(&mut self, key: u64) {
+        let Some(entry) = self.entries.remove(&key) else { return };
+        self.queue.remove(&key);
+        self.names.remove(&entry.spec.node().name().to_string());
+        self.plan.node.children(|below| drop(below.remove(&key)));
+        match entry.is_added {
+            true => entry.spec.retire(),
+            false => self.retire(entry.spec.as_ref()),
+        }
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<u64> {
+        self.names.get(name).copied()
+    }
+
+    async fn run(&mut self, notice: Notice) -> Exit {
         loop {
-            match self.wake().await {
-                Wake::Stop => return Exit::Shutdown,
-                Wake::Due => self.start_due(),
-                Wake::Exit(child, incarnation) => {
-                    if let Some(exit) = self.ended(child, incarnation).await {
-                        return exit;
-                    }
+            if self.starting.is_none() {
+                if let Some(key) = self.queue.pop_first() {
+                    self.launch(key);
+                } else if self.is_first {
+                    self.is_first = false;
+                    notice.ready(&self.plan.node);
                 }
+            }
+            let exit = match self.wake().await {
+                Wake::Stop => return Exit::Shutdown,
+                Wake::Due(key) => self.due(key).await,
+                Wake::Note(note) => self.heed(note).await,
+                Wake::Request(request) => {
+                    self.administer(request).await;
+                    None
+                }
+            };
+            if let Some(exit) = exit {
+                return exit;
             }
         }
     }
 
-    async fn wake(&self) -> Wake {
+    async fn wake(&mut self) -> Wake {
+        if self.starting.is_none() {
+            if let Some(note) = self.deferred.pop_front() {
+                return Wake::Note(note);
+            }
+        }
+        let next_due = self.next_due();
         let control = &self.plan.node.control;
         let stop = async {
             poll_fn(|cx| control.poll_stop(cx)).await;
             Wake::Stop
         };
-        let exit = async {
-            match self.exits.recv().await {
-                Ok((child, incarnation)) => Wake::Exit(child, incarnation),
+        let note = async {
+            match self.notes.recv().await {
+                Ok(note) => Wake::Note(note),
                 // This incarnation holds a sender itself, so the channel is never closed.
                 Err(_) => future::pending().await,
             }
         };
+        let request = async {
+            match &self.plan.requests {
+                Some(requests) => Wake::Request(requests.next().await),
+                None => future::pending().await,
+            }
+        };
         let due = async {
-            match self.next_due() {
-                Some(at) => {
+            match next_due {
+                Some((at, key)) => {
                     let pause = at.saturating_duration_since(self.env.scheduler.now());
                     if !pause.is_zero() {
                         self.env.scheduler.sleep(pause).await;
                     }
+                    Wake::Due(key)
                 }
                 None => future::pending().await,
             }
-            Wake::Due
         };
-        future::or(stop, future::or(due, exit)).await
+        future::or(stop, future::or(due, future::or(note, request))).await
     }
 
-    fn next_due(&self) -> Option<Instant> {
-        let due = |slot: &Slot| match slot {
-            Slot::Restarting { at } => Some(*at),
+    /// Returns the child whose time is up next, and when: of its start, or else of a pause.
+    fn next_due(&mut self) -> Option<(Instant, u64)> {
+        if let Some(key) = self.starting {
+            return match self.entries.get(&key)?.slot {
+                Slot::Alive { until, .. } => Some((until?, key)),
+                _ => None,
+            };
+        }
+        loop {
+            let (at, key) = *self.pauses.first()?;
+            match self.entries.get(&key).map(|entry| &entry.slot) {
+                Some(Slot::Restarting { at: paused }) if *paused == at => return Some((at, key)),
+                _ => self.pauses.pop_first(),
+            };
+        }
+    }
+
+    fn launch(&mut self, key: u64) {
+        let now = self.env.scheduler.now();
+        let Some(entry) = self.entries.get_mut(&key) else { return };
+        let incarnation = entry.spec.node().begin(now, State::Starting);
+        let (notes, observer) = (self.sender.clone(), self.env.observer.clone());
+        let notice = Notice { child: key, incarnation, notes, observer };
+        let task = entry.spec.launch(&self.env, notice);
+        let until = match entry.spec.options().start {
+            Start::Said(Some(limit)) => now.checked_add(limit),
             _ => None,
         };
-        self.slots.iter().filter_map(due).min()
+        entry.slot = Slot::Alive { task, incarnation, is_ready: false, until };
+        self.starting = Some(key);
     }
 
-    fn start_due(&mut self) {
-        let now = self.env.scheduler.now();
-        for child in 0..self.slots.len() {
-            if matches!(self.slots[child], Slot::Restarting { at } if at <= now) {
-                self.start(child);
-            }
-        }
-    }
-
-    fn spec(&self, child: usize) -> &dyn Spec {
-        self.plan.children[child].as_ref()
-    }
-
-    fn start(&mut self, child: usize) {
-        let spec = self.spec(child);
-        let incarnation = spec.node().begin(self.env.scheduler.now());
-        spec.open();
-        self.env.observer.tell(|| Lifecycle::Started { path: spec.node().path(), incarnation });
-        let notice = Notice { child, incarnation, exits: self.sender.clone() };
-        let task = spec.launch(&self.env, notice);
-        self.slots[child] = Slot::Running { task, incarnation };
-    }
-
-    /// Decides what follows the end of a child; an exit is the supervisor's own.
-    async fn ended(&mut self, child: usize, incarnation: u32) -> Option<Exit> {
-        match &self.slots[child] {
-            Slot::Running { incarnation: present, .. } if *present == incarnation => {}
-            // It was stopped in between, with its group: that was told then.
-            _ => return None,
-        }
-        let Slot::Running { task, .. } = mem::replace(&mut self.slots[child], Slot::Idle) else {
+    /// Decides what follows a note; an exit is the supervisor's own.
+    async fn heed(&mut self, note: Note) -> Option<Exit> {
+        let (Note::Ready(key, of) | Note::Ended(key, of)) = note;
+        if self.starting.is_some_and(|starting| starting != key) {
+            self.deferred.push_back(note);
             return None;
-        };
-        let exit = task.await;
-        let spec = self.spec(child);
-        let path = spec.node().path();
-        spec.node().set(State::Idle);
-        self.env.observer.tell(|| Lifecycle::Exited { path: path.clone(), exit: exit.clone() });
-        let again = match spec.options().restart {
-            Restart::Permanent => true,
-            Restart::Transient => !exit.is_normal(),
-            Restart::Temporary => false,
-        };
-        if !again {
-            self.retire(child);
-            let significant = self.spec(child).options().significant;
-            return significant.then(|| if exit.is_normal() { Exit::Normal } else { exit });
         }
-        if !self.intensity.allow(self.env.scheduler.now()) {
-            return Some(self.give_up(path.to_string(), exit));
+        let entry = self.entries.get_mut(&key)?;
+        let Slot::Alive { incarnation, is_ready, .. } = &mut entry.slot else { return None };
+        // One that was stopped in between was told of then.
+        if *incarnation != of {
+            return None;
         }
-        self.restart(child).await;
-        None
-    }
-
-    fn give_up(&self, last: String, exit: Exit) -> Exit {
-        let exit = Exit::GaveUp {
-            restarts: self.intensity.restarts,
-            within: self.intensity.within,
-            last: Arc::new((last, exit)),
-        };
-        let path = self.plan.node.path();
-        self.env.observer.tell(|| Lifecycle::GaveUp { path, exit: exit.clone() });
-        exit
-    }
-
-    /// Stops the rest of the child's group in reverse order and sets the whole group up to start again.
-    async fn restart(&mut self, child: usize) {
-        let group = match self.plan.strategy {
-            Strategy::OneForOne => child..child + 1,
-            Strategy::OneForAll => 0..self.slots.len(),
-            Strategy::RestForOne => child..self.slots.len(),
-        };
-        if self.plan.strategy != Strategy::OneForOne {
-            self.stop_from(group.start).await;
-        }
-        let after = self.pause();
-        let at = self.env.scheduler.now() + after;
-        for member in group {
-            if self.spec(member).options().restart == Restart::Temporary {
-                self.retire(member);
-                continue;
+        match note {
+            Note::Ready(..) => {
+                *is_ready = true;
+                self.starting = None;
+                Asked::answer(&mut entry.asked, Ok(()));
+                None
             }
-            self.slots[member] = Slot::Restarting { at };
-            let node = self.spec(member).node();
-            node.set(State::Restarting);
-            let restarts = node.restarts() + 1;
-            self.env.observer.tell(|| Lifecycle::Restarting { path: node.path(), restarts, after });
-        }
-    }
-
-    fn pause(&self) -> Duration {
-        let Some((first, most)) = self.plan.backoff else {
-            return Duration::ZERO;
-        };
-        let doublings = self.intensity.recent().saturating_sub(1).min(31);
-        self.env.scheduler.jitter(first.saturating_mul(1 << doublings).min(most))
-    }
-
-    /// Closes the mailbox of a child that can never come back. In a group, a child that is not temporary
-    /// comes back with its group, and below a nested supervisor any child does when that is restarted.
-    fn retire(&self, child: usize) {
-        let temporary = self.spec(child).options().restart == Restart::Temporary;
-        let alone = temporary || self.plan.strategy == Strategy::OneForOne;
-        if alone && self.plan.node.path().is_root() {
-            self.spec(child).retire();
-        }
-    }
-
-    async fn stop_from(&mut self, first: usize) {
-        for child in (first..self.slots.len()).rev() {
-            let slot = mem::replace(&mut self.slots[child], Slot::Idle);
-            if let Slot::Running { task, .. } = slot {
-                self.stop(child, task).await;
+            Note::Ended(..) => {
+                let was_ready = *is_ready;
+                let exit = self.take_alive(key)?.await;
+                match was_ready {
+                    true => self.ended(key, exit).await,
+                    false => self.not_started(key, exit).await,
+                }
             }
-            self.spec(child).node().set(State::Idle);
         }
-    }
-
-    /// Brings one child to its end, by its shutdown, and waits until nothing of it is left.
-    async fn stop(&self, child: usize, mut task: Task<Exit>) {
-        let spec = self.spec(child);
-        let node = spec.node();
-        let limit = async {
-            match spec.options().shutdown {
-                Shutdown::Within(limit) => self.env.scheduler.sleep(limit).await,
-                Shutdown::Kill => {}
-                Shutdown::Forever => future::pending().await,
-            }
-        };
-        // A supervisor that is killed itself leaves its children no time either.
-        let killed = poll_fn(|cx| self.plan.node.control.poll_kill(cx));
-        node.control.stop();
-        let ended = future::or(async { Some((&mut task).await) }, async {
-            future::or(limit, killed).await;
-            None
-        });
-        let exit = match ended.await {
-            None if node.kind == Kind::Actor => task.cancel().await,
-            None => {
-                // A supervisor and a pool end their own children, so they are never dropped.
-                node.control.kill();
-                Some(task.await)
-            }
-            exit => exit,
-        };
-        let path = node.path();
-        self.env.observer.tell(|| match exit {
-            Some(exit) => Lifecycle::Stopped { path, exit },
-            None => Lifecycle::Killed { path },
-        });
     }
 }

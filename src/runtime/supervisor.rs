@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use smol::Task;
 
-use super::child::{self, Child, Env, Notice, Options, Restart, Shutdown, Spec};
+use super::admin::SupervisorAddress;
 use super::guard;
+use super::node::{Below, Node};
 use super::path::Name;
-use super::pool::{Pool, PoolAddress};
+use super::request::{self, Requests};
+use super::spec::{self, Env, Notice, Options, Spec, Start};
 use super::supervise::supervise;
-use super::tree::{Kind, Member, Node};
-use super::{Actor, Address, Exit, Path};
+use super::{Actor, Address, Child, Exit, Path, Pool, PoolAddress, Restart, Shutdown};
 
 /// Who is restarted when one child is. The words and their meaning are Erlang/OTP's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +29,20 @@ pub enum Strategy {
     OneForAll,
     /// That child and those that were started after it.
     RestForOne,
+}
+
+/// Whether a supervisor ends with its significant children. The words and their meaning are Erlang/OTP's.
+///
+/// Only a significant child's own end counts, when it is not started again: not one that the supervisor, or
+/// somebody through its [`SupervisorAddress`], brought about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AutoShutdown {
+    /// Never; then no child may be significant.
+    Never,
+    /// With the first of them. The default: a child is only significant where somebody says so.
+    AnySignificant,
+    /// With the last of them.
+    AllSignificant,
 }
 
 /// An ordered list of children and the rules by which they are kept alive.
@@ -70,8 +85,10 @@ pub struct Supervisor {
     strategy: Strategy,
     intensity: (u32, Duration),
     backoff: Option<(Duration, Duration)>,
+    auto_shutdown: AutoShutdown,
     options: Options,
-    children: Vec<Box<dyn Spec>>,
+    children: Vec<Arc<dyn Spec>>,
+    admin: Option<(SupervisorAddress, Requests)>,
 }
 
 impl Supervisor {
@@ -82,12 +99,15 @@ impl Supervisor {
             strategy,
             intensity: (3, Duration::from_secs(5)),
             backoff: None,
+            auto_shutdown: AutoShutdown::AnySignificant,
             options: Options {
                 restart: Restart::Permanent,
                 shutdown: Shutdown::Forever,
                 significant: false,
+                start: Start::Said(None),
             },
             children: Vec::new(),
+            admin: None,
         }
     }
 
@@ -102,6 +122,12 @@ impl Supervisor {
     /// to `most`; each pause is shortened at random by up to a half. Without this there is no pause.
     pub fn backoff(mut self, first: Duration, most: Duration) -> Supervisor {
         self.backoff = Some((first, most));
+        self
+    }
+
+    /// Sets whether it ends with its significant children; with any of them, unless said.
+    pub fn auto_shutdown(mut self, auto_shutdown: AutoShutdown) -> Supervisor {
+        self.auto_shutdown = auto_shutdown;
         self
     }
 
@@ -123,6 +149,11 @@ impl Supervisor {
         self
     }
 
+    /// Returns where its children are administered while it runs.
+    pub fn address(&mut self) -> SupervisorAddress {
+        self.admin.get_or_insert_with(request::channel).0.clone()
+    }
+
     /// Adds a child and returns its address. Children start in the order in which they are added.
     pub fn child<A: Actor>(&mut self, child: Child<A>) -> Address<A::Message> {
         let (address, spec) = child.build();
@@ -139,13 +170,16 @@ impl Supervisor {
 
     /// Adds a supervisor below this one.
     pub fn supervisor(&mut self, supervisor: Supervisor) {
-        self.children.push(Box::new(supervisor.build()));
+        self.children.push(Arc::new(supervisor.build()));
     }
 
     pub(crate) fn build(self) -> SupervisorSpec {
-        let node = Node::new(self.name, Kind::Supervisor, None);
-        for child in &self.children {
-            node.members().insert(Member { node: child.node().clone(), task: None });
+        let node = Node::new(self.name, Below::Children(Box::default()), None);
+        node.children(|below| {
+            below.extend((0..).zip(self.children.iter().map(|child| child.node().clone())));
+        });
+        if let Some((_, requests)) = &self.admin {
+            requests.belong_to(&node);
         }
         SupervisorSpec {
             options: self.options,
@@ -154,7 +188,9 @@ impl Supervisor {
                 strategy: self.strategy,
                 intensity: self.intensity,
                 backoff: self.backoff,
+                auto_shutdown: self.auto_shutdown,
                 children: self.children,
+                requests: self.admin.map(|(_, requests)| requests),
             }),
         }
     }
@@ -178,7 +214,32 @@ pub(crate) struct Plan {
     pub(crate) strategy: Strategy,
     pub(crate) intensity: (u32, Duration),
     pub(crate) backoff: Option<(Duration, Duration)>,
-    pub(crate) children: Vec<Box<dyn Spec>>,
+    pub(crate) auto_shutdown: AutoShutdown,
+    pub(crate) children: Vec<Arc<dyn Spec>>,
+    /// What its address brings; none where nobody has the address.
+    pub(crate) requests: Option<Requests>,
+}
+
+impl Plan {
+    /// Tells whether a child fits in.
+    ///
+    /// # Errors
+    ///
+    /// What contradicts itself, as Erlang/OTP's `bad_combination`.
+    pub(crate) fn admits(&self, child: &dyn Spec) -> Result<(), String> {
+        let (name, options) = (child.node().name(), child.options());
+        if options.significant && self.auto_shutdown == AutoShutdown::Never {
+            return Err(format!(
+                "{name} is significant, but the supervisor never shuts down for it"
+            ));
+        }
+        if options.significant && options.restart == Restart::Permanent {
+            return Err(format!(
+                "{name} is significant, but a permanent child never ends for good"
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// A [`Supervisor`] with its place.
@@ -197,7 +258,7 @@ impl Spec for SupervisorSpec {
     }
 
     fn attach(&self, parent: Option<&Arc<Path>>, env: &Env) {
-        self.plan.node.attach(parent);
+        self.plan.node.attach(parent, &env.scheduler);
         let path = Arc::new(self.plan.node.path());
         for child in &self.plan.children {
             child.attach(Some(&path), env);
@@ -205,10 +266,14 @@ impl Spec for SupervisorSpec {
     }
 
     fn launch(&self, env: &Env, notice: Notice) -> Task<Exit> {
-        child::spawn(env, guard::whole(supervise(self.plan.clone(), env.clone())), notice)
+        let life = supervise(self.plan.clone(), env.clone(), notice.clone());
+        spec::spawn(env, guard::whole(life), notice)
     }
 
     fn retire(&self) {
+        if let Some(requests) = &self.plan.requests {
+            requests.close();
+        }
         for child in &self.plan.children {
             child.retire();
         }

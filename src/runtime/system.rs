@@ -5,8 +5,8 @@
 //! process, each with an executor of its own; nothing here is global but the panic hook.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
@@ -14,11 +14,13 @@ use async_channel::Receiver;
 use async_signal::{Signal, Signals};
 use futures_lite::{StreamExt, future};
 
-use super::child::{Env, Notice, Spec};
-use super::lifecycle::Observer;
+use super::handle::{Handle, Root};
+use super::observer::Observer;
 use super::scheduler::Scheduler;
-use super::tree::{Node, Snapshot};
-use super::{Exit, Lifecycle, Supervisor, guard};
+use super::spec::{Env, Notice, Spec};
+use super::stall::Stalls;
+use super::tree::State;
+use super::{Exit, Lifecycle, Snapshot, Supervisor, guard};
 
 /// How long a tree may take to fall once a second signal has come.
 const LAST_CHANCE: Duration = Duration::from_secs(1);
@@ -41,6 +43,7 @@ pub struct System {
     signals: bool,
     observer: Observer,
     on_usr1: Option<OnUsr1>,
+    stall_limit: Option<Duration>,
     handle: Handle,
 }
 
@@ -49,71 +52,6 @@ struct OnUsr1(Box<dyn Fn(&Snapshot) + Send>);
 impl fmt::Debug for OnUsr1 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("..")
-    }
-}
-
-/// A cheap, cloneable handle to a system, from before it runs until after it has ended.
-#[derive(Debug, Clone, Default)]
-pub struct Handle(Arc<Root>);
-
-#[derive(Debug, Default)]
-struct Root {
-    node: OnceLock<(Arc<Node>, Scheduler)>,
-    /// The signal that asked for the stop, or 0.
-    signal: AtomicI32,
-    /// Whether a second signal came.
-    killed: AtomicBool,
-    /// A stop that came before the tree was there.
-    early: AtomicBool,
-}
-
-impl Handle {
-    /// Asks the tree to stop in order; a tree that does not run yet stops as soon as it does.
-    pub fn stop(&self) {
-        self.0.early.store(true, Ordering::SeqCst);
-        if let Some((root, _)) = self.0.node.get() {
-            root.control.stop();
-        }
-    }
-
-    /// Drops every actor at once.
-    pub fn kill(&self) {
-        if let Some((root, _)) = self.0.node.get() {
-            root.control.kill();
-        }
-    }
-
-    /// Returns the tree as it is now; none before it runs.
-    pub fn tree(&self) -> Option<Snapshot> {
-        self.0.node.get().map(|(root, scheduler)| root.snapshot(scheduler.now()))
-    }
-
-    /// Makes the actor at `path` panic at its next turn: a drill, to see its supervisor at work.
-    ///
-    /// Returns whether there is such an actor.
-    pub fn crash(&self, path: &str) -> bool {
-        let node = self.0.node.get().and_then(|(root, _)| root.find(path));
-        let actor = node.filter(|node| node.kind == super::Kind::Actor);
-        actor.is_some_and(|actor| {
-            actor.control.crash();
-            true
-        })
-    }
-}
-
-#[cfg(feature = "testing")]
-impl Handle {
-    /// Makes one of the live actors panic, which `draw` chooses among so many; tells if there was one.
-    fn crash_any(&self, draw: impl FnOnce(usize) -> usize) -> bool {
-        let mut actors = Vec::new();
-        if let Some((root, _)) = self.0.node.get() {
-            root.actors(&mut actors);
-        }
-        if actors.is_empty() {
-            return false;
-        }
-        actors[draw(actors.len())].control.crash();
-        true
     }
 }
 
@@ -151,6 +89,14 @@ impl System {
         self
     }
 
+    /// Tells of an actor that keeps its thread for longer than `limit` (at least 1 ms), as
+    /// [`Lifecycle::Stalled`], within twice that time: nothing preempts an actor, so it holds up all others
+    /// of its thread. A thread beside the others watches, and sleeps while nothing happens.
+    pub fn stall_limit(mut self, limit: Duration) -> System {
+        self.stall_limit = Some(limit.max(Duration::from_millis(1)));
+        self
+    }
+
     /// Returns a handle that stops, inspects and drills this system from any thread.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
@@ -166,27 +112,33 @@ impl System {
         let signals = self.signals.then(|| take_signals(self.on_usr1.is_some())).flatten();
         let (scheduler, threads, root) = (Scheduler::real(), self.threads, self.handle.0.clone());
         let signals = signals.map(|taken| heed(taken, root, self.on_usr1));
-        launch(&self.handle, self.observer, &scheduler, tree, |task| {
-            drive(&scheduler, threads, task, signals)
+        let observer = self.observer.with(self.handle.0.hub.clone());
+        let stalls = self.stall_limit.map(|limit| Stalls::new(limit, threads));
+        let watch = stalls.as_ref().map(|stalls| (stalls.clone(), observer.clone()));
+        launch(&self.handle, observer, &scheduler, tree, |task| {
+            Drive { scheduler: &scheduler, threads, stalls }.run(task, signals, watch)
         })
     }
 
-    /// Runs a tree in a world of its own, where actors crash at random; see [`crate::testing`].
+    /// Runs a tree in a world of its own; see [`crate::testing`].
     #[cfg(feature = "testing")]
     pub(crate) fn simulate(
         self,
         tree: Supervisor,
-        seed: u64,
-        crashes: f64,
-        at_most: u64,
+        world: &Arc<super::world::World>,
     ) -> Result<Ended, Exit> {
-        let world = super::world::World::new(seed);
         let scheduler = Scheduler::Simulated(world.clone());
-        let (handle, mut left) = (self.handle.clone(), at_most);
-        launch(&self.handle, self.observer, &scheduler, tree, |task| {
+        let observer = self.observer.with(self.handle.0.hub.clone());
+        let root = self.handle.0.clone();
+        launch(&self.handle, observer, &scheduler, tree, |task| {
             world.run(task, |world| {
-                if left > 0 && crashes > 0.0 && world.chance() < crashes {
-                    left -= u64::from(handle.crash_any(|count| world.below(count)));
+                let Some(fault) = world.draw_fault() else { return };
+                let mut actors = Vec::new();
+                if let Some((root, _)) = root.node.get() {
+                    root.actors(&mut actors);
+                }
+                if let (false, Some(blow)) = (actors.is_empty(), fault.blow()) {
+                    actors[world.below(actors.len())].control.deal(blow);
                 }
             })
         })
@@ -205,19 +157,20 @@ fn launch(
     let env = Env { scheduler: scheduler.clone(), observer };
     let root = tree.build();
     root.attach(None, &env);
-    root.plan.node.begin(env.scheduler.now());
+    root.plan.node.begin(env.scheduler.now(), State::Starting);
     // Each system runs one tree, so nothing was set before.
     drop(handle.0.node.set((root.plan.node.clone(), env.scheduler.clone())));
     if handle.0.early.load(Ordering::SeqCst) {
         root.plan.node.control.stop();
     }
     let path = root.plan.node.path();
-    env.observer.tell(|| Lifecycle::Started { path: path.clone(), incarnation: 1 });
-    let (exits, _nobody) = async_channel::bounded(1);
-    let task = root.launch(&env, Notice { child: 0, incarnation: 1, exits });
-    let exit = drive(task);
+    let (notes, _nobody) = async_channel::bounded(1);
+    let notice = Notice { child: 0, incarnation: 1, notes, observer: env.observer.clone() };
+    let exit = drive(root.launch(&env, notice));
+    root.plan.node.set(State::Idle);
     root.retire();
-    env.observer.tell(|| Lifecycle::Stopped { path, exit: exit.clone() });
+    env.observer.tell(|| Lifecycle::Stopped { path, exit: exit.clone(), lost: None });
+    handle.0.hub.end();
     match (exit.is_normal(), handle.0.signal.load(Ordering::SeqCst)) {
         (false, _) => Err(exit),
         (true, 0) => Ok(Ended::Finished),
@@ -226,29 +179,52 @@ fn launch(
     }
 }
 
-/// Drives the executor with `threads` threads until the root has ended, beside one for the signals.
-fn drive(
-    scheduler: &Scheduler,
+/// What brings a system to its end: the threads that run its actors, and those beside them.
+struct Drive<'a> {
+    scheduler: &'a Scheduler,
     threads: usize,
-    root: smol::Task<Exit>,
-    signals: Option<impl Future<Output = ()> + Send>,
-) -> Exit {
-    let (over, wait) = async_channel::bounded::<()>(1);
-    thread::scope(|scope| {
-        // Dropped with the closure, by a panic too, which ends the other threads.
-        let _over = over;
-        for _ in 1..threads {
-            let wait = wait.clone();
-            scope.spawn(move || scheduler.block_on(closed(wait)));
-        }
-        if let Some(signals) = signals {
-            // A thread of its own, so that an actor which never yields keeps no signal from its effect.
-            scope.spawn(move || {
-                future::block_on(future::or(signals, closed(wait)));
-            });
-        }
-        scheduler.block_on(root)
-    })
+    stalls: Option<Arc<Stalls>>,
+}
+
+impl Drive<'_> {
+    /// Drives the executor until the root has ended, beside a thread for the signals and one for stalls.
+    fn run(
+        &self,
+        root: smol::Task<Exit>,
+        signals: Option<impl Future<Output = ()> + Send>,
+        watch: Option<(Arc<Stalls>, Observer)>,
+    ) -> Exit {
+        let (over, wait) = async_channel::bounded::<()>(1);
+        thread::scope(|scope| {
+            // Dropped with the closure, by a panic too, which ends the other threads.
+            let _over = over;
+            for thread in 1..self.threads {
+                let wait = wait.clone();
+                scope.spawn(move || self.block_on(thread, closed(wait)));
+            }
+            if let Some((stalls, observer)) = watch {
+                let wait = wait.clone();
+                scope.spawn(move || {
+                    future::block_on(future::or(
+                        stalls.watch(self.scheduler, &observer),
+                        closed(wait),
+                    ));
+                });
+            }
+            if let Some(signals) = signals {
+                // A thread of its own, so that an actor which never yields keeps no signal from its effect.
+                scope.spawn(move || {
+                    future::block_on(future::or(signals, closed(wait)));
+                });
+            }
+            self.block_on(0, root)
+        })
+    }
+
+    fn block_on<T>(&self, thread: usize, done: impl Future<Output = T>) -> T {
+        let _enrolled = self.stalls.as_ref().map(|stalls| stalls.enroll(thread));
+        self.scheduler.block_on(done)
+    }
 }
 
 async fn closed(wait: Receiver<()>) {

@@ -3,20 +3,55 @@
 //! The next task to run is drawn at random among those that can, and when none can the clock jumps to the
 //! next timer. Nothing else decides anything, so the same seed is the same run.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use async_task::{Runnable, Task};
 
+use super::fault::{Edge, Fault, Faults, Turn};
+use super::node::Node;
+use super::scheduler::{Scheduler, Sleep};
+use super::tree::{self, Kind};
+
+thread_local! {
+    /// The actor whose turn it is.
+    static SPEAKER: RefCell<Option<Arc<Node>>> = const { RefCell::new(None) };
+}
+
 /// The tasks, the timers and the dice of a simulated system.
 pub(crate) struct World {
     epoch: Instant,
     state: Mutex<State>,
+    pub(crate) faults: Mutex<Faults>,
+    /// What there is, to see that nothing is left.
+    pub(crate) tasks: Count,
+    pub(crate) timers: Count,
+    pub(crate) children: Count,
+}
+
+/// How many there are of something.
+#[derive(Debug, Default)]
+pub(crate) struct Count(AtomicUsize);
+
+impl Count {
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn remove(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 struct State {
@@ -37,7 +72,14 @@ impl World {
             elapsed: Duration::ZERO,
             next_timer: 0,
         };
-        Arc::new(World { epoch: Instant::now(), state: Mutex::new(state) })
+        Arc::new(World {
+            epoch: Instant::now(),
+            state: Mutex::new(state),
+            faults: Mutex::default(),
+            tasks: Count::default(),
+            timers: Count::default(),
+            children: Count::default(),
+        })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -69,6 +111,11 @@ impl World {
                 world.state().runnable.push(runnable);
             }
         };
+        let counted = Counted::new(self.clone());
+        let future = async move {
+            let _counted = counted;
+            future.await
+        };
         let (runnable, task) = async_task::spawn(future, schedule);
         runnable.schedule();
         task
@@ -79,12 +126,8 @@ impl World {
         let number = state.next_timer;
         state.next_timer += 1;
         let at = (state.elapsed.saturating_add(after), number);
+        self.timers.add();
         SimulatedTimer { world: self.clone(), at }
-    }
-
-    /// Runs tasks until `done` is ready.
-    pub(crate) fn block_on<T>(&self, done: impl Future<Output = T>) -> T {
-        self.run(done, |_| {})
     }
 
     /// Runs tasks until `done` is ready, and calls `between` before each step.
@@ -106,6 +149,22 @@ impl World {
             between(self);
             assert!(self.step(), "nothing can run any more: every actor waits for ever");
         }
+    }
+
+    /// Draws a random fault, if the dice say that there is one now.
+    pub(crate) fn draw_fault(&self) -> Option<Fault> {
+        let mut faults = self.faults();
+        let (probability, choices) = &faults.random;
+        if faults.left == 0 || choices.is_empty() || self.chance() >= *probability {
+            return None;
+        }
+        let fault = choices[self.below(choices.len())];
+        faults.left -= 1;
+        Some(fault)
+    }
+
+    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Runs one task, or lets the clock jump; `false` when there is neither.
@@ -133,6 +192,69 @@ impl fmt::Debug for World {
     }
 }
 
+/// Notes that it is the turn of `node`, and has befall it what the rules say.
+pub(crate) fn enter(node: &Arc<Node>, turn: u64, hold: &mut Option<Box<Sleep>>) -> Speaker {
+    let Some(scheduler @ Scheduler::Simulated(world)) = node.scheduler() else {
+        return Speaker(None);
+    };
+    let turn = Turn { path: node.path(), incarnation: node.incarnation(), number: turn };
+    match world.faults().befall(&turn) {
+        Some(Fault::Delay(delay)) => *hold = Some(Box::new(scheduler.sleep(delay))),
+        Some(fault) => fault.blow().into_iter().for_each(|blow| node.control.deal(blow)),
+        None => {}
+    }
+    Speaker(Some(SPEAKER.replace(Some(node.clone()))))
+}
+
+/// The turn of an actor, ended on drop.
+pub(crate) struct Speaker(Option<Option<Arc<Node>>>);
+
+impl Drop for Speaker {
+    fn drop(&mut self) {
+        if let Some(last) = self.0.take() {
+            SPEAKER.set(last);
+        }
+    }
+}
+
+/// What concerns a simulation alone.
+impl Node {
+    /// Tells whether the message that is just being sent to it is lost.
+    pub(crate) fn loses_mail(&self) -> bool {
+        let Some(Scheduler::Simulated(world)) = self.scheduler() else { return false };
+        let mut faults = world.faults();
+        if faults.losses.is_empty() {
+            return false;
+        }
+        let from = SPEAKER.with_borrow(|speaker| speaker.as_ref().map(|node| node.path()));
+        faults.lose(&Edge { from, to: self.path() })
+    }
+
+    /// Collects the actors that live below this node, in the order of the tree.
+    pub(crate) fn actors(self: &Arc<Node>, actors: &mut Vec<Arc<Node>>) {
+        if self.kind() == Kind::Actor && self.state() == tree::State::Running {
+            actors.push(self.clone());
+        }
+        self.nodes_below().iter().for_each(|child| child.actors(actors));
+    }
+}
+
+/// Counts a task as long as there is anything of it.
+struct Counted(Arc<World>);
+
+impl Counted {
+    fn new(world: Arc<World>) -> Counted {
+        world.tasks.add();
+        Counted(world)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.tasks.remove();
+    }
+}
+
 /// A timer on a world's clock.
 #[derive(Debug)]
 pub(crate) struct SimulatedTimer {
@@ -154,6 +276,7 @@ impl SimulatedTimer {
 
 impl Drop for SimulatedTimer {
     fn drop(&mut self) {
+        self.world.timers.remove();
         let waker = self.world.state().timers.remove(&self.at);
         // Dropped outside of the lock: a waker may hold the last handle of a task.
         drop(waker);

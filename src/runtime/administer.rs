@@ -1,0 +1,84 @@
+//! How a supervisor does what it is asked at run time; the asking is in `admin`.
+
+use super::admin::{AdminError, ChildInfo};
+use super::request::{Asked, Request};
+use super::supervise::{Entry, Life, Slot};
+use super::{Restart, State};
+
+impl Life {
+    pub(super) async fn administer(&mut self, request: Request) {
+        match request {
+            Request::Add(spec, reply) => {
+                let admitted = match self.find(&spec.node().name().to_string()) {
+                    Some(key) => Err(match self.entries[&key].slot {
+                        Slot::Alive { .. } => AdminError::AlreadyStarted,
+                        _ => AdminError::AlreadyPresent,
+                    }),
+                    None => self
+                        .plan
+                        .admits(spec.as_ref())
+                        .map_err(|text| AdminError::Misconfigured(text.into())),
+                };
+                match admitted {
+                    Ok(()) => self.enter(spec, true, Some(Asked { is_new: true, reply })),
+                    Err(refused) => reply.send(Err(refused)),
+                }
+            }
+            Request::Remove(name, reply) => {
+                reply.send(self.resting(&name).map(|key| self.leave(key)))
+            }
+            Request::Terminate(name, reply) => match self.find(&name) {
+                Some(key) => {
+                    self.stop(key).await;
+                    if self.entries[&key].spec.options().restart == Restart::Temporary {
+                        self.leave(key);
+                    }
+                    reply.send(Ok(()));
+                }
+                None => reply.send(Err(AdminError::NotFound)),
+            },
+            Request::Restart(name, reply) => match self.resting(&name) {
+                Ok(key) => {
+                    if let Some(entry) = self.entries.get_mut(&key) {
+                        entry.slot = Slot::Waiting;
+                        entry.asked = Some(Asked { is_new: false, reply });
+                        self.queue.insert(key);
+                    }
+                }
+                Err(refused) => reply.send(Err(refused)),
+            },
+            Request::List(reply) => reply.send(self.entries.values().map(info).collect()),
+        }
+    }
+
+    /// Finds a child that is at rest.
+    fn resting(&self, name: &str) -> Result<u64, AdminError> {
+        let key = self.find(name).ok_or(AdminError::NotFound)?;
+        match self.entries[&key].slot {
+            Slot::Idle => Ok(key),
+            Slot::Alive { is_ready: true, .. } => Err(AdminError::Running),
+            Slot::Alive { .. } | Slot::Waiting | Slot::Restarting { .. } => {
+                Err(AdminError::Restarting)
+            }
+        }
+    }
+}
+
+fn info(entry: &Entry) -> ChildInfo {
+    let (node, options) = (entry.spec.node(), entry.spec.options());
+    let state = match entry.slot {
+        Slot::Idle => State::Idle,
+        Slot::Waiting | Slot::Restarting { .. } => State::Restarting,
+        Slot::Alive { is_ready: false, .. } => State::Starting,
+        Slot::Alive { .. } => State::Running,
+    };
+    ChildInfo {
+        name: node.name().to_string(),
+        kind: node.kind(),
+        state,
+        restarts: node.restarts(),
+        restart: options.restart,
+        shutdown: options.shutdown,
+        significant: options.significant,
+    }
+}

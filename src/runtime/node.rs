@@ -1,0 +1,251 @@
+//! A child's place in the tree.
+//!
+//! Each child has one [`Node`] for as long as it is in the tree: its path, its state, its control signal, how
+//! its last incarnation ended and who watches it. The node outlives incarnations, as the mailbox does, and
+//! belongs to none: whoever holds it can look, and ask for an end, but keeps nothing of an actor alive.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use slab::Slab;
+use smol::Task;
+
+use super::control::Control;
+use super::lifecycle::Lost;
+use super::mailbox::Gauge;
+use super::path::Name;
+use super::scheduler::Scheduler;
+use super::tree::{Kind, Snapshot, State};
+use super::vitals::Vitals;
+use super::{Exit, Lifecycle, Path};
+
+/// A child as long as it is in the tree.
+pub(crate) struct Node {
+    name: Name,
+    /// Set when the tree starts.
+    place: OnceLock<(Path, Scheduler)>,
+    pub(crate) control: Control,
+    pub(crate) below: Below,
+    gauge: Option<Weak<dyn Gauge>>,
+    state: AtomicU8,
+    /// Twice the messages that were handed out, less one while the last of them is in hand.
+    taken: AtomicU64,
+    vitals: Mutex<Vitals>,
+}
+
+/// What stands below a node.
+pub(crate) enum Below {
+    /// Nothing: it is an actor.
+    Nothing,
+    /// A supervisor's children, by the order of their start.
+    Children(Box<Mutex<BTreeMap<u64, Arc<Node>>>>),
+    /// A pool's live children.
+    Members(Box<Mutex<Slab<Member>>>),
+}
+
+/// A child in its pool's node, with the task that runs it.
+pub(crate) struct Member {
+    pub(crate) node: Arc<Node>,
+    pub(crate) task: Option<Task<Exit>>,
+}
+
+impl Node {
+    pub(crate) fn new(name: Name, below: Below, gauge: Option<Weak<dyn Gauge>>) -> Arc<Node> {
+        Arc::new(Node {
+            name,
+            place: OnceLock::new(),
+            control: Control::default(),
+            below,
+            gauge,
+            state: AtomicU8::new(State::Idle as u8),
+            taken: AtomicU64::new(0),
+            vitals: Mutex::default(),
+        })
+    }
+
+    /// Gives the node its place, once. The root has no parent.
+    pub(crate) fn attach(&self, parent: Option<&Arc<Path>>, scheduler: &Scheduler) {
+        self.place.get_or_init(|| {
+            #[cfg(feature = "testing")]
+            if let Scheduler::Simulated(world) = scheduler {
+                world.children.add();
+            }
+            let path = match parent {
+                Some(parent) => Path::below(parent, self.name.clone()),
+                None => Path::root(self.name.clone()),
+            };
+            (path, scheduler.clone())
+        });
+    }
+
+    pub(crate) fn path(&self) -> Path {
+        match self.place.get() {
+            Some((path, _)) => path.clone(),
+            None => Path::root(self.name.clone()),
+        }
+    }
+
+    pub(crate) fn name(&self) -> &Name {
+        &self.name
+    }
+
+    pub(crate) fn scheduler(&self) -> Option<&Scheduler> {
+        self.place.get().map(|(_, scheduler)| scheduler)
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self.below {
+            Below::Nothing => Kind::Actor,
+            Below::Children(_) => Kind::Supervisor,
+            Below::Members(_) => Kind::Pool,
+        }
+    }
+
+    /// Returns a pool's children. Nothing else has members.
+    pub(crate) fn members(&self) -> MutexGuard<'_, Slab<Member>> {
+        match &self.below {
+            Below::Members(members) => members.lock().unwrap_or_else(PoisonError::into_inner),
+            _ => unreachable!("only a pool asks for its members"),
+        }
+    }
+
+    /// Changes the list of a supervisor's children.
+    pub(crate) fn children(&self, change: impl FnOnce(&mut BTreeMap<u64, Arc<Node>>)) {
+        if let Below::Children(children) = &self.below {
+            change(&mut children.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+    }
+
+    pub(crate) fn vitals(&self) -> MutexGuard<'_, Vitals> {
+        self.vitals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes the begin of a new incarnation and returns its number, from 1.
+    pub(crate) fn begin(&self, now: Instant, state: State) -> u32 {
+        self.drop_in_hand();
+        self.set(state);
+        let mut vitals = self.vitals();
+        // Under the lock, so that a link to the last incarnation strikes none that follows.
+        self.control.lower();
+        vitals.begin(now)
+    }
+
+    /// Notes how an incarnation ended, and tells those who watch it.
+    pub(crate) fn end(&self, exit: &Exit) {
+        let to_tell = self.vitals().end(exit);
+        to_tell.tell(self, exit);
+    }
+
+    /// Notes that no incarnation is to come.
+    pub(crate) fn over(&self) {
+        let to_tell = self.vitals().over();
+        to_tell.tell(self, &Exit::Normal);
+    }
+
+    pub(crate) fn set(&self, state: State) {
+        self.state.store(state as u8, Ordering::Relaxed);
+    }
+
+    pub(crate) fn incarnation(&self) -> u32 {
+        self.vitals().incarnation()
+    }
+
+    pub(crate) fn restarts(&self) -> u32 {
+        self.incarnation().saturating_sub(1)
+    }
+
+    pub(crate) fn state(&self) -> State {
+        match self.state.load(Ordering::Relaxed) {
+            1 if self.control.is_stop() => State::Stopping,
+            1 => State::Running,
+            2 => State::Restarting,
+            3 => State::Stopping,
+            4 => State::Starting,
+            _ => State::Idle,
+        }
+    }
+
+    /// Notes that the actor has a message in hand. Only the actor itself does so.
+    pub(crate) fn take_in_hand(&self) {
+        self.taken.store(self.taken.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
+    }
+
+    /// Notes that the actor is done with what it had in hand.
+    pub(crate) fn drop_in_hand(&self) {
+        let taken = self.taken.load(Ordering::Relaxed);
+        if taken % 2 == 1 {
+            self.taken.store(taken + 1, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns what the incarnation that just ended had in hand, unless it ended well.
+    pub(crate) fn lost(&self, exit: &Exit) -> Option<Lost> {
+        let taken = self.taken.load(Ordering::Relaxed);
+        let gauge = self.gauge.as_ref().filter(|_| taken % 2 == 1 && !exit.is_normal())?;
+        Some(Lost { number: taken.div_ceil(2), message: gauge.upgrade()?.message() })
+    }
+
+    /// Makes the event of an end that was asked for; no exit where the incarnation had to be dropped.
+    pub(crate) fn told_of_stop(&self, exit: Option<Exit>) -> Lifecycle {
+        let path = self.path();
+        match exit {
+            Some(exit) => Lifecycle::Stopped { path, lost: self.lost(&exit), exit },
+            None => Lifecycle::Killed { path, lost: self.lost(&Exit::Killed) },
+        }
+    }
+
+    pub(crate) fn snapshot(&self, now: Instant) -> Snapshot {
+        let since = self.vitals().since();
+        let gauge = self.gauge.as_ref().and_then(Weak::upgrade);
+        Snapshot {
+            path: self.path(),
+            kind: self.kind(),
+            state: self.state(),
+            restarts: self.restarts(),
+            uptime: since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
+            mailbox: gauge.as_ref().map(|gauge| gauge.depth()),
+            dropped: gauge.map_or(0, |gauge| gauge.dropped()),
+            handled: self.taken.load(Ordering::Relaxed).div_ceil(2),
+            children: self.nodes_below().iter().map(|child| child.snapshot(now)).collect(),
+        }
+    }
+
+    /// Finds the node that `text` names, by [`Path::is`].
+    pub(crate) fn find(self: &Arc<Node>, text: &str) -> Option<Arc<Node>> {
+        if self.path().is(text) {
+            return Some(self.clone());
+        }
+        self.nodes_below().iter().find_map(|child| child.find(text))
+    }
+
+    /// Lists the children. No lock is held while they are read, so no two locks are ever held at once.
+    pub(crate) fn nodes_below(&self) -> Vec<Arc<Node>> {
+        match &self.below {
+            Below::Nothing => Vec::new(),
+            Below::Children(children) => {
+                children.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+            }
+            Below::Members(_) => {
+                self.members().iter().map(|(_, member)| member.node.clone()).collect()
+            }
+        }
+    }
+}
+
+#[cfg(feature = "testing")]
+impl Drop for Node {
+    fn drop(&mut self) {
+        if let Some(Scheduler::Simulated(world)) = self.scheduler() {
+            world.children.remove();
+        }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Node({}, {:?})", self.path(), self.state())
+    }
+}

@@ -1,0 +1,78 @@
+//! What a supervisor is asked at run time, on its way.
+//!
+//! Requests never share a queue with exits or with mail. What is not answered is refused: a reply that is
+//! dropped tells its caller that the supervisor is gone.
+
+use std::sync::{Arc, OnceLock};
+
+use async_channel::Receiver;
+use futures_lite::future;
+
+use super::admin::{AdminError, ChildInfo, SupervisorAddress};
+use super::node::Node;
+use super::reply::Reply;
+use super::spec::Spec;
+
+/// Requests that wait at most; more wait with their callers.
+const WAITING: usize = 16;
+
+/// What a supervisor is asked.
+pub(super) enum Request {
+    Add(Arc<dyn Spec>, Reply<Result<(), AdminError>>),
+    Remove(String, Reply<Result<(), AdminError>>),
+    Terminate(String, Reply<Result<(), AdminError>>),
+    Restart(String, Reply<Result<(), AdminError>>),
+    List(Reply<Vec<ChildInfo>>),
+}
+
+/// Who waits for a child to be started.
+pub(super) struct Asked {
+    pub(super) is_new: bool,
+    pub(super) reply: Reply<Result<(), AdminError>>,
+}
+
+impl Asked {
+    pub(super) fn answer(asked: &mut Option<Asked>, answer: Result<(), AdminError>) {
+        if let Some(asked) = asked.take() {
+            asked.reply.send(answer);
+        }
+    }
+}
+
+/// The supervisor's end of its requests; it belongs to the tree.
+pub(crate) struct Requests {
+    queue: Receiver<Request>,
+    node: Arc<OnceLock<Arc<Node>>>,
+}
+
+impl Requests {
+    pub(super) async fn next(&self) -> Request {
+        match self.queue.recv().await {
+            Ok(request) => request,
+            // Closed when the supervisor is over, which then ends.
+            Err(_) => future::pending().await,
+        }
+    }
+
+    pub(super) fn belong_to(&self, node: &Arc<Node>) {
+        drop(self.node.set(node.clone()));
+    }
+
+    /// Refuses what waits.
+    pub(super) fn refuse(&self) {
+        while self.queue.try_recv().is_ok() {}
+    }
+
+    /// Refuses everything from now on.
+    pub(super) fn close(&self) {
+        self.queue.close();
+        self.refuse();
+    }
+}
+
+/// Makes both ends of a supervisor's requests.
+pub(super) fn channel() -> (SupervisorAddress, Requests) {
+    let (sender, queue) = async_channel::bounded(WAITING);
+    let node = Arc::new(OnceLock::new());
+    (SupervisorAddress { sender, node: node.clone() }, Requests { queue, node })
+}

@@ -1,0 +1,167 @@
+//! The rules of restarts: what follows the end of a child.
+//!
+//! They are Erlang/OTP's. A permanent child is started again always, a transient one after an abnormal exit, a
+//! temporary one never, not even with its group. Each restart counts against the intensity, a group's once;
+//! an attempt that fails is a restart that is needed again, and counts again. Beyond OTP there may be a pause
+//! before each restart, during which the child is in the `restarting` state.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::admin::AdminError;
+use super::request::Asked;
+use super::spec::Start;
+use super::supervise::{Life, Slot};
+use super::tree::State;
+use super::{AutoShutdown, Exit, Lifecycle, Restart, Strategy};
+
+impl Life {
+    /// Decides what follows the end of a child that had started; an exit is the supervisor's own.
+    pub(super) async fn ended(&mut self, key: u64, exit: Exit) -> Option<Exit> {
+        let spec = self.entries.get(&key)?.spec.clone();
+        let node = spec.node();
+        node.set(State::Idle);
+        let (path, lost) = (node.path(), node.lost(&exit));
+        self.env.observer.tell(|| Lifecycle::Exited { path, exit: exit.clone(), lost });
+        let again = match spec.options().restart {
+            Restart::Permanent => true,
+            Restart::Transient => !exit.is_normal(),
+            Restart::Temporary => false,
+        };
+        if again {
+            return self.count_and_restart(key, exit).await;
+        }
+        match spec.options().restart {
+            Restart::Temporary => self.leave(key),
+            _ => self.retire(spec.as_ref()),
+        }
+        let shuts_down = spec.options().significant
+            && match self.plan.auto_shutdown {
+                AutoShutdown::Never => false,
+                AutoShutdown::AnySignificant => true,
+                AutoShutdown::AllSignificant => !self.has_significant(),
+            };
+        shuts_down.then(|| if exit.is_normal() { Exit::Normal } else { exit })
+    }
+
+    /// Decides what follows the end of a child that had not started; an exit is the supervisor's own.
+    pub(super) async fn not_started(&mut self, key: u64, exit: Exit) -> Option<Exit> {
+        self.starting = None;
+        let entry = self.entries.get_mut(&key)?;
+        let (spec, asked) = (entry.spec.clone(), entry.asked.take());
+        let path = spec.node().path();
+        spec.node().set(State::Idle);
+        if exit.is_normal() {
+            self.env.observer.tell(|| Lifecycle::Ignored { path });
+            if spec.options().restart == Restart::Temporary {
+                self.leave(key);
+            }
+            Asked::answer(&mut { asked }, Ok(()));
+            return None;
+        }
+        self.env
+            .observer
+            .tell(|| Lifecycle::StartFailed { path: path.clone(), exit: exit.clone() });
+        if let Some(asked) = asked {
+            if asked.is_new {
+                self.leave(key);
+            }
+            Asked::answer(&mut Some(asked), Err(AdminError::StartFailed(exit)));
+            return None;
+        }
+        if self.is_first {
+            return Some(Exit::StartFailed(Arc::new((path, exit))));
+        }
+        self.count_and_restart(key, exit).await
+    }
+
+    async fn count_and_restart(&mut self, key: u64, exit: Exit) -> Option<Exit> {
+        let now = self.env.scheduler.now();
+        if !self.intensity.allow(now) {
+            return Some(self.give_up(key, exit));
+        }
+        self.stop_group(key).await;
+        let group: Vec<_> = self.group(key).collect();
+        let after = self.pause();
+        if after.is_zero() {
+            self.enqueue(&group);
+        } else if let Some(entry) = self.entries.get_mut(&key) {
+            entry.slot = Slot::Restarting { at: now + after };
+            self.pauses.insert((now + after, key));
+            entry.spec.node().set(State::Restarting);
+        }
+        for member in &group {
+            let node = self.entries[member].spec.node();
+            if node.incarnation() > 0 {
+                let (path, restarts) = (node.path(), node.restarts() + 1);
+                self.env.observer.tell(|| Lifecycle::Restarting { path, restarts, after });
+            }
+        }
+        None
+    }
+
+    /// Does what the time is up for: a start that took too long, or a pause before a restart.
+    pub(super) async fn due(&mut self, key: u64) -> Option<Exit> {
+        if self.starting == Some(key) {
+            let spec = self.entries.get(&key)?.spec.clone();
+            let task = self.take_alive(key)?;
+            let limit = match spec.options().start {
+                Start::Said(Some(limit)) => limit,
+                _ => Duration::ZERO,
+            };
+            self.drop_alive(spec.as_ref(), task).await;
+            return self.not_started(key, Exit::NotReady(limit)).await;
+        }
+        self.pauses.pop_first();
+        // Somebody may have started one of its group in between.
+        self.stop_group(key).await;
+        let group: Vec<_> = self.group(key).collect();
+        self.enqueue(&group);
+        None
+    }
+
+    /// Lists the children that are restarted when `key` is.
+    pub(super) fn group(&self, key: u64) -> impl Iterator<Item = u64> {
+        let (first, last) = match self.plan.strategy {
+            Strategy::OneForOne => (key, key),
+            Strategy::OneForAll => (0, u64::MAX),
+            Strategy::RestForOne => (key, u64::MAX),
+        };
+        self.entries.range(first..=last).map(|(key, _)| *key)
+    }
+
+    fn enqueue(&mut self, group: &[u64]) {
+        for member in group {
+            if let Some(entry) = self.entries.get_mut(member) {
+                entry.slot = Slot::Waiting;
+                entry.spec.node().set(State::Restarting);
+                self.queue.insert(*member);
+            }
+        }
+    }
+
+    fn has_significant(&self) -> bool {
+        let mut entries = self.entries.values();
+        entries.any(|e| e.spec.options().significant && !matches!(e.slot, Slot::Idle))
+    }
+
+    fn give_up(&self, key: u64, exit: Exit) -> Exit {
+        let last = self.entries[&key].spec.node().path();
+        let exit = Exit::GaveUp {
+            restarts: self.intensity.restarts,
+            within: self.intensity.within,
+            last: Arc::new((last, exit)),
+        };
+        let path = self.plan.node.path();
+        self.env.observer.tell(|| Lifecycle::GaveUp { path, exit: exit.clone() });
+        exit
+    }
+
+    fn pause(&self) -> Duration {
+        let Some((first, most)) = self.plan.backoff else {
+            return Duration::ZERO;
+        };
+        let doublings = self.intensity.recent().saturating_sub(1).min(31);
+        self.env.scheduler.jitter(first.saturating_mul(1 << doublings).min(most))
+    }
+}

@@ -1,0 +1,253 @@
+//! Whether an actor lives, how it last ended, and who wants to know: watches and links.
+//!
+//! As Erlang's monitors, a [`Watch`] tells of one exit of another actor, and tells it at once when that actor
+//! is not alive. As Erlang's links, a link ends either actor with the other, unless that ended normally. Both
+//! are with an incarnation and not with the child: the next incarnation is somebody else.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Weak};
+use std::task::{Context as Waking, Poll, Waker};
+use std::time::Instant;
+
+use slab::Slab;
+use thiserror::Error;
+
+use super::control::Blow;
+use super::node::Node;
+use super::{Address, Context, Exit, Path};
+
+impl<M: Send + 'static> Context<M> {
+    /// Links the actor with another: when either incarnation ends abnormally, so does the other, with
+    /// [`Exit::Linked`](super::Exit::Linked). A normal end of either takes the link away. As Erlang's `link`.
+    ///
+    /// # Errors
+    ///
+    /// The other actor is not alive.
+    pub fn link<N: Send + 'static>(&self, other: &Address<N>) -> Result<(), NotAlive> {
+        match other.node() {
+            Some(other) => link(&self.node, other),
+            None => Err(NotAlive { last: None }),
+        }
+    }
+
+    /// Takes a link away again.
+    pub fn unlink<N: Send + 'static>(&self, other: &Address<N>) {
+        if let Some(other) = other.node() {
+            unlink(&self.node, other);
+        }
+    }
+}
+
+/// The other actor is not alive, so nothing can be linked to it.
+#[derive(Error, Debug, Clone)]
+#[error("the actor is not alive")]
+pub struct NotAlive {
+    /// How its last incarnation ended; none if it never lived.
+    pub last: Option<Exit>,
+}
+
+/// What is known of one child's life.
+#[derive(Default)]
+pub(crate) struct Vitals {
+    incarnation: u32,
+    alive: bool,
+    since: Option<Instant>,
+    last: Option<Box<Exit>>,
+    /// What a link brought and the actor has not died of yet.
+    struck: Option<Box<Exit>>,
+    /// Made when somebody first watches.
+    watchers: Option<Box<Watchers>>,
+}
+
+/// Those who want to know of an exit.
+#[derive(Default)]
+pub(crate) struct Watchers {
+    seats: Slab<Seat>,
+    links: Vec<Link>,
+}
+
+/// The place of one watch.
+#[derive(Default)]
+struct Seat {
+    waker: Option<Waker>,
+    /// What the watch will tell, once there is something.
+    told: Option<Option<Exit>>,
+}
+
+/// One direction of a link: whom an exit strikes.
+struct Link {
+    node: Weak<Node>,
+    incarnation: u32,
+}
+
+/// Whom to tell of an exit, once nothing is locked any more.
+pub(crate) struct ToTell {
+    wakers: Vec<Waker>,
+    links: Vec<Link>,
+}
+
+impl Vitals {
+    pub(crate) fn begin(&mut self, now: Instant) -> u32 {
+        self.incarnation += 1;
+        (self.alive, self.since, self.struck) = (true, Some(now), None);
+        self.incarnation
+    }
+
+    pub(crate) fn since(&self) -> Option<Instant> {
+        self.since
+    }
+
+    pub(crate) fn incarnation(&self) -> u32 {
+        self.incarnation
+    }
+
+    /// Takes what a link brought.
+    pub(crate) fn take_struck(&mut self) -> Option<Exit> {
+        self.struck.take().map(|exit| *exit)
+    }
+
+    /// Notes the end of an incarnation.
+    pub(crate) fn end(&mut self, exit: &Exit) -> ToTell {
+        self.alive = false;
+        self.last = Some(Box::new(exit.clone()));
+        self.tell(Some(exit))
+    }
+
+    /// Notes that no incarnation is to come: whoever waits for the first one waits in vain.
+    pub(crate) fn over(&mut self) -> ToTell {
+        if self.alive { ToTell { wakers: Vec::new(), links: Vec::new() } } else { self.tell(None) }
+    }
+
+    fn tell(&mut self, exit: Option<&Exit>) -> ToTell {
+        let mut to_tell = ToTell { wakers: Vec::new(), links: Vec::new() };
+        if let Some(watchers) = &mut self.watchers {
+            to_tell.links = std::mem::take(&mut watchers.links);
+            for (_, seat) in watchers.seats.iter_mut().filter(|(_, seat)| seat.told.is_none()) {
+                seat.told = Some(exit.cloned());
+                to_tell.wakers.extend(seat.waker.take());
+            }
+        }
+        to_tell
+    }
+
+    fn watch(&mut self) -> usize {
+        let late = !self.alive && self.last.is_some();
+        let told = late.then(|| self.last.as_deref().cloned());
+        let watchers = self.watchers.get_or_insert_default();
+        watchers.seats.insert(Seat { waker: None, told })
+    }
+
+    fn unlink(&mut self, other: &Node) {
+        if let Some(watchers) = &mut self.watchers {
+            watchers.links.retain(|link| !std::ptr::eq(link.node.as_ptr(), other));
+        }
+    }
+}
+
+impl ToTell {
+    /// Tells whoever watched `node`, and strikes those that are linked to it.
+    pub(crate) fn tell(self, node: &Node, exit: &Exit) {
+        for link in &self.links {
+            let Some(other) = link.node.upgrade() else { continue };
+            other.vitals().unlink(node);
+            if !exit.is_normal() {
+                let exit = Exit::Linked(Arc::new((node.path(), exit.clone())));
+                strike(&other, link.incarnation, exit);
+            }
+        }
+        self.wakers.into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Ends an incarnation with the exit of an actor that it is linked to.
+fn strike(node: &Node, incarnation: u32, exit: Exit) {
+    let mut vitals = node.vitals();
+    if vitals.alive && vitals.incarnation == incarnation {
+        vitals.struck = Some(Box::new(exit));
+        drop(vitals);
+        node.control.deal(Blow::Struck);
+    }
+}
+
+/// Links two actors in both directions. The lock of one is let go before that of the other is taken.
+pub(crate) fn link(own: &Arc<Node>, other: &Arc<Node>) -> Result<(), NotAlive> {
+    if Arc::ptr_eq(own, other) {
+        return Ok(());
+    }
+    unlink(own, other);
+    let back = Link { node: Arc::downgrade(own), incarnation: own.vitals().incarnation };
+    let mut vitals = other.vitals();
+    if !vitals.alive {
+        return Err(NotAlive { last: vitals.last.as_deref().cloned() });
+    }
+    let there = Link { node: Arc::downgrade(other), incarnation: vitals.incarnation };
+    vitals.watchers.get_or_insert_default().links.push(back);
+    drop(vitals);
+    own.vitals().watchers.get_or_insert_default().links.push(there);
+    Ok(())
+}
+
+/// Takes a link away again, in both directions.
+pub(crate) fn unlink(own: &Node, other: &Node) {
+    own.vitals().unlink(other);
+    other.vitals().unlink(own);
+}
+
+/// A future that is ready with the exit of another actor; made by [`Address::watch`](super::Address::watch).
+///
+/// It tells `None` when the actor never lived and never will. Cancel-safe: `&mut watch` may be raced again and
+/// again.
+#[must_use = "a watch tells nothing unless it is awaited"]
+pub struct Watch(Option<(Arc<Node>, usize)>);
+
+impl Watch {
+    pub(crate) fn new(node: Option<&Arc<Node>>) -> Watch {
+        Watch(node.map(|node| (node.clone(), node.vitals().watch())))
+    }
+
+    /// Returns where the watched actor stands in its tree; none if it stands in none.
+    pub fn path(&self) -> Option<Path> {
+        self.0.as_ref().map(|(node, _)| node.path())
+    }
+}
+
+impl Future for Watch {
+    type Output = Option<Exit>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Waking<'_>) -> Poll<Option<Exit>> {
+        let Some((node, key)) = &self.0 else { return Poll::Ready(None) };
+        let mut vitals = node.vitals();
+        let seat = vitals.watchers.as_mut().and_then(|watchers| watchers.seats.get_mut(*key));
+        match seat {
+            Some(Seat { told: None, waker }) => {
+                *waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+            Some(Seat { told: Some(told), .. }) => Poll::Ready(told.clone()),
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        if let Some((node, key)) = &self.0 {
+            let mut vitals = node.vitals();
+            let seat = vitals.watchers.as_mut().and_then(|w| w.seats.try_remove(*key));
+            drop(vitals);
+            // Outside of the lock: a waker may hold the last handle of a task.
+            drop(seat);
+        }
+    }
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.path() {
+            Some(path) => write!(f, "Watch({path})"),
+            None => f.write_str("Watch(nobody)"),
+        }
+    }
+}
