@@ -95,8 +95,8 @@ impl Simulation {
     ///     Ok(())
     /// }));
     /// let simulation = Simulation::new(1).when(|turn| match turn.number {
-    ///     1 => Some(Fault::Delay(Duration::from_secs(30))),
-    ///     3 => Some(Fault::Hang),
+    ///     1 if turn.path.is("store") => Some(Fault::Delay(Duration::from_secs(30))),
+    ///     3 if turn.path.is("store") => Some(Fault::Hang),
     ///     _ => None,
     /// });
     /// let handle = simulation.handle();

@@ -72,7 +72,7 @@ fn only_an_actor_is_crashed_on_request() {
 }
 
 /// Runs a system with two threads whose observer panics once, at an event of `who` that ends with `what`,
-/// and asserts that it comes to an end. A stop is asked for after the panic, or at the start.
+/// and asserts that it comes to an end. A stop is asked for after the panic, or once all have started.
 fn ends_though_its_observer_panics(who: &'static str, what: &'static str, stop_first: bool) {
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
     let pool = tree.pool(Pool::new("pool").shutdown(Duration::from_millis(5)));
@@ -81,8 +81,12 @@ fn ends_though_its_observer_panics(who: &'static str, what: &'static str, stop_f
     let handle = system.handle();
     let has_panicked = Arc::new(AtomicBool::new(false));
     let panics = has_panicked.clone();
+    let (start, started) = channel();
     let system = system.observe(move |event: &Lifecycle| {
         let text = event.to_string();
+        if text == "t started" {
+            let _ = start.send(());
+        }
         if text.starts_with(who) && text.ends_with(what) && !panics.swap(true, Ordering::SeqCst) {
             panic!("the observer has seen enough");
         }
@@ -95,6 +99,7 @@ fn ends_though_its_observer_panics(who: &'static str, what: &'static str, stop_f
     });
     let until = Instant::now() + LONG;
     if stop_first {
+        started.recv_timeout(LONG).expect("it starts");
         handle.stop();
     }
     while !has_panicked.load(Ordering::SeqCst) {

@@ -159,7 +159,7 @@ impl Node {
 
     pub(crate) fn state(&self) -> State {
         match self.state.load(Ordering::Relaxed) {
-            1 if self.control.is_stop() => State::Stopping,
+            1 | 4 if self.control.is_stop() => State::Stopping,
             1 => State::Running,
             2 => State::Restarting,
             3 => State::Stopping,
