@@ -28,6 +28,9 @@ use crate::wire::text::lossy;
 /// How long what is still to be told may take at the end: nobody may be reading.
 const NARRATED_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long an actor may keep its thread before the log names it.
+const STALL: Duration = Duration::from_secs(2);
+
 /// Runs the program with the process's own arguments, environment and streams.
 pub fn main() -> ExitCode {
     let line = env::args_os().skip(1).collect();
@@ -61,7 +64,7 @@ fn run(Parsed { mut settings, output, drills }: Parsed, stderr: Arc<Scribe>) -> 
 
     // The thread that heeds signals must not wait for a reader of stderr either.
     let show = move |tree: &Snapshot| stderr.write(tree.to_string());
-    let system = System::new().threads(settings.threads).on_usr1(show);
+    let system = System::new().threads(settings.threads).stall_limit(STALL).on_usr1(show);
     let handle = system.handle();
     let sink = stdout();
     let mut tree = Supervisor::new(kind_name(settings.kind), Strategy::OneForOne)

@@ -140,14 +140,20 @@ impl<M> Timers<M> {
             Some(Timed::Once(message)) => Poll::Ready(message),
             Some(Timed::Every(period, mut make)) => {
                 let message = make();
-                // Periods that passed unheeded are not made up for.
-                let next = (at + period).max(clock.now());
-                self.waiting.insert((next, number), Timed::Every(period, make));
+                self.waiting
+                    .insert((next(at, period, clock.now()), number), Timed::Every(period, make));
                 Poll::Ready(message)
             }
             None => Poll::Pending,
         }
     }
+}
+
+/// Returns when a period ends next: in step with `last`, and after `now`, whatever was missed in between.
+fn next(last: Instant, period: Duration, now: Instant) -> Instant {
+    let (late, period) = (now.saturating_duration_since(last).as_nanos(), period.as_nanos().max(1));
+    let ahead = (late / period + 1).saturating_mul(period);
+    last + Duration::from_nanos(u64::try_from(ahead).unwrap_or(u64::MAX))
 }
 
 impl<M> fmt::Debug for Timers<M> {
