@@ -91,7 +91,9 @@ fn timers_and_mail_take_turns_and_need_no_place_in_the_mailbox() {
         alone(seed, async |mut ctx: Context<u32>| {
             // The mailbox of 64 is full, and five timers are due.
             while ctx.address().try_send(1).is_ok() {}
-            (0..5).for_each(|_| drop(ctx.send_after(Duration::ZERO, 2)));
+            for _ in 0..5 {
+                ctx.send_after(Duration::ZERO, 2);
+            }
             ctx.sleep(SECOND).await;
             let mut came = Vec::new();
             while came.len() < 10 {
