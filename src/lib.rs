@@ -1,9 +1,12 @@
 //! Supervised socket actors on [smol]: Erlang/OTP's way of staying up, for programs that live on sockets.
 //!
+//! Begin with [`runtime`]: its page explains the model on one page, and its examples run. Its names are here
+//! too, so that a program says `use sockactors::{Child, Context, Supervisor, System}`.
+//!
 //! The crate has floors; each uses only those below it.
 //!
 //! - [`runtime`]: actors, bounded mailboxes that survive restarts, supervisors, pools, the system they run
-//!   on. Begin here: its page explains the model, and its examples run.
+//!   on.
 //! - [`net`]: endpoints, listening sockets, streams and datagram sockets, over IPv4, IPv6 and Unix paths.
 //! - [`wire`]: what goes over a socket, as pure functions on bytes.
 //! - [`actors`]: the socket roles made of these: a listener, a greeter, a file writer, a chat room, ...
@@ -83,6 +86,14 @@ pub mod scenario;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod wire;
+
+#[doc(inline)]
+pub use runtime::{
+    Actor, Address, AdminError, AskError, AutoShutdown, BoxError, Child, ChildInfo, Clock, Context,
+    Counts, Desk, Ended, Event, Events, Exit, Handle, Kind, Lifecycle, Lost, NotAlive, Outcome,
+    Overflow, Path, Pool, PoolAddress, PoolClosed, Reply, Restart, SendError, Shutdown, Snapshot,
+    State, Strategy, Supervisor, SupervisorAddress, System, TimerId, Watch,
+};
 
 /// The README's code, so that its example is compiled and run with the tests.
 #[cfg(doctest)]
