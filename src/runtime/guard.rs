@@ -21,7 +21,7 @@ use pin_project_lite::pin_project;
 use super::control::Blow;
 use super::node::Node;
 use super::scheduler::Sleep;
-use super::{Exit, Outcome, stall};
+use super::{BoxError, Exit, Outcome, stall};
 
 thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
@@ -118,41 +118,58 @@ impl<F: Future<Output = Outcome>> Future for Guard<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exit> {
         let mut this = self.project();
-        let control = &this.node.control;
-        control.register_task(cx);
         *this.turns += 1;
         #[cfg(feature = "testing")]
         let _speaker = super::world::enter(this.node, *this.turns, this.hold);
-        if let Some(sleep) = this.hold {
-            ready!(Pin::new(sleep).poll(cx));
-            *this.hold = None;
-        }
-        let blow = match control.blow() {
-            None => None,
-            Some(Blow::Hang) => return Poll::Pending,
-            Some(Blow::Panic) => Some(catch(|| panic!("crashed on request"))),
-            Some(Blow::Error) => Some(Ok(Poll::Ready(Err("failed on request".into())))),
-            Some(Blow::Drop) => Some(Err(Exit::Killed)),
-            Some(Blow::Struck) => this.node.vitals().take_struck().map(Err),
+        let polled = match ready!(before(this.node, this.hold, cx)) {
+            Some(exit) => Err(exit),
+            None => {
+                let _turn = stall::turn(this.node);
+                catch(|| {
+                    let future = this.future.as_mut().as_pin_mut();
+                    future.map_or(Poll::Ready(Ok(())), |future| future.poll(cx))
+                })
+            }
         };
-        let polled = blow.unwrap_or_else(|| {
-            let _turn = stall::turn(this.node);
-            catch(|| {
-                let future = this.future.as_mut().as_pin_mut();
-                future.map_or(Poll::Ready(Ok(())), |future| future.poll(cx))
-            })
-        });
-        let exit = match polled {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(Ok(()))) if control.is_stop() => Exit::Shutdown,
-            Ok(Poll::Ready(Ok(()))) => Exit::Normal,
-            Ok(Poll::Ready(Err(error))) => Exit::Failed(error.into()),
-            Err(exit) => exit,
-        };
+        let exit = ready!(judge(this.node, polled));
         let exit = catch(|| this.future.set(None)).err().unwrap_or(exit);
         this.node.end(&exit);
         Poll::Ready(exit)
     }
+}
+
+// What follows is no part of the guard's code, which there is once for each kind of actor.
+
+/// Looks whether anything befalls the incarnation before its turn: an exit, or a time of waiting.
+fn before(
+    node: &Arc<Node>,
+    hold: &mut Option<Box<Sleep>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Exit>> {
+    node.control.register_task(cx);
+    if let Some(sleep) = hold {
+        ready!(Pin::new(sleep).poll(cx));
+        *hold = None;
+    }
+    Poll::Ready(match node.control.blow() {
+        None => None,
+        Some(Blow::Hang) => return Poll::Pending,
+        Some(Blow::Panic) => catch(|| panic!("crashed on request")).err(),
+        Some(Blow::Error) => Some(Exit::Failed(Arc::from(BoxError::from("failed on request")))),
+        Some(Blow::Drop) => Some(Exit::Killed),
+        Some(Blow::Struck) => node.vitals().take_struck(),
+    })
+}
+
+/// Turns what a poll brought into an exit.
+fn judge(node: &Node, polled: Result<Poll<Outcome>, Exit>) -> Poll<Exit> {
+    Poll::Ready(match polled {
+        Ok(Poll::Pending) => return Poll::Pending,
+        Ok(Poll::Ready(Ok(()))) if node.control.is_stop() => Exit::Shutdown,
+        Ok(Poll::Ready(Ok(()))) => Exit::Normal,
+        Ok(Poll::Ready(Err(error))) => Exit::Failed(error.into()),
+        Err(exit) => exit,
+    })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::control::Blow;
 use super::node::Node;
 use super::observer::{Events, Hub};
 use super::scheduler::Scheduler;
-use super::{Kind, Snapshot};
+use super::{Kind, Path, Snapshot};
 
 /// A cheap, cloneable handle to a system, from before it runs until after it has ended.
 #[derive(Debug, Clone, Default)]
@@ -86,5 +86,10 @@ impl Handle {
             actor.control.deal(Blow::Panic);
             true
         })
+    }
+
+    /// Returns the actor whose turn it is on a thread.
+    pub(super) fn in_turn(&self, thread: usize) -> Option<Path> {
+        self.0.node.get().and_then(|(root, _)| root.in_turn(thread))
     }
 }

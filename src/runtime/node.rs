@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,8 @@ pub(crate) struct Node {
     pub(crate) below: Below,
     gauge: Option<Weak<dyn Gauge>>,
     state: AtomicU8,
+    /// The thread whose turn is this actor's, counted from 1, or 0. See `stall`.
+    turn: AtomicU16,
     /// Twice the messages that were handed out, less one while the last of them is in hand.
     taken: AtomicU64,
     vitals: Mutex<Vitals>,
@@ -61,6 +63,7 @@ impl Node {
             below,
             gauge,
             state: AtomicU8::new(State::Idle as u8),
+            turn: AtomicU16::new(0),
             taken: AtomicU64::new(0),
             vitals: Mutex::default(),
         })
@@ -168,6 +171,19 @@ impl Node {
         }
     }
 
+    /// Notes that it is the actor's turn on a thread, or on none.
+    pub(crate) fn set_turn(&self, thread: Option<usize>) {
+        self.turn.store(thread.map_or(0, mark), Ordering::Relaxed);
+    }
+
+    /// Finds the actor at or below this node whose turn it is on a thread.
+    pub(crate) fn in_turn(&self, thread: usize) -> Option<Path> {
+        if self.turn.load(Ordering::Relaxed) == mark(thread) {
+            return Some(self.path());
+        }
+        self.nodes_below().iter().find_map(|child| child.in_turn(thread))
+    }
+
     /// Notes that the actor has a message in hand. Only the actor itself does so.
     pub(crate) fn take_in_hand(&self) {
         self.taken.store(self.taken.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
@@ -233,6 +249,11 @@ impl Node {
             }
         }
     }
+}
+
+/// How a node says that it is its turn on a thread. Nobody has as many threads as this has numbers.
+fn mark(thread: usize) -> u16 {
+    u16::try_from(thread + 1).unwrap_or(u16::MAX)
 }
 
 #[cfg(feature = "testing")]

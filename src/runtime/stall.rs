@@ -1,13 +1,14 @@
 //! The watch over actors that keep their thread.
 //!
 //! Nothing preempts an actor: one that computes, or blocks, between two awaits holds up every other actor of
-//! its thread. Each thread therefore notes whose turn it is, in a [`Slot`], and a thread beside them looks
-//! whether it is still the same turn after a while. When nobody has had a turn in between it sleeps until
+//! its thread. Each thread therefore notes that a turn begins and
+//! ends, and the actor's node that it is its turn; a thread beside them looks whether it is still the same turn
+//! after a while, and then whose. When nobody has had a turn in between it sleeps until
 //! somebody has, so a system at rest is left alone.
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use event_listener::Event;
@@ -15,7 +16,7 @@ use event_listener::Event;
 use super::node::Node;
 use super::observer::Observer;
 use super::scheduler::Scheduler;
-use super::{Lifecycle, until};
+use super::{Handle, Lifecycle, until};
 
 thread_local! {
     static SLOT: RefCell<Option<(Arc<Stalls>, usize)>> = const { RefCell::new(None) };
@@ -33,9 +34,14 @@ pub(crate) struct Stalls {
 /// What one thread is at.
 #[derive(Default)]
 struct Slot {
-    /// One more at the begin and at the end of each turn: odd in between.
+    /// One more at the begin and at the end of each turn: odd in between. Only the thread itself counts.
     turns: AtomicU64,
-    node: Mutex<Option<Arc<Node>>>,
+}
+
+impl Slot {
+    fn count(&self) {
+        self.turns.store(self.turns.load(Ordering::Relaxed) + 1, Ordering::SeqCst);
+    }
 }
 
 impl Stalls {
@@ -53,8 +59,8 @@ impl Stalls {
         self.slots.iter().map(|slot| slot.turns.load(Ordering::SeqCst)).collect()
     }
 
-    /// Tells of each turn that takes longer than the limit, once; it never ends.
-    pub(crate) async fn watch(&self, scheduler: &Scheduler, observer: &Observer) {
+    /// Tells of each turn below `root` that takes longer than the limit, once; it never ends.
+    pub(crate) async fn watch(&self, scheduler: &Scheduler, observer: &Observer, root: &Handle) {
         let mut seen = self.turns();
         let mut told = vec![0; seen.len()];
         loop {
@@ -67,13 +73,11 @@ impl Stalls {
                 seen = self.turns();
                 continue;
             }
-            for (thread, slot) in self.slots.iter().enumerate() {
-                let turn = now[thread];
+            for (thread, &turn) in now.iter().enumerate() {
                 if turn == seen[thread] && turn % 2 == 1 && turn != told[thread] {
                     told[thread] = turn;
-                    let node = slot.node.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                    if let Some(node) = node {
-                        let (path, limit) = (node.path(), self.limit);
+                    if let Some(path) = root.in_turn(thread) {
+                        let limit = self.limit;
                         observer.tell(|| Lifecycle::Stalled { path, limit });
                     }
                 }
@@ -93,27 +97,29 @@ impl Drop for Enrolled {
 }
 
 /// A turn of an actor, ended on drop.
-pub(crate) struct Turn(Option<(Arc<Stalls>, usize)>);
+pub(crate) struct Turn<'a>(Option<&'a Node>);
 
 /// Notes that it is the turn of `node` on this thread, if anybody watches.
-pub(crate) fn turn(node: &Arc<Node>) -> Turn {
-    let slot = SLOT.with_borrow(Clone::clone);
-    if let Some((stalls, thread)) = &slot {
-        let slot = &stalls.slots[*thread];
-        let last = slot.node.lock().unwrap_or_else(PoisonError::into_inner).replace(node.clone());
-        slot.turns.fetch_add(1, Ordering::SeqCst);
+pub(crate) fn turn(node: &Node) -> Turn<'_> {
+    SLOT.with_borrow(|slot| {
+        let Some((stalls, thread)) = slot else { return Turn(None) };
+        node.set_turn(Some(*thread));
+        stalls.slots[*thread].count();
         if stalls.parked.load(Ordering::SeqCst) {
             stalls.begun.notify(1);
         }
-        drop(last);
-    }
-    Turn(slot)
+        Turn(Some(node))
+    })
 }
 
-impl Drop for Turn {
+impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        if let Some((stalls, thread)) = &self.0 {
-            stalls.slots[*thread].turns.fetch_add(1, Ordering::SeqCst);
-        }
+        let Some(node) = self.0 else { return };
+        node.set_turn(None);
+        SLOT.with_borrow(|slot| {
+            if let Some((stalls, thread)) = slot {
+                stalls.slots[*thread].count();
+            }
+        });
     }
 }

@@ -114,7 +114,7 @@ impl System {
         let signals = signals.map(|taken| heed(taken, root, self.on_usr1));
         let observer = self.observer.with(self.handle.0.hub.clone());
         let stalls = self.stall_limit.map(|limit| Stalls::new(limit, threads));
-        let watch = stalls.as_ref().map(|stalls| (stalls.clone(), observer.clone()));
+        let watch = stalls.clone().map(|stalls| (stalls, observer.clone(), self.handle.clone()));
         launch(&self.handle, observer, &scheduler, tree, |task| {
             Drive { scheduler: &scheduler, threads, stalls }.run(task, signals, watch)
         })
@@ -192,7 +192,7 @@ impl Drive<'_> {
         &self,
         root: smol::Task<Exit>,
         signals: Option<impl Future<Output = ()> + Send>,
-        watch: Option<(Arc<Stalls>, Observer)>,
+        watch: Option<(Arc<Stalls>, Observer, Handle)>,
     ) -> Exit {
         let (over, wait) = async_channel::bounded::<()>(1);
         thread::scope(|scope| {
@@ -202,13 +202,11 @@ impl Drive<'_> {
                 let wait = wait.clone();
                 scope.spawn(move || self.block_on(thread, closed(wait)));
             }
-            if let Some((stalls, observer)) = watch {
+            if let Some((stalls, observer, root)) = watch {
                 let wait = wait.clone();
                 scope.spawn(move || {
-                    future::block_on(future::or(
-                        stalls.watch(self.scheduler, &observer),
-                        closed(wait),
-                    ));
+                    let watch = stalls.watch(self.scheduler, &observer, &root);
+                    future::block_on(future::or(watch, closed(wait)));
                 });
             }
             if let Some(signals) = signals {

@@ -8,8 +8,10 @@ use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Mutex, PoisonError};
-use std::task::{Context as Waking, Poll};
+use std::task::{Context as Waking, Poll, ready};
 use std::time::{Duration, Instant};
+
+use slab::Slab;
 
 use super::Context;
 use super::scheduler::{Clock, Sleep};
@@ -42,7 +44,7 @@ impl<M: Send + 'static> Context<M> {
     /// ```
     pub fn send_after(&mut self, after: Duration, message: M) -> TimerId {
         let at = self.clock.now() + after;
-        self.timers().once(at, message)
+        self.timers().add(at, Timed::Once(message))
     }
 
     /// Sends the actor a message of `make` after each `period`, until it is cancelled or the incarnation
@@ -53,7 +55,7 @@ impl<M: Send + 'static> Context<M> {
         make: impl FnMut() -> M + Send + 'static,
     ) -> TimerId {
         let first = self.clock.now() + period;
-        self.timers().every(first, period, make)
+        self.timers().add(first, Timed::Every(period, Box::new(make)))
     }
 
     /// Cancels a timer; tells whether there was anything left to cancel.
@@ -78,8 +80,9 @@ enum Timed<M> {
 
 /// The messages that wait for their time.
 pub(super) struct Timers<M> {
-    /// By their time, and among the same time by their age.
-    waiting: BTreeMap<(Instant, u64), Timed<M>>,
+    kept: Slab<Timed<M>>,
+    /// Where they are kept, by their time, and among the same time by their age.
+    due: BTreeMap<(Instant, u64), usize>,
     next: u64,
     /// Until the first of them.
     sleep: Option<(Instant, Sleep)>,
@@ -91,62 +94,56 @@ pub(super) fn unlocked<T>(mutex: &mut Mutex<T>) -> &mut T {
 }
 
 impl<M> Timers<M> {
-    pub(super) fn new() -> Timers<M> {
-        Timers { waiting: BTreeMap::new(), next: 0, sleep: None }
-    }
-
-    pub(super) fn once(&mut self, at: Instant, message: M) -> TimerId {
-        self.add(at, Timed::Once(message))
-    }
-
-    pub(super) fn every(
-        &mut self,
-        first: Instant,
-        period: Duration,
-        make: impl FnMut() -> M + Send + 'static,
-    ) -> TimerId {
-        self.add(first, Timed::Every(period, Box::new(make)))
+    fn new() -> Timers<M> {
+        Timers { kept: Slab::new(), due: BTreeMap::new(), next: 0, sleep: None }
     }
 
     fn add(&mut self, at: Instant, timed: Timed<M>) -> TimerId {
         let number = self.next;
         self.next += 1;
-        self.waiting.insert((at, number), timed);
+        self.due.insert((at, number), self.kept.insert(timed));
         TimerId(number)
     }
 
-    pub(super) fn cancel(&mut self, id: TimerId) -> bool {
-        let key = self.waiting.keys().find(|(_, number)| *number == id.0).copied();
-        key.and_then(|key| self.waiting.remove(&key)).is_some()
+    fn cancel(&mut self, id: TimerId) -> bool {
+        let key = self.due.keys().find(|(_, number)| *number == id.0).copied();
+        let kept = key.and_then(|key| self.due.remove(&key));
+        kept.map(|kept| self.kept.remove(kept)).is_some()
     }
 
     /// Is ready with the message of the first timer whose time has come.
     pub(super) fn poll(&mut self, cx: &mut Waking<'_>, clock: &Clock) -> Poll<M> {
-        let Some((&key @ (at, number), _)) = self.waiting.first_key_value() else {
+        let Some((&(at, number), &kept)) = self.due.first_key_value() else {
             return Poll::Pending;
         };
-        let sleep = match &mut self.sleep {
-            Some((until, sleep)) if *until == at => sleep,
-            other => {
-                let after = at.saturating_duration_since(clock.now());
-                &mut other.insert((at, clock.sleep(after))).1
-            }
-        };
-        if Pin::new(sleep).poll(cx).is_pending() {
-            return Poll::Pending;
+        ready!(poll_until(&mut self.sleep, at, cx, clock));
+        self.due.pop_first();
+        if let Timed::Every(period, make) = &mut self.kept[kept] {
+            self.due.insert((next(at, *period, clock.now()), number), kept);
+            return Poll::Ready(make());
         }
-        self.sleep = None;
-        match self.waiting.remove(&key) {
-            Some(Timed::Once(message)) => Poll::Ready(message),
-            Some(Timed::Every(period, mut make)) => {
-                let message = make();
-                self.waiting
-                    .insert((next(at, period, clock.now()), number), Timed::Every(period, make));
-                Poll::Ready(message)
-            }
-            None => Poll::Pending,
+        match self.kept.remove(kept) {
+            Timed::Once(message) => Poll::Ready(message),
+            Timed::Every(..) => Poll::Pending,
         }
     }
+}
+
+/// Is ready once it is time, with a sleep that is made anew where it is for another time.
+fn poll_until(
+    sleep: &mut Option<(Instant, Sleep)>,
+    at: Instant,
+    cx: &mut Waking<'_>,
+    clock: &Clock,
+) -> Poll<()> {
+    if sleep.as_ref().is_none_or(|(until, _)| *until != at) {
+        *sleep = Some((at, clock.sleep(at.saturating_duration_since(clock.now()))));
+    }
+    if let Some((_, sleep)) = sleep {
+        ready!(Pin::new(sleep).poll(cx));
+    }
+    *sleep = None;
+    Poll::Ready(())
 }
 
 /// Returns when a period ends next: in step with `last`, and after `now`, whatever was missed in between.
@@ -158,6 +155,6 @@ fn next(last: Instant, period: Duration, now: Instant) -> Instant {
 
 impl<M> fmt::Debug for Timers<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Timers({} waiting)", self.waiting.len())
+        write!(f, "Timers({} waiting)", self.kept.len())
     }
 }

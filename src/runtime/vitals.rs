@@ -54,7 +54,7 @@ pub(crate) struct Vitals {
     incarnation: u32,
     alive: bool,
     since: Option<Instant>,
-    last: Option<Box<Exit>>,
+    last: Option<Exit>,
     /// What a link brought and the actor has not died of yet.
     struck: Option<Box<Exit>>,
     /// Made when somebody first watches.
@@ -111,7 +111,7 @@ impl Vitals {
     /// Notes the end of an incarnation.
     pub(crate) fn end(&mut self, exit: &Exit) -> ToTell {
         self.alive = false;
-        self.last = Some(Box::new(exit.clone()));
+        self.last = Some(exit.clone());
         self.tell(Some(exit))
     }
 
@@ -134,7 +134,7 @@ impl Vitals {
 
     fn watch(&mut self) -> usize {
         let late = !self.alive && self.last.is_some();
-        let told = late.then(|| self.last.as_deref().cloned());
+        let told = late.then(|| self.last.clone());
         let watchers = self.watchers.get_or_insert_default();
         watchers.seats.insert(Seat { waker: None, told })
     }
@@ -180,7 +180,7 @@ pub(crate) fn link(own: &Arc<Node>, other: &Arc<Node>) -> Result<(), NotAlive> {
     let back = Link { node: Arc::downgrade(own), incarnation: own.vitals().incarnation };
     let mut vitals = other.vitals();
     if !vitals.alive {
-        return Err(NotAlive { last: vitals.last.as_deref().cloned() });
+        return Err(NotAlive { last: vitals.last.clone() });
     }
     let there = Link { node: Arc::downgrade(other), incarnation: vitals.incarnation };
     vitals.watchers.get_or_insert_default().links.push(back);
