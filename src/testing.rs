@@ -6,6 +6,7 @@
 //! again. Actors that only use their [`Context`](crate::runtime::Context) and addresses can be simulated;
 //! those that wait for sockets or blocking threads cannot.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use crate::runtime::{Edge, Fault, Turn};
@@ -42,16 +43,23 @@ pub struct Simulation {
     seed: u64,
     system: System,
     world: Arc<World>,
-    events: Arc<Mutex<Vec<String>>>,
+    events: Arc<Mutex<VecDeque<String>>>,
 }
+
+/// So many lifecycle events are told of a failed run: the last ones.
+const TOLD: usize = 1000;
 
 impl Simulation {
     /// Makes a simulation without faults.
     pub fn new(seed: u64) -> Simulation {
-        let events = Arc::new(Mutex::new(Vec::new()));
+        let events = Arc::new(Mutex::new(VecDeque::new()));
         let log = events.clone();
         let system = System::new().observe(move |event| {
-            log.lock().unwrap_or_else(PoisonError::into_inner).push(event.to_string());
+            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            if log.len() == TOLD {
+                log.pop_front();
+            }
+            log.push_back(event.to_string());
         });
         let world = World::new(seed);
         world.faults().left = u64::MAX;
@@ -177,13 +185,14 @@ impl Census {
 /// Tells what led to a panic.
 struct Told {
     seed: u64,
-    events: Arc<Mutex<Vec<String>>>,
+    events: Arc<Mutex<VecDeque<String>>>,
 }
 
 impl Drop for Told {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let events = self.events.lock().unwrap_or_else(PoisonError::into_inner).join("\n  ");
+            let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+            let events = events.make_contiguous().join("\n  ");
             eprintln!("the simulation with seed {} failed after\n  {events}", self.seed);
         }
     }

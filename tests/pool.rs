@@ -117,10 +117,10 @@ fn a_panic_of_an_observer_costs_no_place() {
     run.wait_for("t/pool started");
     smol::block_on(pool.start(ends)).unwrap();
     smol::block_on(pool.idle());
-    let start = || smol::block_on(pool.start(ends));
-    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(start)).is_err());
-    assert!(pool.is_empty());
-    smol::block_on(pool.start(ends)).unwrap();
-    smol::block_on(pool.idle());
+    // What the observer throws comes to nobody: the child is started, and its place given back at its end.
+    for _ in 0..2 {
+        smol::block_on(pool.start(ends)).unwrap();
+        smol::block_on(pool.idle());
+    }
     run.stop().unwrap();
 }

@@ -64,6 +64,12 @@ impl Watch {
                 log::debug!("{event}");
                 self.drill(path);
             }
+            // The root's end is the program's, which tells it at its own.
+            Lifecycle::Exited { path, .. } | Lifecycle::StartFailed { path, .. }
+                if path.is_root() =>
+            {
+                log::debug!("{event}");
+            }
             Lifecycle::Exited { exit, .. } if exit.is_normal() => log::debug!("{event}"),
             Lifecycle::Exited { path, exit, .. } => {
                 let store = exit.error().and_then(|error| error.downcast_ref::<StoreError>());
@@ -91,7 +97,7 @@ impl Watch {
                 let why = why.unwrap_or_else(|| "restarted with its group".into());
                 self.write(|| json::restarted(&path.to_string(), &why, *restarts));
             }
-            Lifecycle::StartFailed { path, exit } => {
+            Lifecycle::StartFailed { path, exit, .. } => {
                 log::warn!("{event}");
                 self.state().reasons.insert(path.to_string(), exit.to_string());
             }

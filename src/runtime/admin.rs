@@ -43,7 +43,8 @@ pub enum AdminError {
     /// The child did not start: how it ended.
     #[error("the child did not start: {0}")]
     StartFailed(Exit),
-    /// The supervisor is over, or it or the child came to an end before this was answered (`noproc`).
+    /// The supervisor does not run at the moment, or it or the child came to an end before this was answered
+    /// (`noproc`). A supervisor that has not started yet, or is about to be restarted, is waited for.
     #[error("the supervisor is gone")]
     Gone,
 }
@@ -128,7 +129,8 @@ pub struct SupervisorAddress {
 
 impl SupervisorAddress {
     /// Adds a child behind the others and starts it; returns its address once it has started, or chosen not
-    /// to run.
+    /// to run. Inside an `async` block the compiler wants the actor's function to have a name: a closure there
+    /// is not general enough for it.
     ///
     /// # Errors
     ///
@@ -161,7 +163,8 @@ impl SupervisorAddress {
         self.change(|reply| Request::Add(spec, reply)).await
     }
 
-    /// Forgets a child that does not run, and closes its mailbox.
+    /// Forgets a child that does not run, and closes its mailbox, unless a restart of the supervisor may bring
+    /// the child back.
     ///
     /// # Errors
     ///
@@ -234,12 +237,19 @@ impl SupervisorAddress {
     }
 
     async fn ask<R>(&self, request: impl FnOnce(Reply<R>) -> Request) -> Result<R, AdminError> {
-        let has_lived = |node: &&Arc<Node>| node.incarnation() > 0 && node.state() == State::Idle;
-        if self.node.get().filter(has_lived).is_some() {
+        let is_gone = || {
+            let node = self.node.get();
+            node.is_some_and(|node| node.state() == State::Idle && node.incarnation() > 0)
+        };
+        if is_gone() {
             return Err(AdminError::Gone);
         }
         let (reply, answer) = reply::slot();
         self.sender.send(request(reply)).await.map_err(|_| AdminError::Gone)?;
+        // It may have come to rest, and refused what waited, just before.
+        if is_gone() {
+            return Err(AdminError::Gone);
+        }
         answer.wait().await.ok_or(AdminError::Gone)
     }
 }

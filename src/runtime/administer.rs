@@ -8,6 +8,8 @@ use super::{Restart, State};
 impl Life {
     pub(super) async fn administer(&mut self, request: Request) {
         match request {
+            // Whoever has gone, or was told that nobody answers, is not obeyed afterwards.
+            request if !request.is_awaited() => {}
             Request::Add(spec, reply) => {
                 let admitted = match self.find(&spec.node().name().to_string()) {
                     Some(key) => Err(match self.entries[&key].slot {
@@ -30,6 +32,10 @@ impl Life {
             Request::Terminate(name, reply) => match self.find(&name) {
                 Some(key) => {
                     self.stop(key).await;
+                    if let Some(entry) = self.entries.get_mut(&key) {
+                        // Whoever waits for its start waits in vain.
+                        entry.asked = None;
+                    }
                     if self.entries[&key].spec.options().restart == Restart::Temporary {
                         self.leave(key);
                     }

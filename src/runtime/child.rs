@@ -61,6 +61,8 @@ pub struct Child<A: Actor> {
     make: Arc<dyn Fn() -> A + Send + Sync>,
     options: Options,
     mailbox: Option<Arc<Mailbox<A::Message>>>,
+    /// Whether the mailbox is that of an address which was made before.
+    is_given: bool,
     overflow: Overflow,
 }
 
@@ -87,6 +89,7 @@ impl<A: Actor> Child<A> {
                 start: Start::Made,
             },
             mailbox: None,
+            is_given: false,
             overflow: Overflow::Wait,
         }
     }
@@ -151,13 +154,15 @@ impl<A: Actor> Child<A> {
         self
     }
 
-    /// Sets how many messages wait in its mailbox at most (at least 1). The memory is taken at once.
+    /// Sets how many messages wait in its mailbox at most (at least 1). The memory is taken when it is
+    /// first used.
     pub fn mailbox(mut self, capacity: usize) -> Child<A> {
-        self.mailbox = Some(Mailbox::new(capacity));
+        (self.mailbox, self.is_given) = (Some(Mailbox::new(capacity)), false);
         self
     }
 
-    /// Has it read the mailbox of an address that was made before, with [`Address::new`].
+    /// Has it read the mailbox of an address that was made before, with [`Address::new`]. An address is one
+    /// child's: a second child of it is refused as misconfigured.
     ///
     /// # Examples
     ///
@@ -192,7 +197,7 @@ impl<A: Actor> Child<A> {
     /// System::new().run(tree).unwrap();
     /// ```
     pub fn address(mut self, address: &Address<A::Message>) -> Child<A> {
-        self.mailbox = Some(address.mailbox());
+        (self.mailbox, self.is_given) = (Some(address.mailbox()), true);
         self
     }
 
@@ -211,7 +216,9 @@ impl<A: Actor> Child<A> {
         mailbox.set_overflow(self.overflow);
         let gauge: Weak<dyn Gauge> = Arc::downgrade(&(mailbox.clone() as Arc<dyn Gauge>));
         let node = Node::new(self.name, Below::Nothing, Some(gauge));
-        mailbox.belongs_to(&node);
+        if !self.is_given {
+            mailbox.belongs_to(&node);
+        }
         let address = Address::of(mailbox.clone());
         (address, Arc::new(ActorSpec { make: self.make, options: self.options, node, mailbox }))
     }
@@ -240,8 +247,19 @@ impl<A: Actor> Spec for ActorSpec<A> {
         &self.options
     }
 
+    fn check(&self) -> Result<(), String> {
+        match self.mailbox.may_belong_to(&self.node) {
+            true => Ok(()),
+            false => {
+                Err(format!("the address of {} is another child's, or over", self.node.name()))
+            }
+        }
+    }
+
     fn attach(&self, parent: Option<&Arc<Path>>, env: &Env) {
         self.node.attach(parent, &env.scheduler);
+        // An address that was made before becomes the child's only now: it may be refused until here.
+        self.mailbox.belongs_to(&self.node);
     }
 
     fn launch(&self, env: &Env, notice: Notice) -> Task<Exit> {

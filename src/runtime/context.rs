@@ -122,7 +122,8 @@ impl<M: Send + 'static> Context<M> {
         .await
     }
 
-    /// Waits for a message; `None` once a stop was asked for and the mailbox is drained.
+    /// Waits for a message; `None` once a stop was asked for and the mailbox is drained. Timers that have not
+    /// fired until then do not any more.
     ///
     /// Cancel-safe.
     pub async fn recv(&mut self) -> Option<M> {
@@ -143,7 +144,12 @@ impl<M: Send + 'static> Context<M> {
     /// Takes a message if one waits.
     pub fn try_recv(&mut self) -> Option<M> {
         self.node.drop_in_hand();
-        let message = self.mail()?.try_recv().ok()?;
+        let now = self.timers.is_some().then(|| self.clock.now());
+        let timed = self.timers.as_mut().and_then(|timers| unlocked(timers).take(now?));
+        let message = match timed {
+            Some(message) => message,
+            None => self.mail()?.try_recv().ok()?,
+        };
         self.node.take_in_hand();
         Some(message)
     }
@@ -219,6 +225,10 @@ impl<M: Send + 'static> Context<M> {
 
     /// Is ready with a message: of a timer or of the mailbox, in turns while both have one.
     fn poll_mail(&mut self, cx: &mut Waking<'_>) -> Poll<M> {
+        if self.is_stopping() {
+            // Timers would go on for ever; what waits in the mailbox comes to an end.
+            self.timers = None;
+        }
         let mut polled = Poll::Pending;
         self.timer_first = !self.timer_first;
         for timer in [self.timer_first, !self.timer_first] {

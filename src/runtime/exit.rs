@@ -26,7 +26,7 @@ pub enum Exit {
     },
     /// It was dropped: it did not end in time, or was to end at once.
     Killed,
-    /// An actor that it is linked to ended abnormally: where that one stands, and how it ended.
+    /// An actor that it is linked to ended: where that one stands, and how it ended.
     Linked(Arc<(Path, Exit)>),
     /// A supervisor did not start, because a child of its did not: which one, and how that ended.
     StartFailed(Arc<(Path, Exit)>),
@@ -48,14 +48,20 @@ pub enum Exit {
 impl Exit {
     /// Tells whether this is an end that a transient child is not restarted after.
     pub fn is_normal(&self) -> bool {
-        matches!(self, Exit::Normal | Exit::Shutdown)
+        match self {
+            Exit::Normal | Exit::Shutdown => true,
+            Exit::Linked(other) => other.1.is_normal(),
+            _ => false,
+        }
     }
 
     /// Returns the error of the actor that is at the root of this exit, for a caller to downcast.
     pub fn error(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         match self {
             Exit::Failed(error) => Some(error.as_ref()),
-            Exit::GaveUp { last: child, .. } | Exit::StartFailed(child) => child.1.error(),
+            Exit::GaveUp { last: child, .. } | Exit::StartFailed(child) | Exit::Linked(child) => {
+                child.1.error()
+            }
             _ => None,
         }
     }

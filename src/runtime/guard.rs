@@ -65,6 +65,13 @@ fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Exit> {
     })
 }
 
+/// Runs what is not ours, whose panic is told in the log and goes no further.
+pub(crate) fn shielded(whose: &str, body: impl FnOnce()) {
+    if let Err(exit) = catch(body) {
+        log::error!("{whose} {exit}");
+    }
+}
+
 fn text_of(thrown: &(dyn Any + Send)) -> String {
     if let Some(text) = thrown.downcast_ref::<&str>() {
         (*text).into()

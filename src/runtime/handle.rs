@@ -1,6 +1,6 @@
 //! A system, as it is reached from other threads, and from its own actors.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::control::Blow;
@@ -23,21 +23,38 @@ pub(super) struct Root {
     pub(super) signal: AtomicI32,
     /// Whether a second signal came.
     pub(super) killed: AtomicBool,
-    /// A stop that came before the tree was there.
-    pub(super) early: AtomicBool,
+    /// A stop or a kill that came before the tree was there.
+    early: AtomicU8,
+}
+
+const STOP: u8 = 1;
+const KILL: u8 = 2;
+
+impl Root {
+    /// Takes up the tree, and does to it what was asked for before it was there.
+    pub(super) fn take_up(&self, node: &Arc<Node>, scheduler: &Scheduler) {
+        // Each system runs one tree, so nothing was set before.
+        drop(self.node.set((node.clone(), scheduler.clone())));
+        match self.early.load(Ordering::SeqCst) {
+            KILL => node.control.kill(),
+            STOP => node.control.stop(),
+            _ => {}
+        }
+    }
 }
 
 impl Handle {
     /// Asks the tree to stop in order; a tree that does not run yet stops as soon as it does.
     pub fn stop(&self) {
-        self.0.early.store(true, Ordering::SeqCst);
+        self.0.early.fetch_max(STOP, Ordering::SeqCst);
         if let Some((root, _)) = self.0.node.get() {
             root.control.stop();
         }
     }
 
-    /// Drops every actor at once.
+    /// Drops every actor at once; a tree that does not run yet ends as soon as it does.
     pub fn kill(&self) {
+        self.0.early.fetch_max(KILL, Ordering::SeqCst);
         if let Some((root, _)) = self.0.node.get() {
             root.control.kill();
         }

@@ -25,6 +25,8 @@ pub enum Lifecycle {
         path: Path,
         /// How it ended.
         exit: Exit,
+        /// The message that was lost with it.
+        lost: Option<Lost>,
     },
     /// An incarnation chose not to run: it ended normally before it was ready.
     Ignored {
@@ -112,6 +114,7 @@ impl Lifecycle {
     pub fn lost(&self) -> Option<Lost> {
         match self {
             Lifecycle::Exited { lost, .. }
+            | Lifecycle::StartFailed { lost, .. }
             | Lifecycle::Killed { lost, .. }
             | Lifecycle::Stopped { lost, .. } => *lost,
             _ => None,
@@ -126,7 +129,7 @@ impl fmt::Display for Lifecycle {
             Lifecycle::Started { path, incarnation } => {
                 write!(f, "{path} started, incarnation {incarnation}")
             }
-            Lifecycle::StartFailed { path, exit } => write!(f, "{path} did not start: {exit}"),
+            Lifecycle::StartFailed { path, exit, .. } => write!(f, "{path} did not start: {exit}"),
             Lifecycle::Ignored { path } => write!(f, "{path} chose not to run"),
             Lifecycle::Exited { path, exit, .. } | Lifecycle::Stopped { path, exit, .. } => {
                 write!(f, "{path} {exit}")

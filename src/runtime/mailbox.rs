@@ -121,6 +121,11 @@ impl<M> Mailbox<M> {
         drop(self.node.set(node.clone()));
     }
 
+    /// Tells whether `node` reads it, or may.
+    pub(crate) fn may_belong_to(&self, node: &Arc<Node>) -> bool {
+        !self.is_closed() && self.node.get().is_none_or(|owner| Arc::ptr_eq(owner, node))
+    }
+
     pub(super) fn node(&self) -> Option<&Arc<Node>> {
         self.node.get()
     }

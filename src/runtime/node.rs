@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use slab::Slab;
 use smol::Task;
@@ -138,7 +138,8 @@ impl Node {
 
     /// Notes how an incarnation ended, and tells those who watch it.
     pub(crate) fn end(&self, exit: &Exit) {
-        let to_tell = self.vitals().end(exit);
+        let now = self.scheduler().map(Scheduler::now);
+        let to_tell = self.vitals().end(exit, now);
         to_tell.tell(self, exit);
     }
 
@@ -165,7 +166,6 @@ impl Node {
             1 | 4 if self.control.is_stop() => State::Stopping,
             1 => State::Running,
             2 => State::Restarting,
-            3 => State::Stopping,
             4 => State::Starting,
             _ => State::Idle,
         }
@@ -214,14 +214,13 @@ impl Node {
     }
 
     pub(crate) fn snapshot(&self, now: Instant) -> Snapshot {
-        let since = self.vitals().since();
         let gauge = self.gauge.as_ref().and_then(Weak::upgrade);
         Snapshot {
             path: self.path(),
             kind: self.kind(),
             state: self.state(),
             restarts: self.restarts(),
-            uptime: since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since)),
+            uptime: self.vitals().uptime(now),
             mailbox: gauge.as_ref().map(|gauge| gauge.depth()),
             dropped: gauge.map_or(0, |gauge| gauge.dropped()),
             handled: self.taken.load(Ordering::Relaxed).div_ceil(2),

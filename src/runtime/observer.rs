@@ -12,7 +12,7 @@ use std::task::{Context, Poll};
 use async_channel::{Receiver, Sender};
 use futures_lite::Stream;
 
-use super::Lifecycle;
+use super::{Lifecycle, guard};
 
 /// Whoever watches the lives of a system's actors.
 #[derive(Clone, Default)]
@@ -49,7 +49,8 @@ impl Observer {
         }
         let event = event();
         if let Some(watch) = &self.watch {
-            watch(&event);
+            // What it throws is nobody's crash: neither the actor's that it is told of, nor the supervisor's.
+            guard::shielded("an observer", || watch(&event));
         }
         if subscribed {
             self.hub.tell(&event);
@@ -67,6 +68,7 @@ impl fmt::Debug for Observer {
 #[derive(Debug, Default)]
 pub(crate) struct Hub {
     subscribed: AtomicBool,
+    ended: AtomicBool,
     subscribers: Mutex<Vec<Subscriber>>,
 }
 
@@ -80,8 +82,12 @@ impl Hub {
     pub(crate) fn subscribe(&self, capacity: usize) -> Events {
         let (sender, receiver) = async_channel::bounded(capacity.max(1));
         let missed = Arc::new(AtomicU64::new(0));
-        self.subscribers().push(Subscriber { sender, missed: missed.clone() });
-        self.subscribed.store(true, Ordering::SeqCst);
+        let mut subscribers = self.subscribers();
+        if !self.ended.load(Ordering::SeqCst) {
+            subscribers.push(Subscriber { sender, missed: missed.clone() });
+            self.subscribed.store(true, Ordering::SeqCst);
+        }
+        drop(subscribers);
         Events { receiver: Box::pin(receiver), missed }
     }
 
@@ -104,7 +110,9 @@ impl Hub {
 
     /// Ends every stream behind the events that it holds.
     pub(crate) fn end(&self) {
-        self.subscribers().clear();
+        let mut subscribers = self.subscribers();
+        self.ended.store(true, Ordering::SeqCst);
+        subscribers.clear();
     }
 }
 

@@ -52,7 +52,8 @@ impl Pool {
         self
     }
 
-    /// Sets how many messages wait in each child's mailbox at most. The memory is taken for each child.
+    /// Sets how many messages wait in each child's mailbox at most. The memory is taken when it is
+    /// first used.
     pub fn mailbox(mut self, capacity: usize) -> Pool {
         self.capacity = capacity;
         self

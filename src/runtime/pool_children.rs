@@ -29,7 +29,7 @@ pub(super) struct Children {
     open: AtomicBool,
     live: AtomicUsize,
     next: AtomicU64,
-    /// Notified when a child ended, and when the pool opens or closes.
+    /// Notified when a child ended, and when the pool closes.
     changed: Event,
 }
 

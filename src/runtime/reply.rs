@@ -37,6 +37,13 @@ impl<R> Reply<R> {
     }
 }
 
+impl<R> Reply<R> {
+    /// Tells whether the asker still waits for the answer.
+    pub fn is_awaited(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+}
+
 impl<R> Drop for Reply<R> {
     fn drop(&mut self) {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);

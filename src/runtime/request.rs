@@ -25,6 +25,19 @@ pub(super) enum Request {
     List(Reply<Vec<ChildInfo>>),
 }
 
+impl Request {
+    /// Tells whether the answer is still waited for.
+    pub(super) fn is_awaited(&self) -> bool {
+        match self {
+            Request::Add(_, reply)
+            | Request::Remove(_, reply)
+            | Request::Terminate(_, reply)
+            | Request::Restart(_, reply) => reply.is_awaited(),
+            Request::List(reply) => reply.is_awaited(),
+        }
+    }
+}
+
 /// Who waits for a child to be started.
 pub(super) struct Asked {
     pub(super) is_new: bool,

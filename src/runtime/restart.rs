@@ -15,6 +15,9 @@ use super::supervise::{Life, Slot};
 use super::tree::State;
 use super::{AutoShutdown, Exit, Lifecycle, Restart, Strategy};
 
+/// Longer than any system runs.
+const AGES: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 impl Life {
     /// Decides what follows the end of a child that had started; an exit is the supervisor's own.
     pub(super) async fn ended(&mut self, key: u64, exit: Exit) -> Option<Exit> {
@@ -53,15 +56,18 @@ impl Life {
         spec.node().set(State::Idle);
         if exit.is_normal() {
             self.env.observer.tell(|| Lifecycle::Ignored { path });
-            if spec.options().restart == Restart::Temporary {
-                self.leave(key);
+            match spec.options().restart {
+                Restart::Temporary => self.leave(key),
+                _ => self.retire(spec.as_ref()),
             }
             Asked::answer(&mut { asked }, Ok(()));
             return None;
         }
-        self.env
-            .observer
-            .tell(|| Lifecycle::StartFailed { path: path.clone(), exit: exit.clone() });
+        self.env.observer.tell(|| Lifecycle::StartFailed {
+            path: path.clone(),
+            exit: exit.clone(),
+            lost: spec.node().lost(&exit),
+        });
         if let Some(asked) = asked {
             if asked.is_new {
                 self.leave(key);
@@ -86,8 +92,10 @@ impl Life {
         if after.is_zero() {
             self.enqueue(&group);
         } else if let Some(entry) = self.entries.get_mut(&key) {
-            entry.slot = Slot::Restarting { at: now + after };
-            self.pauses.insert((now + after, key));
+            // A pause without an end only ends with a stop, or when somebody starts the child.
+            let at = now.checked_add(after).unwrap_or(now + AGES);
+            entry.slot = Slot::Restarting { at };
+            self.pauses.insert((at, key));
             entry.spec.node().set(State::Restarting);
         }
         for member in &group {
@@ -109,8 +117,9 @@ impl Life {
                 Start::Said(Some(limit)) => limit,
                 _ => Duration::ZERO,
             };
-            self.drop_alive(spec.as_ref(), task).await;
-            return self.not_started(key, Exit::NotReady(limit)).await;
+            // One that ended by itself in the last moment has its own reason.
+            let exit = self.drop_alive(spec.as_ref(), task).await;
+            return self.not_started(key, exit.unwrap_or(Exit::NotReady(limit))).await;
         }
         self.pauses.pop_first();
         // Somebody may have started one of its group in between.

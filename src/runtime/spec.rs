@@ -78,6 +78,10 @@ impl Notice {
 pub(crate) trait Spec: Send + Sync {
     fn node(&self) -> &Arc<Node>;
     fn options(&self) -> &Options;
+    /// Tells what there is against starting it, whoever supervises it.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
     /// Gives the child its place in the tree, before it is first started.
     fn attach(&self, parent: Option<&Arc<Path>>, env: &Env);
     /// Starts an incarnation. The task ends once nothing of the incarnation is left.

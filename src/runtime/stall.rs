@@ -76,7 +76,9 @@ impl Stalls {
             for (thread, &turn) in now.iter().enumerate() {
                 if turn == seen[thread] && turn % 2 == 1 && turn != told[thread] {
                     told[thread] = turn;
-                    if let Some(path) = root.in_turn(thread) {
+                    let path = root.in_turn(thread);
+                    // Only if it is the same turn still is it the right actor.
+                    if let (Some(path), true) = (path, self.turns()[thread] == turn) {
                         let limit = self.limit;
                         observer.tell(|| Lifecycle::Stalled { path, limit });
                     }

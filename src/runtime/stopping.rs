@@ -46,7 +46,7 @@ impl Life {
         }
         let task = self.take_alive(key);
         let Some(entry) = self.entries.get_mut(&key) else { return };
-        (entry.slot, entry.asked) = (Slot::Idle, None);
+        entry.slot = Slot::Idle;
         let spec = entry.spec.clone();
         if let Some(task) = task {
             self.end(spec.as_ref(), task).await;
@@ -100,13 +100,12 @@ impl Life {
         }
     }
 
-    /// Closes the mailbox of a child that can never come back. In a group, a child that is not temporary
-    /// comes back with its group; below a nested supervisor any child does when that is restarted; and whoever
-    /// has the supervisor's address may start it again.
+    /// Closes the mailbox of a child that stays and can never come back. In a group it comes back with its
+    /// group; below a nested supervisor, when that is restarted; and whoever has the supervisor's address may
+    /// start it again.
     pub(super) fn retire(&self, spec: &dyn Spec) {
-        let temporary = spec.options().restart == Restart::Temporary;
         let is_alone = self.plan.strategy == Strategy::OneForOne && self.plan.requests.is_none();
-        if (temporary || is_alone) && self.plan.node.path().is_root() {
+        if is_alone && self.plan.node.path().is_root() {
             spec.retire();
         }
     }

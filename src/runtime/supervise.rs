@@ -34,6 +34,8 @@ pub(crate) async fn supervise(plan: Arc<Plan>, env: Env, notice: Notice) -> Exit
         Err(text) => Exit::Misconfigured(text.into()),
     };
     life.stop_all().await;
+    // At rest before what waits is refused: whoever asks from now on sees that nobody will answer.
+    life.plan.node.set(State::Idle);
     if let Some(requests) = &life.plan.requests {
         requests.refuse();
     }
@@ -155,9 +157,9 @@ impl Life {
         self.queue.remove(&key);
         self.names.remove(&entry.spec.node().name().to_string());
         self.plan.node.children(|below| drop(below.remove(&key)));
-        match entry.is_added {
-            true => entry.spec.retire(),
-            false => self.retire(entry.spec.as_ref()),
+        // Below a nested supervisor, a child of the plan is back when that is restarted.
+        if entry.is_added || self.path.is_root() {
+            entry.spec.retire();
         }
     }
 
@@ -227,7 +229,7 @@ impl Life {
                 None => future::pending().await,
             }
         };
-        future::or(stop, future::or(due, future::or(note, request))).await
+        future::or(stop, future::or(note, future::or(due, request))).await
     }
 
     /// Returns the child whose time is up next, and when: of its start, or else of a pause.

@@ -227,6 +227,7 @@ impl Plan {
     ///
     /// What contradicts itself, as Erlang/OTP's `bad_combination`.
     pub(crate) fn admits(&self, child: &dyn Spec) -> Result<(), String> {
+        child.check()?;
         let (name, options) = (child.node().name(), child.options());
         if options.significant && self.auto_shutdown == AutoShutdown::Never {
             return Err(format!(

@@ -158,18 +158,21 @@ fn launch(
     let root = tree.build();
     root.attach(None, &env);
     root.plan.node.begin(env.scheduler.now(), State::Starting);
-    // Each system runs one tree, so nothing was set before.
-    drop(handle.0.node.set((root.plan.node.clone(), env.scheduler.clone())));
-    if handle.0.early.load(Ordering::SeqCst) {
-        root.plan.node.control.stop();
-    }
+    handle.0.take_up(&root.plan.node, &env.scheduler);
     let path = root.plan.node.path();
     let (notes, _nobody) = async_channel::bounded(1);
     let notice = Notice { child: 0, incarnation: 1, notes, observer: env.observer.clone() };
     let exit = drive(root.launch(&env, notice));
     root.plan.node.set(State::Idle);
     root.retire();
-    env.observer.tell(|| Lifecycle::Stopped { path, exit: exit.clone(), lost: None });
+    let is_stop = root.plan.node.control.is_stop();
+    env.observer.tell(|| match exit.clone() {
+        exit if is_stop => Lifecycle::Stopped { path, exit, lost: None },
+        exit @ (Exit::StartFailed(_) | Exit::Misconfigured(_)) => {
+            Lifecycle::StartFailed { path, exit, lost: None }
+        }
+        exit => Lifecycle::Exited { path, exit, lost: None },
+    });
     handle.0.hub.end();
     match (exit.is_normal(), handle.0.signal.load(Ordering::SeqCst)) {
         (false, _) => Err(exit),
@@ -246,21 +249,29 @@ fn take_signals(with_usr1: bool) -> Option<Signals> {
 
 /// Turns signals into stops and snapshots.
 async fn heed(mut signals: Signals, root: Arc<Root>, on_usr1: Option<OnUsr1>) {
-    while let Some(Ok(signal)) = signals.next().await {
+    while let Some(signal) = signals.next().await {
+        let signal = match signal {
+            Ok(signal) => signal,
+            Err(error) => {
+                log::error!("a signal could not be read: {error}");
+                continue;
+            }
+        };
         let Some((node, scheduler)) = root.node.get() else { continue };
         match (signal, &on_usr1) {
-            (Signal::Usr1, Some(show)) => (show.0)(&node.snapshot(scheduler.now())),
-            _ if node.control.is_stop() => {
+            (Signal::Usr1, Some(show)) => {
+                guard::shielded("the function for SIGUSR1", || {
+                    (show.0)(&node.snapshot(scheduler.now()));
+                });
+            }
+            _ if root.signal.swap(signal as i32, Ordering::SeqCst) != 0 => {
                 root.killed.store(true, Ordering::SeqCst);
                 node.control.kill();
                 // Whoever does not even come back to the executor is not waited for.
                 scheduler.sleep(LAST_CHANCE).await;
                 std::process::exit(128 + signal as i32);
             }
-            _ => {
-                root.signal.store(signal as i32, Ordering::SeqCst);
-                node.control.stop();
-            }
+            _ => node.control.stop(),
         }
     }
 }

@@ -43,7 +43,7 @@ impl<M: Send + 'static> Context<M> {
     /// Simulation::new(1).run(tree).unwrap();
     /// ```
     pub fn send_after(&mut self, after: Duration, message: M) -> TimerId {
-        let at = self.clock.now() + after;
+        let at = later(self.clock.now(), after);
         self.timers().add(at, Timed::Once(message))
     }
 
@@ -54,7 +54,7 @@ impl<M: Send + 'static> Context<M> {
         period: Duration,
         make: impl FnMut() -> M + Send + 'static,
     ) -> TimerId {
-        let first = self.clock.now() + period;
+        let first = later(self.clock.now(), period);
         self.timers().add(first, Timed::Every(period, Box::new(make)))
     }
 
@@ -71,7 +71,10 @@ impl<M: Send + 'static> Context<M> {
 /// One timer of one incarnation, to cancel it by; made by
 /// [`Context::send_after`](super::Context::send_after).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TimerId(u64);
+pub struct TimerId {
+    number: u64,
+    kept: usize,
+}
 
 enum Timed<M> {
     Once(M),
@@ -80,7 +83,7 @@ enum Timed<M> {
 
 /// The messages that wait for their time.
 pub(super) struct Timers<M> {
-    kept: Slab<Timed<M>>,
+    kept: Slab<(Instant, u64, Timed<M>)>,
     /// Where they are kept, by their time, and among the same time by their age.
     due: BTreeMap<(Instant, u64), usize>,
     next: u64,
@@ -101,31 +104,48 @@ impl<M> Timers<M> {
     fn add(&mut self, at: Instant, timed: Timed<M>) -> TimerId {
         let number = self.next;
         self.next += 1;
-        self.due.insert((at, number), self.kept.insert(timed));
-        TimerId(number)
+        let kept = self.kept.insert((at, number, timed));
+        self.due.insert((at, number), kept);
+        TimerId { number, kept }
     }
 
     fn cancel(&mut self, id: TimerId) -> bool {
-        let key = self.due.keys().find(|(_, number)| *number == id.0).copied();
-        let kept = key.and_then(|key| self.due.remove(&key));
-        kept.map(|kept| self.kept.remove(kept)).is_some()
+        match self.kept.get(id.kept) {
+            Some((at, number, _)) if *number == id.number => {
+                self.due.remove(&(*at, *number));
+                self.kept.remove(id.kept);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes the message of the first timer, if its time has come.
+    pub(super) fn take(&mut self, now: Instant) -> Option<M> {
+        let (&(at, _), &kept) = self.due.first_key_value()?;
+        if at > now {
+            return None;
+        }
+        self.due.pop_first();
+        if let (at, number, Timed::Every(period, make)) = &mut self.kept[kept] {
+            *at = next(*at, *period, now);
+            self.due.insert((*at, *number), kept);
+            return Some(make());
+        }
+        match self.kept.remove(kept).2 {
+            Timed::Once(message) => Some(message),
+            Timed::Every(..) => None,
+        }
     }
 
     /// Is ready with the message of the first timer whose time has come.
     pub(super) fn poll(&mut self, cx: &mut Waking<'_>, clock: &Clock) -> Poll<M> {
-        let Some((&(at, number), &kept)) = self.due.first_key_value() else {
+        let Some((&(at, _), _)) = self.due.first_key_value() else {
             return Poll::Pending;
         };
         ready!(poll_until(&mut self.sleep, at, cx, clock));
-        self.due.pop_first();
-        if let Timed::Every(period, make) = &mut self.kept[kept] {
-            self.due.insert((next(at, *period, clock.now()), number), kept);
-            return Poll::Ready(make());
-        }
-        match self.kept.remove(kept) {
-            Timed::Once(message) => Poll::Ready(message),
-            Timed::Every(..) => Poll::Pending,
-        }
+        // The clock may not have come quite as far as the timer that slept for it.
+        self.take(clock.now().max(at)).map_or(Poll::Pending, Poll::Ready)
     }
 }
 
@@ -150,7 +170,13 @@ fn poll_until(
 fn next(last: Instant, period: Duration, now: Instant) -> Instant {
     let (late, period) = (now.saturating_duration_since(last).as_nanos(), period.as_nanos().max(1));
     let ahead = (late / period + 1).saturating_mul(period);
-    last + Duration::from_nanos(u64::try_from(ahead).unwrap_or(u64::MAX))
+    later(last, Duration::from_nanos(u64::try_from(ahead).unwrap_or(u64::MAX)))
+}
+
+/// Adds to a time what may be more than a clock can show.
+fn later(time: Instant, after: Duration) -> Instant {
+    const AGES: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    time.checked_add(after).unwrap_or(time + AGES)
 }
 
 impl<M> fmt::Debug for Timers<M> {

@@ -9,7 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Weak};
 use std::task::{Context as Waking, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use slab::Slab;
 use thiserror::Error;
@@ -19,8 +19,9 @@ use super::node::Node;
 use super::{Address, Context, Exit, Path};
 
 impl<M: Send + 'static> Context<M> {
-    /// Links the actor with another: when either incarnation ends abnormally, so does the other, with
-    /// [`Exit::Linked`](super::Exit::Linked). A normal end of either takes the link away. As Erlang's `link`.
+    /// Links the actor with another: when either incarnation ends, so does the other, with
+    /// [`Exit::Linked`](super::Exit::Linked), which is as normal or not as what it came from. Only when the
+    /// loop of either returns `Ok` by itself does nothing but the link end. As Erlang's `link`.
     ///
     /// # Errors
     ///
@@ -53,7 +54,10 @@ pub struct NotAlive {
 pub(crate) struct Vitals {
     incarnation: u32,
     alive: bool,
+    /// Whether no incarnation is to come.
+    over: bool,
     since: Option<Instant>,
+    ended: Option<Instant>,
     last: Option<Exit>,
     /// What a link brought and the actor has not died of yet.
     struck: Option<Box<Exit>>,
@@ -91,12 +95,14 @@ pub(crate) struct ToTell {
 impl Vitals {
     pub(crate) fn begin(&mut self, now: Instant) -> u32 {
         self.incarnation += 1;
-        (self.alive, self.since, self.struck) = (true, Some(now), None);
+        (self.alive, self.since, self.ended, self.struck) = (true, Some(now), None, None);
         self.incarnation
     }
 
-    pub(crate) fn since(&self) -> Option<Instant> {
-        self.since
+    /// Returns how long the incarnation has lived, or the last one did.
+    pub(crate) fn uptime(&self, now: Instant) -> Duration {
+        let until = self.ended.unwrap_or(now);
+        self.since.map_or(Duration::ZERO, |since| until.saturating_duration_since(since))
     }
 
     pub(crate) fn incarnation(&self) -> u32 {
@@ -109,14 +115,15 @@ impl Vitals {
     }
 
     /// Notes the end of an incarnation.
-    pub(crate) fn end(&mut self, exit: &Exit) -> ToTell {
-        self.alive = false;
+    pub(crate) fn end(&mut self, exit: &Exit, now: Option<Instant>) -> ToTell {
+        (self.alive, self.ended) = (false, now);
         self.last = Some(exit.clone());
         self.tell(Some(exit))
     }
 
     /// Notes that no incarnation is to come: whoever waits for the first one waits in vain.
     pub(crate) fn over(&mut self) -> ToTell {
+        self.over = true;
         if self.alive { ToTell { wakers: Vec::new(), links: Vec::new() } } else { self.tell(None) }
     }
 
@@ -133,7 +140,7 @@ impl Vitals {
     }
 
     fn watch(&mut self) -> usize {
-        let late = !self.alive && self.last.is_some();
+        let late = !self.alive && (self.last.is_some() || self.over);
         let told = late.then(|| self.last.clone());
         let watchers = self.watchers.get_or_insert_default();
         watchers.seats.insert(Seat { waker: None, told })
@@ -152,7 +159,7 @@ impl ToTell {
         for link in &self.links {
             let Some(other) = link.node.upgrade() else { continue };
             other.vitals().unlink(node);
-            if !exit.is_normal() {
+            if !matches!(exit, Exit::Normal) {
                 let exit = Exit::Linked(Arc::new((node.path(), exit.clone())));
                 strike(&other, link.incarnation, exit);
             }

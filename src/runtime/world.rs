@@ -163,6 +163,15 @@ impl World {
         Some(fault)
     }
 
+    /// Asks the rules, while nothing is locked and no rule is asked: a rule may send, and must not be asked
+    /// about what it sends.
+    fn apart<T>(&self, ask: impl FnOnce(&mut Faults) -> T) -> T {
+        let mut faults = std::mem::take(&mut *self.faults());
+        let answer = ask(&mut faults);
+        *self.faults() = faults;
+        answer
+    }
+
     pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -198,7 +207,7 @@ pub(crate) fn enter(node: &Arc<Node>, turn: u64, hold: &mut Option<Box<Sleep>>) 
         return Speaker(None);
     };
     let turn = Turn { path: node.path(), incarnation: node.incarnation(), number: turn };
-    match world.faults().befall(&turn) {
+    match world.apart(|faults| faults.befall(&turn)) {
         Some(Fault::Delay(delay)) => *hold = Some(Box::new(scheduler.sleep(delay))),
         Some(fault) => fault.blow().into_iter().for_each(|blow| node.control.deal(blow)),
         None => {}
@@ -222,12 +231,12 @@ impl Node {
     /// Tells whether the message that is just being sent to it is lost.
     pub(crate) fn loses_mail(&self) -> bool {
         let Some(Scheduler::Simulated(world)) = self.scheduler() else { return false };
-        let mut faults = world.faults();
-        if faults.losses.is_empty() {
+        if world.faults().losses.is_empty() {
             return false;
         }
         let from = SPEAKER.with_borrow(|speaker| speaker.as_ref().map(|node| node.path()));
-        faults.lose(&Edge { from, to: self.path() })
+        let edge = Edge { from, to: self.path() };
+        world.apart(|faults| faults.lose(&edge))
     }
 
     /// Collects the actors that live below this node, in the order of the tree.
