@@ -49,6 +49,9 @@ mod administer;
 mod child;
 mod context;
 mod control;
+#[cfg(test)]
+#[path = "control/tests.rs"]
+mod control_tests;
 mod desk;
 mod exit;
 #[cfg(feature = "testing")]
@@ -65,6 +68,9 @@ mod pool;
 mod pool_children;
 mod render;
 mod reply;
+#[cfg(test)]
+#[path = "reply/tests.rs"]
+mod reply_tests;
 mod request;
 mod restart;
 mod scheduler;
@@ -73,6 +79,7 @@ mod stall;
 mod stopping;
 mod supervise;
 mod supervisor;
+mod sync;
 mod system;
 mod timers;
 mod tree;
