@@ -1,11 +1,13 @@
-//! The control signal, alone on one thread. Several at once are in `tests/loom.rs`, which includes the
-//! signal's own file; that is why these tests are not in it.
+//! The control signal, by itself. Every order of several threads is in `tests/loom.rs`, which includes the
+//! signal's own file; that is why these tests are not in it. What two threads do here is for Miri.
 
 use std::future::poll_fn;
+use std::task::Poll;
+use std::thread;
 
 use futures_lite::future::{block_on, poll_once};
 
-use super::control::Control;
+use super::control::{Blow, Control};
 
 #[test]
 fn a_stop_is_a_level() {
@@ -25,4 +27,20 @@ fn a_kill_is_a_stop_too() {
     control.kill();
     assert!(control.is_stop());
     block_on(poll_fn(|cx| control.poll_kill(cx)));
+}
+
+#[test]
+fn the_stop_and_the_blow_of_other_threads_wake_the_task() {
+    let control = Control::default();
+    thread::scope(|scope| {
+        scope.spawn(|| control.stop());
+        scope.spawn(|| control.deal(Blow::Panic));
+        block_on(poll_fn(|cx| {
+            control.register_task(cx);
+            match (control.blow(), control.poll_stop(cx)) {
+                (Some(Blow::Panic), Poll::Ready(())) => Poll::Ready(()),
+                _ => Poll::Pending,
+            }
+        }));
+    });
 }

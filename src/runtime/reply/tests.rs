@@ -1,4 +1,6 @@
-//! The way back, alone on one thread; see `control/tests.rs` for why it is not in the file that it tests.
+//! The way back, by itself; see `control/tests.rs` for why this is not in the file that it tests.
+
+use std::thread;
 
 use futures_lite::future::{block_on, poll_once};
 
@@ -25,4 +27,12 @@ fn asker_gone() {
     let (reply, answer) = slot();
     drop(answer);
     reply.send("nobody reads this");
+}
+
+#[test]
+fn answered_by_another_thread() {
+    let (reply, answer) = slot();
+    let answerer = thread::spawn(move || reply.send(7));
+    assert_eq!(block_on(answer.wait()), Some(7));
+    answerer.join().unwrap();
 }
