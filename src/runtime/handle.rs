@@ -1,6 +1,6 @@
 //! A system, as it is reached from other threads, and from its own actors.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 
 use super::control::Blow;
@@ -31,6 +31,8 @@ impl Handle {
     /// Asks the tree to stop in order; a tree that does not run yet stops as soon as it does.
     pub fn stop(&self) {
         self.0.early.store(true, Ordering::SeqCst);
+        // With the one of the launch: either it sees the early stop, or this sees the tree.
+        fence(Ordering::SeqCst);
         if let Some((root, _)) = self.0.node.get() {
             root.control.stop();
         }

@@ -6,7 +6,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 use std::thread;
 use std::time::Duration;
 
@@ -160,6 +160,8 @@ fn launch(
     root.plan.node.begin(env.scheduler.now(), State::Starting);
     // Each system runs one tree, so nothing was set before.
     drop(handle.0.node.set((root.plan.node.clone(), env.scheduler.clone())));
+    // With the one of `Handle::stop`: either that sees the tree, or this sees the early stop.
+    fence(Ordering::SeqCst);
     if handle.0.early.load(Ordering::SeqCst) {
         root.plan.node.control.stop();
     }
