@@ -4,7 +4,8 @@
 //! and two wakers, and the way back of a question, by a slot behind a mutex. Both take what they synchronise
 //! with from their neighbour `sync`. Here they are included as they are, beside another `sync`, of `loom`'s
 //! stand-ins; loom then runs each test once for every interleaving of its threads and every value that a
-//! relaxed load may see, and fails where all of them wait, which is what a lost wake-up looks like.
+//! relaxed load may see, and fails where all of them wait, which is what a lost wake-up looks like. Three threads
+//! have too many interleavings, so they are preempted a limited number of times.
 //!
 //! Everything else is built on other crates. A mailbox is an `async-channel`, which is made of a
 //! `concurrent-queue` and of `event-listener`s, a pool's changes are an `event-listener` too, and those two
