@@ -1,7 +1,7 @@
 # Everything here is one cargo command or two; `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench doc
+.PHONY: help run test check bench miri doc
 
 help:  ## Lists what there is
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
@@ -25,6 +25,14 @@ check:  ## Checks format, lints with every feature set, documents and tests
 
 bench:  ## Measures, side by side with bare loops; see docs/performance.md
 	cargo bench
+
+# The runtime's own tests under several schedules of their threads, then a few seeds of the simulation. What
+# waits for the reactor cannot run: Miri has no timerfd.
+miri:  ## Runs the runtime's tests under Miri; needs the nightly toolchain with the component miri
+	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-many-seeds=0..8" \
+		cargo +nightly miri test --no-default-features --features testing --lib runtime::
+	MIRIFLAGS="-Zmiri-disable-isolation" \
+		cargo +nightly miri test --no-default-features --features testing --test simulation
 
 doc:  ## Builds the documentation and names its first page
 	cargo doc --no-deps

@@ -9,8 +9,9 @@ use sockactors::runtime::{
 };
 use sockactors::testing::Simulation;
 
-const SEEDS: u64 = 1000;
-const MESSAGES: u32 = 40;
+/// Miri takes seconds for what are milliseconds elsewhere.
+const SEEDS: u64 = if cfg!(miri) { 3 } else { 1000 };
+const MESSAGES: u32 = if cfg!(miri) { 8 } else { 40 };
 
 /// Sends the numbers from `next` on, which the tree keeps for it over crashes.
 async fn produce(ctx: Context<()>, next: Arc<AtomicU32>, to: Number) -> Outcome {

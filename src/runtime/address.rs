@@ -263,6 +263,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "outside of a tree the limit is a timer of the reactor: timerfd")]
     fn closing_drops_waiting_questions() {
         let mailbox: Arc<Mailbox<Reply<u8>>> = Mailbox::new(1);
         let address = Address::of(mailbox.clone());
@@ -274,6 +275,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "outside of a tree the limit is a timer of the reactor: timerfd")]
     fn a_question_has_a_time_limit() {
         let address: Address<Reply<u8>> = Address::new(1);
         let limit = Duration::from_millis(1);

@@ -94,7 +94,9 @@ pub struct Counts {
 /// This example shows a child that is added, stopped, started again and removed.
 ///
 /// ```
-/// use sockactors::runtime::{AdminError, Child, Context, Outcome, Strategy, Supervisor, System};
+/// use sockactors::runtime::{
+///     AdminError, Child, Context, Outcome, State, Strategy, Supervisor, System,
+/// };
 ///
 /// async fn live(mut ctx: Context<()>) -> Outcome {
 ///     ctx.stopped().await;
@@ -109,6 +111,8 @@ pub struct Counts {
 ///         let clerk = shop.add(Child::new("clerk", || live)).await?;
 ///         assert!(!clerk.is_closed());
 ///         assert!(matches!(shop.restart("clerk").await, Err(AdminError::Running)));
+///         assert_eq!(shop.child("clerk").await?.state, State::Running);
+///         assert!(matches!(shop.child("cook").await, Err(AdminError::NotFound)));
 ///         shop.terminate("clerk").await?;
 ///         let count = shop.count().await?;
 ///         assert_eq!((count.specs, count.active), (2, 1));
@@ -207,8 +211,7 @@ impl SupervisorAddress {
     ///
     /// There is no such child.
     pub async fn child(&self, name: &str) -> Result<ChildInfo, AdminError> {
-        let children = self.children().await?;
-        children.into_iter().find(|child| child.name == name).ok_or(AdminError::NotFound)
+        self.ask(|reply| Request::Find(name.into(), reply)).await?
     }
 
     /// Counts the children.
@@ -217,16 +220,7 @@ impl SupervisorAddress {
     ///
     /// The supervisor is gone.
     pub async fn count(&self) -> Result<Counts, AdminError> {
-        let mut counts = Counts::default();
-        for child in self.children().await? {
-            counts.specs += 1;
-            counts.active += usize::from(matches!(child.state, State::Running | State::Stopping));
-            match child.kind {
-                Kind::Actor => counts.workers += 1,
-                Kind::Supervisor | Kind::Pool => counts.supervisors += 1,
-            }
-        }
-        Ok(counts)
+        self.ask(Request::Count).await
     }
 
     async fn change(

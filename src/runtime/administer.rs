@@ -1,9 +1,9 @@
 //! How a supervisor does what it is asked at run time; the asking is in `admin`.
 
-use super::admin::{AdminError, ChildInfo};
+use super::admin::{AdminError, ChildInfo, Counts};
 use super::request::{Asked, Request};
 use super::supervise::{Entry, Life, Slot};
-use super::{Restart, State};
+use super::{Kind, Restart, State};
 
 impl Life {
     pub(super) async fn administer(&mut self, request: Request) {
@@ -54,7 +54,24 @@ impl Life {
                 Err(refused) => reply.send(Err(refused)),
             },
             Request::List(reply) => reply.send(self.entries.values().map(info).collect()),
+            Request::Find(name, reply) => {
+                let key = self.find(&name).ok_or(AdminError::NotFound);
+                reply.send(key.map(|key| info(&self.entries[&key])));
+            }
+            Request::Count(reply) => reply.send(self.count()),
         }
+    }
+
+    fn count(&self) -> Counts {
+        let mut counts = Counts { specs: self.entries.len(), ..Counts::default() };
+        for entry in self.entries.values() {
+            counts.active += usize::from(matches!(entry.slot, Slot::Alive { is_ready: true, .. }));
+            match entry.spec.node().kind() {
+                Kind::Actor => counts.workers += 1,
+                Kind::Supervisor | Kind::Pool => counts.supervisors += 1,
+            }
+        }
+        counts
     }
 
     /// Finds a child that is at rest.

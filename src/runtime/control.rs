@@ -4,10 +4,9 @@
 //! mailbox. It is a level, not an edge: once raised it stays up for the rest of the incarnation, and
 //! whoever looks sees it. The next incarnation begins with the level lowered.
 
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 
-use atomic_waker::AtomicWaker;
+use super::sync::{AtomicU8, AtomicWaker, Ordering};
 
 const STOP: u8 = 1;
 const KILL: u8 = 2;
@@ -118,34 +117,5 @@ impl Control {
             0 => Poll::Pending,
             _ => Poll::Ready(()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::future::poll_fn;
-
-    use futures_lite::future::{block_on, poll_once};
-
-    use super::Control;
-
-    #[test]
-    fn a_stop_is_a_level() {
-        let control = Control::default();
-        assert!(block_on(poll_once(poll_fn(|cx| control.poll_stop(cx)))).is_none());
-        control.stop();
-        for _ in 0..2 {
-            block_on(poll_fn(|cx| control.poll_stop(cx)));
-        }
-        control.lower();
-        assert!(!control.is_stop());
-    }
-
-    #[test]
-    fn a_kill_is_a_stop_too() {
-        let control = Control::default();
-        control.kill();
-        assert!(control.is_stop());
-        block_on(poll_fn(|cx| control.poll_kill(cx)));
     }
 }

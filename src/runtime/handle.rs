@@ -1,6 +1,6 @@
 //! A system, as it is reached from other threads, and from its own actors.
 
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 
 use super::control::Blow;
@@ -35,6 +35,8 @@ impl Root {
     pub(super) fn take_up(&self, node: &Arc<Node>, scheduler: &Scheduler) {
         // Each system runs one tree, so nothing was set before.
         drop(self.node.set((node.clone(), scheduler.clone())));
+        // With those of `Handle::stop` and `Handle::kill`: either they see the tree, or this sees them.
+        fence(Ordering::SeqCst);
         match self.early.load(Ordering::SeqCst) {
             KILL => node.control.kill(),
             STOP => node.control.stop(),
@@ -47,6 +49,8 @@ impl Handle {
     /// Asks the tree to stop in order; a tree that does not run yet stops as soon as it does.
     pub fn stop(&self) {
         self.0.early.fetch_max(STOP, Ordering::SeqCst);
+        // With the one of the launch: either it sees this, or the tree is seen here.
+        fence(Ordering::SeqCst);
         if let Some((root, _)) = self.0.node.get() {
             root.control.stop();
         }
@@ -55,6 +59,7 @@ impl Handle {
     /// Drops every actor at once; a tree that does not run yet ends as soon as it does.
     pub fn kill(&self) {
         self.0.early.fetch_max(KILL, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         if let Some((root, _)) = self.0.node.get() {
             root.control.kill();
         }

@@ -232,6 +232,20 @@ mod tests {
     }
 
     #[test]
+    fn what_another_thread_sends_arrives_in_order() {
+        let mailbox = Mailbox::new(2);
+        let sender = mailbox.clone();
+        let sending = std::thread::spawn(move || {
+            (0..20).for_each(|n| block_on(sender.send(n)).unwrap());
+        });
+        let receiver = mailbox.receiver().unwrap();
+        let seen: Vec<u8> = (0..20).map(|_| block_on(receiver.recv()).unwrap()).collect();
+        assert_eq!(seen, (0..20).collect::<Vec<_>>());
+        sending.join().unwrap();
+        mailbox.close();
+    }
+
+    #[test]
     fn whatever_the_overflow_a_closed_mailbox_refuses() {
         for overflow in [Overflow::Wait, Overflow::DropNewest, Overflow::DropOldest, Overflow::Fail]
         {

@@ -143,6 +143,9 @@ mod administer;
 mod child;
 mod context;
 mod control;
+#[cfg(test)]
+#[path = "control/tests.rs"]
+mod control_tests;
 mod desk;
 mod exit;
 #[cfg(feature = "testing")]
@@ -159,6 +162,9 @@ mod pool;
 mod pool_children;
 mod render;
 mod reply;
+#[cfg(test)]
+#[path = "reply/tests.rs"]
+mod reply_tests;
 mod request;
 mod restart;
 mod scheduler;
@@ -167,6 +173,7 @@ mod stall;
 mod stopping;
 mod supervise;
 mod supervisor;
+mod sync;
 mod system;
 mod timers;
 mod tree;

@@ -4,8 +4,9 @@
 //! no more: a place for the answer and the waker of the one who waits for it.
 
 use std::future::poll_fn;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
+
+use super::sync::{Arc, Mutex, PoisonError};
 
 /// Where an actor puts the answer to a question that [`Address::ask`](super::Address::ask) brought.
 ///
@@ -72,35 +73,5 @@ impl<R> Answer<R> {
         }
         slot.waker = Some(cx.waker().clone());
         Poll::Pending
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_lite::future::{block_on, poll_once};
-
-    use super::slot;
-
-    #[test]
-    fn smoke() {
-        let (reply, answer) = slot();
-        reply.send(7);
-        assert_eq!(block_on(answer.wait()), Some(7));
-    }
-
-    #[test]
-    fn dropped_unanswered() {
-        let (reply, answer) = slot::<u8>();
-        let mut wait = Box::pin(answer.wait());
-        assert_eq!(block_on(poll_once(&mut wait)), None);
-        drop(reply);
-        assert_eq!(block_on(wait), None);
-    }
-
-    #[test]
-    fn asker_gone() {
-        let (reply, answer) = slot();
-        drop(answer);
-        reply.send("nobody reads this");
     }
 }

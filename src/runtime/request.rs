@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use async_channel::Receiver;
 use futures_lite::future;
 
-use super::admin::{AdminError, ChildInfo, SupervisorAddress};
+use super::admin::{AdminError, ChildInfo, Counts, SupervisorAddress};
 use super::node::Node;
 use super::reply::Reply;
 use super::spec::Spec;
@@ -23,6 +23,8 @@ pub(super) enum Request {
     Terminate(String, Reply<Result<(), AdminError>>),
     Restart(String, Reply<Result<(), AdminError>>),
     List(Reply<Vec<ChildInfo>>),
+    Find(String, Reply<Result<ChildInfo, AdminError>>),
+    Count(Reply<Counts>),
 }
 
 impl Request {
@@ -34,6 +36,8 @@ impl Request {
             | Request::Terminate(_, reply)
             | Request::Restart(_, reply) => reply.is_awaited(),
             Request::List(reply) => reply.is_awaited(),
+            Request::Find(_, reply) => reply.is_awaited(),
+            Request::Count(reply) => reply.is_awaited(),
         }
     }
 }
