@@ -11,7 +11,7 @@ impl Life {
             Request::Add(spec, reply) => {
                 let admitted = match self.find(&spec.node().name().to_string()) {
                     Some(key) => Err(match self.entries[&key].slot {
-                        Slot::Alive { .. } => AdminError::AlreadyStarted,
+                        Slot::Alive { is_ready: true, .. } => AdminError::AlreadyStarted,
                         _ => AdminError::AlreadyPresent,
                     }),
                     None => self
