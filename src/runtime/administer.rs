@@ -29,6 +29,10 @@ impl Life {
             }
             Request::Terminate(name, reply) => match self.find(&name) {
                 Some(key) => {
+                    let is_restart = !self.is_first && self.entries[&key].asked.is_none();
+                    if self.starting == Some(key) && is_restart {
+                        self.call_off(key);
+                    }
                     self.stop(key).await;
                     if self.entries[&key].spec.options().restart == Restart::Temporary {
                         self.leave(key);
@@ -48,6 +52,18 @@ impl Life {
                 Err(refused) => reply.send(Err(refused)),
             },
             Request::List(reply) => reply.send(self.entries.values().map(info).collect()),
+        }
+    }
+
+    /// Leaves those at rest who wait for their turn in a child's restart.
+    fn call_off(&mut self, key: u64) {
+        for member in self.group(key).collect::<Vec<_>>() {
+            let Some(entry) = self.entries.get_mut(&member) else { continue };
+            if matches!(entry.slot, Slot::Waiting) && entry.asked.is_none() {
+                entry.slot = Slot::Idle;
+                entry.spec.node().set(State::Idle);
+                self.queue.remove(&member);
+            }
         }
     }
 
