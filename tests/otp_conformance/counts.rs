@@ -104,7 +104,7 @@ async fn time_to_start_and_stop(sup: &super::sup::Sup, count: usize) -> (Duratio
 fn scale_start_stop_many_children() {
     case_of(1, async |t: Test| {
         let sup = t.start(flags(Strategy::OneForOne, 2, 3600)).await.unwrap();
-        let (few, many) = (1000, 20_000);
+        let (few, many) = (1000, 50_000);
         let (start_few, stop_few) = time_to_start_and_stop(&sup, few).await;
         let (start_many, stop_many) = time_to_start_and_stop(&sup, many).await;
         let most = u32::try_from(10 * many / few).unwrap();

@@ -12,7 +12,7 @@ use sockactors::runtime::{
     Address, AdminError, Child, Clock, Context, Exit, Handle, Outcome, Restart, Shutdown, Strategy,
     Supervisor, SupervisorAddress,
 };
-use sockactors::testing::{Census, Fault, Simulation};
+use sockactors::testing::{Fault, Simulation};
 
 use super::book::{Book, Pid};
 use super::child::Say;
@@ -44,7 +44,6 @@ pub enum How {
 pub struct Test {
     pub root: SupervisorAddress,
     pub handle: Handle,
-    pub census: Census,
     pub clock: Clock,
     book: Arc<Mutex<Book>>,
     doomed: Arc<Mutex<HashSet<String>>>,
@@ -77,14 +76,14 @@ where
         let mut doomed = executed.lock().unwrap();
         (!doomed.is_empty() && doomed.remove(&turn.path.to_string())).then_some(Fault::Kill)
     });
-    let (told, left) = (book.clone(), census.clone());
+    let told = book.clone();
     tree.child(
         Child::new("test", move || {
-            let (root, handle, census) = (root.clone(), handle.clone(), census.clone());
+            let (root, handle) = (root.clone(), handle.clone());
             let (book, doomed, body) = (book.clone(), doomed.clone(), body.clone());
             async move |ctx: Context<()>| -> Outcome {
                 let clock = ctx.clock().clone();
-                body(Test { root, handle, census, clock, book, doomed }).await;
+                body(Test { root, handle, clock, book, doomed }).await;
                 Ok(())
             }
         })
@@ -95,7 +94,7 @@ where
         let told = told.lock().unwrap();
         panic!("seed {seed}: {exit}, after\n  {}", told.told.join("\n  "));
     }
-    assert_eq!((left.tasks(), left.timers()), (0, 0), "seed {seed}: something is left");
+    assert_eq!((census.tasks(), census.timers()), (0, 0), "seed {seed}: something is left");
 }
 
 pub fn seconds(seconds: u64) -> Duration {

@@ -1,5 +1,7 @@
 //! The suite's cases of specifications and flags, as far as the compiler lets them be wrong.
 
+use std::time::Duration;
+
 use sockactors::runtime::{
     AdminError, AutoShutdown, Child, Exit, Pool, Restart, Shutdown, Strategy, Supervisor,
 };
@@ -150,6 +152,29 @@ fn child_specs_map() {
             }
         }
         assert_eq!(count, 4 * 3 * 4 * 2 * 2);
+    });
+}
+
+#[test]
+fn sup_flags() {
+    case(async |t: Test| {
+        for strategy in [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne] {
+            for restarts in [0, 1, u32::MAX] {
+                // A nested one is refused by whoever starts it.
+                let no_time = || flags(strategy, restarts, 0);
+                let exit = failed(t.start(no_time()).await);
+                assert!(matches!(exit, Exit::Misconfigured(_)), "{exit}");
+                let mut outer = Supervisor::new("outer", strategy);
+                outer.supervisor(no_time());
+                let exit = failed(t.start(outer).await);
+                assert!(matches!(exit, Exit::StartFailed(_)), "{exit}");
+                for period in [Duration::from_nanos(1), Duration::MAX] {
+                    let supervisor = Supervisor::new("sup", strategy).intensity(restarts, period);
+                    let sup = t.start(supervisor).await.unwrap();
+                    t.shut_down(&sup).await;
+                }
+            }
+        }
     });
 }
 
