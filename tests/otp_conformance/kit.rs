@@ -27,6 +27,8 @@ pub const SHUTDOWN: &str = "stopped as asked";
 const SEEDS: u64 = 20;
 /// What a test waits for at most, where only a defect makes it wait.
 const LONG: Duration = Duration::from_secs(600);
+/// How many turns of actors a case takes at most, since restarts without end need no time.
+const TURNS: u32 = 3_000_000;
 const MOMENT: Duration = Duration::from_millis(1);
 
 /// How a child is brought to its end.
@@ -72,7 +74,10 @@ where
     let (book, doomed) = (Arc::<Mutex<Book>>::default(), Arc::<Mutex<HashSet<String>>>::default());
     let (noted, executed) = (book.clone(), doomed.clone());
     let simulation = simulation.observe(move |event| noted.lock().unwrap().note(event));
+    let mut turns = 0;
     let simulation = simulation.when(move |turn| {
+        turns += 1;
+        assert!(turns < TURNS, "this goes on for ever: {turn:?}");
         let mut doomed = executed.lock().unwrap();
         (!doomed.is_empty() && doomed.remove(&turn.path.to_string())).then_some(Fault::Kill)
     });
@@ -166,6 +171,11 @@ impl Test {
     /// Waits for the exit of somebody and returns it as text.
     pub async fn exit(&self, pid: Pid) -> String {
         self.exit_of(pid).await.to_string()
+    }
+
+    /// Returns the exit of somebody who has ended.
+    pub fn exit_now(&self, pid: Pid) -> Option<String> {
+        self.book(|book| book.exit(pid).map(ToString::to_string))
     }
 
     pub async fn exit_of(&self, pid: Pid) -> Exit {

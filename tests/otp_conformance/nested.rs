@@ -87,5 +87,7 @@ fn tree() {
             assert_eq!(sup.counts().await, [0, 0, 0, 0]);
         }
         assert!(child3.is_closed() && child4.is_closed(), "who was added is lost");
+        let tree = t.handle.tree().unwrap().to_string();
+        assert!(tree.contains("child2") && !tree.contains("child4"), "{tree}");
     });
 }

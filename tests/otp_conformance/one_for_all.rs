@@ -4,7 +4,7 @@ use async_channel::Receiver;
 use sockactors::runtime::{Address, Strategy};
 
 use super::child::{Hello, Init, Say, Start, plain, starting};
-use super::kit::{How, SHUTDOWN, Test, case, flags};
+use super::kit::{How, SHUTDOWN, Test, case, flags, seconds};
 use super::one_for_one::assert_gave_up;
 use super::sup::{At::Is, Sup};
 
@@ -51,10 +51,10 @@ pub struct Handshaking {
 }
 
 impl Handshaking {
-    /// Starts both.
-    pub async fn start(t: &Test, strategy: Strategy) -> Handshaking {
+    /// Starts both, below a supervisor that pauses before a restart for so many seconds at most.
+    pub async fn start(t: &Test, strategy: Strategy, pause: u64) -> Handshaking {
         let (sender, hellos) = async_channel::unbounded();
-        let mut supervisor = flags(strategy, 3, 3600);
+        let mut supervisor = flags(strategy, 3, 3600).backoff(seconds(pause), seconds(pause));
         let children = ["child1", "child2"]
             .map(|name| supervisor.child(starting(name, Start::Handshake(sender.clone()))));
         let shaken = async {
@@ -83,22 +83,27 @@ impl Handshaking {
 #[test]
 fn one_for_all_other_child_fails_restart() {
     case(async |t: Test| {
-        let pair = Handshaking::start(&t, Strategy::OneForAll).await;
-        t.end(&pair.children[0], How::Abnormal).await;
-        pair.shake("child1", Init::Run).await;
-        t.settle().await;
-        let restarted = t.pid(&pair.children[0]);
-        pair.shake("child2", Init::Fail).await;
-        // The child that was just restarted goes down with the other before anybody is started.
-        let hello = pair.hello("child1").await;
-        let down = t.book(|book| book.exit(restarted).map(ToString::to_string));
-        assert_eq!(down.as_deref(), Some(SHUTDOWN));
-        hello.answer.send(Init::Run).await.unwrap();
-        pair.shake("child2", Init::Run).await;
-        let rows = pair.sup.rows().await;
-        let pids = [t.pid(&pair.children[0]), t.pid(&pair.children[1])];
-        assert_eq!(rows, [("child1", Is(pids[0])), ("child2", Is(pids[1]))]);
-        t.shut_down(&pair.sup).await;
-        t.exited(pids).await;
+        for pause in [0, 4] {
+            let pair = Handshaking::start(&t, Strategy::OneForAll, pause).await;
+            t.end(&pair.children[0], How::Abnormal).await;
+            pair.shake("child1", Init::Run).await;
+            t.settle().await;
+            let restarted = t.pid(&pair.children[0]);
+            pair.shake("child2", Init::Fail).await;
+            // The child that was just restarted goes down with the other before anybody is started.
+            if pause > 0 {
+                t.settle().await;
+                assert_eq!(t.exit_now(restarted).as_deref(), Some(SHUTDOWN));
+            }
+            let hello = pair.hello("child1").await;
+            assert_eq!(t.exit_now(restarted).as_deref(), Some(SHUTDOWN));
+            hello.answer.send(Init::Run).await.unwrap();
+            pair.shake("child2", Init::Run).await;
+            let rows = pair.sup.rows().await;
+            let pids = [t.pid(&pair.children[0]), t.pid(&pair.children[1])];
+            assert_eq!(rows, [("child1", Is(pids[0])), ("child2", Is(pids[1]))]);
+            t.shut_down(&pair.sup).await;
+            t.exited(pids).await;
+        }
     });
 }

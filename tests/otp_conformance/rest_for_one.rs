@@ -52,7 +52,7 @@ fn rest_for_one_escalation() {
 #[test]
 fn rest_for_one_other_child_fails_restart() {
     case(async |t: Test| {
-        let pair = Handshaking::start(&t, Strategy::RestForOne).await;
+        let pair = Handshaking::start(&t, Strategy::RestForOne, 0).await;
         t.end(&pair.children[0], How::Abnormal).await;
         pair.shake("child1", Init::Run).await;
         pair.shake("child2", Init::Fail).await;
