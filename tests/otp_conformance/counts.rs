@@ -78,9 +78,13 @@ async fn time_to_end(t: &Test, count: usize) -> Duration {
 #[test]
 fn simple_one_for_one_scale_many_temporary_children() {
     case_of(1, async |t: Test| {
-        let few = time_to_end(&t, 1000).await;
+        // Ten times a thousand, so that whoever else has the processor holds up both alike.
+        let mut few = Duration::ZERO;
+        for _ in 0..10 {
+            few += time_to_end(&t, 1000).await;
+        }
         let many = time_to_end(&t, 10_000).await;
-        assert!(many / 50 <= few, "1000 took {few:?}, and 10000 {many:?}");
+        assert!(many / 5 <= few, "10 times 1000 took {few:?}, and 10000 {many:?}");
     });
 }
 
