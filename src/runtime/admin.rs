@@ -177,8 +177,8 @@ impl SupervisorAddress {
         self.change(|reply| Request::Remove(name.into(), reply)).await
     }
 
-    /// Stops a child by its shutdown, or calls its restart off, and keeps its specification unless it is
-    /// temporary. One that does not run is left as it is.
+    /// Stops a child by its shutdown, or calls its restart off, with that of its group, and keeps its
+    /// specification unless it is temporary. One that does not run is left as it is.
     ///
     /// # Errors
     ///

@@ -13,7 +13,7 @@ impl Life {
             Request::Add(spec, reply) => {
                 let admitted = match self.find(&spec.node().name().to_string()) {
                     Some(key) => Err(match self.entries[&key].slot {
-                        Slot::Alive { .. } => AdminError::AlreadyStarted,
+                        Slot::Alive { is_ready: true, .. } => AdminError::AlreadyStarted,
                         _ => AdminError::AlreadyPresent,
                     }),
                     None => self
@@ -31,6 +31,10 @@ impl Life {
             }
             Request::Terminate(name, reply) => match self.find(&name) {
                 Some(key) => {
+                    let is_restart = !self.is_first && self.entries[&key].asked.is_none();
+                    if self.starting == Some(key) && is_restart {
+                        self.call_off(key);
+                    }
                     self.stop(key).await;
                     if let Some(entry) = self.entries.get_mut(&key) {
                         // Whoever waits for its start waits in vain.
@@ -72,6 +76,18 @@ impl Life {
             }
         }
         counts
+    }
+
+    /// Leaves those at rest who wait for their turn in a child's restart.
+    fn call_off(&mut self, key: u64) {
+        for member in self.group(key).collect::<Vec<_>>() {
+            let Some(entry) = self.entries.get_mut(&member) else { continue };
+            if matches!(entry.slot, Slot::Waiting) && entry.asked.is_none() {
+                entry.slot = Slot::Idle;
+                entry.spec.node().set(State::Idle);
+                self.queue.remove(&member);
+            }
+        }
     }
 
     /// Finds a child that is at rest.

@@ -32,7 +32,7 @@ impl Life {
             Restart::Temporary => false,
         };
         if again {
-            return self.count_and_restart(key, exit).await;
+            return self.count_and_restart(key, exit, false).await;
         }
         match spec.options().restart {
             Restart::Temporary => self.leave(key),
@@ -78,10 +78,12 @@ impl Life {
         if self.is_first {
             return Some(Exit::StartFailed(Arc::new((path, exit))));
         }
-        self.count_and_restart(key, exit).await
+        self.count_and_restart(key, exit, true).await
     }
 
-    async fn count_and_restart(&mut self, key: u64, exit: Exit) -> Option<Exit> {
+    /// Has a child and its group restarted. What was put off during an attempt that failed comes before the
+    /// next one, as in OTP: a child that does not start again and again must hold nobody else up.
+    async fn count_and_restart(&mut self, key: u64, exit: Exit, is_retry: bool) -> Option<Exit> {
         let now = self.env.scheduler.now();
         if !self.intensity.allow(now) {
             return Some(self.give_up(key, exit));
@@ -89,7 +91,7 @@ impl Life {
         self.stop_group(key).await;
         let group: Vec<_> = self.group(key).collect();
         let after = self.pause();
-        if after.is_zero() {
+        if after.is_zero() && !is_retry {
             self.enqueue(&group);
         } else if let Some(entry) = self.entries.get_mut(&key) {
             // A pause without an end only ends with a stop, or when somebody starts the child.

@@ -127,6 +127,9 @@ impl Life {
     fn enter_all(&mut self) -> Result<(), String> {
         self.plan.node.children(BTreeMap::clear);
         let plan = self.plan.clone();
+        if plan.intensity.1.is_zero() {
+            return Err("an intensity within no time at all counts no restarts".into());
+        }
         for spec in &plan.children {
             plan.admits(spec.as_ref())?;
             let name = spec.node().name();

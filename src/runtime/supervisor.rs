@@ -112,7 +112,8 @@ impl Supervisor {
     }
 
     /// Sets how many restarts `within` a sliding window are taken; one more, and the supervisor stops all
-    /// its children in reverse and exits abnormally. A restart of a group counts once.
+    /// its children in reverse and exits abnormally. A restart of a group counts once. A supervisor whose
+    /// window is no time at all does not start, as in Erlang/OTP.
     pub fn intensity(mut self, restarts: u32, within: Duration) -> Supervisor {
         self.intensity = (restarts, within);
         self

@@ -1,0 +1,148 @@
+//! What becomes of the others when a start is called off, or fails again and again.
+
+use std::time::Duration;
+
+use sockactors::runtime::{
+    Actor, Child, Context, Outcome, State, Strategy, Supervisor, SupervisorAddress,
+};
+use sockactors::testing::Simulation;
+
+const SEEDS: u64 = 50;
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn live(mut ctx: Context<()>) -> Outcome {
+    ctx.stopped().await;
+    Ok(())
+}
+
+/// Fails at its only message.
+async fn brittle(mut ctx: Context<()>) -> Outcome {
+    match ctx.recv().await {
+        Some(()) => Err("as you say".into()),
+        None => Ok(()),
+    }
+}
+
+/// Takes two seconds to start, and cannot, but for the first time if it `starts_once`.
+fn slow(name: &'static str, starts_once: bool) -> Child<impl Actor<Message = ()>> {
+    let child = Child::new(name, move || {
+        async move |mut ctx: Context<()>| -> Outcome {
+            let is_first = ctx.address().len() == 1;
+            if starts_once && is_first {
+                ctx.ready();
+                ctx.recv().await;
+                return Err("at once".into());
+            }
+            ctx.sleep(2 * SECOND).await;
+            Err("it cannot start".into())
+        }
+    });
+    child.ready_within(None)
+}
+
+async fn states(shop: &SupervisorAddress) -> Vec<(String, State)> {
+    let children = shop.children().await.unwrap();
+    children.into_iter().map(|child| (child.name, child.state)).collect()
+}
+
+fn rows<const N: usize>(rows: [(&str, State); N]) -> Vec<(String, State)> {
+    rows.into_iter().map(|(name, state)| (name.to_owned(), state)).collect()
+}
+
+/// Runs `shop` beside somebody who works on it through its address.
+fn run<F>(
+    shop: impl Fn() -> Supervisor,
+    work: impl Fn(SupervisorAddress, Context<()>) -> F + Clone + Send + Sync + 'static,
+) where
+    F: Future<Output = ()> + Send,
+{
+    for seed in 0..SEEDS {
+        let mut tree = Supervisor::new("tree", Strategy::OneForOne).intensity(0, SECOND);
+        let (mut shop, work) = (shop(), work.clone());
+        let address = shop.address();
+        let worker = Child::new("worker", move || {
+            let (address, work) = (address.clone(), work.clone());
+            async move |ctx: Context<()>| -> Outcome {
+                work(address, ctx).await;
+                Ok(())
+            }
+        });
+        tree.child(worker.transient().significant());
+        tree.supervisor(shop);
+        let ended = Simulation::new(seed).run(tree);
+        assert!(ended.is_ok(), "seed {seed}: {ended:?}");
+    }
+}
+
+#[test]
+fn the_first_start_goes_on_when_one_of_it_is_called_off() {
+    let shop = || {
+        let mut shop = Supervisor::new("shop", Strategy::OneForAll);
+        shop.child(slow("store", false));
+        shop.child(Child::new("clerk", || live));
+        shop
+    };
+    run(shop, async |shop: SupervisorAddress, ctx: Context<()>| {
+        ctx.sleep(SECOND).await;
+        shop.terminate("store").await.unwrap();
+        ctx.sleep(SECOND).await;
+        let expected = rows([("store", State::Idle), ("clerk", State::Running)]);
+        assert_eq!(states(&shop).await, expected);
+    });
+}
+
+/// A shop whose store is started again in vain, after two seconds each time, with a clerk behind it.
+fn closing(strategy: Strategy) -> Supervisor {
+    let mut shop = Supervisor::new("shop", strategy).intensity(1000, SECOND);
+    shop.child(slow("store", true)).try_send(()).unwrap();
+    shop.child(Child::new("clerk", || brittle));
+    shop
+}
+
+#[test]
+fn a_child_that_was_added_is_started_though_the_restart_before_it_is_called_off() {
+    run(
+        || closing(Strategy::RestForOne),
+        async |shop: SupervisorAddress, ctx: Context<()>| {
+            ctx.sleep(SECOND).await;
+            let add = shop.add(Child::new("guest", || live));
+            let end = async {
+                ctx.sleep(SECOND / 2).await;
+                shop.terminate("store").await
+            };
+            let (added, ended) = futures_lite::future::zip(add, end).await;
+            assert!(added.is_ok() && ended.is_ok(), "{added:?}, {ended:?}");
+            let expected =
+                [("store", State::Idle), ("clerk", State::Idle), ("guest", State::Running)];
+            assert_eq!(states(&shop).await, rows(expected));
+        },
+    );
+}
+
+#[test]
+fn a_child_that_cannot_start_holds_up_neither_the_restart_nor_the_start_of_another() {
+    let shop = || {
+        let mut shop = Supervisor::new("shop", Strategy::OneForOne).intensity(1000, SECOND);
+        shop.child(slow("store", true)).try_send(()).unwrap();
+        let clerk = shop.child(Child::new("clerk", || brittle));
+        // It is told to fail while the store is being started.
+        shop.child(Child::new("thief", move || {
+            let clerk = clerk.clone();
+            async move |mut ctx: Context<()>| -> Outcome {
+                ctx.pause(SECOND).await;
+                clerk.send(()).await?;
+                ctx.stopped().await;
+                Ok(())
+            }
+        }));
+        shop
+    };
+    run(shop, async |shop: SupervisorAddress, ctx: Context<()>| {
+        ctx.sleep(3 * SECOND).await;
+        let clerk = shop.child("clerk").await.unwrap();
+        assert_eq!((clerk.state, clerk.restarts), (State::Running, 1));
+        let added = ctx.within(3 * SECOND, shop.add(Child::new("guest", || live))).await;
+        assert!(matches!(added, Some(Ok(_))), "{added:?}");
+        assert_eq!(shop.child("store").await.unwrap().state, State::Starting);
+    });
+}
