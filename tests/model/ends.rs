@@ -1,0 +1,324 @@
+//! The model of OTP's rules: how children come to their end, and what follows.
+//!
+//! One after the other, the last first, each by its shutdown: asked and given time, or dropped. Nothing else
+//! is looked at meanwhile.
+
+use std::time::Duration;
+
+use sockactors::runtime::{Restart, Shutdown, State};
+
+use super::plan::{Body, Manners};
+use super::puppet::Order;
+use super::rules::{Note, Stopping, Then};
+use super::told::{End, What};
+use super::world::{Id, Life, Slot, Timer, World};
+
+impl World {
+    /// Takes the next note. Of ends at the same moment, the one that was seen to be noticed first.
+    pub fn take_note(&mut self, id: Id, is_deferred: bool) -> Option<Note> {
+        let desk = self.nodes[id].desk.as_ref()?;
+        let notes = if is_deferred { &desk.deferred } else { &desk.notes };
+        let front = *notes.front()?;
+        let rivals: Vec<_> = (0..notes.len())
+            .filter(|at| notes[*at].is_end && front.is_end && notes[*at].at == front.at)
+            .collect();
+        let seen = self.to_come().iter().filter(|told| matches!(told.what, What::Exited(_)));
+        let first = seen
+            .filter_map(|told| {
+                rivals.iter().find(|at| self.nodes[notes[**at].of].path == told.path)
+            })
+            .next();
+        let at = first.copied().unwrap_or(0);
+        let desk = self.desk(id);
+        if is_deferred { desk.deferred.remove(at) } else { desk.notes.remove(at) }
+    }
+
+    /// Does what follows a note. One of an incarnation that was stopped in between is out of date.
+    pub fn heed(&mut self, id: Id, note: Note) {
+        let child = note.of;
+        let Slot::Alive(has_started) = self.nodes[child].slot else { return };
+        if self.nodes[child].incarnation != note.incarnation {
+            return;
+        }
+        if !note.is_end {
+            self.nodes[child].slot = Slot::Alive(true);
+            self.nodes[child].until = None;
+            self.desk(id).starting = None;
+            if let Some((request, _)) = self.nodes[child].asked.take() {
+                self.answer(request, "ok");
+            }
+            return;
+        }
+        self.nodes[child].slot = Slot::Idle;
+        let Life::Dead(end, _) = std::mem::replace(&mut self.nodes[child].life, Life::None) else {
+            panic!("{} has not ended", self.nodes[child].path);
+        };
+        match has_started {
+            true => self.ended(id, child, end),
+            false => self.not_started(id, child, end),
+        }
+    }
+
+    /// `start_children`, `handle_start_child` and `restart_child`, where the start was not `{ok, Pid}`.
+    pub fn not_started(&mut self, id: Id, child: Id, end: End) {
+        self.desk(id).starting = None;
+        self.rest(child);
+        let asked = self.nodes[child].asked.take();
+        if !end.is_abnormal() {
+            self.tally.count("ignored");
+            self.tell(child, What::Ignored);
+            if self.nodes[child].plan.restart == Restart::Temporary {
+                self.leave(id, child);
+            }
+            if let Some((request, _)) = asked {
+                self.answer(request, "ok");
+            }
+            return;
+        }
+        self.tell(child, What::StartFailed(end.clone()));
+        let desk = self.desk(id);
+        let is_started = desk.is_started;
+        match asked {
+            Some((request, is_new)) => {
+                if is_new {
+                    self.leave(id, child);
+                }
+                self.answer(request, format!("start failed: {end:?}"));
+            }
+            None if !is_started => {
+                self.tally.count("first start failed");
+                let path = self.nodes[child].path.clone();
+                self.end_with(id, End::StartFailed(path, Box::new(end)));
+            }
+            None => {
+                let is_in_group = self
+                    .group(id, child)
+                    .iter()
+                    .any(|other| *other != child && self.nodes[*other].slot != Slot::Idle);
+                self.tally.count("restart failed");
+                if is_in_group {
+                    self.tally.count("restart failed in the middle of a group");
+                }
+                self.restart(id, child, end);
+            }
+        }
+    }
+
+    pub fn stop_all_of(&mut self, id: Id, left: Vec<Id>, then: Then) {
+        self.desk(id).stopping = Some(Stopping { left, now: None, then });
+    }
+
+    pub fn end_with(&mut self, id: Id, end: End) {
+        let left = self.desk(id).children.clone();
+        self.stop_all_of(id, left, Then::End(end));
+    }
+
+    /// `do_terminate`: begins to bring a child to its end.
+    pub fn stop(&mut self, id: Id, child: Id) {
+        let now = self.now;
+        let desk = self.desk(id);
+        let is_struck = desk.is_struck;
+        desk.starting = desk.starting.filter(|starting| *starting != child);
+        if let Some((request, _)) = self.nodes[child].asked.take() {
+            self.tally.count("a start that was asked for was called off");
+            self.answer(request, "gone");
+        }
+        let slot = std::mem::replace(&mut self.nodes[child].slot, Slot::Idle);
+        if !matches!(slot, Slot::Alive(_)) {
+            if let Slot::Restarting(_) = slot {
+                self.tally.count("a pause was called off");
+            }
+            return self.is_stopped(id, child);
+        }
+        if let Some(stopping) = &mut self.desk(id).stopping {
+            stopping.now = Some(child);
+        }
+        let (plan, of) = (self.nodes[child].plan.clone(), self.nodes[child].incarnation);
+        let is_dropped = is_struck || plan.shutdown == Shutdown::Kill;
+        let is_newborn = self.nodes[child].life == Life::Newborn;
+        let is_actor = matches!(plan.body, Body::Actor(_));
+        if is_newborn && !(is_dropped && is_actor) {
+            // It gets to run, and finds that it is to stop.
+            self.tally.count("a newborn was stopped");
+            self.begin(child);
+            if let Life::Dead(end @ End::Normal, _) = &mut self.nodes[child].life {
+                *end = End::Shutdown;
+            }
+        }
+        if let Life::Dead(end, at) = self.nodes[child].life.clone() {
+            // It may have been dropped before it got to do what it was ordered at the same moment.
+            let path = &self.nodes[child].path;
+            let next = self.to_come().first();
+            let was_dropped = next.is_some_and(|t| t.path == *path && t.what == What::Killed);
+            if !is_newborn {
+                self.tally.count("stopped when it had ended already");
+            }
+            let raced = at == now && is_dropped && was_dropped;
+            return self.is_over(child, (!raced).then_some(end));
+        }
+        let was_up = self.nodes[child].life == Life::Up;
+        (self.nodes[child].life, self.nodes[child].shown) = (Life::Stopping, State::Stopping);
+        match &plan.body {
+            Body::Supervisor(_) => {
+                self.desk(child).is_stopping = true;
+                self.ready.push_back(child);
+            }
+            Body::Pool(_) => self.stop_members(child, is_struck),
+            Body::Actor(_) if is_dropped => {}
+            Body::Actor(_) if !was_up => return self.stopped(child, End::Shutdown),
+            Body::Actor(puppet) => match puppet.manners {
+                Manners::Prompt => return self.stopped(child, End::Shutdown),
+                Manners::Fails => return self.stopped(child, End::Failed("no manners".into())),
+                Manners::Slow(pause) => self.set_timer(now + pause, Timer::Stop(child, of)),
+                Manners::Deaf => {}
+            },
+        }
+        match plan.shutdown {
+            _ if is_dropped => self.strike(child),
+            Shutdown::Within(limit) => self.set_timer(now + limit, Timer::Limit(child, of)),
+            Shutdown::Kill | Shutdown::Forever => {}
+        }
+    }
+
+    /// Leaves a child that is being stopped no more time: it is dropped, or drops its own children.
+    pub fn strike(&mut self, id: Id) {
+        if self.nodes[id].life != Life::Stopping {
+            return;
+        }
+        match self.nodes[id].plan.body {
+            Body::Actor(_) => {
+                self.tally.count("killed");
+                self.is_over(id, None);
+            }
+            Body::Pool(_) => {
+                for member in self.nodes[id].members.clone() {
+                    self.strike(member);
+                }
+            }
+            Body::Supervisor(_) => {
+                self.tally.count("a supervisor was killed");
+                self.desk(id).is_struck = true;
+                let now = self.desk(id).stopping.as_ref().and_then(|stopping| stopping.now);
+                if let Some(child) = now {
+                    self.strike(child);
+                }
+                self.ready.push_back(id);
+            }
+        }
+    }
+
+    /// An actor that was asked to stop has ended, if it did not before.
+    pub fn stopped(&mut self, id: Id, end: End) {
+        self.is_over(id, Some(end));
+    }
+
+    /// A child that was being stopped is over; without an end where it was dropped.
+    fn is_over(&mut self, child: Id, end: Option<End>) {
+        self.tell(child, end.map_or(What::Killed, What::Stopped));
+        let Some(parent) = self.nodes[child].parent else { return };
+        if let Body::Pool(_) = self.nodes[parent].plan.body {
+            return self.member_is_over(parent, child);
+        }
+        if let Some(stopping) = &mut self.desk(parent).stopping {
+            stopping.now = None;
+        }
+        self.is_stopped(parent, child);
+        self.ready.push_back(parent);
+    }
+
+    fn is_stopped(&mut self, id: Id, child: Id) {
+        self.nodes[child].life = Life::None;
+        self.rest(child);
+        let then = self.desk(id).stopping.as_ref().map(|stopping| stopping.then.clone());
+        let is_temporary = self.nodes[child].plan.restart == Restart::Temporary;
+        match then {
+            Some(Then::Restart(key) | Then::Begin(key)) if is_temporary && child != key => {
+                self.tally.count("a temporary child left with its group");
+                self.leave(id, child);
+            }
+            Some(Then::End(_)) if self.nodes[child].is_added => self.retire(child),
+            _ => {}
+        }
+    }
+
+    /// `terminate_children` is over.
+    pub fn all_stopped(&mut self, id: Id) {
+        let Some(stopping) = self.desk(id).stopping.take() else { return };
+        match stopping.then {
+            Then::Restart(child) => self.restart_group(id, child),
+            Then::Begin(child) => {
+                self.tally.count("a pause was over");
+                self.wait_for_start(id, child);
+            }
+            Then::Answer(child, request) => {
+                if self.nodes[child].plan.restart == Restart::Temporary {
+                    self.leave(id, child);
+                }
+                self.answer(request, "ok");
+            }
+            Then::End(end) => self.close_desk(id, end),
+        }
+    }
+
+    /// `restart_multiple_children`, once the others have been stopped.
+    fn restart_group(&mut self, id: Id, child: Id) {
+        let group = self.group(id, child);
+        self.tally.count(if group.len() > 1 { "group restart" } else { "restart" });
+        let after = self.pause(id, child);
+        if after.is_zero() {
+            self.wait_for_start(id, child);
+        } else {
+            let at = self.now + after;
+            self.nodes[child].slot = Slot::Restarting(at);
+            self.nodes[child].shown = State::Restarting;
+            self.set_timer(at, Timer::Wake(id));
+        }
+        for member in group {
+            let incarnation = self.nodes[member].incarnation;
+            if incarnation > 0 {
+                self.tell(member, What::Restarting(incarnation, after));
+            }
+        }
+    }
+
+    fn wait_for_start(&mut self, id: Id, child: Id) {
+        for member in self.group(id, child) {
+            self.nodes[member].slot = Slot::Waiting;
+            self.nodes[member].shown = State::Restarting;
+        }
+    }
+
+    /// How long a restart pauses: as was seen, if it is between the half and the whole of what is due.
+    fn pause(&mut self, id: Id, child: Id) -> Duration {
+        let Some((first, most)) = self.rules(id).backoff else { return Duration::ZERO };
+        let restarts = self.desk(id).restarts.len() as u32;
+        let whole = (first * 2_u32.pow(restarts - 1)).min(most);
+        let path = &self.nodes[child].path;
+        let seen = self.to_come().iter().find_map(|told| match told.what {
+            What::Restarting(_, after) if told.path == *path => Some(after),
+            _ => None,
+        });
+        let after = seen.unwrap_or(whole);
+        let one = Duration::from_nanos(1);
+        if after + one < whole / 2 || after > whole + one {
+            let fault = format!("{path} pauses for {after:?}, with {whole:?} at most");
+            self.faults.push(fault);
+        }
+        self.tally.count("a pause");
+        after
+    }
+}
+
+impl Order {
+    /// How an actor ends that does as it is told.
+    pub fn end(self, is_stopping: bool) -> End {
+        match self {
+            Order::Panic => End::Panicked("as written".into()),
+            Order::Error => End::Failed("as written".into()),
+            Order::End if is_stopping => End::Shutdown,
+            Order::End => End::Normal,
+            Order::Kill => End::Killed,
+            Order::Crash => End::Panicked("crashed on request".into()),
+        }
+    }
+}

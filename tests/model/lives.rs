@@ -1,0 +1,210 @@
+//! The model's children: how an incarnation begins, comes to rest and is forgotten, and what a pool's do.
+
+use std::time::Duration;
+
+use sockactors::runtime::{Restart, State};
+
+use super::plan::{Body, Manners, Plan};
+use super::puppet::{Mood, Order};
+use super::rules::Note;
+use super::told::{End, What};
+use super::world::{Id, Life, Slot, Timer, World};
+
+impl World {
+    /// Begins an incarnation.
+    pub fn begin(&mut self, id: Id) {
+        let node = &mut self.nodes[id];
+        node.life = Life::Starting;
+        if let Body::Supervisor(_) = node.plan.body {
+            return self.open_desk(id);
+        }
+        let (mood, of) = (node.moods.pop_front().unwrap_or(Mood::Good), node.incarnation);
+        node.fails_slowly = matches!(mood, Mood::SlowFail(_));
+        match mood {
+            Mood::Good => self.is_up(id),
+            Mood::Panic => self.die(id, End::Panicked("no mood".into())),
+            Mood::Fail => self.die(id, End::Failed("no mood".into())),
+            Mood::Ignore => self.die(id, End::Normal),
+            Mood::Never => {}
+            Mood::Slow(pause) | Mood::SlowFail(pause) => {
+                self.set_timer(self.now + pause, Timer::Start(id, of));
+            }
+        }
+    }
+
+    /// Begins with the root, which nobody supervises.
+    pub fn begin_root(&mut self, root: Id) {
+        self.nodes[root].incarnation = 1;
+        self.begin(root);
+    }
+
+    pub fn stop_root(&mut self, root: Id) {
+        if let Some(desk) = &mut self.nodes[root].desk {
+            desk.is_stopping = true;
+            self.ready.push_back(root);
+        }
+    }
+
+    /// An incarnation has started.
+    pub fn is_up(&mut self, id: Id) {
+        let node = &mut self.nodes[id];
+        (node.life, node.shown) = (Life::Up, State::Running);
+        let incarnation = node.incarnation;
+        self.tell(id, What::Started(incarnation));
+        self.note(id, false);
+    }
+
+    /// An incarnation has ended by itself.
+    pub fn die(&mut self, id: Id, end: End) {
+        self.nodes[id].life = Life::Dead(end.clone(), self.now);
+        let parent = self.nodes[id].parent;
+        match parent.map(|parent| (parent, &self.nodes[parent].plan.body)) {
+            Some((pool, Body::Pool(_))) => {
+                self.tell(id, What::Exited(end));
+                self.member_is_over(pool, id);
+            }
+            Some(_) => self.note(id, true),
+            None => {
+                self.nodes[id].shown = State::Idle;
+                self.tell(id, What::Stopped(end));
+            }
+        }
+    }
+
+    fn note(&mut self, of: Id, is_end: bool) {
+        let note = Note { of, incarnation: self.nodes[of].incarnation, is_end, at: self.now };
+        let Some(parent) = self.nodes[of].parent else { return };
+        if let Some(desk) = &mut self.nodes[parent].desk {
+            desk.notes.push_back(note);
+            self.ready.push_back(parent);
+        }
+    }
+
+    /// Has an actor do what it is told, and be done with it.
+    pub fn obey(&mut self, id: Id, order: Order) {
+        match self.nodes[id].life {
+            Life::Stopping => self.stopped(id, order.end(true)),
+            Life::Starting | Life::Up => self.die(id, order.end(false)),
+            Life::None | Life::Newborn | Life::Dead(..) => {}
+        }
+    }
+
+    /// A child does not live any more: whoever still waits for it to answer is told so.
+    pub fn rest(&mut self, id: Id) {
+        self.nodes[id].shown = State::Idle;
+        self.refuse(id);
+    }
+
+    pub fn refuse(&mut self, id: Id) {
+        while let Some(request) = self.nodes[id].requests.pop_front() {
+            self.tally.count("a waiting request was refused");
+            self.answer(request.number, "gone");
+        }
+    }
+
+    /// `remove_child`.
+    pub fn leave(&mut self, id: Id, child: Id) {
+        self.desk(id).children.retain(|other| *other != child);
+        if self.nodes[child].is_added || self.nodes[id].parent.is_none() {
+            self.retire(child);
+        }
+    }
+
+    /// Nobody below can ever live again.
+    pub fn retire(&mut self, id: Id) {
+        self.nodes[id].is_retired = true;
+        self.refuse(id);
+        for child in self.nodes[id].planned.clone() {
+            self.retire(child);
+        }
+    }
+
+    /// A supervisor's incarnation is over, and who was added to it is lost.
+    pub fn close_desk(&mut self, id: Id, end: End) {
+        self.refuse(id);
+        for child in self.nodes[id].desk.take().map(|desk| desk.children).unwrap_or_default() {
+            if self.nodes[child].slot == Slot::Waiting {
+                self.nodes[child].slot = Slot::Idle;
+                self.rest(child);
+            }
+        }
+        match self.nodes[id].life {
+            Life::Stopping => self.stopped(id, end),
+            _ => self.die(id, end),
+        }
+    }
+
+    /// Starts a child of a pool; none where the pool is closed.
+    pub fn join(&mut self, pool: Id, plan: &std::sync::Arc<Plan>) -> Option<Id> {
+        if self.nodes[pool].life != Life::Up {
+            return None;
+        }
+        let member = self.place(plan, Some(pool));
+        let node = &mut self.nodes[member];
+        (node.incarnation, node.slot) = (1, Slot::Alive(true));
+        self.nodes[pool].members.push(member);
+        self.nodes[pool].next_member += 1;
+        self.is_up(member);
+        Some(member)
+    }
+
+    /// Asks all children of a pool to stop, at once and together.
+    pub fn stop_members(&mut self, pool: Id, is_struck: bool) {
+        let Body::Pool(rules) = &self.nodes[pool].plan.body else { return };
+        let (now, within) = (self.now, rules.within);
+        let members = self.nodes[pool].members.clone();
+        self.tally.count(match members.len() {
+            0 => "an empty pool was stopped",
+            _ => "a pool was stopped with its children",
+        });
+        for member in &members {
+            self.nodes[*member].life = Life::Stopping;
+            self.nodes[*member].shown = State::Stopping;
+        }
+        for member in members {
+            if is_struck {
+                continue;
+            }
+            match self.manners(member) {
+                Manners::Prompt => self.stopped(member, End::Shutdown),
+                Manners::Fails => self.stopped(member, End::Failed("no manners".into())),
+                Manners::Slow(pause) => self.set_timer(now + pause, Timer::Stop(member, 1)),
+                Manners::Deaf => {}
+            }
+        }
+        let of = self.nodes[pool].incarnation;
+        self.set_timer(now + within, Timer::Limit(pool, of));
+        self.pool_may_be_over(pool);
+    }
+
+    fn manners(&self, id: Id) -> Manners {
+        match &self.nodes[id].plan.body {
+            Body::Actor(puppet) => puppet.manners,
+            _ => Manners::Prompt,
+        }
+    }
+
+    pub fn member_is_over(&mut self, pool: Id, member: Id) {
+        self.nodes[member].life = Life::None;
+        self.nodes[member].shown = State::Idle;
+        self.nodes[pool].members.retain(|other| *other != member);
+        self.pool_may_be_over(pool);
+    }
+
+    fn pool_may_be_over(&mut self, pool: Id) {
+        if self.nodes[pool].life == Life::Stopping && self.nodes[pool].members.is_empty() {
+            self.stopped(pool, End::Shutdown);
+        }
+    }
+}
+
+/// The plan of a child of a pool.
+pub fn member(number: u64, puppet: super::plan::Puppet) -> Plan {
+    Plan {
+        name: number.to_string(),
+        restart: Restart::Temporary,
+        significant: false,
+        shutdown: sockactors::runtime::Shutdown::Within(Duration::ZERO),
+        body: Body::Actor(puppet),
+    }
+}

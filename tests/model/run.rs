@@ -1,0 +1,228 @@
+//! One run: the library's tree and the model's, side by side.
+//!
+//! After each step virtual time passes, which it only does when nothing can run any more. Then what was told,
+//! what was answered and what can be seen of the tree have to be the same on both sides.
+
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::time::Duration;
+
+use sockactors::runtime::{Context, Handle, Snapshot, State};
+
+use super::grow::Grower;
+use super::plan::{Body, Plan};
+use super::told::Told;
+use super::world::{Id, World, show};
+
+type Answer = Pin<Box<dyn Future<Output = String> + Send>>;
+
+/// Who is to be killed at its next turn: path and incarnation.
+pub type Doomed = Arc<Mutex<Vec<(String, u32)>>>;
+
+pub struct Run {
+    pub grower: Grower,
+    pub world: World,
+    pub root: Id,
+    pub handle: Handle,
+    pub doomed: Doomed,
+    seen: Arc<Mutex<Vec<Told>>>,
+    /// What was done, for the report.
+    pub steps: Vec<String>,
+    pub left: u32,
+    waiting: Vec<(usize, Answer)>,
+    answers: Vec<(usize, String)>,
+    pub asked: usize,
+    pub failure: Option<String>,
+}
+
+impl Run {
+    pub fn new(
+        mut grower: Grower,
+        root: &Arc<Plan>,
+        handle: Handle,
+        seen: Arc<Mutex<Vec<Told>>>,
+    ) -> Run {
+        let mut world = World::default();
+        let id = world.place(root, None);
+        world.begin_root(id);
+        let left = grower.dice.u32(4..16);
+        Run {
+            grower,
+            world,
+            root: id,
+            handle,
+            doomed: Doomed::default(),
+            seen,
+            steps: Vec::new(),
+            left,
+            waiting: Vec::new(),
+            answers: Vec::new(),
+            asked: 0,
+            failure: None,
+        }
+    }
+
+    /// Notes a request that is to be sent, and returns its number.
+    pub fn wait_for(&mut self, answer: impl Future<Output = String> + Send + 'static) -> usize {
+        self.asked += 1;
+        self.waiting.push((self.asked, Box::pin(answer)));
+        self.asked
+    }
+
+    fn poll_waiting(&mut self, cx: &mut std::task::Context<'_>) {
+        let answers = &mut self.answers;
+        self.waiting.retain_mut(|(number, answer)| match answer.as_mut().poll(cx) {
+            Poll::Ready(answer) => {
+                answers.push((*number, answer));
+                false
+            }
+            Poll::Pending => true,
+        });
+    }
+
+    /// Compares both sides, which have come to `now`.
+    fn compare(&mut self, now: Duration, is_last: bool) {
+        let mut seen = std::mem::take(&mut *self.seen.lock().unwrap());
+        self.world.seen.clone_from(&seen);
+        self.world.pass(now);
+        let mut told = std::mem::take(&mut self.world.told);
+        Told::sort(&mut told);
+        Told::sort(&mut seen);
+        let mut faults = std::mem::take(&mut self.world.faults);
+        if told != seen {
+            let (told, seen) = (lines(&told), lines(&seen));
+            faults.push(format!("the events differ\nexpected:{told}\nseen:{seen}"));
+        }
+        let mut expected = std::mem::take(&mut self.world.answers);
+        let mut answers = std::mem::take(&mut self.answers);
+        expected.sort();
+        answers.sort();
+        if expected != answers {
+            faults.push(format!(
+                "the answers differ\nexpected: {expected:#?}\nseen: {answers:#?}\nevents:{}",
+                lines(&seen)
+            ));
+        }
+        if !is_last {
+            let (expected, shown) = self.show();
+            if expected != shown {
+                faults.push(format!(
+                    "the trees differ\nexpected: {expected:#?}\nseen: {shown:#?}\nevents:{}",
+                    lines(&seen)
+                ));
+            }
+        }
+        if !faults.is_empty() && self.failure.is_none() {
+            self.failure = Some(faults.join("\n"));
+        }
+    }
+
+    /// Returns both sides' view of the tree.
+    fn show(&self) -> (Vec<String>, Vec<String>) {
+        let (mut expected, mut shown) = (Vec::new(), Vec::new());
+        let children = self.world.nodes[self.root].desk.iter().flat_map(|desk| &desk.children);
+        children.for_each(|child| self.world.show(*child, &mut expected));
+        let nodes = self.world.nodes.iter();
+        let dead: HashSet<_> = nodes
+            .filter(|node| matches!(node.plan.body, Body::Supervisor(_)) && node.desk.is_none())
+            .map(|node| node.path.as_str())
+            .collect();
+        let living = self.world.nodes.iter().filter(|node| node.desk.is_some());
+        let living: HashSet<_> = living.map(|node| node.path.as_str()).collect();
+        if let Some(tree) = self.handle.tree() {
+            for child in tree.children.iter().filter(|child| child.path.name() != "driver") {
+                look(child, &|path| dead.contains(path) && !living.contains(path), &mut shown);
+            }
+        }
+        (expected, shown)
+    }
+
+    /// Compares, and takes the next step or stops the tree; tells whether there was a step.
+    fn go_on(&mut self, now: Duration) -> bool {
+        self.compare(now, false);
+        let root = self.root;
+        let is_over = self.world.nodes[root].desk.iter().all(|desk| desk.children.is_empty());
+        if is_over {
+            self.world.tally.count("the tree ended by itself");
+        }
+        if self.failure.is_some() || is_over || self.left == 0 {
+            self.steps.push("stop".into());
+            self.world.stop_root(root);
+            self.handle.stop();
+            return false;
+        }
+        self.left -= 1;
+        self.step();
+        true
+    }
+
+    /// Compares what came to pass until the very end.
+    pub fn finish(&mut self) {
+        if self.failure.is_none() {
+            self.compare(Duration::from_secs(1 << 40), true);
+        }
+    }
+
+    pub fn report(&self, seed: u64, tree: &Plan) -> Option<String> {
+        let failure = self.failure.as_ref()?;
+        let mut report = format!("seed {seed}: {failure}\nthe tree:\n{tree}\nthe steps:\n");
+        for step in &self.steps {
+            let _ = writeln!(report, "  {step}");
+        }
+        Some(report)
+    }
+}
+
+/// Notes a node and those below it. Below a supervisor that does not live nobody may, whoever is listed.
+fn look(tree: &Snapshot, is_dead: &impl Fn(&str) -> bool, lines: &mut Vec<String>) {
+    let path = tree.path.to_string();
+    lines.push(show(&path, tree.state, tree.restarts));
+    let mut children: Vec<_> = tree.children.iter().collect();
+    if is_dead(&path) {
+        children.iter().for_each(|child| look_for_life(child, lines));
+        return;
+    }
+    if tree.kind == sockactors::runtime::Kind::Pool {
+        children.sort_by_key(|child| child.path.to_string());
+    }
+    children.into_iter().for_each(|child| look(child, is_dead, lines));
+}
+
+fn look_for_life(tree: &Snapshot, lines: &mut Vec<String>) {
+    if tree.state != State::Idle {
+        lines.push(format!("{} {:?} though its supervisor does not live", tree.path, tree.state));
+    }
+    tree.children.iter().for_each(|child| look_for_life(child, lines));
+}
+
+fn lines(events: &[Told]) -> String {
+    events.iter().map(|event| format!("\n  {event}")).collect()
+}
+
+/// The driver of a run, an actor beside the tree.
+pub async fn drive(mut ctx: Context<()>, run: Arc<Mutex<Run>>) {
+    let begin = ctx.now();
+    loop {
+        let gap = run.lock().unwrap().gap();
+        answered(&run, ctx.pause(gap)).await;
+        if ctx.is_stopping() || !run.lock().unwrap().go_on(ctx.now() - begin) {
+            break;
+        }
+    }
+    // The tree stops before its driver does.
+    answered(&run, ctx.stopped()).await;
+}
+
+/// Awaits `other`, and has the answers come in meanwhile.
+async fn answered(run: &Mutex<Run>, other: impl Future<Output = ()>) {
+    let mut other = pin!(other);
+    poll_fn(|cx| {
+        run.lock().unwrap().poll_waiting(cx);
+        other.as_mut().poll(cx)
+    })
+    .await;
+}
