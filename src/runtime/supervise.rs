@@ -167,6 +167,10 @@ impl Life {
 
     async fn run(&mut self, notice: Notice) -> Exit {
         loop {
+            // Before anybody else is started, and before an end that came meanwhile brings a restart.
+            if self.plan.node.control.is_stop() {
+                return Exit::Shutdown;
+            }
             if self.starting.is_none() {
                 if let Some(key) = self.queue.pop_first() {
                     self.launch(key);
