@@ -20,7 +20,7 @@ impl Life {
     pub(super) async fn ended(&mut self, key: u64, exit: Exit) -> Option<Exit> {
         let spec = self.entries.get(&key)?.spec.clone();
         let node = spec.node();
-        node.set(State::Idle);
+        spec.rest();
         let (path, lost) = (node.path(), node.lost(&exit));
         self.env.observer.tell(|| Lifecycle::Exited { path, exit: exit.clone(), lost });
         let again = match spec.options().restart {
@@ -50,7 +50,7 @@ impl Life {
         let entry = self.entries.get_mut(&key)?;
         let (spec, asked) = (entry.spec.clone(), entry.asked.take());
         let path = spec.node().path();
-        spec.node().set(State::Idle);
+        spec.rest();
         if exit.is_normal() {
             self.env.observer.tell(|| Lifecycle::Ignored { path });
             if spec.options().restart == Restart::Temporary {

@@ -10,7 +10,7 @@ use smol::Task;
 
 use super::spec::Spec;
 use super::supervise::{Life, Slot};
-use super::tree::{Kind, State};
+use super::tree::Kind;
 use super::{Exit, Restart, Shutdown, Strategy};
 
 impl Life {
@@ -51,7 +51,7 @@ impl Life {
         if let Some(task) = task {
             self.end(spec.as_ref(), task).await;
         }
-        spec.node().set(State::Idle);
+        spec.rest();
     }
 
     /// Takes the task of a child that lives, which is idle from now on.
