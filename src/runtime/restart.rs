@@ -76,8 +76,7 @@ impl Life {
     }
 
     async fn count_and_restart(&mut self, key: u64, exit: Exit) -> Option<Exit> {
-        let now = self.env.scheduler.now();
-        if !self.intensity.allow(now) {
+        if !self.intensity.allow(self.env.scheduler.now()) {
             return Some(self.give_up(key, exit));
         }
         self.stop_group(key).await;
@@ -86,8 +85,10 @@ impl Life {
         if after.is_zero() {
             self.enqueue(&group);
         } else if let Some(entry) = self.entries.get_mut(&key) {
-            entry.slot = Slot::Restarting { at: now + after };
-            self.pauses.insert((now + after, key));
+            // From now on, and not from before the others were stopped.
+            let at = self.env.scheduler.now() + after;
+            entry.slot = Slot::Restarting { at };
+            self.pauses.insert((at, key));
             entry.spec.node().set(State::Restarting);
         }
         for member in &group {
