@@ -146,22 +146,26 @@ impl World {
             }
         }
         if let Life::Dead(end, at) = self.nodes[child].life.clone() {
-            // It may have been dropped before it got to do what it was ordered at the same moment.
-            let path = &self.nodes[child].path;
-            let next = self.to_come().first();
-            let was_dropped = next.is_some_and(|t| t.path == *path && t.what == What::Killed);
+            // What it was ordered at the same moment, it did before it was asked to stop, or after.
+            let seen = self.to_come().first().filter(|told| told.path == self.nodes[child].path);
+            let end = match seen.map(|told| &told.what) {
+                Some(What::Killed) if at == now && is_dropped => None,
+                Some(What::Stopped(End::Shutdown)) if at == now && end == End::Normal => {
+                    Some(End::Shutdown)
+                }
+                _ => Some(end),
+            };
             if !is_newborn {
                 self.tally.count("stopped when it had ended already");
             }
-            let raced = at == now && is_dropped && was_dropped;
-            return self.is_over(child, (!raced).then_some(end));
+            return self.is_over(child, end);
         }
         let was_up = self.nodes[child].life == Life::Up;
         (self.nodes[child].life, self.nodes[child].shown) = (Life::Stopping, State::Stopping);
         match &plan.body {
             Body::Supervisor(_) => {
                 self.desk(child).is_stopping = true;
-                self.ready.push_back(child);
+                self.wake(child);
             }
             Body::Pool(_) => self.stop_members(child, is_struck),
             Body::Actor(_) if is_dropped => {}
@@ -192,7 +196,7 @@ impl World {
             }
             Body::Pool(_) => {
                 for member in self.nodes[id].members.clone() {
-                    self.strike(member);
+                    self.strike_member(member);
                 }
             }
             Body::Supervisor(_) => {
@@ -202,7 +206,7 @@ impl World {
                 if let Some(child) = now {
                     self.strike(child);
                 }
-                self.ready.push_back(id);
+                self.wake(id);
             }
         }
     }
@@ -223,7 +227,7 @@ impl World {
             stopping.now = None;
         }
         self.is_stopped(parent, child);
-        self.ready.push_back(parent);
+        self.wake(parent);
     }
 
     fn is_stopped(&mut self, id: Id, child: Id) {

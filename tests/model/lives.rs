@@ -41,7 +41,7 @@ impl World {
     pub fn stop_root(&mut self, root: Id) {
         if let Some(desk) = &mut self.nodes[root].desk {
             desk.is_stopping = true;
-            self.ready.push_back(root);
+            self.wake(root);
         }
     }
 
@@ -76,7 +76,7 @@ impl World {
         let Some(parent) = self.nodes[of].parent else { return };
         if let Some(desk) = &mut self.nodes[parent].desk {
             desk.notes.push_back(note);
-            self.ready.push_back(parent);
+            self.wake(parent);
         }
     }
 
@@ -134,8 +134,9 @@ impl World {
         }
     }
 
-    /// Starts a child of a pool; none where the pool is closed.
+    /// Starts a child of a pool; none where the pool is closed, but its number is used up.
     pub fn join(&mut self, pool: Id, plan: &std::sync::Arc<Plan>) -> Option<Id> {
+        self.nodes[pool].next_member += 1;
         if self.nodes[pool].life != Life::Up {
             return None;
         }
@@ -143,7 +144,6 @@ impl World {
         let node = &mut self.nodes[member];
         (node.incarnation, node.slot) = (1, Slot::Alive(true));
         self.nodes[pool].members.push(member);
-        self.nodes[pool].next_member += 1;
         self.is_up(member);
         Some(member)
     }
@@ -175,6 +175,23 @@ impl World {
         let of = self.nodes[pool].incarnation;
         self.set_timer(now + within, Timer::Limit(pool, of));
         self.pool_may_be_over(pool);
+    }
+
+    /// Drops a child of a pool. One that is prompt may stop before its turn comes to be dropped.
+    pub fn strike_member(&mut self, member: Id) {
+        let end = match self.manners(member) {
+            Manners::Prompt => What::Stopped(End::Shutdown),
+            Manners::Fails => What::Stopped(End::Failed("no manners".into())),
+            Manners::Slow(_) | Manners::Deaf => return self.strike(member),
+        };
+        let path = &self.nodes[member].path;
+        match self.to_come().iter().find(|told| told.path == *path) {
+            Some(told) if told.what == end => {
+                let What::Stopped(end) = end else { return };
+                self.stopped(member, end);
+            }
+            _ => self.strike(member),
+        }
     }
 
     fn manners(&self, id: Id) -> Manners {

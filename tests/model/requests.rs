@@ -45,7 +45,7 @@ impl World {
             return self.answer(request.number, "gone");
         }
         node.requests.push_back(request);
-        self.ready.push_back(id);
+        self.wake(id);
     }
 
     pub fn administer(&mut self, id: Id, request: Request) {

@@ -15,7 +15,7 @@ use super::told::{End, What};
 use super::world::{Id, Life, Slot, Timer, World};
 
 /// An incarnation of a supervisor.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Desk {
     /// In the order of their start.
     pub children: Vec<Id>,
@@ -42,7 +42,7 @@ pub struct Note {
 }
 
 /// Children to stop, the last first, and what follows.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Stopping {
     pub left: Vec<Id>,
     pub now: Option<Id>,
@@ -85,7 +85,7 @@ impl World {
             self.nodes[child].slot = Slot::Waiting;
             self.desk(id).children.push(child);
         }
-        self.ready.push_back(id);
+        self.wake(id);
     }
 
     /// `validSignificant`.
@@ -197,13 +197,13 @@ impl World {
         (node.life, node.until) = (Life::Newborn, None);
         match &node.plan.clone().body {
             Body::Pool(_) => self.is_up(child),
-            Body::Supervisor(_) => self.ready.push_back(child),
+            Body::Supervisor(_) => self.wake(child),
             Body::Actor(puppet) => {
                 if let Some(limit) = puppet.says.flatten() {
                     node.until = Some(now + limit);
                     self.set_timer(now + limit, Timer::Wake(id));
                 }
-                self.ready.push_back(child);
+                self.wake(child);
             }
         }
     }

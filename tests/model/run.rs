@@ -88,10 +88,19 @@ impl Run {
     fn compare(&mut self, now: Duration, is_last: bool) {
         let mut seen = std::mem::take(&mut *self.seen.lock().unwrap());
         self.world.seen.clone_from(&seen);
+        let before = self.world.clone();
         self.world.pass(now);
-        let mut told = std::mem::take(&mut self.world.told);
+        let mut told = self.world.told.clone();
         Told::sort(&mut told);
         Told::sort(&mut seen);
+        if told != seen {
+            if let Some(passed) = before.pass_as_seen(now, &mut 10_000) {
+                self.world = passed;
+                self.world.tally.count("in another order");
+                told.clone_from(&seen);
+            }
+        }
+        self.world.told.clear();
         let mut faults = std::mem::take(&mut self.world.faults);
         if told != seen {
             let (told, seen) = (lines(&told), lines(&seen));

@@ -45,7 +45,7 @@ pub enum Life {
     Dead(End, Duration),
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Node {
     pub plan: Arc<Plan>,
     pub path: String,
@@ -87,7 +87,7 @@ pub enum Timer {
     Wake(Id),
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct World {
     pub now: Duration,
     pub nodes: Vec<Node>,
@@ -149,20 +149,86 @@ impl World {
     pub fn pass(&mut self, then: Duration) {
         loop {
             while let Some(id) = self.ready.pop_front() {
-                match self.nodes[id].life {
-                    Life::Newborn => self.begin(id),
-                    _ => self.supervise(id),
+                self.turn(id);
+            }
+            if !self.jump(then) {
+                return;
+            }
+        }
+    }
+
+    /// Lets time pass as [`World::pass`] does, but where two can go on at the same moment in the order that
+    /// was seen. Returns none where no order tells what was seen.
+    pub fn pass_as_seen(mut self, then: Duration, budget: &mut u32) -> Option<World> {
+        loop {
+            if self.ready.is_empty() {
+                if !self.jump(then) {
+                    return (self.told.len() == self.seen.len() && self.is_as_seen())
+                        .then_some(self);
+                }
+                continue;
+            }
+            *budget = budget.checked_sub(1)?;
+            for at in 0..self.ready.len() - 1 {
+                let mut other = self.clone();
+                if other.takes_turn_as_seen(at) {
+                    if let Some(passed) = other.pass_as_seen(then, budget) {
+                        return Some(passed);
+                    }
                 }
             }
-            match self.timers.first_key_value() {
-                Some(((at, _), _)) if *at <= then => {}
-                _ => break,
+            let last = self.ready.len() - 1;
+            if !self.takes_turn_as_seen(last) {
+                return None;
             }
-            let Some(((at, _), timer)) = self.timers.pop_first() else { break };
-            self.now = at;
-            self.fire(timer);
         }
-        self.now = then;
+    }
+
+    fn takes_turn_as_seen(&mut self, at: usize) -> bool {
+        if let Some(id) = self.ready.remove(at) {
+            self.turn(id);
+        }
+        self.is_as_seen()
+    }
+
+    /// Tells whether what was told is how that begins which was seen.
+    fn is_as_seen(&self) -> bool {
+        let mut told = self.told.clone();
+        let Some(seen) = self.seen.get(..told.len()) else { return false };
+        let mut seen = seen.to_vec();
+        Told::sort(&mut told);
+        Told::sort(&mut seen);
+        told == seen
+    }
+
+    fn turn(&mut self, id: Id) {
+        match self.nodes[id].life {
+            Life::Newborn => self.begin(id),
+            _ => self.supervise(id),
+        }
+    }
+
+    /// Has the clock jump to the next timer, or to `then` and tell that there is none before.
+    fn jump(&mut self, then: Duration) -> bool {
+        match self.timers.first_entry() {
+            Some(entry) if entry.key().0 <= then => {
+                let ((at, _), timer) = entry.remove_entry();
+                self.now = at;
+                self.fire(timer);
+                true
+            }
+            _ => {
+                self.now = then;
+                false
+            }
+        }
+    }
+
+    /// Has a supervisor or a newborn go on.
+    pub fn wake(&mut self, id: Id) {
+        if !self.ready.contains(&id) {
+            self.ready.push_back(id);
+        }
     }
 
     pub fn set_timer(&mut self, at: Duration, timer: Timer) {
@@ -172,7 +238,7 @@ impl World {
 
     fn fire(&mut self, timer: Timer) {
         match timer {
-            Timer::Wake(supervisor) => self.ready.push_back(supervisor),
+            Timer::Wake(supervisor) => self.wake(supervisor),
             Timer::Start(id, of) => {
                 let node = &self.nodes[id];
                 if node.incarnation == of && node.life == Life::Starting {
