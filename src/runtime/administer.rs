@@ -9,15 +9,16 @@ impl Life {
     pub(super) async fn administer(&mut self, request: Request) {
         match request {
             Request::Add(spec, reply) => {
-                let admitted = match self.find(&spec.node().name().to_string()) {
-                    Some(key) => Err(match self.entries[&key].slot {
-                        Slot::Alive { .. } => AdminError::AlreadyStarted,
-                        _ => AdminError::AlreadyPresent,
-                    }),
-                    None => self
-                        .plan
-                        .admits(spec.as_ref())
-                        .map_err(|text| AdminError::Misconfigured(text.into())),
+                // The specification is looked at before its name, as in Erlang/OTP.
+                let admitted = match self.plan.admits(spec.as_ref()) {
+                    Err(text) => Err(AdminError::Misconfigured(text.into())),
+                    Ok(()) => match self.find(&spec.node().name().to_string()) {
+                        None => Ok(()),
+                        Some(key) => Err(match self.entries[&key].slot {
+                            Slot::Alive { .. } => AdminError::AlreadyStarted,
+                            _ => AdminError::AlreadyPresent,
+                        }),
+                    },
                 };
                 match admitted {
                     Ok(()) => self.enter(spec, true, Some(Asked { is_new: true, reply })),
