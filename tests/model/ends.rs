@@ -115,7 +115,6 @@ impl World {
 
     /// `do_terminate`: begins to bring a child to its end.
     pub fn stop(&mut self, id: Id, child: Id) {
-        let now = self.now;
         let desk = self.desk(id);
         let is_struck = desk.is_struck;
         desk.starting = desk.starting.filter(|starting| *starting != child);
@@ -125,7 +124,9 @@ impl World {
         }
         let slot = std::mem::replace(&mut self.nodes[child].slot, Slot::Idle);
         if !matches!(slot, Slot::Alive(_)) {
-            if let Slot::Restarting(_) = slot {
+            let then = self.desk(id).stopping.as_ref().map(|stopping| &stopping.then);
+            let is_due = matches!(then, Some(Then::Begin(key)) if *key == child);
+            if matches!(slot, Slot::Restarting(_)) && !is_due {
                 self.tally.count("a pause was called off");
             }
             return self.is_stopped(id, child);
@@ -133,18 +134,35 @@ impl World {
         if let Some(stopping) = &mut self.desk(id).stopping {
             stopping.now = Some(child);
         }
-        let (plan, of) = (self.nodes[child].plan.clone(), self.nodes[child].incarnation);
-        let is_dropped = is_struck || plan.shutdown == Shutdown::Kill;
-        let is_newborn = self.nodes[child].life == Life::Newborn;
-        let is_actor = matches!(plan.body, Body::Actor(_));
-        if is_newborn && !(is_dropped && is_actor) {
+        let is_dropped = is_struck || self.nodes[child].plan.shutdown == Shutdown::Kill;
+        let is_actor = matches!(self.nodes[child].plan.body, Body::Actor(_));
+        if self.nodes[child].life == Life::Newborn && !(is_dropped && is_actor) {
             // It gets to run, and finds that it is to stop.
             self.tally.count("a newborn was stopped");
-            self.begin(child);
-            if let Life::Dead(end @ End::Normal, _) = &mut self.nodes[child].life {
-                *end = End::Shutdown;
-            }
+            self.nodes[child].is_to_stop = true;
+            return self.wake(child);
         }
+        self.ask_to_stop(child, is_struck);
+    }
+
+    /// Has a newborn begin, which may have been asked to stop before.
+    pub fn begin_or_stop(&mut self, id: Id) {
+        self.begin(id);
+        if !std::mem::take(&mut self.nodes[id].is_to_stop) {
+            return;
+        }
+        if let Life::Dead(end @ End::Normal, _) = &mut self.nodes[id].life {
+            *end = End::Shutdown;
+        }
+        let parent = self.nodes[id].parent.and_then(|parent| self.nodes[parent].desk.as_ref());
+        let is_struck = parent.is_some_and(|desk| desk.is_struck);
+        self.ask_to_stop(id, is_struck);
+    }
+
+    fn ask_to_stop(&mut self, child: Id, is_struck: bool) {
+        let now = self.now;
+        let (plan, of) = (self.nodes[child].plan.clone(), self.nodes[child].incarnation);
+        let is_dropped = is_struck || plan.shutdown == Shutdown::Kill;
         if let Life::Dead(end, at) = self.nodes[child].life.clone() {
             // What it was ordered at the same moment, it did before it was asked to stop, or after.
             let seen = self.to_come().first().filter(|told| told.path == self.nodes[child].path);
@@ -155,10 +173,12 @@ impl World {
                 }
                 _ => Some(end),
             };
-            if !is_newborn {
-                self.tally.count("stopped when it had ended already");
+            self.tally.count("stopped when it had ended already");
+            self.is_over(child, end);
+            if let Some(parent) = self.nodes[child].parent {
+                self.notice(parent);
             }
-            return self.is_over(child, end);
+            return;
         }
         let was_up = self.nodes[child].life == Life::Up;
         (self.nodes[child].life, self.nodes[child].shown) = (Life::Stopping, State::Stopping);
@@ -186,7 +206,10 @@ impl World {
 
     /// Leaves a child that is being stopped no more time: it is dropped, or drops its own children.
     pub fn strike(&mut self, id: Id) {
-        if self.nodes[id].life != Life::Stopping {
+        let node = &self.nodes[id];
+        let is_unborn_actor =
+            node.life == Life::Newborn && matches!(node.plan.body, Body::Actor(_));
+        if node.life != Life::Stopping && !is_unborn_actor {
             return;
         }
         match self.nodes[id].plan.body {
@@ -218,16 +241,26 @@ impl World {
 
     /// A child that was being stopped is over; without an end where it was dropped.
     fn is_over(&mut self, child: Id, end: Option<End>) {
-        self.tell(child, end.map_or(What::Killed, What::Stopped));
         let Some(parent) = self.nodes[child].parent else { return };
         if let Body::Pool(_) = self.nodes[parent].plan.body {
+            self.tell(child, end.map_or(What::Killed, What::Stopped));
             return self.member_is_over(parent, child);
         }
-        if let Some(stopping) = &mut self.desk(parent).stopping {
+        self.nodes[child].life = Life::Over(end);
+        self.wake(parent);
+    }
+
+    /// Notices that the child is over which is being stopped.
+    pub fn notice(&mut self, id: Id) -> bool {
+        let Some(stopping) = &mut self.desk(id).stopping else { return false };
+        let Some(child) = stopping.now else { return true };
+        let Life::Over(end) = self.nodes[child].life.clone() else { return false };
+        self.tell(child, end.map_or(What::Killed, What::Stopped));
+        if let Some(stopping) = &mut self.desk(id).stopping {
             stopping.now = None;
         }
-        self.is_stopped(parent, child);
-        self.wake(parent);
+        self.is_stopped(id, child);
+        true
     }
 
     fn is_stopped(&mut self, id: Id, child: Id) {

@@ -85,7 +85,7 @@ impl World {
         match self.nodes[id].life {
             Life::Stopping => self.stopped(id, order.end(true)),
             Life::Starting | Life::Up => self.die(id, order.end(false)),
-            Life::None | Life::Newborn | Life::Dead(..) => {}
+            Life::None | Life::Newborn | Life::Dead(..) | Life::Over(_) => {}
         }
     }
 

@@ -111,13 +111,16 @@ impl World {
         let desk = self.desk(id);
         if let Some(stopping) = &mut desk.stopping {
             if stopping.now.is_some() {
-                return false;
+                return self.notice(id);
             }
             match stopping.left.pop() {
                 Some(child) => self.stop(id, child),
                 None => self.all_stopped(id),
             }
-            return true;
+            // Whoever was asked to stop has to get its turn first.
+            let desk = self.nodes[id].desk.as_ref();
+            let waits_for = desk.and_then(|desk| desk.stopping.as_ref()?.now);
+            return waits_for.is_none();
         }
         if desk.is_stopping {
             self.end_with(id, End::Shutdown);

@@ -43,6 +43,8 @@ pub enum Life {
     Stopping,
     /// It has ended, and its supervisor does not know yet.
     Dead(End, Duration),
+    /// It was stopped, or else dropped, and its supervisor does not know yet.
+    Over(Option<End>),
 }
 
 #[derive(Debug, Clone)]
@@ -58,6 +60,8 @@ pub struct Node {
     pub is_added: bool,
     /// Whether it can never live again.
     pub is_retired: bool,
+    /// Whether it was asked to stop before it began.
+    pub is_to_stop: bool,
     /// Who waits for its start: which request, and whether that added it.
     pub asked: Option<(usize, bool)>,
     /// When it must be ready.
@@ -123,6 +127,7 @@ impl World {
             shown: State::Idle,
             is_added: false,
             is_retired: false,
+            is_to_stop: false,
             asked: None,
             until: None,
             moods: VecDeque::new(),
@@ -203,7 +208,7 @@ impl World {
 
     fn turn(&mut self, id: Id) {
         match self.nodes[id].life {
-            Life::Newborn => self.begin(id),
+            Life::Newborn => self.begin_or_stop(id),
             _ => self.supervise(id),
         }
     }
