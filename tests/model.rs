@@ -1,7 +1,6 @@
 //! Ten thousand random trees with random faults, step by step beside a model of OTP's rules.
 //!
-//! The model (`model/rules.rs`, `model/ends.rs`, `model/lives.rs` and `model/requests.rs`) is written after
-//! Erlang/OTP's `supervisor.erl` and shares no code with the library. For a longer run say how many trees with
+//! The model (`model/rules.rs` and what it names) is written after Erlang/OTP's `supervisor.erl` and shares no code with the library. For a longer run say how many trees with
 //! SOCKACTORS_SEEDS, and the first seed with SOCKACTORS_FIRST_SEED.
 
 #[path = "model/ends.rs"]
@@ -10,16 +9,26 @@ mod ends;
 mod grow;
 #[path = "model/lives.rs"]
 mod lives;
+#[path = "model/members.rs"]
+mod members;
+#[path = "model/notes.rs"]
+mod notes;
 #[path = "model/plan.rs"]
 mod plan;
 #[path = "model/puppet.rs"]
 mod puppet;
 #[path = "model/requests.rs"]
 mod requests;
+#[path = "model/restarts.rs"]
+mod restarts;
 #[path = "model/rules.rs"]
 mod rules;
 #[path = "model/run.rs"]
 mod run;
+#[path = "model/search.rs"]
+mod search;
+#[path = "model/seen.rs"]
+mod seen;
 #[path = "model/steps.rs"]
 mod steps;
 #[path = "model/tally.rs"]

@@ -3,107 +3,15 @@
 //! One after the other, the last first, each by its shutdown: asked and given time, or dropped. Nothing else
 //! is looked at meanwhile.
 
-use std::time::Duration;
-
 use sockactors::runtime::{Restart, Shutdown, State};
 
 use super::plan::{Body, Manners};
 use super::puppet::Order;
-use super::rules::{Note, Stopping, Then};
+use super::rules::{Stopping, Then};
 use super::told::{End, What};
 use super::world::{Id, Life, Slot, Timer, World};
 
 impl World {
-    /// Takes the next note. Of ends at the same moment, the one that was seen to be noticed first.
-    pub fn take_note(&mut self, id: Id, is_deferred: bool) -> Option<Note> {
-        let desk = self.nodes[id].desk.as_ref()?;
-        let notes = if is_deferred { &desk.deferred } else { &desk.notes };
-        let front = *notes.front()?;
-        let rivals: Vec<_> = (0..notes.len())
-            .filter(|at| notes[*at].is_end && front.is_end && notes[*at].at == front.at)
-            .collect();
-        let seen = self.to_come().iter().filter(|told| matches!(told.what, What::Exited(_)));
-        let first = seen
-            .filter_map(|told| {
-                rivals.iter().find(|at| self.nodes[notes[**at].of].path == told.path)
-            })
-            .next();
-        let at = first.copied().unwrap_or(0);
-        let desk = self.desk(id);
-        if is_deferred { desk.deferred.remove(at) } else { desk.notes.remove(at) }
-    }
-
-    /// Does what follows a note. One of an incarnation that was stopped in between is out of date.
-    pub fn heed(&mut self, id: Id, note: Note) {
-        let child = note.of;
-        let Slot::Alive(has_started) = self.nodes[child].slot else { return };
-        if self.nodes[child].incarnation != note.incarnation {
-            return;
-        }
-        if !note.is_end {
-            self.nodes[child].slot = Slot::Alive(true);
-            self.nodes[child].until = None;
-            self.desk(id).starting = None;
-            if let Some((request, _)) = self.nodes[child].asked.take() {
-                self.answer(request, "ok");
-            }
-            return;
-        }
-        self.nodes[child].slot = Slot::Idle;
-        let Life::Dead(end, _) = std::mem::replace(&mut self.nodes[child].life, Life::None) else {
-            panic!("{} has not ended", self.nodes[child].path);
-        };
-        match has_started {
-            true => self.ended(id, child, end),
-            false => self.not_started(id, child, end),
-        }
-    }
-
-    /// `start_children`, `handle_start_child` and `restart_child`, where the start was not `{ok, Pid}`.
-    pub fn not_started(&mut self, id: Id, child: Id, end: End) {
-        self.desk(id).starting = None;
-        self.rest(child);
-        let asked = self.nodes[child].asked.take();
-        if !end.is_abnormal() {
-            self.tally.count("ignored");
-            self.tell(child, What::Ignored);
-            if self.nodes[child].plan.restart == Restart::Temporary {
-                self.leave(id, child);
-            }
-            if let Some((request, _)) = asked {
-                self.answer(request, "ok");
-            }
-            return;
-        }
-        self.tell(child, What::StartFailed(end.clone()));
-        let desk = self.desk(id);
-        let is_started = desk.is_started;
-        match asked {
-            Some((request, is_new)) => {
-                if is_new {
-                    self.leave(id, child);
-                }
-                self.answer(request, format!("start failed: {end:?}"));
-            }
-            None if !is_started => {
-                self.tally.count("first start failed");
-                let path = self.nodes[child].path.clone();
-                self.end_with(id, End::StartFailed(path, Box::new(end)));
-            }
-            None => {
-                let is_in_group = self
-                    .group(id, child)
-                    .iter()
-                    .any(|other| *other != child && self.nodes[*other].slot != Slot::Idle);
-                self.tally.count("restart failed");
-                if is_in_group {
-                    self.tally.count("restart failed in the middle of a group");
-                }
-                self.restart(id, child, end);
-            }
-        }
-    }
-
     pub fn stop_all_of(&mut self, id: Id, left: Vec<Id>, then: Then) {
         self.desk(id).stopping = Some(Stopping { left, now: None, then });
     }
@@ -163,18 +71,9 @@ impl World {
         let now = self.now;
         let (plan, of) = (self.nodes[child].plan.clone(), self.nodes[child].incarnation);
         let is_dropped = is_struck || plan.shutdown == Shutdown::Kill;
-        if let Life::Dead(end, at) = self.nodes[child].life.clone() {
-            // What it was ordered at the same moment, it did before it was asked to stop, or after.
-            let seen = self.to_come().first().filter(|told| told.path == self.nodes[child].path);
-            let end = match seen.map(|told| &told.what) {
-                Some(What::Killed) if at == now && is_dropped => None,
-                Some(What::Stopped(End::Shutdown)) if at == now && end == End::Normal => {
-                    Some(End::Shutdown)
-                }
-                _ => Some(end),
-            };
+        if let Life::Dead(end, _) = self.nodes[child].life.clone() {
             self.tally.count("stopped when it had ended already");
-            self.is_over(child, end);
+            self.is_over(child, Some(end));
             if let Some(parent) = self.nodes[child].parent {
                 self.notice(parent);
             }
@@ -187,8 +86,13 @@ impl World {
                 self.desk(child).is_stopping = true;
                 self.wake(child);
             }
-            Body::Pool(_) => self.stop_members(child, is_struck),
+            Body::Pool(_) => {
+                self.nodes[child].is_to_stop = true;
+                self.wake(child);
+            }
             Body::Actor(_) if is_dropped => {}
+            // It does what it was ordered first.
+            Body::Actor(_) if self.nodes[child].ordered.is_some() => return,
             Body::Actor(_) if !was_up => return self.stopped(child, End::Shutdown),
             Body::Actor(puppet) => match puppet.manners {
                 Manners::Prompt => return self.stopped(child, End::Shutdown),
@@ -218,8 +122,9 @@ impl World {
                 self.is_over(id, None);
             }
             Body::Pool(_) => {
+                self.nodes[id].is_struck = true;
                 for member in self.nodes[id].members.clone() {
-                    self.strike_member(member);
+                    self.wake(member);
                 }
             }
             Body::Supervisor(_) => {
@@ -242,7 +147,7 @@ impl World {
     /// A child that was being stopped is over; without an end where it was dropped.
     fn is_over(&mut self, child: Id, end: Option<End>) {
         let Some(parent) = self.nodes[child].parent else { return };
-        if let Body::Pool(_) = self.nodes[parent].plan.body {
+        if self.is_member(child) {
             self.tell(child, end.map_or(What::Killed, What::Stopped));
             return self.member_is_over(parent, child);
         }
@@ -295,54 +200,6 @@ impl World {
             }
             Then::End(end) => self.close_desk(id, end),
         }
-    }
-
-    /// `restart_multiple_children`, once the others have been stopped.
-    fn restart_group(&mut self, id: Id, child: Id) {
-        let group = self.group(id, child);
-        self.tally.count(if group.len() > 1 { "group restart" } else { "restart" });
-        let after = self.pause(id, child);
-        if after.is_zero() {
-            self.wait_for_start(id, child);
-        } else {
-            let at = self.now + after;
-            self.nodes[child].slot = Slot::Restarting(at);
-            self.nodes[child].shown = State::Restarting;
-            self.set_timer(at, Timer::Wake(id));
-        }
-        for member in group {
-            let incarnation = self.nodes[member].incarnation;
-            if incarnation > 0 {
-                self.tell(member, What::Restarting(incarnation, after));
-            }
-        }
-    }
-
-    fn wait_for_start(&mut self, id: Id, child: Id) {
-        for member in self.group(id, child) {
-            self.nodes[member].slot = Slot::Waiting;
-            self.nodes[member].shown = State::Restarting;
-        }
-    }
-
-    /// How long a restart pauses: as was seen, if it is between the half and the whole of what is due.
-    fn pause(&mut self, id: Id, child: Id) -> Duration {
-        let Some((first, most)) = self.rules(id).backoff else { return Duration::ZERO };
-        let restarts = self.desk(id).restarts.len() as u32;
-        let whole = (first * 2_u32.pow(restarts - 1)).min(most);
-        let path = &self.nodes[child].path;
-        let seen = self.to_come().iter().find_map(|told| match told.what {
-            What::Restarting(_, after) if told.path == *path => Some(after),
-            _ => None,
-        });
-        let after = seen.unwrap_or(whole);
-        let one = Duration::from_nanos(1);
-        if after + one < whole / 2 || after > whole + one {
-            let fault = format!("{path} pauses for {after:?}, with {whole:?} at most");
-            self.faults.push(fault);
-        }
-        self.tally.count("a pause");
-        after
     }
 }
 

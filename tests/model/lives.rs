@@ -1,10 +1,8 @@
 //! The model's children: how an incarnation begins, comes to rest and is forgotten, and what a pool's do.
 
-use std::time::Duration;
+use sockactors::runtime::State;
 
-use sockactors::runtime::{Restart, State};
-
-use super::plan::{Body, Manners, Plan};
+use super::plan::Body;
 use super::puppet::{Mood, Order};
 use super::rules::Note;
 use super::told::{End, What};
@@ -80,6 +78,12 @@ impl World {
         }
     }
 
+    /// Has an actor do something at its next turn.
+    pub fn order(&mut self, id: Id, order: Order) {
+        self.nodes[id].ordered = Some(order);
+        self.wake(id);
+    }
+
     /// Has an actor do what it is told, and be done with it.
     pub fn obey(&mut self, id: Id, order: Order) {
         match self.nodes[id].life {
@@ -132,96 +136,5 @@ impl World {
             Life::Stopping => self.stopped(id, end),
             _ => self.die(id, end),
         }
-    }
-
-    /// Starts a child of a pool; none where the pool is closed, but its number is used up.
-    pub fn join(&mut self, pool: Id, plan: &std::sync::Arc<Plan>) -> Option<Id> {
-        self.nodes[pool].next_member += 1;
-        if self.nodes[pool].life != Life::Up {
-            return None;
-        }
-        let member = self.place(plan, Some(pool));
-        let node = &mut self.nodes[member];
-        (node.incarnation, node.slot) = (1, Slot::Alive(true));
-        self.nodes[pool].members.push(member);
-        self.is_up(member);
-        Some(member)
-    }
-
-    /// Asks all children of a pool to stop, at once and together.
-    pub fn stop_members(&mut self, pool: Id, is_struck: bool) {
-        let Body::Pool(rules) = &self.nodes[pool].plan.body else { return };
-        let (now, within) = (self.now, rules.within);
-        let members = self.nodes[pool].members.clone();
-        self.tally.count(match members.len() {
-            0 => "an empty pool was stopped",
-            _ => "a pool was stopped with its children",
-        });
-        for member in &members {
-            self.nodes[*member].life = Life::Stopping;
-            self.nodes[*member].shown = State::Stopping;
-        }
-        for member in members {
-            if is_struck {
-                continue;
-            }
-            match self.manners(member) {
-                Manners::Prompt => self.stopped(member, End::Shutdown),
-                Manners::Fails => self.stopped(member, End::Failed("no manners".into())),
-                Manners::Slow(pause) => self.set_timer(now + pause, Timer::Stop(member, 1)),
-                Manners::Deaf => {}
-            }
-        }
-        let of = self.nodes[pool].incarnation;
-        self.set_timer(now + within, Timer::Limit(pool, of));
-        self.pool_may_be_over(pool);
-    }
-
-    /// Drops a child of a pool. One that is prompt may stop before its turn comes to be dropped.
-    pub fn strike_member(&mut self, member: Id) {
-        let end = match self.manners(member) {
-            Manners::Prompt => What::Stopped(End::Shutdown),
-            Manners::Fails => What::Stopped(End::Failed("no manners".into())),
-            Manners::Slow(_) | Manners::Deaf => return self.strike(member),
-        };
-        let path = &self.nodes[member].path;
-        match self.to_come().iter().find(|told| told.path == *path) {
-            Some(told) if told.what == end => {
-                let What::Stopped(end) = end else { return };
-                self.stopped(member, end);
-            }
-            _ => self.strike(member),
-        }
-    }
-
-    fn manners(&self, id: Id) -> Manners {
-        match &self.nodes[id].plan.body {
-            Body::Actor(puppet) => puppet.manners,
-            _ => Manners::Prompt,
-        }
-    }
-
-    pub fn member_is_over(&mut self, pool: Id, member: Id) {
-        self.nodes[member].life = Life::None;
-        self.nodes[member].shown = State::Idle;
-        self.nodes[pool].members.retain(|other| *other != member);
-        self.pool_may_be_over(pool);
-    }
-
-    fn pool_may_be_over(&mut self, pool: Id) {
-        if self.nodes[pool].life == Life::Stopping && self.nodes[pool].members.is_empty() {
-            self.stopped(pool, End::Shutdown);
-        }
-    }
-}
-
-/// The plan of a child of a pool.
-pub fn member(number: u64, puppet: super::plan::Puppet) -> Plan {
-    Plan {
-        name: number.to_string(),
-        restart: Restart::Temporary,
-        significant: false,
-        shutdown: sockactors::runtime::Shutdown::Within(Duration::ZERO),
-        body: Body::Actor(puppet),
     }
 }

@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use sockactors::runtime::{AutoShutdown, Restart, State, Strategy};
+use sockactors::runtime::{AutoShutdown, Restart, State};
 
 use super::plan::{Body, Plan, Rules};
 use super::told::{End, What};
@@ -197,7 +197,7 @@ impl World {
         let node = &mut self.nodes[child];
         node.incarnation += 1;
         (node.slot, node.shown) = (Slot::Alive(false), State::Starting);
-        (node.life, node.until) = (Life::Newborn, None);
+        (node.life, node.until, node.is_struck) = (Life::Newborn, None, false);
         match &node.plan.clone().body {
             Body::Pool(_) => self.is_up(child),
             Body::Supervisor(_) => self.wake(child),
@@ -254,38 +254,6 @@ impl World {
             self.end_with(id, if end.is_abnormal() { end } else { End::Normal });
         } else if plan.significant {
             self.tally.count("auto-shutdown: not yet");
-        }
-    }
-
-    /// `restart`, with `add_restart` before it.
-    pub fn restart(&mut self, id: Id, child: Id, end: End) {
-        let (now, rules) = (self.now, self.rules(id));
-        let (intensity, within) = (rules.intensity, rules.within);
-        let restarts = &mut self.desk(id).restarts;
-        let before = restarts.len();
-        restarts.retain(|then| now - *then <= within);
-        let has_slid = restarts.len() < before;
-        restarts.push(now);
-        if restarts.len() > intensity as usize {
-            let path = self.nodes[child].path.clone();
-            let gave_up = End::GaveUp(intensity, within, path, Box::new(end));
-            self.tally.count("gave up");
-            self.tell(id, What::GaveUp(gave_up.clone()));
-            return self.end_with(id, gave_up);
-        }
-        if has_slid {
-            self.tally.count("the window has slid");
-        }
-        self.stop_all_of(id, self.group(id, child), Then::Restart(child));
-    }
-
-    /// `split_child`: who is restarted with a child, in the order of their start.
-    pub fn group(&self, id: Id, child: Id) -> Vec<Id> {
-        let children = self.nodes[id].desk.iter().flat_map(|desk| desk.children.iter().copied());
-        match self.rules(id).strategy {
-            Strategy::OneForOne => vec![child],
-            Strategy::OneForAll => children.collect(),
-            Strategy::RestForOne => children.skip_while(|other| *other != child).collect(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use sockactors::runtime::{AutoShutdown, Context};
 
 use super::grow::{MS, SECOND};
-use super::lives::member;
+use super::members::member;
 use super::plan::{Body, Plan};
 use super::puppet::{Mood, Order, live};
 use super::requests::{Ask, Request, count};
@@ -138,7 +138,7 @@ impl Run {
             }
             order => puppet.board.order(Some(order)),
         }
-        self.world.obey(id, order);
+        self.world.order(id, order);
     }
 
     fn expect(&mut self) {

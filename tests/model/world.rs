@@ -11,7 +11,7 @@ use std::time::Duration;
 use sockactors::runtime::State;
 
 use super::plan::{Body, Plan};
-use super::puppet::Mood;
+use super::puppet::{Mood, Order};
 use super::requests::Request;
 use super::rules::Desk;
 use super::tally::Tally;
@@ -60,8 +60,12 @@ pub struct Node {
     pub is_added: bool,
     /// Whether it can never live again.
     pub is_retired: bool,
-    /// Whether it was asked to stop before it began.
+    /// What it is to do at its next turn.
+    pub ordered: Option<Order>,
+    /// Whether it was asked to stop and had no turn since.
     pub is_to_stop: bool,
+    /// Whether a pool leaves its children no more time.
+    pub is_struck: bool,
     /// Who waits for its start: which request, and whether that added it.
     pub asked: Option<(usize, bool)>,
     /// When it must be ready.
@@ -97,7 +101,7 @@ pub struct World {
     pub nodes: Vec<Node>,
     timers: BTreeMap<(Duration, usize), Timer>,
     set: usize,
-    /// Supervisors that may have something to do, and newborns.
+    /// Who can go on.
     pub ready: VecDeque<Id>,
     /// What is told since the last step.
     pub told: Vec<Told>,
@@ -127,7 +131,9 @@ impl World {
             shown: State::Idle,
             is_added: false,
             is_retired: false,
+            ordered: None,
             is_to_stop: false,
+            is_struck: false,
             asked: None,
             until: None,
             moods: VecDeque::new(),
@@ -162,59 +168,21 @@ impl World {
         }
     }
 
-    /// Lets time pass as [`World::pass`] does, but where two can go on at the same moment in the order that
-    /// was seen. Returns none where no order tells what was seen.
-    pub fn pass_as_seen(mut self, then: Duration, budget: &mut u32) -> Option<World> {
-        loop {
-            if self.ready.is_empty() {
-                if !self.jump(then) {
-                    return (self.told.len() == self.seen.len() && self.is_as_seen())
-                        .then_some(self);
-                }
-                continue;
-            }
-            *budget = budget.checked_sub(1)?;
-            for at in 0..self.ready.len() - 1 {
-                let mut other = self.clone();
-                if other.takes_turn_as_seen(at) {
-                    if let Some(passed) = other.pass_as_seen(then, budget) {
-                        return Some(passed);
-                    }
-                }
-            }
-            let last = self.ready.len() - 1;
-            if !self.takes_turn_as_seen(last) {
-                return None;
-            }
+    pub fn turn(&mut self, id: Id) {
+        if let Some(order) = self.nodes[id].ordered.take() {
+            return self.obey(id, order);
         }
-    }
-
-    fn takes_turn_as_seen(&mut self, at: usize) -> bool {
-        if let Some(id) = self.ready.remove(at) {
-            self.turn(id);
-        }
-        self.is_as_seen()
-    }
-
-    /// Tells whether what was told is how that begins which was seen.
-    fn is_as_seen(&self) -> bool {
-        let mut told = self.told.clone();
-        let Some(seen) = self.seen.get(..told.len()) else { return false };
-        let mut seen = seen.to_vec();
-        Told::sort(&mut told);
-        Told::sort(&mut seen);
-        told == seen
-    }
-
-    fn turn(&mut self, id: Id) {
-        match self.nodes[id].life {
-            Life::Newborn => self.begin_or_stop(id),
-            _ => self.supervise(id),
+        match (&self.nodes[id].plan.body, self.nodes[id].parent) {
+            _ if self.nodes[id].life == Life::Newborn => self.begin_or_stop(id),
+            (Body::Supervisor(_), _) => self.supervise(id),
+            (Body::Pool(_), _) => self.pool_goes_on(id),
+            (Body::Actor(_), Some(pool)) if self.is_member(id) => self.member_goes_on(pool, id),
+            (Body::Actor(_), _) => {}
         }
     }
 
     /// Has the clock jump to the next timer, or to `then` and tell that there is none before.
-    fn jump(&mut self, then: Duration) -> bool {
+    pub fn jump(&mut self, then: Duration) -> bool {
         match self.timers.first_entry() {
             Some(entry) if entry.key().0 <= then => {
                 let ((at, _), timer) = entry.remove_entry();
@@ -229,7 +197,7 @@ impl World {
         }
     }
 
-    /// Has a supervisor or a newborn go on.
+    /// Has a node go on, which had nothing to do.
     pub fn wake(&mut self, id: Id) {
         if !self.ready.contains(&id) {
             self.ready.push_back(id);
