@@ -104,7 +104,16 @@ impl Life {
     /// Does what the time is up for: a start that took too long, or a pause before a restart.
     pub(super) async fn due(&mut self, key: u64) -> Option<Exit> {
         if self.starting == Some(key) {
-            let spec = self.entries.get(&key)?.spec.clone();
+            let entry = self.entries.get_mut(&key)?;
+            let spec = entry.spec.clone();
+            if let Slot::Alive { task, until, .. } = &mut entry.slot {
+                // Whoever became ready or ended in its time is not late, though its supervisor may be, which
+                // had somebody else to stop. There is a note of it.
+                if task.is_finished() || spec.node().state() != State::Starting {
+                    *until = None;
+                    return None;
+                }
+            }
             let task = self.take_alive(key)?;
             let limit = match spec.options().start {
                 Start::Said(Some(limit)) => limit,
