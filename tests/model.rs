@@ -88,12 +88,15 @@ fn run(seed: u64) -> Result<Tally, String> {
     let run = Run::new(grower, &root, simulation.handle(), seen);
     let doomed = run.doomed.clone();
     let simulation = simulation.when(move |turn| {
-        let doomed = doomed.lock().unwrap();
-        let is_doomed = !doomed.is_empty() && {
-            let path = turn.path.to_string();
-            doomed.iter().any(|who| who.0 == path && who.1 == turn.incarnation)
-        };
-        is_doomed.then_some(Fault::Kill)
+        let mut doomed = doomed.lock().unwrap();
+        if doomed.is_empty() {
+            return None;
+        }
+        let path = turn.path.to_string();
+        let who = doomed.iter().position(|who| who.0 == path && who.1 == turn.incarnation)?;
+        // Once: another child of that name may be added at the same moment.
+        doomed.swap_remove(who);
+        Some(Fault::Kill)
     });
     let run = Arc::new(Mutex::new(run));
     let driven = run.clone();

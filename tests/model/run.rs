@@ -36,6 +36,8 @@ pub struct Run {
     waiting: Vec<(usize, Answer)>,
     answers: Vec<(usize, String)>,
     pub asked: usize,
+    /// Whether the time that passes was drawn to end together with something.
+    pub is_edge: bool,
     pub failure: Option<String>,
 }
 
@@ -62,6 +64,7 @@ impl Run {
             waiting: Vec::new(),
             answers: Vec::new(),
             asked: 0,
+            is_edge: false,
             failure: None,
         }
     }
@@ -110,8 +113,19 @@ impl Run {
         self.world.answers.clear();
     }
 
+    /// Tells whether anything else happens at the very moment that the driver drew to hit something on.
+    fn is_beside_others(&self, now: Duration) -> bool {
+        let mut world = self.world.clone();
+        world.seen.clone_from(&self.seen.lock().unwrap());
+        world.pass(now.saturating_sub(Duration::from_nanos(1)));
+        world.next_timer() == Some(now)
+    }
+
     /// Compares, and takes the next step or stops the tree; tells whether there was a step.
     fn go_on(&mut self, now: Duration) -> bool {
+        if self.is_edge && self.is_beside_others(now) {
+            return true;
+        }
         self.compare(now, false);
         let root = self.root;
         let is_over = self.world.nodes[root].desk.iter().all(|desk| desk.children.is_empty());

@@ -17,6 +17,7 @@ use super::world::{Id, Life, Slot};
 impl Run {
     /// Draws how much time passes now. An instant lets whoever can run do so, and nobody else.
     pub fn gap(&mut self) -> Duration {
+        self.is_edge = false;
         let grower = &mut self.grower;
         match grower.dice.u32(..100) {
             0..30 => grower.time(1, 1000),
@@ -42,6 +43,7 @@ impl Run {
             .collect();
         let edge = *windows.get(self.grower.dice.usize(..windows.len().max(1)))?;
         self.world.tally.count("on the edge of the window");
+        self.is_edge = true;
         Some(edge - self.world.now + Duration::from_nanos(self.grower.dice.u64(0..2)))
     }
 

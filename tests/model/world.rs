@@ -204,6 +204,10 @@ impl World {
         }
     }
 
+    pub fn next_timer(&self) -> Option<Duration> {
+        self.timers.keys().next().map(|(at, _)| *at)
+    }
+
     pub fn set_timer(&mut self, at: Duration, timer: Timer) {
         self.set += 1;
         self.timers.insert((at, self.set), timer);
