@@ -5,7 +5,6 @@ use std::fmt::Write;
 
 use sockactors::runtime::{Kind, Snapshot, State};
 
-use super::plan::Body;
 use super::told::Told;
 use super::world::{Id, World, show};
 
@@ -67,12 +66,8 @@ fn differs<T: std::fmt::Display>(
 
 /// Lists the supervisors that live.
 fn living(world: &World) -> HashSet<&str> {
-    let is_living = |body: &Body, has_desk| has_desk || !matches!(body, Body::Supervisor(_));
-    let nodes = world.nodes.iter();
-    nodes
-        .filter(|node| is_living(&node.plan.body, node.desk.is_some()))
-        .map(|node| node.path.as_str())
-        .collect()
+    let nodes = world.nodes.iter().filter(|node| node.desk.is_some());
+    nodes.map(|node| node.path.as_str()).collect()
 }
 
 /// Notes a node and those below it. Below a supervisor that does not live nobody may, whoever is listed.
@@ -80,7 +75,7 @@ fn look(tree: &Snapshot, living: &HashSet<&str>, lines: &mut Vec<String>) {
     let path = tree.path.to_string();
     lines.push(show(&path, tree.state, tree.restarts));
     let mut children: Vec<_> = tree.children.iter().collect();
-    if !living.contains(path.as_str()) {
+    if tree.kind == Kind::Supervisor && !living.contains(path.as_str()) {
         children.iter().for_each(|child| look_for_life(child, lines));
         return;
     }
