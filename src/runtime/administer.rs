@@ -11,15 +11,16 @@ impl Life {
             // Whoever has gone, or was told that nobody answers, is not obeyed afterwards.
             request if !request.is_awaited() => {}
             Request::Add(spec, reply) => {
-                let admitted = match self.find(&spec.node().name().to_string()) {
-                    Some(key) => Err(match self.entries[&key].slot {
-                        Slot::Alive { is_ready: true, .. } => AdminError::AlreadyStarted,
-                        _ => AdminError::AlreadyPresent,
-                    }),
-                    None => self
-                        .plan
-                        .admits(spec.as_ref())
-                        .map_err(|text| AdminError::Misconfigured(text.into())),
+                // The specification is looked at before its name, as in Erlang/OTP.
+                let admitted = match self.plan.admits(spec.as_ref()) {
+                    Err(text) => Err(AdminError::Misconfigured(text.into())),
+                    Ok(()) => match self.find(&spec.node().name().to_string()) {
+                        None => Ok(()),
+                        Some(key) => Err(match self.entries[&key].slot {
+                            Slot::Alive { is_ready: true, .. } => AdminError::AlreadyStarted,
+                            _ => AdminError::AlreadyPresent,
+                        }),
+                    },
                 };
                 match admitted {
                     Ok(()) => self.enter(spec, true, Some(Asked { is_new: true, reply })),
@@ -35,11 +36,8 @@ impl Life {
                     if self.starting == Some(key) && is_restart {
                         self.call_off(key);
                     }
+                    self.refuse_start(key);
                     self.stop(key).await;
-                    if let Some(entry) = self.entries.get_mut(&key) {
-                        // Whoever waits for its start waits in vain.
-                        entry.asked = None;
-                    }
                     if self.entries[&key].spec.options().restart == Restart::Temporary {
                         self.leave(key);
                     }

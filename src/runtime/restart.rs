@@ -23,7 +23,7 @@ impl Life {
     pub(super) async fn ended(&mut self, key: u64, exit: Exit) -> Option<Exit> {
         let spec = self.entries.get(&key)?.spec.clone();
         let node = spec.node();
-        node.set(State::Idle);
+        spec.rest();
         let (path, lost) = (node.path(), node.lost(&exit));
         self.env.observer.tell(|| Lifecycle::Exited { path, exit: exit.clone(), lost });
         let again = match spec.options().restart {
@@ -53,7 +53,7 @@ impl Life {
         let entry = self.entries.get_mut(&key)?;
         let (spec, asked) = (entry.spec.clone(), entry.asked.take());
         let path = spec.node().path();
-        spec.node().set(State::Idle);
+        spec.rest();
         if exit.is_normal() {
             self.env.observer.tell(|| Lifecycle::Ignored { path });
             match spec.options().restart {
@@ -84,8 +84,7 @@ impl Life {
     /// Has a child and its group restarted. What was put off during an attempt that failed comes before the
     /// next one, as in OTP: a child that does not start again and again must hold nobody else up.
     async fn count_and_restart(&mut self, key: u64, exit: Exit, is_retry: bool) -> Option<Exit> {
-        let now = self.env.scheduler.now();
-        if !self.intensity.allow(now) {
+        if !self.intensity.allow(self.env.scheduler.now()) {
             return Some(self.give_up(key, exit));
         }
         self.stop_group(key).await;
@@ -94,11 +93,17 @@ impl Life {
         if after.is_zero() && !is_retry {
             self.enqueue(&group);
         } else if let Some(entry) = self.entries.get_mut(&key) {
-            // A pause without an end only ends with a stop, or when somebody starts the child.
+            // From now on, and not from before the others were stopped. A pause without an end only ends with a
+            // stop, or when somebody starts the child.
+            let now = self.env.scheduler.now();
             let at = now.checked_add(after).unwrap_or(now + AGES);
             entry.slot = Slot::Restarting { at };
             self.pauses.insert((at, key));
             entry.spec.node().set(State::Restarting);
+            // Whose start was asked for does not wait for the others.
+            let is_asked = |member: &u64| self.entries[member].asked.is_some();
+            let asked: Vec<_> = group.iter().copied().filter(is_asked).collect();
+            self.enqueue(&asked);
         }
         for member in &group {
             let node = self.entries[member].spec.node();
@@ -113,7 +118,16 @@ impl Life {
     /// Does what the time is up for: a start that took too long, or a pause before a restart.
     pub(super) async fn due(&mut self, key: u64) -> Option<Exit> {
         if self.starting == Some(key) {
-            let spec = self.entries.get(&key)?.spec.clone();
+            let entry = self.entries.get_mut(&key)?;
+            let spec = entry.spec.clone();
+            if let Slot::Alive { task, until, .. } = &mut entry.slot {
+                // Whoever became ready or ended in its time is not late, though its supervisor may be, which
+                // had somebody else to stop. There is a note of it.
+                if task.is_finished() || spec.node().state() != State::Starting {
+                    *until = None;
+                    return None;
+                }
+            }
             let task = self.take_alive(key)?;
             let limit = match spec.options().start {
                 Start::Said(Some(limit)) => limit,

@@ -86,6 +86,10 @@ pub(crate) trait Spec: Send + Sync {
     fn attach(&self, parent: Option<&Arc<Path>>, env: &Env);
     /// Starts an incarnation. The task ends once nothing of the incarnation is left.
     fn launch(&self, env: &Env, notice: Notice) -> Task<Exit>;
+    /// Notes that no incarnation lives, and refuses what waits for one.
+    fn rest(&self) {
+        self.node().set(State::Idle);
+    }
     /// Closes what outlives incarnations: the child is over for good.
     fn retire(&self);
 }

@@ -10,7 +10,7 @@ use smol::Task;
 
 use super::spec::Spec;
 use super::supervise::{Life, Slot};
-use super::tree::{Kind, State};
+use super::tree::Kind;
 use super::{Exit, Restart, Shutdown, Strategy};
 
 impl Life {
@@ -30,11 +30,19 @@ impl Life {
     pub(super) async fn stop_all(&mut self) {
         let mut keys: Vec<_> = self.entries.keys().copied().collect();
         while let Some(key) = keys.pop() {
+            self.refuse_start(key);
             self.stop(key).await;
             let entry = &self.entries[&key];
             if entry.is_added {
                 entry.spec.retire();
             }
+        }
+    }
+
+    /// Tells whoever waits for a child's start that it waits in vain.
+    pub(super) fn refuse_start(&mut self, key: u64) {
+        if let Some(entry) = self.entries.get_mut(&key) {
+            entry.asked = None;
         }
     }
 
@@ -51,7 +59,7 @@ impl Life {
         if let Some(task) = task {
             self.end(spec.as_ref(), task).await;
         }
-        spec.node().set(State::Idle);
+        spec.rest();
     }
 
     /// Takes the task of a child that lives, which is idle from now on.

@@ -34,11 +34,6 @@ pub(crate) async fn supervise(plan: Arc<Plan>, env: Env, notice: Notice) -> Exit
         Err(text) => Exit::Misconfigured(text.into()),
     };
     life.stop_all().await;
-    // At rest before what waits is refused: whoever asks from now on sees that nobody will answer.
-    life.plan.node.set(State::Idle);
-    if let Some(requests) = &life.plan.requests {
-        requests.refuse();
-    }
     exit
 }
 
@@ -172,6 +167,10 @@ impl Life {
 
     async fn run(&mut self, notice: Notice) -> Exit {
         loop {
+            // Before anybody else is started, and before an end that came meanwhile brings a restart.
+            if self.plan.node.control.is_stop() {
+                return Exit::Shutdown;
+            }
             if self.starting.is_none() {
                 if let Some(key) = self.queue.pop_first() {
                     self.launch(key);

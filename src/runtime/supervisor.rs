@@ -18,6 +18,7 @@ use super::path::Name;
 use super::request::{self, Requests};
 use super::spec::{self, Env, Notice, Options, Spec, Start};
 use super::supervise::supervise;
+use super::tree::State;
 use super::{Actor, Address, Child, Exit, Path, Pool, PoolAddress, Restart, Shutdown};
 
 /// Who is restarted when one child is. The words and their meaning are Erlang/OTP's.
@@ -270,6 +271,13 @@ impl Spec for SupervisorSpec {
     fn launch(&self, env: &Env, notice: Notice) -> Task<Exit> {
         let life = supervise(self.plan.clone(), env.clone(), notice.clone());
         spec::spawn(env, guard::whole(life), notice)
+    }
+
+    fn rest(&self) {
+        self.plan.node.set(State::Idle);
+        if let Some(requests) = &self.plan.requests {
+            requests.refuse();
+        }
     }
 
     fn retire(&self) {
