@@ -147,6 +147,7 @@ mod control;
 #[path = "control/tests.rs"]
 mod control_tests;
 mod desk;
+mod entries;
 mod exit;
 #[cfg(feature = "testing")]
 mod fault;

@@ -100,10 +100,12 @@ impl Life {
             entry.slot = Slot::Restarting { at };
             self.pauses.insert((at, key));
             entry.spec.node().set(State::Restarting);
-            // Whose start was asked for does not wait for the others.
-            let is_asked = |member: &u64| self.entries[member].asked.is_some();
-            let asked: Vec<_> = group.iter().copied().filter(is_asked).collect();
-            self.enqueue(&asked);
+            if !after.is_zero() {
+                // Whose start was asked for does not wait for the others.
+                let is_asked = |member: &u64| self.entries[member].asked.is_some();
+                let asked: Vec<_> = group.iter().copied().filter(is_asked).collect();
+                self.enqueue(&asked);
+            }
         }
         for member in &group {
             let node = self.entries[member].spec.node();

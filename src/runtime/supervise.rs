@@ -1,10 +1,10 @@
 //! What a supervisor does, one incarnation of it.
 //!
 //! It starts its children in order, each when the one before has started, and then waits for whatever comes
-//! first: its own stop, a note of a child, a request, the end of a pause. The rules that it applies are those
-//! of Erlang/OTP's `supervisor`; they are in `restart`, and how children are brought to their end is in
-//! `stopping`. Each child's task is awaited before anything takes its place, so two incarnations of a child
-//! never live at once.
+//! first: its own stop, a note of a child, the end of a pause, a request. The rules that it applies are those
+//! of Erlang/OTP's `supervisor`; they are in `restart`. How children are brought to their end is in
+//! `stopping`, whom it has in `entries`, and what it is asked at run time in `administer`. Each child's task
+//! is awaited before anything takes its place, so two incarnations of a child never live at once.
 //!
 //! A start may take its time, and so may the pause before a restart, but neither is waited for in place: both
 //! are states of a child, so that a stop and requests are heeded meanwhile. What other children do while one
@@ -34,17 +34,20 @@ pub(crate) async fn supervise(plan: Arc<Plan>, env: Env, notice: Notice) -> Exit
         Err(text) => Exit::Misconfigured(text.into()),
     };
     life.stop_all().await;
+    if let Some(requests) = &life.plan.requests {
+        requests.refuse();
+    }
     exit
 }
 
 pub(super) struct Life {
     pub(super) plan: Arc<Plan>,
     pub(super) env: Env,
-    path: Arc<Path>,
+    pub(super) path: Arc<Path>,
     /// By the order of their start.
     pub(super) entries: BTreeMap<u64, Entry>,
-    names: HashMap<String, u64>,
-    next: u64,
+    pub(super) names: HashMap<String, u64>,
+    pub(super) next: u64,
     pub(super) intensity: Intensity,
     sender: Sender<Note>,
     /// Unbounded, but never longer than the incarnations that began since it was last looked at.
@@ -116,53 +119,6 @@ impl Life {
             pauses: BTreeSet::new(),
             is_first: true,
         }
-    }
-
-    /// Takes up the children of the plan, and nobody else: who was added to an incarnation is lost with it.
-    fn enter_all(&mut self) -> Result<(), String> {
-        self.plan.node.children(BTreeMap::clear);
-        let plan = self.plan.clone();
-        if plan.intensity.1.is_zero() {
-            return Err("an intensity within no time at all counts no restarts".into());
-        }
-        for spec in &plan.children {
-            plan.admits(spec.as_ref())?;
-            let name = spec.node().name();
-            if self.find(&name.to_string()).is_some() {
-                return Err(format!("there are two children named {name}"));
-            }
-            self.enter(spec.clone(), false, None);
-        }
-        Ok(())
-    }
-
-    /// Adds a child behind the others and has it started.
-    pub(super) fn enter(&mut self, spec: Arc<dyn Spec>, is_added: bool, asked: Option<Asked>) {
-        let key = self.next;
-        self.next += 1;
-        if is_added {
-            spec.attach(Some(&self.path), &self.env);
-        }
-        self.plan.node.children(|below| drop(below.insert(key, spec.node().clone())));
-        self.names.insert(spec.node().name().to_string(), key);
-        self.entries.insert(key, Entry { spec, slot: Slot::Waiting, is_added, asked });
-        self.queue.insert(key);
-    }
-
-    /// Forgets a child.
-    pub(super) fn leave(&mut self, key: u64) {
-        let Some(entry) = self.entries.remove(&key) else { return };
-        self.queue.remove(&key);
-        self.names.remove(&entry.spec.node().name().to_string());
-        self.plan.node.children(|below| drop(below.remove(&key)));
-        // Below a nested supervisor, a child of the plan is back when that is restarted.
-        if entry.is_added || self.path.is_root() {
-            entry.spec.retire();
-        }
-    }
-
-    pub(super) fn find(&self, name: &str) -> Option<u64> {
-        self.names.get(name).copied()
     }
 
     async fn run(&mut self, notice: Notice) -> Exit {

@@ -56,7 +56,7 @@ impl World {
             self.set_timer(at, Timer::Wake(id));
             for member in group.clone() {
                 // Whose start was asked for does not wait for the others.
-                if self.nodes[member].asked.is_some() {
+                if self.nodes[member].asked.is_some() && !after.is_zero() {
                     self.nodes[member].slot = Slot::Waiting;
                     self.nodes[member].shown = State::Restarting;
                 }
