@@ -10,6 +10,7 @@ use smol::Async;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::task::{Context, Poll};
 
 /// A non-blocking socket, shared by the reactor once it waits.
 #[derive(Debug)]
@@ -35,6 +36,16 @@ impl Socket {
     /// Waits until a write makes sense. Dropping the future loses nothing.
     pub(super) async fn writable(&self) -> io::Result<()> {
         self.joined()?.writable().await
+    }
+
+    /// Is ready when a read makes sense. One task at a time is woken; asked again, it costs no system call.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.joined()?.poll_readable(cx)
+    }
+
+    /// Is ready when a write makes sense, as [`Socket::poll_readable`].
+    pub(super) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.joined()?.poll_writable(cx)
     }
 
     /// Tries `call`, and again after each wait for input, until it does something else than block.

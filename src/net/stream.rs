@@ -4,14 +4,24 @@ use super::dial::{dial, in_time};
 use super::socket::Socket;
 use super::{ConnectError, Endpoint, Peer};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, recv, send, sockopt,
+    AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, SocketType,
+    recv, send, sendmsg, sockopt,
 };
-use std::io;
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// How much unread input [`Stream::close`] takes in at most, in bytes.
 const LINGER_MAX: usize = 64 * 1024;
+
+/// The length of the buffer that the streams of a thread share, in bytes.
+const SHARED_LEN: usize = 16 * 1024;
+
+thread_local! {
+    static SHARED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// The longest times that TCP's keepalive options take, in seconds (tcp(7)).
 const KEEPALIVE_MAX: u64 = 32_767;
@@ -121,6 +131,41 @@ impl Stream {
     /// Fails when the reactor cannot take the socket, because descriptors or memory have run out.
     pub async fn readable(&self) -> io::Result<()> {
         self.socket.readable().await
+    }
+
+    /// Reads without waiting into a buffer that the thread's streams share, and hands what came to `take`;
+    /// so a connection that waits holds no buffer. Otherwise like [`try_read`](Stream::try_read).
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn try_take(&self, take: impl FnOnce(&[u8])) -> io::Result<usize> {
+        SHARED.with_borrow_mut(|buf| {
+            buf.resize(SHARED_LEN, 0);
+            let length = self.try_read(buf)?;
+            take(&buf[..length]);
+            Ok(length)
+        })
+    }
+
+    /// Is ready once a read would not block. One task at a time is woken.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_readable(cx)
+    }
+
+    /// Is ready once a write would not block. One task at a time is woken.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.socket.poll_writable(cx)
+    }
+
+    /// Writes from several buffers in one call, without waiting; returns how many bytes were taken.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`io::ErrorKind::WouldBlock`] when there is no room, and as [`write`](Stream::write) does.
+    pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut nothing = SendAncillaryBuffer::default();
+        self.socket.trying(|fd| sendmsg(fd, bufs, &mut nothing, SendFlags::NOSIGNAL))
     }
 
     /// Writes as much as there is room for, at least one byte of a `buf` that is not empty; waits

@@ -129,6 +129,8 @@ impl<M: Send + 'static> Context<M> {
     pub async fn recv(&mut self) -> Option<M> {
         self.node.drop_in_hand();
         poll_fn(|cx| {
+            // Looked at first, so that the making of the queue is noticed from here on, and heeded last.
+            let stop = self.node.control.poll_stop(cx);
             if self.spent(cx) {
                 return Poll::Pending;
             }
@@ -136,7 +138,7 @@ impl<M: Send + 'static> Context<M> {
                 return Poll::Ready(Some(message));
             }
             self.budget = BUDGET;
-            self.node.control.poll_stop(cx).map(|()| None)
+            stop.map(|()| None)
         })
         .await
     }

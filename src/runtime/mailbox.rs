@@ -31,8 +31,8 @@ pub enum Overflow {
 
 /// The bounded queue behind an address. The tree keeps it; see the module's essay.
 ///
-/// The queue itself is made when somebody first sends or looks for mail: most short-lived children, a
-/// greeter for one, live and end without either.
+/// The queue itself is made when somebody first sends: most short-lived children, a greeter for one, and most
+/// idle ones get no mail.
 pub(crate) struct Mailbox<M> {
     capacity: usize,
     overflow: AtomicU8,
@@ -67,14 +67,24 @@ impl<M> Mailbox<M> {
         }
     }
 
-    /// Returns the queue, or `None` if it was closed before there was one.
+    /// Returns the queue, made now if there was none, or `None` if it was closed before there was one.
     fn queue(&self) -> Option<&(Sender<M>, Receiver<M>)> {
-        self.queue.get_or_init(|| Some(async_channel::bounded(self.capacity))).as_ref()
+        let mut is_new = false;
+        let queue = self.queue.get_or_init(|| {
+            is_new = true;
+            Some(async_channel::bounded(self.capacity))
+        });
+        if let (true, Some(node)) = (is_new, self.node.get()) {
+            // Its actor waits for the stop alone as long as there is no queue to wait at.
+            node.control.nudge();
+        }
+        queue.as_ref()
     }
 
-    /// Returns the end that the mail comes out of; `None` if it was closed before there was any.
+    /// Returns the end that the mail comes out of; `None` while nobody has sent any, or if it was closed
+    /// before anybody did.
     pub(crate) fn receiver(&self) -> Option<Receiver<M>> {
-        self.queue().map(|(_, receiver)| receiver.clone())
+        self.queue.get()?.as_ref().map(|(_, receiver)| receiver.clone())
     }
 
     /// Puts a message in, or does with it what the overflow says.
@@ -238,7 +248,7 @@ mod tests {
         let sending = std::thread::spawn(move || {
             (0..20).for_each(|n| block_on(sender.send(n)).unwrap());
         });
-        let receiver = mailbox.receiver().unwrap();
+        let receiver = mailbox.queue().unwrap().1.clone();
         let seen: Vec<u8> = (0..20).map(|_| block_on(receiver.recv()).unwrap()).collect();
         assert_eq!(seen, (0..20).collect::<Vec<_>>());
         sending.join().unwrap();

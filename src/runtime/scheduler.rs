@@ -9,7 +9,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use futures_lite::future;
 use smol::{Executor, Task, Timer};
@@ -78,6 +78,15 @@ impl Scheduler {
         }
     }
 
+    /// Returns the time of day. It may jump; a simulation's begins in 1970.
+    pub(crate) fn wall(&self) -> SystemTime {
+        match self {
+            Scheduler::Real(_) => SystemTime::now(),
+            #[cfg(feature = "testing")]
+            Scheduler::Simulated(world) => SystemTime::UNIX_EPOCH + world.elapsed(),
+        }
+    }
+
     /// Returns a random duration between a half and the whole of `most`.
     pub(crate) fn jitter(&self, most: Duration) -> Duration {
         let chance = match self {
@@ -103,6 +112,11 @@ impl Clock {
     /// Returns the time on the system's monotonic clock.
     pub fn now(&self) -> Instant {
         self.0.now()
+    }
+
+    /// Returns the time of day, for people to read. It may jump; measure with [`Clock::now`].
+    pub fn wall(&self) -> SystemTime {
+        self.0.wall()
     }
 
     /// Returns a future that is ready once `duration` has passed.

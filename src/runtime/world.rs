@@ -90,6 +90,11 @@ impl World {
         self.epoch + self.state().elapsed
     }
 
+    /// Returns how long the world has lasted.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.state().elapsed
+    }
+
     /// Returns a number from 0 up to 1.
     pub(crate) fn chance(&self) -> f64 {
         self.state().dice.f64()
