@@ -16,7 +16,8 @@ use futures_lite::future;
 use super::{Failure, Report, Reporter, output};
 use crate::net::{Endpoint, Stream};
 use crate::runtime::{Actor, Clock, Context, Event, Outcome};
-use crate::wire::chat::{ACK_OFF, Command, LINE_MAX, RECEIPT, parse};
+use crate::wire::chat::{ACK_OFF, LINE_MAX, RECEIPT};
+use crate::wire::command::{Command, parse};
 use crate::wire::lines::{Line, LineBuffer};
 use crate::wire::text::{escape, lossy};
 

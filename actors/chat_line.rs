@@ -1,32 +1,94 @@
 //! A chat session with a client that sends lines: netcat, telnet, our own.
 //!
-//! Two halves run side by side in the session's one task, and neither ever waits for the other. The reader
-//! takes lines from the connection and does what they say. The writer takes answers from the session's
-//! mailbox and what others say from the room's ring, and writes them in batches. A peer that does not
-//! read stops its own session and nothing else; after a while without progress it is cut.
+//! One loop: lines are done in their order, what others say is handed on, and both wait for a peer that does not
+//! take what it is sent. It holds up nobody but itself, and learns how many lines it missed.
 
-use std::io;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
-use futures_lite::future;
-
-use super::chat_session::{ROOM_WITHIN, WRITE_WITHIN, room_gone};
-use super::output::Output;
-use super::{ChatSession, Heard, Hearing, Joined, Membership, ToRoom};
-use crate::runtime::{Address, Clock, Context, Event};
-use crate::wire::chat::{ACK_OFF, ACK_ON, Command, HELP, LINE_MAX, RECEIPT, parse};
+use super::allowance::Allowance;
+use super::chat_session::Session;
+use super::ring::{Ear, Heard, Said};
+use super::talk::{Happened, Wants};
+use super::{Coming, Joined, Membership, ToRoom, ToSession};
+use crate::runtime::{Clock, Context};
+use crate::wire::chat::{ACK_OFF, ACK_ON, LINE_MAX, RECEIPT};
+use crate::wire::command::{Command, HELP, parse};
 use crate::wire::lines::{Line, LineBuffer};
 use crate::wire::text::{escape, lossy};
 
-/// So many bytes are written at a time at most.
-const BATCH: usize = 64 << 10;
+/// How many lines `/history` shows unless it is told.
+const HISTORY: usize = 20;
 
-impl ChatSession {
+/// A member who sends lines.
+struct Speaker {
+    member: Membership,
+    /// What it hears; nothing where it is in no room.
+    ear: Option<Ear>,
+    receipts: bool,
+    times: bool,
+    allowance: Option<Allowance>,
+}
+
+impl Session {
     /// Serves a client that sends lines until it leaves; returns why it ended.
-    pub(super) async fn lines(&self, ctx: &mut Context<String>, first: Vec<u8>) -> String {
-        let clock = ctx.clock().clone();
+    pub(super) async fn lines(&mut self, ctx: &mut Context<ToSession>, first: Vec<u8>) -> String {
         let mut lines = LineBuffer::new(LINE_MAX);
         lines.push(&first);
-        // The first line comes before the session is in a room, and may choose its name.
+        drop(first);
+        let mut speaker = match self.enter(ctx, &mut lines).await {
+            Ok(speaker) => speaker,
+            Err(why) => return why,
+        };
+        let mut is_over = false;
+        loop {
+            let wait = match self.take_lines(&mut speaker, &mut lines, is_over, ctx.clock()).await {
+                Ok(wait) => wait,
+                Err(why) => return why,
+            };
+            if is_over && wait.is_none() && !self.talk.is_full() {
+                return "closed by peer".into();
+            }
+            if let Some(ear) = &mut speaker.ear {
+                let times = speaker.times;
+                self.talk.hear(ear, |heard, outbox| match heard {
+                    Heard::Said(said) if times => outbox.push(timed(&said)),
+                    Heard::Said(said) => outbox.share(said),
+                    Heard::Missed(missed) => {
+                        outbox.push(format!("* you missed {missed} messages\n"))
+                    }
+                });
+            }
+            let until = wait.or_else(|| self.idle_until());
+            let input = !is_over && wait.is_none();
+            let wants = Wants { ear: speaker.ear.as_mut(), input, until };
+            match self.talk.next(ctx, wants, |more| lines.push(more)).await {
+                Happened::Stop => {
+                    self.talk.outbox.push("* the server stops; good bye\n");
+                    return "the server stops".into();
+                }
+                Happened::Mail(ToSession::Line(line)) => self.talk.outbox.push(line),
+                Happened::Mail(ToSession::End(why)) => return why,
+                Happened::Heard | Happened::Written => {}
+                Happened::Late if wait.is_some() => {}
+                Happened::Late => {
+                    let why = self.idle();
+                    self.talk.outbox.push(format!("* you were {why}; good bye\n"));
+                    return why;
+                }
+                Happened::Broken(error) => return error.to_string(),
+                Happened::Input(0) => is_over = true,
+                Happened::Input(_) => self.heard_at = ctx.now(),
+            }
+        }
+    }
+
+    /// Comes into the first room. The first line comes before that, and may choose the name.
+    async fn enter(
+        &mut self,
+        ctx: &Context<ToSession>,
+        lines: &mut LineBuffer,
+    ) -> Result<Speaker, String> {
         let first = lines.next_line();
         let wish = match &first {
             Some(Line::Whole(line)) => match parse(&lossy(line)) {
@@ -35,223 +97,172 @@ impl ChatSession {
             },
             _ => None,
         };
-        let (joined, refusal) = match self.enter(wish.clone()).await {
-            Ok(entered) => entered,
-            Err(why) => return why,
-        };
-        let Joined { member, hearing, others } = joined;
-        let mut greeting = refusal.map_or_else(String::new, |why| format!("* {why}\n"));
-        greeting += &self.greeting(&member.nick(), others);
-        let first = if wish.is_some() { None } else { first };
-        let reader = Reader { session: self, member, answers: ctx.address(), receipts: true };
-        let mut writer = Writer { session: self, hearing, output: Output::default() };
-        let why =
-            future::or(async { Ok(reader.run(&clock, greeting, first, lines).await) }, async {
-                Err(writer.run(ctx).await)
-            })
-            .await;
-        match why {
-            // The peer said its last; it still gets what it was told until now.
-            Ok(why) => {
-                writer.flush(ctx).await;
-                why
+        let coming = |nick| Coming { nick, quiet: false, session: Some(ctx.address()) };
+        let (member, joined) = match self.come(coming(wish.clone())).await {
+            Err(why) if wish.is_some() => {
+                self.talk.outbox.push(format!("* {why}\n"));
+                self.come(coming(None)).await?
             }
-            Err(why) => why,
+            come => come?,
+        };
+        let rate = self.with.limits.rate.filter(|_| !self.peer.is_loopback());
+        let allowance = rate.map(|rate| Allowance::new(rate, ctx.now()));
+        let mut speaker = Speaker { member, ear: None, receipts: true, times: false, allowance };
+        self.welcome(&mut speaker, joined);
+        if let (Some(line), None) = (first, wish) {
+            self.take(&mut speaker, line).await?;
         }
+        Ok(speaker)
     }
 
-    fn greeting(&self, nick: &str, others: usize) -> String {
-        let others = match others {
+    fn welcome(&mut self, speaker: &mut Speaker, joined: Joined) {
+        let others = match joined.others {
             1 => "1 other".into(),
             others => format!("{others} others"),
         };
-        let room = &self.room_name;
-        format!("* you are {nick} in {room}, with {others}; /help lists the commands\n")
-    }
-
-    /// Joins the room under the name wished for, or as a guest who is told why not.
-    async fn enter(&self, wish: Option<String>) -> Result<(Joined, Option<String>), String> {
-        let wished = wish.is_some();
-        match self.join(wish, false).await {
-            Ok(joined) => Ok((joined, None)),
-            Err(why) if wished => self.join(None, false).await.map(|joined| (joined, Some(why))),
-            Err(why) => Err(why),
+        let (nick, _) = speaker.member.name_and_room();
+        self.talk.outbox.push(format!(
+            "* you are {nick} in {}, with {others}; /help lists the commands\n",
+            joined.room
+        ));
+        if let Some(topic) = joined.topic {
+            self.talk.outbox.push(format!("* {} is about: {topic}\n", joined.room));
         }
-    }
-}
-
-/// The writer half.
-struct Writer<'a> {
-    session: &'a ChatSession,
-    hearing: Hearing,
-    /// A batch whose writing the reader's end may interrupt, and the flush goes on with.
-    output: Output,
-}
-
-impl Writer<'_> {
-    /// Writes until the stop, or until the peer takes nothing more; returns which.
-    async fn run(&mut self, ctx: &mut Context<String>) -> String {
-        let clock = ctx.clock().clone();
-        loop {
-            match ctx.next(self.hearing.next()).await {
-                Event::Stop => {
-                    self.output.push("* the server stops; good bye\n");
-                    // The peer learns why; if it takes no more, the end comes all the same.
-                    let _ = self.write(&clock).await;
-                    return "the server stops".into();
-                }
-                Event::Message(answer) => self.output.push(&answer),
-                Event::Io(heard) => heard.append_to(&mut self.output),
-            }
-            self.collect(ctx);
-            if let Err(error) = self.write(&clock).await {
-                return error.to_string();
-            }
-        }
+        speaker.ear = Some(joined.ear);
     }
 
-    async fn write(&mut self, clock: &Clock) -> io::Result<()> {
-        self.output.write(clock, &self.session.connection.stream, WRITE_WITHIN).await
-    }
-
-    /// Writes what is left of a batch, and what waits for the peer, at the end of its session.
-    async fn flush(&mut self, ctx: &mut Context<String>) {
-        let clock = ctx.clock().clone();
-        self.collect(ctx);
-        // The peer may be gone, which is why the session ends.
-        let _ = self.write(&clock).await;
-    }
-
-    /// Takes what waits without waiting, up to a batch.
-    fn collect(&mut self, ctx: &mut Context<String>) {
-        while self.output.len() < BATCH {
-            let (answer, heard) = (ctx.try_recv(), self.hearing.try_next());
-            if answer.is_none() && heard.is_none() {
-                return;
-            }
-            answer.into_iter().for_each(|answer| self.output.push(&answer));
-            heard.into_iter().for_each(|heard| heard.append_to(&mut self.output));
-        }
-    }
-}
-
-impl Heard {
-    fn append_to(&self, output: &mut Output) {
-        match self {
-            Heard::Said(said) => output.push(&said.line),
-            Heard::Missed(missed) => output.push(&format!("* you missed {missed} messages\n")),
-        }
-    }
-}
-
-/// The reader half.
-struct Reader<'a> {
-    session: &'a ChatSession,
-    member: Membership,
-    /// The session's own mailbox, which the writer half empties.
-    answers: Address<String>,
-    receipts: bool,
-}
-
-impl Reader<'_> {
-    /// Reads lines until the peer leaves. The membership is dropped with the reader.
-    async fn run(
-        mut self,
+    /// Does what the lines say that are there; returns until when the next one has to wait, if it has to.
+    async fn take_lines(
+        &mut self,
+        speaker: &mut Speaker,
+        lines: &mut LineBuffer,
+        is_over: bool,
         clock: &Clock,
-        greeting: String,
-        first: Option<Line>,
-        mut lines: LineBuffer,
-    ) -> String {
-        let end = async {
-            self.answer(greeting).await?;
-            if let Some(line) = first {
-                self.take(line).await?;
-            }
-            let mut buf = [0; LINE_MAX];
-            loop {
-                while let Some(line) = lines.next_line() {
-                    self.take(line).await?;
+    ) -> Result<Option<Instant>, String> {
+        while !self.talk.is_full() {
+            if let Some(allowance) = &mut speaker.allowance {
+                if let Some(until) = allowance.wait(clock.now()) {
+                    return Ok(Some(until));
                 }
-                let read = self.session.connection.stream.read(&mut buf);
-                match clock.within(self.session.limits.idle_timeout, read).await {
-                    None => return Err(self.session.idle()),
-                    Some(Err(error)) => return Err(error.to_string()),
-                    Some(Ok(0)) => break,
-                    Some(Ok(n)) => lines.push(&buf[..n]),
-                }
-                // One peer that never pauses must not keep the others waiting.
-                future::yield_now().await;
             }
             // The last line may lack its newline.
-            while let Some(line) = lines.finish() {
-                self.take(line).await?;
+            let next = if is_over { lines.finish() } else { lines.next_line() };
+            let Some(line) = next else { break };
+            if let Some(allowance) = &mut speaker.allowance {
+                allowance.spend();
             }
-            Ok("closed by peer".into())
-        };
-        end.await.unwrap_or_else(|why: String| why)
+            self.take(speaker, line).await?;
+        }
+        Ok(None)
     }
 
     /// Does what a line says; an error ends the session and tells why.
-    async fn take(&mut self, line: Line) -> Result<(), String> {
+    async fn take(&mut self, speaker: &mut Speaker, line: Line) -> Result<(), String> {
         let line = match &line {
             Line::Whole(line) => lossy(line),
             Line::TooLong(len) => {
-                let refusal = format!(
+                self.talk.outbox.push(format!(
                     "* a line of {len} bytes is too long and was not said; {LINE_MAX} are allowed\n"
-                );
-                return self.answer(refusal).await;
+                ));
+                return Ok(());
             }
         };
-        match parse(&line) {
-            Command::Say("") => Ok(()),
-            Command::Say(text) => self.say(text).await,
-            Command::Nick(nick) => self.rename(nick.into()).await,
-            Command::Who => self.who().await,
+        let id = speaker.member.id();
+        let answer = match parse(&line) {
+            Command::Say("") => return Ok(()),
+            Command::Say(_) | Command::Act(_) if speaker.ear.is_none() => {
+                Err("you are in no room, so nobody hears it; /join ROOM goes to one".into())
+            }
+            Command::Say(text) => {
+                let (nick, _) = speaker.member.name_and_room();
+                self.say(&speaker.member, Some(nick), text).await?;
+                self.receipt(speaker, text);
+                return Ok(());
+            }
+            Command::Act(text) => {
+                let (nick, _) = speaker.member.name_and_room();
+                self.report(&speaker.member, Some(nick), text).await;
+                self.tell_room(ToRoom::Act(id, text.into())).await?;
+                self.receipt(speaker, text);
+                return Ok(());
+            }
+            Command::Nick(nick) => {
+                let renamed = self.ask(|reply| ToRoom::Rename(id, nick.into(), reply)).await;
+                renamed.map(|nick| format!("you are now {nick}"))
+            }
+            Command::Join(room) => {
+                match self.ask(|reply| ToRoom::Join(id, room.into(), reply)).await {
+                    Ok(joined) => {
+                        self.welcome(speaker, joined);
+                        return Ok(());
+                    }
+                    Err(why) => Err(why),
+                }
+            }
+            Command::Leave => {
+                let left = self.ask(|reply| ToRoom::Leave(id, reply)).await;
+                left.map(|room| {
+                    speaker.ear = None;
+                    format!("you left {room}; /join ROOM goes to another one")
+                })
+            }
+            Command::Tell(to, text) => {
+                let told = |reply| ToRoom::Tell(id, to.into(), text.into(), reply);
+                self.ask(told).await.map(|nick| format!("you tell {nick}: {}", escape(text)))
+            }
+            Command::Who => self.ask(|reply| ToRoom::Who(id, reply)).await,
+            Command::Rooms => self.ask(ToRoom::Rooms).await,
+            Command::Topic(text) => {
+                self.ask(|reply| ToRoom::Topic(id, text.map(str::to_owned), reply)).await
+            }
+            Command::History(count) => {
+                self.history(speaker, count.unwrap_or(HISTORY));
+                return Ok(());
+            }
+            Command::Time(on) => {
+                speaker.times = on;
+                Ok(format!("the time of day is {}", if on { "shown, in UTC" } else { "not shown" }))
+            }
             Command::Ack(on) => {
-                self.receipts = on;
-                self.answer(format!("{}\n", if on { ACK_ON } else { ACK_OFF })).await
+                speaker.receipts = on;
+                self.talk.outbox.push(format!("{}\n", if on { ACK_ON } else { ACK_OFF }));
+                return Ok(());
             }
             Command::Help => {
-                self.answer(HELP.lines().map(|line| format!("* {line}\n")).collect()).await
+                let help: String = HELP.lines().map(|line| format!("* {line}\n")).collect();
+                self.talk.outbox.push(help);
+                return Ok(());
             }
-            Command::Quit => Err("it quit".into()),
+            Command::Quit => return Err("it quit".into()),
             Command::Unknown(word) => {
-                self.answer(format!("* there is no {}; /help lists the commands\n", escape(word)))
-                    .await
+                Err(format!("there is no {}; /help lists the commands", escape(word)))
             }
-            Command::Invalid(usage) => self.answer(format!("* {usage}\n")).await,
+            Command::Invalid(usage) => Err(usage.into()),
+        };
+        let (Ok(words) | Err(words)) = answer;
+        self.talk.outbox.push(format!("* {words}\n"));
+        Ok(())
+    }
+
+    fn receipt(&mut self, speaker: &Speaker, text: &str) {
+        if speaker.receipts {
+            self.talk.outbox.push(format!("{RECEIPT}{}\n", escape(text)));
         }
     }
 
-    async fn answer(&self, answer: String) -> Result<(), String> {
-        self.answers.send(answer).await.map_err(|_| "the session is over".into())
+    fn history(&mut self, speaker: &Speaker, count: usize) {
+        let Some(ear) = &speaker.ear else {
+            return self.talk.outbox.push("* you are in no room; /join ROOM goes to one\n");
+        };
+        let lines = ear.last(count.min(self.with.limits.history));
+        self.talk.outbox.push(format!("* the last {} lines:\n", lines.len()));
+        lines.iter().for_each(|said| self.talk.outbox.push(timed(said)));
     }
+}
 
-    async fn say(&self, text: &str) -> Result<(), String> {
-        self.session.say(self.member.id(), Some(self.member.nick()), text).await?;
-        match self.receipts {
-            true => self.answer(format!("{RECEIPT}{}\n", escape(text))).await,
-            false => Ok(()),
-        }
-    }
-
-    async fn rename(&self, nick: String) -> Result<(), String> {
-        let member = self.member.id();
-        let question = |reply| ToRoom::Rename { member, nick, reply };
-        match self.session.room.ask(ROOM_WITHIN, question).await {
-            Ok(Ok(nick)) => self.answer(format!("* you are now {nick}\n")).await,
-            Ok(Err(why)) => self.answer(format!("* {why}\n")).await,
-            Err(error) => Err(room_gone(error)),
-        }
-    }
-
-    async fn who(&self) -> Result<(), String> {
-        match self.session.room.ask(ROOM_WITHIN, ToRoom::Who).await {
-            Ok(nicks) => {
-                let room = &self.session.room_name;
-                self.answer(format!("* in {room}: {}\n", nicks.join(", "))).await
-            }
-            Err(error) => Err(room_gone(error)),
-        }
-    }
+/// A line with the time of day before it.
+fn timed(said: &Arc<Said>) -> String {
+    let since = said.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let minutes = since.as_secs() / 60;
+    format!("[{:02}:{:02}] {}", minutes / 60 % 24, minutes % 60, said.line)
 }

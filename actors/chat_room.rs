@@ -1,61 +1,75 @@
-//! The chat room: lets members in, gives out names and passes on what is said.
+//! The keeper of a chat's rooms: lets members in, gives out names and passes on what is said.
 //!
-//! The room is the one actor that writes to its [`Hall`]'s ring, which is what makes one order of all that
-//! is said. It keeps nothing itself: whatever it knows is in the hall, and a room that crashes goes on
-//! where it was, with the message after the one in its hand.
+//! It is the one actor that writes to the rooms' rings, which is what makes one order of all that is said in a
+//! room. It keeps nothing itself: whatever it knows is in the [`Hall`], and a keeper that crashes goes on where it
+//! was, with the message after the one in its hand.
 
-use super::hall::Member;
-use super::{Hall, Hearing, Membership};
-use crate::runtime::{Actor, Address, Context, Outcome, Reply};
+use std::sync::Arc;
+
+use super::hall::room_named;
+use super::ring::Ear;
+use super::{Hall, Membership, ToSession};
+use crate::runtime::{Actor, Address, Clock, Context, Outcome, Reply};
 use crate::wire::text::escape;
 
-/// More messages than wait in the mailbox of a room at once.
+/// More messages than wait in its mailbox at once.
 const ROUND: usize = 1024;
 
-/// What joining brings.
+/// The longest topic, in bytes as it was said.
+const TOPIC_MAX: usize = 300;
+
+/// What coming into a room brings.
 #[derive(Debug)]
 pub struct Joined {
-    /// The place in the room.
-    pub member: Membership,
+    /// The room's name.
+    pub room: Arc<str>,
+    /// What it is about, safe for a terminal.
+    pub topic: Option<String>,
     /// The ear.
-    pub hearing: Hearing,
+    pub ear: Ear,
     /// How many others are in the room.
     pub others: usize,
 }
 
-/// What a room is told. The refusals are sentences for the person who asked.
+/// Who comes to a chat, and how.
+#[derive(Debug)]
+pub struct Coming {
+    /// The name wished for; a guest's otherwise.
+    pub nick: Option<String>,
+    /// Whether the others are not told.
+    pub quiet: bool,
+    /// Where it is told what is for it alone.
+    pub session: Option<Address<ToSession>>,
+}
+
+/// What the keeper is told. The refusals are sentences for the person who asked.
 #[derive(Debug)]
 pub enum ToRoom {
-    /// Let somebody in, under this name or as a guest; announced unless `quiet`.
-    Join {
-        /// The name wished for.
-        nick: Option<String>,
-        /// Whether the others are not told.
-        quiet: bool,
-        /// Where the answer goes.
-        reply: Reply<Result<Joined, String>>,
-    },
+    /// Let somebody into the first room.
+    Come(Coming, Reply<Result<(Membership, Joined), String>>),
     /// A member says something.
-    Say {
-        /// Who.
-        member: u64,
-        /// What, as received.
-        text: String,
-    },
-    /// A member wants another name.
-    Rename {
-        /// Who.
-        member: u64,
-        /// The name wished for.
-        nick: String,
-        /// Where the answer goes: the new name.
-        reply: Reply<Result<String, String>>,
-    },
-    /// Somebody asks who is there.
-    Who(Reply<Vec<String>>),
+    Say(u64, String),
+    /// A member does something, in words.
+    Act(u64, String),
+    /// A member wants another name; the answer is the new one.
+    Rename(u64, String, Reply<Result<String, String>>),
+    /// A member goes to another room.
+    Join(u64, String, Reply<Result<Joined, String>>),
+    /// A member leaves its room; the answer is the room's name.
+    Leave(u64, Reply<Result<String, String>>),
+    /// A member tells another one something; the answer is the other's name.
+    Tell(u64, String, String, Reply<Result<String, String>>),
+    /// A member asks who is in its room.
+    Who(u64, Reply<Result<String, String>>),
+    /// Somebody asks for the rooms.
+    Rooms(Reply<Result<String, String>>),
+    /// A member asks what its room is about, or sets it.
+    Topic(u64, Option<String>, Reply<Result<String, String>>),
     /// This member left.
     Gone(u64),
 }
+
+const NOWHERE: &str = "you are in no room; /join ROOM goes to one";
 
 /// The actor that lets members in, gives out names and passes on what is said.
 #[derive(Debug)]
@@ -64,72 +78,174 @@ pub struct ChatRoom {
 }
 
 impl ChatRoom {
-    /// Makes the actor of a hall.
+    /// Makes the keeper of a hall.
     pub fn new(hall: Hall) -> ChatRoom {
         ChatRoom { hall }
     }
 
-    fn join(
+    fn come(
         &self,
-        nick: Option<String>,
-        quiet: bool,
-        room: Address<ToRoom>,
-    ) -> Result<Joined, String> {
-        let mut roster = self.hall.roster();
+        coming: Coming,
+        keeper: Address<ToRoom>,
+        clock: &Clock,
+    ) -> Result<(Membership, Joined), String> {
+        let Coming { nick, quiet, session } = coming;
+        let mut book = self.hall.book();
         let nick = match nick {
-            Some(nick) => roster.free(nick, None)?,
-            None => roster.guest(),
+            Some(nick) => book.free(nick, None)?,
+            None => book.guest(),
         };
-        let id = roster.next;
-        roster.next += 1;
-        let others = roster.members.len();
-        roster.members.insert(id, Member { nick: nick.clone(), quiet });
-        drop(roster);
-        if !quiet {
-            self.hall.say(Some(id), format!("* {nick} joined\n"));
+        let id = book.admit(nick, quiet, session);
+        drop(book);
+        let member = self.hall.seat(id, keeper);
+        let joined = self.join(id, self.hall.name().to_string(), clock)?;
+        Ok((member, joined))
+    }
+
+    fn join(&self, id: u64, name: String, clock: &Clock) -> Result<Joined, String> {
+        let name = room_named(name)?;
+        let book = self.hall.book();
+        if book.place(id).is_some_and(|(_, room)| room.name.eq_ignore_ascii_case(&name)) {
+            return Err(format!("you are in {name} already"));
         }
-        let (member, hearing) = self.hall.seat(id, room);
-        Ok(Joined { member, hearing, others })
+        drop(book);
+        let _ = self.leave(id, clock);
+        let mut book = self.hall.book();
+        let key = book.open(&name);
+        let Some(member) = book.members.get_mut(&id) else { return Err("you are gone".into()) };
+        member.room = Some(key.clone());
+        let (nick, quiet) = (member.nick.clone(), member.quiet);
+        let Some(room) = book.rooms.get_mut(&key) else { return Err("it is gone".into()) };
+        let others = room.members.len();
+        room.members.insert(id);
+        if !quiet {
+            room.ring.say(Some(id), format!("* {nick} joined\n"), clock.wall());
+        }
+        let (topic, ear) = (room.topic.clone(), room.ring.ear(id));
+        Ok(Joined { room: room.name.clone(), topic, ear, others })
     }
 
-    fn say(&self, member: u64, text: &str) {
-        let nick = self.hall.roster().members.get(&member).map(|member| member.nick.clone());
-        let Some(nick) = nick else { return };
-        self.hall.say(Some(member), format!("{nick}: {}\n", escape(text)));
+    /// Takes a member out of its room, which goes with the last one; returns the room's name.
+    fn leave(&self, id: u64, clock: &Clock) -> Result<String, String> {
+        let mut book = self.hall.book();
+        let member = book.members.get_mut(&id).ok_or(NOWHERE)?;
+        let key = member.room.take().ok_or(NOWHERE)?;
+        let (nick, quiet) = (member.nick.clone(), member.quiet);
+        let room = book.rooms.get_mut(&key).ok_or(NOWHERE)?;
+        room.members.remove(&id);
+        if !quiet {
+            room.ring.say(None, format!("* {nick} left\n"), clock.wall());
+        }
+        let name = room.name.to_string();
+        if room.members.is_empty() && !self.hall.stays(&key) {
+            book.rooms.remove(&key);
+        }
+        Ok(name)
     }
 
-    fn rename(&self, member: u64, nick: String) -> Result<String, String> {
-        let mut roster = self.hall.roster();
-        let nick = roster.free(nick, Some(member))?;
-        let Some(entry) = roster.members.get_mut(&member) else {
-            return Err("you are not in the room any more".into());
-        };
-        let old = std::mem::replace(&mut entry.nick, nick.clone());
-        drop(roster);
+    /// Has a room hear what `words` makes of a member's name.
+    fn hear(&self, id: u64, clock: &Clock, words: impl FnOnce(&str) -> String) {
+        let book = self.hall.book();
+        if let Some((member, room)) = book.place(id) {
+            room.ring.say(Some(id), words(&member.nick), clock.wall());
+        }
+    }
+
+    fn rename(&self, id: u64, nick: String, clock: &Clock) -> Result<String, String> {
+        let mut book = self.hall.book();
+        let nick = book.free(nick, Some(id))?;
+        let old = book.rename(id, &nick).ok_or("you are gone")?;
+        drop(book);
         if old != nick {
-            self.hall.say(Some(member), format!("* {old} is now {nick}\n"));
+            self.hear(id, clock, |nick| format!("* {old} is now {nick}\n"));
         }
         Ok(nick)
     }
 
-    fn see_off(&self, id: u64) {
-        let member = self.hall.roster().members.remove(&id);
-        if let Some(Member { nick, quiet: false }) = member {
-            self.hall.say(None, format!("* {nick} left\n"));
+    fn tell(&self, id: u64, to: &str, text: &str) -> Result<String, String> {
+        let book = self.hall.book();
+        let nobody = || format!("there is nobody called {}", escape(to));
+        let from = book.members.get(&id).ok_or("you are gone")?;
+        let other = book.called(to).and_then(|id| book.members.get(&id)).ok_or_else(nobody)?;
+        let refused = || format!("{} takes no messages at the moment", other.nick);
+        let session = other.session.as_ref().ok_or_else(refused)?;
+        let line = format!("* {} tells you: {}\n", from.nick, escape(text));
+        session.try_send(ToSession::Line(line)).map_err(|_| refused())?;
+        Ok(other.nick.clone())
+    }
+
+    fn who(&self, id: u64) -> Result<String, String> {
+        let book = self.hall.book();
+        let (_, room) = book.place(id).ok_or(NOWHERE)?;
+        let nicks = room.members.iter().filter_map(|id| book.members.get(id));
+        let nicks: Vec<_> = nicks.map(|member| member.nick.as_str()).collect();
+        Ok(format!("in {}: {}", room.name, nicks.join(", ")))
+    }
+
+    fn rooms(&self) -> String {
+        let book = self.hall.book();
+        let rooms = book.rooms.values().map(|room| match &room.topic {
+            Some(topic) => format!("{} ({}): {topic}", room.name, room.members.len()),
+            None => format!("{} ({})", room.name, room.members.len()),
+        });
+        format!("rooms: {}", rooms.collect::<Vec<_>>().join(", "))
+    }
+
+    fn topic(&self, id: u64, text: Option<String>, clock: &Clock) -> Result<String, String> {
+        let mut book = self.hall.book();
+        let (member, room) = book.place(id).ok_or(NOWHERE)?;
+        let (nick, key) = (member.nick.clone(), room.name.to_ascii_lowercase());
+        let Some(text) = text else {
+            let topic = room.topic.as_deref().unwrap_or("whatever comes");
+            return Ok(format!("{} is about: {topic}", room.name));
+        };
+        if text.len() > TOPIC_MAX {
+            return Err(format!("a topic has at most {TOPIC_MAX} bytes"));
         }
+        let topic = escape(&text).into_owned();
+        let room = book.rooms.get_mut(&key).ok_or(NOWHERE)?;
+        room.ring.say(Some(id), format!("* {nick} set the topic: {topic}\n"), clock.wall());
+        let told = format!("{} is about: {topic}", room.name);
+        room.topic = Some(topic);
+        Ok(told)
+    }
+
+    fn see_off(&self, id: u64, clock: &Clock) {
+        let _ = self.leave(id, clock);
+        drop(self.hall.book().strike(id));
     }
 
     /// Sees off those whose leave found the mailbox full. `drained` tells that nothing of theirs waits.
-    fn see_off_the_rest(&self, drained: bool) {
-        let mut roster = self.hall.roster();
-        let gone = std::mem::take(&mut roster.gone);
-        let mut leaving = std::mem::replace(&mut roster.leaving, gone);
+    fn see_off_the_rest(&self, drained: bool, clock: &Clock) {
+        let mut book = self.hall.book();
+        let gone = std::mem::take(&mut book.gone);
+        let mut leaving = std::mem::replace(&mut book.leaving, gone);
         if drained {
-            leaving.append(&mut roster.leaving);
+            leaving.append(&mut book.leaving);
         }
-        drop(roster);
+        drop(book);
         for id in leaving {
-            self.see_off(id);
+            self.see_off(id, clock);
+        }
+    }
+
+    fn handle(&self, message: ToRoom, keeper: &Address<ToRoom>, clock: &Clock) {
+        match message {
+            ToRoom::Come(coming, reply) => reply.send(self.come(coming, keeper.clone(), clock)),
+            ToRoom::Say(id, text) => {
+                self.hear(id, clock, |nick| format!("{nick}: {}\n", escape(&text)));
+            }
+            ToRoom::Act(id, text) => {
+                self.hear(id, clock, |nick| format!("** {nick} {}\n", escape(&text)));
+            }
+            ToRoom::Rename(id, nick, reply) => reply.send(self.rename(id, nick, clock)),
+            ToRoom::Join(id, name, reply) => reply.send(self.join(id, name, clock)),
+            ToRoom::Leave(id, reply) => reply.send(self.leave(id, clock)),
+            ToRoom::Tell(id, to, text, reply) => reply.send(self.tell(id, &to, &text)),
+            ToRoom::Who(id, reply) => reply.send(self.who(id)),
+            ToRoom::Rooms(reply) => reply.send(Ok(self.rooms())),
+            ToRoom::Topic(id, text, reply) => reply.send(self.topic(id, text, clock)),
+            ToRoom::Gone(id) => self.see_off(id, clock),
         }
     }
 }
@@ -138,25 +254,14 @@ impl Actor for ChatRoom {
     type Message = ToRoom;
 
     async fn run(self, mut ctx: Context<ToRoom>) -> Outcome {
-        let mailbox = ctx.address();
+        let (mailbox, clock) = (ctx.address(), ctx.clock().clone());
         let mut handled = 0_usize;
         while let Some(message) = ctx.recv().await {
-            match message {
-                ToRoom::Join { nick, quiet, reply } => {
-                    reply.send(self.join(nick, quiet, ctx.address()));
-                }
-                ToRoom::Say { member, text } => self.say(member, &text),
-                ToRoom::Rename { member, nick, reply } => reply.send(self.rename(member, nick)),
-                ToRoom::Who(reply) => {
-                    let roster = self.hall.roster();
-                    reply.send(roster.members.values().map(|m| m.nick.clone()).collect());
-                }
-                ToRoom::Gone(member) => self.see_off(member),
-            }
+            self.handle(message, &mailbox, &clock);
             handled += 1;
-            // In a room that never rests, whoever left before the last round has been heard by now.
+            // In a hall that never rests, whoever left before the last round has been heard by now.
             if mailbox.is_empty() || handled % ROUND == 0 {
-                self.see_off_the_rest(mailbox.is_empty());
+                self.see_off_the_rest(mailbox.is_empty(), &clock);
             }
         }
         Ok(())

@@ -5,18 +5,16 @@
 //! heard in the room too. A client that sends lines is served by [`chat_line`](super::chat_line).
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use super::{Connection, Joined, Report, Reporter, ToRoom, output};
+use super::talk::{Happened, Talk, Wants};
+use super::{Coming, Connection, Joined, Membership, Report, Reporter, ToRoom};
 use crate::net::Peer;
-use crate::runtime::{Actor, Address, AskError, Clock, Context, Event, Outcome};
-use crate::wire::chat::{LINE_MAX, Opening, RECEIPT, SETTLE, Utf8Chunks, opening};
+use crate::runtime::{Actor, Address, AskError, Context, Outcome, Reply};
+use crate::wire::chat::{Opening, RECEIPT, SETTLE, Utf8Chunks, opening};
 
 /// How long the room may take to answer.
-pub(super) const ROOM_WITHIN: Duration = Duration::from_secs(10);
-
-/// How long a peer may take what is written to it before it is cut.
-pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(30);
+const ROOM_WITHIN: Duration = Duration::from_secs(10);
 
 /// How long a peer may go on talking after its session has ended.
 const LINGER: Duration = Duration::from_secs(1);
@@ -25,69 +23,88 @@ const LINGER: Duration = Duration::from_secs(1);
 const KEEPALIVE: Duration = Duration::from_secs(120);
 
 /// What a session lets its peer do.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct SessionLimits {
     /// How long the first byte may take.
     pub first_timeout: Option<Duration>,
     /// How long the peer may be silent.
     pub idle_timeout: Option<Duration>,
+    /// How many lines `/history` shows at most.
+    pub history: usize,
+    /// How many lines a peer may say, within which time; it waits when it says more.
+    pub rate: Option<(u32, Duration)>,
 }
 
-/// One connection to a chat server. Its mailbox takes lines for its peer.
+impl Default for SessionLimits {
+    fn default() -> SessionLimits {
+        SessionLimits { first_timeout: None, idle_timeout: None, history: 100, rate: None }
+    }
+}
+
+/// What a session is told, besides what is said in its room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ToSession {
+    /// Something for its peer alone, with its newline.
+    Line(String),
+    /// The session is over, and why.
+    End(String),
+}
+
+/// One connection to a chat server.
 #[derive(Debug)]
 pub struct ChatSession {
-    pub(super) connection: Connection,
+    connection: Connection,
+    with: SessionWith,
+}
+
+/// What all sessions of a server have in common.
+#[derive(Debug, Clone)]
+pub struct SessionWith {
+    /// What they let their peers do.
+    pub limits: SessionLimits,
+    /// Who keeps the rooms.
+    pub room: Address<ToRoom>,
+    /// Who hears of what is said.
+    pub reporter: Reporter,
+}
+
+/// A session at work.
+pub(super) struct Session {
+    pub(super) talk: Talk,
     pub(super) peer: Peer,
-    pub(super) limits: SessionLimits,
-    pub(super) room: Address<ToRoom>,
-    pub(super) room_name: Arc<str>,
-    pub(super) reporter: Reporter,
+    pub(super) with: Arc<SessionWith>,
+    /// When the peer last said something.
+    pub(super) heard_at: Instant,
 }
 
 impl ChatSession {
-    /// Makes the session of a connection, whose words go to `room`.
-    pub fn new(
-        connection: Connection,
-        limits: SessionLimits,
-        room: Address<ToRoom>,
-        room_name: Arc<str>,
-        reporter: Reporter,
-    ) -> ChatSession {
-        ChatSession {
-            peer: connection.stream.peer().clone(),
-            connection,
-            limits,
-            room,
-            room_name,
-            reporter,
-        }
+    /// Makes the session of a connection.
+    pub fn new(connection: Connection, with: SessionWith) -> ChatSession {
+        ChatSession { connection, with }
     }
+}
 
-    /// Reads until the dialect is settled; the bytes come back, and whether more can come.
-    async fn open(&self, ctx: &mut Context<String>) -> Result<(Opening, Vec<u8>), String> {
-        let clock = ctx.clock().clone();
+impl Session {
+    /// Reads until the dialect is settled; the bytes come back.
+    async fn open(&mut self, ctx: &mut Context<ToSession>) -> Result<(Opening, Vec<u8>), String> {
         let mut bytes = Vec::new();
-        let mut buf = [0; LINE_MAX];
+        let limits = &self.with.limits;
+        let first = limits.first_timeout.or(limits.idle_timeout);
         loop {
-            let limit = match bytes.is_empty() {
-                true => self.limits.first_timeout.or(self.limits.idle_timeout),
-                false => Some(SETTLE),
+            let limit = if bytes.is_empty() { first } else { Some(SETTLE) };
+            let until = limit.and_then(|limit| self.heard_at.checked_add(limit));
+            let wants = Wants { ear: None, input: true, until };
+            let happened = self.talk.next(ctx, wants, |more| bytes.extend_from_slice(more)).await;
+            let silent = match happened {
+                Happened::Stop => return Err("the server stops".into()),
+                Happened::Mail(_) | Happened::Heard | Happened::Written => continue,
+                Happened::Broken(error) => return Err(error.to_string()),
+                Happened::Input(0) if bytes.is_empty() => return Err("closed by peer".into()),
+                Happened::Late if bytes.is_empty() => return Err("silent since it came".into()),
+                Happened::Input(0) | Happened::Late => SETTLE,
+                Happened::Input(_) => Duration::ZERO,
             };
-            let (silent, n) =
-                match ctx.next(clock.within(limit, self.connection.stream.read(&mut buf))).await {
-                    Event::Stop => return Err("the server stops".into()),
-                    Event::Message(_) => continue,
-                    Event::Io(Some(Ok(n))) => (if n == 0 { SETTLE } else { Duration::ZERO }, n),
-                    Event::Io(Some(Err(error))) => return Err(error.to_string()),
-                    Event::Io(None) => (SETTLE, 0),
-                };
-            bytes.extend_from_slice(&buf[..n]);
-            if bytes.is_empty() {
-                return Err(match silent.is_zero() {
-                    true => "silent since it came".into(),
-                    false => "closed by peer".into(),
-                });
-            }
+            self.heard_at = ctx.now();
             match opening(&bytes, silent) {
                 Opening::Wait => {}
                 settled => return Ok((settled, bytes)),
@@ -96,24 +113,22 @@ impl ChatSession {
     }
 
     /// Serves a lecture client until it closes; returns why it ended.
-    async fn lecture(&self, ctx: &mut Context<String>, first: Vec<u8>) -> String {
+    async fn lecture(&mut self, ctx: &mut Context<ToSession>, first: Vec<u8>) -> String {
         // It is never sent what others say, so it does not listen either.
-        let member = match self.join(None, true).await {
-            Ok(Joined { member, .. }) => member,
+        let coming = Coming { nick: None, quiet: true, session: None };
+        let member = match self.come(coming).await {
+            Ok((member, _)) => member,
             Err(why) => return why,
         };
-        let clock = ctx.clock().clone();
         let mut chunks = Utf8Chunks::default();
         let mut chunk = first;
         let mut is_first = true;
         loop {
             let text = chunks.push(&chunk);
-            if let Err(why) = self.say(member.id(), None, &text).await {
+            if let Err(why) = self.say(&member, None, &text).await {
                 return why;
             }
-            if let Err(why) = self.write(&clock, &format!("{RECEIPT}{text}")).await {
-                return why;
-            }
+            self.talk.outbox.push(format!("{RECEIPT}{text}"));
             chunk = match self.next_chunk(ctx).await {
                 Ok(chunk) => chunk,
                 Err(why) => return why,
@@ -121,87 +136,105 @@ impl ChatSession {
             if std::mem::take(&mut is_first) && chunk.starts_with(b"\n") {
                 // No lecture client sends this: it is the end of a line that was late on its way.
                 drop(member);
-                return match self.write(&clock, "\n").await {
-                    Ok(()) => self.lines(ctx, chunk[1..].to_vec()).await,
-                    Err(why) => why,
-                };
+                self.talk.outbox.push("\n");
+                return self.lines(ctx, chunk[1..].to_vec()).await;
             }
         }
     }
 
-    async fn next_chunk(&self, ctx: &mut Context<String>) -> Result<Vec<u8>, String> {
-        let clock = ctx.clock().clone();
-        let mut buf = [0; LINE_MAX];
+    async fn next_chunk(&mut self, ctx: &mut Context<ToSession>) -> Result<Vec<u8>, String> {
         loop {
-            let read =
-                clock.within(self.limits.idle_timeout, self.connection.stream.read(&mut buf));
-            return match ctx.next(read).await {
-                Event::Stop => Err("the server stops".into()),
+            let mut chunk = Vec::new();
+            let wants = Wants { ear: None, input: true, until: self.idle_until() };
+            match self.talk.next(ctx, wants, |more| chunk.extend_from_slice(more)).await {
+                Happened::Stop => return Err("the server stops".into()),
                 // Answers are for sessions in lines; a lecture client gets its receipts alone.
-                Event::Message(_) => continue,
-                Event::Io(Some(Ok(0))) => Err("closed by peer".into()),
-                Event::Io(Some(Ok(n))) => Ok(buf[..n].to_vec()),
-                Event::Io(Some(Err(error))) => Err(error.to_string()),
-                Event::Io(None) => Err(self.idle()),
-            };
+                Happened::Mail(ToSession::Line(_)) | Happened::Heard | Happened::Written => {}
+                Happened::Mail(ToSession::End(why)) => return Err(why),
+                Happened::Broken(error) => return Err(error.to_string()),
+                Happened::Late => return Err(self.idle()),
+                Happened::Input(0) => return Err("closed by peer".into()),
+                Happened::Input(_) => {
+                    self.heard_at = ctx.now();
+                    return Ok(chunk);
+                }
+            }
         }
     }
 
-    pub(super) fn idle(&self) -> String {
-        format!("silent for {:?}", self.limits.idle_timeout.unwrap_or_default())
+    pub(super) fn idle_until(&self) -> Option<Instant> {
+        self.heard_at.checked_add(self.with.limits.idle_timeout?)
     }
 
-    pub(super) async fn join(&self, nick: Option<String>, quiet: bool) -> Result<Joined, String> {
-        self.room
-            .ask(ROOM_WITHIN, |reply| ToRoom::Join { nick, quiet, reply })
-            .await
-            .unwrap_or_else(|error| Err(room_gone(error)))
+    pub(super) fn idle(&self) -> String {
+        format!("silent for {:?}", self.with.limits.idle_timeout.unwrap_or_default())
+    }
+
+    /// Asks the room something.
+    pub(super) async fn ask<R: Send>(
+        &self,
+        question: impl FnOnce(Reply<Result<R, String>>) -> ToRoom,
+    ) -> Result<R, String> {
+        let answer = self.with.room.ask(ROOM_WITHIN, question).await;
+        answer.unwrap_or_else(|error| Err(room_gone(error)))
+    }
+
+    pub(super) async fn come(&self, coming: Coming) -> Result<(Membership, Joined), String> {
+        self.ask(|reply| ToRoom::Come(coming, reply)).await
     }
 
     /// Says something to the room, and tells that it was said.
     pub(super) async fn say(
         &self,
-        member: u64,
+        member: &Membership,
         nick: Option<String>,
         text: &str,
     ) -> Result<(), String> {
-        let (peer, room) = (self.peer.clone(), Some(self.room_name.to_string()));
-        let report = || Report::Message { peer, nick, room, text: text.into() };
-        self.reporter.tell(report).await;
+        self.report(member, nick, text).await;
         let text = text.trim_end_matches(['\r', '\n']).to_string();
         if text.is_empty() {
             return Ok(());
         }
-        let said = self.room.send(ToRoom::Say { member, text }).await;
-        said.map_err(|_| room_gone(AskError::Closed))
+        self.tell_room(ToRoom::Say(member.id(), text)).await
     }
 
-    /// Writes to the peer, which is cut if it takes nothing for long.
-    async fn write(&self, clock: &Clock, text: &str) -> Result<(), String> {
-        let written =
-            output::write_all(clock, &self.connection.stream, WRITE_WITHIN, text.as_bytes()).await;
-        written.map_err(|error| error.to_string())
+    pub(super) async fn report(&self, member: &Membership, nick: Option<String>, text: &str) {
+        let report = || Report::Message {
+            peer: self.peer.clone(),
+            nick,
+            room: member.name_and_room().1.map(|room| room.to_string()),
+            text: text.into(),
+        };
+        self.with.reporter.tell(report).await;
+    }
+
+    pub(super) async fn tell_room(&self, message: ToRoom) -> Result<(), String> {
+        self.with.room.send(message).await.map_err(|_| room_gone(AskError::Closed))
     }
 }
 
-pub(super) fn room_gone(error: AskError) -> String {
+fn room_gone(error: AskError) -> String {
     format!("the room does not answer: {error}")
 }
 
 impl Actor for ChatSession {
-    type Message = String;
+    type Message = ToSession;
 
-    async fn run(self, mut ctx: Context<String>) -> Outcome {
-        let presence = self.connection.announce(&self.reporter).await;
+    async fn run(self, mut ctx: Context<ToSession>) -> Outcome {
+        let presence = self.connection.announce(&self.with.reporter).await;
+        let (stream, with) = (self.connection.stream, Arc::new(self.with));
         // A peer whose kernel does not do this is merely noticed later.
-        let _ = self.connection.stream.keepalive(KEEPALIVE);
-        let why = match self.open(&mut ctx).await {
-            Ok((Opening::Line, first)) => self.lines(&mut ctx, first).await,
-            Ok((_, first)) => self.lecture(&mut ctx, first).await,
+        let _ = stream.keepalive(KEEPALIVE);
+        let (peer, talk) = (stream.peer().clone(), Talk::new(stream, ctx.clock().clone()));
+        let mut session = Session { talk, peer, with, heard_at: ctx.now() };
+        let why = match session.open(&mut ctx).await {
+            Ok((Opening::Line, first)) => session.lines(&mut ctx, first).await,
+            Ok((_, first)) => session.lecture(&mut ctx, first).await,
             Err(why) => why,
         };
-        // The peer may be gone already.
-        let _ = self.connection.stream.close(LINGER).await;
+        // What the peer was told until now it still gets, if it takes it; it may be gone already.
+        session.talk.finish(&mut ctx).await;
+        let _ = session.talk.stream.close(LINGER).await;
         presence.end(why).await;
         Ok(())
     }

@@ -1,102 +1,184 @@
-//! The hall of a chat room: what outlives the room's incarnations.
+//! The hall of a chat: its rooms and its members, which outlive the incarnations of whoever keeps it.
 //!
-//! What is said goes into a ring that every session reads with a cursor of its own, encoded once and
-//! shared. So all hear the same order, and nobody waits for a slow reader: the ring goes on, and a reader
-//! that it has overtaken learns how many lines it missed. The roster says who is there.
-//!
-//! Both belong to the tree: a room that crashes has its members back at its next incarnation. A session's
-//! place in the roster is a [`Membership`]; to drop it is to leave, however the session ended.
+//! A member has a name that no other has, and is in one room at most; a room is there as long as somebody is in
+//! it, and the first one always. Both belong to the tree: a keeper that crashes has them back at its next
+//! incarnation. A session's place is a [`Membership`]; to drop it is to leave, however the session ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_broadcast::{InactiveReceiver, Receiver, RecvError, Sender, TryRecvError};
-
-use super::ToRoom;
+use super::ring::Ring;
+use super::{ToRoom, ToSession};
 use crate::runtime::Address;
-use crate::wire::chat::valid_nick;
+use crate::wire::chat::{valid_nick, valid_room};
 use crate::wire::text::escape;
 
-/// One line that was said in a room.
-#[derive(Debug)]
-pub struct Said {
-    /// The member who said it, and is not sent it; none for the room itself.
-    from: Option<u64>,
-    /// The line as it goes to the members, safe for a terminal, with its newline.
-    pub line: String,
-}
-
-/// What outlives the incarnations of a room: its members, and what was said lately.
+/// The rooms and the members of a chat.
 #[derive(Clone)]
 pub struct Hall {
+    /// The room that everybody comes to first.
     name: Arc<str>,
-    roster: Arc<Mutex<Roster>>,
-    ring: Sender<Arc<Said>>,
-    /// Keeps the ring open while nobody hears it.
-    idle: InactiveReceiver<Arc<Said>>,
+    book: Arc<Mutex<Book>>,
 }
 
+/// What is known of the members and the rooms.
 #[derive(Debug, Default)]
-pub(super) struct Roster {
+pub(super) struct Book {
     pub(super) members: BTreeMap<u64, Member>,
-    /// Members who left since the room last looked.
+    /// The members, by their names in lower case.
+    nicks: HashMap<String, u64>,
+    /// By their names in lower case.
+    pub(super) rooms: BTreeMap<String, Room>,
+    /// Members who left since the room actor last looked.
     pub(super) gone: Vec<u64>,
-    /// Members whose last words may still be in the room's mailbox.
+    /// Members whose last words may still be in its mailbox.
     pub(super) leaving: Vec<u64>,
-    pub(super) next: u64,
+    next: u64,
 }
 
-/// A member, as the roster has it.
+/// A member, as the book has it.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) nick: String,
+    /// The key of its room.
+    pub(super) room: Option<String>,
     /// Whether the others are told of its coming and going.
     pub(super) quiet: bool,
+    /// Where it is told what is for it alone; a lecture client is told nothing.
+    pub(super) session: Option<Address<ToSession>>,
+}
+
+/// A room, as the book has it.
+#[derive(Debug)]
+pub(super) struct Room {
+    pub(super) name: Arc<str>,
+    pub(super) topic: Option<String>,
+    pub(super) ring: Ring,
+    pub(super) members: BTreeSet<u64>,
 }
 
 impl Hall {
-    /// Makes an empty hall whose members may lag `slots` lines behind.
-    pub fn new(name: &str, slots: usize) -> Hall {
-        let (mut ring, hearing) = async_broadcast::broadcast(slots.max(1));
-        ring.set_overflow(true);
-        ring.set_await_active(false);
-        Hall { name: name.into(), roster: Arc::default(), ring, idle: hearing.deactivate() }
+    /// Makes an empty hall whose first room has this name.
+    pub fn new(name: &str) -> Hall {
+        let mut book = Book::default();
+        book.open(name);
+        Hall { name: name.into(), book: Arc::new(Mutex::new(book)) }
     }
 
-    /// Returns the room's name.
+    /// Returns the name of the room that everybody comes to first.
     pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 
-    /// Makes the place and the ear of a member who is in the roster.
-    pub(super) fn seat(&self, id: u64, room: Address<ToRoom>) -> (Membership, Hearing) {
-        let hearing = Hearing { id, ring: self.idle.activate_cloned() };
-        (Membership { id, hall: self.clone(), room }, hearing)
+    pub(super) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) fn roster(&self) -> MutexGuard<'_, Roster> {
-        self.roster.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Makes the place of a member who is in the book.
+    pub(super) fn seat(&self, id: u64, keeper: Address<ToRoom>) -> Membership {
+        Membership { id, hall: self.clone(), keeper }
     }
 
-    pub(super) fn say(&self, from: Option<u64>, line: String) {
-        // A full ring lets its oldest line go; that nobody hears is no error either.
-        let _ = self.ring.try_broadcast(Arc::new(Said { from, line }));
+    /// Tells whether a room stays though nobody is in it.
+    pub(super) fn stays(&self, key: &str) -> bool {
+        self.name.eq_ignore_ascii_case(key)
     }
 }
 
 impl fmt::Debug for Hall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Hall({}, {} members)", self.name, self.roster().members.len())
+        let book = self.book();
+        write!(f, "Hall({} rooms, {} members)", book.rooms.len(), book.members.len())
     }
 }
 
-/// A member's place in the room. Dropping it is leaving.
+impl Book {
+    /// Takes in a member, which is in no room yet.
+    pub(super) fn admit(
+        &mut self,
+        nick: String,
+        quiet: bool,
+        session: Option<Address<ToSession>>,
+    ) -> u64 {
+        let id = self.next;
+        self.next += 1;
+        self.nicks.insert(nick.to_ascii_lowercase(), id);
+        self.members.insert(id, Member { nick, room: None, quiet, session });
+        id
+    }
+
+    /// Strikes a member out.
+    pub(super) fn strike(&mut self, id: u64) -> Option<Member> {
+        let member = self.members.remove(&id)?;
+        self.nicks.remove(&member.nick.to_ascii_lowercase());
+        Some(member)
+    }
+
+    /// Gives a member another name, which must be free, and returns the old one.
+    pub(super) fn rename(&mut self, id: u64, nick: &str) -> Option<String> {
+        let member = self.members.get_mut(&id)?;
+        let old = std::mem::replace(&mut member.nick, nick.into());
+        self.nicks.remove(&old.to_ascii_lowercase());
+        self.nicks.insert(nick.to_ascii_lowercase(), id);
+        Some(old)
+    }
+
+    pub(super) fn called(&self, nick: &str) -> Option<u64> {
+        self.nicks.get(&nick.to_ascii_lowercase()).copied()
+    }
+
+    /// Finds a room, or makes it, and returns its key.
+    pub(super) fn open(&mut self, name: &str) -> String {
+        let key = name.to_ascii_lowercase();
+        self.rooms.entry(key.clone()).or_insert_with(|| Room {
+            name: name.into(),
+            topic: None,
+            ring: Ring::default(),
+            members: BTreeSet::new(),
+        });
+        key
+    }
+
+    /// Returns a member and the room that it is in.
+    pub(super) fn place(&self, id: u64) -> Option<(&Member, &Room)> {
+        let member = self.members.get(&id)?;
+        Some((member, self.rooms.get(member.room.as_deref()?)?))
+    }
+
+    /// Returns the name if it is valid and nobody but `owner` has it.
+    pub(super) fn free(&self, nick: String, owner: Option<u64>) -> Result<String, String> {
+        valid_nick(&nick)
+            .map_err(|why| format!("the name {} cannot be had: {why}", escape(&nick)))?;
+        match self.called(&nick) {
+            Some(id) if Some(id) != owner => {
+                Err(format!("the name {nick} is taken; choose another"))
+            }
+            _ => Ok(nick),
+        }
+    }
+
+    /// Returns a name for somebody who wished for none.
+    pub(super) fn guest(&self) -> String {
+        let mut names = (self.members.len() as u64 + 1..).map(|n| format!("guest{n}"));
+        // There are more numbers than members.
+        names.find(|name| self.called(name).is_none()).unwrap_or_default()
+    }
+}
+
+/// Checks the name of a room that somebody wants to go to.
+pub(super) fn room_named(name: String) -> Result<String, String> {
+    valid_room(&name)
+        .map_err(|why| format!("the room {} cannot be had: {why}", escape(&name)))
+        .map(|()| name)
+}
+
+/// A member's place in the hall. Dropping it is leaving.
 #[derive(Debug)]
 pub struct Membership {
     id: u64,
     hall: Hall,
-    room: Address<ToRoom>,
+    keeper: Address<ToRoom>,
 }
 
 impl Membership {
@@ -105,82 +187,19 @@ impl Membership {
         self.id
     }
 
-    /// Returns the member's present name.
-    pub fn nick(&self) -> String {
-        self.hall.roster().members.get(&self.id).map(|m| m.nick.clone()).unwrap_or_default()
+    /// Returns the member's present name, and the name of the room that it is in.
+    pub fn name_and_room(&self) -> (String, Option<Arc<str>>) {
+        let book = self.hall.book();
+        let nick = book.members.get(&self.id).map(|member| member.nick.clone());
+        let room = book.place(self.id).map(|(_, room)| room.name.clone());
+        (nick.unwrap_or_default(), room)
     }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.hall.roster().gone.push(self.id);
-        // A room that is too busy to be told looks for who left by itself.
-        let _ = self.room.try_send(ToRoom::Gone(self.id));
-    }
-}
-
-/// A member's ear: the ring, from the moment of joining on.
-#[derive(Debug)]
-pub struct Hearing {
-    id: u64,
-    ring: Receiver<Arc<Said>>,
-}
-
-/// What a member hears.
-#[derive(Debug)]
-pub enum Heard {
-    /// Somebody else, or the room, said this.
-    Said(Arc<Said>),
-    /// The member lags so far behind that this many lines are gone.
-    Missed(u64),
-}
-
-impl Hearing {
-    /// Waits for the next line that somebody else said. Cancel-safe.
-    pub async fn next(&mut self) -> Heard {
-        loop {
-            match self.ring.recv_direct().await {
-                Ok(said) if said.from == Some(self.id) => {}
-                Ok(said) => return Heard::Said(said),
-                Err(RecvError::Overflowed(missed)) => return Heard::Missed(missed),
-                // The hall itself holds a sender, so this comes only when the tree is gone.
-                Err(RecvError::Closed) => return std::future::pending().await,
-            }
-        }
-    }
-
-    /// Takes the next line if there is one.
-    pub fn try_next(&mut self) -> Option<Heard> {
-        loop {
-            match self.ring.try_recv() {
-                Ok(said) if said.from == Some(self.id) => {}
-                Ok(said) => return Some(Heard::Said(said)),
-                Err(TryRecvError::Overflowed(missed)) => return Some(Heard::Missed(missed)),
-                Err(TryRecvError::Empty | TryRecvError::Closed) => return None,
-            }
-        }
-    }
-}
-
-impl Roster {
-    /// Returns the name if it is valid and nobody but `owner` has it.
-    pub(super) fn free(&self, nick: String, owner: Option<u64>) -> Result<String, String> {
-        valid_nick(&nick)
-            .map_err(|why| format!("the name {} cannot be had: {why}", escape(&nick)))?;
-        let taken = |(id, other): (&u64, &Member)| {
-            other.nick.eq_ignore_ascii_case(&nick) && Some(*id) != owner
-        };
-        match self.members.iter().any(taken) {
-            true => Err(format!("the name {nick} is taken; choose another")),
-            false => Ok(nick),
-        }
-    }
-
-    /// Returns a name for somebody who wished for none.
-    pub(super) fn guest(&self) -> String {
-        let names = (self.members.len() as u64 + 1..).map(|n| format!("guest{n}"));
-        let mut free = names.filter_map(|name| self.free(name, None).ok());
-        // There are more numbers than members.
-        free.next().unwrap_or_default()
+        self.hall.book().gone.push(self.id);
+        // A keeper that is too busy to be told looks for who left by itself.
+        let _ = self.keeper.try_send(ToRoom::Gone(self.id));
     }
 }

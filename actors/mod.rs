@@ -14,11 +14,12 @@
 //! | [`FileReceiver`] | reads one upload from a connection |
 //! | [`FileWriter`] | stores the uploads of all receivers in a directory |
 //! | [`FileSender`] | sends files over one connection |
-//! | [`ChatRoom`] | the members of a room, and what is said in it |
+//! | [`ChatRoom`] | keeps the rooms: who is in them, and what is said |
 //! | [`ChatSession`] | one connection to a chat server |
 //! | [`ChatClient`] | one person's side of a chat |
 
 mod admissions;
+mod allowance;
 mod chat_client;
 mod chat_line;
 mod chat_room;
@@ -31,8 +32,11 @@ mod file_writer;
 mod greeter;
 mod hall;
 mod listener;
+mod outbox;
 mod output;
 mod report;
+mod ring;
+mod talk;
 mod tcp_client;
 mod udp_client;
 mod udp_responder;
@@ -40,17 +44,18 @@ mod upload;
 
 pub use admissions::Admissions;
 pub use chat_client::{ChatClient, ChatInput};
-pub use chat_room::{ChatRoom, Joined, ToRoom};
-pub use chat_session::{ChatSession, SessionLimits};
+pub use chat_room::{ChatRoom, Coming, Joined, ToRoom};
+pub use chat_session::{ChatSession, SessionLimits, SessionWith, ToSession};
 pub use connection::{Connection, Presence};
 pub use failure::Failure;
 pub use file_receiver::{FileReceiver, ReceiveLimits};
 pub use file_sender::{FileInput, FileSender};
 pub use file_writer::{FileWriter, Store};
 pub use greeter::Greeter;
-pub use hall::{Hall, Heard, Hearing, Membership, Said};
+pub use hall::{Hall, Membership};
 pub use listener::Listener;
 pub use report::{Report, Reporter};
+pub use ring::{Ear, Heard, Said};
 pub use tcp_client::{Pace, TcpClient};
 pub use udp_client::UdpClient;
 pub use udp_responder::UdpResponder;

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use sockactors::actors::{
     ChatClient, ChatInput, ChatRoom, ChatSession, Hall, Listener, Report, Reporter, SessionLimits,
+    SessionWith,
 };
 use sockactors::net::ListeningSocket;
 use sockactors::runtime::{Address, Child, Context, Outcome, Pool, Strategy, Supervisor, System};
@@ -53,19 +54,15 @@ fn main() -> Result<(), Box<dyn Error>> {
     let anywhere = "127.0.0.1:0".parse()?;
     let socket = Arc::new(smol::block_on(ListeningSocket::bind(&anywhere, 128))?);
     let endpoint = socket.endpoint().clone();
-    let hall = Hall::new("lobby", 1024);
-    let room_name = hall.name().clone();
+    let hall = Hall::new("lobby");
 
     let mut tree = Supervisor::new("chat", Strategy::OneForOne);
     let room = tree.child(Child::new("room", move || ChatRoom::new(hall.clone())));
     let sessions = tree.pool(Pool::new("sessions").limit(1024).mailbox(16));
     tree.child(Child::new("listener", move || {
-        let (room, room_name) = (room.clone(), room_name.clone());
-        let serve = move |connection| {
-            let limits = SessionLimits::default();
-            let (room, name) = (room.clone(), room_name.clone());
-            ChatSession::new(connection, limits, room, name, Reporter::nobody())
-        };
+        let (limits, reporter) = (SessionLimits::default(), Reporter::nobody());
+        let with = SessionWith { limits, room: room.clone(), reporter };
+        let serve = move |connection| ChatSession::new(connection, with.clone());
         Listener::new(socket.clone(), sessions.clone(), serve)
     }));
 

@@ -1,16 +1,14 @@
 //! The chat: a room, a session for each connection, a listener; a client for one person.
 
 use super::{Input, Settings, client as ends_the_tree, listeners};
-use crate::actors::{ChatClient, ChatRoom, ChatSession, Hall, Reporter, SessionLimits};
+use crate::actors::{
+    ChatClient, ChatRoom, ChatSession, Hall, Reporter, SessionLimits, SessionWith,
+};
 use crate::net::{BindError, Endpoint};
 use crate::runtime::{Child, Supervisor};
 
 /// The room that everybody is in.
 const ROOM: &str = "lobby";
-
-/// How many lines a slow reader may lag behind. They are shared by all readers: with ordinary lines that
-/// is a few hundred KiB, and with the longest that hostile members can make some 20 MiB.
-const LAG: usize = 1024;
 
 /// Answers that wait for one peer at most.
 const ANSWERS: usize = 16;
@@ -20,18 +18,16 @@ pub(super) async fn server(
     tree: &mut Supervisor,
     reporter: &Reporter,
 ) -> Result<Vec<Endpoint>, BindError> {
-    let hall = Hall::new(ROOM, LAG);
+    let hall = Hall::new(ROOM);
     let limits = SessionLimits {
         first_timeout: settings.first_timeout,
         idle_timeout: settings.idle_timeout,
+        ..SessionLimits::default()
     };
-    let name = hall.name().clone();
     let room = tree.child(Child::new("room", move || ChatRoom::new(hall.clone())));
     let sessions = tree.pool(settings.connection_pool("sessions").mailbox(ANSWERS));
-    let told = reporter.clone();
-    let serve = move |connection| {
-        ChatSession::new(connection, limits.clone(), room.clone(), name.clone(), told.clone())
-    };
+    let with = SessionWith { limits, room, reporter: reporter.clone() };
+    let serve = move |connection| ChatSession::new(connection, with.clone());
     listeners(settings, tree, &sessions, reporter, serve).await
 }
 

@@ -5,9 +5,8 @@
 //! sends lines, of which those that begin with `/` are commands. An IRC client registers itself
 //! first. This module knows what they say; the sessions in `actors/` know what to do about it.
 //!
-//! The first bytes settle which one it is: see [`opening`]. A line is then read with [`parse`],
-//! whose values borrow from the line. Nothing here fails: what cannot be understood is a value too,
-//! with words for its sender.
+//! The first bytes settle which one it is: see [`opening`]. A line is then read with
+//! [`parse`](super::command::parse).
 
 pub use super::utf8::Utf8Chunks;
 use std::time::Duration;
@@ -34,77 +33,6 @@ pub const OPENING_MAX: usize = 4 * LINE_MAX;
 
 /// The longest nickname in bytes.
 pub const NICK_MAX: usize = 32;
-
-/// What `/help` answers: one line for each command, each ended by a newline.
-pub const HELP: &str = "\
-/nick NAME   changes your name
-/who         lists who is in the room
-/ack on|off  turns the receipts for what you say on or off
-/help        shows this list
-/quit        ends the session
-//TEXT       says a text that begins with a slash
-";
-
-/// What a line of a line session asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Command<'a> {
-    /// Say this to the room. It may be empty.
-    Say(&'a str),
-    /// Take this nickname, which [`valid_nick`] has not judged yet.
-    Nick(&'a str),
-    /// List who is in the room.
-    Who,
-    /// Turn the receipts on or off.
-    Ack(bool),
-    /// Show [`HELP`].
-    Help,
-    /// End the session.
-    Quit,
-    /// No such command: the word that was written, with its slash.
-    Unknown(&'a str),
-    /// A command whose arguments make no sense, and how it is written.
-    Invalid(&'static str),
-}
-
-/// Reads a line, given without its line end.
-///
-/// A line that begins with `/` is a command, whose name is read in any case; one that begins with
-/// `//` says the text from its second slash on; any other is said as it is. Arguments beyond those
-/// that a command takes are ignored, so `/quit see you` quits.
-///
-/// # Examples
-///
-/// ```
-/// use sockactors::wire::chat::{Command, parse};
-///
-/// assert_eq!(parse("hello"), Command::Say("hello"));
-/// assert_eq!(parse("//etc is a directory"), Command::Say("/etc is a directory"));
-/// assert_eq!(parse("/nick ada"), Command::Nick("ada"));
-/// assert_eq!(parse("/ack off"), Command::Ack(false));
-/// assert_eq!(parse("/dance now"), Command::Unknown("/dance"));
-/// assert_eq!(parse("/nick"), Command::Invalid("/nick needs a name: /nick NAME"));
-/// ```
-pub fn parse(line: &str) -> Command<'_> {
-    let Some(after) = line.strip_prefix('/') else {
-        return Command::Say(line);
-    };
-    if after.starts_with('/') {
-        return Command::Say(after);
-    }
-    let end = line.find(char::is_whitespace).unwrap_or(line.len());
-    let (word, rest) = (&line[..end], line[end..].trim());
-    match word.to_ascii_lowercase().as_str() {
-        "/nick" if rest.is_empty() => Command::Invalid("/nick needs a name: /nick NAME"),
-        "/nick" => Command::Nick(rest),
-        "/who" => Command::Who,
-        "/ack" if rest.eq_ignore_ascii_case("on") => Command::Ack(true),
-        "/ack" if rest.eq_ignore_ascii_case("off") => Command::Ack(false),
-        "/ack" => Command::Invalid("/ack needs on or off: /ack on, /ack off"),
-        "/help" => Command::Help,
-        "/quit" => Command::Quit,
-        _ => Command::Unknown(word),
-    }
-}
 
 /// Checks a nickname: 1 to [`NICK_MAX`] ASCII letters, digits and `- _ [ ] \`.
 ///
@@ -135,6 +63,15 @@ pub fn valid_nick(nick: &str) -> Result<(), &'static str> {
         return Ok(());
     }
     Err("a name is made of the letters a to z, digits, and - _ [ ] \\")
+}
+
+/// Checks a room's name, by the same rule as a nickname's: it is shown to others, too.
+///
+/// # Errors
+///
+/// Gives the rule that was broken, in plain words.
+pub fn valid_room(room: &str) -> Result<(), &'static str> {
+    valid_nick(room)
 }
 
 /// What the first bytes of a session tell about its peer.
@@ -179,46 +116,6 @@ pub fn opening(first_bytes: &[u8], silent: Duration) -> Opening {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn an_empty_line_says_nothing() {
-        assert_eq!(parse(""), Command::Say(""));
-    }
-
-    #[test]
-    fn commands_are_read_in_any_case_and_with_any_space() {
-        assert_eq!(parse("/NICK \t ada  "), Command::Nick("ada"));
-        assert_eq!(parse("/Ack ON"), Command::Ack(true));
-        assert_eq!(parse("/who is there"), Command::Who);
-        assert_eq!(parse("/help"), Command::Help);
-        assert_eq!(parse("/quit see you"), Command::Quit);
-    }
-
-    #[test]
-    fn a_wrong_command_is_told_in_words() {
-        assert_eq!(parse("/"), Command::Unknown("/"));
-        assert_eq!(parse("/ nick"), Command::Unknown("/"));
-        assert!(
-            matches!(parse("/ack maybe"), Command::Invalid(words) if words.contains("on or off"))
-        );
-        assert!(
-            matches!(parse("/nick   "), Command::Invalid(words) if words.contains("/nick NAME"))
-        );
-    }
-
-    #[test]
-    fn a_space_before_the_slash_makes_it_text() {
-        assert_eq!(parse(" /quit"), Command::Say(" /quit"));
-    }
-
-    #[test]
-    fn every_command_has_its_line_of_help() {
-        for word in ["/nick", "/who", "/ack", "/help", "/quit", "//"] {
-            assert_eq!(HELP.lines().filter(|line| line.starts_with(word)).count(), 1, "{word}");
-        }
-        assert!(HELP.ends_with('\n'));
-    }
 
     #[test]
     fn nicknames_are_judged_by_length_and_letters() {
@@ -234,20 +131,5 @@ mod tests {
     fn a_flood_without_a_newline_settles_at_once() {
         assert_eq!(opening(&vec![b'x'; OPENING_MAX], Duration::ZERO), Opening::Wait);
         assert_eq!(opening(&vec![b'x'; OPENING_MAX + 1], Duration::ZERO), Opening::Lecture);
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_can_be_said(text in "[^\r\n]*") {
-            let line = if text.starts_with('/') { format!("/{text}") } else { text.clone() };
-            prop_assert_eq!(parse(&line), Command::Say(&text));
-        }
-
-        #[test]
-        fn a_valid_nick_survives_parsing(nick in r"[A-Za-z0-9_\[\]\\-]{1,32}") {
-            prop_assert_eq!(valid_nick(&nick), Ok(()));
-            let line = format!("/nick {nick}");
-            prop_assert_eq!(parse(&line), Command::Nick(&nick));
-        }
     }
 }

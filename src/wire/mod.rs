@@ -17,7 +17,7 @@
 //! comes out:
 //!
 //! ```
-//! use sockactors::wire::chat::{self, Command};
+//! use sockactors::wire::command::{self, Command};
 //! use sockactors::wire::lines::{Line, LineBuffer};
 //!
 //! let mut lines = LineBuffer::new(chat::LINE_MAX);
@@ -26,7 +26,7 @@
 //! let mut heard = Vec::new();
 //! while let Some(Line::Whole(bytes)) = lines.next_line() {
 //!     let line = String::from_utf8(bytes).unwrap();
-//!     heard.push(match chat::parse(&line) {
+//!     heard.push(match command::parse(&line) {
 //!         Command::Nick(name) => format!("now called {name}"),
 //!         Command::Say(text) => format!("says {text}"),
 //!         other => format!("{other:?}"),
@@ -37,6 +37,7 @@
 //! ```
 
 pub mod chat;
+pub mod command;
 pub mod lines;
 pub mod text;
 pub mod units;

@@ -1,0 +1,143 @@
+//! What waits to be written to one member of a chat.
+//!
+//! A line that many hear is shared and not copied: the outbox holds it until it is written, and writes what
+//! waits in one vectored call. What was written so far is kept here, so giving up a wait cuts no line in two.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use super::ring::Said;
+use crate::net::Stream;
+
+/// So many pieces are handed to the kernel at once.
+const PIECES: usize = 64;
+
+/// A queue that one busy moment made is not kept for the quiet ones.
+const KEEP: usize = 8;
+
+/// What waits to be written.
+#[derive(Debug, Default)]
+pub(super) struct Outbox {
+    pieces: VecDeque<Piece>,
+    /// How many bytes wait.
+    len: usize,
+    /// How many of them are in pieces of its own, as far as they are not gone entirely.
+    own: usize,
+    /// How many bytes of the first piece are written.
+    written: usize,
+}
+
+#[derive(Debug)]
+enum Piece {
+    Own(Box<str>),
+    Shared(Arc<Said>),
+}
+
+impl Piece {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Piece::Own(text) => text.as_bytes(),
+            Piece::Shared(said) => said.line.as_bytes(),
+        }
+    }
+}
+
+impl Outbox {
+    pub(super) fn push(&mut self, text: impl Into<Box<str>>) {
+        let text = text.into();
+        self.own += text.len();
+        self.add(Piece::Own(text));
+    }
+
+    pub(super) fn share(&mut self, said: Arc<Said>) {
+        self.add(Piece::Shared(said));
+    }
+
+    fn add(&mut self, piece: Piece) {
+        self.len += piece.bytes().len();
+        self.pieces.push_back(piece);
+    }
+
+    /// Returns how many bytes wait.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Returns how many bytes wait that are for this member alone.
+    pub(super) fn own(&self) -> usize {
+        self.own
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Writes as much as the peer takes now; returns how many bytes that were.
+    ///
+    /// # Errors
+    ///
+    /// What the connection says.
+    pub(super) fn flush(&mut self, stream: &Stream) -> io::Result<usize> {
+        let before = self.len;
+        while self.len > 0 {
+            let mut slices = [IoSlice::new(&[]); PIECES];
+            let mut count = 0;
+            for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+                let skip = if count == 0 { self.written } else { 0 };
+                *slice = IoSlice::new(&piece.bytes()[skip..]);
+                count += 1;
+            }
+            match stream.try_write_vectored(&slices[..count]) {
+                Ok(written) => self.advance(written),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        if self.pieces.is_empty() && self.pieces.capacity() > KEEP {
+            self.pieces = VecDeque::new();
+        }
+        Ok(before - self.len)
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        self.len -= written;
+        while let Some(piece) = self.pieces.front() {
+            let left = piece.bytes().len() - self.written;
+            if written < left {
+                self.written += written;
+                return;
+            }
+            written -= left;
+            self.written = 0;
+            if let Some(Piece::Own(text)) = self.pieces.pop_front() {
+                self.own -= text.len();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_written_later_and_whole() {
+        let (ours, theirs) = Stream::pair().unwrap();
+        let mut outbox = Outbox::default();
+        let mut expected = String::new();
+        for k in 0..5000 {
+            let line = format!("{k} {}\n", "x".repeat(k % 300));
+            expected.push_str(&line);
+            outbox.push(line);
+        }
+        assert_eq!(outbox.len(), expected.len());
+        let mut heard = Vec::new();
+        while heard.len() < expected.len() {
+            outbox.flush(&ours).unwrap();
+            while theirs.try_take(|bytes| heard.extend_from_slice(bytes)).is_ok() {}
+        }
+        assert!(outbox.is_empty() && heard == expected.as_bytes());
+        assert_eq!(outbox.pieces.capacity(), 0);
+    }
+}

@@ -1,0 +1,252 @@
+//! A room's ring: what was said there lately, for all its members to read.
+//!
+//! A line is encoded once and shared. Each member reads with a cursor of its own, an [`Ear`], so all hear the
+//! same order and nobody waits for a slow reader: the ring goes on, and an ear that it has overtaken learns how
+//! many lines it missed. The ring is bounded in bytes and in lines.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::SystemTime;
+
+use slab::Slab;
+
+/// How many bytes of lines a ring holds at most; a slow reader may lag as much behind.
+const BYTES: usize = 1 << 20;
+
+/// How many lines a ring holds at most.
+const LINES: usize = 4096;
+
+/// What a line costs beside its text, about.
+const OVERHEAD: usize = 96;
+
+/// One line that was said in a room.
+#[derive(Debug)]
+pub struct Said {
+    /// The member who said it, and is not sent it; none for the room itself.
+    pub(super) from: Option<u64>,
+    /// The line as it goes to the members, safe for a terminal, with its newline.
+    pub line: Box<str>,
+    /// When.
+    pub at: SystemTime,
+}
+
+/// What was said lately.
+#[derive(Clone, Default)]
+pub(super) struct Ring(Arc<Mutex<State>>);
+
+#[derive(Default)]
+struct State {
+    lines: VecDeque<Arc<Said>>,
+    bytes: usize,
+    /// The number of the first line in the ring.
+    first: u64,
+    /// Those who wait for the next line, by their ears.
+    waiting: Slab<Option<Waker>>,
+}
+
+impl State {
+    fn end(&self) -> u64 {
+        self.first + self.lines.len() as u64
+    }
+
+    fn pop(&mut self) {
+        if let Some(said) = self.lines.pop_front() {
+            self.first += 1;
+            self.bytes -= said.line.len() + OVERHEAD;
+        }
+    }
+}
+
+impl Ring {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Has everybody hear a line but its own member.
+    pub(super) fn say(&self, from: Option<u64>, line: String, at: SystemTime) {
+        let said = Arc::new(Said { from, line: line.into(), at });
+        let mut state = self.state();
+        state.bytes += said.line.len() + OVERHEAD;
+        state.lines.push_back(said);
+        while state.bytes > BYTES || state.lines.len() > LINES {
+            state.pop();
+        }
+        let wakers: Vec<_> = state.waiting.iter_mut().filter_map(|(_, w)| w.take()).collect();
+        drop(state);
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Makes the ear of a member, which hears from now on.
+    pub(super) fn ear(&self, member: u64) -> Ear {
+        let mut state = self.state();
+        let (at, key) = (state.end(), state.waiting.insert(None));
+        drop(state);
+        Ear { ring: self.clone(), member, at, key }
+    }
+
+    /// Returns the last `count` lines.
+    pub(super) fn last(&self, count: usize) -> Vec<Arc<Said>> {
+        let state = self.state();
+        let skip = state.lines.len().saturating_sub(count);
+        state.lines.iter().skip(skip).cloned().collect()
+    }
+}
+
+/// A member's ear: the ring, from the moment of joining on.
+pub struct Ear {
+    ring: Ring,
+    member: u64,
+    /// The number of the next line.
+    at: u64,
+    key: usize,
+}
+
+/// What an ear brings.
+#[derive(Debug)]
+pub enum Heard {
+    /// Somebody else, or the room, said this.
+    Said(Arc<Said>),
+    /// So many lines were gone before they were read.
+    Missed(u64),
+}
+
+impl Ear {
+    /// Is ready once there is something to hear.
+    pub fn poll_ready(&mut self, cx: &Context<'_>) -> Poll<()> {
+        let mut state = self.ring.state();
+        if self.at < state.end() {
+            return Poll::Ready(());
+        }
+        let waiting = &mut state.waiting[self.key];
+        let last = match waiting {
+            Some(waker) if waker.will_wake(cx.waker()) => None,
+            _ => waiting.replace(cx.waker().clone()),
+        };
+        drop(state);
+        // Outside of the lock: a waker may hold the last handle of a task.
+        drop(last);
+        Poll::Pending
+    }
+
+    /// Hands over what there is to hear, as long as `take` wants more.
+    pub fn hear(&mut self, mut take: impl FnMut(Heard) -> bool) {
+        let state = self.ring.state();
+        if self.at < state.first {
+            let missed = state.first - self.at;
+            self.at = state.first;
+            if !take(Heard::Missed(missed)) {
+                return;
+            }
+        }
+        let skip = usize::try_from(self.at - state.first).unwrap_or(usize::MAX);
+        for said in state.lines.iter().skip(skip) {
+            self.at += 1;
+            if said.from != Some(self.member) && !take(Heard::Said(said.clone())) {
+                return;
+            }
+        }
+    }
+
+    /// Returns the last `count` lines of the room, heard or not.
+    pub fn last(&self, count: usize) -> Vec<Arc<Said>> {
+        self.ring.last(count)
+    }
+}
+
+impl Drop for Ear {
+    fn drop(&mut self) {
+        let waker = self.ring.state().waiting.try_remove(self.key);
+        drop(waker);
+    }
+}
+
+impl fmt::Debug for Ear {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Ear({}, at {})", self.member, self.at)
+    }
+}
+
+impl fmt::Debug for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        write!(f, "Ring({} lines, {} bytes)", state.lines.len(), state.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: SystemTime = SystemTime::UNIX_EPOCH;
+
+    fn all(ear: &mut Ear) -> Vec<String> {
+        let mut heard = Vec::new();
+        ear.hear(|one| {
+            heard.push(match one {
+                Heard::Said(said) => said.line.to_string(),
+                Heard::Missed(missed) => format!("missed {missed}"),
+            });
+            true
+        });
+        heard
+    }
+
+    fn is_ready(ear: &mut Ear) -> bool {
+        ear.poll_ready(&Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn everybody_hears_the_others_from_its_coming_on() {
+        let ring = Ring::default();
+        let mut ada = ring.ear(1);
+        ring.say(Some(1), "one".into(), NOW);
+        let mut bob = ring.ear(2);
+        assert!(is_ready(&mut ada) && !is_ready(&mut bob));
+        ring.say(Some(2), "two".into(), NOW);
+        ring.say(None, "three".into(), NOW);
+        assert_eq!(
+            (all(&mut ada), all(&mut bob)),
+            (vec!["two".into(), "three".into()], vec!["three".into()])
+        );
+        assert!(!is_ready(&mut ada) && all(&mut ada).is_empty());
+        assert_eq!(ring.last(2).len(), 2);
+    }
+
+    #[test]
+    fn who_is_overtaken_learns_how_many_lines_it_missed_and_in_order() {
+        let ring = Ring::default();
+        let mut slow = ring.ear(1);
+        for k in 0..LINES + 5 {
+            ring.say(None, k.to_string(), NOW);
+        }
+        let heard = all(&mut slow);
+        assert_eq!(heard[..2], ["missed 5", "5"]);
+        assert_eq!(heard.len(), LINES + 1);
+    }
+
+    #[test]
+    fn a_ring_is_bounded_in_bytes() {
+        let ring = Ring::default();
+        let line = "x".repeat(100_000);
+        for _ in 0..100 {
+            ring.say(None, line.clone(), NOW);
+        }
+        let state = ring.state();
+        assert!(state.bytes <= BYTES && state.lines.len() == BYTES / (line.len() + OVERHEAD));
+    }
+
+    #[test]
+    fn a_taker_that_has_enough_goes_on_where_it_was() {
+        let ring = Ring::default();
+        let mut ear = ring.ear(1);
+        (0..3).for_each(|k| ring.say(None, k.to_string(), NOW));
+        let mut count = 0;
+        ear.hear(|_| {
+            count += 1;
+            count < 2
+        });
+        assert_eq!(all(&mut ear), ["2"]);
+    }
+}
