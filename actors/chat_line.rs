@@ -36,16 +36,20 @@ impl Session {
         let mut lines = LineBuffer::new(LINE_MAX);
         lines.push(&first);
         drop(first);
-        let mut speaker = match self.enter(ctx, &mut lines).await {
+        let mut speaker = match Box::pin(self.enter(ctx, &mut lines)).await {
             Ok(speaker) => speaker,
             Err(why) => return why,
         };
         let mut is_over = false;
         loop {
-            let wait = match self.take_lines(&mut speaker, &mut lines, is_over, ctx.clock()).await {
-                Ok(wait) => wait,
-                Err(why) => return why,
-            };
+            let mut wait = None;
+            if is_over || lines.has_line() {
+                let taken = self.take_lines(&mut speaker, &mut lines, is_over, ctx.clock());
+                match Box::pin(taken).await {
+                    Ok(until) => wait = until,
+                    Err(why) => return why,
+                }
+            }
             if is_over && wait.is_none() && !self.talk.is_full() {
                 return "closed by peer".into();
             }

@@ -54,7 +54,7 @@ pub enum ToSession {
 #[derive(Debug)]
 pub struct ChatSession {
     connection: Connection,
-    with: SessionWith,
+    with: Arc<SessionWith>,
 }
 
 /// What all sessions of a server have in common.
@@ -79,7 +79,7 @@ pub(super) struct Session {
 
 impl ChatSession {
     /// Makes the session of a connection.
-    pub fn new(connection: Connection, with: SessionWith) -> ChatSession {
+    pub fn new(connection: Connection, with: Arc<SessionWith>) -> ChatSession {
         ChatSession { connection, with }
     }
 }
@@ -137,7 +137,7 @@ impl Session {
                 // No lecture client sends this: it is the end of a line that was late on its way.
                 drop(member);
                 self.talk.outbox.push("\n");
-                return self.lines(ctx, chunk[1..].to_vec()).await;
+                return Box::pin(self.lines(ctx, chunk[1..].to_vec())).await;
             }
         }
     }
@@ -221,21 +221,25 @@ impl Actor for ChatSession {
     type Message = ToSession;
 
     async fn run(self, mut ctx: Context<ToSession>) -> Outcome {
-        let presence = self.connection.announce(&self.with.reporter).await;
-        let (stream, with) = (self.connection.stream, Arc::new(self.with));
+        // Thousands of sessions wait for their next line: what they need only now and then is in boxes.
+        let presence = Box::pin(self.connection.announce(&self.with.reporter)).await;
+        let Connection { stream, .. } = self.connection;
         // A peer whose kernel does not do this is merely noticed later.
         let _ = stream.keepalive(KEEPALIVE);
         let (peer, talk) = (stream.peer().clone(), Talk::new(stream, ctx.clock().clone()));
-        let mut session = Session { talk, peer, with, heard_at: ctx.now() };
-        let why = match session.open(&mut ctx).await {
+        let mut session = Session { talk, peer, with: self.with, heard_at: ctx.now() };
+        let why = match Box::pin(session.open(&mut ctx)).await {
             Ok((Opening::Line, first)) => session.lines(&mut ctx, first).await,
-            Ok((_, first)) => session.lecture(&mut ctx, first).await,
+            Ok((_, first)) => Box::pin(session.lecture(&mut ctx, first)).await,
             Err(why) => why,
         };
-        // What the peer was told until now it still gets, if it takes it; it may be gone already.
-        session.talk.finish(&mut ctx).await;
-        let _ = session.talk.stream.close(LINGER).await;
-        presence.end(why).await;
+        let end = async {
+            // What the peer was told until now it still gets, if it takes it; it may be gone already.
+            session.talk.finish(&mut ctx).await;
+            let _ = session.talk.stream.close(LINGER).await;
+            presence.end(why).await;
+        };
+        Box::pin(end).await;
         Ok(())
     }
 }

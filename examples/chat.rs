@@ -61,7 +61,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let sessions = tree.pool(Pool::new("sessions").limit(1024).mailbox(16));
     tree.child(Child::new("listener", move || {
         let (limits, reporter) = (SessionLimits::default(), Reporter::nobody());
-        let with = SessionWith { limits, room: room.clone(), reporter };
+        let with = Arc::new(SessionWith { limits, room: room.clone(), reporter });
         let serve = move |connection| ChatSession::new(connection, with.clone());
         Listener::new(socket.clone(), sessions.clone(), serve)
     }));

@@ -1,5 +1,7 @@
 //! The chat: a room, a session for each connection, a listener; a client for one person.
 
+use std::sync::Arc;
+
 use super::{Input, Settings, client as ends_the_tree, listeners};
 use crate::actors::{
     ChatClient, ChatRoom, ChatSession, Hall, Reporter, SessionLimits, SessionWith,
@@ -26,7 +28,7 @@ pub(super) async fn server(
     };
     let room = tree.child(Child::new("room", move || ChatRoom::new(hall.clone())));
     let sessions = tree.pool(settings.connection_pool("sessions").mailbox(ANSWERS));
-    let with = SessionWith { limits, room, reporter: reporter.clone() };
+    let with = Arc::new(SessionWith { limits, room, reporter: reporter.clone() });
     let serve = move |connection| ChatSession::new(connection, with.clone());
     listeners(settings, tree, &sessions, reporter, serve).await
 }

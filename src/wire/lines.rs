@@ -81,6 +81,11 @@ impl LineBuffer {
         Some(line)
     }
 
+    /// Tells whether [`next_line`](LineBuffer::next_line) has a line to give.
+    pub fn has_line(&self) -> bool {
+        self.held[self.scanned..].contains(&b'\n')
+    }
+
     /// Takes what is left once the stream has ended: each remaining line, then the rest that no
     /// newline ended.
     ///
@@ -119,6 +124,10 @@ impl LineBuffer {
     fn keep_partial(&mut self) {
         self.held.drain(..self.start);
         self.start = 0;
+        if self.held.is_empty() {
+            // A connection that waits holds no buffer.
+            self.held = Vec::new();
+        }
         let length = self.held.len();
         // One byte beyond the limit may still be the first half of `\r\n`.
         let fits =
