@@ -109,8 +109,9 @@ impl Session {
             }
             come => come?,
         };
-        let rate = self.with.limits.rate.filter(|_| !self.peer.is_loopback());
-        let allowance = rate.map(|rate| Allowance::new(rate, ctx.now()));
+        let limits = &self.with.limits;
+        let is_bound = limits.rate_on_loopback || !self.peer.is_loopback();
+        let allowance = is_bound.then(|| Allowance::new(limits.rate, ctx.now()));
         let mut speaker = Speaker { member, ear: None, receipts: true, times: false, allowance };
         self.welcome(&mut speaker, joined);
         if let (Some(line), None) = (first, wish) {

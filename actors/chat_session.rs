@@ -32,12 +32,20 @@ pub struct SessionLimits {
     /// How many lines `/history` shows at most.
     pub history: usize,
     /// How many lines a peer may say, within which time; it waits when it says more.
-    pub rate: Option<(u32, Duration)>,
+    pub rate: (u32, Duration),
+    /// Whether the rate binds those on this machine, too.
+    pub rate_on_loopback: bool,
 }
 
 impl Default for SessionLimits {
     fn default() -> SessionLimits {
-        SessionLimits { first_timeout: None, idle_timeout: None, history: 100, rate: None }
+        SessionLimits {
+            first_timeout: None,
+            idle_timeout: None,
+            history: 100,
+            rate: (100, Duration::from_secs(10)),
+            rate_on_loopback: false,
+        }
     }
 }
 

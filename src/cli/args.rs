@@ -120,6 +120,18 @@ pub struct Args {
     #[argh(option)]
     pub nick: Option<String>,
 
+    /// chat server: room that everybody comes to first (lobby)
+    #[argh(option)]
+    pub room: Option<String>,
+
+    /// chat server: lines of a room that /history can show (100)
+    #[argh(option)]
+    pub history: Option<String>,
+
+    /// chat server: lines that each may say before it waits, and in which time, as N/DUR (100/10s, from beyond this machine)
+    #[argh(option)]
+    pub rate: Option<String>,
+
     /// write one JSON object a line to stdout
     #[argh(switch)]
     pub json: bool,

@@ -47,6 +47,7 @@ const DATAGRAMS: &[Place] = &[(Udp, Server), (Udp, Client)];
 const STORES: &[Place] = &[(File, Server)];
 const SENDERS: &[Place] = &[(File, Client)];
 const MEMBERS: &[Place] = &[(Chat, Client)];
+const HALLS: &[Place] = &[(Chat, Server)];
 
 /// Where FILE arguments belong, which are words without a flag.
 pub const FILES: Flag = value("FILE", Some(SENDERS)).repeated();
@@ -74,6 +75,9 @@ pub const FLAGS: &[Flag] = &[
     value("keep-free", Some(STORES)),
     switch("raw", Some(SENDERS)),
     value("nick", Some(MEMBERS)),
+    value("room", Some(HALLS)),
+    value("history", Some(HALLS)),
+    value("rate", Some(HALLS)),
     switch("json", None),
     switch("quiet", None).short('q'),
     switch("verbose", None).short('v').repeated(),

@@ -16,7 +16,7 @@ use super::names::{KINDS, ROLES};
 use super::values;
 use super::words::{Env, Line, Words};
 use crate::scenario::{Kind, Role, Settings};
-use crate::wire::chat::valid_nick;
+use crate::wire::chat::{valid_nick, valid_room};
 
 /// The longest text that a datagram carries over IPv4.
 const LONGEST_DATAGRAM: usize = 65_507;
@@ -155,6 +155,15 @@ fn fill_server(to: &mut Settings, args: &Args, words: &Words) -> Result<(), Stri
     if let Some(text) = &args.keep_free {
         to.keep_free = values::size(&called("keep-free"), text, 0..=u64::MAX)?;
     }
+    if let Some(text) = &args.room {
+        to.room = values::named(&called("room"), text, valid_room)?;
+    }
+    if let Some(text) = &args.history {
+        to.history = values::whole(&called("history"), text, 0..=4096)?;
+    }
+    if let Some(text) = &args.rate {
+        to.rate = Some(values::rate(&called("rate"), text)?);
+    }
     if let Some(text) = &args.threads {
         to.threads = values::whole(&called("threads"), text, 1..=64)?;
     }
@@ -183,9 +192,7 @@ fn fill_client(to: &mut Settings, args: &Args, words: &Words) -> Result<(), Stri
         to.buffer_size = usize::try_from(size).unwrap_or(usize::MAX);
     }
     if let Some(text) = &args.nick {
-        let name = called("nick");
-        valid_nick(text).map_err(|why| format!("{name}: {text:?} is not a name: {why}"))?;
-        to.nick = Some(text.clone());
+        to.nick = Some(values::named(&called("nick"), text, valid_nick)?);
     }
     to.files = args.files.iter().map(Into::into).collect();
     Ok(())

@@ -61,6 +61,34 @@ where
     }
 }
 
+/// Reads a name that `judge` finds nothing wrong with.
+///
+/// # Errors
+///
+/// Returns a sentence with what is wrong.
+pub fn named(
+    called: &str,
+    text: &str,
+    judge: fn(&str) -> Result<(), &'static str>,
+) -> Result<String, String> {
+    match judge(text) {
+        Ok(()) => Ok(text.to_owned()),
+        Err(why) => Err(format!("{called}: {text:?} is not a name: {why}")),
+    }
+}
+
+/// Reads how many of something there may be in which time: `N/DUR`.
+///
+/// # Errors
+///
+/// Returns a sentence with an example.
+pub fn rate(called: &str, text: &str) -> Result<(u32, Duration), String> {
+    let Some((count, within)) = text.split_once('/') else {
+        return Err(format!("{called}: {text:?} is no number and time, as in 100/10s"));
+    };
+    Ok((positive(called, count)?, some_duration(called, within)?))
+}
+
 /// Reads a duration with a unit.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! The chat: a room, a session for each connection, a listener; a client for one person.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Input, Settings, client as ends_the_tree, listeners};
 use crate::actors::{
@@ -9,8 +10,8 @@ use crate::actors::{
 use crate::net::{BindError, Endpoint};
 use crate::runtime::{Child, Supervisor};
 
-/// The room that everybody is in.
-const ROOM: &str = "lobby";
+/// How many lines those beyond this machine may say in which time, unless it is set.
+const RATE: (u32, Duration) = (100, Duration::from_secs(10));
 
 /// Answers that wait for one peer at most.
 const ANSWERS: usize = 16;
@@ -20,11 +21,13 @@ pub(super) async fn server(
     tree: &mut Supervisor,
     reporter: &Reporter,
 ) -> Result<Vec<Endpoint>, BindError> {
-    let hall = Hall::new(ROOM);
+    let hall = Hall::new(&settings.room);
     let limits = SessionLimits {
         first_timeout: settings.first_timeout,
         idle_timeout: settings.idle_timeout,
-        ..SessionLimits::default()
+        history: settings.history,
+        rate: settings.rate.unwrap_or(RATE),
+        rate_on_loopback: settings.rate.is_some(),
     };
     let room = tree.child(Child::new("room", move || ChatRoom::new(hall.clone())));
     let sessions = tree.pool(settings.connection_pool("sessions").mailbox(ANSWERS));

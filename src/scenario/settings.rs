@@ -76,6 +76,13 @@ pub struct Settings {
     pub keep_free: u64,
     /// The name to take in the chat.
     pub nick: Option<String>,
+    /// The room that everybody in a chat comes to first.
+    pub room: String,
+    /// How many lines of a room can be shown again.
+    pub history: usize,
+    /// How many lines a member of a chat may say in which time before it has to wait; `None` is the default,
+    /// which binds those beyond this machine alone.
+    pub rate: Option<(u32, Duration)>,
     /// Threads that run actors.
     pub threads: usize,
 }
@@ -108,6 +115,9 @@ impl Settings {
             forgiving: false,
             keep_free: 64 << 20,
             nick: None,
+            room: "lobby".into(),
+            history: 100,
+            rate: None,
             threads: 1,
         }
     }
