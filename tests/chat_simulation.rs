@@ -1,0 +1,165 @@
+//! The room actor in simulation: whatever befalls it at whatever await, no word and no member is lost.
+//!
+//! The members are actors that speak to the room as sessions do, without sockets. The room panics, fails and is
+//! dropped at random turns, and some members are dropped too: the others are told once, and nobody else is.
+//!
+//! `SOCKACTORS_SEEDS` sets how many seeds there are.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use sockactors::actors::{ChatRoom, Coming, Ear, Hall, Heard, ToRoom};
+use sockactors::runtime::{Address, Child, Context, Outcome, Strategy, Supervisor};
+use sockactors::testing::{Fault, Simulation};
+
+const MEMBERS: u64 = 4;
+const LINES: u64 = 12;
+const MOMENT: Duration = Duration::from_millis(1);
+const WITHIN: Duration = Duration::from_secs(3600);
+
+/// What each member heard, by its number.
+type Notes = Arc<Mutex<Vec<Vec<String>>>>;
+
+/// A small generator, so that a rule of a simulation has dice of its own.
+struct Dice(u64);
+
+impl Dice {
+    fn one_in(&mut self, n: u64) -> bool {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % n == 0
+    }
+}
+
+fn hear(ear: &mut Ear, heard: &mut Vec<String>) {
+    ear.hear(|one| {
+        heard.push(match one {
+            Heard::Said(said) => said.line.trim_end().to_owned(),
+            Heard::Missed(missed) => format!("missed {missed}"),
+        });
+        true
+    });
+}
+
+/// Comes, says its lines, and listens for long.
+async fn talk(ctx: Context<()>, number: u64, room: Address<ToRoom>, notes: Notes) -> Outcome {
+    // A room that crashes with the question in hand would drop it; it never has one at an await.
+    let coming = Coming { nick: Some(format!("m{number}")), quiet: false, session: None };
+    let (member, mut joined) = room.ask(WITHIN, |reply| ToRoom::Come(coming, reply)).await??;
+    // All are there before the first word.
+    ctx.sleep(100 * MOMENT).await;
+    for line in 0..LINES {
+        room.send(ToRoom::Say(member.id(), format!("{number} says {line}"))).await?;
+        if line % 3 == number % 3 {
+            ctx.sleep(MOMENT).await;
+        }
+    }
+    // The first one ends before the others have stopped listening.
+    ctx.sleep((1000 + 10 * u32::try_from(number)?) * MOMENT).await;
+    hear(&mut joined.ear, &mut notes.lock().unwrap()[usize::try_from(number)?]);
+    Ok(())
+}
+
+/// Runs a talk with random faults of the room; the first member is dropped at this turn of its own, if it has so
+/// many. Returns what each heard, and whether the first was dropped.
+fn run(seed: u64, dropped: Option<u64>) -> (Vec<Vec<String>>, bool) {
+    let notes: Notes = Arc::new(Mutex::new(vec![Vec::new(); usize::try_from(MEMBERS).unwrap()]));
+    let hall = Hall::new("lobby");
+    let mut tree = Supervisor::new("t", Strategy::OneForOne)
+        .intensity(u32::MAX, MOMENT)
+        .backoff(MOMENT, MOMENT);
+    let room = tree.child(Child::new("room", move || ChatRoom::new(hall.clone())).mailbox(3));
+    for number in 0..MEMBERS {
+        let (room, notes) = (room.clone(), notes.clone());
+        let member = Child::new(format!("m{number}"), move || {
+            let (room, notes) = (room.clone(), notes.clone());
+            move |ctx| talk(ctx, number, room, notes)
+        });
+        tree.child(member.temporary());
+    }
+    let end = Child::new("end", || {
+        async |ctx: Context<()>| -> Outcome {
+            ctx.sleep(5000 * MOMENT).await;
+            Ok(())
+        }
+    });
+    tree.child(end.transient().significant());
+    let mut dice = Dice(seed);
+    let mut turns = 0;
+    let told = Arc::new(Mutex::new((Vec::new(), false)));
+    let seen = told.clone();
+    Simulation::new(seed)
+        .when(move |turn| {
+            turns += u64::from(turn.path.is("room"));
+            // A room that does not even start is the tree's failure, as in OTP.
+            let befalls = turn.path.is("room") && turn.number > 1 && dice.one_in(5);
+            befalls.then_some([Fault::Panic, Fault::Error, Fault::Kill][(turns % 3) as usize])
+        })
+        .when(move |turn| {
+            let is_it = turn.path.is("m0") && Some(turn.number) == dropped;
+            is_it.then_some(Fault::Kill)
+        })
+        .observe(move |event| {
+            let mut seen = seen.lock().unwrap();
+            seen.0.extend(event.lost());
+            seen.1 |= event.to_string() == "t/m0 killed";
+        })
+        .run(tree)
+        .unwrap();
+    let (lost, was_dropped) = told.lock().unwrap().clone();
+    assert!(lost.is_empty(), "seed {seed}: the room had something in hand");
+    let notes = notes.lock().unwrap();
+    (notes.clone(), was_dropped)
+}
+
+fn seeds() -> u64 {
+    std::env::var("SOCKACTORS_SEEDS").map_or(10_000, |seeds| seeds.parse().unwrap())
+}
+
+#[test]
+fn whatever_befalls_the_room_everybody_hears_every_word_once_and_in_the_same_order() {
+    for seed in 0..seeds() {
+        let (notes, _) = run(seed, None);
+        for (number, heard) in notes.iter().enumerate() {
+            let said = heard.iter().filter(|line| line.contains(" says "));
+            let mut next = [0; MEMBERS as usize];
+            for line in said.clone() {
+                let (nick, words) = line.split_once(": ").unwrap();
+                let who: usize = nick[1..].parse().unwrap();
+                assert_eq!(
+                    *words,
+                    format!("{who} says {}", next[who]),
+                    "seed {seed}, to m{number}"
+                );
+                next[who] += 1;
+            }
+            let all = (0..MEMBERS as usize).map(|who| if who == number { 0 } else { LINES });
+            assert!(next.iter().copied().eq(all), "seed {seed}: m{number} heard {next:?}");
+            // The same order as the first one's, but for what each of the two said itself.
+            let other = if number == 0 { 1 } else { 0 };
+            let without = |of: usize, who: usize| {
+                let own = format!("m{who}: ");
+                let of: Vec<_> = notes[of].iter().filter(|l| l.contains(" says ")).collect();
+                of.into_iter().filter(|line| !line.starts_with(&own)).cloned().collect::<Vec<_>>()
+            };
+            assert_eq!(without(number, other), without(other, number), "seed {seed}: the order");
+        }
+    }
+}
+
+#[test]
+fn a_member_that_is_dropped_at_any_turn_is_seen_off_once_after_all_that_it_said() {
+    for seed in 0..seeds() / 10 {
+        let (notes, was_dropped) = run(seed, Some(seed % 20 + 2));
+        for heard in &notes[1..] {
+            let place = |words: &str| heard.iter().position(|line| line == words);
+            let last_word = heard.iter().rposition(|line| line.starts_with("m0: "));
+            let left = heard.iter().filter(|line| *line == "* m0 left").count();
+            assert!(left <= 1, "seed {seed}: {heard:#?}");
+            if was_dropped && (place("* m0 joined").is_some() || last_word.is_some()) {
+                assert_eq!(left, 1, "seed {seed}: {heard:#?}");
+            }
+            assert!(left == 0 || last_word <= place("* m0 left"), "seed {seed}: {heard:#?}");
+        }
+    }
+}
