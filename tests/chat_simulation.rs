@@ -5,6 +5,7 @@
 //!
 //! `SOCKACTORS_SEEDS` sets how many seeds there are.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,8 +18,12 @@ const LINES: u64 = 12;
 const MOMENT: Duration = Duration::from_millis(1);
 const WITHIN: Duration = Duration::from_secs(3600);
 
-/// What each member heard, by its number.
-type Notes = Arc<Mutex<Vec<Vec<String>>>>;
+/// What each member heard, by its number, and how much the first one said.
+#[derive(Clone, Default)]
+struct Notes {
+    heard: Arc<Mutex<Vec<Vec<String>>>>,
+    said: Arc<AtomicU64>,
+}
 
 /// A small generator, so that a rule of a simulation has dice of its own.
 struct Dice(u64);
@@ -50,20 +55,22 @@ async fn talk(ctx: Context<()>, number: u64, room: Address<ToRoom>, notes: Notes
     ctx.sleep(100 * MOMENT).await;
     for line in 0..LINES {
         room.send(ToRoom::Say(member.id(), format!("{number} says {line}"))).await?;
+        notes.said.fetch_add(u64::from(number == 0), Ordering::Relaxed);
         if line % 3 == number % 3 {
             ctx.sleep(MOMENT).await;
         }
     }
     // The first one ends before the others have stopped listening.
     ctx.sleep((1000 + 10 * u32::try_from(number)?) * MOMENT).await;
-    hear(&mut joined.ear, &mut notes.lock().unwrap()[usize::try_from(number)?]);
+    hear(&mut joined.ear, &mut notes.heard.lock().unwrap()[usize::try_from(number)?]);
     Ok(())
 }
 
 /// Runs a talk with random faults of the room; the first member is dropped at this turn of its own, if it has so
-/// many. Returns what each heard, and whether the first was dropped.
-fn run(seed: u64, dropped: Option<u64>) -> (Vec<Vec<String>>, bool) {
-    let notes: Notes = Arc::new(Mutex::new(vec![Vec::new(); usize::try_from(MEMBERS).unwrap()]));
+/// many. Returns what each heard, how much the first said, and whether it was dropped.
+fn run(seed: u64, dropped: Option<u64>) -> (Vec<Vec<String>>, u64, bool) {
+    let notes = Notes::default();
+    notes.heard.lock().unwrap().resize(usize::try_from(MEMBERS).unwrap(), Vec::new());
     let hall = Hall::new("lobby");
     let mut tree = Supervisor::new("t", Strategy::OneForOne)
         .intensity(u32::MAX, MOMENT)
@@ -108,8 +115,8 @@ fn run(seed: u64, dropped: Option<u64>) -> (Vec<Vec<String>>, bool) {
         .unwrap();
     let (lost, was_dropped) = told.lock().unwrap().clone();
     assert!(lost.is_empty(), "seed {seed}: the room had something in hand");
-    let notes = notes.lock().unwrap();
-    (notes.clone(), was_dropped)
+    let heard = notes.heard.lock().unwrap().clone();
+    (heard, notes.said.load(Ordering::Relaxed), was_dropped)
 }
 
 fn seeds() -> u64 {
@@ -119,7 +126,7 @@ fn seeds() -> u64 {
 #[test]
 fn whatever_befalls_the_room_everybody_hears_every_word_once_and_in_the_same_order() {
     for seed in 0..seeds() {
-        let (notes, _) = run(seed, None);
+        let (notes, ..) = run(seed, None);
         for (number, heard) in notes.iter().enumerate() {
             let said = heard.iter().filter(|line| line.contains(" says "));
             let mut next = [0; MEMBERS as usize];
@@ -150,10 +157,12 @@ fn whatever_befalls_the_room_everybody_hears_every_word_once_and_in_the_same_ord
 #[test]
 fn a_member_that_is_dropped_at_any_turn_is_seen_off_once_after_all_that_it_said() {
     for seed in 0..seeds() / 10 {
-        let (notes, was_dropped) = run(seed, Some(seed % 20 + 2));
+        let (notes, said, was_dropped) = run(seed, Some(seed % 20 + 2));
         for heard in &notes[1..] {
             let place = |words: &str| heard.iter().position(|line| line == words);
             let last_word = heard.iter().rposition(|line| line.starts_with("m0: "));
+            let words = heard.iter().filter(|line| line.starts_with("m0: ")).count();
+            assert_eq!(words as u64, said, "seed {seed}: {heard:#?}");
             let left = heard.iter().filter(|line| *line == "* m0 left").count();
             assert!(left <= 1, "seed {seed}: {heard:#?}");
             if was_dropped && (place("* m0 joined").is_some() || last_word.is_some()) {
