@@ -74,7 +74,7 @@ fn run(seed: u64, dropped: Option<u64>) -> (Vec<Vec<String>>, u64, bool) {
     let hall = Hall::new("lobby");
     let mut tree = Supervisor::new("t", Strategy::OneForOne)
         .intensity(u32::MAX, MOMENT)
-        .backoff(MOMENT, MOMENT);
+        .backoff(5 * MOMENT, 5 * MOMENT);
     let room = tree.child(Child::new("room", move || ChatRoom::new(hall.clone())).mailbox(3));
     for number in 0..MEMBERS {
         let (room, notes) = (room.clone(), notes.clone());
