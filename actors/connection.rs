@@ -1,6 +1,6 @@
 //! An accepted connection, and how its coming and going are told.
 
-use super::{Report, Reporter};
+use super::{Report, Reporter, Visit};
 use crate::net::{Peer, Stream};
 
 /// An accepted connection, as a listener hands it to the actor that serves it.
@@ -10,6 +10,8 @@ pub struct Connection {
     pub stream: Stream,
     /// Its number, from 0.
     pub number: u64,
+    /// Where connections are counted by their addresses: counts this one, as long as it is kept.
+    pub visit: Option<Visit>,
 }
 
 impl Connection {

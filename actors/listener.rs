@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures_lite::future;
 
-use super::{Admissions, Connection, Report, Reporter};
+use super::{Admissions, Connection, PerAddress, Report, Reporter, Visit};
 use crate::net::{AcceptError, ListeningSocket, Stream, classify};
 use crate::runtime::{Actor, Context, Event, IntoActor, Outcome, PoolAddress, PoolClosed};
 
@@ -26,6 +26,7 @@ pub struct Listener<F, K> {
     socket: Arc<ListeningSocket>,
     pool: PoolAddress,
     admissions: Arc<Admissions>,
+    per_address: Option<Arc<PerAddress>>,
     reporter: Reporter,
     serve: F,
     kind: PhantomData<fn() -> K>,
@@ -39,7 +40,26 @@ where
     /// Makes a listener whose `serve` turns each connection into the actor that is started for it.
     pub fn new(socket: Arc<ListeningSocket>, pool: PoolAddress, serve: F) -> Listener<F, K> {
         let (admissions, reporter) = (Arc::default(), Reporter::nobody());
-        Listener { socket, pool, admissions, reporter, serve, kind: PhantomData }
+        let per_address = None;
+        Listener { socket, pool, admissions, per_address, reporter, serve, kind: PhantomData }
+    }
+
+    /// Sets how many connections each address may have at once; without this it may have any number.
+    pub fn per_address(mut self, per_address: Option<Arc<PerAddress>>) -> Listener<F, K> {
+        self.per_address = per_address;
+        self
+    }
+
+    /// Counts a connection by its address; an error says why it may not stay.
+    fn visit(&self, stream: &Stream) -> Result<Option<Visit>, String> {
+        let Some(per_address) = &self.per_address else { return Ok(None) };
+        match per_address.admit(stream.peer()) {
+            None => {
+                let limit = per_address.limit();
+                Err(format!("{limit} connections of its address are open, as many as may be"))
+            }
+            visit => Ok(visit),
+        }
     }
 
     /// Sets who may come: once the admissions are complete and the pool's last child has ended, the
@@ -95,9 +115,18 @@ where
                 Event::Message(()) => {}
                 Event::Io(None) => break,
                 Event::Io(Some(Ok(stream))) => {
+                    let visit = match self.visit(&stream) {
+                        Ok(visit) => visit,
+                        Err(why) => {
+                            let peer = Some(stream.peer().clone());
+                            drop(stream);
+                            self.reporter.tell(|| Report::Refused { peer, why }).await;
+                            continue;
+                        }
+                    };
                     let Some(number) = self.admissions.admit() else { continue };
                     // Nothing is awaited while the connection is in hand: a crash here would lose it.
-                    let actor = (self.serve)(Connection { stream, number });
+                    let actor = (self.serve)(Connection { stream, number, visit });
                     match ctx.unless_stopped(self.pool.start(actor)).await {
                         Some(Ok(_)) | None => {}
                         Some(Err(PoolClosed)) => break,

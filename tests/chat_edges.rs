@@ -156,3 +156,20 @@ fn a_receipt_that_is_late_is_not_shown_either() {
     assert!(!ended.out().contains("Server received"), "{ended:?}");
     assert!(!ended.out().contains("receipts are off"), "{ended:?}");
 }
+
+#[test]
+fn an_address_has_no_more_connections_at_once_than_it_may() {
+    let server = Program::server(&["--scenario", "chat", "--json", "--max-per-ip", "2"]);
+    let first = Line::joined(server.endpoint());
+    let mut second = Line::joined(server.endpoint());
+    // It is cut before it says a word.
+    let mut third = connect(server.endpoint());
+    assert_eq!(third.read(&mut [0; 64]).unwrap_or(0), 0);
+    server.wait_for_line(|line| line.contains("\"refused\"") && line.contains("as many as may be"));
+    drop(first);
+    second.hear(|line| line.ends_with(" left"));
+    server.wait_for_line(|line| line.contains("\"disconnected\""));
+    let mut fourth = Line::joined(server.endpoint());
+    fourth.say("here");
+    second.hear_said("here");
+}

@@ -59,6 +59,10 @@ pub struct Args {
     #[argh(option)]
     pub max_conns: Option<String>,
 
+    /// server: connections of one address at once; an IPv6 /64 is one address (0: any number)
+    #[argh(option)]
+    pub max_per_ip: Option<String>,
+
     /// server: connections that wait in the kernel for accept (128)
     #[argh(option)]
     pub backlog: Option<String>,

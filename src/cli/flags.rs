@@ -43,6 +43,7 @@ const CLIENTS: &[Place] = &[(Tcp, Client), (Udp, Client), (File, Client), (Chat,
 const REQUESTS: &[Place] = &[(Tcp, Client), (Udp, Client)];
 const LISTENERS: &[Place] = &[(File, Server), (Chat, Server)];
 const SPEAKERS: &[Place] = &[(Tcp, Server), (Udp, Server), (Udp, Client), (Chat, Client)];
+const STREAMS: &[Place] = &[(Tcp, Server), (File, Server), (Chat, Server)];
 const DATAGRAMS: &[Place] = &[(Udp, Server), (Udp, Client)];
 const STORES: &[Place] = &[(File, Server)];
 const SENDERS: &[Place] = &[(File, Client)];
@@ -60,6 +61,7 @@ pub const FLAGS: &[Flag] = &[
     value("connect", Some(CLIENTS)),
     value("clients", Some(SERVERS)),
     value("max-conns", Some(SERVERS)),
+    value("max-per-ip", Some(STREAMS)),
     value("backlog", Some(SERVERS)),
     value("first-timeout", Some(LISTENERS)),
     value("idle-timeout", Some(LISTENERS)),

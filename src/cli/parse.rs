@@ -134,6 +134,10 @@ fn fill_server(to: &mut Settings, args: &Args, words: &Words) -> Result<(), Stri
     if let Some(text) = &args.max_conns {
         to.max_conns = values::positive(&called("max-conns"), text)?;
     }
+    if let Some(text) = &args.max_per_ip {
+        let limit = values::whole(&called("max-per-ip"), text, 0..=u32::MAX as usize)?;
+        to.max_per_ip = (limit > 0).then_some(limit);
+    }
     if let Some(text) = &args.backlog {
         to.backlog = values::whole(&called("backlog"), text, 1..=65535)?;
     }

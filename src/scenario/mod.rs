@@ -13,7 +13,9 @@ mod udp;
 
 use std::sync::Arc;
 
-use crate::actors::{Admissions, ChatInput, Connection, FileInput, Listener, Pace, Reporter};
+use crate::actors::{
+    Admissions, ChatInput, Connection, FileInput, Listener, Pace, PerAddress, Reporter,
+};
 use crate::net::{BindError, Endpoint, ListeningSocket, max_open_files};
 use crate::runtime::{Actor, Address, Child, IntoActor, Pool, PoolAddress, Supervisor};
 
@@ -176,16 +178,19 @@ where
     K: 'static,
 {
     let admissions = Arc::new(Admissions::new(settings.clients));
+    let per_address = settings.max_per_ip.map(|limit| Arc::new(PerAddress::new(limit)));
     let mut listening = Vec::new();
     for (index, endpoint) in settings.endpoints().iter().enumerate() {
         let socket = Arc::new(ListeningSocket::bind(endpoint, settings.backlog).await?);
         listening.push(socket.endpoint().clone());
         let (pool, admissions) = (pool.clone(), admissions.clone());
+        let per_address = per_address.clone();
         let (reporter, serve) = (reporter.clone(), serve.clone());
         let listener = Child::new(numbered("listener", index), move || {
             let (socket, pool) = (socket.clone(), pool.clone());
             Listener::new(socket, pool, serve.clone())
                 .admissions(admissions.clone())
+                .per_address(per_address.clone())
                 .reporter(reporter.clone())
         });
         tree.child(settings.serving(listener));

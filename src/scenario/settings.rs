@@ -46,6 +46,8 @@ pub struct Settings {
     pub clients: Option<u64>,
     /// At most so many connections at once.
     pub max_conns: usize,
+    /// At most so many connections of one address at once; `None` is any number.
+    pub max_per_ip: Option<usize>,
     /// How many connections the kernel keeps waiting for accept.
     pub backlog: i32,
     /// How long a new connection may take to send its first byte.
@@ -97,6 +99,7 @@ impl Settings {
             connect: None,
             clients: None,
             max_conns: 1024,
+            max_per_ip: None,
             backlog: 128,
             first_timeout: None,
             idle_timeout: match kind {
