@@ -11,6 +11,7 @@ use super::guard::Guard;
 use super::mailbox::{Gauge, Mailbox};
 use super::node::{Below, Node};
 use super::path::Name;
+use super::slim::Lazy;
 use super::spec::{Env, Notice, Options, Spec, Start, spawn};
 use super::{Actor, Address, Context, Exit, IntoActor, Overflow, Path};
 
@@ -266,14 +267,14 @@ impl<A: Actor> Spec for ActorSpec<A> {
         let (make, node, start) = (self.make.clone(), self.node.clone(), self.options.start);
         let (mailbox, scheduler, of_start) =
             (self.mailbox.clone(), env.scheduler.clone(), notice.clone());
-        let life = async move {
+        let life = Lazy::new(move || {
             let actor = make();
             let mut ctx = Context::new(mailbox, node, scheduler, Some(of_start));
             if start == Start::Made {
                 ctx.ready();
             }
-            actor.run(ctx).await
-        };
+            actor.run(ctx)
+        });
         spawn(env, Guard::new(self.node.clone(), life), notice)
     }
 

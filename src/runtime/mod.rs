@@ -169,6 +169,7 @@ mod reply_tests;
 mod request;
 mod restart;
 mod scheduler;
+mod slim;
 mod spec;
 mod stall;
 mod stopping;

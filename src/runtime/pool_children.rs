@@ -15,6 +15,7 @@ use super::guard::Guard;
 use super::mailbox::{Gauge, Mailbox};
 use super::node::{Below, Member, Node};
 use super::path::Name;
+use super::slim::{Lazy, Then};
 use super::spec::Env;
 use super::tree::State;
 use super::{Actor, Address, Context, Exit, Lifecycle, Path, PoolClosed, until};
@@ -94,14 +95,12 @@ impl Children {
 
         let address = Address::of(mailbox.clone());
         let ctx = Context::new(mailbox.clone(), node.clone(), env.scheduler.clone(), None);
-        let guard = Guard::new(node.clone(), async move { actor.run(ctx).await });
+        let guard = Guard::new(node.clone(), Lazy::new(move || actor.run(ctx)));
         let (shared, mailbox) = (self.clone(), CloseOnDrop(mailbox));
-        let life = async move {
-            let exit = guard.await;
+        let life = Then::new(guard, move |exit: &Exit| {
             mailbox.0.close();
-            shared.ended(key, &exit);
-            exit
-        };
+            shared.ended(key, exit);
+        });
         // The task looks for its place at its end, so the places are locked until it has its own.
         match self.node.members().get_mut(key) {
             Some(member) if Arc::ptr_eq(&member.node, &node) => {

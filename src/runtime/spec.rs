@@ -13,6 +13,7 @@ use smol::Task;
 use super::node::Node;
 use super::observer::Observer;
 use super::scheduler::Scheduler;
+use super::slim::Then;
 use super::tree::State;
 use super::{Exit, Lifecycle, Path, Restart, Shutdown};
 
@@ -100,9 +101,7 @@ pub(crate) fn spawn(
     life: impl Future<Output = Exit> + Send + 'static,
     notice: Notice,
 ) -> Task<Exit> {
-    env.scheduler.spawn(async move {
-        let exit = life.await;
+    env.scheduler.spawn(Then::new(life, move |_: &Exit| {
         notice.note(Note::Ended(notice.child, notice.incarnation));
-        exit
-    })
+    }))
 }

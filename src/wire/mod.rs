@@ -17,6 +17,7 @@
 //! comes out:
 //!
 //! ```
+//! use sockactors::wire::chat;
 //! use sockactors::wire::command::{self, Command};
 //! use sockactors::wire::lines::{Line, LineBuffer};
 //!
