@@ -20,6 +20,9 @@ use crate::wire::text::{escape, lossy};
 /// How many lines `/history` shows unless it is told.
 const HISTORY: usize = 20;
 
+/// How many bytes `/history` shows at most.
+const HISTORY_BYTES: usize = 32 << 10;
+
 /// A member who sends lines.
 struct Speaker {
     member: Membership,
@@ -28,6 +31,8 @@ struct Speaker {
     receipts: bool,
     times: bool,
     allowance: Option<Allowance>,
+    /// What was told to it alone and found too much waiting for it.
+    untold: u64,
 }
 
 impl Session {
@@ -53,6 +58,10 @@ impl Session {
             if is_over && wait.is_none() && !self.talk.is_full() {
                 return "closed by peer".into();
             }
+            if speaker.untold > 0 && self.talk.outbox.is_empty() {
+                let untold = std::mem::take(&mut speaker.untold);
+                self.talk.outbox.push(format!("* you missed {untold} messages for you alone\n"));
+            }
             if let Some(ear) = &mut speaker.ear {
                 let times = speaker.times;
                 self.talk.hear(ear, |heard, outbox| match heard {
@@ -65,12 +74,16 @@ impl Session {
             }
             let until = wait.or_else(|| self.idle_until());
             let input = !is_over && wait.is_none();
-            let wants = Wants { ear: speaker.ear.as_mut(), input, until };
+            // What was missed is told, and the last lines are taken, when there is room again.
+            let written = speaker.untold > 0 || (is_over && wait.is_none());
+            let wants = Wants { ear: speaker.ear.as_mut(), input, written, until };
             match self.talk.next(ctx, wants, |more| lines.push(more)).await {
                 Happened::Stop => {
                     self.talk.outbox.push("* the server stops; good bye\n");
                     return "the server stops".into();
                 }
+                // A peer that does not read is no place to pile up what others tell it.
+                Happened::Mail(ToSession::Line(_)) if self.talk.is_full() => speaker.untold += 1,
                 Happened::Mail(ToSession::Line(line)) => self.talk.outbox.push(line),
                 Happened::Mail(ToSession::End(why)) => return why,
                 Happened::Heard | Happened::Written => {}
@@ -112,7 +125,8 @@ impl Session {
         let limits = &self.with.limits;
         let is_bound = limits.rate_on_loopback || !self.peer.is_loopback();
         let allowance = is_bound.then(|| Allowance::new(limits.rate, ctx.now()));
-        let mut speaker = Speaker { member, ear: None, receipts: true, times: false, allowance };
+        let mut speaker =
+            Speaker { member, ear: None, receipts: true, times: false, allowance, untold: 0 };
         self.welcome(&mut speaker, joined);
         if let (Some(line), None) = (first, wish) {
             self.take(&mut speaker, line).await?;
@@ -259,7 +273,14 @@ impl Session {
         let Some(ear) = &speaker.ear else {
             return self.talk.outbox.push("* you are in no room; /join ROOM goes to one\n");
         };
-        let lines = ear.last(count.min(self.with.limits.history));
+        let mut lines = ear.last(count.min(self.with.limits.history));
+        let mut bytes = 0;
+        let fits = |said: &&Arc<Said>| {
+            bytes += said.line.len();
+            bytes <= HISTORY_BYTES
+        };
+        let kept = lines.iter().rev().take_while(fits).count();
+        lines.drain(..lines.len() - kept);
         self.talk.outbox.push(format!("* the last {} lines:\n", lines.len()));
         lines.iter().for_each(|said| self.talk.outbox.push(timed(said)));
     }

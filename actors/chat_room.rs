@@ -15,6 +15,9 @@ use crate::wire::text::escape;
 /// More messages than wait in its mailbox at once.
 const ROUND: usize = 1024;
 
+/// How many names a list shows.
+const LISTED: usize = 100;
+
 /// The longest topic, in bytes as it was said.
 const TOPIC_MAX: usize = 300;
 
@@ -138,7 +141,7 @@ impl ChatRoom {
         }
         let name = room.name.to_string();
         if room.members.is_empty() && !self.hall.stays(&key) {
-            book.rooms.remove(&key);
+            book.close(&key);
         }
         Ok(name)
     }
@@ -178,8 +181,8 @@ impl ChatRoom {
         let book = self.hall.book();
         let (_, room) = book.place(id).ok_or(NOWHERE)?;
         let nicks = room.members.iter().filter_map(|id| book.members.get(id));
-        let nicks: Vec<_> = nicks.map(|member| member.nick.as_str()).collect();
-        Ok(format!("in {}: {}", room.name, nicks.join(", ")))
+        let nicks = nicks.map(|member| member.nick.clone());
+        Ok(format!("in {}: {}", room.name, listed(nicks, room.members.len())))
     }
 
     fn rooms(&self) -> String {
@@ -188,7 +191,7 @@ impl ChatRoom {
             Some(topic) => format!("{} ({}): {topic}", room.name, room.members.len()),
             None => format!("{} ({})", room.name, room.members.len()),
         });
-        format!("rooms: {}", rooms.collect::<Vec<_>>().join(", "))
+        format!("rooms: {}", listed(rooms, book.rooms.len()))
     }
 
     fn topic(&self, id: u64, text: Option<String>, clock: &Clock) -> Result<String, String> {
@@ -248,6 +251,15 @@ impl ChatRoom {
             ToRoom::Gone(id) => self.see_off(id, clock),
         }
     }
+}
+
+/// Joins the first of `count` names, and says how many there are besides.
+fn listed(names: impl Iterator<Item = String>, count: usize) -> String {
+    let mut list: Vec<_> = names.take(LISTED).collect();
+    if count > list.len() {
+        list.push(format!("and {} more", count - list.len()));
+    }
+    list.join(", ")
 }
 
 impl Actor for ChatRoom {

@@ -14,6 +14,12 @@ use crate::runtime::Address;
 use crate::wire::chat::{valid_nick, valid_room};
 use crate::wire::text::escape;
 
+/// How many bytes of lines all rooms hold together, about.
+const BYTES: usize = 8 << 20;
+
+/// How many bytes of lines a room may hold however many there are.
+const LEAST: usize = 16 << 10;
+
 /// The rooms and the members of a chat.
 #[derive(Clone)]
 pub struct Hall {
@@ -131,13 +137,24 @@ impl Book {
     /// Finds a room, or makes it, and returns its key.
     pub(super) fn open(&mut self, name: &str) -> String {
         let key = name.to_ascii_lowercase();
-        self.rooms.entry(key.clone()).or_insert_with(|| Room {
-            name: name.into(),
-            topic: None,
-            ring: Ring::default(),
-            members: BTreeSet::new(),
-        });
+        if !self.rooms.contains_key(&key) {
+            let (ring, members) = (Ring::default(), BTreeSet::new());
+            self.rooms.insert(key.clone(), Room { name: name.into(), topic: None, ring, members });
+            self.share_out();
+        }
         key
+    }
+
+    /// Closes a room that nobody is in any more.
+    pub(super) fn close(&mut self, key: &str) {
+        self.rooms.remove(key);
+        self.share_out();
+    }
+
+    /// Gives each room its share of the memory: whoever opens a thousand rooms gets no more of it.
+    fn share_out(&self) {
+        let share = (BYTES / self.rooms.len().max(1)).max(LEAST);
+        self.rooms.values().for_each(|room| room.ring.hold(share));
     }
 
     /// Returns a member and the room that it is in.
@@ -201,5 +218,28 @@ impl Drop for Membership {
         self.hall.book().gone.push(self.id);
         // A keeper that is too busy to be told looks for who left by itself.
         let _ = self.keeper.try_send(ToRoom::Gone(self.id));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+
+    #[test]
+    fn a_thousand_rooms_hold_little_more_than_one() {
+        let hall = Hall::new("lobby");
+        let line = || "x".repeat(1000);
+        for k in 0..1000 {
+            let mut book = hall.book();
+            let key = book.open(&format!("room{k}"));
+            let ring = book.rooms[&key].ring.clone();
+            drop(book);
+            (0..1100).for_each(|_| ring.say(None, line(), SystemTime::UNIX_EPOCH));
+        }
+        let book = hall.book();
+        let bytes: usize = book.rooms.values().map(|room| room.ring.bytes()).sum();
+        assert!(bytes <= 1001 * LEAST, "{bytes}");
     }
 }

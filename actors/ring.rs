@@ -12,7 +12,8 @@ use std::time::SystemTime;
 
 use slab::Slab;
 
-/// How many bytes of lines a ring holds at most; a slow reader may lag as much behind.
+/// How many bytes of lines a ring holds at most, unless it is told to hold less; a slow reader may lag as much
+/// behind.
 const BYTES: usize = 1 << 20;
 
 /// How many lines a ring holds at most.
@@ -36,14 +37,22 @@ pub struct Said {
 #[derive(Clone, Default)]
 pub(super) struct Ring(Arc<Mutex<State>>);
 
-#[derive(Default)]
 struct State {
     lines: VecDeque<Arc<Said>>,
     bytes: usize,
+    /// How many bytes there may be.
+    most: usize,
     /// The number of the first line in the ring.
     first: u64,
     /// Those who wait for the next line, by their ears.
     waiting: Slab<Option<Waker>>,
+}
+
+impl Default for State {
+    fn default() -> State {
+        let (lines, waiting) = (VecDeque::new(), Slab::new());
+        State { lines, bytes: 0, most: BYTES, first: 0, waiting }
+    }
 }
 
 impl State {
@@ -51,8 +60,9 @@ impl State {
         self.first + self.lines.len() as u64
     }
 
-    fn pop(&mut self) {
-        if let Some(said) = self.lines.pop_front() {
+    fn trim(&mut self) {
+        while self.bytes > self.most || self.lines.len() > LINES {
+            let Some(said) = self.lines.pop_front() else { return };
             self.first += 1;
             self.bytes -= said.line.len() + OVERHEAD;
         }
@@ -70,12 +80,23 @@ impl Ring {
         let mut state = self.state();
         state.bytes += said.line.len() + OVERHEAD;
         state.lines.push_back(said);
-        while state.bytes > BYTES || state.lines.len() > LINES {
-            state.pop();
-        }
+        state.trim();
         let wakers: Vec<_> = state.waiting.iter_mut().filter_map(|(_, w)| w.take()).collect();
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
+    }
+
+    /// Has the ring hold at most so many bytes from now on.
+    pub(super) fn hold(&self, bytes: usize) {
+        let mut state = self.state();
+        state.most = bytes.min(BYTES);
+        state.trim();
+    }
+
+    /// Returns how many bytes it holds.
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.state().bytes
     }
 
     /// Makes the ear of a member, which hears from now on.

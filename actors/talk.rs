@@ -42,6 +42,8 @@ pub(super) struct Wants<'a> {
     pub(super) ear: Option<&'a mut Ear>,
     /// Whether input is wanted.
     pub(super) input: bool,
+    /// Whether to tell when all that waited is written.
+    pub(super) written: bool,
     /// When it is too late.
     pub(super) until: Option<Instant>,
 }
@@ -57,7 +59,7 @@ pub(super) enum Happened {
     Heard,
     /// So many bytes came; none at the end of the peer's side.
     Input(usize),
-    /// All that waited is written, and nothing else was wanted.
+    /// All that waited is written.
     Written,
     /// It is too late.
     Late,
@@ -88,8 +90,7 @@ impl Talk {
             if let Err(error) = self.flush() {
                 return Happened::Broken(error);
             }
-            let is_idle = wants.ear.is_none() && !wants.input && wants.until.is_none();
-            if is_idle && self.outbox.is_empty() {
+            if wants.written && self.outbox.is_empty() {
                 return Happened::Written;
             }
             let stuck = self.stuck_since.and_then(|since| since.checked_add(WRITE_WITHIN));
@@ -151,7 +152,7 @@ impl Talk {
     /// Writes what waits, as long as the peer takes it and no stop is asked for.
     pub(super) async fn finish(&mut self, ctx: &mut Context<ToSession>) {
         loop {
-            let wants = Wants { ear: None, input: false, until: None };
+            let wants = Wants { ear: None, input: false, written: true, until: None };
             match self.next(ctx, wants, |_| {}).await {
                 Happened::Mail(ToSession::Line(line)) => self.outbox.push(line),
                 Happened::Mail(ToSession::End(_)) => {}

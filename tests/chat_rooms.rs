@@ -164,3 +164,49 @@ fn who_says_more_than_it_may_waits_and_loses_nothing() {
     }
     ada.hear_line(&receipt("line 59"));
 }
+
+#[test]
+fn a_history_of_long_lines_shows_the_last_ones() {
+    let server = server();
+    let mut ada = member(&server, "ada");
+    for k in 0..20 {
+        ada.say(format!("{k} {}", "x".repeat(4000)));
+    }
+    ada.hear(|heard| heard.starts_with(&receipt("19 xxx")));
+    ada.say("/history 20");
+    ada.hear_line("* the last 8 lines:");
+    ada.hear(|heard| heard.contains("] ada: 12 xxx"));
+    ada.hear(|heard| heard.contains("] ada: 19 xxx"));
+}
+
+#[test]
+fn who_does_not_read_is_told_how_much_it_missed_of_what_was_for_it_alone() {
+    let server = server();
+    let (mut ada, mut deaf) = (member(&server, "ada"), member(&server, "deaf"));
+    rustix::net::sockopt::set_socket_recv_buffer_size(&deaf.stream, 4096).unwrap();
+    let text = "x".repeat(4000);
+    // More than the kernel takes for somebody who does not read, and more than waits for it besides.
+    for _ in 0..2000 {
+        ada.say(format!("/msg deaf {text}"));
+        ada.hear(|heard| {
+            heard.starts_with("* you tell deaf: ") || heard.contains("takes no messages")
+        });
+        ada.seen.clear();
+    }
+    rustix::net::sockopt::set_socket_recv_buffer_size(&deaf.stream, 1 << 20).unwrap();
+    let missed = deaf.hear(|heard| heard.ends_with(" messages for you alone"));
+    assert!(missed.starts_with("* you missed "), "{missed}");
+}
+
+#[test]
+fn who_ends_its_side_after_a_paste_is_heard_to_the_last_line_at_its_rate() {
+    let server = Program::server(&["--scenario", "chat", "--rate", "20/50ms"]);
+    let (mut ada, mut bob) = (member(&server, "ada"), member(&server, "bob"));
+    let paste: String = (0..60).map(|k| format!("line {k}\n")).collect();
+    ada.say(paste.trim_end());
+    ada.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    for k in 0..60 {
+        assert_eq!(bob.hear_said(&format!("line {k}")), "ada");
+    }
+    bob.hear_line("* ada left");
+}
