@@ -258,6 +258,8 @@ impl Actor for ChatClient {
         let connect = Stream::connect(&self.endpoint, self.timeout);
         let Some(stream) = ctx.unless_stopped(connect).await else { return Ok(()) };
         let stream = stream.map_err(Failure::from)?;
+        // A line must not wait until the server has acknowledged the last one.
+        let _ = stream.nodelay(true);
         let answers = (ANSWERS + (clock.now() - asked)).min(ANSWERS_MOST);
         // A receipt has its text behind it, and a member's line a name before it.
         let heard = LineBuffer::new(2 * LINE_MAX);

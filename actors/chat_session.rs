@@ -234,6 +234,8 @@ impl Actor for ChatSession {
         let Connection { stream, .. } = self.connection;
         // A peer whose kernel does not do this is merely noticed later.
         let _ = stream.keepalive(KEEPALIVE);
+        // What waits is written in one call already: a line must not wait for the answer to the last one.
+        let _ = stream.nodelay(true);
         let (peer, talk) = (stream.peer().clone(), Talk::new(stream, ctx.clock().clone()));
         let mut session = Session { talk, peer, with: self.with, heard_at: ctx.now() };
         let why = match Box::pin(session.open(&mut ctx)).await {
