@@ -20,7 +20,9 @@
 
 mod admissions;
 mod allowance;
+mod chat_call;
 mod chat_client;
+mod chat_lecture;
 mod chat_line;
 mod chat_room;
 mod chat_session;
@@ -33,6 +35,7 @@ mod greeter;
 mod hall;
 mod listener;
 mod outbox;
+mod outgoing;
 mod output;
 mod per_address;
 mod report;
@@ -42,9 +45,10 @@ mod tcp_client;
 mod udp_client;
 mod udp_responder;
 mod upload;
+mod wish;
 
 pub use admissions::Admissions;
-pub use chat_client::{ChatClient, ChatInput};
+pub use chat_client::{ChatClient, ChatInput, Reconnect, Speaks};
 pub use chat_room::{ChatRoom, Coming, Joined, ToRoom};
 pub use chat_session::{ChatSession, SessionLimits, SessionWith, ToSession};
 pub use connection::{Connection, Presence};

@@ -15,11 +15,16 @@ use super::logger::Color;
 use super::names::{KINDS, ROLES};
 use super::values;
 use super::words::{Env, Line, Words};
+use crate::actors::Reconnect;
 use crate::scenario::{Kind, Role, Settings};
 use crate::wire::chat::{valid_nick, valid_room};
 
 /// The longest text that a datagram carries over IPv4.
 const LONGEST_DATAGRAM: usize = 65_507;
+
+/// What `--reconnect` takes.
+const RECONNECTS: [(&str, Option<Reconnect>); 3] =
+    [("auto", None), ("always", Some(Reconnect::Always)), ("never", Some(Reconnect::Never))];
 
 /// All that a command line and an environment say.
 #[derive(Debug)]
@@ -45,6 +50,8 @@ pub struct OutputSettings {
     pub color: Color,
     /// Nobody is ever prompted.
     pub no_input: bool,
+    /// Whether a chat client calls again; where nothing is said, that depends on the terminal.
+    pub reconnect: Option<Reconnect>,
 }
 
 /// An end before anything ran.
@@ -160,7 +167,7 @@ fn fill_server(to: &mut Settings, args: &Args, words: &Words) -> Result<(), Stri
         to.keep_free = values::size(&called("keep-free"), text, 0..=u64::MAX)?;
     }
     if let Some(text) = &args.room {
-        to.room = values::named(&called("room"), text, valid_room)?;
+        to.room = Some(values::named(&called("room"), text, valid_room)?);
     }
     if let Some(text) = &args.history {
         to.history = values::whole(&called("history"), text, 0..=4096)?;
@@ -230,6 +237,10 @@ fn output(args: &Args, words: &Words) -> Result<OutputSettings, String> {
         verbose: args.verbose,
         color,
         no_input: args.no_input,
+        reconnect: match &args.reconnect {
+            Some(text) => values::one_of(&words.called("reconnect"), text, &RECONNECTS)?,
+            None => None,
+        },
     })
 }
 

@@ -40,6 +40,7 @@
 pub mod chat;
 pub mod command;
 pub mod lines;
+pub mod notice;
 pub mod text;
 pub mod units;
 pub mod utf8;
