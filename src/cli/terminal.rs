@@ -39,6 +39,9 @@ const ANSWERED_WITHIN: Duration = Duration::from_millis(300);
 /// How long what is still to be shown may take at the end.
 const SHOWN_WITHIN: Duration = Duration::from_secs(1);
 
+/// What shows nothing when it is printed as a line: up, and down again.
+const NOTHING: &str = "\x1b[A\n";
+
 /// Lines that the arrow keys bring back.
 const HISTORY: usize = 500;
 
@@ -78,7 +81,7 @@ impl Terminal {
             // Each line of a paste is a line of its own.
             .bracketed_paste(false)
             .build();
-        let keys = Keys::open().ok()??;
+        let (keys, pseudo) = Keys::open().ok()??;
         let history = MemHistory::with_config(&config);
         let mut editor = Editor::with_history(config, history).ok()?;
         let printer = editor.create_external_printer().ok()?;
@@ -90,6 +93,9 @@ impl Terminal {
             is_coloured,
             keys,
         }));
+        let shared = terminal.0.clone();
+        let resumed = move || drop(shared.printer().print(NOTHING.into()));
+        terminal.0.keys.pass_on(pseudo, resumed).ok()?;
         editor.set_helper(Some(Assistant(terminal.clone())));
         Some((terminal.clone(), Reader { editor, terminal }))
     }
@@ -111,7 +117,7 @@ impl Terminal {
         let finish = move || {
             // A text is handed over when the last one is being shown, so two that show nothing wait for all others.
             for _ in 0..2 {
-                let _ = shared.printer().print("\x1b[A\n".into());
+                let _ = shared.printer().print(NOTHING.into());
             }
             let _ = told.send(());
         };

@@ -174,8 +174,10 @@ mod tests {
         fn nothing_that_is_said_passes_for_a_notice(
             nick in r"[A-Za-z0-9_\[\]\\-]{1,32}", text in "[^\r\n]*"
         ) {
-            prop_assert_eq!(read(&format!("{nick}: {text}")), Heard::Said(&nick));
-            prop_assert_eq!(read(&format!("** {nick} {text}")), Heard::Said(&nick));
+            let said = format!("{nick}: {text}");
+            prop_assert_eq!(read(&said), Heard::Said(&nick));
+            let done = format!("** {nick} {text}");
+            prop_assert_eq!(read(&done), Heard::Said(&nick));
             let told = format!("* {nick} tells you: {text}");
             prop_assert_eq!(read(&told), Heard::Told(&nick));
         }
