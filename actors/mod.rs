@@ -21,6 +21,7 @@
 mod admissions;
 mod allowance;
 mod chat_client;
+mod chat_lecture;
 mod chat_line;
 mod chat_room;
 mod chat_session;
@@ -37,6 +38,7 @@ mod output;
 mod per_address;
 mod report;
 mod ring;
+mod speaker;
 mod talk;
 mod tcp_client;
 mod udp_client;
