@@ -1,7 +1,7 @@
 //! One call of a chat client: a connection, from its opening to its end.
 //!
 //! Whoever wants a name or a room wants a server that has them, so the talk is in lines from its beginning.
-//! Otherwise the dialect is [found out](super::chat_lecture) first.
+//! Otherwise the dialect is [found out](super::lock_step) first.
 
 use std::future::poll_fn;
 use std::io;

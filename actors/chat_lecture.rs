@@ -1,140 +1,64 @@
-//! The lecture's dialect, from the client's side: how it is found out, and how it is spoken.
+//! A chat session with a lecture client.
 //!
-//! Neither side of a chat connection introduces itself, and a lecture's server takes every chunk for a
-//! message, so the client has to find out without saying anything that a person did not. It says its first
-//! text without a newline: a lecture's server answers that at once, ours waits for the rest of the line. So
-//! an answer within a moment means the lecture's dialect, in which each text is one chunk and each chunk
-//! waits for its answer; otherwise the newline follows, and the talk goes on in lines. A client that has
-//! nothing to say yet opens with `/ack off`, which puts it into the room.
+//! It is served chunk by chunk, with the receipt and nothing else, so that its lock-step is not broken; what it says
+//! is heard in the room too.
 
-use std::time::Duration;
+use super::chat_session::Session;
+use super::talk::{Happened, Wants};
+use super::{Coming, ToSession};
+use crate::wire::chat::{RECEIPT, Utf8Chunks};
 
-use super::chat_call::{Call, HELLO, is_quit};
-use super::chat_client::{ChatInput, Part, Speaks};
-use super::{Failure, Report, output};
-use crate::runtime::{Context, Event};
-use crate::wire::chat::{ACK_OFF, LINE_MAX, RECEIPT};
-use crate::wire::text::{escape, lossy};
-
-/// How long the first text may take before the client opens without one.
-const FIRST_TEXT: Duration = Duration::from_millis(200);
-
-/// How long a lecture's server may take to answer the opening, beside the way there and back. With it,
-/// at most `ANSWERS_MOST`: well below the time in which our own server takes a chunk without a newline for
-/// a lecture client's.
-const ANSWERS: Duration = Duration::from_millis(30);
-const ANSWERS_MOST: Duration = Duration::from_millis(60);
-
-impl Call<'_> {
-    async fn write(&self, ctx: &Context<ChatInput>, text: &str) -> Result<(), Failure> {
-        let bytes = text.as_bytes();
-        let written = output::write_all(ctx.clock(), &self.stream, self.client.timeout, bytes);
-        written.await.map_err(|error| self.broken(error))
-    }
-
-    /// Waits a moment for the first text; nothing comes back where there is none and never will be.
-    async fn first_text(&self, ctx: &mut Context<ChatInput>, part: &mut Part) -> Option<String> {
-        let moment = ctx.now() + FIRST_TEXT;
+impl Session {
+    /// Serves a lecture client until it closes; returns why it ended.
+    pub(super) async fn lecture(&mut self, first: Vec<u8>) -> String {
+        // It is never sent what others say, so it does not listen either.
+        let coming = Coming { nick: None, room: None, quiet: true, session: None };
+        let member = match self.come(coming).await {
+            Ok((member, _)) => member,
+            Err(why) => return why,
+        };
+        let mut chunks = Utf8Chunks::default();
+        let mut chunk = first;
+        let mut is_first = true;
         loop {
-            if let Some(text) = part.outgoing.take() {
-                return Some(text);
+            let text = chunks.push(&chunk);
+            if let Err(why) = self.say(&member, None, &text).await {
+                return why;
             }
-            if part.is_over {
-                return None;
-            }
-            let left = ctx.clock().sleep(moment.saturating_duration_since(ctx.now()));
-            match ctx.next(left).await {
-                Event::Message(ChatInput::Line(text)) => part.say(&text),
-                Event::Message(ChatInput::End) => part.is_over = true,
-                Event::Io(()) => return Some(HELLO.into()),
-                Event::Stop => return None,
-            }
-        }
-    }
-
-    /// Says the first text and finds out the dialect by it; nothing comes back where there is nothing to say.
-    pub(super) async fn find_out(
-        &mut self,
-        ctx: &mut Context<ChatInput>,
-        part: &mut Part,
-    ) -> Result<Option<Speaks>, Failure> {
-        let Some(text) = self.first_text(ctx, part).await else { return Ok(None) };
-        let (asked, answers) = (ctx.now(), (ANSWERS + self.took).min(ANSWERS_MOST));
-        self.write(ctx, &text).await?;
-        let mut buf = [0; LINE_MAX];
-        match ctx.clock().within(answers, self.stream.read(&mut buf)).await {
-            Some(Ok(0)) => return Err(self.closed("at once")),
-            // Servers that speak in lines end each of them, at this point too.
-            Some(Ok(n)) if !buf[..n].ends_with(b"\n") => {
-                if text != HELLO {
-                    self.reply(&buf[..n], ctx.now() - asked).await;
-                }
-                return Ok(Some(Speaks::Lecture));
-            }
-            Some(Ok(n)) => self.heard.push(&buf[..n]),
-            Some(Err(source)) => return Err(self.broken(source)),
-            None => {}
-        }
-        self.hidden.push(format!("{RECEIPT}{}", escape(&text)));
-        self.write(ctx, "\n").await?;
-        part.is_over |= is_quit(&text);
-        if text != HELLO && !part.is_over {
-            part.outgoing.open_with(&[HELLO.into()]);
-        }
-        self.hidden.push(ACK_OFF.into());
-        Ok(Some(Speaks::Lines))
-    }
-
-    async fn reply(&self, answer: &[u8], rtt: Duration) {
-        let (text, bytes) = (lossy(answer).into_owned(), answer.len());
-        self.client.reporter.tell(|| Report::Reply { text, bytes, rtt }).await;
-    }
-
-    /// Talks with a lecture's server: one chunk, one answer.
-    pub(super) async fn lecture(
-        &self,
-        ctx: &mut Context<ChatInput>,
-        part: &mut Part,
-    ) -> Result<(), Failure> {
-        (part.was_in, part.is_in) = (true, true);
-        let clock = ctx.clock().clone();
-        let mut buf = [0; LINE_MAX];
-        let mut asked = clock.now();
-        loop {
-            if let Some(text) = part.outgoing.take() {
-                asked = clock.now();
-                let answered = async {
-                    self.write(ctx, &text).await?;
-                    let answer = clock.within(self.client.timeout, self.stream.read(&mut buf));
-                    let Some(answer) = ctx.unless_stopped(answer).await else { return Ok(None) };
-                    match answer {
-                        None => Err(self.timed_out()),
-                        Some(Err(source)) => Err(self.broken(source)),
-                        Some(Ok(0)) => Err(self.closed("without an answer")),
-                        Some(Ok(n)) => Ok(Some(n)),
-                    }
+            self.talk.outbox.push(format!("{RECEIPT}{text}"));
+            chunk = match self.next_chunk().await {
+                Ok(chunk) => chunk,
+                Err(why) => return why,
+            };
+            if std::mem::take(&mut is_first) && chunk.starts_with(b"\n") {
+                // No lecture client sends this: it is the end of a line that was late on its way.
+                drop(member);
+                self.talk.outbox.push("\n");
+                return match self.enter(&chunk[1..]).await {
+                    Ok(mut speaker) => self.lines(&mut speaker).await,
+                    Err(why) => why,
                 };
-                match answered.await {
-                    Ok(Some(n)) => self.reply(&buf[..n], clock.now() - asked).await,
-                    Ok(None) => return Ok(()),
-                    Err(failure) => {
-                        // It has no answer, so it is said again where there is a next time.
-                        part.outgoing.put_back(&text);
-                        return Err(failure);
-                    }
+            }
+        }
+    }
+
+    async fn next_chunk(&mut self) -> Result<Vec<u8>, String> {
+        loop {
+            let mut chunk = Vec::new();
+            let wants = Wants { ear: None, input: true, written: false, until: self.idle_until() };
+            let take = |more: &[u8]| chunk.extend_from_slice(more);
+            match self.talk.next(&mut self.ctx, wants, take).await {
+                Happened::Stop => return Err("the server stops".into()),
+                // Answers are for sessions in lines; a lecture client gets its receipts alone.
+                Happened::Mail(ToSession::Line(_)) | Happened::Heard | Happened::Written => {}
+                Happened::Mail(ToSession::End(why)) => return Err(why),
+                Happened::Broken(error) => return Err(error.to_string()),
+                Happened::Late => return Err(self.idle()),
+                Happened::Input(0) => return Err("closed by peer".into()),
+                Happened::Input(_) => {
+                    self.heard_at = self.ctx.now();
+                    return Ok(chunk);
                 }
-                continue;
-            }
-            if part.is_over {
-                return Ok(());
-            }
-            match ctx.next(self.stream.read(&mut buf)).await {
-                Event::Message(ChatInput::Line(text)) => part.say(&text),
-                Event::Message(ChatInput::End) => part.is_over = true,
-                Event::Stop => return Ok(()),
-                Event::Io(Ok(0)) => return Err(self.closed("before the talk was over")),
-                Event::Io(Ok(n)) => self.reply(&buf[..n], clock.now() - asked).await,
-                Event::Io(Err(source)) => return Err(self.broken(source)),
             }
         }
     }

@@ -1,21 +1,15 @@
-//! A chat session with a client that sends lines: netcat, telnet, our own.
-//!
-//! One loop: lines are done in their order, what others say is handed on, and both wait for a peer that does not
-//! take what it is sent. It holds up nobody but itself, and learns how many lines it missed.
+//! What a chat session does with a line: says it in the room, or does what a command asks for.
 
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::allowance::Allowance;
+use super::ToRoom;
 use super::chat_session::Session;
-use super::ring::{Ear, Heard, Said};
-use super::talk::{Happened, Wants};
-use super::wish::Wish;
-use super::{Coming, Joined, Membership, ToRoom, ToSession};
-use crate::runtime::{Clock, Context};
+use super::ring::Said;
+use super::speaker::Speaker;
 use crate::wire::chat::{ACK_OFF, ACK_ON, LINE_MAX, RECEIPT};
 use crate::wire::command::{Command, HELP, parse};
-use crate::wire::lines::{Line, LineBuffer};
+use crate::wire::lines::Line;
 use crate::wire::notice;
 use crate::wire::text::{escape, lossy};
 
@@ -25,140 +19,21 @@ const HISTORY: usize = 20;
 /// How many bytes `/history` shows at most.
 const HISTORY_BYTES: usize = 32 << 10;
 
-/// A member who sends lines.
-struct Speaker {
-    member: Membership,
-    /// What it hears; nothing where it is in no room.
-    ear: Option<Ear>,
-    receipts: bool,
-    times: bool,
-    allowance: Option<Allowance>,
-    /// What was told to it alone and found too much waiting for it.
-    untold: u64,
-}
-
 impl Session {
-    /// Serves a client that sends lines until it leaves; returns why it ended.
-    pub(super) async fn lines(&mut self, ctx: &mut Context<ToSession>, first: Vec<u8>) -> String {
-        let mut lines = LineBuffer::new(LINE_MAX);
-        lines.push(&first);
-        drop(first);
-        let mut speaker = match Box::pin(self.enter(ctx, &mut lines)).await {
-            Ok(speaker) => speaker,
-            Err(why) => return why,
-        };
-        let mut is_over = false;
-        loop {
-            let mut wait = None;
-            if is_over || lines.has_line() {
-                let taken = self.take_lines(&mut speaker, &mut lines, is_over, ctx.clock());
-                match Box::pin(taken).await {
-                    Ok(until) => wait = until,
-                    Err(why) => return why,
-                }
-            }
-            if is_over && wait.is_none() && !self.talk.is_full() {
-                return "closed by peer".into();
-            }
-            if speaker.untold > 0 && self.talk.outbox.is_empty() {
-                let untold = std::mem::take(&mut speaker.untold);
-                self.talk.outbox.push(format!("* you missed {untold} messages for you alone\n"));
-            }
-            if let Some(ear) = &mut speaker.ear {
-                let times = speaker.times;
-                self.talk.hear(ear, |heard, outbox| match heard {
-                    Heard::Said(said) if times => outbox.push(timed(&said)),
-                    Heard::Said(said) => outbox.share(said),
-                    Heard::Missed(missed) => {
-                        outbox.push(format!("* you missed {missed} messages\n"))
-                    }
-                });
-            }
-            let until = wait.or_else(|| self.idle_until());
-            let input = !is_over && wait.is_none();
-            // What was missed is told, and the last lines are taken, when there is room again.
-            let written = speaker.untold > 0 || (is_over && wait.is_none());
-            let wants = Wants { ear: speaker.ear.as_mut(), input, written, until };
-            match self.talk.next(ctx, wants, |more| lines.push(more)).await {
-                Happened::Stop => {
-                    self.talk.outbox.push("* the server stops; good bye\n");
-                    return "the server stops".into();
-                }
-                // A peer that does not read is no place to pile up what others tell it.
-                Happened::Mail(ToSession::Line(_)) if self.talk.is_full() => speaker.untold += 1,
-                Happened::Mail(ToSession::Line(line)) => self.talk.outbox.push(line),
-                Happened::Mail(ToSession::End(why)) => return why,
-                Happened::Heard | Happened::Written => {}
-                Happened::Late if wait.is_some() => {}
-                Happened::Late => {
-                    let why = self.idle();
-                    self.talk.outbox.push(format!("* {}\n", notice::dismissed(&why)));
-                    return why;
-                }
-                Happened::Broken(error) => return error.to_string(),
-                Happened::Input(0) => is_over = true,
-                Happened::Input(_) => self.heard_at = ctx.now(),
-            }
-        }
-    }
-
-    /// Comes into a room, as the first lines may wish.
-    async fn enter(
-        &mut self,
-        ctx: &Context<ToSession>,
-        lines: &mut LineBuffer,
-    ) -> Result<Speaker, String> {
-        let Wish { nick, room, rest } = Wish::of(lines);
-        let coming = |nick| {
-            let (room, session) = (room.clone(), Some(ctx.address()));
-            Coming { nick, room, quiet: false, session }
-        };
-        let has_wish = nick.is_some();
-        let (member, joined) = match self.come(coming(nick)).await {
-            Err(why) if has_wish => {
-                self.talk.outbox.push(format!("* {why}\n"));
-                self.come(coming(None)).await?
-            }
-            come => come?,
-        };
-        let limits = &self.with.limits;
-        let is_bound = limits.rate_on_loopback || !self.peer.is_loopback();
-        let allowance = is_bound.then(|| Allowance::new(limits.rate, ctx.now()));
-        let mut speaker =
-            Speaker { member, ear: None, receipts: true, times: false, allowance, untold: 0 };
-        self.welcome(&mut speaker, joined);
-        if let Some(line) = rest {
-            self.take(&mut speaker, line).await?;
-        }
-        Ok(speaker)
-    }
-
-    fn welcome(&mut self, speaker: &mut Speaker, joined: Joined) {
-        let (nick, _) = speaker.member.name_and_room();
-        let seated = notice::seated(&nick, &joined.room, joined.others);
-        self.talk.outbox.push(format!("* {seated}\n"));
-        if let Some(topic) = joined.topic {
-            self.talk.outbox.push(format!("* {} is about: {topic}\n", joined.room));
-        }
-        speaker.ear = Some(joined.ear);
-    }
-
     /// Does what the lines say that are there; returns until when the next one has to wait, if it has to.
-    async fn take_lines(
+    pub(super) async fn take_lines(
         &mut self,
         speaker: &mut Speaker,
-        lines: &mut LineBuffer,
-        is_over: bool,
-        clock: &Clock,
     ) -> Result<Option<Instant>, String> {
         while !self.talk.is_full() {
             if let Some(allowance) = &mut speaker.allowance {
-                if let Some(until) = allowance.wait(clock.now()) {
+                if let Some(until) = allowance.wait(self.ctx.now()) {
                     return Ok(Some(until));
                 }
             }
             // The last line may lack its newline.
-            let next = if is_over { lines.finish() } else { lines.next_line() };
+            let Speaker { lines, is_over, .. } = speaker;
+            let next = if *is_over { lines.finish() } else { lines.next_line() };
             let Some(line) = next else { break };
             if let Some(allowance) = &mut speaker.allowance {
                 allowance.spend();
@@ -169,7 +44,7 @@ impl Session {
     }
 
     /// Does what a line says; an error ends the session and tells why.
-    async fn take(&mut self, speaker: &mut Speaker, line: Line) -> Result<(), String> {
+    pub(super) async fn take(&mut self, speaker: &mut Speaker, line: Line) -> Result<(), String> {
         let line = match &line {
             Line::Whole(line) => lossy(line),
             Line::TooLong(len) => {
@@ -280,7 +155,7 @@ impl Session {
 }
 
 /// A line with the time of day before it.
-fn timed(said: &Arc<Said>) -> String {
+pub(super) fn timed(said: &Arc<Said>) -> String {
     let since = said.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let minutes = since.as_secs() / 60;
     format!("[{:02}:{:02}] {}", minutes / 60 % 24, minutes % 60, said.line)

@@ -1,17 +1,17 @@
 //! The chat session: one connection to a chat server, whatever its dialect.
 //!
-//! The first bytes tell who is there (see [`crate::wire::chat::opening`]). A lecture client is served here:
-//! chunk by chunk, with the receipt and nothing else, so that its lock-step is not broken; what it says is
-//! heard in the room too. A client that sends lines is served by [`chat_line`](super::chat_line).
+//! The first bytes tell who is there (see [`crate::wire::chat::opening`]): a lecture client, which is served by
+//! [`chat_lecture`](super::chat_lecture), or a [`speaker`](super::speaker), who sends lines.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::speaker::Speaker;
 use super::talk::{Happened, Talk, Wants};
-use super::{Coming, Connection, Joined, Membership, Report, Reporter, ToRoom};
+use super::{Coming, Connection, Joined, Membership, Report, Reporter, ToRoom, Visit};
 use crate::net::Peer;
 use crate::runtime::{Actor, Address, AskError, Context, Outcome, Reply};
-use crate::wire::chat::{Opening, RECEIPT, SETTLE, Utf8Chunks, opening};
+use crate::wire::chat::{Opening, SETTLE, opening};
 
 /// How long the room may take to answer.
 const ROOM_WITHIN: Duration = Duration::from_secs(10);
@@ -76,13 +76,19 @@ pub struct SessionWith {
     pub reporter: Reporter,
 }
 
-/// A session at work.
+/// A session at work. Thousands of them wait for their next line, so everything is in it once, and what it does
+/// only now and then (to begin, to take a line, to end) is in boxes of its own.
 pub(super) struct Session {
+    pub(super) ctx: Context<ToSession>,
     pub(super) talk: Talk,
-    pub(super) peer: Peer,
     pub(super) with: Arc<SessionWith>,
     /// When the peer last said something.
     pub(super) heard_at: Instant,
+    /// The connection's number.
+    conn: u64,
+    _visit: Option<Visit>,
+    /// Whether its end was told, or is being told.
+    is_over: bool,
 }
 
 impl ChatSession {
@@ -93,8 +99,48 @@ impl ChatSession {
 }
 
 impl Session {
+    pub(super) fn peer(&self) -> &Peer {
+        self.talk.stream.peer()
+    }
+
+    /// Serves the peer until it leaves; returns why it ended.
+    #[expect(clippy::manual_async_fn, reason = "an async fn holds its arguments twice")]
+    fn serve(&mut self) -> impl Future<Output = String> + Send {
+        async move {
+            let mut begun = Box::pin(self.begin()).await;
+            match &mut begun {
+                Ok(speaker) => self.lines(speaker).await,
+                Err(why) => std::mem::take(why),
+            }
+        }
+    }
+
+    /// Begins a session in lines, and serves any other; an error tells why the session ended.
+    async fn begin(&mut self) -> Result<Speaker, String> {
+        let (peer, conn) = (self.peer().clone(), self.conn);
+        self.with.reporter.tell(|| Report::Connected { peer, conn }).await;
+        // A peer whose kernel does not do this is merely noticed later.
+        let _ = self.talk.stream.keepalive(KEEPALIVE);
+        // What waits is written in one call already: a line must not wait for the answer to the last one.
+        let _ = self.talk.stream.nodelay(true);
+        match self.open().await? {
+            (Opening::Line, first) => self.enter(&first).await,
+            (_, first) => Err(self.lecture(first).await),
+        }
+    }
+
+    /// Gives the peer what it was told until now, if it takes it, and tells that the session is over.
+    async fn end(&mut self, why: String) {
+        self.talk.finish(&mut self.ctx).await;
+        // The peer may be gone already.
+        let _ = self.talk.stream.end(LINGER).await;
+        self.is_over = true;
+        let (peer, conn) = (self.peer().clone(), self.conn);
+        self.with.reporter.tell(|| Report::Disconnected { peer, conn, why }).await;
+    }
+
     /// Reads until the dialect is settled; the bytes come back.
-    async fn open(&mut self, ctx: &mut Context<ToSession>) -> Result<(Opening, Vec<u8>), String> {
+    async fn open(&mut self) -> Result<(Opening, Vec<u8>), String> {
         let mut bytes = Vec::new();
         let limits = &self.with.limits;
         let first = limits.first_timeout.or(limits.idle_timeout);
@@ -102,7 +148,8 @@ impl Session {
             let limit = if bytes.is_empty() { first } else { Some(SETTLE) };
             let until = limit.and_then(|limit| self.heard_at.checked_add(limit));
             let wants = Wants { ear: None, input: true, written: false, until };
-            let happened = self.talk.next(ctx, wants, |more| bytes.extend_from_slice(more)).await;
+            let take = |more: &[u8]| bytes.extend_from_slice(more);
+            let happened = self.talk.next(&mut self.ctx, wants, take).await;
             let silent = match happened {
                 Happened::Stop => return Err("the server stops".into()),
                 Happened::Mail(_) | Happened::Heard | Happened::Written => continue,
@@ -112,60 +159,10 @@ impl Session {
                 Happened::Input(0) | Happened::Late => SETTLE,
                 Happened::Input(_) => Duration::ZERO,
             };
-            self.heard_at = ctx.now();
+            self.heard_at = self.ctx.now();
             match opening(&bytes, silent) {
                 Opening::Wait => {}
                 settled => return Ok((settled, bytes)),
-            }
-        }
-    }
-
-    /// Serves a lecture client until it closes; returns why it ended.
-    async fn lecture(&mut self, ctx: &mut Context<ToSession>, first: Vec<u8>) -> String {
-        // It is never sent what others say, so it does not listen either.
-        let coming = Coming { nick: None, room: None, quiet: true, session: None };
-        let member = match self.come(coming).await {
-            Ok((member, _)) => member,
-            Err(why) => return why,
-        };
-        let mut chunks = Utf8Chunks::default();
-        let mut chunk = first;
-        let mut is_first = true;
-        loop {
-            let text = chunks.push(&chunk);
-            if let Err(why) = self.say(&member, None, &text).await {
-                return why;
-            }
-            self.talk.outbox.push(format!("{RECEIPT}{text}"));
-            chunk = match self.next_chunk(ctx).await {
-                Ok(chunk) => chunk,
-                Err(why) => return why,
-            };
-            if std::mem::take(&mut is_first) && chunk.starts_with(b"\n") {
-                // No lecture client sends this: it is the end of a line that was late on its way.
-                drop(member);
-                self.talk.outbox.push("\n");
-                return Box::pin(self.lines(ctx, chunk[1..].to_vec())).await;
-            }
-        }
-    }
-
-    async fn next_chunk(&mut self, ctx: &mut Context<ToSession>) -> Result<Vec<u8>, String> {
-        loop {
-            let mut chunk = Vec::new();
-            let wants = Wants { ear: None, input: true, written: false, until: self.idle_until() };
-            match self.talk.next(ctx, wants, |more| chunk.extend_from_slice(more)).await {
-                Happened::Stop => return Err("the server stops".into()),
-                // Answers are for sessions in lines; a lecture client gets its receipts alone.
-                Happened::Mail(ToSession::Line(_)) | Happened::Heard | Happened::Written => {}
-                Happened::Mail(ToSession::End(why)) => return Err(why),
-                Happened::Broken(error) => return Err(error.to_string()),
-                Happened::Late => return Err(self.idle()),
-                Happened::Input(0) => return Err("closed by peer".into()),
-                Happened::Input(_) => {
-                    self.heard_at = ctx.now();
-                    return Ok(chunk);
-                }
             }
         }
     }
@@ -208,7 +205,7 @@ impl Session {
 
     pub(super) async fn report(&self, member: &Membership, nick: Option<String>, text: &str) {
         let report = || Report::Message {
-            peer: self.peer.clone(),
+            peer: self.peer().clone(),
             nick,
             room: member.name_and_room().1.map(|room| room.to_string()),
             text: text.into(),
@@ -221,6 +218,16 @@ impl Session {
     }
 }
 
+impl Drop for Session {
+    fn drop(&mut self) {
+        if !self.is_over {
+            let (peer, conn) = (self.peer().clone(), self.conn);
+            let why = "its actor was ended".into();
+            self.with.reporter.try_tell(|| Report::Disconnected { peer, conn, why });
+        }
+    }
+}
+
 fn room_gone(error: AskError) -> String {
     format!("the room does not answer: {error}")
 }
@@ -228,28 +235,15 @@ fn room_gone(error: AskError) -> String {
 impl Actor for ChatSession {
     type Message = ToSession;
 
-    async fn run(self, mut ctx: Context<ToSession>) -> Outcome {
-        // Thousands of sessions wait for their next line: what they need only now and then is in boxes.
-        let presence = Box::pin(self.connection.announce(&self.with.reporter)).await;
-        let Connection { stream, .. } = self.connection;
-        // A peer whose kernel does not do this is merely noticed later.
-        let _ = stream.keepalive(KEEPALIVE);
-        // What waits is written in one call already: a line must not wait for the answer to the last one.
-        let _ = stream.nodelay(true);
-        let (peer, talk) = (stream.peer().clone(), Talk::new(stream, ctx.clock().clone()));
-        let mut session = Session { talk, peer, with: self.with, heard_at: ctx.now() };
-        let why = match Box::pin(session.open(&mut ctx)).await {
-            Ok((Opening::Line, first)) => session.lines(&mut ctx, first).await,
-            Ok((_, first)) => Box::pin(session.lecture(&mut ctx, first)).await,
-            Err(why) => why,
-        };
-        let end = async {
-            // What the peer was told until now it still gets, if it takes it; it may be gone already.
-            session.talk.finish(&mut ctx).await;
-            let _ = session.talk.stream.close(LINGER).await;
-            presence.end(why).await;
-        };
-        Box::pin(end).await;
-        Ok(())
+    fn run(self, ctx: Context<ToSession>) -> impl Future<Output = Outcome> + Send {
+        let ChatSession { connection: Connection { stream, number: conn, visit: _visit }, with } =
+            self;
+        let (talk, heard_at) = (Talk::new(stream), ctx.now());
+        let mut session = Session { ctx, talk, with, heard_at, conn, _visit, is_over: false };
+        async move {
+            let why = session.serve().await;
+            Box::pin(session.end(why)).await;
+            Ok(())
+        }
     }
 }

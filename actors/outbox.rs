@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::ring::Said;
 use crate::net::Stream;
@@ -13,12 +14,12 @@ use crate::net::Stream;
 /// So many pieces are handed to the kernel at once.
 const PIECES: usize = 64;
 
-/// A queue that one busy moment made is not kept for the quiet ones.
-const KEEP: usize = 8;
-
-/// What waits to be written.
+/// What waits to be written. Most of the time that is nothing, and takes no memory.
 #[derive(Debug, Default)]
-pub(super) struct Outbox {
+pub(super) struct Outbox(Option<Box<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
     pieces: VecDeque<Piece>,
     /// How many bytes wait.
     len: usize,
@@ -26,6 +27,8 @@ pub(super) struct Outbox {
     own: usize,
     /// How many bytes of the first piece are written.
     written: usize,
+    /// When the peer last took something, once it did not take all.
+    stuck_since: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -46,40 +49,68 @@ impl Piece {
 impl Outbox {
     pub(super) fn push(&mut self, text: impl Into<Box<str>>) {
         let text = text.into();
-        self.own += text.len();
-        self.add(Piece::Own(text));
+        // What says nothing waits for nobody.
+        if !text.is_empty() {
+            let waiting = self.0.get_or_insert_default();
+            waiting.own += text.len();
+            waiting.add(Piece::Own(text));
+        }
     }
 
     pub(super) fn share(&mut self, said: Arc<Said>) {
-        self.add(Piece::Shared(said));
+        if !said.line.is_empty() {
+            self.0.get_or_insert_default().add(Piece::Shared(said));
+        }
     }
 
+    /// Returns how many bytes wait.
+    pub(super) fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |waiting| waiting.len)
+    }
+
+    /// Returns how many bytes wait that are for this member alone.
+    pub(super) fn own(&self) -> usize {
+        self.0.as_ref().map_or(0, |waiting| waiting.own)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Returns when the peer last took something, or left it; none if nothing waits.
+    pub(super) fn stuck_since(&self) -> Option<Instant> {
+        self.0.as_ref()?.stuck_since
+    }
+
+    /// Writes as much as the peer takes now.
+    ///
+    /// # Errors
+    ///
+    /// What the connection says.
+    pub(super) fn flush(
+        &mut self,
+        stream: &Stream,
+        now: impl FnOnce() -> Instant,
+    ) -> io::Result<()> {
+        let Some(waiting) = &mut self.0 else { return Ok(()) };
+        let before = waiting.len;
+        waiting.flush(stream)?;
+        if waiting.len == 0 {
+            self.0 = None;
+        } else if waiting.len < before || waiting.stuck_since.is_none() {
+            waiting.stuck_since = Some(now());
+        }
+        Ok(())
+    }
+}
+
+impl Waiting {
     fn add(&mut self, piece: Piece) {
         self.len += piece.bytes().len();
         self.pieces.push_back(piece);
     }
 
-    /// Returns how many bytes wait.
-    pub(super) fn len(&self) -> usize {
-        self.len
-    }
-
-    /// Returns how many bytes wait that are for this member alone.
-    pub(super) fn own(&self) -> usize {
-        self.own
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.len == 0
-    }
-
-    /// Writes as much as the peer takes now; returns how many bytes that were.
-    ///
-    /// # Errors
-    ///
-    /// What the connection says.
-    pub(super) fn flush(&mut self, stream: &Stream) -> io::Result<usize> {
-        let before = self.len;
+    fn flush(&mut self, stream: &Stream) -> io::Result<()> {
         while self.len > 0 {
             let mut slices = [IoSlice::new(&[]); PIECES];
             let mut count = 0;
@@ -94,10 +125,7 @@ impl Outbox {
                 Err(error) => return Err(error),
             }
         }
-        if self.pieces.is_empty() && self.pieces.capacity() > KEEP {
-            self.pieces = VecDeque::new();
-        }
-        Ok(before - self.len)
+        Ok(())
     }
 
     fn advance(&mut self, mut written: usize) {
@@ -134,10 +162,9 @@ mod tests {
         assert_eq!(outbox.len(), expected.len());
         let mut heard = Vec::new();
         while heard.len() < expected.len() {
-            outbox.flush(&ours).unwrap();
+            outbox.flush(&ours, Instant::now).unwrap();
             while theirs.try_take(|bytes| heard.extend_from_slice(bytes)).is_ok() {}
         }
         assert!(outbox.is_empty() && heard == expected.as_bytes());
-        assert_eq!(outbox.pieces.capacity(), 0);
     }
 }

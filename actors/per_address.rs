@@ -57,7 +57,7 @@ impl PerAddress {
             return None;
         }
         *count += 1;
-        Some(Visit(Some((self.clone(), address))))
+        Some(Visit(Some(Box::new((self.clone(), address)))))
     }
 
     fn open(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -81,11 +81,11 @@ fn network(address: IpAddr) -> IpAddr {
 
 /// A connection that is counted. Dropping it counts it off.
 #[derive(Debug)]
-pub struct Visit(Option<(Arc<PerAddress>, IpAddr)>);
+pub struct Visit(Option<Box<(Arc<PerAddress>, IpAddr)>>);
 
 impl Drop for Visit {
     fn drop(&mut self) {
-        let Some((per_address, address)) = &self.0 else { return };
+        let Some((per_address, address)) = self.0.as_deref() else { return };
         let mut open = per_address.open();
         if let Some(count) = open.get_mut(address) {
             *count -= 1;

@@ -5,10 +5,10 @@
 //! takes nothing for a while is cut. So a slow peer holds up its own session and nobody else's, and an idle
 //! one holds no buffer.
 
-use std::future::poll_fn;
+use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context as Waking, Poll};
+use std::task::{Context as Waking, Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::ToSession;
@@ -29,11 +29,8 @@ const ENOUGH: usize = 64 << 10;
 pub(super) struct Talk {
     pub(super) stream: Stream,
     pub(super) outbox: Outbox,
-    clock: Clock,
     /// When a limit passes, and the sleep until then.
-    limit: Option<(Instant, Box<Sleep>)>,
-    /// When the peer last took something, or there was nothing to take.
-    stuck_since: Option<Instant>,
+    limit: Option<Box<(Instant, Sleep)>>,
 }
 
 /// What a session waits for, besides the stop, mail and the peer's taking.
@@ -74,63 +71,27 @@ enum Io {
     Late,
 }
 
+/// The wait for the next thing that happens. It is written out so that an idle session holds all this once.
+pub(super) struct Next<'a, F> {
+    talk: &'a mut Talk,
+    ctx: &'a mut Context<ToSession>,
+    wants: Wants<'a>,
+    take: F,
+}
+
 impl Talk {
-    pub(super) fn new(stream: Stream, clock: Clock) -> Talk {
-        Talk { stream, outbox: Outbox::default(), clock, limit: None, stuck_since: None }
+    pub(super) fn new(stream: Stream) -> Talk {
+        Talk { stream, outbox: Outbox::default(), limit: None }
     }
 
     /// Waits for the next thing that happens, and writes meanwhile. Input is handed to `take`. Cancel-safe.
-    pub(super) async fn next(
-        &mut self,
-        ctx: &mut Context<ToSession>,
-        mut wants: Wants<'_>,
-        mut take: impl FnMut(&[u8]),
-    ) -> Happened {
-        loop {
-            if let Err(error) = self.flush() {
-                return Happened::Broken(error);
-            }
-            if wants.written && self.outbox.is_empty() {
-                return Happened::Written;
-            }
-            let stuck = self.stuck_since.and_then(|since| since.checked_add(WRITE_WITHIN));
-            let until = match (wants.until, stuck) {
-                (Some(one), Some(other)) => Some(one.min(other)),
-                (one, other) => one.or(other),
-            };
-            let Talk { stream, outbox, clock, limit, .. } = self;
-            let io = poll_fn(|cx| poll_io(stream, outbox, &mut wants, clock, limit, until, cx));
-            match ctx.next(io).await {
-                Event::Stop => return Happened::Stop,
-                Event::Message(mail) => return Happened::Mail(mail),
-                Event::Io(Io::Heard) => return Happened::Heard,
-                Event::Io(Io::Readable(Err(error)) | Io::Writable(Err(error))) => {
-                    return Happened::Broken(error);
-                }
-                Event::Io(Io::Writable(Ok(()))) => {}
-                Event::Io(Io::Late) if stuck.is_some() && until == stuck => {
-                    let why = format!("it took nothing for {WRITE_WITHIN:?}");
-                    return Happened::Broken(io::Error::new(io::ErrorKind::TimedOut, why));
-                }
-                Event::Io(Io::Late) => return Happened::Late,
-                Event::Io(Io::Readable(Ok(()))) => match self.stream.try_take(&mut take) {
-                    Ok(length) => return Happened::Input(length),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(error) => return Happened::Broken(error),
-                },
-            }
-        }
-    }
-
-    /// Writes what the peer takes now.
-    fn flush(&mut self) -> io::Result<()> {
-        let written = self.outbox.flush(&self.stream)?;
-        if self.outbox.is_empty() {
-            self.stuck_since = None;
-        } else if written > 0 || self.stuck_since.is_none() {
-            self.stuck_since = Some(self.clock.now());
-        }
-        Ok(())
+    pub(super) fn next<'a, F: FnMut(&[u8])>(
+        &'a mut self,
+        ctx: &'a mut Context<ToSession>,
+        wants: Wants<'a>,
+        take: F,
+    ) -> Next<'a, F> {
+        Next { talk: self, ctx, wants, take }
     }
 
     /// Takes what there is to hear into the outbox, if the peer has taken what was there before.
@@ -141,6 +102,40 @@ impl Talk {
                 word(heard, outbox);
                 outbox.len() < ENOUGH
             });
+        }
+    }
+
+    fn poll_io(
+        &mut self,
+        wants: &mut Wants<'_>,
+        limit: Option<&(Instant, Clock)>,
+        cx: &mut Waking<'_>,
+    ) -> Poll<Io> {
+        if self.outbox.is_empty() {
+            if let Some(ear) = &mut wants.ear {
+                if ear.poll_ready(cx).is_ready() {
+                    return Poll::Ready(Io::Heard);
+                }
+            }
+        } else if let Poll::Ready(ready) = self.stream.poll_writable(cx) {
+            return Poll::Ready(Io::Writable(ready));
+        }
+        if wants.input && self.outbox.own() < ENOUGH {
+            if let Poll::Ready(ready) = self.stream.poll_readable(cx) {
+                return Poll::Ready(Io::Readable(ready));
+            }
+        }
+        let Some((until, clock)) = limit else {
+            self.limit = None;
+            return Poll::Pending;
+        };
+        if self.limit.as_ref().is_none_or(|limit| limit.0 != *until) {
+            let after = until.saturating_duration_since(clock.now());
+            self.limit = Some(Box::new((*until, clock.sleep(after))));
+        }
+        match &mut self.limit {
+            Some(limit) => Pin::new(&mut limit.1).poll(cx).map(|()| Io::Late),
+            None => Poll::Pending,
         }
     }
 
@@ -162,39 +157,45 @@ impl Talk {
     }
 }
 
-fn poll_io(
-    stream: &Stream,
-    outbox: &Outbox,
-    wants: &mut Wants<'_>,
-    clock: &Clock,
-    limit: &mut Option<(Instant, Box<Sleep>)>,
-    until: Option<Instant>,
-    cx: &mut Waking<'_>,
-) -> Poll<Io> {
-    if outbox.is_empty() {
-        if let Some(ear) = &mut wants.ear {
-            if ear.poll_ready(cx).is_ready() {
-                return Poll::Ready(Io::Heard);
+impl<F: FnMut(&[u8]) + Unpin> Future for Next<'_, F> {
+    type Output = Happened;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Waking<'_>) -> Poll<Happened> {
+        let Next { talk, ctx, wants, take } = &mut *self;
+        loop {
+            ctx.done();
+            if let Err(error) = talk.outbox.flush(&talk.stream, || ctx.now()) {
+                return Poll::Ready(Happened::Broken(error));
             }
+            if wants.written && talk.outbox.is_empty() {
+                return Poll::Ready(Happened::Written);
+            }
+            let stuck = talk.outbox.stuck_since().and_then(|since| since.checked_add(WRITE_WITHIN));
+            let until = match (wants.until, stuck) {
+                (Some(one), Some(other)) => Some(one.min(other)),
+                (one, other) => one.or(other),
+            };
+            let limit = until.map(|until| (until, ctx.clock().clone()));
+            let event = ready!(ctx.poll_next(cx, |cx| talk.poll_io(wants, limit.as_ref(), cx)));
+            return Poll::Ready(match event {
+                Event::Stop => Happened::Stop,
+                Event::Message(mail) => Happened::Mail(mail),
+                Event::Io(Io::Heard) => Happened::Heard,
+                Event::Io(Io::Readable(Err(error)) | Io::Writable(Err(error))) => {
+                    Happened::Broken(error)
+                }
+                Event::Io(Io::Writable(Ok(()))) => continue,
+                Event::Io(Io::Late) if stuck.is_some() && until == stuck => {
+                    let why = format!("it took nothing for {WRITE_WITHIN:?}");
+                    Happened::Broken(io::Error::new(io::ErrorKind::TimedOut, why))
+                }
+                Event::Io(Io::Late) => Happened::Late,
+                Event::Io(Io::Readable(Ok(()))) => match talk.stream.try_take(&mut *take) {
+                    Ok(length) => Happened::Input(length),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                    Err(error) => Happened::Broken(error),
+                },
+            });
         }
-    } else if let Poll::Ready(ready) = stream.poll_writable(cx) {
-        return Poll::Ready(Io::Writable(ready));
-    }
-    if wants.input && outbox.own() < ENOUGH {
-        if let Poll::Ready(ready) = stream.poll_readable(cx) {
-            return Poll::Ready(Io::Readable(ready));
-        }
-    }
-    let Some(until) = until else {
-        *limit = None;
-        return Poll::Pending;
-    };
-    if limit.as_ref().is_none_or(|(at, _)| *at != until) {
-        let after = until.saturating_duration_since(clock.now());
-        *limit = Some((until, Box::new(clock.sleep(after))));
-    }
-    match limit {
-        Some((_, sleep)) => Pin::new(sleep.as_mut()).poll(cx).map(|()| Io::Late),
-        None => Poll::Pending,
     }
 }

@@ -134,11 +134,8 @@ impl Stream {
     }
 
     /// Reads without waiting into a buffer that the thread's streams share, and hands what came to `take`;
-    /// so a connection that waits holds no buffer. Otherwise like [`try_read`](Stream::try_read).
-    ///
-    /// # Errors
-    ///
-    /// As there.
+    /// so a connection that waits holds no buffer. Otherwise, and in its errors, like
+    /// [`try_read`](Stream::try_read).
     pub fn try_take(&self, take: impl FnOnce(&[u8])) -> io::Result<usize> {
         SHARED.with_borrow_mut(|buf| {
             buf.resize(SHARED_LEN, 0);
@@ -257,6 +254,11 @@ impl Stream {
     /// [`io::ErrorKind::ConnectionReset`] if that happens while input is dropped), in which case it
     /// may not have read everything. The socket is closed in any case.
     pub async fn close(self, linger: Duration) -> io::Result<()> {
+        self.end(linger).await
+    }
+
+    /// Does what [`Stream::close`] does before the socket goes, for one that goes with its owner.
+    pub(crate) async fn end(&self, linger: Duration) -> io::Result<()> {
         self.shutdown_write()?;
         if rustix::io::ioctl_fionread(&self.socket)? == 0 {
             return Ok(());

@@ -45,7 +45,7 @@ pub struct Context<M> {
     /// In a mutex that nobody locks: it lets a context be shared whose messages cannot be.
     pub(super) timers: Option<Box<Mutex<Timers<M>>>>,
     /// Taken when it is said that the incarnation is ready.
-    notice: Option<Notice>,
+    notice: Option<Box<Notice>>,
 }
 
 impl<M: Send + 'static> Context<M> {
@@ -64,7 +64,7 @@ impl<M: Send + 'static> Context<M> {
             timer_first: false,
             budget: BUDGET,
             timers: None,
-            notice,
+            notice: notice.map(Box::new),
         }
     }
 
@@ -97,29 +97,41 @@ impl<M: Send + 'static> Context<M> {
     /// System::new().run(tree).unwrap();
     /// ```
     pub async fn next<F: Future>(&mut self, io: F) -> Event<M, F::Output> {
-        self.node.drop_in_hand();
+        self.done();
         let mut io = pin!(io);
-        poll_fn(|cx| {
-            if self.node.control.poll_stop(cx).is_ready() {
-                return Poll::Ready(Event::Stop);
-            }
-            if self.spent(cx) {
-                return Poll::Pending;
-            }
-            self.mail_first = !self.mail_first;
-            for mail in [self.mail_first, !self.mail_first] {
-                if mail {
-                    if let Poll::Ready(message) = self.poll_mail(cx) {
-                        return Poll::Ready(Event::Message(message));
-                    }
-                } else if let Poll::Ready(output) = io.as_mut().poll(cx) {
-                    return Poll::Ready(Event::Io(output));
+        poll_fn(|cx| self.poll_next(cx, |cx| io.as_mut().poll(cx))).await
+    }
+
+    /// Notes that what the last event brought is dealt with: an actor that polls by itself says so before each
+    /// wait.
+    pub(crate) fn done(&self) {
+        self.node.drop_in_hand();
+    }
+
+    /// Is ready with whatever comes first, as [`Context::next`], for an actor whose wait is a poll of its own.
+    pub(crate) fn poll_next<T>(
+        &mut self,
+        cx: &mut Waking<'_>,
+        mut io: impl FnMut(&mut Waking<'_>) -> Poll<T>,
+    ) -> Poll<Event<M, T>> {
+        if self.node.control.poll_stop(cx).is_ready() {
+            return Poll::Ready(Event::Stop);
+        }
+        if self.spent(cx) {
+            return Poll::Pending;
+        }
+        self.mail_first = !self.mail_first;
+        for mail in [self.mail_first, !self.mail_first] {
+            if mail {
+                if let Poll::Ready(message) = self.poll_mail(cx) {
+                    return Poll::Ready(Event::Message(message));
                 }
+            } else if let Poll::Ready(output) = io(cx) {
+                return Poll::Ready(Event::Io(output));
             }
-            self.budget = BUDGET;
-            Poll::Pending
-        })
-        .await
+        }
+        self.budget = BUDGET;
+        Poll::Pending
     }
 
     /// Waits for a message; `None` once a stop was asked for and the mailbox is drained. Timers that have not
