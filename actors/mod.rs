@@ -15,12 +15,14 @@
 //! | [`FileWriter`] | stores the uploads of all receivers in a directory |
 //! | [`FileSender`] | sends files over one connection |
 //! | [`ChatRoom`] | keeps the rooms: who is in them, and what is said |
+//! | [`ChatJournal`] | keeps what is said on the disk |
 //! | [`ChatSession`] | one connection to a chat server |
 //! | [`ChatClient`] | one person's side of a chat |
 
 mod admissions;
 mod allowance;
 mod chat_client;
+mod chat_journal;
 mod chat_line;
 mod chat_room;
 mod chat_session;
@@ -34,9 +36,11 @@ mod hall;
 mod listener;
 mod outbox;
 mod output;
+mod past;
 mod per_address;
 mod report;
 mod ring;
+mod segments;
 mod talk;
 mod tcp_client;
 mod udp_client;
@@ -45,6 +49,7 @@ mod upload;
 
 pub use admissions::Admissions;
 pub use chat_client::{ChatClient, ChatInput};
+pub use chat_journal::{ChatJournal, History, Recorder, Spoken};
 pub use chat_room::{ChatRoom, Coming, Joined, ToRoom};
 pub use chat_session::{ChatSession, SessionLimits, SessionWith, ToSession};
 pub use connection::{Connection, Presence};
@@ -58,6 +63,7 @@ pub use listener::Listener;
 pub use per_address::{PerAddress, Visit};
 pub use report::{Report, Reporter};
 pub use ring::{Ear, Heard, Said};
+pub use segments::HistoryError;
 pub use tcp_client::{Pace, TcpClient};
 pub use udp_client::UdpClient;
 pub use udp_responder::UdpResponder;

@@ -79,6 +79,8 @@ pub const FLAGS: &[Flag] = &[
     value("nick", Some(MEMBERS)),
     value("room", Some(HALLS)),
     value("history", Some(HALLS)),
+    value("history-dir", Some(HALLS)),
+    value("history-size", Some(HALLS)),
     value("rate", Some(HALLS)),
     switch("json", None),
     switch("quiet", None).short('q'),
