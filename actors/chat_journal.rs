@@ -254,3 +254,6 @@ impl Actor for ChatJournal {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

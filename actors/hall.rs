@@ -43,7 +43,7 @@ pub(super) struct Book {
     /// Members whose last words may still be in its mailbox.
     pub(super) leaving: Vec<u64>,
     /// What was said in rooms that are closed, where that is remembered.
-    past: Option<Past>,
+    pub(super) past: Option<Past>,
     next: u64,
 }
 
@@ -102,9 +102,11 @@ impl Hall {
             room.ring.say(None, line.to_owned(), at);
             return;
         }
+        let share = book.share();
         let Some(past) = &mut book.past else { return };
         let known = past.len();
         let ring = past.take(&key).unwrap_or_default();
+        ring.hold(share);
         ring.say(None, line.to_owned(), at);
         past.put(&key, ring);
         if past.len() > known {
@@ -185,11 +187,13 @@ impl Book {
 
     /// Gives each room its share of the memory: whoever opens a thousand rooms gets no more of it.
     fn share_out(&self) {
-        let past = self.past.as_ref();
-        let rooms = self.rooms.len() + past.map_or(0, Past::len);
-        let share = (BYTES / rooms.max(1)).max(LEAST);
-        let rings = self.rooms.values().map(|room| &room.ring);
-        rings.chain(past.into_iter().flat_map(Past::rings)).for_each(|ring| ring.hold(share));
+        let (share, past) = (self.share(), self.past.iter().flat_map(Past::rings));
+        self.rooms.values().map(|room| &room.ring).chain(past).for_each(|ring| ring.hold(share));
+    }
+
+    fn share(&self) -> usize {
+        let rooms = self.rooms.len() + self.past.as_ref().map_or(0, Past::len);
+        (BYTES / rooms.max(1)).max(LEAST)
     }
 
     /// Returns a member and the room that it is in.

@@ -49,6 +49,9 @@ impl Past {
 
 #[cfg(test)]
 mod tests {
+    use std::time::SystemTime;
+
+    use super::super::Hall;
     use super::*;
 
     #[test]
@@ -62,5 +65,38 @@ mod tests {
         past.put("new", Ring::default());
         assert_eq!(past.len(), ROOMS);
         assert!(past.take("0").is_some() && past.take("1").is_none() && past.take("2").is_some());
+    }
+
+    #[test]
+    fn a_thousand_closed_rooms_hold_no_more_than_open_ones() {
+        let hall = Hall::new("lobby");
+        hall.remember();
+        let line = "x".repeat(1000);
+        for k in 0..1000 {
+            let say = |_| hall.restore(&format!("room{k}"), &line, SystemTime::UNIX_EPOCH);
+            (0..100).for_each(say);
+        }
+        let mut book = hall.book();
+        let past = book.past.as_ref().unwrap();
+        let bytes: usize = past.rings().map(Ring::bytes).sum();
+        assert!(past.len() == ROOMS && bytes <= 8 << 20, "{} rooms, {bytes} bytes", past.len());
+        let key = book.open("ROOM999");
+        assert!(book.rooms[&key].ring.last(100).len() > 10, "who opens it hears what was said");
+        book.close(&key);
+        assert!(book.past.as_ref().unwrap().len() == ROOMS && !book.rooms.contains_key(&key));
+    }
+
+    #[test]
+    fn who_only_comes_and_goes_takes_no_rooms_place() {
+        let hall = Hall::new("lobby");
+        hall.remember();
+        for (name, line) in [("idle", "* ada joined\n"), ("busy", "ada: hello\n")] {
+            let key = hall.book().open(name);
+            hall.book().rooms[&key].ring.say(None, line.into(), SystemTime::UNIX_EPOCH);
+            hall.book().close(&key);
+        }
+        let mut book = hall.book();
+        let past = book.past.as_mut().unwrap();
+        assert!(past.take("idle").is_none() && past.take("busy").is_some());
     }
 }
