@@ -1,8 +1,9 @@
 //! The files that a chat's history lies in.
 //!
-//! A directory of segments, `000000000001.log` and on, each in the format of [`journal`]: the last one grows until
-//! it has its share, then the next is begun, and the oldest go so that all together stay within a limit. One
-//! process has the directory at a time, by a lock on the file `lock`. Whatever else lies there is left alone.
+//! A directory of segments, `000000000001.log` and on, each in the format of
+//! [`journal`](crate::wire::journal): the last one grows until it has its share, then the next is begun, and the
+//! oldest go so that all together stay within a limit. One process has the directory at a time, by a lock on the
+//! file `lock`. Whatever else lies there is left alone.
 //!
 //! After an error nothing is known of the end of a segment: it is cut back where that can be done, and the next
 //! record begins another one.
@@ -23,6 +24,9 @@ const SEGMENTS: u64 = 8;
 
 /// The largest segment: one is read at a time, and as a whole.
 const SEGMENT_MAX: u64 = 4 << 20;
+
+/// How many segments are read at a start, the newest: memory holds no more, however much the disk does.
+const READ: usize = 16;
 
 /// Numbers of segments are so many digits, so that names sort as they do.
 const DIGITS: usize = 12;
@@ -95,7 +99,7 @@ impl Segments {
         Ok(Segments { path, most, share, kept, open: None, dirty: false, _lock: lock })
     }
 
-    /// Gives all that is kept to `each`, the oldest first, and makes the last segment ready to grow. Returns a
+    /// Gives what is kept to `each`, the oldest first, and makes the last segment ready to grow. Returns a
     /// sentence for each segment that was not whole: what follows the fault in it is lost.
     ///
     /// # Errors
@@ -107,17 +111,25 @@ impl Segments {
     ) -> Result<Vec<String>, HistoryError> {
         let mut faults = Vec::new();
         let kept = std::mem::take(&mut self.kept);
-        for (number, length) in kept {
+        let unread = kept.len().saturating_sub(READ);
+        for (index, (number, length)) in kept.into_iter().enumerate() {
             let path = self.segment(number);
             let unusable = |source| HistoryError::Unusable { path: path.clone(), source };
             let mut bytes = Vec::new();
-            let whole = SEGMENT_MAX + (2 * PAYLOAD_MAX) as u64;
+            let most = match index < unread {
+                true => HEAD.len() as u64,
+                false => SEGMENT_MAX + (2 * PAYLOAD_MAX) as u64,
+            };
             let segment = File::open(&path).map_err(unusable)?;
-            segment.take(whole).read_to_end(&mut bytes).map_err(unusable)?;
+            segment.take(most).read_to_end(&mut bytes).map_err(unusable)?;
             let Some(mut records) = Records::new(&bytes) else {
                 faults.push(format!("{} is no history and is left alone", path.display()));
                 continue;
             };
+            if index < unread {
+                self.kept.push_back((number, length));
+                continue;
+            }
             records.by_ref().for_each(&mut each);
             let end = records.end() as u64;
             if end < length {

@@ -180,3 +180,41 @@ fn a_directory_that_is_gone_is_an_error_until_it_is_back() {
     kept(&mut segments, &["kept"]);
     assert!(path.join("000000000001.log").exists());
 }
+
+#[test]
+fn a_fault_in_the_midst_costs_the_rest_of_its_segment_alone() {
+    let directory = directory();
+    let (mut segments, ..) = open(&directory);
+    let lines: Vec<String> = (0..30).map(|k| format!("{k} {}", "x".repeat(900))).collect();
+    lines.iter().for_each(|line| kept(&mut segments, &[line]));
+    drop(segments);
+    let path = directory.path().join("000000000002.log");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[HEAD.len() + 1000] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    let (_, restored, faults) = open(&directory);
+    assert!(faults.len() == 1 && faults[0].contains("000000000002.log"), "{faults:?}");
+    let (first, last) =
+        (restored.iter().position(|line| line == &lines[8]), &restored[restored.len() - 6..]);
+    assert_eq!((first, last), (Some(8), &lines[24..]));
+    assert!(restored.len() > 20 && restored.len() < 25, "{}", restored.len());
+    assert!(open(&directory).2.is_empty(), "it is cut off");
+}
+
+#[test]
+fn a_smaller_limit_holds_from_the_start_and_of_many_segments_the_newest_are_read() {
+    let directory = directory();
+    let lines: Vec<String> = (0..200).map(|k| format!("{k} {}", "x".repeat(900))).collect();
+    let mut segments = Segments::open(directory.path(), 4 * MOST).unwrap();
+    // Smaller segments than usual make more of them.
+    segments.share = MOST / 8;
+    segments.restore(|_| {}).unwrap();
+    lines.iter().for_each(|line| kept(&mut segments, &[line]));
+    drop(segments);
+    assert!(listing(&directory).0.len() > READ + 5);
+    let (_, restored, _) = open(&directory);
+    assert!((100..150).contains(&restored.len()), "{} lines", restored.len());
+    assert_eq!(restored, lines[lines.len() - restored.len()..]);
+    let (names, bytes) = listing(&directory);
+    assert!(bytes <= MOST && names.len() > 4, "{bytes} bytes in {names:?}");
+}
