@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::hall::room_named;
 use super::ring::Ear;
-use super::{Hall, Membership, ToSession};
+use super::{Hall, Membership, Recorder, Said, ToSession};
 use crate::runtime::{Actor, Address, Clock, Context, Outcome, Reply};
 use crate::wire::text::escape;
 
@@ -80,12 +80,19 @@ const NOWHERE: &str = "you are in no room; /join ROOM goes to one";
 #[derive(Debug)]
 pub struct ChatRoom {
     hall: Hall,
+    recorder: Recorder,
 }
 
 impl ChatRoom {
     /// Makes the keeper of a hall.
     pub fn new(hall: Hall) -> ChatRoom {
-        ChatRoom { hall }
+        ChatRoom { hall, recorder: Recorder::default() }
+    }
+
+    /// Has it keep what the members say, and the topics.
+    pub fn recorder(mut self, recorder: Recorder) -> ChatRoom {
+        self.recorder = recorder;
+        self
     }
 
     fn come(
@@ -149,12 +156,17 @@ impl ChatRoom {
         Ok(name)
     }
 
-    /// Has a room hear what `words` makes of a member's name.
-    fn hear(&self, id: u64, clock: &Clock, words: impl FnOnce(&str) -> String) {
+    /// Has a room hear what `words` makes of a member's name; returns the room and what it heard.
+    fn hear(
+        &self,
+        id: u64,
+        clock: &Clock,
+        words: impl FnOnce(&str) -> String,
+    ) -> Option<(Arc<str>, Arc<Said>)> {
         let book = self.hall.book();
-        if let Some((member, room)) = book.place(id) {
-            room.ring.say(Some(id), words(&member.nick), clock.wall());
-        }
+        let (member, room) = book.place(id)?;
+        let said = room.ring.say(Some(id), words(&member.nick), clock.wall());
+        Some((room.name.clone(), said))
     }
 
     fn rename(&self, id: u64, nick: String, clock: &Clock) -> Result<String, String> {
@@ -210,7 +222,8 @@ impl ChatRoom {
         }
         let topic = escape(&text).into_owned();
         let room = book.rooms.get_mut(&key).ok_or(NOWHERE)?;
-        room.ring.say(Some(id), format!("* {nick} set the topic: {topic}\n"), clock.wall());
+        let line = format!("* {nick} set the topic: {topic}\n");
+        self.recorder.keep(Some((room.name.clone(), room.ring.say(Some(id), line, clock.wall()))));
         let told = format!("{} is about: {topic}", room.name);
         room.topic = Some(topic);
         Ok(told)
@@ -239,10 +252,12 @@ impl ChatRoom {
         match message {
             ToRoom::Come(coming, reply) => reply.send(self.come(coming, keeper.clone(), clock)),
             ToRoom::Say(id, text) => {
-                self.hear(id, clock, |nick| format!("{nick}: {}\n", escape(&text)));
+                self.recorder
+                    .keep(self.hear(id, clock, |nick| format!("{nick}: {}\n", escape(&text))));
             }
             ToRoom::Act(id, text) => {
-                self.hear(id, clock, |nick| format!("** {nick} {}\n", escape(&text)));
+                self.recorder
+                    .keep(self.hear(id, clock, |nick| format!("** {nick} {}\n", escape(&text))));
             }
             ToRoom::Rename(id, nick, reply) => reply.send(self.rename(id, nick, clock)),
             ToRoom::Join(id, name, reply) => reply.send(self.join(id, name, clock)),

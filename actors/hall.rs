@@ -7,7 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::SystemTime;
 
+use super::past::Past;
 use super::ring::Ring;
 use super::{ToRoom, ToSession};
 use crate::runtime::Address;
@@ -40,6 +42,8 @@ pub(super) struct Book {
     pub(super) gone: Vec<u64>,
     /// Members whose last words may still be in its mailbox.
     pub(super) leaving: Vec<u64>,
+    /// What was said in rooms that are closed, where that is remembered.
+    pub(super) past: Option<Past>,
     next: u64,
 }
 
@@ -84,6 +88,30 @@ impl Hall {
     /// Makes the place of a member who is in the book.
     pub(super) fn seat(&self, id: u64, keeper: Address<ToRoom>) -> Membership {
         Membership { id, hall: self.clone(), keeper }
+    }
+
+    /// Remembers rooms that close, for those who open them again.
+    pub(super) fn remember(&self) {
+        self.book().past.get_or_insert_default();
+    }
+
+    /// Gives a room a line that was said in an earlier life of the chat.
+    pub(super) fn restore(&self, room: &str, line: &str, at: SystemTime) {
+        let (mut book, key) = (self.book(), room.to_ascii_lowercase());
+        if let Some(room) = book.rooms.get(&key) {
+            room.ring.say(None, line.to_owned(), at);
+            return;
+        }
+        let share = book.share();
+        let Some(past) = &mut book.past else { return };
+        let known = past.len();
+        let ring = past.take(&key).unwrap_or_default();
+        ring.hold(share);
+        ring.say(None, line.to_owned(), at);
+        past.put(&key, ring);
+        if past.len() > known {
+            book.share_out();
+        }
     }
 
     /// Tells whether a room stays though nobody is in it.
@@ -138,7 +166,8 @@ impl Book {
     pub(super) fn open(&mut self, name: &str) -> String {
         let key = name.to_ascii_lowercase();
         if !self.rooms.contains_key(&key) {
-            let (ring, members) = (Ring::default(), BTreeSet::new());
+            let past = self.past.as_mut().and_then(|past| past.take(&key));
+            let (ring, members) = (past.unwrap_or_default(), BTreeSet::new());
             self.rooms.insert(key.clone(), Room { name: name.into(), topic: None, ring, members });
             self.share_out();
         }
@@ -147,14 +176,24 @@ impl Book {
 
     /// Closes a room that nobody is in any more.
     pub(super) fn close(&mut self, key: &str) {
-        self.rooms.remove(key);
+        if let (Some(room), Some(past)) = (self.rooms.remove(key), &mut self.past) {
+            // Whoever only comes and goes takes no room's place.
+            if room.ring.any(|said| !said.line.starts_with("* ")) {
+                past.put(key, room.ring);
+            }
+        }
         self.share_out();
     }
 
     /// Gives each room its share of the memory: whoever opens a thousand rooms gets no more of it.
     fn share_out(&self) {
-        let share = (BYTES / self.rooms.len().max(1)).max(LEAST);
-        self.rooms.values().for_each(|room| room.ring.hold(share));
+        let (share, past) = (self.share(), self.past.iter().flat_map(Past::rings));
+        self.rooms.values().map(|room| &room.ring).chain(past).for_each(|ring| ring.hold(share));
+    }
+
+    fn share(&self) -> usize {
+        let rooms = self.rooms.len() + self.past.as_ref().map_or(0, Past::len);
+        (BYTES / rooms.max(1)).max(LEAST)
     }
 
     /// Returns a member and the room that it is in.
@@ -223,8 +262,6 @@ impl Drop for Membership {
 
 #[cfg(test)]
 mod tests {
-    use std::time::SystemTime;
-
     use super::*;
 
     #[test]
@@ -236,7 +273,7 @@ mod tests {
             let key = book.open(&format!("room{k}"));
             let ring = book.rooms[&key].ring.clone();
             drop(book);
-            (0..1100).for_each(|_| ring.say(None, line(), SystemTime::UNIX_EPOCH));
+            (0..1100).for_each(|_| drop(ring.say(None, line(), SystemTime::UNIX_EPOCH)));
         }
         let book = hall.book();
         let bytes: usize = book.rooms.values().map(|room| room.ring.bytes()).sum();

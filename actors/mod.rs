@@ -15,6 +15,7 @@
 //! | [`FileWriter`] | stores the uploads of all receivers in a directory |
 //! | [`FileSender`] | sends files over one connection |
 //! | [`ChatRoom`] | keeps the rooms: who is in them, and what is said |
+//! | [`ChatJournal`] | keeps what is said on the disk |
 //! | [`ChatSession`] | one connection to a chat server |
 //! | [`ChatClient`] | one person's side of a chat |
 
@@ -22,6 +23,7 @@ mod admissions;
 mod allowance;
 mod chat_call;
 mod chat_client;
+mod chat_journal;
 mod chat_lecture;
 mod chat_line;
 mod chat_room;
@@ -38,9 +40,11 @@ mod lock_step;
 mod outbox;
 mod outgoing;
 mod output;
+mod past;
 mod per_address;
 mod report;
 mod ring;
+mod segments;
 mod speaker;
 mod talk;
 mod tcp_client;
@@ -51,6 +55,7 @@ mod wish;
 
 pub use admissions::Admissions;
 pub use chat_client::{ChatClient, ChatInput, Reconnect, Speaks};
+pub use chat_journal::{ChatJournal, History, Recorder, Spoken};
 pub use chat_room::{ChatRoom, Coming, Joined, ToRoom};
 pub use chat_session::{ChatSession, SessionLimits, SessionWith, ToSession};
 pub use connection::{Connection, Presence};
@@ -64,6 +69,7 @@ pub use listener::Listener;
 pub use per_address::{PerAddress, Visit};
 pub use report::{Report, Reporter};
 pub use ring::{Ear, Heard, Said};
+pub use segments::HistoryError;
 pub use tcp_client::{Pace, TcpClient};
 pub use udp_client::UdpClient;
 pub use udp_responder::UdpResponder;

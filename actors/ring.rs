@@ -75,15 +75,21 @@ impl Ring {
     }
 
     /// Has everybody hear a line but its own member.
-    pub(super) fn say(&self, from: Option<u64>, line: String, at: SystemTime) {
+    pub(super) fn say(&self, from: Option<u64>, line: String, at: SystemTime) -> Arc<Said> {
         let said = Arc::new(Said { from, line: line.into(), at });
         let mut state = self.state();
         state.bytes += said.line.len() + OVERHEAD;
-        state.lines.push_back(said);
+        state.lines.push_back(said.clone());
         state.trim();
         let wakers: Vec<_> = state.waiting.iter_mut().filter_map(|(_, w)| w.take()).collect();
         drop(state);
         wakers.into_iter().for_each(Waker::wake);
+        said
+    }
+
+    /// Tells whether it holds a line of which `is` is true.
+    pub(super) fn any(&self, is: impl FnMut(&Arc<Said>) -> bool) -> bool {
+        self.state().lines.iter().any(is)
     }
 
     /// Has the ring hold at most so many bytes from now on.
@@ -262,7 +268,7 @@ mod tests {
     fn a_taker_that_has_enough_goes_on_where_it_was() {
         let ring = Ring::default();
         let mut ear = ring.ear(1);
-        (0..3).for_each(|k| ring.say(None, k.to_string(), NOW));
+        (0..3).for_each(|k| drop(ring.say(None, k.to_string(), NOW)));
         let mut count = 0;
         ear.hear(|_| {
             count += 1;

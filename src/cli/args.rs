@@ -137,6 +137,14 @@ pub struct Args {
     #[argh(option)]
     pub history: Option<String>,
 
+    /// chat server: directory to keep what is said in, over restarts (in memory alone)
+    #[argh(option)]
+    pub history_dir: Option<String>,
+
+    /// chat server: largest size of that directory, from 1MiB on (16MiB)
+    #[argh(option)]
+    pub history_size: Option<String>,
+
     /// chat server: lines that each may say before it waits, and in which time, as N/DUR (100/10s, from beyond this machine)
     #[argh(option)]
     pub rate: Option<String>,

@@ -81,6 +81,8 @@ pub const FLAGS: &[Flag] = &[
     value("room", Some(ROOMS)),
     value("reconnect", Some(MEMBERS)),
     value("history", Some(HALLS)),
+    value("history-dir", Some(HALLS)),
+    value("history-size", Some(HALLS)),
     value("rate", Some(HALLS)),
     switch("json", None),
     switch("quiet", None).short('q'),

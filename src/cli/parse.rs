@@ -26,6 +26,9 @@ const LONGEST_DATAGRAM: usize = 65_507;
 const RECONNECTS: [(&str, Option<Reconnect>); 3] =
     [("auto", None), ("always", Some(Reconnect::Always)), ("never", Some(Reconnect::Never))];
 
+/// The least that a history on the disk is given: several segments of several lines.
+const HISTORY_LEAST: u64 = 1 << 20;
+
 /// All that a command line and an environment say.
 #[derive(Debug)]
 pub struct Parsed {
@@ -171,6 +174,12 @@ fn fill_server(to: &mut Settings, args: &Args, words: &Words) -> Result<(), Stri
     }
     if let Some(text) = &args.history {
         to.history = values::whole(&called("history"), text, 0..=4096)?;
+    }
+    if let Some(text) = &args.history_dir {
+        to.history_dir = Some(directory(&called("history-dir"), text)?.into());
+    }
+    if let Some(text) = &args.history_size {
+        to.history_size = values::size(&called("history-size"), text, HISTORY_LEAST..=u64::MAX)?;
     }
     if let Some(text) = &args.rate {
         to.rate = Some(values::rate(&called("rate"), text)?);

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Input, Settings, client as ends_the_tree, listeners};
+use super::{ComposeError, Input, Settings, client as ends_the_tree, listeners};
 use crate::actors::{
-    ChatClient, ChatRoom, ChatSession, Hall, Reporter, SessionLimits, SessionWith,
+    ChatClient, ChatJournal, ChatRoom, ChatSession, Hall, History, HistoryError, Recorder, Report,
+    Reporter, SessionLimits, SessionWith,
 };
-use crate::net::{BindError, Endpoint};
+use crate::net::Endpoint;
 use crate::runtime::{Child, Supervisor};
 
 /// The room that everybody comes to first, unless it is set.
@@ -19,11 +20,14 @@ const RATE: (u32, Duration) = (100, Duration::from_secs(10));
 /// Answers that wait for one peer at most.
 const ANSWERS: usize = 16;
 
+/// Lines that wait for the disk at most, where they are kept there.
+const LINES: usize = 4096;
+
 pub(super) async fn server(
     settings: &Settings,
     tree: &mut Supervisor,
     reporter: &Reporter,
-) -> Result<Vec<Endpoint>, BindError> {
+) -> Result<Vec<Endpoint>, ComposeError> {
     let hall = Hall::new(settings.room.as_deref().unwrap_or(ROOM));
     let limits = SessionLimits {
         first_timeout: settings.first_timeout,
@@ -32,11 +36,31 @@ pub(super) async fn server(
         rate: settings.rate.unwrap_or(RATE),
         rate_on_loopback: settings.rate.is_some(),
     };
-    let room = tree.child(Child::new("room", move || ChatRoom::new(hall.clone())));
+    // It stands before the room: what was said until the end is written down after it.
+    let recorder = journal(settings, tree, &hall, reporter)?;
+    let room = Child::new("room", move || ChatRoom::new(hall.clone()).recorder(recorder.clone()));
+    let room = tree.child(room);
     let sessions = tree.pool(settings.connection_pool("sessions").mailbox(ANSWERS));
     let with = Arc::new(SessionWith { limits, room, reporter: reporter.clone() });
     let serve = move |connection| ChatSession::new(connection, with.clone());
-    listeners(settings, tree, &sessions, reporter, serve).await
+    Ok(listeners(settings, tree, &sessions, reporter, serve).await?)
+}
+
+/// Gives the rooms what was said before, and adds the journal, where there is to be one.
+fn journal(
+    settings: &Settings,
+    tree: &mut Supervisor,
+    hall: &Hall,
+    reporter: &Reporter,
+) -> Result<Recorder, HistoryError> {
+    let Some(path) = &settings.history_dir else { return Ok(Recorder::default()) };
+    let (history, faults) = History::open(path, settings.history_size, hall)?;
+    for why in faults {
+        reporter.try_tell(|| Report::Refused { peer: None, why });
+    }
+    let (kept, reporter) = (history.clone(), reporter.clone());
+    let journal = Child::new("journal", move || ChatJournal::new(kept.clone(), reporter.clone()));
+    Ok(Recorder::new(history, tree.child(journal.mailbox(LINES))))
 }
 
 pub(super) fn client(

@@ -13,8 +13,11 @@ mod udp;
 
 use std::sync::Arc;
 
+use thiserror::Error;
+
 use crate::actors::{
-    Admissions, ChatInput, Connection, FileInput, Listener, Pace, PerAddress, Reporter,
+    Admissions, ChatInput, Connection, FileInput, HistoryError, Listener, Pace, PerAddress,
+    Reporter,
 };
 use crate::net::{BindError, Endpoint, ListeningSocket, max_open_files};
 use crate::runtime::{Actor, Address, Child, IntoActor, Pool, PoolAddress, Supervisor};
@@ -42,6 +45,18 @@ pub struct Composed {
     pub input: Option<Input>,
 }
 
+/// Why a scenario cannot be composed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ComposeError {
+    /// An address cannot be bound.
+    #[error("{0}")]
+    Bind(#[from] BindError),
+    /// The history of a chat cannot be kept where it is to be.
+    #[error("{0}")]
+    History(#[from] HistoryError),
+}
+
 /// The actor that takes what a person types.
 #[derive(Debug, Clone)]
 pub enum Input {
@@ -55,7 +70,7 @@ pub enum Input {
 ///
 /// # Errors
 ///
-/// An address cannot be bound.
+/// An address cannot be bound, or a directory not used.
 ///
 /// # Examples
 ///
@@ -75,7 +90,7 @@ pub async fn compose(
     settings: &Settings,
     tree: &mut Supervisor,
     reporters: &Reporters,
-) -> Result<Composed, BindError> {
+) -> Result<Composed, ComposeError> {
     let mut composed = Composed::default();
     if settings.role != Role::Client {
         let reporter = &reporters.server;

@@ -87,6 +87,10 @@ pub struct Settings {
     pub at_terminal: bool,
     /// How many lines of a room can be shown again.
     pub history: usize,
+    /// The directory that what is said in a chat is kept in; none keeps it in memory alone.
+    pub history_dir: Option<PathBuf>,
+    /// How large that directory may become, in bytes.
+    pub history_size: u64,
     /// How many lines a member of a chat may say in which time before it has to wait; `None` is the default,
     /// which binds those beyond this machine alone.
     pub rate: Option<(u32, Duration)>,
@@ -127,6 +131,8 @@ impl Settings {
             reconnect: Reconnect::Never,
             at_terminal: false,
             history: 100,
+            history_dir: None,
+            history_size: 16 << 20,
             rate: None,
             threads: 1,
         }

@@ -10,6 +10,7 @@
 //! | [`text`] | peer's text made safe to show |
 //! | [`lines`] | a byte stream cut into lines, with a limit |
 //! | [`chat`] | the chat port's dialects: commands, nicknames, receipts |
+//! | [`journal`] | what was said, as it is kept on the disk |
 //! | [`utf8`] | UTF-8 that arrives in chunks |
 //! | [`units`] | durations and sizes as people write them |
 //!
@@ -39,6 +40,7 @@
 
 pub mod chat;
 pub mod command;
+pub mod journal;
 pub mod lines;
 pub mod notice;
 pub mod text;

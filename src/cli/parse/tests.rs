@@ -58,6 +58,8 @@ fn every_kind_of_flag_reaches_its_setting() {
     assert_eq!(client.settings.timeout, Duration::from_millis(150));
     assert_eq!(client.settings.message.as_deref(), Some("a=b"));
     assert!(client.output.json);
+    let chat = good("--scenario chat --history-dir /tmp/said --history-size 2MiB").settings;
+    assert_eq!((chat.history_dir, chat.history_size), (Some("/tmp/said".into()), 2 << 20));
     let drills = good("--scenario tcp --drill=listener=3 --drill root").drills;
     assert_eq!(drills, [("listener".to_owned(), 3), ("root".to_owned(), 1)]);
 }
@@ -130,6 +132,8 @@ fn values_out_of_their_range_are_told_it() {
     assert!(wrong("--scenario tcp --threads 65").contains("from 1 to 64"));
     assert!(wrong("--scenario tcp --role client --count 0").contains("1 or more"));
     assert!(wrong("--scenario udp --buffer-size 0").contains("from 1 to 65535 bytes"));
+    assert!(wrong("--scenario chat --history-size 1000").contains("below the least, 1048576"));
+    assert!(wrong("--scenario chat --history-dir=").contains("an empty name is no directory"));
     assert!(wrong("--scenario tcp --connect h:1 --timeout 0s").contains("above 0"));
     assert!(wrong("--scenario tcp --listen nowhere").contains("--listen: \"nowhere\""));
     let long = "x".repeat(LONGEST_DATAGRAM + 1);
