@@ -1,37 +1,22 @@
 //! The chat client: one person's side of a chat, with a server of any dialect.
 //!
-//! Neither side of a chat connection introduces itself, and a lecture's server takes every chunk for a
-//! message, so the client has to find out without saying anything that a person did not. It says its first
-//! text without a newline: a lecture's server answers that at once, ours waits for the rest of the line. So
-//! an answer within a moment means the lecture's dialect, in which each text is one chunk and each chunk
-//! waits for its answer; otherwise the newline follows, and the talk goes on in lines. A client that has
-//! nothing to say yet opens with `/ack off`, which puts it into the room.
+//! One connection is a [call](super::chat_call). A person's place in a chat outlives it: where the server goes
+//! away, the client calls again, with longer and longer pauses, asks for its name, goes to the room where it
+//! was, and says what was typed meanwhile. So much of that is kept as a person types in a day; beyond, whoever
+//! types has to wait.
 
-use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::pin::pin;
+use std::time::{Duration, Instant};
 
-use futures_lite::future;
-
-use super::{Failure, Report, Reporter, output};
-use crate::net::{Endpoint, Stream};
-use crate::runtime::{Actor, Clock, Context, Event, Outcome};
-use crate::wire::chat::{ACK_OFF, LINE_MAX, RECEIPT};
+use super::chat_call::Call;
+use super::outgoing::Outgoing;
+use super::{Failure, Report, Reporter};
+use crate::net::{Endpoint, Peer, Stream};
+use crate::runtime::{Actor, Context, Event, Outcome};
 use crate::wire::command::{Command, parse};
-use crate::wire::lines::{Line, LineBuffer};
-use crate::wire::text::{escape, lossy};
 
-/// How long the first text may take before the client opens without one.
-const FIRST_TEXT: Duration = Duration::from_millis(200);
-
-/// How long a lecture's server may take to answer the opening, beside the way there and back. With it,
-/// at most `ANSWERS_MOST`: well below the time in which our own server takes a chunk without a newline for
-/// a lecture client's.
-const ANSWERS: Duration = Duration::from_millis(30);
-const ANSWERS_MOST: Duration = Duration::from_millis(60);
-
-/// The opening of a client that has nothing to say yet.
-const HELLO: &str = "/ack off";
+/// The first pause before the client calls again, and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 /// What a chat client is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,32 +27,60 @@ pub enum ChatInput {
     End,
 }
 
+/// Whether a chat client calls again when its connection is lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reconnect {
+    /// Never: the loss is its end.
+    Never,
+    /// Once it has been in the chat; to find no server at first is its end.
+    OnceIn,
+    /// Always, from the start.
+    Always,
+}
+
+/// Which dialect a client speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Speaks {
+    /// Lines, with commands.
+    Lines,
+    /// Chunks, each of which waits for its answer.
+    Lecture,
+}
+
 /// One person's side of a chat.
 #[derive(Debug)]
 pub struct ChatClient {
-    endpoint: Endpoint,
-    nick: Option<String>,
-    timeout: Duration,
-    reporter: Reporter,
+    pub(super) endpoint: Endpoint,
+    place: (Option<String>, Option<String>),
+    pub(super) timeout: Duration,
+    pub(super) reporter: Reporter,
+    reconnect: Reconnect,
+    speaks: Option<Speaks>,
+    pub(super) asks_who: bool,
 }
 
-/// A connection whose dialect is being found out, or is settled.
-struct Talk {
-    stream: Stream,
-    /// How long a lecture's server may take to answer the opening.
-    answers: Duration,
-    heard: LineBuffer,
-    /// A line that is the client's own business and is not shown once it is heard.
-    hidden: Vec<String>,
+/// What a person has in a chat, whichever connection carries it.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// The name that the person wants.
+    pub(super) nick: Option<String>,
+    /// The room that the person was in last, or wants.
+    pub(super) room: Option<String>,
+    /// The dialect, once it is known.
+    pub(super) speaks: Option<Speaks>,
+    pub(super) outgoing: Outgoing,
+    /// How many connections there were.
+    calls: u64,
+    /// Who is at the other end, while there is one.
+    peer: Option<Peer>,
     /// Whether the person has said the last word.
-    over: bool,
-}
-
-/// What a client opens its talk with.
-enum First {
-    Text(String),
-    /// The input ended before there was any.
-    Nothing,
+    pub(super) is_over: bool,
+    /// Whether the server took the person in, on any connection.
+    pub(super) was_in: bool,
+    /// Whether it did on this one.
+    pub(super) is_in: bool,
+    /// Whether the server wants the person no more.
+    pub(super) is_dismissed: bool,
 }
 
 impl ChatClient {
@@ -80,207 +93,174 @@ impl ChatClient {
         timeout: Duration,
         reporter: Reporter,
     ) -> ChatClient {
-        ChatClient { endpoint, nick, timeout, reporter }
+        let (place, reconnect) = ((nick, None), Reconnect::Never);
+        ChatClient { endpoint, place, timeout, reporter, reconnect, speaks: None, asks_who: false }
     }
 
-    fn broken(&self, source: io::Error) -> Failure {
-        Failure::of_io(source, &self.endpoint, self.timeout)
+    /// Has it go to a room of this name.
+    pub fn room(mut self, room: Option<String>) -> ChatClient {
+        self.place.1 = room;
+        self
     }
 
-    async fn write(&self, clock: &Clock, stream: &Stream, text: &str) -> Result<(), Failure> {
-        let written = output::write_all(clock, stream, self.timeout, text.as_bytes()).await;
-        written.map_err(|error| self.broken(error))
+    /// Sets whether it calls again when the connection is lost; otherwise it never does.
+    pub fn reconnect(mut self, reconnect: Reconnect) -> ChatClient {
+        self.reconnect = reconnect;
+        self
     }
 
-    fn timed_out(&self) -> Failure {
-        Failure::TimedOut { server: self.endpoint.to_string(), limit: self.timeout }
+    /// Sets the dialect; otherwise it finds out what the server speaks.
+    pub fn speaks(mut self, dialect: Option<Speaks>) -> ChatClient {
+        self.speaks = dialect;
+        self
     }
 
-    /// Waits a moment for the first text; an empty line is none.
-    async fn first_text(&self, ctx: &mut Context<ChatInput>) -> First {
-        let clock = ctx.clock().clone();
-        loop {
-            match ctx.next(clock.sleep(FIRST_TEXT)).await {
-                Event::Message(ChatInput::Line(text)) if text.is_empty() => {}
-                Event::Message(ChatInput::Line(text)) => return First::Text(text),
-                Event::Io(()) => return First::Text(HELLO.into()),
-                Event::Message(ChatInput::End) | Event::Stop => return First::Nothing,
-            }
-        }
+    /// Has it ask who is there whenever it comes into a room where somebody is.
+    pub fn asks_who(mut self, asks: bool) -> ChatClient {
+        self.asks_who = asks;
+        self
     }
 
-    /// Says the first text and finds out the dialect by it; `true` is the lecture's.
-    async fn open(&self, clock: &Clock, talk: &mut Talk, text: &str) -> Result<bool, Failure> {
-        let asked = clock.now();
-        self.write(clock, &talk.stream, text).await?;
-        let mut buf = [0; LINE_MAX];
-        let answer = clock.within(talk.answers, talk.stream.read(&mut buf)).await;
-        match answer {
-            Some(Ok(0)) => return Err(self.closed("at once")),
-            // Servers that speak in lines end each of them, at this point too.
-            Some(Ok(n)) if !buf[..n].ends_with(b"\n") => {
-                if text != HELLO {
-                    self.reply(&buf[..n], clock.now() - asked).await;
-                }
-                return Ok(true);
-            }
-            Some(Ok(n)) => talk.heard.push(&buf[..n]),
-            Some(Err(source)) => return Err(self.broken(source)),
-            None => {}
-        }
-        talk.hidden.push(format!("{RECEIPT}{}", escape(text)));
-        self.write(clock, &talk.stream, "\n").await?;
-        talk.over = is_quit(text);
-        if text != HELLO && !talk.over {
-            self.write(clock, &talk.stream, &format!("{HELLO}\n")).await?;
-        }
-        talk.hidden.push(ACK_OFF.into());
-        Ok(false)
-    }
-
-    fn closed(&self, when: &'static str) -> Failure {
-        Failure::Closed { server: self.endpoint.to_string(), when }
-    }
-
-    async fn reply(&self, answer: &[u8], rtt: Duration) {
-        let (text, bytes) = (lossy(answer).into_owned(), answer.len());
-        self.reporter.tell(|| Report::Reply { text, bytes, rtt }).await;
-    }
-
-    /// Talks with a lecture's server: one chunk, one answer.
-    async fn lecture(&self, ctx: &mut Context<ChatInput>, talk: &Talk) -> Result<(), Failure> {
-        let clock = ctx.clock().clone();
-        let mut buf = [0; LINE_MAX];
-        let mut asked = clock.now();
-        loop {
-            let text = match ctx.next(talk.stream.read(&mut buf)).await {
-                Event::Message(ChatInput::Line(text)) if text.is_empty() => continue,
-                Event::Message(ChatInput::Line(text)) => text,
-                Event::Message(ChatInput::End) | Event::Stop => return Ok(()),
-                Event::Io(Ok(0)) => return Err(self.closed("before the talk was over")),
-                Event::Io(Ok(n)) => {
-                    self.reply(&buf[..n], clock.now() - asked).await;
-                    continue;
-                }
-                Event::Io(Err(source)) => return Err(self.broken(source)),
-            };
-            asked = clock.now();
-            self.write(&clock, &talk.stream, &text).await?;
-            let answer = clock.within(self.timeout, talk.stream.read(&mut buf));
-            let Some(answer) = ctx.unless_stopped(answer).await else { return Ok(()) };
-            match answer {
-                None => return Err(self.timed_out()),
-                Some(Err(source)) => return Err(self.broken(source)),
-                Some(Ok(0)) => return Err(self.closed("without an answer")),
-                Some(Ok(n)) => self.reply(&buf[..n], clock.now() - asked).await,
-            }
-        }
-    }
-
-    /// Talks in lines: what is typed goes out and what is heard comes in, neither waiting for the other.
-    /// Returns `true` if it turns out that the server is a lecture's after all.
-    async fn lines(&self, ctx: &mut Context<ChatInput>, talk: &mut Talk) -> Result<bool, Failure> {
-        let clock = ctx.clock().clone();
-        let Talk { stream, heard, hidden, over, .. } = talk;
-        let over = AtomicBool::new(*over);
-        let typing = async {
-            while !over.load(Ordering::Relaxed) {
-                match ctx.next(future::pending::<()>()).await {
-                    Event::Message(ChatInput::Line(text)) => {
-                        self.write(&clock, stream, &format!("{text}\n")).await?;
-                        over.fetch_or(is_quit(&text), Ordering::Relaxed);
+    /// Does what is to be done until `io` is, and keeps what is typed meanwhile. Nothing comes back if the client
+    /// is asked to stop, or the person leaves.
+    async fn meanwhile<T>(
+        &self,
+        ctx: &mut Context<ChatInput>,
+        part: &mut Part,
+        io: impl Future<Output = T>,
+    ) -> Option<T> {
+        let mut io = pin!(io);
+        while !part.is_over && !part.outgoing.is_full() {
+            match ctx.next(io.as_mut()).await {
+                Event::Message(ChatInput::Line(text)) => {
+                    if matches!(parse(&text), Command::Quit) && part.was_in {
+                        return None;
                     }
-                    Event::Message(ChatInput::End) => {
-                        // What was said is still being answered: the server closes when it is done.
-                        stream.shutdown_write().map_err(|source| self.broken(source))?;
-                        over.store(true, Ordering::Relaxed);
-                    }
-                    Event::Stop | Event::Io(()) => return Ok(false),
+                    part.say(&text);
                 }
+                Event::Message(ChatInput::End) => part.is_over = true,
+                Event::Io(done) => return Some(done),
+                Event::Stop => return None,
             }
-            // A server that does not mind the end of our side is not waited for longer than this.
-            ctx.pause(self.timeout).await;
-            Ok(false)
-        };
-        let hearing = async {
-            let mut buf = vec![0; 16 << 10];
-            loop {
-                while let Some(line) = heard.next_line() {
-                    if self.hear(line, hidden).await {
-                        return Ok(true);
-                    }
-                }
-                let n = match stream.read(&mut buf).await {
-                    Ok(n) => n,
-                    Err(source) => return Err(self.broken(source)),
-                };
-                if n == 0 {
-                    return match over.load(Ordering::Relaxed) {
-                        true => Ok(false),
-                        false => Err(self.closed("before the talk was over")),
-                    };
-                }
-                heard.push(&buf[..n]);
-                future::yield_now().await;
-            }
-        };
-        future::or(hearing, typing).await
+        }
+        ctx.unless_stopped(io).await
     }
 
-    /// Shows a line unless it is the client's own business; `true` if only a lecture's server says such.
-    async fn hear(&self, line: Line, hidden: &mut Vec<String>) -> bool {
-        let text = match &line {
-            Line::Whole(line) => lossy(line).into_owned(),
-            Line::TooLong(len) => format!("* a line of {len} bytes was too long to show"),
+    /// Connects, and talks until it is over.
+    async fn call(&self, ctx: &mut Context<ChatInput>, part: &mut Part) -> Result<(), Failure> {
+        let asked = ctx.now();
+        let connect = Stream::connect(&self.endpoint, self.timeout);
+        // The first words of somebody who never was there wait: they tell the dialect.
+        let stream = match part.was_in {
+            true => self.meanwhile(ctx, part, connect).await,
+            false => ctx.unless_stopped(connect).await,
         };
-        if text.strip_prefix(RECEIPT) == Some(HELLO) {
-            return true;
+        let Some(stream) = stream else { return Ok(()) };
+        let stream = stream?;
+        let (peer, conn) = (stream.peer().clone(), part.calls);
+        part.calls += 1;
+        part.peer = Some(peer.clone());
+        self.reporter.tell(|| Report::Connected { peer, conn }).await;
+        let mut call = Call::new(self, stream, ctx.now() - asked);
+        let done = call.talk(ctx, part).await;
+        call.close().await;
+        done
+    }
+
+    /// Tells that the connection is lost, and waits; returns `false` if the talk is over.
+    async fn wait(
+        &self,
+        ctx: &mut Context<ChatInput>,
+        part: &mut Part,
+        failure: &Failure,
+        pause: Duration,
+    ) -> bool {
+        part.outgoing.lose_connection();
+        part.is_in = false;
+        if let Some(peer) = part.peer.take() {
+            let (conn, why) = (part.calls - 1, failure.to_string());
+            self.reporter.tell(|| Report::Disconnected { peer, conn, why }).await;
         }
-        // A receipt has the text as the client said it, or escaped for lines.
-        match hidden.iter().position(|own| *own == escape(&text)) {
-            Some(own) => drop(hidden.remove(own)),
-            None => self.reporter.tell(|| Report::Line(text)).await,
-        }
-        false
+        let pause = ctx.clock().sleep_about(pause);
+        self.meanwhile(ctx, part, pause).await.is_some()
     }
 }
 
-fn is_quit(text: &str) -> bool {
-    matches!(parse(text), Command::Quit)
+impl Part {
+    /// Takes what was typed; an empty line is nothing.
+    pub(super) fn say(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.outgoing.say(text);
+        }
+    }
+
+    /// What a call in lines begins with; nothing where the dialect is to be found out.
+    pub(super) fn opening(&self) -> Vec<String> {
+        let nick = self.nick.iter().map(|nick| format!("/nick {nick}"));
+        let room = self.room.iter().map(|room| format!("/join {room}"));
+        nick.chain(room).collect()
+    }
 }
 
 impl Actor for ChatClient {
     type Message = ChatInput;
 
     async fn run(self, mut ctx: Context<ChatInput>) -> Outcome {
-        let clock = ctx.clock().clone();
-        let asked = clock.now();
-        let connect = Stream::connect(&self.endpoint, self.timeout);
-        let Some(stream) = ctx.unless_stopped(connect).await else { return Ok(()) };
-        let stream = stream.map_err(Failure::from)?;
-        // A line must not wait until the server has acknowledged the last one.
-        let _ = stream.nodelay(true);
-        let answers = (ANSWERS + (clock.now() - asked)).min(ANSWERS_MOST);
-        // A receipt has its text behind it, and a member's line a name before it.
-        let heard = LineBuffer::new(2 * LINE_MAX);
-        let mut talk = Talk { stream, answers, heard, hidden: Vec::new(), over: false };
-        let lecture = match &self.nick {
-            Some(nick) => {
-                // Whoever wants a name wants a server that has them, so there is nothing to find out.
-                self.write(&clock, &talk.stream, &format!("/nick {nick}\n{HELLO}\n")).await?;
-                talk.hidden.push(ACK_OFF.into());
-                false
-            }
-            None => match self.first_text(&mut ctx).await {
-                First::Nothing => return Ok(()),
-                First::Text(text) => self.open(&clock, &mut talk, &text).await?,
-            },
+        let (nick, room) = self.place.clone();
+        let mut part = Part {
+            nick,
+            room,
+            speaks: self.speaks,
+            outgoing: Outgoing::default(),
+            calls: 0,
+            peer: None,
+            is_over: false,
+            was_in: false,
+            is_in: false,
+            is_dismissed: false,
         };
-        if lecture || self.lines(&mut ctx, &mut talk).await? {
-            self.lecture(&mut ctx, &talk).await?;
+        let mut pause = PAUSES.0;
+        let mut over_since: Option<Instant> = None;
+        loop {
+            let Err(failure) = self.call(&mut ctx, &mut part).await else { return Ok(()) };
+            let goes_on = match self.reconnect {
+                Reconnect::Never => false,
+                Reconnect::OnceIn => part.was_in,
+                Reconnect::Always => true,
+            };
+            if !goes_on || part.is_dismissed {
+                return Err(failure.into());
+            }
+            if part.is_in {
+                pause = PAUSES.0;
+            }
+            if !self.wait(&mut ctx, &mut part, &failure, pause).await {
+                return self.unsaid(&part, None).await;
+            }
+            pause = (2 * pause).min(PAUSES.1);
+            if part.is_over {
+                // Nobody is there any more: what is left to say is tried for as long as an answer may take.
+                let since = *over_since.get_or_insert(ctx.now());
+                if part.outgoing.said() == 0 || ctx.now() - since >= self.timeout {
+                    return self.unsaid(&part, Some(failure)).await;
+                }
+            }
         }
-        // The talk is over; how the connection ends makes no difference to anybody.
-        let _ = talk.stream.close(Duration::from_millis(100)).await;
-        Ok(())
+    }
+}
+
+impl ChatClient {
+    /// Ends without a server, and tells what was never said.
+    async fn unsaid(&self, part: &Part, failure: Option<Failure>) -> Outcome {
+        let (count, server) = (part.outgoing.said(), self.endpoint.to_string());
+        match (count, failure) {
+            (0, _) => Ok(()),
+            (count, Some(_)) => Err(Failure::Unsaid { server, count }.into()),
+            (count, None) => {
+                let why = Failure::Unsaid { server, count }.to_string();
+                self.reporter.tell(|| Report::Refused { peer: None, why }).await;
+                Ok(())
+            }
+        }
     }
 }

@@ -10,11 +10,13 @@ use super::allowance::Allowance;
 use super::chat_session::Session;
 use super::ring::{Ear, Heard, Said};
 use super::talk::{Happened, Wants};
+use super::wish::Wish;
 use super::{Coming, Joined, Membership, ToRoom, ToSession};
 use crate::runtime::{Clock, Context};
 use crate::wire::chat::{ACK_OFF, ACK_ON, LINE_MAX, RECEIPT};
 use crate::wire::command::{Command, HELP, parse};
 use crate::wire::lines::{Line, LineBuffer};
+use crate::wire::notice;
 use crate::wire::text::{escape, lossy};
 
 /// How many lines `/history` shows unless it is told.
@@ -90,7 +92,7 @@ impl Session {
                 Happened::Late if wait.is_some() => {}
                 Happened::Late => {
                     let why = self.idle();
-                    self.talk.outbox.push(format!("* you were {why}; good bye\n"));
+                    self.talk.outbox.push(format!("* {}\n", notice::dismissed(&why)));
                     return why;
                 }
                 Happened::Broken(error) => return error.to_string(),
@@ -100,23 +102,20 @@ impl Session {
         }
     }
 
-    /// Comes into the first room. The first line comes before that, and may choose the name.
+    /// Comes into a room, as the first lines may wish.
     async fn enter(
         &mut self,
         ctx: &Context<ToSession>,
         lines: &mut LineBuffer,
     ) -> Result<Speaker, String> {
-        let first = lines.next_line();
-        let wish = match &first {
-            Some(Line::Whole(line)) => match parse(&lossy(line)) {
-                Command::Nick(nick) => Some(nick.to_string()),
-                _ => None,
-            },
-            _ => None,
+        let Wish { nick, room, rest } = Wish::of(lines);
+        let coming = |nick| {
+            let (room, session) = (room.clone(), Some(ctx.address()));
+            Coming { nick, room, quiet: false, session }
         };
-        let coming = |nick| Coming { nick, quiet: false, session: Some(ctx.address()) };
-        let (member, joined) = match self.come(coming(wish.clone())).await {
-            Err(why) if wish.is_some() => {
+        let has_wish = nick.is_some();
+        let (member, joined) = match self.come(coming(nick)).await {
+            Err(why) if has_wish => {
                 self.talk.outbox.push(format!("* {why}\n"));
                 self.come(coming(None)).await?
             }
@@ -128,22 +127,16 @@ impl Session {
         let mut speaker =
             Speaker { member, ear: None, receipts: true, times: false, allowance, untold: 0 };
         self.welcome(&mut speaker, joined);
-        if let (Some(line), None) = (first, wish) {
+        if let Some(line) = rest {
             self.take(&mut speaker, line).await?;
         }
         Ok(speaker)
     }
 
     fn welcome(&mut self, speaker: &mut Speaker, joined: Joined) {
-        let others = match joined.others {
-            1 => "1 other".into(),
-            others => format!("{others} others"),
-        };
         let (nick, _) = speaker.member.name_and_room();
-        self.talk.outbox.push(format!(
-            "* you are {nick} in {}, with {others}; /help lists the commands\n",
-            joined.room
-        ));
+        let seated = notice::seated(&nick, &joined.room, joined.others);
+        self.talk.outbox.push(format!("* {seated}\n"));
         if let Some(topic) = joined.topic {
             self.talk.outbox.push(format!("* {} is about: {topic}\n", joined.room));
         }
@@ -207,7 +200,7 @@ impl Session {
             }
             Command::Nick(nick) => {
                 let renamed = self.ask(|reply| ToRoom::Rename(id, nick.into(), reply)).await;
-                renamed.map(|nick| format!("you are now {nick}"))
+                renamed.map(|nick| notice::renamed(&nick))
             }
             Command::Join(room) => {
                 match self.ask(|reply| ToRoom::Join(id, room.into(), reply)).await {
@@ -222,7 +215,7 @@ impl Session {
                 let left = self.ask(|reply| ToRoom::Leave(id, reply)).await;
                 left.map(|room| {
                     speaker.ear = None;
-                    format!("you left {room}; /join ROOM goes to another one")
+                    notice::left(&room)
                 })
             }
             Command::Tell(to, text) => {

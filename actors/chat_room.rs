@@ -39,6 +39,8 @@ pub struct Joined {
 pub struct Coming {
     /// The name wished for; a guest's otherwise.
     pub nick: Option<String>,
+    /// The room to come to; the first one otherwise.
+    pub room: Option<String>,
     /// Whether the others are not told.
     pub quiet: bool,
     /// Where it is told what is for it alone.
@@ -48,7 +50,7 @@ pub struct Coming {
 /// What the keeper is told. The refusals are sentences for the person who asked.
 #[derive(Debug)]
 pub enum ToRoom {
-    /// Let somebody into the first room.
+    /// Let somebody in.
     Come(Coming, Reply<Result<(Membership, Joined), String>>),
     /// A member says something.
     Say(u64, String),
@@ -99,7 +101,8 @@ impl ChatRoom {
         keeper: Address<ToRoom>,
         clock: &Clock,
     ) -> Result<(Membership, Joined), String> {
-        let Coming { nick, quiet, session } = coming;
+        let Coming { nick, room, quiet, session } = coming;
+        let room = room_named(room.unwrap_or_else(|| self.hall.name().to_string()))?;
         let mut book = self.hall.book();
         let nick = match nick {
             Some(nick) => book.free(nick, None)?,
@@ -108,7 +111,7 @@ impl ChatRoom {
         let id = book.admit(nick, quiet, session);
         drop(book);
         let member = self.hall.seat(id, keeper);
-        let joined = self.join(id, self.hall.name().to_string(), clock)?;
+        let joined = self.join(id, room, clock)?;
         Ok((member, joined))
     }
 

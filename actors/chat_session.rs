@@ -123,7 +123,7 @@ impl Session {
     /// Serves a lecture client until it closes; returns why it ended.
     async fn lecture(&mut self, ctx: &mut Context<ToSession>, first: Vec<u8>) -> String {
         // It is never sent what others say, so it does not listen either.
-        let coming = Coming { nick: None, quiet: true, session: None };
+        let coming = Coming { nick: None, room: None, quiet: true, session: None };
         let member = match self.come(coming).await {
             Ok((member, _)) => member,
             Err(why) => return why,

@@ -49,6 +49,14 @@ pub enum Failure {
         /// How.
         source: std::io::Error,
     },
+    /// Some lines were typed while there was no server, and none came back in time.
+    #[error("{server} did not come back; {count} of the lines typed meanwhile were not said")]
+    Unsaid {
+        /// The server, as it was named.
+        server: String,
+        /// How many lines.
+        count: usize,
+    },
     /// Some files could not be sent; each was reported by name.
     #[error("{count} of the files could not be sent")]
     NotSent {

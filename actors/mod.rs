@@ -21,8 +21,10 @@
 
 mod admissions;
 mod allowance;
+mod chat_call;
 mod chat_client;
 mod chat_journal;
+mod chat_lecture;
 mod chat_line;
 mod chat_room;
 mod chat_session;
@@ -35,6 +37,7 @@ mod greeter;
 mod hall;
 mod listener;
 mod outbox;
+mod outgoing;
 mod output;
 mod past;
 mod per_address;
@@ -46,9 +49,10 @@ mod tcp_client;
 mod udp_client;
 mod udp_responder;
 mod upload;
+mod wish;
 
 pub use admissions::Admissions;
-pub use chat_client::{ChatClient, ChatInput};
+pub use chat_client::{ChatClient, ChatInput, Reconnect, Speaks};
 pub use chat_journal::{ChatJournal, History, Recorder, Spoken};
 pub use chat_room::{ChatRoom, Coming, Joined, ToRoom};
 pub use chat_session::{ChatSession, SessionLimits, SessionWith, ToSession};

@@ -124,9 +124,14 @@ pub struct Args {
     #[argh(option)]
     pub nick: Option<String>,
 
-    /// chat server: room that everybody comes to first (lobby)
+    /// chat server: room that everybody comes to first (lobby); client: room to go to
     #[argh(option)]
     pub room: Option<String>,
+
+    /// chat client: connect again when the server is away: auto (at a terminal, once it was in), always (from the
+    /// start) or never (auto)
+    #[argh(option)]
+    pub reconnect: Option<String>,
 
     /// chat server: lines of a room that /history can show (100)
     #[argh(option)]

@@ -49,6 +49,7 @@ const STORES: &[Place] = &[(File, Server)];
 const SENDERS: &[Place] = &[(File, Client)];
 const MEMBERS: &[Place] = &[(Chat, Client)];
 const HALLS: &[Place] = &[(Chat, Server)];
+const ROOMS: &[Place] = &[(Chat, Server), (Chat, Client)];
 
 /// Where FILE arguments belong, which are words without a flag.
 pub const FILES: Flag = value("FILE", Some(SENDERS)).repeated();
@@ -77,7 +78,8 @@ pub const FLAGS: &[Flag] = &[
     value("keep-free", Some(STORES)),
     switch("raw", Some(SENDERS)),
     value("nick", Some(MEMBERS)),
-    value("room", Some(HALLS)),
+    value("room", Some(ROOMS)),
+    value("reconnect", Some(MEMBERS)),
     value("history", Some(HALLS)),
     value("history-dir", Some(HALLS)),
     value("history-size", Some(HALLS)),

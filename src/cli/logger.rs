@@ -9,13 +9,14 @@
 //! whatever a peer managed to get into a message is escaped here too, as the last door.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write as _};
-use std::sync::Arc;
+use std::io::{self, IsTerminal};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use super::args::PROGRAM;
+use super::narrator::Sink;
 use super::parse::OutputSettings;
 use super::scribe::Scribe;
 use super::words::Env;
@@ -57,6 +58,11 @@ impl Look {
         let stream = rustix::fs::fstat(&stderr).ok();
         let stream = stream.map(|stat| format!("{}:{}", stat.st_dev, stat.st_ino));
         Look::find(color, stderr.is_terminal(), stream.as_deref(), env)
+    }
+
+    /// Tells whether stdout is to be coloured.
+    pub fn is_stdout_coloured(color: Color, env: Env<'_>) -> bool {
+        Look::find(color, io::stdout().is_terminal(), None, env) == Look::Coloured
     }
 
     /// Finds the look for a stream that is a terminal or not, by its device and inode.
@@ -134,12 +140,13 @@ pub struct Logger {
 }
 
 impl Logger {
-    /// Makes a log for this process's stderr.
-    pub fn new(output: &OutputSettings, env: Env<'_>) -> Logger {
+    /// Makes a log for this process's stderr, whose lines `sink` writes.
+    pub fn new(output: &OutputSettings, env: Env<'_>, sink: Sink) -> Logger {
         let look = Look::of_stderr(output.color, env);
-        let write = |text: &str| {
+        let write = move |text: &str| {
+            let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
             // Nobody is there to learn that stderr is closed.
-            let _ = io::stderr().write_all(text.as_bytes());
+            let _ = sink.write_all(text.as_bytes());
         };
         let dropped = move |count| {
             let text = format!("{count} lines of the log were dropped, since nobody read them");

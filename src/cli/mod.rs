@@ -16,7 +16,8 @@
 //!
 //! What goes out is on two streams. stdout belongs to the scenario: a [`narrator`] turns the roles' reports
 //! into lines, worded by [`narration`] for people or by [`json`] for programs. Everything else is stderr's,
-//! through the [`logger`]. [`input`] reads stdin on a thread of its own and hands its lines to an actor.
+//! through the [`logger`]. [`input`] reads stdin on a thread of its own and hands its lines to an actor; for a
+//! chat at a terminal, a [`terminal`] with a line editor does, and shows what goes out above what is being typed.
 //! [`exit`] lists the codes that the program ends with.
 
 pub mod args;
@@ -24,13 +25,17 @@ pub mod exit;
 pub mod flags;
 pub mod input;
 pub mod json;
+pub mod keys;
+pub mod known;
 pub mod logger;
 pub mod names;
 pub mod narration;
 pub mod narrator;
+pub mod paint;
 pub mod parse;
 pub mod run;
 pub mod scribe;
+pub mod terminal;
 pub mod values;
 pub mod watch;
 pub mod words;

@@ -39,8 +39,14 @@ pub fn line(kind: Kind, side: Side, report: &Report) -> Option<(Stream, String)>
             aside(Level::Info, format!("listening on {}", shown(&endpoint.to_string())))
         }
         (Side::Server, Report::Connected { peer, conn }) => connected(kind, peer, *conn),
-        (Side::Client, Report::Connected { peer, .. }) => {
+        (Side::Client, Report::Connected { peer, conn: 0 }) => {
             aside(Level::Debug, format!("connected to {}", address(peer)))
+        }
+        (Side::Client, Report::Connected { peer, .. }) => {
+            aside(Level::Info, format!("connected to {} again", address(peer)))
+        }
+        (Side::Client, Report::Disconnected { why, .. }) => {
+            aside(Level::Warn, format!("{}; trying again, what is typed is kept", shown(why)))
         }
         (_, Report::Disconnected { peer, conn, why }) => {
             let why = shown(why);

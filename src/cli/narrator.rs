@@ -50,6 +50,11 @@ pub fn stdout() -> Sink {
     Arc::new(Mutex::new(io::stdout()))
 }
 
+/// Returns a sink that is the program's stderr.
+pub fn stderr() -> Sink {
+    Arc::new(Mutex::new(io::stderr()))
+}
+
 /// Writes one whole line, and the line feed after it, to a sink.
 ///
 /// # Errors

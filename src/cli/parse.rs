@@ -15,6 +15,7 @@ use super::logger::Color;
 use super::names::{KINDS, ROLES};
 use super::values;
 use super::words::{Env, Line, Words};
+use crate::actors::Reconnect;
 use crate::scenario::{Kind, Role, Settings};
 use crate::wire::chat::{valid_nick, valid_room};
 
@@ -23,6 +24,10 @@ const LONGEST_DATAGRAM: usize = 65_507;
 
 /// The least that a history on the disk is given: several segments of several lines.
 const HISTORY_LEAST: u64 = 1 << 20;
+
+/// What `--reconnect` takes.
+const RECONNECTS: [(&str, Option<Reconnect>); 3] =
+    [("auto", None), ("always", Some(Reconnect::Always)), ("never", Some(Reconnect::Never))];
 
 /// All that a command line and an environment say.
 #[derive(Debug)]
@@ -48,6 +53,8 @@ pub struct OutputSettings {
     pub color: Color,
     /// Nobody is ever prompted.
     pub no_input: bool,
+    /// Whether a chat client calls again; where nothing is said, that depends on the terminal.
+    pub reconnect: Option<Reconnect>,
 }
 
 /// An end before anything ran.
@@ -163,7 +170,7 @@ fn fill_server(to: &mut Settings, args: &Args, words: &Words) -> Result<(), Stri
         to.keep_free = values::size(&called("keep-free"), text, 0..=u64::MAX)?;
     }
     if let Some(text) = &args.room {
-        to.room = values::named(&called("room"), text, valid_room)?;
+        to.room = Some(values::named(&called("room"), text, valid_room)?);
     }
     if let Some(text) = &args.history {
         to.history = values::whole(&called("history"), text, 0..=4096)?;
@@ -239,6 +246,10 @@ fn output(args: &Args, words: &Words) -> Result<OutputSettings, String> {
         verbose: args.verbose,
         color,
         no_input: args.no_input,
+        reconnect: match &args.reconnect {
+            Some(text) => values::one_of(&words.called("reconnect"), text, &RECONNECTS)?,
+            None => None,
+        },
     })
 }
 

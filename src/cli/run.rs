@@ -11,13 +11,15 @@ use std::time::Duration;
 
 use super::exit::Code;
 use super::input;
-use super::logger::Logger;
+use super::logger::{Logger, Look};
 use super::names::{Side, kind_name};
-use super::narrator::{Narrator, OnError, Sink, Style, stdout};
+use super::narrator::{Narrator, OnError, Sink, Style, stderr, stdout};
 use super::parse::{OutputSettings, Parsed, parse};
 use super::scribe::Scribe;
+use super::terminal::{Reader, Terminal};
 use super::watch::Watch;
-use crate::actors::{ChatInput, FileInput, Report, Reporter};
+use super::words::Env;
+use crate::actors::{ChatInput, FileInput, Reconnect, Report, Reporter};
 use crate::net::{Endpoint, raise_open_files};
 use crate::runtime::{
     Child, Ended, Exit, Shutdown, Snapshot, Strategy, Supervisor, System, record_backtraces,
@@ -37,9 +39,14 @@ pub fn main() -> ExitCode {
     let env = |name: &str| env::var_os(name);
     match parse(line, &env) {
         Ok(parsed) => {
-            let stderr = Logger::new(&parsed.output, &env).install();
-            let code = run(parsed, stderr);
+            let (terminal, reader) = open_terminal(&parsed, &env).unzip();
+            let log = terminal.as_ref().map_or_else(stderr, Terminal::stderr);
+            let scribe = Logger::new(&parsed.output, &env, log).install();
+            let code = run(parsed, scribe, terminal.as_ref(), reader);
             log::logger().flush();
+            if let Some(terminal) = terminal {
+                terminal.close();
+            }
             code.into()
         }
         Err(early) => {
@@ -53,8 +60,27 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Opens the terminal for a chat with a person at it.
+fn open_terminal(parsed: &Parsed, env: Env<'_>) -> Option<(Terminal, Reader)> {
+    let Parsed { settings, output, .. } = parsed;
+    let is_chat = settings.kind == Kind::Chat && settings.role != Role::Server;
+    let is_dumb = env("TERM").is_none_or(|term| term == "dumb");
+    if !is_chat || settings.message.is_some() || output.json || output.no_input || is_dumb {
+        return None;
+    }
+    Terminal::open(Look::is_stdout_coloured(output.color, env))
+}
+
 /// Runs what was asked for, and returns the code to end with.
-fn run(Parsed { mut settings, output, drills }: Parsed, stderr: Arc<Scribe>) -> Code {
+fn run(
+    Parsed { mut settings, output, drills }: Parsed,
+    stderr: Arc<Scribe>,
+    terminal: Option<&Terminal>,
+    reader: Option<Reader>,
+) -> Code {
+    settings.at_terminal = terminal.is_some();
+    let auto = if terminal.is_some() { Reconnect::OnceIn } else { Reconnect::Never };
+    settings.reconnect = output.reconnect.unwrap_or(auto);
     let interactive = input::is_interactive(output.no_input);
     if let Err(code) = prepare(&mut settings, &output, interactive) {
         return code;
@@ -66,7 +92,7 @@ fn run(Parsed { mut settings, output, drills }: Parsed, stderr: Arc<Scribe>) -> 
     let show = move |tree: &Snapshot| stderr.write(tree.to_string());
     let system = System::new().threads(settings.threads).stall_limit(STALL).on_usr1(show);
     let handle = system.handle();
-    let sink = stdout();
+    let sink = terminal.map_or_else(stdout, Terminal::stdout);
     let mut tree = Supervisor::new(kind_name(settings.kind), Strategy::OneForOne)
         .intensity(5, Duration::from_secs(10))
         .backoff(Duration::from_millis(10), Duration::from_secs(1));
@@ -87,7 +113,7 @@ fn run(Parsed { mut settings, output, drills }: Parsed, stderr: Arc<Scribe>) -> 
         }
     };
     smol::block_on(announce(&composed.listening, &reporters.server));
-    if let Err(error) = feed(composed, &settings) {
+    if let Err(error) = feed(composed, &settings, reader) {
         log::error!("stdin cannot be read: {error}");
         return Code::Failed;
     }
@@ -164,7 +190,7 @@ async fn announce(listening: &[Endpoint], reporter: &Reporter) {
 }
 
 /// Has stdin, or what a flag says instead, go to the actor that takes what a person types.
-fn feed(composed: Composed, settings: &Settings) -> io::Result<()> {
+fn feed(composed: Composed, settings: &Settings, reader: Option<Reader>) -> io::Result<()> {
     match (composed.input, &settings.message) {
         (None, _) => Ok(()),
         (Some(Input::Chat(client)), Some(message)) => {
@@ -173,10 +199,16 @@ fn feed(composed: Composed, settings: &Settings) -> io::Result<()> {
             let _ = client.try_send(ChatInput::End);
             Ok(())
         }
-        (Some(Input::Chat(client)), None) => input::lines(move |line| {
-            let line = line.map(|line| ChatInput::Line(lossy(&line).into_owned()));
-            client.send_blocking(line.unwrap_or(ChatInput::End)).is_ok()
-        }),
+        (Some(Input::Chat(client)), None) => {
+            let take = move |line: Option<Vec<u8>>| {
+                let line = line.map(|line| ChatInput::Line(lossy(&line).into_owned()));
+                client.send_blocking(line.unwrap_or(ChatInput::End)).is_ok()
+            };
+            match reader {
+                Some(reader) => reader.lines(None, take),
+                None => input::lines(take),
+            }
+        }
         (Some(Input::File(sender)), _) => input::lines(move |line| match line {
             Some(name) => sender.send_blocking(FileInput::Name(path_of(name))).is_ok(),
             None => sender.send_blocking(FileInput::End).is_ok(),

@@ -124,6 +124,12 @@ impl Clock {
         self.0.sleep(duration)
     }
 
+    /// Returns a future that is ready after a random time between a half and the whole of `most`, so that many who
+    /// lost the same thing at the same moment do not all come back at once.
+    pub fn sleep_about(&self, most: Duration) -> Sleep {
+        self.0.sleep(self.0.jitter(most))
+    }
+
     /// Awaits `io` for at most `limit`, or as long as it takes where there is none; `None` when the limit
     /// passed first. Cancel-safe if `io` is.
     pub async fn within<T>(

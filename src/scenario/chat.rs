@@ -11,6 +11,9 @@ use crate::actors::{
 use crate::net::Endpoint;
 use crate::runtime::{Child, Supervisor};
 
+/// The room that everybody comes to first, unless it is set.
+const ROOM: &str = "lobby";
+
 /// How many lines those beyond this machine may say in which time, unless it is set.
 const RATE: (u32, Duration) = (100, Duration::from_secs(10));
 
@@ -25,7 +28,7 @@ pub(super) async fn server(
     tree: &mut Supervisor,
     reporter: &Reporter,
 ) -> Result<Vec<Endpoint>, ComposeError> {
-    let hall = Hall::new(&settings.room);
+    let hall = Hall::new(settings.room.as_deref().unwrap_or(ROOM));
     let limits = SessionLimits {
         first_timeout: settings.first_timeout,
         idle_timeout: settings.idle_timeout,
@@ -67,6 +70,13 @@ pub(super) fn client(
     reporter: &Reporter,
 ) -> Input {
     let (nick, timeout, reporter) = (settings.nick.clone(), settings.timeout, reporter.clone());
-    let make = move || ChatClient::new(endpoint.clone(), nick.clone(), timeout, reporter.clone());
+    let (room, reconnect) = (settings.room.clone(), settings.reconnect);
+    let at_terminal = settings.at_terminal;
+    let make = move || {
+        ChatClient::new(endpoint.clone(), nick.clone(), timeout, reporter.clone())
+            .room(room.clone())
+            .reconnect(reconnect)
+            .asks_who(at_terminal)
+    };
     Input::Chat(tree.child(ends_the_tree(Child::new("client", make))))
 }

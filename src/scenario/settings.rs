@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::actors::Reconnect;
 use crate::net::Endpoint;
 
 /// The four scenarios.
@@ -78,8 +79,12 @@ pub struct Settings {
     pub keep_free: u64,
     /// The name to take in the chat.
     pub nick: Option<String>,
-    /// The room that everybody in a chat comes to first.
-    pub room: String,
+    /// The room that everybody in a chat comes to first, or that a client goes to.
+    pub room: Option<String>,
+    /// Whether a chat client calls again when its connection is lost.
+    pub reconnect: Reconnect,
+    /// Whether a person is at a chat client's terminal.
+    pub at_terminal: bool,
     /// How many lines of a room can be shown again.
     pub history: usize,
     /// The directory that what is said in a chat is kept in; none keeps it in memory alone.
@@ -122,7 +127,9 @@ impl Settings {
             forgiving: false,
             keep_free: 64 << 20,
             nick: None,
-            room: "lobby".into(),
+            room: None,
+            reconnect: Reconnect::Never,
+            at_terminal: false,
             history: 100,
             history_dir: None,
             history_size: 16 << 20,

@@ -42,6 +42,7 @@ pub mod chat;
 pub mod command;
 pub mod journal;
 pub mod lines;
+pub mod notice;
 pub mod text;
 pub mod units;
 pub mod utf8;

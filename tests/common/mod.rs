@@ -9,6 +9,7 @@
 pub mod line;
 mod output;
 pub mod peers;
+pub mod terminal;
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;

@@ -83,8 +83,10 @@ fn figures_are_worth_a_line_after_more_than_one_request() {
 
 #[test]
 fn what_is_good_to_know_goes_to_stderr() {
-    let connected = Report::Connected { peer: peer(), conn: 2 };
-    assert_eq!(aside(Side::Client, &connected).0, Level::Debug);
+    let connected = |conn| aside(Side::Client, &Report::Connected { peer: peer(), conn });
+    assert_eq!(connected(0).0, Level::Debug);
+    // The loss of the last one was told, too.
+    assert_eq!(connected(1).0, Level::Info);
     let endpoint = "127.0.0.1:7".parse().expect("an endpoint");
     let listening = aside(Side::Server, &Report::Listening { endpoint });
     assert_eq!(listening, (Level::Info, "listening on 127.0.0.1:7".to_owned()));
@@ -92,6 +94,7 @@ fn what_is_good_to_know_goes_to_stderr() {
     let (level, text) = aside(Side::Server, &over);
     assert_eq!(level, Level::Debug);
     assert!(text.ends_with("reset by peer"), "{text}");
+    assert_eq!(aside(Side::Client, &over).0, Level::Warn);
     let refused = Report::Refused { peer: None, why: "too many".to_owned() };
     assert_eq!(aside(Side::Server, &refused), (Level::Warn, "too many".to_owned()));
 }
