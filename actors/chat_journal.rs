@@ -117,10 +117,12 @@ impl History {
             Err(error) => {
                 let again = job.at.checked_add(RETRY_AFTER).unwrap_or(job.at);
                 if state.failing.replace(again).is_none() {
-                    state.news.push(format!(
-                        "the history cannot be written: {error}; it is tried again, and what is said meanwhile \
-                         is kept in memory alone"
-                    ));
+                    let why = format!(
+                        "the history in {} cannot be written: {error}; it is tried again, and what is said \
+                         meanwhile is kept in memory alone",
+                        state.segments.path.display()
+                    );
+                    state.news.push(why);
                 }
             }
             Ok(()) if done > 0 && state.failing.take().is_some() => {

@@ -60,7 +60,7 @@ pub enum HistoryError {
 /// The segments of a history, of which the last one grows.
 #[derive(Debug)]
 pub(super) struct Segments {
-    path: PathBuf,
+    pub(super) path: PathBuf,
     /// The most bytes of all segments, and of one.
     most: u64,
     share: u64,

@@ -240,13 +240,13 @@ fn a_disk_that_fails_is_told_once_and_the_talk_goes_on() {
         say(&mut ada, &format!("{k}{long}"));
         bob.hear_said(&format!("{k}{long}"));
     }
-    server.wait_for_error_line(|line| line.contains("the history cannot be written: "));
+    server.wait_for_error_line(|line| line.contains("/history cannot be written: "));
     assert_eq!(history(&mut bob).len(), 8, "as many as are shown at once");
     server.terminate();
     let ended = server.wait();
     assert_eq!(ended.code, 0, "{ended:?}");
     let told = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert_eq!(told.matches("the history cannot be written").count(), 1, "{told}");
+    assert_eq!(told.matches("/history cannot be written").count(), 1, "{told}");
 }
 
 #[test]

@@ -34,7 +34,7 @@ fn a_disk_that_fails_is_told_once_and_tried_again_later() {
     let start = Instant::now();
     history.work(&job("one\n", 0, start));
     let news = history.news();
-    assert!(news.len() == 1 && news[0].contains("cannot be written"), "{news:?}");
+    assert!(news.len() == 1 && news[0].contains("history cannot be written"), "{news:?}");
     history.work(&job("two\n", 0, start + RETRY_AFTER));
     fs::create_dir(&path).unwrap();
     history.work(&job("three\n", 0, start + 2 * RETRY_AFTER - SECOND));
