@@ -17,16 +17,28 @@ use crate::wire::text::lossy;
 /// A member who sends lines.
 pub(super) struct Speaker {
     pub(super) member: Membership,
-    pub(super) lines: LineBuffer,
+    /// What came of its next lines; nothing while it waits between two.
+    pub(super) lines: Option<Box<LineBuffer>>,
     /// What it hears; nothing where it is in no room.
     pub(super) ear: Option<Ear>,
     pub(super) receipts: bool,
     pub(super) times: bool,
-    pub(super) allowance: Option<Allowance>,
+    pub(super) allowance: Option<Box<Allowance>>,
     /// What was told to it alone and found too much waiting for it.
     untold: u64,
     /// Whether it has ended its side.
     pub(super) is_over: bool,
+}
+
+impl Speaker {
+    /// Lets go of a buffer that nothing is in.
+    pub(super) fn tidy(&mut self) {
+        self.lines.take_if(|lines| lines.is_empty());
+    }
+}
+
+fn line_buffer() -> Box<LineBuffer> {
+    Box::new(LineBuffer::new(LINE_MAX))
 }
 
 impl Session {
@@ -36,7 +48,7 @@ impl Session {
         async move {
             loop {
                 let mut wait = None;
-                if speaker.is_over || speaker.lines.has_line() {
+                if speaker.is_over || speaker.lines.as_ref().is_some_and(|lines| lines.has_line()) {
                     match Box::pin(self.take_lines(speaker)).await {
                         Ok(until) => wait = until,
                         Err(why) => return why,
@@ -55,7 +67,8 @@ impl Session {
                     written: *untold > 0 || (*is_over && !waits),
                     until: wait.or_else(|| self.idle_until()),
                 };
-                match self.talk.next(&mut self.ctx, wants, |more| lines.push(more)).await {
+                let take = |more: &[u8]| lines.get_or_insert_with(line_buffer).push(more);
+                match self.talk.next(&mut self.ctx, wants, take).await {
                     Happened::Heard | Happened::Written => {}
                     Happened::Late if waits => {}
                     Happened::Input(0) => speaker.is_over = true,
@@ -110,7 +123,7 @@ impl Session {
 
     /// Comes into the first room. The first line comes before that, and may choose the name.
     pub(super) async fn enter(&mut self, first: &[u8]) -> Result<Speaker, String> {
-        let mut lines = LineBuffer::new(LINE_MAX);
+        let mut lines = line_buffer();
         lines.push(first);
         let first = lines.next_line();
         let wish = match &first {
@@ -131,10 +144,10 @@ impl Session {
         };
         let limits = &self.with.limits;
         let is_bound = limits.rate_on_loopback || !self.peer().is_loopback();
-        let allowance = is_bound.then(|| Allowance::new(limits.rate, self.ctx.now()));
+        let allowance = is_bound.then(|| Box::new(Allowance::new(limits.rate, self.ctx.now())));
         let mut speaker = Speaker {
             member,
-            lines,
+            lines: Some(lines),
             ear: None,
             receipts: true,
             times: false,
@@ -146,6 +159,7 @@ impl Session {
         if let (Some(line), None) = (first, wish) {
             self.take(&mut speaker, line).await?;
         }
+        speaker.tidy();
         Ok(speaker)
     }
 
