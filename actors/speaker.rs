@@ -31,6 +31,10 @@ pub(super) struct Speaker {
 }
 
 impl Speaker {
+    fn has_line(&self) -> bool {
+        self.lines.as_ref().is_some_and(|lines| lines.has_line())
+    }
+
     /// Lets go of a buffer that nothing is in.
     pub(super) fn tidy(&mut self) {
         self.lines.take_if(|lines| lines.is_empty());
@@ -48,13 +52,16 @@ impl Session {
         async move {
             loop {
                 let mut wait = None;
-                if speaker.is_over || speaker.lines.as_ref().is_some_and(|lines| lines.has_line()) {
+                if speaker.is_over || speaker.has_line() {
                     match Box::pin(self.take_lines(speaker)).await {
                         Ok(until) => wait = until,
                         Err(why) => return why,
                     }
                 }
-                let waits = wait.is_some();
+                let (waits, until) = match wait {
+                    Some(until) => (true, Some(until)),
+                    None => (false, self.idle_until()),
+                };
                 if speaker.is_over && !waits && !self.talk.is_full() {
                     return "closed by peer".into();
                 }
@@ -65,7 +72,7 @@ impl Session {
                     input: !*is_over && !waits,
                     // What was missed is told, and the last lines are taken, when there is room again.
                     written: *untold > 0 || (*is_over && !waits),
-                    until: wait.or_else(|| self.idle_until()),
+                    until,
                 };
                 let take = |more: &[u8]| lines.get_or_insert_with(line_buffer).push(more);
                 match self.talk.next(&mut self.ctx, wants, take).await {
