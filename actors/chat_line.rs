@@ -9,7 +9,7 @@ use super::ring::Said;
 use super::speaker::Speaker;
 use crate::wire::chat::{ACK_OFF, ACK_ON, LINE_MAX, RECEIPT};
 use crate::wire::command::{Command, HELP, parse};
-use crate::wire::lines::Line;
+use crate::wire::lines::{Line, LineBuffer};
 use crate::wire::notice;
 use crate::wire::text::{escape, lossy};
 
@@ -33,13 +33,17 @@ impl Session {
             }
             // The last line may lack its newline.
             let Speaker { lines, is_over, .. } = speaker;
-            let next = if *is_over { lines.finish() } else { lines.next_line() };
-            let Some(line) = next else { break };
+            let next = |lines: &mut Box<LineBuffer>| match *is_over {
+                true => lines.finish(),
+                false => lines.next_line(),
+            };
+            let Some(line) = lines.as_mut().and_then(next) else { break };
             if let Some(allowance) = &mut speaker.allowance {
                 allowance.spend();
             }
             self.take(speaker, line).await?;
         }
+        speaker.tidy();
         Ok(None)
     }
 

@@ -174,7 +174,7 @@ impl ChatRoom {
         let nick = book.free(nick, Some(id))?;
         let old = book.rename(id, &nick).ok_or("you are gone")?;
         drop(book);
-        if old != nick {
+        if *old != *nick {
             self.hear(id, clock, |nick| format!("* {old} is now {nick}\n"));
         }
         Ok(nick)
@@ -189,14 +189,14 @@ impl ChatRoom {
         let session = other.session.as_ref().ok_or_else(refused)?;
         let line = format!("* {} tells you: {}\n", from.nick, escape(text));
         session.try_send(ToSession::Line(line)).map_err(|_| refused())?;
-        Ok(other.nick.clone())
+        Ok(other.nick.to_string())
     }
 
     fn who(&self, id: u64) -> Result<String, String> {
         let book = self.hall.book();
         let (_, room) = book.place(id).ok_or(NOWHERE)?;
         let nicks = room.members.iter().filter_map(|id| book.members.get(id));
-        let nicks = nicks.map(|member| member.nick.clone());
+        let nicks = nicks.map(|member| member.nick.to_string());
         Ok(format!("in {}: {}", room.name, listed(nicks, room.members.len())))
     }
 
@@ -221,7 +221,7 @@ impl ChatRoom {
             return Err(format!("a topic has at most {TOPIC_MAX} bytes"));
         }
         let topic = escape(&text).into_owned();
-        let room = book.rooms.get_mut(&key).ok_or(NOWHERE)?;
+        let room = book.rooms.get_mut(key.as_str()).ok_or(NOWHERE)?;
         let line = format!("* {nick} set the topic: {topic}\n");
         self.recorder.keep(Some((room.name.clone(), room.ring.say(Some(id), line, clock.wall()))));
         let told = format!("{} is about: {topic}", room.name);

@@ -4,7 +4,8 @@
 //! it, and the first one always. Both belong to the tree: a keeper that crashes has them back at its next
 //! incarnation. A session's place is a [`Membership`]; to drop it is to leave, however the session ended.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
@@ -24,20 +25,22 @@ const LEAST: usize = 16 << 10;
 
 /// The rooms and the members of a chat.
 #[derive(Clone)]
-pub struct Hall {
+pub struct Hall(Arc<Whole>);
+
+struct Whole {
     /// The room that everybody comes to first.
     name: Arc<str>,
-    book: Arc<Mutex<Book>>,
+    book: Mutex<Book>,
 }
 
 /// What is known of the members and the rooms.
 #[derive(Debug, Default)]
 pub(super) struct Book {
     pub(super) members: BTreeMap<u64, Member>,
-    /// The members, by their names in lower case.
-    nicks: HashMap<String, u64>,
+    /// The members, by their names.
+    nicks: BTreeMap<Nick, u64>,
     /// By their names in lower case.
-    pub(super) rooms: BTreeMap<String, Room>,
+    pub(super) rooms: BTreeMap<Arc<str>, Room>,
     /// Members who left since the room actor last looked.
     pub(super) gone: Vec<u64>,
     /// Members whose last words may still be in its mailbox.
@@ -47,12 +50,37 @@ pub(super) struct Book {
     next: u64,
 }
 
+/// A member's name, as the members are ordered by it: whatever the case of its letters.
+#[derive(Debug)]
+struct Nick(Arc<str>);
+
+impl Ord for Nick {
+    fn cmp(&self, other: &Nick) -> Ordering {
+        let lower = |byte: u8| byte.to_ascii_lowercase();
+        self.0.bytes().map(lower).cmp(other.0.bytes().map(lower))
+    }
+}
+
+impl PartialOrd for Nick {
+    fn partial_cmp(&self, other: &Nick) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Nick {
+    fn eq(&self, other: &Nick) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Nick {}
+
 /// A member, as the book has it.
 #[derive(Debug)]
 pub(super) struct Member {
-    pub(super) nick: String,
+    pub(super) nick: Arc<str>,
     /// The key of its room.
-    pub(super) room: Option<String>,
+    pub(super) room: Option<Arc<str>>,
     /// Whether the others are told of its coming and going.
     pub(super) quiet: bool,
     /// Where it is told what is for it alone; a lecture client is told nothing.
@@ -73,16 +101,16 @@ impl Hall {
     pub fn new(name: &str) -> Hall {
         let mut book = Book::default();
         book.open(name);
-        Hall { name: name.into(), book: Arc::new(Mutex::new(book)) }
+        Hall(Arc::new(Whole { name: name.into(), book: Mutex::new(book) }))
     }
 
     /// Returns the name of the room that everybody comes to first.
     pub fn name(&self) -> &Arc<str> {
-        &self.name
+        &self.0.name
     }
 
     pub(super) fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the place of a member who is in the book.
@@ -98,7 +126,7 @@ impl Hall {
     /// Gives a room a line that was said in an earlier life of the chat.
     pub(super) fn restore(&self, room: &str, line: &str, at: SystemTime) {
         let (mut book, key) = (self.book(), room.to_ascii_lowercase());
-        if let Some(room) = book.rooms.get(&key) {
+        if let Some(room) = book.rooms.get(key.as_str()) {
             room.ring.say(None, line.to_owned(), at);
             return;
         }
@@ -116,7 +144,7 @@ impl Hall {
 
     /// Tells whether a room stays though nobody is in it.
     pub(super) fn stays(&self, key: &str) -> bool {
-        self.name.eq_ignore_ascii_case(key)
+        self.0.name.eq_ignore_ascii_case(key)
     }
 }
 
@@ -137,7 +165,8 @@ impl Book {
     ) -> u64 {
         let id = self.next;
         self.next += 1;
-        self.nicks.insert(nick.to_ascii_lowercase(), id);
+        let nick: Arc<str> = nick.into();
+        self.nicks.insert(Nick(nick.clone()), id);
         self.members.insert(id, Member { nick, room: None, quiet, session });
         id
     }
@@ -145,32 +174,36 @@ impl Book {
     /// Strikes a member out.
     pub(super) fn strike(&mut self, id: u64) -> Option<Member> {
         let member = self.members.remove(&id)?;
-        self.nicks.remove(&member.nick.to_ascii_lowercase());
+        self.nicks.remove(&Nick(member.nick.clone()));
         Some(member)
     }
 
     /// Gives a member another name, which must be free, and returns the old one.
-    pub(super) fn rename(&mut self, id: u64, nick: &str) -> Option<String> {
+    pub(super) fn rename(&mut self, id: u64, nick: &str) -> Option<Arc<str>> {
         let member = self.members.get_mut(&id)?;
-        let old = std::mem::replace(&mut member.nick, nick.into());
-        self.nicks.remove(&old.to_ascii_lowercase());
-        self.nicks.insert(nick.to_ascii_lowercase(), id);
+        let nick: Arc<str> = nick.into();
+        let old = std::mem::replace(&mut member.nick, nick.clone());
+        self.nicks.remove(&Nick(old.clone()));
+        self.nicks.insert(Nick(nick), id);
         Some(old)
     }
 
     pub(super) fn called(&self, nick: &str) -> Option<u64> {
-        self.nicks.get(&nick.to_ascii_lowercase()).copied()
+        self.nicks.get(&Nick(nick.into())).copied()
     }
 
     /// Finds a room, or makes it, and returns its key.
-    pub(super) fn open(&mut self, name: &str) -> String {
+    pub(super) fn open(&mut self, name: &str) -> Arc<str> {
         let key = name.to_ascii_lowercase();
-        if !self.rooms.contains_key(&key) {
-            let past = self.past.as_mut().and_then(|past| past.take(&key));
-            let (ring, members) = (past.unwrap_or_default(), BTreeSet::new());
-            self.rooms.insert(key.clone(), Room { name: name.into(), topic: None, ring, members });
-            self.share_out();
+        // The key that is there is the one that all members of the room share.
+        if let Some((key, _)) = self.rooms.get_key_value(key.as_str()) {
+            return key.clone();
         }
+        let past = self.past.as_mut().and_then(|past| past.take(&key));
+        let key: Arc<str> = key.into();
+        let (ring, members) = (past.unwrap_or_default(), BTreeSet::new());
+        self.rooms.insert(key.clone(), Room { name: name.into(), topic: None, ring, members });
+        self.share_out();
         key
     }
 
@@ -246,7 +279,7 @@ impl Membership {
     /// Returns the member's present name, and the name of the room that it is in.
     pub fn name_and_room(&self) -> (String, Option<Arc<str>>) {
         let book = self.hall.book();
-        let nick = book.members.get(&self.id).map(|member| member.nick.clone());
+        let nick = book.members.get(&self.id).map(|member| member.nick.to_string());
         let room = book.place(self.id).map(|(_, room)| room.name.clone());
         (nick.unwrap_or_default(), room)
     }

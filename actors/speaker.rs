@@ -17,16 +17,32 @@ use crate::wire::notice;
 /// A member who sends lines.
 pub(super) struct Speaker {
     pub(super) member: Membership,
-    pub(super) lines: LineBuffer,
+    /// What came of its next lines; nothing while it waits between two.
+    pub(super) lines: Option<Box<LineBuffer>>,
     /// What it hears; nothing where it is in no room.
     pub(super) ear: Option<Ear>,
     pub(super) receipts: bool,
     pub(super) times: bool,
-    pub(super) allowance: Option<Allowance>,
+    pub(super) allowance: Option<Box<Allowance>>,
     /// What was told to it alone and found too much waiting for it.
     untold: u64,
     /// Whether it has ended its side.
     pub(super) is_over: bool,
+}
+
+impl Speaker {
+    fn has_line(&self) -> bool {
+        self.lines.as_ref().is_some_and(|lines| lines.has_line())
+    }
+
+    /// Lets go of a buffer that nothing is in.
+    pub(super) fn tidy(&mut self) {
+        self.lines.take_if(|lines| lines.is_empty());
+    }
+}
+
+fn line_buffer() -> Box<LineBuffer> {
+    Box::new(LineBuffer::new(LINE_MAX))
 }
 
 impl Session {
@@ -36,13 +52,16 @@ impl Session {
         async move {
             loop {
                 let mut wait = None;
-                if speaker.is_over || speaker.lines.has_line() {
+                if speaker.is_over || speaker.has_line() {
                     match Box::pin(self.take_lines(speaker)).await {
                         Ok(until) => wait = until,
                         Err(why) => return why,
                     }
                 }
-                let waits = wait.is_some();
+                let (waits, until) = match wait {
+                    Some(until) => (true, Some(until)),
+                    None => (false, self.idle_until()),
+                };
                 if speaker.is_over && !waits && !self.talk.is_full() {
                     return "closed by peer".into();
                 }
@@ -53,9 +72,10 @@ impl Session {
                     input: !*is_over && !waits,
                     // What was missed is told, and the last lines are taken, when there is room again.
                     written: *untold > 0 || (*is_over && !waits),
-                    until: wait.or_else(|| self.idle_until()),
+                    until,
                 };
-                match self.talk.next(&mut self.ctx, wants, |more| lines.push(more)).await {
+                let take = |more: &[u8]| lines.get_or_insert_with(line_buffer).push(more);
+                match self.talk.next(&mut self.ctx, wants, take).await {
                     Happened::Heard | Happened::Written => {}
                     Happened::Late if waits => {}
                     Happened::Input(0) => speaker.is_over = true,
@@ -110,7 +130,7 @@ impl Session {
 
     /// Comes into a room, as the first lines may wish.
     pub(super) async fn enter(&mut self, first: &[u8]) -> Result<Speaker, String> {
-        let mut lines = LineBuffer::new(LINE_MAX);
+        let mut lines = line_buffer();
         lines.push(first);
         let Wish { nick, room, rest } = Wish::of(&mut lines);
         let address = self.ctx.address();
@@ -128,10 +148,10 @@ impl Session {
         };
         let limits = &self.with.limits;
         let is_bound = limits.rate_on_loopback || !self.peer().is_loopback();
-        let allowance = is_bound.then(|| Allowance::new(limits.rate, self.ctx.now()));
+        let allowance = is_bound.then(|| Box::new(Allowance::new(limits.rate, self.ctx.now())));
         let mut speaker = Speaker {
             member,
-            lines,
+            lines: Some(lines),
             ear: None,
             receipts: true,
             times: false,
@@ -143,6 +163,7 @@ impl Session {
         if let Some(line) = rest {
             self.take(&mut speaker, line).await?;
         }
+        speaker.tidy();
         Ok(speaker)
     }
 

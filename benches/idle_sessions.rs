@@ -27,6 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// How many come at once.
 const BATCH: usize = 200;
 
+/// For how long a server that is at rest has done nothing. The watch over actors that keep their thread looks
+/// once more within a second or two after the last turn.
+const REST: Duration = Duration::from_secs(3);
+
 /// A room remembers so many lines; as many must have come before the first reading.
 const REMEMBERED: usize = 5000;
 
@@ -58,18 +62,19 @@ fn run(args: &[String]) -> io::Result<()> {
     raise_open_files();
     let server = Server::start()?;
     let mut crowd = Vec::new();
+    let rest = if smoke { REST / 10 } else { REST };
     let mut readings = Vec::new();
-    for count in [first, sessions] {
+    for count in [0, first, sessions] {
         server.bring_in(&mut crowd, count)?;
-        server.at_rest()?;
-        readings.push(server.memory()?);
+        server.at_rest(rest)?;
+        readings.push((count as u64, server.memory()?));
+        println!("RssAnon with {count} sessions: {} kB", server.memory()?);
     }
-    let grown = readings[1].saturating_sub(readings[0]) * 1024;
-    println!(
-        "RssAnon with {first} sessions {} kB, with {sessions} {} kB",
-        readings[0], readings[1]
-    );
-    println!("each of the later ones: {} B", grown / (sessions - first).max(1) as u64);
+    let each = |(few, before): (u64, u64), (many, after): (u64, u64)| {
+        after.saturating_sub(before) * 1024 / (many - few).max(1)
+    };
+    println!("each of all: {} B", each(readings[0], readings[2]));
+    println!("each of the later ones: {} B", each(readings[1], readings[2]));
 
     let idle = Duration::from_secs(if smoke { 1 } else { 10 });
     let before = server.activity()?;
@@ -144,11 +149,11 @@ impl Server {
     }
 
     /// Waits until the server has nothing left to do.
-    fn at_rest(&self) -> io::Result<()> {
+    fn at_rest(&self, rest: Duration) -> io::Result<()> {
         let since = Instant::now();
         let mut activity = self.activity()?;
         loop {
-            thread::sleep(Duration::from_millis(500));
+            thread::sleep(rest);
             let now = self.activity()?;
             if now == activity {
                 return Ok(());

@@ -38,10 +38,13 @@ pub(crate) struct Mailbox<M> {
     overflow: AtomicU8,
     dropped: AtomicU64,
     /// `None` in it: closed before there was a queue.
-    queue: OnceLock<Option<(Sender<M>, Receiver<M>)>>,
+    queue: OnceLock<Option<Queue<M>>>,
     /// The child that reads it.
     node: OnceLock<Arc<Node>>,
 }
+
+/// In a box, since most are never made.
+type Queue<M> = Box<(Sender<M>, Receiver<M>)>;
 
 impl<M> Mailbox<M> {
     pub(crate) fn new(capacity: usize) -> Arc<Mailbox<M>> {
@@ -72,19 +75,19 @@ impl<M> Mailbox<M> {
         let mut is_new = false;
         let queue = self.queue.get_or_init(|| {
             is_new = true;
-            Some(async_channel::bounded(self.capacity))
+            Some(Box::new(async_channel::bounded(self.capacity)))
         });
         if let (true, Some(node)) = (is_new, self.node.get()) {
             // Its actor waits for the stop alone as long as there is no queue to wait at.
             node.control.nudge();
         }
-        queue.as_ref()
+        queue.as_deref()
     }
 
     /// Returns the end that the mail comes out of; `None` while nobody has sent any, or if it was closed
     /// before anybody did.
     pub(crate) fn receiver(&self) -> Option<Receiver<M>> {
-        self.queue.get()?.as_ref().map(|(_, receiver)| receiver.clone())
+        self.queue.get()?.as_deref().map(|(_, receiver)| receiver.clone())
     }
 
     /// Puts a message in, or does with it what the overflow says.
@@ -147,7 +150,7 @@ impl<M> Mailbox<M> {
 
     /// Closes it for good and drops what waits in it, which answers open questions with an error.
     pub(crate) fn close(&self) {
-        if let Some((_, receiver)) = self.queue.get_or_init(|| None) {
+        if let Some((_, receiver)) = self.queue.get_or_init(|| None).as_deref() {
             receiver.close();
             while receiver.try_recv().is_ok() {}
         }
@@ -157,11 +160,11 @@ impl<M> Mailbox<M> {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.queue.get().and_then(Option::as_ref).map_or(0, |(_, receiver)| receiver.len())
+        self.queue.get().and_then(Option::as_deref).map_or(0, |(_, receiver)| receiver.len())
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.queue.get().is_some_and(|queue| queue.as_ref().is_none_or(|(_, r)| r.is_closed()))
+        self.queue.get().is_some_and(|queue| queue.as_deref().is_none_or(|(_, r)| r.is_closed()))
     }
 }
 

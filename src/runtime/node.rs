@@ -25,8 +25,8 @@ use super::{Exit, Lifecycle, Path};
 /// A child as long as it is in the tree.
 pub(crate) struct Node {
     name: Name,
-    /// Set when the tree starts.
-    place: OnceLock<(Path, Scheduler)>,
+    /// Below whom it stands, set when the tree starts.
+    place: OnceLock<(Option<Arc<Path>>, Scheduler)>,
     pub(crate) control: Control,
     pub(crate) below: Below,
     gauge: Option<Weak<dyn Gauge>>,
@@ -76,18 +76,14 @@ impl Node {
             if let Scheduler::Simulated(world) = scheduler {
                 world.children.add();
             }
-            let path = match parent {
-                Some(parent) => Path::below(parent, self.name.clone()),
-                None => Path::root(self.name.clone()),
-            };
-            (path, scheduler.clone())
+            (parent.cloned(), scheduler.clone())
         });
     }
 
     pub(crate) fn path(&self) -> Path {
         match self.place.get() {
-            Some((path, _)) => path.clone(),
-            None => Path::root(self.name.clone()),
+            Some((Some(parent), _)) => Path::below(parent, self.name.clone()),
+            Some((None, _)) | None => Path::root(self.name.clone()),
         }
     }
 

@@ -57,10 +57,8 @@ pub(crate) struct Vitals {
     /// Whether no incarnation is to come.
     over: bool,
     since: Option<Instant>,
-    ended: Option<Instant>,
-    last: Option<Exit>,
-    /// What a link brought and the actor has not died of yet.
-    struck: Option<Box<Exit>>,
+    /// How its last incarnation ended, and when.
+    last: Option<Box<(Exit, Option<Instant>)>>,
     /// Made when somebody first watches.
     watchers: Option<Box<Watchers>>,
 }
@@ -70,6 +68,8 @@ pub(crate) struct Vitals {
 pub(crate) struct Watchers {
     seats: Slab<Seat>,
     links: Vec<Link>,
+    /// What a link brought and the actor has not died of yet.
+    struck: Option<Exit>,
 }
 
 /// The place of one watch.
@@ -95,13 +95,15 @@ pub(crate) struct ToTell {
 impl Vitals {
     pub(crate) fn begin(&mut self, now: Instant) -> u32 {
         self.incarnation += 1;
-        (self.alive, self.since, self.ended, self.struck) = (true, Some(now), None, None);
+        (self.alive, self.since) = (true, Some(now));
+        self.take_struck();
         self.incarnation
     }
 
     /// Returns how long the incarnation has lived, or the last one did.
     pub(crate) fn uptime(&self, now: Instant) -> Duration {
-        let until = self.ended.unwrap_or(now);
+        let ended = self.last.as_ref().filter(|_| !self.alive).and_then(|last| last.1);
+        let until = ended.unwrap_or(now);
         self.since.map_or(Duration::ZERO, |since| until.saturating_duration_since(since))
     }
 
@@ -111,13 +113,13 @@ impl Vitals {
 
     /// Takes what a link brought.
     pub(crate) fn take_struck(&mut self) -> Option<Exit> {
-        self.struck.take().map(|exit| *exit)
+        self.watchers.as_mut()?.struck.take()
     }
 
     /// Notes the end of an incarnation.
     pub(crate) fn end(&mut self, exit: &Exit, now: Option<Instant>) -> ToTell {
-        (self.alive, self.ended) = (false, now);
-        self.last = Some(exit.clone());
+        self.alive = false;
+        self.last = Some(Box::new((exit.clone(), now)));
         self.tell(Some(exit))
     }
 
@@ -139,9 +141,13 @@ impl Vitals {
         to_tell
     }
 
+    fn last(&self) -> Option<Exit> {
+        self.last.as_ref().map(|last| last.0.clone())
+    }
+
     fn watch(&mut self) -> usize {
         let late = !self.alive && (self.last.is_some() || self.over);
-        let told = late.then(|| self.last.clone());
+        let told = late.then(|| self.last());
         let watchers = self.watchers.get_or_insert_default();
         watchers.seats.insert(Seat { waker: None, told })
     }
@@ -172,7 +178,7 @@ impl ToTell {
 fn strike(node: &Node, incarnation: u32, exit: Exit) {
     let mut vitals = node.vitals();
     if vitals.alive && vitals.incarnation == incarnation {
-        vitals.struck = Some(Box::new(exit));
+        vitals.watchers.get_or_insert_default().struck = Some(exit);
         drop(vitals);
         node.control.deal(Blow::Struck);
     }
@@ -187,7 +193,7 @@ pub(crate) fn link(own: &Arc<Node>, other: &Arc<Node>) -> Result<(), NotAlive> {
     let back = Link { node: Arc::downgrade(own), incarnation: own.vitals().incarnation };
     let mut vitals = other.vitals();
     if !vitals.alive {
-        return Err(NotAlive { last: vitals.last.clone() });
+        return Err(NotAlive { last: vitals.last() });
     }
     let there = Link { node: Arc::downgrade(other), incarnation: vitals.incarnation };
     vitals.watchers.get_or_insert_default().links.push(back);

@@ -86,6 +86,11 @@ impl LineBuffer {
         self.held[self.scanned..].contains(&b'\n')
     }
 
+    /// Tells whether nothing is held of any line, so that a new buffer would do as well.
+    pub fn is_empty(&self) -> bool {
+        self.start == self.held.len() && self.dropped == 0
+    }
+
     /// Takes what is left once the stream has ended: each remaining line, then the rest that no
     /// newline ended.
     ///
@@ -194,10 +199,16 @@ mod tests {
         buffer.push(b"one\ntw");
         assert_eq!(buffer.partial(), b"tw");
         assert_eq!(buffer.next_line(), Some(whole("one")));
+        assert!(!buffer.is_empty());
         assert_eq!(buffer.partial(), b"tw");
         buffer.push(b"o is long");
         assert_eq!(buffer.next_line(), None);
         assert_eq!(buffer.partial(), b"");
+        // What was dropped of the line is remembered until it ends.
+        assert!(!buffer.is_empty());
+        buffer.push(b"\n");
+        assert_eq!(buffer.next_line(), Some(Line::TooLong(11)));
+        assert!(buffer.is_empty());
     }
 
     proptest! {
