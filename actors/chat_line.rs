@@ -8,7 +8,8 @@ use std::time::{Instant, SystemTime};
 
 use super::allowance::Allowance;
 use super::chat_session::Session;
-use super::ring::{Ear, Heard, Said};
+use super::ear::{Ear, Heard};
+use super::ring::Said;
 use super::talk::{Happened, Wants};
 use super::{Coming, Joined, Membership, ToRoom, ToSession};
 use crate::runtime::{Clock, Context};
@@ -64,13 +65,16 @@ impl Session {
             }
             if let Some(ear) = &mut speaker.ear {
                 let times = speaker.times;
-                self.talk.hear(ear, |heard, outbox| match heard {
+                let told = self.talk.hear(ear, !times, |heard, outbox| match heard {
                     Heard::Said(said) if times => outbox.push(timed(&said)),
                     Heard::Said(said) => outbox.share(said),
                     Heard::Missed(missed) => {
                         outbox.push(format!("* you missed {missed} messages\n"))
                     }
                 });
+                if let Err(error) = told {
+                    return error.to_string();
+                }
             }
             let until = wait.or_else(|| self.idle_until());
             let input = !is_over && wait.is_none();

@@ -6,8 +6,8 @@
 
 use std::sync::Arc;
 
+use super::ear::Ear;
 use super::hall::room_named;
-use super::ring::Ear;
 use super::{Hall, Membership, ToSession};
 use crate::runtime::{Actor, Address, Clock, Context, Outcome, Reply};
 use crate::wire::text::escape;

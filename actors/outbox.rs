@@ -30,14 +30,14 @@ pub(super) struct Outbox {
 
 #[derive(Debug)]
 enum Piece {
-    Own(Box<str>),
+    Own(Box<[u8]>),
     Shared(Arc<Said>),
 }
 
 impl Piece {
     fn bytes(&self) -> &[u8] {
         match self {
-            Piece::Own(text) => text.as_bytes(),
+            Piece::Own(text) => text,
             Piece::Shared(said) => said.line.as_bytes(),
         }
     }
@@ -45,9 +45,13 @@ impl Piece {
 
 impl Outbox {
     pub(super) fn push(&mut self, text: impl Into<Box<str>>) {
-        let text = text.into();
-        self.own += text.len();
-        self.add(Piece::Own(text));
+        self.rest(text.into().into());
+    }
+
+    /// Adds what was not written of a line.
+    pub(super) fn rest(&mut self, bytes: Box<[u8]>) {
+        self.own += bytes.len();
+        self.add(Piece::Own(bytes));
     }
 
     pub(super) fn share(&mut self, said: Arc<Said>) {

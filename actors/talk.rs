@@ -5,15 +5,16 @@
 //! takes nothing for a while is cut. So a slow peer holds up its own session and nobody else's, and an idle
 //! one holds no buffer.
 
+use std::cell::RefCell;
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context as Waking, Poll};
 use std::time::{Duration, Instant};
 
 use super::ToSession;
+use super::ear::{Ear, Heard};
 use super::outbox::Outbox;
-use super::ring::{Ear, Heard};
 use crate::net::Stream;
 use crate::runtime::{Clock, Context, Event, Sleep};
 
@@ -23,6 +24,13 @@ pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(30);
 /// When so many bytes wait for a peer nothing more is heard for it, and when so many are answers of its own no
 /// more is read from it.
 const ENOUGH: usize = 64 << 10;
+
+/// Lines in one piece, and where each of them ends: in it, and in the ring.
+type Lines = (Vec<u8>, Vec<(usize, u64)>);
+
+thread_local! {
+    static LINES: RefCell<Lines> = const { RefCell::new((Vec::new(), Vec::new())) };
+}
 
 /// A connection with what waits to be written to it.
 #[derive(Debug)]
@@ -133,15 +141,58 @@ impl Talk {
         Ok(())
     }
 
-    /// Takes what there is to hear into the outbox, if the peer has taken what was there before.
-    pub(super) fn hear(&mut self, ear: &mut Ear, mut word: impl FnMut(Heard, &mut Outbox)) {
-        if self.outbox.is_empty() {
-            let outbox = &mut self.outbox;
-            ear.hear(|heard| {
-                word(heard, outbox);
-                outbox.len() < ENOUGH
-            });
+    /// Writes what there is to hear, if the peer has taken what was there before; what it does not take goes
+    /// into the outbox in other words, or as it is where they are `plain`.
+    ///
+    /// # Errors
+    ///
+    /// What the connection says.
+    pub(super) fn hear(
+        &mut self,
+        ear: &mut Ear,
+        plain: bool,
+        mut word: impl FnMut(Heard, &mut Outbox),
+    ) -> io::Result<()> {
+        if !self.outbox.is_empty() || (plain && self.pass_on(ear)?) {
+            return Ok(());
         }
+        let outbox = &mut self.outbox;
+        ear.hear(|heard| {
+            word(heard, outbox);
+            outbox.len() < ENOUGH
+        });
+        Ok(())
+    }
+
+    /// Writes lines as they are, many in one piece; tells whether there were some and the peer took them all. The rest of
+    /// a line that was cut goes into the outbox.
+    fn pass_on(&mut self, ear: &mut Ear) -> io::Result<bool> {
+        LINES.with_borrow_mut(|(bytes, ends)| {
+            bytes.clear();
+            ends.clear();
+            let end = ear.copy(bytes, ends, ENOUGH);
+            if bytes.is_empty() {
+                return Ok(false);
+            }
+            let written = match self.stream.try_write_vectored(&[IoSlice::new(bytes)]) {
+                Ok(written) => written,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                Err(error) => return Err(error),
+            };
+            let whole = ends.partition_point(|(end, _)| *end <= written);
+            let Some((cut, after)) = ends.get(whole) else {
+                ear.go_to(end);
+                return Ok(true);
+            };
+            let (begin, at) = if whole > 0 { ends[whole - 1] } else { (0, ear.at()) };
+            if written > begin {
+                self.outbox.rest(bytes[written..*cut].into());
+                ear.go_to(*after);
+            } else {
+                ear.go_to(at);
+            }
+            Ok(false)
+        })
     }
 
     /// Tells whether too many answers wait for the peer to give it more.
