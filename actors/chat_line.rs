@@ -10,7 +10,7 @@ use super::allowance::Allowance;
 use super::chat_session::Session;
 use super::ear::{Ear, Heard};
 use super::ring::Said;
-use super::talk::{Happened, Wants};
+use super::talk::{Happened, Wants, as_it_is};
 use super::{Coming, Joined, Membership, ToRoom, ToSession};
 use crate::runtime::{Clock, Context};
 use crate::wire::chat::{ACK_OFF, ACK_ON, LINE_MAX, RECEIPT};
@@ -63,24 +63,18 @@ impl Session {
                 let untold = std::mem::take(&mut speaker.untold);
                 self.talk.outbox.push(format!("* you missed {untold} messages for you alone\n"));
             }
-            if let Some(ear) = &mut speaker.ear {
-                let times = speaker.times;
-                let told = self.talk.hear(ear, !times, |heard, outbox| match heard {
-                    Heard::Said(said) if times => outbox.push(timed(&said)),
-                    Heard::Said(said) => outbox.share(said),
-                    Heard::Missed(missed) => {
-                        outbox.push(format!("* you missed {missed} messages\n"))
-                    }
+            if let (Some(ear), true) = (&mut speaker.ear, speaker.times) {
+                self.talk.hear(ear, |heard, outbox| match heard {
+                    Heard::Said(said) => outbox.push(timed(&said)),
+                    missed => as_it_is(missed, outbox),
                 });
-                if let Err(error) = told {
-                    return error.to_string();
-                }
             }
             let until = wait.or_else(|| self.idle_until());
             let input = !is_over && wait.is_none();
             // What was missed is told, and the last lines are taken, when there is room again.
             let written = speaker.untold > 0 || (is_over && wait.is_none());
-            let wants = Wants { ear: speaker.ear.as_mut(), input, written, until };
+            let (ear, plain) = (speaker.ear.as_mut(), !speaker.times);
+            let wants = Wants { ear, plain, input, written, until };
             match self.talk.next(ctx, wants, |more| lines.push(more)).await {
                 Happened::Stop => {
                     self.talk.outbox.push("* the server stops; good bye\n");

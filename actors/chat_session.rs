@@ -101,7 +101,7 @@ impl Session {
         loop {
             let limit = if bytes.is_empty() { first } else { Some(SETTLE) };
             let until = limit.and_then(|limit| self.heard_at.checked_add(limit));
-            let wants = Wants { ear: None, input: true, written: false, until };
+            let wants = Wants { ear: None, plain: true, input: true, written: false, until };
             let happened = self.talk.next(ctx, wants, |more| bytes.extend_from_slice(more)).await;
             let silent = match happened {
                 Happened::Stop => return Err("the server stops".into()),
@@ -153,7 +153,13 @@ impl Session {
     async fn next_chunk(&mut self, ctx: &mut Context<ToSession>) -> Result<Vec<u8>, String> {
         loop {
             let mut chunk = Vec::new();
-            let wants = Wants { ear: None, input: true, written: false, until: self.idle_until() };
+            let wants = Wants {
+                ear: None,
+                plain: true,
+                input: true,
+                written: false,
+                until: self.idle_until(),
+            };
             match self.talk.next(ctx, wants, |more| chunk.extend_from_slice(more)).await {
                 Happened::Stop => return Err("the server stops".into()),
                 // Answers are for sessions in lines; a lecture client gets its receipts alone.

@@ -5,9 +5,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-use super::ring::{Ring, Said};
+use super::ring::{Ring, Said, State};
 
 /// A member's ear: the ring, from the moment of joining on.
 pub struct Ear {
@@ -16,6 +16,27 @@ pub struct Ear {
     /// The number of the next line.
     at: u64,
     key: usize,
+}
+
+/// Lines in one piece.
+#[derive(Debug)]
+pub(super) struct Lines {
+    pub(super) bytes: Vec<u8>,
+    /// Where each line ends in it, and the place in the ring after that line.
+    pub(super) ends: Vec<(usize, u64)>,
+    /// The place after all of them, and after those that are not for this member.
+    pub(super) after: u64,
+}
+
+impl Lines {
+    pub(super) const fn new() -> Lines {
+        Lines { bytes: Vec::new(), ends: Vec::new(), after: 0 }
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
 }
 
 /// What an ear brings.
@@ -38,41 +59,44 @@ impl Ear {
         if self.at < state.end() {
             return Poll::Ready(());
         }
-        let waiting = &mut state.waiting[self.key];
-        let last = match waiting {
-            Some(waker) if waker.will_wake(cx.waker()) => None,
-            _ => waiting.replace(cx.waker().clone()),
-        };
+        let last = self.wait(&mut state, cx);
         drop(state);
         // Outside of the lock: a waker may hold the last handle of a task.
         drop(last);
         Poll::Pending
     }
 
-    /// Copies whole lines that there are to hear to the end of `bytes`, as long as it holds fewer than `enough`,
-    /// and where each ends to `ends`. Returns the place in the ring after the last one; the ear stays where it is, and
-    /// one that was overtaken copies nothing.
-    pub(super) fn copy(
-        &self,
-        bytes: &mut Vec<u8>,
-        ends: &mut Vec<(usize, u64)>,
-        enough: usize,
-    ) -> u64 {
-        let state = self.ring.state();
-        let mut at = self.at;
-        let Some(skip) = at.checked_sub(state.first) else { return at };
+    fn wait(&self, state: &mut State, cx: &Context<'_>) -> Option<Waker> {
+        let waiting = &mut state.waiting[self.key];
+        match waiting {
+            Some(waker) if waker.will_wake(cx.waker()) => None,
+            _ => waiting.replace(cx.waker().clone()),
+        }
+    }
+
+    /// Copies the lines that there are to hear, as long as `lines` holds fewer bytes than `enough`; the ear stays
+    /// where it is. Is pending when these are all, and the task is woken by the next one; an ear that was
+    /// overtaken is ready and copies nothing.
+    pub(super) fn poll_copy(&self, lines: &mut Lines, enough: usize, cx: &Context<'_>) -> Poll<()> {
+        lines.clear();
+        lines.after = self.at;
+        let mut state = self.ring.state();
+        let Some(skip) = self.at.checked_sub(state.first) else { return Poll::Ready(()) };
         let skip = usize::try_from(skip).unwrap_or(usize::MAX);
         for said in state.lines.range(skip.min(state.lines.len())..) {
-            if bytes.len() >= enough {
-                break;
+            if lines.bytes.len() >= enough {
+                return Poll::Ready(());
             }
-            at += 1;
+            lines.after += 1;
             if said.from != Some(self.member) {
-                bytes.extend_from_slice(said.line.as_bytes());
-                ends.push((bytes.len(), at));
+                lines.bytes.extend_from_slice(said.line.as_bytes());
+                lines.ends.push((lines.bytes.len(), lines.after));
             }
         }
-        at
+        let last = self.wait(&mut state, cx);
+        drop(state);
+        drop(last);
+        Poll::Pending
     }
 
     pub(super) fn at(&self) -> u64 {

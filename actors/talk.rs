@@ -13,7 +13,7 @@ use std::task::{Context as Waking, Poll};
 use std::time::{Duration, Instant};
 
 use super::ToSession;
-use super::ear::{Ear, Heard};
+use super::ear::{Ear, Heard, Lines};
 use super::outbox::Outbox;
 use crate::net::Stream;
 use crate::runtime::{Clock, Context, Event, Sleep};
@@ -25,11 +25,8 @@ pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(30);
 /// more is read from it.
 const ENOUGH: usize = 64 << 10;
 
-/// Lines in one piece, and where each of them ends: in it, and in the ring.
-type Lines = (Vec<u8>, Vec<(usize, u64)>);
-
 thread_local! {
-    static LINES: RefCell<Lines> = const { RefCell::new((Vec::new(), Vec::new())) };
+    static LINES: RefCell<Lines> = const { RefCell::new(Lines::new()) };
 }
 
 /// A connection with what waits to be written to it.
@@ -48,6 +45,8 @@ pub(super) struct Talk {
 pub(super) struct Wants<'a> {
     /// What there is to hear; nothing where there is no ear.
     pub(super) ear: Option<&'a mut Ear>,
+    /// Whether it is told as it is, and need not be known when there is some.
+    pub(super) plain: bool,
     /// Whether input is wanted.
     pub(super) input: bool,
     /// Whether to tell when all that waited is written.
@@ -78,7 +77,7 @@ pub(super) enum Happened {
 enum Io {
     Readable(io::Result<()>),
     Writable(io::Result<()>),
-    Heard,
+    Heard(io::Result<()>),
     Late,
 }
 
@@ -111,10 +110,10 @@ impl Talk {
             match ctx.next(io).await {
                 Event::Stop => return Happened::Stop,
                 Event::Message(mail) => return Happened::Mail(mail),
-                Event::Io(Io::Heard) => return Happened::Heard,
-                Event::Io(Io::Readable(Err(error)) | Io::Writable(Err(error))) => {
-                    return Happened::Broken(error);
-                }
+                Event::Io(Io::Heard(Ok(()))) => return Happened::Heard,
+                Event::Io(
+                    Io::Readable(Err(error)) | Io::Writable(Err(error)) | Io::Heard(Err(error)),
+                ) => return Happened::Broken(error),
                 Event::Io(Io::Writable(Ok(()))) => {}
                 Event::Io(Io::Late) if stuck.is_some() && until == stuck => {
                     let why = format!("it took nothing for {WRITE_WITHIN:?}");
@@ -141,58 +140,11 @@ impl Talk {
         Ok(())
     }
 
-    /// Writes what there is to hear, if the peer has taken what was there before; what it does not take goes
-    /// into the outbox in other words, or as it is where they are `plain`.
-    ///
-    /// # Errors
-    ///
-    /// What the connection says.
-    pub(super) fn hear(
-        &mut self,
-        ear: &mut Ear,
-        plain: bool,
-        mut word: impl FnMut(Heard, &mut Outbox),
-    ) -> io::Result<()> {
-        if !self.outbox.is_empty() || (plain && self.pass_on(ear)?) {
-            return Ok(());
+    /// Takes what there is to hear into the outbox in other words, if the peer has taken what was there before.
+    pub(super) fn hear(&mut self, ear: &mut Ear, word: impl FnMut(Heard, &mut Outbox)) {
+        if self.outbox.is_empty() {
+            take_in(ear, &mut self.outbox, word);
         }
-        let outbox = &mut self.outbox;
-        ear.hear(|heard| {
-            word(heard, outbox);
-            outbox.len() < ENOUGH
-        });
-        Ok(())
-    }
-
-    /// Writes lines as they are, many in one piece; tells whether there were some and the peer took them all. The rest of
-    /// a line that was cut goes into the outbox.
-    fn pass_on(&mut self, ear: &mut Ear) -> io::Result<bool> {
-        LINES.with_borrow_mut(|(bytes, ends)| {
-            bytes.clear();
-            ends.clear();
-            let end = ear.copy(bytes, ends, ENOUGH);
-            if bytes.is_empty() {
-                return Ok(false);
-            }
-            let written = match self.stream.try_write_vectored(&[IoSlice::new(bytes)]) {
-                Ok(written) => written,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-                Err(error) => return Err(error),
-            };
-            let whole = ends.partition_point(|(end, _)| *end <= written);
-            let Some((cut, after)) = ends.get(whole) else {
-                ear.go_to(end);
-                return Ok(true);
-            };
-            let (begin, at) = if whole > 0 { ends[whole - 1] } else { (0, ear.at()) };
-            if written > begin {
-                self.outbox.rest(bytes[written..*cut].into());
-                ear.go_to(*after);
-            } else {
-                ear.go_to(at);
-            }
-            Ok(false)
-        })
     }
 
     /// Tells whether too many answers wait for the peer to give it more.
@@ -203,7 +155,7 @@ impl Talk {
     /// Writes what waits, as long as the peer takes it and no stop is asked for.
     pub(super) async fn finish(&mut self, ctx: &mut Context<ToSession>) {
         loop {
-            let wants = Wants { ear: None, input: false, written: true, until: None };
+            let wants = Wants { ear: None, plain: true, input: false, written: true, until: None };
             match self.next(ctx, wants, |_| {}).await {
                 Happened::Mail(ToSession::Line(line)) => self.outbox.push(line),
                 Happened::Mail(ToSession::End(_)) => {}
@@ -215,7 +167,7 @@ impl Talk {
 
 fn poll_io(
     stream: &Stream,
-    outbox: &Outbox,
+    outbox: &mut Outbox,
     wants: &mut Wants<'_>,
     clock: &Clock,
     limit: &mut Option<(Instant, Box<Sleep>)>,
@@ -224,8 +176,12 @@ fn poll_io(
 ) -> Poll<Io> {
     if outbox.is_empty() {
         if let Some(ear) = &mut wants.ear {
-            if ear.poll_ready(cx).is_ready() {
-                return Poll::Ready(Io::Heard);
+            let heard = match wants.plain {
+                true => poll_pass(stream, outbox, ear, cx),
+                false => ear.poll_ready(cx).map(Ok),
+            };
+            if let Poll::Ready(heard) = heard {
+                return Poll::Ready(Io::Heard(heard));
             }
         }
     } else if let Poll::Ready(ready) = stream.poll_writable(cx) {
@@ -247,5 +203,98 @@ fn poll_io(
     match limit {
         Some((_, sleep)) => Pin::new(sleep.as_mut()).poll(cx).map(|()| Io::Late),
         None => Poll::Pending,
+    }
+}
+
+/// Writes what there is to hear as it is, many lines in one piece. Is pending once the peer took all that there is; what
+/// it did not take is in the outbox.
+fn poll_pass(
+    stream: &Stream,
+    outbox: &mut Outbox,
+    ear: &mut Ear,
+    cx: &Waking<'_>,
+) -> Poll<io::Result<()>> {
+    LINES.with_borrow_mut(|lines| {
+        let more = ear.poll_copy(lines, ENOUGH, cx).map(Ok);
+        let Lines { bytes, ends, after } = lines;
+        let mut written = 0;
+        if !bytes.is_empty() {
+            written = match stream.try_write_vectored(&[IoSlice::new(bytes)]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
+                tried => tried?,
+            };
+        }
+        let whole = ends.partition_point(|(end, _)| *end <= written);
+        let Some((end, next)) = ends.get(whole) else {
+            if bytes.is_empty() && more.is_ready() {
+                // It was overtaken, and is told so.
+                take_in(ear, outbox, as_it_is);
+            } else {
+                ear.go_to(*after);
+            }
+            return more;
+        };
+        let (begin, at) = if whole > 0 { ends[whole - 1] } else { (0, ear.at()) };
+        ear.go_to(at);
+        if written > begin {
+            outbox.rest(bytes[written..*end].into());
+            ear.go_to(*next);
+        }
+        take_in(ear, outbox, as_it_is);
+        Poll::Ready(Ok(()))
+    })
+}
+
+/// Takes what there is to hear into the outbox.
+fn take_in(ear: &mut Ear, outbox: &mut Outbox, mut word: impl FnMut(Heard, &mut Outbox)) {
+    ear.hear(|heard| {
+        word(heard, outbox);
+        outbox.len() < ENOUGH
+    });
+}
+
+/// Puts what was heard into the outbox as it is.
+pub(super) fn as_it_is(heard: Heard, outbox: &mut Outbox) {
+    match heard {
+        Heard::Said(said) => outbox.share(said),
+        Heard::Missed(missed) => outbox.push(format!("* you missed {missed} messages\n")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+    use std::time::SystemTime;
+
+    use super::super::ring::Ring;
+    use super::*;
+
+    #[test]
+    fn what_a_slow_peer_does_not_take_at_once_it_is_sent_later_and_whole() {
+        let (ours, theirs) = Stream::pair().unwrap();
+        let ring = Ring::default();
+        let (mut ear, mut outbox) = (ring.ear(1), Outbox::default());
+        let (mut expected, mut heard) = (Vec::new(), Vec::new());
+        for k in 0..4000 {
+            let line = format!("{k} {}\n", "x".repeat(k % 300));
+            let own = k % 5 == 0;
+            if !own {
+                expected.extend_from_slice(line.as_bytes());
+            }
+            ring.say(own.then_some(1), line, SystemTime::UNIX_EPOCH);
+        }
+        let cx = Waking::from_waker(Waker::noop());
+        let mut was_cut = false;
+        while heard.len() < expected.len() {
+            outbox.flush(&ours).unwrap();
+            if outbox.is_empty() {
+                if let Poll::Ready(passed) = poll_pass(&ours, &mut outbox, &mut ear, &cx) {
+                    passed.unwrap();
+                }
+                was_cut |= outbox.own() > 0;
+            }
+            theirs.try_take(|bytes| heard.extend_from_slice(bytes)).unwrap();
+        }
+        assert!(was_cut && heard == expected);
     }
 }

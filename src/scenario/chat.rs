@@ -13,6 +13,9 @@ use crate::runtime::{Child, Supervisor};
 /// How many lines those beyond this machine may say in which time, unless it is set.
 const RATE: (u32, Duration) = (100, Duration::from_secs(10));
 
+/// What waits for the rooms' keeper at most: about the lines of one read, so that they are passed on together.
+const SAYINGS: usize = 256;
+
 /// Answers that wait for one peer at most.
 const ANSWERS: usize = 16;
 
@@ -29,7 +32,7 @@ pub(super) async fn server(
         rate: settings.rate.unwrap_or(RATE),
         rate_on_loopback: settings.rate.is_some(),
     };
-    let room = tree.child(Child::new("room", move || ChatRoom::new(hall.clone())));
+    let room = tree.child(Child::new("room", move || ChatRoom::new(hall.clone())).mailbox(SAYINGS));
     let sessions = tree.pool(settings.connection_pool("sessions").mailbox(ANSWERS));
     let with = Arc::new(SessionWith { limits, room, reporter: reporter.clone() });
     let serve = move |connection| ChatSession::new(connection, with.clone());
