@@ -1,5 +1,6 @@
 //! What a server costs: the CPU time of its process, and how a row of figures is summed up.
 
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 use std::{fs, io};
@@ -40,6 +41,25 @@ fn spent(pid: u32) -> io::Result<u64> {
         sum += field.ok_or_else(|| io::Error::other("no figures in schedstat"))?;
     }
     Ok(sum)
+}
+
+/// How the kernel lets this process at a CPU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// Like any other.
+    Plain,
+    /// When the one that runs pauses: it takes no CPU away when it is woken (`SCHED_BATCH`).
+    Patient,
+}
+
+/// Sets the manner of this process, which those that it starts inherit. Without `chrt` it stays as it is, and that is told.
+pub fn wait_for_turn(manner: Manner) {
+    let flag = if manner == Manner::Patient { "-b" } else { "-o" };
+    let own = std::process::id().to_string();
+    let set = Command::new("chrt").args([flag, "-p", "0", &own]).stdout(Stdio::null()).status();
+    if !set.is_ok_and(|status| status.success()) && manner == Manner::Patient {
+        eprintln!("SKIPPED: chrt does not work: the members may interrupt the server");
+    }
 }
 
 /// Keeps this process, and those that it starts from now on, on the last CPU that it may use.

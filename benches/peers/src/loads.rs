@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use rustix::event::epoll::EventFlags;
 
-use crate::cpu;
+use crate::cpu::{self, Manner};
 use crate::crowd::{Crowd, PATIENCE, number, text};
 use crate::server::{Kind, Places, Server};
 
@@ -50,7 +50,10 @@ struct Room {
 ///
 /// Fails when the server is missing, or does not do its work.
 pub fn measure(kind: Kind, places: &Places, amount: Amount) -> io::Result<[Figures; 2]> {
+    cpu::wait_for_turn(Manner::Plain);
     let server = Server::start(kind, places)?;
+    // Else every delivery wakes a member who takes the CPU away from the server, and the server pays for both ways.
+    cpu::wait_for_turn(Manner::Patient);
     let mut crowd = Crowd::new(&server)?;
     for _ in 0..amount.members {
         crowd.enter(None)?;
