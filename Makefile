@@ -1,10 +1,10 @@
 # Everything here is one cargo command or two; `make help` lists them.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench miri doc
+.PHONY: help run test check bench bench-peers miri doc
 
 help:  ## Lists what there is
-	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
 run:  ## Runs the chat, server and client in one terminal
 	cargo run --release -- --scenario chat --role both
@@ -25,6 +25,12 @@ check:  ## Checks format, lints with every feature set, documents and tests
 
 bench:  ## Measures, side by side with bare loops; see docs/performance.md
 	cargo bench
+
+bench-peers:  ## Measures the chat beside ncat, ngircd and tokio, those that are installed
+	cargo build --release
+	cargo build --release --manifest-path benches/peers/Cargo.toml
+	benches/peers/target/release/peers
+	benches/peers/target/release/peers thousand
 
 # The runtime's own tests under several schedules of their threads, then a few seeds of the simulation. What
 # waits for the reactor cannot run: Miri has no timerfd.

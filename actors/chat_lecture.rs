@@ -45,7 +45,13 @@ impl Session {
     async fn next_chunk(&mut self) -> Result<Vec<u8>, String> {
         loop {
             let mut chunk = Vec::new();
-            let wants = Wants { ear: None, input: true, written: false, until: self.idle_until() };
+            let wants = Wants {
+                ear: None,
+                plain: true,
+                input: true,
+                written: false,
+                until: self.idle_until(),
+            };
             let take = |more: &[u8]| chunk.extend_from_slice(more);
             match self.talk.next(&mut self.ctx, wants, take).await {
                 Happened::Stop => return Err("the server stops".into()),

@@ -147,7 +147,7 @@ impl Session {
         loop {
             let limit = if bytes.is_empty() { first } else { Some(SETTLE) };
             let until = limit.and_then(|limit| self.heard_at.checked_add(limit));
-            let wants = Wants { ear: None, input: true, written: false, until };
+            let wants = Wants { ear: None, plain: true, input: true, written: false, until };
             let take = |more: &[u8]| bytes.extend_from_slice(more);
             let happened = self.talk.next(&mut self.ctx, wants, take).await;
             let silent = match happened {

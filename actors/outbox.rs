@@ -33,14 +33,14 @@ struct Waiting {
 
 #[derive(Debug)]
 enum Piece {
-    Own(Box<str>),
+    Own(Box<[u8]>),
     Shared(Arc<Said>),
 }
 
 impl Piece {
     fn bytes(&self) -> &[u8] {
         match self {
-            Piece::Own(text) => text.as_bytes(),
+            Piece::Own(text) => text,
             Piece::Shared(said) => said.line.as_bytes(),
         }
     }
@@ -48,12 +48,16 @@ impl Piece {
 
 impl Outbox {
     pub(super) fn push(&mut self, text: impl Into<Box<str>>) {
-        let text = text.into();
+        self.rest(text.into().into());
+    }
+
+    /// Adds what was not written of a line.
+    pub(super) fn rest(&mut self, bytes: Box<[u8]>) {
         // What says nothing waits for nobody.
-        if !text.is_empty() {
+        if !bytes.is_empty() {
             let waiting = self.0.get_or_insert_default();
-            waiting.own += text.len();
-            waiting.add(Piece::Own(text));
+            waiting.own += bytes.len();
+            waiting.add(Piece::Own(bytes));
         }
     }
 

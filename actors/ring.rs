@@ -1,16 +1,18 @@
 //! A room's ring: what was said there lately, for all its members to read.
 //!
-//! A line is encoded once and shared. Each member reads with a cursor of its own, an [`Ear`], so all hear the
+//! A line is encoded once and shared. Each member reads with a cursor of its own, an [`Ear`](super::ear::Ear), so all hear the
 //! same order and nobody waits for a slow reader: the ring goes on, and an ear that it has overtaken learns how
 //! many lines it missed. The ring is bounded in bytes and in lines.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::SystemTime;
 
 use slab::Slab;
+
+use super::ear::Ear;
 
 /// How many bytes of lines a ring holds at most, unless it is told to hold less; a slow reader may lag as much
 /// behind.
@@ -37,15 +39,15 @@ pub struct Said {
 #[derive(Clone, Default)]
 pub(super) struct Ring(Arc<Mutex<State>>);
 
-struct State {
-    lines: VecDeque<Arc<Said>>,
+pub(super) struct State {
+    pub(super) lines: VecDeque<Arc<Said>>,
     bytes: usize,
     /// How many bytes there may be.
     most: usize,
     /// The number of the first line in the ring.
-    first: u64,
+    pub(super) first: u64,
     /// Those who wait for the next line, by their ears.
-    waiting: Slab<Option<Waker>>,
+    pub(super) waiting: Slab<Option<Waker>>,
 }
 
 impl Default for State {
@@ -56,7 +58,7 @@ impl Default for State {
 }
 
 impl State {
-    fn end(&self) -> u64 {
+    pub(super) fn end(&self) -> u64 {
         self.first + self.lines.len() as u64
     }
 
@@ -70,7 +72,7 @@ impl State {
 }
 
 impl Ring {
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -110,7 +112,7 @@ impl Ring {
         let mut state = self.state();
         let (at, key) = (state.end(), state.waiting.insert(None));
         drop(state);
-        Ear { ring: self.clone(), member, at, key }
+        Ear::new(self.clone(), member, at, key)
     }
 
     /// Returns the last `count` lines.
@@ -118,80 +120,6 @@ impl Ring {
         let state = self.state();
         let skip = state.lines.len().saturating_sub(count);
         state.lines.iter().skip(skip).cloned().collect()
-    }
-}
-
-/// A member's ear: the ring, from the moment of joining on.
-pub struct Ear {
-    ring: Ring,
-    member: u64,
-    /// The number of the next line.
-    at: u64,
-    key: usize,
-}
-
-/// What an ear brings.
-#[derive(Debug)]
-pub enum Heard {
-    /// Somebody else, or the room, said this.
-    Said(Arc<Said>),
-    /// So many lines were gone before they were read.
-    Missed(u64),
-}
-
-impl Ear {
-    /// Is ready once there is something to hear.
-    pub fn poll_ready(&mut self, cx: &Context<'_>) -> Poll<()> {
-        let mut state = self.ring.state();
-        if self.at < state.end() {
-            return Poll::Ready(());
-        }
-        let waiting = &mut state.waiting[self.key];
-        let last = match waiting {
-            Some(waker) if waker.will_wake(cx.waker()) => None,
-            _ => waiting.replace(cx.waker().clone()),
-        };
-        drop(state);
-        // Outside of the lock: a waker may hold the last handle of a task.
-        drop(last);
-        Poll::Pending
-    }
-
-    /// Hands over what there is to hear, as long as `take` wants more.
-    pub fn hear(&mut self, mut take: impl FnMut(Heard) -> bool) {
-        let state = self.ring.state();
-        if self.at < state.first {
-            let missed = state.first - self.at;
-            self.at = state.first;
-            if !take(Heard::Missed(missed)) {
-                return;
-            }
-        }
-        let skip = usize::try_from(self.at - state.first).unwrap_or(usize::MAX);
-        for said in state.lines.iter().skip(skip) {
-            self.at += 1;
-            if said.from != Some(self.member) && !take(Heard::Said(said.clone())) {
-                return;
-            }
-        }
-    }
-
-    /// Returns the last `count` lines of the room, heard or not.
-    pub fn last(&self, count: usize) -> Vec<Arc<Said>> {
-        self.ring.last(count)
-    }
-}
-
-impl Drop for Ear {
-    fn drop(&mut self) {
-        let waker = self.ring.state().waiting.try_remove(self.key);
-        drop(waker);
-    }
-}
-
-impl fmt::Debug for Ear {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Ear({}, at {})", self.member, self.at)
     }
 }
 
@@ -204,7 +132,9 @@ impl fmt::Debug for Ring {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ear::Heard;
     use super::*;
+    use std::task::Context;
 
     const NOW: SystemTime = SystemTime::UNIX_EPOCH;
 

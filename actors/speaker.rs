@@ -6,7 +6,8 @@
 use super::allowance::Allowance;
 use super::chat_line::timed;
 use super::chat_session::Session;
-use super::ring::{Ear, Heard};
+use super::ear::{Ear, Heard};
+use super::passing::as_it_is;
 use super::talk::{Happened, Wants};
 use super::wish::Wish;
 use super::{Coming, Joined, Membership, ToSession};
@@ -66,9 +67,10 @@ impl Session {
                     return "closed by peer".into();
                 }
                 self.tell_what_waits(speaker);
-                let Speaker { ear, lines, untold, is_over, .. } = speaker;
+                let Speaker { ear, lines, untold, is_over, times, .. } = speaker;
                 let wants = Wants {
                     ear: ear.as_mut(),
+                    plain: !*times,
                     input: !*is_over && !waits,
                     // What was missed is told, and the last lines are taken, when there is room again.
                     written: *untold > 0 || (*is_over && !waits),
@@ -90,18 +92,16 @@ impl Session {
         }
     }
 
-    /// Puts what there is to hear into the outbox, if the peer took what was there before.
+    /// Puts what is not sent as it is heard into the outbox, if the peer took what was there before.
     fn tell_what_waits(&mut self, speaker: &mut Speaker) {
         if speaker.untold > 0 && self.talk.outbox.is_empty() {
             let untold = std::mem::take(&mut speaker.untold);
             self.talk.outbox.push(format!("* you missed {untold} messages for you alone\n"));
         }
-        if let Some(ear) = &mut speaker.ear {
-            let times = speaker.times;
+        if let (Some(ear), true) = (&mut speaker.ear, speaker.times) {
             self.talk.hear(ear, |heard, outbox| match heard {
-                Heard::Said(said) if times => outbox.push(timed(&said)),
-                Heard::Said(said) => outbox.share(said),
-                Heard::Missed(missed) => outbox.push(format!("* you missed {missed} messages\n")),
+                Heard::Said(said) => outbox.push(timed(&said)),
+                missed @ Heard::Missed(_) => as_it_is(missed, outbox),
             });
         }
     }

@@ -12,8 +12,9 @@ use std::task::{Context as Waking, Poll, ready};
 use std::time::{Duration, Instant};
 
 use super::ToSession;
+use super::ear::{Ear, Heard};
 use super::outbox::Outbox;
-use super::ring::{Ear, Heard};
+use super::passing::{poll_pass, take_in};
 use crate::net::Stream;
 use crate::runtime::{Clock, Context, Event, Sleep};
 
@@ -22,7 +23,7 @@ pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(30);
 
 /// When so many bytes wait for a peer nothing more is heard for it, and when so many are answers of its own no
 /// more is read from it.
-const ENOUGH: usize = 64 << 10;
+pub(super) const ENOUGH: usize = 64 << 10;
 
 /// A connection with what waits to be written to it.
 #[derive(Debug)]
@@ -37,6 +38,8 @@ pub(super) struct Talk {
 pub(super) struct Wants<'a> {
     /// What there is to hear; nothing where there is no ear.
     pub(super) ear: Option<&'a mut Ear>,
+    /// Whether it is told as it is, and need not be known when there is some.
+    pub(super) plain: bool,
     /// Whether input is wanted.
     pub(super) input: bool,
     /// Whether to tell when all that waited is written.
@@ -67,7 +70,7 @@ pub(super) enum Happened {
 enum Io {
     Readable(io::Result<()>),
     Writable(io::Result<()>),
-    Heard,
+    Heard(io::Result<()>),
     Late,
 }
 
@@ -94,14 +97,10 @@ impl Talk {
         Next { talk: self, ctx, wants, take }
     }
 
-    /// Takes what there is to hear into the outbox, if the peer has taken what was there before.
-    pub(super) fn hear(&mut self, ear: &mut Ear, mut word: impl FnMut(Heard, &mut Outbox)) {
+    /// Takes what there is to hear into the outbox in other words, if the peer has taken what was there before.
+    pub(super) fn hear(&mut self, ear: &mut Ear, word: impl FnMut(Heard, &mut Outbox)) {
         if self.outbox.is_empty() {
-            let outbox = &mut self.outbox;
-            ear.hear(|heard| {
-                word(heard, outbox);
-                outbox.len() < ENOUGH
-            });
+            take_in(ear, &mut self.outbox, word);
         }
     }
 
@@ -113,8 +112,12 @@ impl Talk {
     ) -> Poll<Io> {
         if self.outbox.is_empty() {
             if let Some(ear) = &mut wants.ear {
-                if ear.poll_ready(cx).is_ready() {
-                    return Poll::Ready(Io::Heard);
+                let heard = match wants.plain {
+                    true => poll_pass(&self.stream, &mut self.outbox, ear, cx),
+                    false => ear.poll_ready(cx).map(Ok),
+                };
+                if let Poll::Ready(heard) = heard {
+                    return Poll::Ready(Io::Heard(heard));
                 }
             }
         } else if let Poll::Ready(ready) = self.stream.poll_writable(cx) {
@@ -147,7 +150,7 @@ impl Talk {
     /// Writes what waits, as long as the peer takes it and no stop is asked for.
     pub(super) async fn finish(&mut self, ctx: &mut Context<ToSession>) {
         loop {
-            let wants = Wants { ear: None, input: false, written: true, until: None };
+            let wants = Wants { ear: None, plain: true, input: false, written: true, until: None };
             match self.next(ctx, wants, |_| {}).await {
                 Happened::Mail(ToSession::Line(line)) => self.outbox.push(line),
                 Happened::Mail(ToSession::End(_)) => {}
@@ -180,10 +183,10 @@ impl<F: FnMut(&[u8]) + Unpin> Future for Next<'_, F> {
             return Poll::Ready(match event {
                 Event::Stop => Happened::Stop,
                 Event::Message(mail) => Happened::Mail(mail),
-                Event::Io(Io::Heard) => Happened::Heard,
-                Event::Io(Io::Readable(Err(error)) | Io::Writable(Err(error))) => {
-                    Happened::Broken(error)
-                }
+                Event::Io(Io::Heard(Ok(()))) => Happened::Heard,
+                Event::Io(
+                    Io::Readable(Err(error)) | Io::Writable(Err(error)) | Io::Heard(Err(error)),
+                ) => Happened::Broken(error),
                 Event::Io(Io::Writable(Ok(()))) => continue,
                 Event::Io(Io::Late) if stuck.is_some() && until == stuck => {
                     let why = format!("it took nothing for {WRITE_WITHIN:?}");

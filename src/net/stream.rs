@@ -121,8 +121,7 @@ impl Stream {
         self.socket.trying(|fd| recv(fd, &mut *buf, RecvFlags::empty())).map(|(_, length)| length)
     }
 
-    /// Waits until a read would not block, which the end of the stream and an error also bring
-    /// about.
+    /// Waits until a read would not block, which the end of the stream and an error also cause.
     ///
     /// It always joins the reactor. The future may be dropped at any time.
     ///
@@ -161,8 +160,11 @@ impl Stream {
     ///
     /// Fails with [`io::ErrorKind::WouldBlock`] when there is no room, and as [`write`](Stream::write) does.
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut nothing = SendAncillaryBuffer::default();
-        self.socket.trying(|fd| sendmsg(fd, bufs, &mut nothing, SendFlags::NOSIGNAL))
+        self.socket.trying(|fd| match bufs {
+            // The kernel is quicker with one buffer than with a list of one.
+            [one] => send(fd, one, SendFlags::NOSIGNAL),
+            _ => sendmsg(fd, bufs, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL),
+        })
     }
 
     /// Writes as much as there is room for, at least one byte of a `buf` that is not empty; waits

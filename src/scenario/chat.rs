@@ -17,6 +17,9 @@ const ROOM: &str = "lobby";
 /// How many lines those beyond this machine may say in which time, unless it is set.
 const RATE: (u32, Duration) = (100, Duration::from_secs(10));
 
+/// What waits for the rooms' keeper at most: about the lines of one read, so that they are passed on together.
+const SAYINGS: usize = 256;
+
 /// Answers that wait for one peer at most.
 const ANSWERS: usize = 16;
 
@@ -39,7 +42,7 @@ pub(super) async fn server(
     // It stands before the room: what was said until the end is written down after it.
     let recorder = journal(settings, tree, &hall, reporter)?;
     let room = Child::new("room", move || ChatRoom::new(hall.clone()).recorder(recorder.clone()));
-    let room = tree.child(room);
+    let room = tree.child(room.mailbox(SAYINGS));
     let sessions = tree.pool(settings.connection_pool("sessions").mailbox(ANSWERS));
     let with = Arc::new(SessionWith { limits, room, reporter: reporter.clone() });
     let serve = move |connection| ChatSession::new(connection, with.clone());

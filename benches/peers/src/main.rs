@@ -1,0 +1,81 @@
+//! What the chat of sockactors costs, beside other chat servers.
+//!
+//! Each server is a child process on a free port of loopback; all members are in this one thread. A round starts every
+//! server anew and measures one after the other, so that whatever else the machine does falls on all of them; a ratio is
+//! that of the servers of one round, and the median of all rounds. What is measured is the CPU time of
+//! the server's process. A server that loses, doubles or swaps a line fails.
+//!
+//!     cargo build --release                       # here; and in the crate itself, for its program
+//!     target/release/peers                        # both loads, all servers that are installed
+//!     target/release/peers --rounds 21 --spread   # longer, on whichever CPUs there are
+//!     target/release/peers thousand               # a thousand members, and one that does not read
+
+mod cpu;
+mod crowd;
+mod loads;
+mod server;
+mod table;
+mod thousand;
+
+use std::process::ExitCode;
+use std::{env, io};
+
+use loads::Amount;
+use server::Places;
+
+/// So many descriptors a thousand members take here, and in the server.
+const DESCRIPTORS: u64 = 4096;
+
+fn main() -> ExitCode {
+    match run(&env::args().skip(1).collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("peers: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: &[String]) -> io::Result<()> {
+    let place = |flag: &str| args.iter().position(|arg| arg == flag);
+    let after = |flag: &str| place(flag).and_then(|at| args.get(at + 1));
+    let number = |flag: &str, default: u64| match after(flag) {
+        None => Ok(default),
+        Some(text) => {
+            text.parse().map_err(|_| io::Error::other(format!("{flag} {text}: not a number")))
+        }
+    };
+    let here = env::current_exe()?;
+    let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/release/sockactors");
+    let places = Places {
+        sockactors: after("--sockactors").map_or(default, String::as_str).into(),
+        tokio: here.with_file_name("tokio_chat"),
+    };
+    raise_limit(DESCRIPTORS)?;
+    if place("thousand").is_some() {
+        let members = number("--members", 1000)?.max(13) as usize;
+        let rounds = number("--rounds", 5)?.max(1);
+        return thousand::compare(&places, rounds, members, number("--seconds", 10)?.max(1));
+    }
+    if place("--spread").is_none() {
+        cpu::share_one()?;
+    }
+    let only = after("--only").map_or("", String::as_str);
+    let amount = Amount {
+        members: number("--members", 50)?.max(2) as usize,
+        lines: number("--lines", 20_000)?.max(1),
+        turns: number("--turns", 200)?.max(1),
+    };
+    table::compare(&places, only, number("--rounds", 7)?.max(1) as usize, amount)
+}
+
+/// Raises the limit on descriptors, which the servers inherit.
+fn raise_limit(wanted: u64) -> io::Result<()> {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(limit.maximum.map_or(wanted, |most| most.min(wanted)));
+        setrlimit(Resource::Nofile, limit)?;
+    }
+    Ok(())
+}
