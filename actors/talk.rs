@@ -24,6 +24,10 @@ pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(30);
 /// more is read from it.
 const ENOUGH: usize = 64 << 10;
 
+/// How many bytes wait for a peer at most: enough, and one answer more. The longest one is a list of rooms whose
+/// topics are all escapes.
+const MOST: usize = ENOUGH + (256 << 10);
+
 /// A connection with what waits to be written to it.
 #[derive(Debug)]
 pub(super) struct Talk {
@@ -124,6 +128,7 @@ impl Talk {
 
     /// Writes what the peer takes now.
     fn flush(&mut self) -> io::Result<()> {
+        debug_assert!(self.outbox.len() <= MOST, "{} bytes wait", self.outbox.len());
         let written = self.outbox.flush(&self.stream)?;
         if self.outbox.is_empty() {
             self.stuck_since = None;
@@ -154,8 +159,8 @@ impl Talk {
         loop {
             let wants = Wants { ear: None, input: false, written: true, until: None };
             match self.next(ctx, wants, |_| {}).await {
-                Happened::Mail(ToSession::Line(line)) => self.outbox.push(line),
-                Happened::Mail(ToSession::End(_)) => {}
+                Happened::Mail(ToSession::Line(line)) if !self.is_full() => self.outbox.push(line),
+                Happened::Mail(_) => {}
                 _ => return,
             }
         }
