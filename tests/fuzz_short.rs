@@ -112,10 +112,10 @@ fn all(seeds: u64, check: impl Fn(&[u8])) {
 
 #[test]
 fn any_bytes_are_the_same_lines_however_they_are_cut() {
-    all(100_000, lines::check);
+    all(50_000, lines::check);
 }
 
 #[test]
 fn a_session_bears_any_bytes_and_nobody_else_notices() {
-    all(5_000, session::check);
+    all(3_000, session::check);
 }

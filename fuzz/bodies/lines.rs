@@ -23,7 +23,8 @@ pub fn check(input: &[u8]) {
     let pieces = std::iter::from_fn(|| {
         dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let length = (dice >> 24) as usize % (usize::from(*cuts % 61) + 2);
-        let piece = rest.split_off(..length.min(rest.len()))?;
+        let (piece, later) = rest.split_at(length.min(rest.len()));
+        rest = later;
         (!piece.is_empty() || !rest.is_empty()).then_some(piece)
     });
     let pieces: Vec<_> = pieces.collect();
