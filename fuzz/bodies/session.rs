@@ -114,7 +114,7 @@ async fn drive(
     setting: u8,
     script: &[u8],
 ) -> Result<Told, Box<dyn std::error::Error + Send + Sync>> {
-    let capacity = [64, 512, 4096, 65_536][usize::from(setting >> 2 & 3)];
+    let capacity = [256, 1024, 4096, 65_536][usize::from(setting >> 2 & 3)];
     let (honest, theirs) = Stream::memory(4096);
     let serve = |stream, with: &Arc<SessionWith>| {
         ChatSession::new(Connection { stream, number: 0, visit: None }, with.clone())
@@ -122,7 +122,7 @@ async fn drive(
     sessions.start(serve(theirs, with_honest)).await?;
     let (peer, theirs) = Stream::memory(capacity);
     let greedy = setting & 16 > 0;
-    let left = 32 << 10;
+    let left = 16 << 10;
     let mut play = Play { ctx, peer: Some(peer), honest, greedy, left, told: Told::default() };
     play.honest_says("/nick ada\n/ack off\n").await;
     sessions.start(serve(theirs, with)).await?;
