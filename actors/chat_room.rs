@@ -7,20 +7,14 @@
 use std::iter;
 use std::sync::Arc;
 
+use super::book::room_named;
 use super::ear::Ear;
-use super::hall::room_named;
 use super::{Hall, Membership, Recorder, Said, ToSession};
 use crate::runtime::{Actor, Address, Clock, Context, Outcome, Reply};
 use crate::wire::text::escape;
 
 /// More messages than wait in its mailbox at once.
 const ROUND: usize = 1024;
-
-/// How many names a list shows.
-const LISTED: usize = 100;
-
-/// The longest topic, in bytes as it was said.
-const TOPIC_MAX: usize = 300;
 
 /// What coming into a room brings.
 #[derive(Debug)]
@@ -75,13 +69,13 @@ pub enum ToRoom {
     Gone(u64),
 }
 
-const NOWHERE: &str = "you are in no room; /join ROOM goes to one";
+pub(super) const NOWHERE: &str = "you are in no room; /join ROOM goes to one";
 
 /// The actor that lets members in, gives out names and passes on what is said.
 #[derive(Debug)]
 pub struct ChatRoom {
-    hall: Hall,
-    recorder: Recorder,
+    pub(super) hall: Hall,
+    pub(super) recorder: Recorder,
 }
 
 impl ChatRoom {
@@ -181,55 +175,6 @@ impl ChatRoom {
         Ok(nick)
     }
 
-    fn tell(&self, id: u64, to: &str, text: &str) -> Result<String, String> {
-        let book = self.hall.book();
-        let nobody = || format!("there is nobody called {}", escape(to));
-        let from = book.members.get(&id).ok_or("you are gone")?;
-        let other = book.called(to).and_then(|id| book.members.get(&id)).ok_or_else(nobody)?;
-        let refused = || format!("{} takes no messages at the moment", other.nick);
-        let session = other.session.as_ref().ok_or_else(refused)?;
-        let line = format!("* {} tells you: {}\n", from.nick, escape(text));
-        session.try_send(ToSession::Line(line)).map_err(|_| refused())?;
-        Ok(other.nick.to_string())
-    }
-
-    fn who(&self, id: u64) -> Result<String, String> {
-        let book = self.hall.book();
-        let (_, room) = book.place(id).ok_or(NOWHERE)?;
-        let nicks = room.members.iter().filter_map(|id| book.members.get(id));
-        let nicks = nicks.map(|member| member.nick.to_string());
-        Ok(format!("in {}: {}", room.name, listed(nicks, room.members.len())))
-    }
-
-    fn rooms(&self) -> String {
-        let book = self.hall.book();
-        let rooms = book.rooms.values().map(|room| match &room.topic {
-            Some(topic) => format!("{} ({}): {topic}", room.name, room.members.len()),
-            None => format!("{} ({})", room.name, room.members.len()),
-        });
-        format!("rooms: {}", listed(rooms, book.rooms.len()))
-    }
-
-    fn topic(&self, id: u64, text: Option<String>, clock: &Clock) -> Result<String, String> {
-        let mut book = self.hall.book();
-        let (member, room) = book.place(id).ok_or(NOWHERE)?;
-        let (nick, key) = (member.nick.clone(), room.name.to_ascii_lowercase());
-        let Some(text) = text else {
-            let topic = room.topic.as_deref().unwrap_or("whatever comes");
-            return Ok(format!("{} is about: {topic}", room.name));
-        };
-        if text.len() > TOPIC_MAX {
-            return Err(format!("a topic has at most {TOPIC_MAX} bytes"));
-        }
-        let topic = escape(&text).into_owned();
-        let room = book.rooms.get_mut(key.as_str()).ok_or(NOWHERE)?;
-        let line = format!("* {nick} set the topic: {topic}\n");
-        self.recorder.keep(Some((room.name.clone(), room.ring.say(Some(id), line, clock.wall()))));
-        let told = format!("{} is about: {topic}", room.name);
-        room.topic = Some(topic);
-        Ok(told)
-    }
-
     fn see_off(&self, id: u64, clock: &Clock) {
         let _ = self.leave(id, clock);
         drop(self.hall.book().strike(id));
@@ -271,15 +216,6 @@ impl ChatRoom {
             ToRoom::Gone(id) => self.see_off(id, clock),
         }
     }
-}
-
-/// Joins the first of `count` names, and says how many there are besides.
-fn listed(names: impl Iterator<Item = String>, count: usize) -> String {
-    let mut list: Vec<_> = names.take(LISTED).collect();
-    if count > list.len() {
-        list.push(format!("and {} more", count - list.len()));
-    }
-    list.join(", ")
 }
 
 impl Actor for ChatRoom {

@@ -21,6 +21,8 @@
 
 mod admissions;
 mod allowance;
+mod book;
+mod chat_answers;
 mod chat_call;
 mod chat_client;
 mod chat_journal;

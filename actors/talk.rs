@@ -25,6 +25,10 @@ pub(super) const WRITE_WITHIN: Duration = Duration::from_secs(30);
 /// more is read from it.
 pub(super) const ENOUGH: usize = 64 << 10;
 
+/// How many bytes wait for a peer at most: enough, and one answer more. The longest one is a list of rooms whose
+/// topics are all escapes.
+const MOST: usize = ENOUGH + (256 << 10);
+
 /// A connection with what waits to be written to it.
 #[derive(Debug)]
 pub(super) struct Talk {
@@ -167,6 +171,7 @@ impl<F: FnMut(&[u8]) + Unpin> Future for Next<'_, F> {
         let Next { talk, ctx, wants, take } = &mut *self;
         loop {
             ctx.done();
+            debug_assert!(talk.outbox.len() <= MOST, "{} bytes wait", talk.outbox.len());
             if let Err(error) = talk.outbox.flush(&talk.stream, || ctx.now()) {
                 return Poll::Ready(Happened::Broken(error));
             }

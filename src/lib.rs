@@ -69,7 +69,7 @@
 //! `cli` (default): the program, with what only it needs. Without it the crate is the runtime, the net, the
 //! wire and the actors.
 //!
-//! `testing`: the seeded simulation, for tests of your own actors.
+//! `testing`: the seeded simulation and connections in memory, for tests of your own actors.
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations)]

@@ -4,7 +4,8 @@
 //! [`Simulation`] the next task to run is drawn by a seeded generator and the clock jumps to the next timer,
 //! so a minute of backoff costs nothing, each seed tries another interleaving, and a seed that fails fails
 //! again. Actors that only use their [`Context`](crate::runtime::Context) and addresses can be simulated;
-//! those that wait for sockets or blocking threads cannot.
+//! those that wait for sockets or blocking threads cannot. An actor that serves a connection is given one
+//! [in memory](crate::net::Stream::memory).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};

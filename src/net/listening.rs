@@ -134,7 +134,7 @@ impl ListeningSocket {
         let (fd, peer) = self.socket.reading(|socket| acceptfrom_with(socket, flags)).await?;
         // The address that came with the connection is used: asking again fails once the peer has
         // reset it.
-        Ok(Stream::new(Socket::new(fd), address::peer(peer), self.local.is_some()))
+        Ok(Stream::over(Socket::new(fd), address::peer(peer), self.local.is_some()))
     }
 
     #[cfg(test)]

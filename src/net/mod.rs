@@ -54,10 +54,13 @@ mod endpoint;
 mod error;
 mod limits;
 mod listening;
+#[cfg(feature = "testing")]
+mod memory;
 mod peer;
 mod socket;
 mod socket_file;
 mod stream;
+mod transport;
 
 pub use datagram::DatagramSocket;
 pub use endpoint::{Endpoint, EndpointError};

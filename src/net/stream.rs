@@ -2,11 +2,9 @@
 
 use super::dial::{dial, in_time};
 use super::socket::Socket;
+use super::transport::Transport;
 use super::{ConnectError, Endpoint, Peer};
-use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, SocketFlags, SocketType,
-    recv, send, sendmsg, sockopt,
-};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -54,14 +52,18 @@ const KEEPALIVE_MAX: u64 = 32_767;
 /// ```
 #[derive(Debug)]
 pub struct Stream {
-    socket: Socket,
+    transport: Transport,
     peer: Peer,
     inet: bool,
 }
 
 impl Stream {
-    pub(super) fn new(socket: Socket, peer: Peer, inet: bool) -> Stream {
-        Stream { socket, peer, inet }
+    pub(super) fn new(transport: Transport, peer: Peer, inet: bool) -> Stream {
+        Stream { transport, peer, inet }
+    }
+
+    pub(super) fn over(socket: Socket, peer: Peer, inet: bool) -> Stream {
+        Stream::new(Transport::Socket(socket), peer, inet)
     }
 
     /// Connects to an endpoint, within the given time in all.
@@ -75,7 +77,7 @@ impl Stream {
     /// See [`ConnectError`]; of several addresses it is the last one's error.
     pub async fn connect(endpoint: &Endpoint, within: Duration) -> Result<Stream, ConnectError> {
         let (socket, peer) = dial(endpoint, within).await?;
-        Ok(Stream::new(socket, peer, !matches!(endpoint, Endpoint::Unix(_))))
+        Ok(Stream::over(socket, peer, !matches!(endpoint, Endpoint::Unix(_))))
     }
 
     /// Makes two Unix sockets that are connected to each other, as a test of a session needs them.
@@ -87,7 +89,7 @@ impl Stream {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let (one, other) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        let stream = |fd| Stream::new(Socket::new(fd), Peer::Unix(None), false);
+        let stream = |fd| Stream::over(Socket::new(fd), Peer::Unix(None), false);
         Ok((stream(one), stream(other)))
     }
 
@@ -105,10 +107,7 @@ impl Stream {
     ///
     /// Fails when the connection has failed, for instance with [`io::ErrorKind::ConnectionReset`].
     pub async fn read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.socket
-            .reading(|fd| recv(fd, &mut *buf, RecvFlags::empty()))
-            .await
-            .map(|(_, length)| length)
+        self.transport.read(buf).await
     }
 
     /// Reads without waiting, like [`read`](Stream::read).
@@ -118,7 +117,7 @@ impl Stream {
     /// Fails with [`io::ErrorKind::WouldBlock`] when nothing is there, and when the connection has
     /// failed.
     pub fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.socket.trying(|fd| recv(fd, &mut *buf, RecvFlags::empty())).map(|(_, length)| length)
+        self.transport.try_read(buf)
     }
 
     /// Waits until a read would not block, which the end of the stream and an error also cause.
@@ -129,7 +128,7 @@ impl Stream {
     ///
     /// Fails when the reactor cannot take the socket, because descriptors or memory have run out.
     pub async fn readable(&self) -> io::Result<()> {
-        self.socket.readable().await
+        self.transport.readable().await
     }
 
     /// Reads without waiting into a buffer that the thread's streams share, and hands what came to `take`;
@@ -146,12 +145,12 @@ impl Stream {
 
     /// Is ready once a read would not block. One task at a time is woken.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_readable(cx)
+        self.transport.poll_readable(cx)
     }
 
     /// Is ready once a write would not block. One task at a time is woken.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.socket.poll_writable(cx)
+        self.transport.poll_writable(cx)
     }
 
     /// Writes from several buffers in one call, without waiting; returns how many bytes were taken.
@@ -160,11 +159,7 @@ impl Stream {
     ///
     /// Fails with [`io::ErrorKind::WouldBlock`] when there is no room, and as [`write`](Stream::write) does.
     pub fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.socket.trying(|fd| match bufs {
-            // The kernel is quicker with one buffer than with a list of one.
-            [one] => send(fd, one, SendFlags::NOSIGNAL),
-            _ => sendmsg(fd, bufs, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL),
-        })
+        self.transport.try_write_vectored(bufs)
     }
 
     /// Writes as much as there is room for, at least one byte of a `buf` that is not empty; waits
@@ -177,7 +172,7 @@ impl Stream {
     ///
     /// Fails when the connection has failed, for instance with [`io::ErrorKind::BrokenPipe`].
     pub async fn write(&self, buf: &[u8]) -> io::Result<usize> {
-        self.socket.writing(|fd| send(fd, buf, SendFlags::NOSIGNAL)).await
+        self.transport.write(buf).await
     }
 
     /// Writes everything.
@@ -206,7 +201,7 @@ impl Stream {
     ///
     /// Fails with [`io::ErrorKind::NotConnected`] when the connection has ended already.
     pub fn shutdown_write(&self) -> io::Result<()> {
-        Ok(rustix::net::shutdown(&self.socket, Shutdown::Write)?)
+        self.transport.shutdown_write()
     }
 
     /// Lets the kernel find out whether a silent peer is still there (`SO_KEEPALIVE`, tcp(7)).
@@ -220,14 +215,12 @@ impl Stream {
     ///
     /// Fails when the kernel refuses, which it does for no live socket.
     pub fn keepalive(&self, idle: Duration) -> io::Result<()> {
-        if !self.inet {
-            return Ok(());
-        }
+        let Some(socket) = self.inet() else { return Ok(()) };
         let secs = idle.as_secs().clamp(1, KEEPALIVE_MAX);
-        sockopt::set_tcp_keepidle(&self.socket, Duration::from_secs(secs))?;
-        sockopt::set_tcp_keepintvl(&self.socket, Duration::from_secs((secs / 4).max(1)))?;
-        sockopt::set_tcp_keepcnt(&self.socket, 4)?;
-        Ok(sockopt::set_socket_keepalive(&self.socket, true)?)
+        sockopt::set_tcp_keepidle(socket, Duration::from_secs(secs))?;
+        sockopt::set_tcp_keepintvl(socket, Duration::from_secs((secs / 4).max(1)))?;
+        sockopt::set_tcp_keepcnt(socket, 4)?;
+        Ok(sockopt::set_socket_keepalive(socket, true)?)
     }
 
     /// Sends small writes at once instead of waiting to join them (`TCP_NODELAY`, RFC 896); ignored
@@ -237,7 +230,7 @@ impl Stream {
     ///
     /// Fails when the kernel refuses, which it does for no live socket.
     pub fn nodelay(&self, on: bool) -> io::Result<()> {
-        if self.inet { Ok(sockopt::set_tcp_nodelay(&self.socket, on)?) } else { Ok(()) }
+        self.inet().map_or(Ok(()), |socket| Ok(sockopt::set_tcp_nodelay(socket, on)?))
     }
 
     /// Closes politely, so that the peer can still read what was written last.
@@ -262,7 +255,7 @@ impl Stream {
     /// Does what [`Stream::close`] does before the socket goes, for one that goes with its owner.
     pub(crate) async fn end(&self, linger: Duration) -> io::Result<()> {
         self.shutdown_write()?;
-        if rustix::io::ioctl_fionread(&self.socket)? == 0 {
+        if !self.transport.close_would_reset()? {
             return Ok(());
         }
         match in_time(linger, self.drain()).await {
@@ -276,25 +269,30 @@ impl Stream {
     async fn drain(&self) -> io::Result<()> {
         let mut dropped = 0;
         while dropped < LINGER_MAX {
-            // The buffer lives inside the call, so that it is no part of every connection's future.
-            let some = |fd: BorrowedFd<'_>| recv(fd, &mut [0; 4096], RecvFlags::empty());
-            match self.socket.reading(some).await? {
-                (_, 0) => break,
-                (_, length) => dropped += length,
+            // The shared buffer is no part of every connection's future.
+            match self.try_take(|_| {}) {
+                Ok(0) => break,
+                Ok(length) => dropped += length,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable().await?,
+                Err(error) => return Err(error),
             }
         }
         Ok(())
     }
 
+    /// Returns the socket, for those options that this type does not know. A stream in memory has none.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.transport.socket().map(AsFd::as_fd)
+    }
+
+    /// Returns the socket if it is one of the internet's.
+    fn inet(&self) -> Option<&Socket> {
+        if self.inet { self.transport.socket() } else { None }
+    }
+
     #[cfg(test)]
     pub(super) fn has_joined(&self) -> bool {
-        self.socket.has_joined()
-    }
-}
-
-impl AsFd for Stream {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.transport.socket().is_some_and(Socket::has_joined)
     }
 }
 

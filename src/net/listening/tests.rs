@@ -214,8 +214,8 @@ fn a_connection_that_was_reset_is_accepted_with_its_peer() {
     block_on(async {
         let socket = bind(&endpoint("127.0.0.1:0")).unwrap();
         let client = Stream::connect(socket.endpoint(), SOON).await.unwrap();
-        let port = address::local(&client).unwrap().port();
-        sockopt::set_socket_linger(&client, Some(Duration::ZERO)).unwrap();
+        let port = address::local(client.descriptor().unwrap()).unwrap().port();
+        sockopt::set_socket_linger(client.descriptor().unwrap(), Some(Duration::ZERO)).unwrap();
         drop(client);
         let server = socket.accept().await.unwrap();
         assert_eq!(server.peer().to_string(), format!("127.0.0.1:{port}"));

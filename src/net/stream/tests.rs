@@ -240,14 +240,15 @@ fn the_second_address_of_a_name_is_tried_too() {
 fn options_reach_the_kernel_and_unix_ignores_them() {
     block_on(async {
         let (client, _server) = met().await;
+        let socket = client.descriptor().unwrap();
         client.keepalive(Duration::from_secs(60)).unwrap();
-        assert!(sockopt::socket_keepalive(&client).unwrap());
-        assert_eq!(sockopt::tcp_keepidle(&client).unwrap(), Duration::from_secs(60));
-        assert_eq!(sockopt::tcp_keepintvl(&client).unwrap(), Duration::from_secs(15));
+        assert!(sockopt::socket_keepalive(socket).unwrap());
+        assert_eq!(sockopt::tcp_keepidle(socket).unwrap(), Duration::from_secs(60));
+        assert_eq!(sockopt::tcp_keepintvl(socket).unwrap(), Duration::from_secs(15));
         client.keepalive(Duration::MAX).unwrap();
         client.keepalive(Duration::ZERO).unwrap();
         client.nodelay(true).unwrap();
-        assert!(sockopt::tcp_nodelay(&client).unwrap());
+        assert!(sockopt::tcp_nodelay(socket).unwrap());
 
         let (unix, _other) = Stream::pair().unwrap();
         unix.keepalive(SOON).unwrap();
