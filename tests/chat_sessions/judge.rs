@@ -54,8 +54,8 @@ pub fn heard(notes: &Notes, to: usize) {
         assert!(!notes.is_left(k) || said.len() == LINES, "m{to} heard m{k} {} times", said.len());
         let place = |words: &str| {
             let line = format!("* m{k} {words}");
-            let mut lines = notes.heard[to].lines().enumerate();
-            let found: Vec<_> = lines.by_ref().filter(|(_, one)| *one == line).collect();
+            let lines = notes.heard[to].lines().enumerate();
+            let found: Vec<_> = lines.filter(|(_, one)| *one == line).collect();
             assert!(found.len() <= 1, "m{to} was told more than once: {line}");
             found.first().map(|(at, _)| *at)
         };

@@ -39,7 +39,7 @@ pub struct Notes {
     pub hung: BTreeSet<u64>,
     /// Members who vanished.
     pub vanished: BTreeSet<usize>,
-    /// Whether the pool was stopped in between.
+    /// Whether the pool had to start again.
     pub tripped: bool,
     pub is_over: bool,
     /// The hall in the end, and whose names were free.
@@ -116,7 +116,7 @@ async fn look(ctx: Context<()>, hall: Hall, room: Address<ToRoom>, notes: Shared
     Ok(())
 }
 
-/// Plants the tree of a run; the pool is stopped and started again at `trip`, if there is one.
+/// Plants the tree of a run. In some, what stands beside the pool fails once, and the pool has to start again with it.
 fn plant(dice: &mut Dice, notes: &Shared) -> Supervisor {
     let hall = Hall::new("lobby");
     let tree = |name, strategy| {
