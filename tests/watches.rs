@@ -5,7 +5,9 @@ mod sim_common;
 use std::future::pending;
 
 use sim_common::{AGES, Do, SEEDS, drive, obey, with};
-use sockactors::runtime::{Address, Child, Context, Event, Exit, Outcome, Supervisor, Watch};
+use sockactors::runtime::{
+    Address, Child, Context, Event, Exit, Outcome, Pool, PoolAddress, Supervisor, Watch,
+};
 
 fn obedient(tree: &mut Supervisor, name: &'static str) -> Address<Do> {
     tree.child(Child::new(name, || obey))
@@ -51,6 +53,30 @@ fn who_watches_too_late_is_told_of_the_last_exit() {
             }
             Ok(())
         });
+    }
+}
+
+#[test]
+fn who_watches_a_child_of_a_pool_too_late_is_told_how_it_ended() {
+    for seed in 0..SEEDS {
+        drive(
+            seed,
+            |tree| tree.pool(Pool::new("p")),
+            async |ctx: Context<()>, pool: PoolAddress| {
+                for told in [Do::End, Do::Fail] {
+                    let fails = matches!(told, Do::Fail);
+                    let child = pool.start(obey).await?;
+                    child.send(told).await?;
+                    ctx.sleep(AGES).await;
+                    assert!(child.is_closed());
+                    match child.watch().await {
+                        Some(Exit::Normal) => assert!(!fails),
+                        exit => assert_eq!(exit.unwrap().to_string(), "failed: as told"),
+                    }
+                }
+                Ok(())
+            },
+        );
     }
 }
 

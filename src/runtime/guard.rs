@@ -91,6 +91,12 @@ pub(crate) async fn whole(life: impl Future<Output = Exit>) -> Exit {
     })
 }
 
+/// How many turns an incarnation had, which nobody but a simulation asks.
+#[cfg(feature = "testing")]
+type Turns = u64;
+#[cfg(not(feature = "testing"))]
+type Turns = ();
+
 pin_project! {
     /// Drives one incarnation to its exit. When it is ready, or dropped, the incarnation is gone entirely.
     pub(crate) struct Guard<F: Future> {
@@ -99,7 +105,7 @@ pin_project! {
         node: Arc<Node>,
         // A simulation may hold an incarnation up.
         hold: Option<Box<Sleep>>,
-        turns: u64,
+        turns: Turns,
     }
 
     impl<F: Future> PinnedDrop for Guard<F> {
@@ -116,7 +122,7 @@ pin_project! {
 
 impl<F: Future<Output = Outcome>> Guard<F> {
     pub(crate) fn new(node: Arc<Node>, future: F) -> Guard<F> {
-        Guard { future: Some(future), node, hold: None, turns: 0 }
+        Guard { future: Some(future), node, hold: None, turns: Turns::default() }
     }
 }
 
@@ -125,9 +131,11 @@ impl<F: Future<Output = Outcome>> Future for Guard<F> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exit> {
         let mut this = self.project();
-        *this.turns += 1;
         #[cfg(feature = "testing")]
-        let _speaker = super::world::enter(this.node, *this.turns, this.hold);
+        let _speaker = {
+            *this.turns += 1;
+            super::world::enter(this.node, *this.turns, this.hold)
+        };
         let polled = match ready!(before(this.node, this.hold, cx)) {
             Some(exit) => Err(exit),
             None => {

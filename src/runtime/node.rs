@@ -134,7 +134,11 @@ impl Node {
 
     /// Notes how an incarnation ended, and tells those who watch it.
     pub(crate) fn end(&self, exit: &Exit) {
-        let now = self.scheduler().map(Scheduler::now);
+        // A pool's child has no life after its first, and leaves the tree with it.
+        let now = match self.name {
+            Name::Number(_) => None,
+            Name::Text(_) => self.scheduler().map(Scheduler::now),
+        };
         let to_tell = self.vitals().end(exit, now);
         to_tell.tell(self, exit);
     }

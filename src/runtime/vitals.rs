@@ -57,7 +57,9 @@ pub(crate) struct Vitals {
     /// Whether no incarnation is to come.
     over: bool,
     since: Option<Instant>,
-    /// How its last incarnation ended, and when.
+    /// Whether its last incarnation ended normally, and nobody will ask when.
+    ended_well: bool,
+    /// How and when its last incarnation ended otherwise.
     last: Option<Box<(Exit, Option<Instant>)>>,
     /// Made when somebody first watches.
     watchers: Option<Box<Watchers>>,
@@ -95,7 +97,7 @@ pub(crate) struct ToTell {
 impl Vitals {
     pub(crate) fn begin(&mut self, now: Instant) -> u32 {
         self.incarnation += 1;
-        (self.alive, self.since) = (true, Some(now));
+        (self.alive, self.ended_well, self.since) = (true, false, Some(now));
         self.take_struck();
         self.incarnation
     }
@@ -116,10 +118,13 @@ impl Vitals {
         self.watchers.as_mut()?.struck.take()
     }
 
-    /// Notes the end of an incarnation.
+    /// Notes the end of an incarnation, and when that was, where it may be asked.
     pub(crate) fn end(&mut self, exit: &Exit, now: Option<Instant>) -> ToTell {
         self.alive = false;
-        self.last = Some(Box::new((exit.clone(), now)));
+        self.ended_well = now.is_none() && matches!(exit, Exit::Normal);
+        if !self.ended_well {
+            self.last = Some(Box::new((exit.clone(), now)));
+        }
         self.tell(Some(exit))
     }
 
@@ -142,11 +147,14 @@ impl Vitals {
     }
 
     fn last(&self) -> Option<Exit> {
-        self.last.as_ref().map(|last| last.0.clone())
+        match &self.last {
+            _ if self.ended_well => Some(Exit::Normal),
+            last => last.as_ref().map(|last| last.0.clone()),
+        }
     }
 
     fn watch(&mut self) -> usize {
-        let late = !self.alive && (self.last.is_some() || self.over);
+        let late = !self.alive && (self.last().is_some() || self.over);
         let told = late.then(|| self.last());
         let watchers = self.watchers.get_or_insert_default();
         watchers.seats.insert(Seat { waker: None, told })
