@@ -5,6 +5,7 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -71,7 +72,11 @@ pub(super) struct Member {
     pub(super) room: Option<Arc<str>>,
     /// Whether the others are told of its coming and going.
     pub(super) quiet: bool,
-    /// Where it is told what is for it alone; a lecture client is told nothing.
+    /// Whether nobody is to hear it.
+    pub(super) muted: bool,
+    /// Where it comes from, if that is an address.
+    pub(super) address: Option<IpAddr>,
+    /// Where it is told what is for it alone; a lecture client is told its end.
     pub(super) session: Option<Address<ToSession>>,
 }
 
@@ -90,13 +95,14 @@ impl Book {
         &mut self,
         nick: String,
         quiet: bool,
+        address: Option<IpAddr>,
         session: Option<Address<ToSession>>,
     ) -> u64 {
         let id = self.next;
         self.next += 1;
         let nick: Arc<str> = nick.into();
         self.nicks.insert(Nick(nick.clone()), id);
-        self.members.insert(id, Member { nick, room: None, quiet, session });
+        self.members.insert(id, Member { nick, room: None, quiet, muted: false, address, session });
         id
     }
 

@@ -19,7 +19,7 @@ impl ChatRoom {
         let from = book.members.get(&id).ok_or("you are gone")?;
         let other = book.called(to).and_then(|id| book.members.get(&id)).ok_or_else(nobody)?;
         let refused = || format!("{} takes no messages at the moment", other.nick);
-        let session = other.session.as_ref().ok_or_else(refused)?;
+        let session = other.session.as_ref().filter(|_| !other.quiet).ok_or_else(refused)?;
         let line = format!("* {} tells you: {}\n", from.nick, escape(text));
         session.try_send(ToSession::Line(line)).map_err(|_| refused())?;
         Ok(other.nick.to_string())
@@ -72,7 +72,7 @@ impl ChatRoom {
 }
 
 /// Joins the first of `count` names, and says how many there are besides.
-fn listed(names: impl Iterator<Item = String>, count: usize) -> String {
+pub(super) fn listed(names: impl Iterator<Item = String>, count: usize) -> String {
     let mut list: Vec<_> = names.take(LISTED).collect();
     if count > list.len() {
         list.push(format!("and {} more", count - list.len()));

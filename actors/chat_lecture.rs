@@ -12,7 +12,13 @@ impl Session {
     /// Serves a lecture client until it closes; returns why it ended.
     pub(super) async fn lecture(&mut self, first: Vec<u8>) -> String {
         // It is never sent what others say, so it does not listen either.
-        let coming = Coming { nick: None, room: None, quiet: true, session: None };
+        let coming = Coming {
+            nick: None,
+            room: None,
+            quiet: true,
+            address: self.address(),
+            session: Some(self.ctx.address()),
+        };
         let member = match self.come(coming).await {
             Ok((member, _)) => member,
             Err(why) => return why,

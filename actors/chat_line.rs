@@ -3,18 +3,21 @@
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use super::ToRoom;
 use super::chat_session::Session;
 use super::ring::Said;
 use super::speaker::Speaker;
+use super::{Report, ToRoom};
 use crate::wire::chat::{ACK_OFF, ACK_ON, LINE_MAX, RECEIPT};
 use crate::wire::command::{Command, HELP, parse};
 use crate::wire::lines::{Line, LineBuffer};
-use crate::wire::notice;
 use crate::wire::text::{escape, lossy};
+use crate::wire::{notice, order};
 
 /// How many lines `/history` shows unless it is told.
 const HISTORY: usize = 20;
+
+/// How many wrong passwords end a session.
+const GUESSES: u8 = 3;
 
 /// How many bytes `/history` shows at most.
 const HISTORY_BYTES: usize = 32 << 10;
@@ -63,6 +66,11 @@ impl Session {
             Command::Say("") => return Ok(()),
             Command::Say(_) | Command::Act(_) if speaker.ear.is_none() => {
                 Err("you are in no room, so nobody hears it; /join ROOM goes to one".into())
+            }
+            Command::Say(_) | Command::Act(_) | Command::Tell(..) | Command::Topic(Some(_))
+                if speaker.member.is_muted() =>
+            {
+                Err("an operator has muted you; nobody hears what you say".into())
             }
             Command::Say(text) => {
                 let (nick, _) = speaker.member.name_and_room();
@@ -120,11 +128,20 @@ impl Session {
                 return Ok(());
             }
             Command::Help => {
-                let help: String = HELP.lines().map(|line| format!("* {line}\n")).collect();
+                let orders = if speaker.is_operator { order::HELP } else { "" };
+                let help = HELP.lines().chain(orders.lines());
+                let help: String = help.map(|line| format!("* {line}\n")).collect();
                 self.talk.outbox.push(help);
                 return Ok(());
             }
             Command::Quit => return Err("it quit".into()),
+            Command::Operator(password) => self.operator(speaker, password)?,
+            Command::Order(_) if !speaker.is_operator => {
+                Err("only an operator may; /operator PASSWORD makes you one".into())
+            }
+            Command::Order(line) => {
+                self.ask(|reply| ToRoom::Order(Some(id), line.into(), reply)).await
+            }
             Command::Unknown(word) => {
                 Err(format!("there is no {}; /help lists the commands", escape(word)))
             }
@@ -133,6 +150,30 @@ impl Session {
         let (Ok(words) | Err(words)) = answer;
         self.talk.outbox.push(format!("* {words}\n"));
         Ok(())
+    }
+
+    /// Makes an operator of whoever knows the password; who guesses is sent away.
+    fn operator(
+        &mut self,
+        speaker: &mut Speaker,
+        password: &str,
+    ) -> Result<Result<String, String>, String> {
+        let Some(operators) = &self.with.limits.operators else {
+            return Ok(Err("this chat has no operators but at its own terminal".into()));
+        };
+        if operators.know(password) {
+            speaker.is_operator = true;
+            return Ok(Ok("you are an operator; /help lists what you may".into()));
+        }
+        speaker.wrong += 1;
+        let (peer, why) = (Some(self.peer().clone()), "a wrong operator's password");
+        self.with.reporter.try_tell(|| Report::Refused { peer, why: why.into() });
+        if speaker.wrong >= GUESSES {
+            let why = "wrong about the password too often";
+            self.talk.outbox.push(format!("* {}\n", notice::dismissed(why)));
+            return Err(why.into());
+        }
+        Ok(Err("that is not the password".into()))
     }
 
     fn receipt(&mut self, speaker: &Speaker, text: &str) {

@@ -5,11 +5,12 @@
 //! was, with the message after the one in its hand.
 
 use std::iter;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::book::room_named;
 use super::ear::Ear;
-use super::{Hall, Membership, Recorder, Said, ToSession};
+use super::{Bans, Hall, Membership, Recorder, Said, ToSession};
 use crate::runtime::{Actor, Address, Clock, Context, Outcome, Reply};
 use crate::wire::text::escape;
 
@@ -36,8 +37,10 @@ pub struct Coming {
     pub nick: Option<String>,
     /// The room to come to; the first one otherwise.
     pub room: Option<String>,
-    /// Whether the others are not told.
+    /// Whether the others are not told, and it is told nothing but its end.
     pub quiet: bool,
+    /// Where it comes from, if that is an address.
+    pub address: Option<IpAddr>,
     /// Where it is told what is for it alone.
     pub session: Option<Address<ToSession>>,
 }
@@ -65,6 +68,8 @@ pub enum ToRoom {
     Rooms(Reply<Result<String, String>>),
     /// A member asks what its room is about, or sets it.
     Topic(u64, Option<String>, Reply<Result<String, String>>),
+    /// An operator, who is a member or at the server's own terminal, gives an order, as a line.
+    Order(Option<u64>, String, Reply<Result<String, String>>),
     /// This member left.
     Gone(u64),
 }
@@ -76,17 +81,24 @@ pub(super) const NOWHERE: &str = "you are in no room; /join ROOM goes to one";
 pub struct ChatRoom {
     pub(super) hall: Hall,
     pub(super) recorder: Recorder,
+    pub(super) bans: Arc<Bans>,
 }
 
 impl ChatRoom {
     /// Makes the keeper of a hall.
     pub fn new(hall: Hall) -> ChatRoom {
-        ChatRoom { hall, recorder: Recorder::default() }
+        ChatRoom { hall, recorder: Recorder::default(), bans: Arc::default() }
     }
 
     /// Has it keep what the members say, and the topics.
     pub fn recorder(mut self, recorder: Recorder) -> ChatRoom {
         self.recorder = recorder;
+        self
+    }
+
+    /// Sets which addresses its operators keep away; the listeners ask there, too.
+    pub fn bans(mut self, bans: Arc<Bans>) -> ChatRoom {
+        self.bans = bans;
         self
     }
 
@@ -96,14 +108,17 @@ impl ChatRoom {
         keeper: Address<ToRoom>,
         clock: &Clock,
     ) -> Result<(Membership, Joined), String> {
-        let Coming { nick, room, quiet, session } = coming;
+        let Coming { nick, room, quiet, address, session } = coming;
+        if address.is_some_and(|address| self.bans.hold(address)) {
+            return Err("your address is banned".into());
+        }
         let room = room_named(room.unwrap_or_else(|| self.hall.name().to_string()))?;
         let mut book = self.hall.book();
         let nick = match nick {
             Some(nick) => book.free(nick, None)?,
             None => book.guest(),
         };
-        let id = book.admit(nick, quiet, session);
+        let id = book.admit(nick, quiet, address, session);
         drop(book);
         let member = self.hall.seat(id, keeper);
         let joined = self.join(id, room, clock)?;
@@ -213,6 +228,7 @@ impl ChatRoom {
             ToRoom::Who(id, reply) => reply.send(self.who(id)),
             ToRoom::Rooms(reply) => reply.send(Ok(self.rooms())),
             ToRoom::Topic(id, text, reply) => reply.send(self.topic(id, text, clock)),
+            ToRoom::Order(by, line, reply) => reply.send(self.order(by, &line, clock)),
             ToRoom::Gone(id) => self.see_off(id, clock),
         }
     }

@@ -3,15 +3,18 @@
 //! The first bytes tell who is there (see [`crate::wire::chat::opening`]): a lecture client, which is served by
 //! [`chat_lecture`](super::chat_lecture), or a [`speaker`](super::speaker), who sends lines.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::speaker::Speaker;
 use super::talk::{Happened, Talk, Wants};
-use super::{Coming, Connection, Joined, Membership, Report, Reporter, ToRoom, Visit};
+use super::{
+    Coming, Connection, Joined, Membership, Operators, Report, Reporter, Speaks, ToRoom, Visit,
+};
 use crate::net::Peer;
 use crate::runtime::{Actor, Address, AskError, Context, Outcome, Reply};
-use crate::wire::chat::{Opening, SETTLE, opening};
+use crate::wire::chat::{LINE_MAX, Opening, SETTLE, opening};
 
 /// How long the room may take to answer.
 const ROOM_WITHIN: Duration = Duration::from_secs(10);
@@ -35,6 +38,10 @@ pub struct SessionLimits {
     pub rate: (u32, Duration),
     /// Whether the rate binds those on this machine, too.
     pub rate_on_loopback: bool,
+    /// The dialect that all peers speak; without it, the first bytes of each tell.
+    pub dialect: Option<Speaks>,
+    /// Who may give orders; without it, no peer may.
+    pub operators: Option<Operators>,
 }
 
 impl Default for SessionLimits {
@@ -45,6 +52,8 @@ impl Default for SessionLimits {
             history: 100,
             rate: (100, Duration::from_secs(10)),
             rate_on_loopback: false,
+            dialect: None,
+            operators: None,
         }
     }
 }
@@ -160,10 +169,31 @@ impl Session {
                 Happened::Input(_) => Duration::ZERO,
             };
             self.heard_at = self.ctx.now();
-            match opening(&bytes, silent) {
+            match self.opening(&bytes, silent) {
                 Opening::Wait => {}
                 settled => return Ok((settled, bytes)),
             }
+        }
+    }
+
+    /// Judges the first bytes, where it is not settled what all peers speak.
+    fn opening(&self, bytes: &[u8], silent: Duration) -> Opening {
+        match self.with.limits.dialect {
+            None => opening(bytes, silent),
+            Some(Speaks::Lecture) => Opening::Lecture,
+            // A line without an end is one once it is longer than any may be, or the peer ended its side.
+            Some(Speaks::Lines) if bytes.contains(&b'\n') || bytes.len() > LINE_MAX => {
+                Opening::Line
+            }
+            Some(Speaks::Lines) => Opening::Wait,
+        }
+    }
+
+    /// Returns the address that the peer comes from, if it has one.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        match self.peer() {
+            Peer::Inet(address) => Some(address.ip()),
+            Peer::Unix(_) => None,
         }
     }
 
@@ -197,7 +227,7 @@ impl Session {
     ) -> Result<(), String> {
         self.report(member, nick, text).await;
         let text = text.trim_end_matches(['\r', '\n']).to_string();
-        if text.is_empty() {
+        if text.is_empty() || member.is_muted() {
             return Ok(());
         }
         self.tell_room(ToRoom::Say(member.id(), text)).await

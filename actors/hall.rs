@@ -90,6 +90,13 @@ impl Membership {
     }
 }
 
+impl Membership {
+    /// Tells whether nobody is to hear the member.
+    pub(super) fn is_muted(&self) -> bool {
+        self.hall.book().members.get(&self.id).is_some_and(|member| member.muted)
+    }
+}
+
 impl Drop for Membership {
     fn drop(&mut self) {
         self.hall.book().gone.push(self.id);

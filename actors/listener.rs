@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures_lite::future;
 
-use super::{Admissions, Connection, PerAddress, Report, Reporter, Visit};
+use super::{Admissions, Bans, Connection, PerAddress, Report, Reporter, Visit};
 use crate::net::{AcceptError, ListeningSocket, Stream, classify};
 use crate::runtime::{Actor, Context, Event, IntoActor, Outcome, PoolAddress, PoolClosed};
 
@@ -27,6 +27,7 @@ pub struct Listener<F, K> {
     pool: PoolAddress,
     admissions: Arc<Admissions>,
     per_address: Option<Arc<PerAddress>>,
+    bans: Arc<Bans>,
     reporter: Reporter,
     serve: F,
     kind: PhantomData<fn() -> K>,
@@ -40,8 +41,8 @@ where
     /// Makes a listener whose `serve` turns each connection into the actor that is started for it.
     pub fn new(socket: Arc<ListeningSocket>, pool: PoolAddress, serve: F) -> Listener<F, K> {
         let (admissions, reporter) = (Arc::default(), Reporter::nobody());
-        let per_address = None;
-        Listener { socket, pool, admissions, per_address, reporter, serve, kind: PhantomData }
+        let (per_address, bans, kind) = (None, Arc::default(), PhantomData);
+        Listener { socket, pool, admissions, per_address, bans, reporter, serve, kind }
     }
 
     /// Sets how many connections each address may have at once; without this it may have any number.
@@ -50,8 +51,17 @@ where
         self
     }
 
+    /// Sets which addresses are turned away; without this none is.
+    pub fn bans(mut self, bans: Arc<Bans>) -> Listener<F, K> {
+        self.bans = bans;
+        self
+    }
+
     /// Counts a connection by its address; an error says why it may not stay.
     fn visit(&self, stream: &Stream) -> Result<Option<Visit>, String> {
+        if self.bans.hold_peer(stream.peer()) {
+            return Err("its address is banned".into());
+        }
         let Some(per_address) = &self.per_address else { return Ok(None) };
         match per_address.admit(stream.peer()) {
             None => {

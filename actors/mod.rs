@@ -16,18 +16,22 @@
 //! | [`FileSender`] | sends files over one connection |
 //! | [`ChatRoom`] | keeps the rooms: who is in them, and what is said |
 //! | [`ChatJournal`] | keeps what is said on the disk |
+//! | [`ChatConsole`] | passes on the orders that are typed at the server's own terminal |
 //! | [`ChatSession`] | one connection to a chat server |
 //! | [`ChatClient`] | one person's side of a chat |
 
 mod admissions;
 mod allowance;
+mod bans;
 mod book;
 mod chat_answers;
 mod chat_call;
 mod chat_client;
+mod chat_console;
 mod chat_journal;
 mod chat_lecture;
 mod chat_line;
+mod chat_orders;
 mod chat_room;
 mod chat_session;
 mod connection;
@@ -40,6 +44,7 @@ mod greeter;
 mod hall;
 mod listener;
 mod lock_step;
+mod operators;
 mod outbox;
 mod outgoing;
 mod output;
@@ -58,7 +63,9 @@ mod upload;
 mod wish;
 
 pub use admissions::Admissions;
+pub use bans::Bans;
 pub use chat_client::{ChatClient, ChatInput, Reconnect, Speaks};
+pub use chat_console::{ChatConsole, ToConsole};
 pub use chat_journal::{ChatJournal, History, Recorder, Spoken};
 pub use chat_room::{ChatRoom, Coming, Joined, ToRoom};
 pub use chat_session::{ChatSession, SessionLimits, SessionWith, ToSession};
@@ -71,6 +78,7 @@ pub use file_writer::{FileWriter, Store};
 pub use greeter::Greeter;
 pub use hall::{Hall, Membership};
 pub use listener::Listener;
+pub use operators::Operators;
 pub use per_address::{PerAddress, Visit};
 pub use report::{Report, Reporter};
 pub use ring::Said;

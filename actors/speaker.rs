@@ -27,6 +27,10 @@ pub(super) struct Speaker {
     pub(super) allowance: Option<Box<Allowance>>,
     /// What was told to it alone and found too much waiting for it.
     untold: u64,
+    /// Whether it may give orders.
+    pub(super) is_operator: bool,
+    /// How many wrong passwords it gave.
+    pub(super) wrong: u8,
     /// Whether it has ended its side.
     pub(super) is_over: bool,
 }
@@ -112,7 +116,10 @@ impl Session {
             // A peer that does not read is no place to pile up what others tell it.
             Happened::Mail(ToSession::Line(_)) if self.talk.is_full() => speaker.untold += 1,
             Happened::Mail(ToSession::Line(line)) => self.talk.outbox.push(line),
-            Happened::Mail(ToSession::End(why)) => return Err(why),
+            Happened::Mail(ToSession::End(why)) => {
+                self.talk.outbox.push(format!("* {}\n", notice::dismissed(&why)));
+                return Err(why);
+            }
             Happened::Stop => {
                 self.talk.outbox.push("* the server stops; good bye\n");
                 return Err("the server stops".into());
@@ -133,10 +140,10 @@ impl Session {
         let mut lines = line_buffer();
         lines.push(first);
         let Wish { nick, room, rest } = Wish::of(&mut lines);
-        let address = self.ctx.address();
+        let (address, session) = (self.address(), self.ctx.address());
         let coming = |nick| {
-            let (room, session) = (room.clone(), Some(address.clone()));
-            Coming { nick, room, quiet: false, session }
+            let (room, session) = (room.clone(), Some(session.clone()));
+            Coming { nick, room, quiet: false, address, session }
         };
         let has_wish = nick.is_some();
         let (member, joined) = match self.come(coming(nick)).await {
@@ -157,6 +164,8 @@ impl Session {
             times: false,
             allowance,
             untold: 0,
+            is_operator: false,
+            wrong: 0,
             is_over: false,
         };
         self.welcome(&mut speaker, joined);

@@ -50,7 +50,7 @@ fn hear(ear: &mut Ear, heard: &mut Vec<String>) {
 async fn talk(ctx: Context<()>, number: u64, room: Address<ToRoom>, notes: Notes) -> Outcome {
     // A room that crashes with the question in hand would drop it; it never has one at an await.
     let nick = Some(format!("m{number}"));
-    let coming = Coming { nick, room: None, quiet: false, session: None };
+    let coming = Coming { nick, room: None, quiet: false, address: None, session: None };
     let (member, mut joined) = room.ask(WITHIN, |reply| ToRoom::Come(coming, reply)).await??;
     // All are there before the first word.
     ctx.sleep(100 * MOMENT).await;

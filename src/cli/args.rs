@@ -128,10 +128,18 @@ pub struct Args {
     #[argh(option)]
     pub room: Option<String>,
 
+    /// chat: what peers speak, auto (their first bytes tell), lecture (chunks) or line (auto)
+    #[argh(option)]
+    pub dialect: Option<String>,
+
     /// chat client: connect again when the server is away: auto (at a terminal, once it was in), always (from the
     /// start) or never (auto)
     #[argh(option)]
     pub reconnect: Option<String>,
+
+    /// chat server: file with the password for /operator, whose commands are /kick, /mute, /ban, /announce
+    #[argh(option)]
+    pub operator_password_file: Option<String>,
 
     /// chat server: lines of a room that /history can show (100)
     #[argh(option)]

@@ -15,12 +15,16 @@ use super::logger::Color;
 use super::names::{KINDS, ROLES};
 use super::values;
 use super::words::{Env, Line, Words};
-use crate::actors::Reconnect;
+use crate::actors::{Reconnect, Speaks};
 use crate::scenario::{Kind, Role, Settings};
 use crate::wire::chat::{valid_nick, valid_room};
 
 /// The longest text that a datagram carries over IPv4.
 const LONGEST_DATAGRAM: usize = 65_507;
+
+/// What `--dialect` takes.
+const DIALECTS: [(&str, Option<Speaks>); 3] =
+    [("auto", None), ("lecture", Some(Speaks::Lecture)), ("line", Some(Speaks::Lines))];
 
 /// What `--reconnect` takes.
 const RECONNECTS: [(&str, Option<Reconnect>); 3] =
@@ -172,6 +176,12 @@ fn fill_server(to: &mut Settings, args: &Args, words: &Words) -> Result<(), Stri
     if let Some(text) = &args.room {
         to.room = Some(values::named(&called("room"), text, valid_room)?);
     }
+    if let Some(text) = &args.dialect {
+        to.dialect = values::one_of(&called("dialect"), text, &DIALECTS)?;
+    }
+    if let Some(text) = &args.operator_password_file {
+        to.operator_password_file = Some(file(&called("operator-password-file"), text)?.into());
+    }
     if let Some(text) = &args.history {
         to.history = values::whole(&called("history"), text, 0..=4096)?;
     }
@@ -221,6 +231,13 @@ fn fill_client(to: &mut Settings, args: &Args, words: &Words) -> Result<(), Stri
 fn directory<'a>(called: &str, text: &'a str) -> Result<&'a str, String> {
     match text {
         "" => Err(format!("{called}: an empty name is no directory; \".\" is this one")),
+        text => Ok(text),
+    }
+}
+
+fn file<'a>(called: &str, text: &'a str) -> Result<&'a str, String> {
+    match text {
+        "" => Err(format!("{called}: an empty name is no file")),
         text => Ok(text),
     }
 }

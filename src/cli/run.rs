@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -19,7 +20,7 @@ use super::scribe::Scribe;
 use super::terminal::{Reader, Terminal};
 use super::watch::Watch;
 use super::words::Env;
-use crate::actors::{ChatInput, FileInput, Reconnect, Report, Reporter};
+use crate::actors::{ChatInput, FileInput, Reconnect, Report, Reporter, ToConsole};
 use crate::net::{Endpoint, raise_open_files};
 use crate::runtime::{
     Child, Ended, Exit, Shutdown, Snapshot, Strategy, Supervisor, System, record_backtraces,
@@ -29,6 +30,9 @@ use crate::wire::text::lossy;
 
 /// How long what is still to be told may take at the end: nobody may be reading.
 const NARRATED_WITHIN: Duration = Duration::from_secs(1);
+
+/// The prompt of an operator's console.
+const CONSOLE: &str = "operator> ";
 
 /// How long an actor may keep its thread before the log names it.
 const STALL: Duration = Duration::from_secs(2);
@@ -63,9 +67,13 @@ pub fn main() -> ExitCode {
 /// Opens the terminal for a chat with a person at it.
 fn open_terminal(parsed: &Parsed, env: Env<'_>) -> Option<(Terminal, Reader)> {
     let Parsed { settings, output, .. } = parsed;
-    let is_chat = settings.kind == Kind::Chat && settings.role != Role::Server;
     let is_dumb = env("TERM").is_none_or(|term| term == "dumb");
-    if !is_chat || settings.message.is_some() || output.json || output.no_input || is_dumb {
+    if settings.kind != Kind::Chat
+        || settings.message.is_some()
+        || output.json
+        || output.no_input
+        || is_dumb
+    {
         return None;
     }
     Terminal::open(Look::is_stdout_coloured(output.color, env))
@@ -136,6 +144,12 @@ fn prepare(
     interactive: bool,
 ) -> Result<(), Code> {
     settings.forgiving = interactive;
+    if let Some(path) = &settings.operator_password_file {
+        let mode = std::fs::metadata(path).map(|file| file.permissions().mode());
+        if mode.is_ok_and(|mode| mode & 0o077 != 0) {
+            log::warn!("{} can be read by others; chmod 600 it", path.display());
+        }
+    }
     let is_file = settings.kind == Kind::File;
     if is_file && settings.role != Role::Client && !settings.out.is_dir() {
         let out = settings.out.display();
@@ -160,8 +174,9 @@ fn narrators(
 ) -> Reporters {
     let style = Style { json: output.json, quiet: output.quiet, prompt: settings.forgiving };
     let mut narrator = |side: Side| {
-        // A quiet server has nothing to tell but the files that it stored.
-        let has_results = side == Side::Client || settings.kind == Kind::File;
+        // A quiet server has nothing to tell but the files that it stored, and what its operator asks for.
+        let has_results =
+            side == Side::Client || settings.kind == Kind::File || settings.at_terminal;
         if !side.is_of(settings.role) || (output.quiet && !output.json && !has_results) {
             return Reporter::nobody();
         }
@@ -209,6 +224,14 @@ fn feed(composed: Composed, settings: &Settings, reader: Option<Reader>) -> io::
                 None => input::lines(take),
             }
         }
+        (Some(Input::Console(console)), _) => match reader {
+            Some(reader) => reader.lines(Some(CONSOLE), move |line| {
+                line.is_some_and(|line| {
+                    console.send_blocking(ToConsole(lossy(&line).into_owned())).is_ok()
+                })
+            }),
+            None => Ok(()),
+        },
         (Some(Input::File(sender)), _) => input::lines(move |line| match line {
             Some(name) => sender.send_blocking(FileInput::Name(path_of(name))).is_ok(),
             None => sender.send_blocking(FileInput::End).is_ok(),

@@ -1,12 +1,14 @@
 //! The chat: a room, a session for each connection, a listener; a client for one person.
 
+use std::io::{self, Read};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ComposeError, Input, Settings, client as ends_the_tree, listeners};
+use super::{ComposeError, Input, Role, Settings, client as ends_the_tree, listeners};
 use crate::actors::{
-    ChatClient, ChatJournal, ChatRoom, ChatSession, Hall, History, HistoryError, Recorder, Report,
-    Reporter, SessionLimits, SessionWith,
+    Bans, ChatClient, ChatConsole, ChatJournal, ChatRoom, ChatSession, Hall, History, HistoryError,
+    Operators, Recorder, Report, Reporter, SessionLimits, SessionWith,
 };
 use crate::net::Endpoint;
 use crate::runtime::{Child, Supervisor};
@@ -20,6 +22,9 @@ const RATE: (u32, Duration) = (100, Duration::from_secs(10));
 /// What waits for the rooms' keeper at most: about the lines of one read, so that they are passed on together.
 const SAYINGS: usize = 256;
 
+/// The longest operator's password, in bytes.
+const PASSWORD_MAX: u64 = 1024;
+
 /// Answers that wait for one peer at most.
 const ANSWERS: usize = 16;
 
@@ -30,7 +35,7 @@ pub(super) async fn server(
     settings: &Settings,
     tree: &mut Supervisor,
     reporter: &Reporter,
-) -> Result<Vec<Endpoint>, ComposeError> {
+) -> Result<(Vec<Endpoint>, Option<Input>), ComposeError> {
     let hall = Hall::new(settings.room.as_deref().unwrap_or(ROOM));
     let limits = SessionLimits {
         first_timeout: settings.first_timeout,
@@ -38,15 +43,43 @@ pub(super) async fn server(
         history: settings.history,
         rate: settings.rate.unwrap_or(RATE),
         rate_on_loopback: settings.rate.is_some(),
+        dialect: settings.dialect,
+        operators: settings.operator_password_file.as_deref().map(operators).transpose()?,
     };
+    let bans = Arc::<Bans>::default();
     // It stands before the room: what was said until the end is written down after it.
     let recorder = journal(settings, tree, &hall, reporter)?;
-    let room = Child::new("room", move || ChatRoom::new(hall.clone()).recorder(recorder.clone()));
+    let kept = bans.clone();
+    let room = Child::new("room", move || {
+        ChatRoom::new(hall.clone()).recorder(recorder.clone()).bans(kept.clone())
+    });
     let room = tree.child(room.mailbox(SAYINGS));
     let sessions = tree.pool(settings.connection_pool("sessions").mailbox(ANSWERS));
-    let with = Arc::new(SessionWith { limits, room, reporter: reporter.clone() });
+    let with = Arc::new(SessionWith { limits, room: room.clone(), reporter: reporter.clone() });
     let serve = move |connection| ChatSession::new(connection, with.clone());
-    Ok(listeners(settings, tree, &sessions, reporter, serve).await?)
+    let listening = listeners(settings, tree, &sessions, reporter, bans, serve).await?;
+    let console = settings.at_terminal && settings.role == Role::Server;
+    let console = console.then(|| {
+        let reporter = reporter.clone();
+        tree.child(Child::new("console", move || ChatConsole::new(room.clone(), reporter.clone())))
+    });
+    Ok((listening, console.map(Input::Console)))
+}
+
+/// Reads the password that makes an operator.
+fn operators(path: &Path) -> Result<Operators, ComposeError> {
+    let failed = |source| ComposeError::Password { path: path.into(), source };
+    let mut text = String::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(PASSWORD_MAX + 1).read_to_string(&mut text).map_err(failed)?;
+    let password = text.trim_end_matches(['\r', '\n']);
+    let why = match password {
+        "" => "it is empty; its first line is to be the password",
+        long if long.len() as u64 > PASSWORD_MAX => "it is too long for a password",
+        lines if lines.contains('\n') => "it has more than one line",
+        password => return Ok(Operators::new(password.trim())),
+    };
+    Err(failed(io::Error::new(io::ErrorKind::InvalidData, why)))
 }
 
 /// Gives the rooms what was said before, and adds the journal, where there is to be one.
@@ -74,11 +107,12 @@ pub(super) fn client(
 ) -> Input {
     let (nick, timeout, reporter) = (settings.nick.clone(), settings.timeout, reporter.clone());
     let (room, reconnect) = (settings.room.clone(), settings.reconnect);
-    let at_terminal = settings.at_terminal;
+    let (at_terminal, dialect) = (settings.at_terminal, settings.dialect);
     let make = move || {
         ChatClient::new(endpoint.clone(), nick.clone(), timeout, reporter.clone())
             .room(room.clone())
             .reconnect(reconnect)
+            .speaks(dialect)
             .asks_who(at_terminal)
     };
     Input::Chat(tree.child(ends_the_tree(Child::new("client", make))))

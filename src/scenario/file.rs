@@ -30,7 +30,7 @@ pub(super) async fn server(
         let (writer, directory) = (writer.clone(), directory.clone());
         FileReceiver::new(connection, limits.clone(), writer, directory, told.clone())
     };
-    listeners(settings, tree, &receivers, reporter, serve).await
+    listeners(settings, tree, &receivers, reporter, Arc::default(), serve).await
 }
 
 pub(super) fn client(

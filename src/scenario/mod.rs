@@ -11,13 +11,14 @@ mod settings;
 mod tcp;
 mod udp;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use thiserror::Error;
 
 use crate::actors::{
-    Admissions, ChatInput, Connection, FileInput, HistoryError, Listener, Pace, PerAddress,
-    Reporter,
+    Admissions, Bans, ChatInput, Connection, FileInput, HistoryError, Listener, Pace, PerAddress,
+    Reporter, ToConsole,
 };
 use crate::net::{BindError, Endpoint, ListeningSocket, max_open_files};
 use crate::runtime::{Actor, Address, Child, IntoActor, Pool, PoolAddress, Supervisor};
@@ -55,6 +56,14 @@ pub enum ComposeError {
     /// The history of a chat cannot be kept where it is to be.
     #[error("{0}")]
     History(#[from] HistoryError),
+    /// The password of a chat's operators cannot be read.
+    #[error("the operator's password cannot be read from {}: {source}", path.display())]
+    Password {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: std::io::Error,
+    },
 }
 
 /// The actor that takes what a person types.
@@ -62,6 +71,8 @@ pub enum ComposeError {
 pub enum Input {
     /// A chat client.
     Chat(Address<ChatInput>),
+    /// A chat server's console.
+    Console(Address<ToConsole>),
     /// A file sender that takes names.
     File(Address<FileInput>),
 }
@@ -98,7 +109,11 @@ pub async fn compose(
             Kind::Tcp => tcp::server(settings, tree, reporter).await?,
             Kind::Udp => udp::server(settings, tree, reporter).await?,
             Kind::File => file::server(settings, tree, reporter).await?,
-            Kind::Chat => chat::server(settings, tree, reporter).await?,
+            Kind::Chat => {
+                let (listening, console) = chat::server(settings, tree, reporter).await?;
+                composed.input = console;
+                listening
+            }
         };
     }
     if settings.role != Role::Server {
@@ -185,6 +200,7 @@ async fn listeners<F, A, K>(
     tree: &mut Supervisor,
     pool: &PoolAddress,
     reporter: &Reporter,
+    bans: Arc<Bans>,
     serve: F,
 ) -> Result<Vec<Endpoint>, BindError>
 where
@@ -199,13 +215,14 @@ where
         let socket = Arc::new(ListeningSocket::bind(endpoint, settings.backlog).await?);
         listening.push(socket.endpoint().clone());
         let (pool, admissions) = (pool.clone(), admissions.clone());
-        let per_address = per_address.clone();
+        let (per_address, bans) = (per_address.clone(), bans.clone());
         let (reporter, serve) = (reporter.clone(), serve.clone());
         let listener = Child::new(numbered("listener", index), move || {
             let (socket, pool) = (socket.clone(), pool.clone());
             Listener::new(socket, pool, serve.clone())
                 .admissions(admissions.clone())
                 .per_address(per_address.clone())
+                .bans(bans.clone())
                 .reporter(reporter.clone())
         });
         tree.child(settings.serving(listener));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::actors::Reconnect;
+use crate::actors::{Reconnect, Speaks};
 use crate::net::Endpoint;
 
 /// The four scenarios.
@@ -83,7 +83,11 @@ pub struct Settings {
     pub room: Option<String>,
     /// Whether a chat client calls again when its connection is lost.
     pub reconnect: Reconnect,
-    /// Whether a person is at a chat client's terminal.
+    /// The dialect that all who connect to a chat speak, or that a client speaks; without it, they find out.
+    pub dialect: Option<Speaks>,
+    /// The file with the password that makes an operator of a chat.
+    pub operator_password_file: Option<PathBuf>,
+    /// Whether a person is at a chat's terminal.
     pub at_terminal: bool,
     /// How many lines of a room can be shown again.
     pub history: usize,
@@ -129,6 +133,8 @@ impl Settings {
             nick: None,
             room: None,
             reconnect: Reconnect::Never,
+            dialect: None,
+            operator_password_file: None,
             at_terminal: false,
             history: 100,
             history_dir: None,

@@ -19,7 +19,7 @@ pub(super) async fn server(
     let greeters = tree.pool(settings.connection_pool("greeters"));
     let told = reporter.clone();
     let serve = move |connection| Greeter::new(connection, greeting.clone(), told.clone());
-    listeners(settings, tree, &greeters, reporter, serve).await
+    listeners(settings, tree, &greeters, reporter, Arc::default(), serve).await
 }
 
 pub(super) fn client(

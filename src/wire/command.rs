@@ -3,6 +3,8 @@
 //! A line that begins with `/` is a command; any other is said as it is. The values of [`parse`] borrow from the
 //! line. Nothing here fails: what cannot be understood is a value too, with words for its sender.
 
+use super::order;
+
 /// What `/help` answers: one line for each command, each ended by a newline.
 pub const HELP: &str = "\
 /nick NAME      changes your name
@@ -52,6 +54,10 @@ pub enum Command<'a> {
     Help,
     /// End the session.
     Quit,
+    /// Become an operator, by this password.
+    Operator(&'a str),
+    /// The whole line is an operator's order, or would be: see [`order::parse`].
+    Order(&'a str),
     /// No such command: the word that was written, with its slash.
     Unknown(&'a str),
     /// A command whose arguments make no sense, and how it is written.
@@ -111,6 +117,9 @@ pub fn parse(line: &str) -> Command<'_> {
             .map_or(Command::Invalid("/ack needs on or off: /ack on, /ack off"), Command::Ack),
         ("/help", _) => Command::Help,
         ("/quit", _) => Command::Quit,
+        ("/operator", "") => Command::Invalid("/operator needs the password: /operator PASSWORD"),
+        ("/operator", password) => Command::Operator(password),
+        _ if order::parse(line).is_some() => Command::Order(line),
         _ => Command::Unknown(word),
     }
 }
@@ -171,12 +180,19 @@ mod tests {
             ("/me", "/me TEXT"),
             ("/history all", "/history 20"),
             ("/history -1", "/history 20"),
+            ("/operator", "/operator PASSWORD"),
         ] {
             assert!(
                 matches!(parse(line), Command::Invalid(words) if words.contains(how)),
                 "{line}"
             );
         }
+    }
+
+    #[test]
+    fn an_order_is_known_as_one_and_left_as_it_is() {
+        assert_eq!(parse("/kick eve  now"), Command::Order("/kick eve  now"));
+        assert_eq!(parse("/operator  open sesame "), Command::Operator("open sesame"));
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub mod command;
 pub mod journal;
 pub mod lines;
 pub mod notice;
+pub mod order;
 pub mod text;
 pub mod units;
 pub mod utf8;

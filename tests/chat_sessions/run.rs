@@ -109,7 +109,7 @@ async fn look(ctx: Context<()>, hall: Hall, room: Address<ToRoom>, notes: Shared
     }
     for number in 0..MEMBERS {
         let nick = Some(format!("m{number}"));
-        let coming = Coming { nick, room: None, quiet: true, session: None };
+        let coming = Coming { nick, room: None, quiet: true, address: None, session: None };
         let answer = room.ask(WITHIN, |reply| ToRoom::Come(coming, reply)).await?;
         notes.lock().unwrap().free.push(answer.is_ok());
     }
