@@ -41,6 +41,10 @@ async fn member(
 fn ada(line: &str) -> Option<&'static str> {
     match line {
         "* bob joined" | "* guest2 is now bob" => Some("are you there, bob?"),
+        // He may be the quicker one.
+        line if line.starts_with("* you are ada in lobby, with 1 other;") => {
+            Some("are you there, bob?")
+        }
         "bob: always" => Some("/quit"),
         _ => None,
     }
