@@ -11,7 +11,7 @@ use crate::wire::chat::{ACK_OFF, ACK_ON, LINE_MAX, RECEIPT};
 use crate::wire::command::{Command, HELP, parse};
 use crate::wire::lines::{Line, LineBuffer};
 use crate::wire::text::{escape, lossy};
-use crate::wire::{notice, order};
+use crate::wire::{date, notice, order};
 
 /// How many lines `/history` shows unless it is told.
 const HISTORY: usize = 20;
@@ -195,13 +195,12 @@ impl Session {
         let kept = lines.iter().rev().take_while(fits).count();
         lines.drain(..lines.len() - kept);
         self.talk.outbox.push(format!("* the last {} lines:\n", lines.len()));
-        lines.iter().for_each(|said| self.talk.outbox.push(timed(said)));
+        let now = self.ctx.clock().wall();
+        lines.iter().for_each(|said| self.talk.outbox.push(timed(said, now)));
     }
 }
 
-/// A line with the time of day before it.
-pub(super) fn timed(said: &Arc<Said>) -> String {
-    let since = said.at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let minutes = since.as_secs() / 60;
-    format!("[{:02}:{:02}] {}", minutes / 60 % 24, minutes % 60, said.line)
+/// A line with the time before it when it was said.
+pub(super) fn timed(said: &Said, now: SystemTime) -> String {
+    format!("[{}] {}", date::shown(said.at, now), said.line)
 }

@@ -103,8 +103,9 @@ impl Session {
             self.talk.outbox.push(format!("* you missed {untold} messages for you alone\n"));
         }
         if let (Some(ear), true) = (&mut speaker.ear, speaker.times) {
+            let now = self.ctx.clock().wall();
             self.talk.hear(ear, |heard, outbox| match heard {
-                Heard::Said(said) => outbox.push(timed(&said)),
+                Heard::Said(said) => outbox.push(timed(&said, now)),
                 missed @ Heard::Missed(_) => as_it_is(missed, outbox),
             });
         }

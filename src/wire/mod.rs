@@ -40,6 +40,7 @@
 
 pub mod chat;
 pub mod command;
+pub mod date;
 pub mod journal;
 pub mod lines;
 pub mod notice;

@@ -80,6 +80,7 @@ pub enum Heard<'a> {
 ///
 /// assert_eq!(read("ada: hello"), Heard::Said("ada"));
 /// assert_eq!(read("[15:04] ada: hello"), Heard::Said("ada"));
+/// assert_eq!(read("[2026-11-24 15:04] ada: hello"), Heard::Said("ada"));
 /// assert_eq!(read("* ada joined"), Heard::Joined("ada"));
 /// assert_eq!(read("* you are now bob"), Heard::Renamed("bob"));
 /// assert_eq!(read("Hello: there are two words before: this"), Heard::Said("Hello"));
@@ -130,13 +131,12 @@ fn nick_before<'a>(line: &'a str, end: &str) -> Option<&'a str> {
     valid_nick(nick).ok().map(|()| nick)
 }
 
-/// Takes off a time of day, as `[15:04] `.
+/// Takes off a time, as `[15:04] ` or `[2026-11-24 15:04] `.
 fn without_time(line: &str) -> &str {
     let after = || {
         let (time, rest) = line.strip_prefix('[')?.split_once("] ")?;
-        let is_time =
-            time.len() == 5 && time.bytes().all(|byte| byte.is_ascii_digit() || byte == b':');
-        is_time.then_some(rest)
+        let is_time = |byte: u8| byte.is_ascii_digit() || b"-: ".contains(&byte);
+        (time.len() >= 5 && time.bytes().all(is_time)).then_some(rest)
     };
     after().unwrap_or(line)
 }
