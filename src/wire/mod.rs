@@ -41,9 +41,11 @@
 pub mod chat;
 pub mod command;
 pub mod date;
+mod frames;
 pub mod journal;
 pub mod lines;
 pub mod notice;
+pub mod offer;
 pub mod order;
 pub mod text;
 pub mod units;
