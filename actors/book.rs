@@ -32,8 +32,6 @@ pub(super) struct Book {
     pub(super) rooms: BTreeMap<Arc<str>, Room>,
     /// Members who left since the room actor last looked.
     pub(super) gone: Vec<u64>,
-    /// Members whose last words may still be in its mailbox.
-    pub(super) leaving: Vec<u64>,
     /// What was said in rooms that are closed, where that is remembered.
     pub(super) past: Option<Past>,
     next: u64,

@@ -1,6 +1,6 @@
 //! The journal of a chat: what is said in its rooms, kept on the disk.
 //!
-//! The keeper of the rooms hands each line to a [`Recorder`] and goes on: what waits for the disk is bounded in
+//! Whoever says something in a room hands it to a [`Recorder`] and goes on: what waits for the disk is bounded in
 //! lines and in bytes, and what finds no room there is left out of the history and counted. The journal takes what
 //! waits, all of it at once, writes it, and has the disk hold it within a second. A disk that fails is told once and
 //! tried again later; the chat does not notice.
@@ -30,7 +30,7 @@ const BATCH: usize = 256 << 10;
 /// How many bytes of lines may wait for the disk.
 const WAITING: usize = 4 << 20;
 
-/// A line that was said, and the room that heard it.
+/// What was said, and the room that heard it.
 #[derive(Debug)]
 pub struct Spoken {
     room: Arc<str>,
@@ -161,7 +161,7 @@ impl fmt::Debug for History {
     }
 }
 
-/// Where the keeper of the rooms hands what was said: a journal, or nowhere.
+/// Where what was said is handed on to: a journal, or nowhere.
 #[derive(Debug, Clone, Default)]
 pub struct Recorder(Option<(History, Address<Spoken>)>);
 
@@ -172,13 +172,15 @@ impl Recorder {
     }
 
     /// Has what a room heard kept, if there is room for it now.
-    pub(super) fn keep(&self, heard: Option<(Arc<str>, Arc<Said>)>) {
-        let (Some((history, journal)), Some((room, said))) = (&self.0, heard) else { return };
+    pub(super) fn keep(&self, room: &Arc<str>, said: &Arc<Said>) {
+        let Some((history, journal)) = &self.0 else { return };
+        let (room, said) = (room.clone(), said.clone());
         let (size, waiting) = (said.line.len(), &history.0.waiting);
         let fits = waiting.fetch_add(size, Ordering::Relaxed) <= WAITING;
+        let count = said.count as usize;
         if !fits || journal.try_send(Spoken { room, said }).is_err() {
             waiting.fetch_sub(size, Ordering::Relaxed);
-            history.lose(1);
+            history.lose(count);
         }
     }
 }
@@ -206,9 +208,11 @@ impl ChatJournal {
                 Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
                 Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
             };
-            match encode(Record { at, room: &room, line: &said.line }, &mut job.bytes) {
-                true => job.ends.push(job.bytes.len()),
-                false => self.history.lose(1),
+            for line in said.lines() {
+                match encode(Record { at, room: &room, line }, &mut job.bytes) {
+                    true => job.ends.push(job.bytes.len()),
+                    false => self.history.lose(1),
+                }
             }
             next = if job.bytes.len() < BATCH { ctx.try_recv() } else { None };
         }

@@ -28,9 +28,8 @@ impl Session {
         let mut is_first = true;
         loop {
             let text = chunks.push(&chunk);
-            if let Err(why) = self.say(&member, None, &text).await {
-                return why;
-            }
+            // A lecture client is told nothing, not even that it is muted.
+            let _ = self.say(&member, None, &text).await;
             self.talk.outbox.push(format!("{RECEIPT}{text}"));
             chunk = match self.next_chunk().await {
                 Ok(chunk) => chunk,

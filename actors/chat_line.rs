@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use super::chat_session::Session;
-use super::ring::Said;
+use super::hall::{MUTED, UNHEARD};
+use super::ring::Remembered;
 use super::speaker::Speaker;
 use super::{Report, ToRoom};
 use crate::wire::chat::{ACK_OFF, ACK_ON, LINE_MAX, RECEIPT};
@@ -22,18 +23,45 @@ const GUESSES: u8 = 3;
 /// How many bytes `/history` shows at most.
 const HISTORY_BYTES: usize = 32 << 10;
 
+/// So many bytes are said together, about.
+const BLOCK: usize = 16 << 10;
+
+/// Lines of one member that are said together.
+#[derive(Debug, Default)]
+struct Block {
+    nick: Option<Arc<str>>,
+    text: String,
+    count: u32,
+}
+
+impl Block {
+    fn add(&mut self, nick: impl FnOnce() -> Arc<str>, text: &str) {
+        let nick = self.nick.get_or_insert_with(nick);
+        for piece in [&**nick, ": ", text, "\n"] {
+            self.text.push_str(piece);
+        }
+        self.count += 1;
+    }
+}
+
 impl Session {
     /// Does what the lines say that are there; returns until when the next one has to wait, if it has to.
     pub(super) async fn take_lines(
         &mut self,
         speaker: &mut Speaker,
     ) -> Result<Option<Instant>, String> {
+        let mut block = Block::default();
         while !self.talk.is_full() {
             if let Some(allowance) = &mut speaker.allowance {
                 if let Some(until) = allowance.wait(self.ctx.now()) {
+                    self.say_block(speaker, &mut block);
                     return Ok(Some(until));
                 }
             }
+            if self.adds(speaker, &mut block) {
+                continue;
+            }
+            self.say_block(speaker, &mut block);
             // The last line may lack its newline.
             let Speaker { lines, is_over, .. } = speaker;
             let next = |lines: &mut Box<LineBuffer>| match *is_over {
@@ -46,8 +74,47 @@ impl Session {
             }
             self.take(speaker, line).await?;
         }
+        self.say_block(speaker, &mut block);
         speaker.tidy();
         Ok(None)
+    }
+
+    /// Adds the next line to those that are said together, if it is one that is simply said; tells whether it was.
+    fn adds(&mut self, speaker: &mut Speaker, block: &mut Block) -> bool {
+        // Where somebody is told of each line, each is a matter of its own.
+        let simply = speaker.ear.is_some() && !self.with.reporter.is_heard();
+        let (true, false, Some(lines)) = (simply, speaker.is_over, &mut speaker.lines) else {
+            return false;
+        };
+        if block.text.len() > BLOCK {
+            return false;
+        }
+        let Speaker { member, receipts, allowance, .. } = speaker;
+        let outbox = &mut self.talk.outbox;
+        lines.take_text(|text| {
+            if text.is_empty() || text.starts_with('/') {
+                return false;
+            }
+            let text = escape(text);
+            block.add(|| member.nick(), &text);
+            if *receipts {
+                outbox.push([RECEIPT, &text, "\n"].concat());
+            }
+            if let Some(allowance) = allowance {
+                allowance.spend();
+            }
+            true
+        })
+    }
+
+    /// Says what is to be said together.
+    fn say_block(&mut self, speaker: &Speaker, block: &mut Block) {
+        if block.count > 0 {
+            let Block { text, count, .. } = std::mem::take(block);
+            if let Err(why) = speaker.member.hear(count, self.ctx.clock().wall(), |_| text) {
+                self.talk.outbox.push(format!("* {why}\n"));
+            }
+        }
     }
 
     /// Does what a line says; an error ends the session and tells why.
@@ -64,26 +131,32 @@ impl Session {
         let id = speaker.member.id();
         let answer = match parse(&line) {
             Command::Say("") => return Ok(()),
-            Command::Say(_) | Command::Act(_) if speaker.ear.is_none() => {
-                Err("you are in no room, so nobody hears it; /join ROOM goes to one".into())
-            }
+            Command::Say(_) | Command::Act(_) if speaker.ear.is_none() => Err(UNHEARD.into()),
             Command::Say(_) | Command::Act(_) | Command::Tell(..) | Command::Topic(Some(_))
                 if speaker.member.is_muted() =>
             {
-                Err("an operator has muted you; nobody hears what you say".into())
+                Err(MUTED.into())
             }
             Command::Say(text) => {
                 let (nick, _) = speaker.member.name_and_room();
-                self.say(&speaker.member, Some(nick), text).await?;
-                self.receipt(speaker, text);
-                return Ok(());
+                match self.say(&speaker.member, Some(nick), text).await {
+                    Ok(()) => {
+                        self.receipt(speaker, text);
+                        return Ok(());
+                    }
+                    Err(why) => Err(why.into()),
+                }
             }
             Command::Act(text) => {
                 let (nick, _) = speaker.member.name_and_room();
                 self.report(&speaker.member, Some(nick), text).await;
-                self.tell_room(ToRoom::Act(id, text.into())).await?;
-                self.receipt(speaker, text);
-                return Ok(());
+                match speaker.member.act(text, self.ctx.clock().wall()) {
+                    Ok(()) => {
+                        self.receipt(speaker, text);
+                        return Ok(());
+                    }
+                    Err(why) => Err(why.into()),
+                }
             }
             Command::Nick(nick) => {
                 let renamed = self.ask(|reply| ToRoom::Rename(id, nick.into(), reply)).await;
@@ -188,19 +261,19 @@ impl Session {
         };
         let mut lines = ear.last(count.min(self.with.limits.history));
         let mut bytes = 0;
-        let fits = |said: &&Arc<Said>| {
-            bytes += said.line.len();
+        let fits = |one: &&Remembered| {
+            bytes += one.line.len();
             bytes <= HISTORY_BYTES
         };
         let kept = lines.iter().rev().take_while(fits).count();
         lines.drain(..lines.len() - kept);
         self.talk.outbox.push(format!("* the last {} lines:\n", lines.len()));
         let now = self.ctx.clock().wall();
-        lines.iter().for_each(|said| self.talk.outbox.push(timed(said, now)));
+        lines.iter().for_each(|one| self.talk.outbox.push(timed(&one.line, one.at, now)));
     }
 }
 
 /// A line with the time before it when it was said.
-pub(super) fn timed(said: &Said, now: SystemTime) -> String {
-    format!("[{}] {}", date::shown(said.at, now), said.line)
+pub(super) fn timed(line: &str, at: SystemTime, now: SystemTime) -> String {
+    format!("[{}] {line}", date::shown(at, now))
 }

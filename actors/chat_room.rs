@@ -1,21 +1,16 @@
-//! The keeper of a chat's rooms: lets members in, gives out names and passes on what is said.
+//! The keeper of a chat's rooms: lets members in and out, gives out names, and answers questions.
 //!
-//! It is the one actor that writes to the rooms' rings, which is what makes one order of all that is said in a
-//! room. It keeps nothing itself: whatever it knows is in the [`Hall`], and a keeper that crashes goes on where it
-//! was, with the message after the one in its hand.
+//! What is said does not pass through it: a member says it right into its room's ring. The keeper keeps nothing
+//! itself: whatever it knows is in the [`Hall`], and one that crashes goes on where it was, with the message after the
+//! one in its hand.
 
-use std::iter;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::book::room_named;
 use super::ear::Ear;
-use super::{Bans, Hall, Membership, Recorder, Said, ToSession};
+use super::{Bans, Hall, Membership, ToSession};
 use crate::runtime::{Actor, Address, Clock, Context, Outcome, Reply};
-use crate::wire::text::escape;
-
-/// More messages than wait in its mailbox at once.
-const ROUND: usize = 1024;
 
 /// What coming into a room brings.
 #[derive(Debug)]
@@ -50,10 +45,6 @@ pub struct Coming {
 pub enum ToRoom {
     /// Let somebody in.
     Come(Coming, Reply<Result<(Membership, Joined), String>>),
-    /// A member says something.
-    Say(u64, String),
-    /// A member does something, in words.
-    Act(u64, String),
     /// A member wants another name; the answer is the new one.
     Rename(u64, String, Reply<Result<String, String>>),
     /// A member goes to another room.
@@ -70,30 +61,23 @@ pub enum ToRoom {
     Topic(u64, Option<String>, Reply<Result<String, String>>),
     /// An operator, who is a member or at the server's own terminal, gives an order, as a line.
     Order(Option<u64>, String, Reply<Result<String, String>>),
-    /// This member left.
-    Gone(u64),
+    /// Somebody left.
+    Gone,
 }
 
 pub(super) const NOWHERE: &str = "you are in no room; /join ROOM goes to one";
 
-/// The actor that lets members in, gives out names and passes on what is said.
+/// The actor that lets members in and out, gives out names, and answers questions.
 #[derive(Debug)]
 pub struct ChatRoom {
     pub(super) hall: Hall,
-    pub(super) recorder: Recorder,
     pub(super) bans: Arc<Bans>,
 }
 
 impl ChatRoom {
     /// Makes the keeper of a hall.
     pub fn new(hall: Hall) -> ChatRoom {
-        ChatRoom { hall, recorder: Recorder::default(), bans: Arc::default() }
-    }
-
-    /// Has it keep what the members say, and the topics.
-    pub fn recorder(mut self, recorder: Recorder) -> ChatRoom {
-        self.recorder = recorder;
-        self
+        ChatRoom { hall, bans: Arc::default() }
     }
 
     /// Sets which addresses its operators keep away; the listeners ask there, too.
@@ -166,26 +150,12 @@ impl ChatRoom {
         Ok(name)
     }
 
-    /// Has a room hear what `words` makes of a member's name; returns the room and what it heard.
-    fn hear(
-        &self,
-        id: u64,
-        clock: &Clock,
-        words: impl FnOnce(&str) -> String,
-    ) -> Option<(Arc<str>, Arc<Said>)> {
-        let book = self.hall.book();
-        let (member, room) = book.place(id)?;
-        let said = room.ring.say(Some(id), words(&member.nick), clock.wall());
-        Some((room.name.clone(), said))
-    }
-
     fn rename(&self, id: u64, nick: String, clock: &Clock) -> Result<String, String> {
         let mut book = self.hall.book();
         let nick = book.free(nick, Some(id))?;
         let old = book.rename(id, &nick).ok_or("you are gone")?;
-        drop(book);
-        if *old != *nick {
-            self.hear(id, clock, |nick| format!("* {old} is now {nick}\n"));
+        if let (Some((_, room)), true) = (book.place(id), *old != *nick) {
+            room.ring.say(Some(id), format!("* {old} is now {nick}\n"), clock.wall());
         }
         Ok(nick)
     }
@@ -195,32 +165,15 @@ impl ChatRoom {
         drop(self.hall.book().strike(id));
     }
 
-    /// Sees off those whose leave found the mailbox full. `drained` tells that nothing of theirs waits.
-    fn see_off_the_rest(&self, drained: bool, clock: &Clock) {
-        let mut book = self.hall.book();
-        let gone = std::mem::take(&mut book.gone);
-        let mut leaving = std::mem::replace(&mut book.leaving, gone);
-        if drained {
-            leaving.append(&mut book.leaving);
-        }
-        drop(book);
-        for id in leaving {
-            self.see_off(id, clock);
-        }
+    /// Sees off those who left since it last looked.
+    fn see_off_who_left(&self, clock: &Clock) {
+        let gone = std::mem::take(&mut self.hall.book().gone);
+        gone.into_iter().for_each(|id| self.see_off(id, clock));
     }
 
     fn handle(&self, message: ToRoom, keeper: &Address<ToRoom>, clock: &Clock) {
         match message {
             ToRoom::Come(coming, reply) => reply.send(self.come(coming, keeper.clone(), clock)),
-            ToRoom::Say(id, text) => {
-                // In one piece of just its length, for it is kept.
-                let line = |nick: &str| [nick, ": ", &escape(&text), "\n"].concat();
-                self.recorder.keep(self.hear(id, clock, line));
-            }
-            ToRoom::Act(id, text) => {
-                self.recorder
-                    .keep(self.hear(id, clock, |nick| format!("** {nick} {}\n", escape(&text))));
-            }
             ToRoom::Rename(id, nick, reply) => reply.send(self.rename(id, nick, clock)),
             ToRoom::Join(id, name, reply) => reply.send(self.join(id, name, clock)),
             ToRoom::Leave(id, reply) => reply.send(self.leave(id, clock)),
@@ -229,7 +182,7 @@ impl ChatRoom {
             ToRoom::Rooms(reply) => reply.send(Ok(self.rooms())),
             ToRoom::Topic(id, text, reply) => reply.send(self.topic(id, text, clock)),
             ToRoom::Order(by, line, reply) => reply.send(self.order(by, &line, clock)),
-            ToRoom::Gone(id) => self.see_off(id, clock),
+            ToRoom::Gone => self.see_off_who_left(clock),
         }
     }
 }
@@ -239,17 +192,10 @@ impl Actor for ChatRoom {
 
     async fn run(self, mut ctx: Context<ToRoom>) -> Outcome {
         let (mailbox, clock) = (ctx.address(), ctx.clock().clone());
-        let mut handled = 0_usize;
         while let Some(message) = ctx.recv().await {
             self.handle(message, &mailbox, &clock);
-            // What waits is said together, before anybody hears: many lines are heard as cheaply as one.
-            let rest = iter::from_fn(|| ctx.try_recv()).take(mailbox.len());
-            handled += 1 + rest.map(|message| self.handle(message, &mailbox, &clock)).count();
-            // In a hall that never rests, whoever left before the last round has been heard by now.
-            if mailbox.is_empty() || handled >= ROUND {
-                handled = 0;
-                self.see_off_the_rest(mailbox.is_empty(), &clock);
-            }
+            // Whoever found the mailbox full was not told of.
+            self.see_off_who_left(&clock);
         }
         Ok(())
     }

@@ -218,19 +218,18 @@ impl Session {
         self.ask(|reply| ToRoom::Come(coming, reply)).await
     }
 
-    /// Says something to the room, and tells that it was said.
+    /// Says something in the member's room, and tells that it was said; an error tells why nobody hears it.
     pub(super) async fn say(
         &self,
         member: &Membership,
         nick: Option<String>,
         text: &str,
-    ) -> Result<(), String> {
+    ) -> Result<(), &'static str> {
         self.report(member, nick, text).await;
-        let text = text.trim_end_matches(['\r', '\n']).to_string();
-        if text.is_empty() || member.is_muted() {
-            return Ok(());
+        match text.trim_end_matches(['\r', '\n']) {
+            "" => Ok(()),
+            text => member.say(text, self.ctx.clock().wall()),
         }
-        self.tell_room(ToRoom::Say(member.id(), text)).await
     }
 
     pub(super) async fn report(&self, member: &Membership, nick: Option<String>, text: &str) {
@@ -241,10 +240,6 @@ impl Session {
             text: text.into(),
         };
         self.with.reporter.tell(report).await;
-    }
-
-    pub(super) async fn tell_room(&self, message: ToRoom) -> Result<(), String> {
-        self.with.room.send(message).await.map_err(|_| room_gone(AskError::Closed))
     }
 }
 

@@ -4,10 +4,11 @@
 //! always so, is sent many lines in one piece, and only one that does not has to hold them.
 
 use std::fmt;
+use std::io::IoSlice;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use super::ring::{Ring, Said, State};
+use super::ring::{Remembered, Ring, Said, State};
 
 /// A member's ear: the ring, from the moment of joining on.
 pub struct Ear {
@@ -18,31 +19,100 @@ pub struct Ear {
     key: usize,
 }
 
-/// Lines in one piece.
+/// What is as long as this is written from where it is, and not copied.
+const SHARED: usize = 1 << 10;
+
+/// Lines on their way to one call.
 #[derive(Debug)]
 pub(super) struct Lines {
-    pub(super) bytes: Vec<u8>,
-    /// Where each line ends in it, and the place in the ring after that line.
+    /// Short lines, one behind the other.
+    copied: Vec<u8>,
+    pieces: Vec<Piece>,
+    /// How many bytes the pieces have.
+    pub(super) length: usize,
+    /// Where each line, or what was said together, ends in them, and the place in the ring after it.
     pub(super) ends: Vec<(usize, u64)>,
     /// The place after all of them, and after those that are not for this member.
     pub(super) after: u64,
 }
 
+#[derive(Debug)]
+enum Piece {
+    /// The next so many of the copied bytes.
+    Copied(usize),
+    Shared(Arc<Said>),
+}
+
 impl Lines {
     pub(super) const fn new() -> Lines {
-        Lines { bytes: Vec::new(), ends: Vec::new(), after: 0 }
+        Lines { copied: Vec::new(), pieces: Vec::new(), length: 0, ends: Vec::new(), after: 0 }
     }
 
-    fn clear(&mut self) {
-        self.bytes.clear();
+    /// Forgets them, and with them what others may be done with.
+    pub(super) fn clear(&mut self) {
+        self.copied.clear();
+        self.pieces.clear();
         self.ends.clear();
+        self.length = 0;
+    }
+
+    fn add(&mut self, said: &Arc<Said>) {
+        let bytes = said.line.as_bytes();
+        match self.pieces.last_mut() {
+            _ if bytes.len() >= SHARED => self.pieces.push(Piece::Shared(said.clone())),
+            Some(Piece::Copied(length)) => *length += bytes.len(),
+            _ => self.pieces.push(Piece::Copied(bytes.len())),
+        }
+        if bytes.len() < SHARED {
+            self.copied.extend_from_slice(bytes);
+        }
+        self.length += bytes.len();
+    }
+
+    /// Has `write` write them, as many pieces as one call takes, and returns what it does.
+    pub(super) fn write<R>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
+        let (mut slices, mut count, mut copied) =
+            ([IoSlice::new(&[]); PIECES], 0, &self.copied[..]);
+        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+            *slice = IoSlice::new(match piece {
+                Piece::Shared(said) => said.line.as_bytes(),
+                Piece::Copied(length) => {
+                    let (piece, rest) = copied.split_at(*length);
+                    copied = rest;
+                    piece
+                }
+            });
+            count += 1;
+        }
+        write(&slices[..count])
+    }
+
+    /// Returns the bytes from one place to another.
+    pub(super) fn part(&self, from: usize, to: usize) -> Vec<u8> {
+        let mut all = Vec::with_capacity(self.length);
+        let mut copied = &self.copied[..];
+        for piece in &self.pieces {
+            match piece {
+                Piece::Shared(said) => all.extend_from_slice(said.line.as_bytes()),
+                Piece::Copied(length) => {
+                    let (piece, rest) = copied.split_at(*length);
+                    copied = rest;
+                    all.extend_from_slice(piece);
+                }
+            }
+        }
+        all.drain(to..);
+        all.split_off(from)
     }
 }
+
+/// So many pieces are handed to the kernel at once.
+const PIECES: usize = 32;
 
 /// What an ear brings.
 #[derive(Debug)]
 pub enum Heard {
-    /// Somebody else, or the room, said this.
+    /// Somebody else, or the room, said this: a line, or several.
     Said(Arc<Said>),
     /// So many lines were gone before they were read.
     Missed(u64),
@@ -74,23 +144,29 @@ impl Ear {
         }
     }
 
-    /// Copies the lines that there are to hear, as long as `lines` holds fewer bytes than `enough`; the ear stays
+    /// Gathers the lines that there are to hear, as long as `lines` holds fewer bytes than `enough`; the ear stays
     /// where it is. Is pending when these are all, and the task is woken by the next one; an ear that was
     /// overtaken is ready and copies nothing.
-    pub(super) fn poll_copy(&self, lines: &mut Lines, enough: usize, cx: &Context<'_>) -> Poll<()> {
+    pub(super) fn poll_gather(
+        &self,
+        lines: &mut Lines,
+        enough: usize,
+        cx: &Context<'_>,
+    ) -> Poll<()> {
         lines.clear();
         lines.after = self.at;
         let mut state = self.ring.state();
-        let Some(skip) = self.at.checked_sub(state.first) else { return Poll::Ready(()) };
-        let skip = usize::try_from(skip).unwrap_or(usize::MAX);
-        for said in state.lines.range(skip.min(state.lines.len())..) {
-            if lines.bytes.len() >= enough {
+        if self.at < state.first() {
+            return Poll::Ready(());
+        }
+        for (after, said) in state.from(self.at) {
+            if lines.length >= enough || lines.pieces.len() >= PIECES {
                 return Poll::Ready(());
             }
-            lines.after += 1;
+            lines.after = after;
             if said.from != Some(self.member) {
-                lines.bytes.extend_from_slice(said.line.as_bytes());
-                lines.ends.push((lines.bytes.len(), lines.after));
+                lines.add(said);
+                lines.ends.push((lines.length, lines.after));
             }
         }
         let last = self.wait(&mut state, cx);
@@ -111,16 +187,16 @@ impl Ear {
     /// Hands over what there is to hear, as long as `take` wants more.
     pub fn hear(&mut self, mut take: impl FnMut(Heard) -> bool) {
         let state = self.ring.state();
-        if self.at < state.first {
-            let missed = state.first - self.at;
-            self.at = state.first;
+        let first = state.first();
+        if self.at < first {
+            let missed = first - self.at;
+            self.at = first;
             if !take(Heard::Missed(missed)) {
                 return;
             }
         }
-        let skip = usize::try_from(self.at - state.first).unwrap_or(usize::MAX);
-        for said in state.lines.range(skip.min(state.lines.len())..) {
-            self.at += 1;
+        for (after, said) in state.from(self.at) {
+            self.at = after;
             if said.from != Some(self.member) && !take(Heard::Said(said.clone())) {
                 return;
             }
@@ -128,7 +204,7 @@ impl Ear {
     }
 
     /// Returns the last `count` lines of the room, heard or not.
-    pub fn last(&self, count: usize) -> Vec<Arc<Said>> {
+    pub fn last(&self, count: usize) -> Vec<Remembered> {
         self.ring.last(count)
     }
 }

@@ -2,15 +2,17 @@
 //!
 //! A member has a name that no other has, and is in one room at most; a room is there as long as somebody is in
 //! it, and the first one always. Both belong to the tree: a keeper that crashes has them back at its next
-//! incarnation. A session's place is a [`Membership`]; to drop it is to leave, however the session ended.
+//! incarnation. A session's place is a [`Membership`]: it says what its peer says, right into
+//! the room's ring, whose lock makes one order of it all. To drop it is to leave, however the session ended.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
-use super::ToRoom;
 use super::book::Book;
+use super::{Recorder, Said, ToRoom};
 use crate::runtime::Address;
+use crate::wire::text::escape;
 
 /// The rooms and the members of a chat.
 #[derive(Clone)]
@@ -20,6 +22,8 @@ struct Whole {
     /// The room that everybody comes to first.
     name: Arc<str>,
     book: Mutex<Book>,
+    /// Where what the members say is kept besides.
+    recorder: OnceLock<Recorder>,
 }
 
 impl Hall {
@@ -27,7 +31,24 @@ impl Hall {
     pub fn new(name: &str) -> Hall {
         let mut book = Book::default();
         book.open(name);
-        Hall(Arc::new(Whole { name: name.into(), book: Mutex::new(book) }))
+        Hall(Arc::new(Whole {
+            name: name.into(),
+            book: Mutex::new(book),
+            recorder: OnceLock::new(),
+        }))
+    }
+
+    /// Has what the members say kept from now on, and the topics; it can be told once.
+    pub fn record(&self, recorder: Recorder) {
+        // Whoever tells it a second time has the first one go on.
+        let _ = self.0.recorder.set(recorder);
+    }
+
+    /// Has what a room heard kept, where it is.
+    pub(super) fn keep(&self, room: &Arc<str>, said: &Arc<Said>) {
+        if let Some(recorder) = self.0.recorder.get() {
+            recorder.keep(room, said);
+        }
     }
 
     /// Returns the name of the room that everybody comes to first.
@@ -67,6 +88,10 @@ impl fmt::Debug for Hall {
     }
 }
 
+/// What a member is told whom nobody hears.
+pub(super) const UNHEARD: &str = "you are in no room, so nobody hears it; /join ROOM goes to one";
+pub(super) const MUTED: &str = "an operator has muted you; nobody hears what you say";
+
 /// A member's place in the hall. Dropping it is leaving.
 #[derive(Debug)]
 pub struct Membership {
@@ -91,6 +116,48 @@ impl Membership {
 }
 
 impl Membership {
+    /// Says something in the member's room.
+    ///
+    /// # Errors
+    ///
+    /// Nobody hears it; the sentence is for the member.
+    pub fn say(&self, text: &str, at: SystemTime) -> Result<(), &'static str> {
+        // In one piece of just its length, for it is kept.
+        self.hear(1, at, |nick| [nick, ": ", &escape(text), "\n"].concat())
+    }
+
+    /// Says in the member's room that it does something.
+    ///
+    /// # Errors
+    ///
+    /// As [`Membership::say`].
+    pub fn act(&self, text: &str, at: SystemTime) -> Result<(), &'static str> {
+        self.hear(1, at, |nick| format!("** {nick} {}\n", escape(text)))
+    }
+
+    /// Has the member's room hear `count` lines, which `words` makes of its name.
+    pub(super) fn hear(
+        &self,
+        count: u32,
+        at: SystemTime,
+        words: impl FnOnce(&str) -> String,
+    ) -> Result<(), &'static str> {
+        let book = self.hall.book();
+        let (member, room) = book.place(self.id).ok_or(UNHEARD)?;
+        if member.muted {
+            return Err(MUTED);
+        }
+        let said = room.ring.say_all(Some(self.id), words(&member.nick), count, at);
+        // While the book is held, so that all is kept in the order in which it was heard.
+        self.hall.keep(&room.name, &said);
+        Ok(())
+    }
+
+    /// Returns the member's present name.
+    pub(super) fn nick(&self) -> Arc<str> {
+        self.hall.book().members.get(&self.id).map_or_else(|| "".into(), |m| m.nick.clone())
+    }
+
     /// Tells whether nobody is to hear the member.
     pub(super) fn is_muted(&self) -> bool {
         self.hall.book().members.get(&self.id).is_some_and(|member| member.muted)
@@ -101,6 +168,6 @@ impl Drop for Membership {
     fn drop(&mut self) {
         self.hall.book().gone.push(self.id);
         // A keeper that is too busy to be told looks for who left by itself.
-        let _ = self.keeper.try_send(ToRoom::Gone(self.id));
+        let _ = self.keeper.try_send(ToRoom::Gone);
     }
 }

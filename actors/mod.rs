@@ -81,7 +81,7 @@ pub use listener::Listener;
 pub use operators::Operators;
 pub use per_address::{PerAddress, Visit};
 pub use report::{Report, Reporter};
-pub use ring::Said;
+pub use ring::{Remembered, Said};
 pub use segments::HistoryError;
 pub use tcp_client::{Pace, TcpClient};
 pub use udp_client::UdpClient;

@@ -114,6 +114,11 @@ impl Reporter {
         Reporter(None)
     }
 
+    /// Tells whether anybody listens.
+    pub fn is_heard(&self) -> bool {
+        self.0.is_some()
+    }
+
     /// Sends one report, made only if somebody listens; waits while the narrator's mailbox is full.
     ///
     /// A narrator that is gone loses the report: a role never fails because nobody listens.

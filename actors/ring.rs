@@ -19,19 +19,37 @@ use super::ear::Ear;
 const BYTES: usize = 1 << 20;
 
 /// How many lines a ring holds at most.
-const LINES: usize = 4096;
+const LINES: u64 = 4096;
 
 /// What a line costs beside its text, about.
 const OVERHEAD: usize = 96;
 
-/// One line that was said in a room.
+/// A line that was said in a room, or several that were said together.
 #[derive(Debug)]
 pub struct Said {
     /// The member who said it, and is not sent it; none for the room itself.
     pub(super) from: Option<u64>,
-    /// The line as it goes to the members, safe for a terminal, with its newline.
+    /// The lines as they go to the members, safe for a terminal, each with its newline.
     pub line: Box<str>,
+    /// How many lines that are.
+    pub(super) count: u32,
     /// When.
+    pub at: SystemTime,
+}
+
+impl Said {
+    /// Returns the lines, each with its newline.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.line.split_inclusive('\n')
+    }
+}
+
+/// A line that was said a while ago.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remembered {
+    /// The line as it went to the members, with its newline.
+    pub line: Box<str>,
+    /// When it was said.
     pub at: SystemTime,
 }
 
@@ -40,32 +58,43 @@ pub struct Said {
 pub(super) struct Ring(Arc<Mutex<State>>);
 
 pub(super) struct State {
-    pub(super) lines: VecDeque<Arc<Said>>,
+    /// Each with the number of its first line.
+    said: VecDeque<(u64, Arc<Said>)>,
     bytes: usize,
     /// How many bytes there may be.
     most: usize,
-    /// The number of the first line in the ring.
-    pub(super) first: u64,
+    /// The number of the next line.
+    end: u64,
     /// Those who wait for the next line, by their ears.
     pub(super) waiting: Slab<Option<Waker>>,
 }
 
 impl Default for State {
     fn default() -> State {
-        let (lines, waiting) = (VecDeque::new(), Slab::new());
-        State { lines, bytes: 0, most: BYTES, first: 0, waiting }
+        let (said, waiting) = (VecDeque::new(), Slab::new());
+        State { said, bytes: 0, most: BYTES, end: 0, waiting }
     }
 }
 
 impl State {
     pub(super) fn end(&self) -> u64 {
-        self.first + self.lines.len() as u64
+        self.end
+    }
+
+    /// Returns the number of the first line in the ring.
+    pub(super) fn first(&self) -> u64 {
+        self.said.front().map_or(self.end, |(number, _)| *number)
+    }
+
+    /// Returns what was said from a line on, each with the number of the line after it.
+    pub(super) fn from(&self, number: u64) -> impl Iterator<Item = (u64, &Arc<Said>)> {
+        let skip = self.said.partition_point(|(first, _)| *first < number);
+        self.said.range(skip..).map(|(first, said)| (first + u64::from(said.count), said))
     }
 
     fn trim(&mut self) {
-        while self.bytes > self.most || self.lines.len() > LINES {
-            let Some(said) = self.lines.pop_front() else { return };
-            self.first += 1;
+        while self.bytes > self.most || self.end - self.first() > LINES {
+            let Some((_, said)) = self.said.pop_front() else { return };
             self.bytes -= said.line.len() + OVERHEAD;
         }
     }
@@ -78,10 +107,23 @@ impl Ring {
 
     /// Has everybody hear a line but its own member.
     pub(super) fn say(&self, from: Option<u64>, line: String, at: SystemTime) -> Arc<Said> {
-        let said = Arc::new(Said { from, line: line.into(), at });
+        self.say_all(from, line, 1, at)
+    }
+
+    /// Has everybody hear `count` lines but their own member.
+    pub(super) fn say_all(
+        &self,
+        from: Option<u64>,
+        lines: String,
+        count: u32,
+        at: SystemTime,
+    ) -> Arc<Said> {
+        let said = Arc::new(Said { from, line: lines.into(), count, at });
         let mut state = self.state();
         state.bytes += said.line.len() + OVERHEAD;
-        state.lines.push_back(said.clone());
+        let number = state.end;
+        state.end += u64::from(count);
+        state.said.push_back((number, said.clone()));
         state.trim();
         let wakers: Vec<_> = state.waiting.iter_mut().filter_map(|(_, w)| w.take()).collect();
         drop(state);
@@ -90,8 +132,8 @@ impl Ring {
     }
 
     /// Tells whether it holds a line of which `is` is true.
-    pub(super) fn any(&self, is: impl FnMut(&Arc<Said>) -> bool) -> bool {
-        self.state().lines.iter().any(is)
+    pub(super) fn any(&self, mut is: impl FnMut(&Arc<Said>) -> bool) -> bool {
+        self.state().said.iter().any(|(_, said)| is(said))
     }
 
     /// Has the ring hold at most so many bytes from now on.
@@ -116,17 +158,25 @@ impl Ring {
     }
 
     /// Returns the last `count` lines.
-    pub(super) fn last(&self, count: usize) -> Vec<Arc<Said>> {
+    pub(super) fn last(&self, count: usize) -> Vec<Remembered> {
         let state = self.state();
-        let skip = state.lines.len().saturating_sub(count);
-        state.lines.iter().skip(skip).cloned().collect()
+        let first = state.end.saturating_sub(count as u64);
+        let said =
+            state.said.iter().filter(|(number, said)| number + u64::from(said.count) > first);
+        let mut last = Vec::new();
+        for (number, said) in said {
+            let skip = usize::try_from(first.saturating_sub(*number)).unwrap_or(usize::MAX);
+            let lines = said.lines().skip(skip);
+            last.extend(lines.map(|line| Remembered { line: line.into(), at: said.at }));
+        }
+        last
     }
 }
 
 impl fmt::Debug for Ring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = self.state();
-        write!(f, "Ring({} lines, {} bytes)", state.lines.len(), state.bytes)
+        write!(f, "Ring({} lines, {} bytes)", state.end - state.first(), state.bytes)
     }
 }
 
@@ -155,6 +205,23 @@ mod tests {
     }
 
     #[test]
+    fn lines_that_were_said_together_are_counted_and_remembered_one_by_one() {
+        let ring = Ring::default();
+        let mut ear = ring.ear(1);
+        ring.say(None, "one\n".into(), NOW);
+        ring.say_all(None, "two\nthree\nfour\n".into(), 3, NOW);
+        ring.say(None, "five\n".into(), NOW);
+        let last = |count| {
+            ring.last(count).into_iter().map(|one| one.line.into()).collect::<Vec<String>>()
+        };
+        assert_eq!(last(3), ["three\n", "four\n", "five\n"]);
+        assert_eq!(last(9), ["one\n", "two\n", "three\n", "four\n", "five\n"]);
+        ring.hold(2 * OVERHEAD);
+        assert_eq!(last(9), ["five\n"]);
+        assert_eq!(all(&mut ear), ["missed 4", "five\n"]);
+    }
+
+    #[test]
     fn everybody_hears_the_others_from_its_coming_on() {
         let ring = Ring::default();
         let mut ada = ring.ear(1);
@@ -180,7 +247,7 @@ mod tests {
         }
         let heard = all(&mut slow);
         assert_eq!(heard[..2], ["missed 5", "5"]);
-        assert_eq!(heard.len(), LINES + 1);
+        assert_eq!(heard.len() as u64, LINES + 1);
     }
 
     #[test]
@@ -191,7 +258,7 @@ mod tests {
             ring.say(None, line.clone(), NOW);
         }
         let state = ring.state();
-        assert!(state.bytes <= BYTES && state.lines.len() == BYTES / (line.len() + OVERHEAD));
+        assert!(state.bytes <= BYTES && state.said.len() == BYTES / (line.len() + OVERHEAD));
     }
 
     #[test]

@@ -105,7 +105,9 @@ impl Session {
         if let (Some(ear), true) = (&mut speaker.ear, speaker.times) {
             let now = self.ctx.clock().wall();
             self.talk.hear(ear, |heard, outbox| match heard {
-                Heard::Said(said) => outbox.push(timed(&said, now)),
+                Heard::Said(said) => {
+                    said.lines().for_each(|line| outbox.push(timed(line, said.at, now)));
+                }
                 missed @ Heard::Missed(_) => as_it_is(missed, outbox),
             });
         }

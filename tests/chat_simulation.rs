@@ -55,7 +55,7 @@ async fn talk(ctx: Context<()>, number: u64, room: Address<ToRoom>, notes: Notes
     // All are there before the first word.
     ctx.sleep(100 * MOMENT).await;
     for line in 0..LINES {
-        room.send(ToRoom::Say(member.id(), format!("{number} says {line}"))).await?;
+        member.say(&format!("{number} says {line}"), ctx.clock().wall())?;
         notes.said.fetch_add(u64::from(number == 0), Ordering::Relaxed);
         if line % 3 == number % 3 {
             ctx.sleep(MOMENT).await;

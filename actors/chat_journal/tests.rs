@@ -57,13 +57,14 @@ fn what_finds_no_room_is_left_out_and_counted() {
     let room = || hall.name().clone();
     let said = |size| {
         Arc::new(Said {
+            count: 1,
             from: None,
             line: format!("{}\n", "x".repeat(size)).into(),
             at: SystemTime::UNIX_EPOCH,
         })
     };
     let few = Recorder::new(history.clone(), Address::new(2));
-    (0..5).for_each(|_| few.keep(Some((room(), said(1)))));
+    (0..5).for_each(|_| few.keep(&room(), &said(1)));
     let told = |lines: u64| {
         vec![format!(
             "{lines} lines were left out of the history: more was said than the disk takes"
@@ -71,7 +72,7 @@ fn what_finds_no_room_is_left_out_and_counted() {
     };
     assert_eq!(history.news(), told(3));
     let many = Recorder::new(history.clone(), Address::new(100));
-    (0..100).for_each(|_| many.keep(Some((room(), said(WAITING / 10)))));
+    (0..100).for_each(|_| many.keep(&room(), &said(WAITING / 10)));
     assert_eq!(history.news(), told(90));
     assert!(history.news().is_empty());
 }

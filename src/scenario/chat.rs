@@ -19,9 +19,6 @@ const ROOM: &str = "lobby";
 /// How many lines those beyond this machine may say in which time, unless it is set.
 const RATE: (u32, Duration) = (100, Duration::from_secs(10));
 
-/// What waits for the rooms' keeper at most: about the lines of one read, so that they are passed on together.
-const SAYINGS: usize = 256;
-
 /// The longest operator's password, in bytes.
 const PASSWORD_MAX: u64 = 1024;
 
@@ -48,12 +45,10 @@ pub(super) async fn server(
     };
     let bans = Arc::<Bans>::default();
     // It stands before the room: what was said until the end is written down after it.
-    let recorder = journal(settings, tree, &hall, reporter)?;
+    journal(settings, tree, &hall, reporter)?;
     let kept = bans.clone();
-    let room = Child::new("room", move || {
-        ChatRoom::new(hall.clone()).recorder(recorder.clone()).bans(kept.clone())
-    });
-    let room = tree.child(room.mailbox(SAYINGS));
+    let room = Child::new("room", move || ChatRoom::new(hall.clone()).bans(kept.clone()));
+    let room = tree.child(room);
     let sessions = tree.pool(settings.connection_pool("sessions").mailbox(ANSWERS));
     let with = Arc::new(SessionWith { limits, room: room.clone(), reporter: reporter.clone() });
     let serve = move |connection| ChatSession::new(connection, with.clone());
@@ -88,15 +83,16 @@ fn journal(
     tree: &mut Supervisor,
     hall: &Hall,
     reporter: &Reporter,
-) -> Result<Recorder, HistoryError> {
-    let Some(path) = &settings.history_dir else { return Ok(Recorder::default()) };
+) -> Result<(), HistoryError> {
+    let Some(path) = &settings.history_dir else { return Ok(()) };
     let (history, faults) = History::open(path, settings.history_size, hall)?;
     for why in faults {
         reporter.try_tell(|| Report::Refused { peer: None, why });
     }
     let (kept, reporter) = (history.clone(), reporter.clone());
     let journal = Child::new("journal", move || ChatJournal::new(kept.clone(), reporter.clone()));
-    Ok(Recorder::new(history, tree.child(journal.mailbox(LINES))))
+    hall.record(Recorder::new(history, tree.child(journal.mailbox(LINES))));
+    Ok(())
 }
 
 pub(super) fn client(

@@ -9,6 +9,8 @@
 //! come, and when its end arrives it is told once, with its length, so that the session can refuse
 //! it and go on.
 
+use memchr::memchr;
+
 /// What a [`LineBuffer`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
@@ -65,7 +67,7 @@ impl LineBuffer {
 
     /// Takes the next complete line, or gives `None` when more bytes are needed.
     pub fn next_line(&mut self) -> Option<Line> {
-        let Some(found) = self.held[self.scanned..].iter().position(|&byte| byte == b'\n') else {
+        let Some(found) = memchr(b'\n', &self.held[self.scanned..]) else {
             self.keep_partial();
             return None;
         };
@@ -81,9 +83,27 @@ impl LineBuffer {
         Some(line)
     }
 
+    /// Shows the next complete line to `take`, if it is text and not too long, and drops it if that returns `true`;
+    /// tells whether it did. So whoever has no use for a line of its own pays for none.
+    pub fn take_text(&mut self, take: impl FnOnce(&str) -> bool) -> bool {
+        let Some(found) = memchr(b'\n', &self.held[self.scanned..]) else { return false };
+        let newline = self.scanned + found;
+        let line = &self.held[self.start..newline];
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if self.dropped > 0 || line.len() > self.max_line {
+            return false;
+        }
+        let taken = std::str::from_utf8(line).is_ok_and(take);
+        if taken {
+            self.start = newline + 1;
+            self.scanned = self.start;
+        }
+        taken
+    }
+
     /// Tells whether [`next_line`](LineBuffer::next_line) has a line to give.
     pub fn has_line(&self) -> bool {
-        self.held[self.scanned..].contains(&b'\n')
+        memchr(b'\n', &self.held[self.scanned..]).is_some()
     }
 
     /// Tells whether nothing is held of any line, so that a new buffer would do as well.

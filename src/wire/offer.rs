@@ -170,7 +170,7 @@ impl FrameReader {
     /// # Errors
     ///
     /// The first error is the last word: where the next frame begins is not known any more.
-    pub fn next(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
         let rest = &self.bytes[self.read..];
         let Some(head) = rest.first_chunk::<HEAD>() else { return Ok(None) };
         let kind = Kind::of(head[0]).ok_or(FrameError::Kind)?;

@@ -11,11 +11,11 @@ fn frames() -> impl Strategy<Value = Owned> {
                 let size = size.filter(|size| *size != u64::MAX);
                 Owned::Offer(is_directory, size, mode, modified, name.into_bytes())
             }),
-        (any::<u64>(), digest.clone()).prop_map(|(held, digest)| Owned::Answer(held, digest)),
+        (any::<u64>(), digest).prop_map(|(held, digest)| Owned::Answer(held, digest)),
         any::<u64>().prop_map(Owned::Begin),
-        (any::<u64>(), digest.clone(), prop::collection::vec(any::<u8>(), 0..200))
+        (any::<u64>(), digest, prop::collection::vec(any::<u8>(), 0..200))
             .prop_map(|(number, value, bytes)| Owned::Data(number, value, bytes)),
-        (any::<u64>(), digest.clone()).prop_map(|(size, digest)| Owned::End(size, digest)),
+        (any::<u64>(), digest).prop_map(|(size, digest)| Owned::End(size, digest)),
         (any::<u64>(), digest, "\\PC{0,40}").prop_map(|(s, d, name)| Owned::Stored(s, d, name)),
         (any::<u16>(), "\\PC{0,40}").prop_map(|(code, why)| Owned::Failed(code, why)),
         Just(Owned::Wait),
@@ -80,7 +80,7 @@ fn read(bytes: &[u8], piece: usize, frames: &[Owned]) -> (usize, Result<(), Fram
     for piece in bytes.chunks(piece.max(1)) {
         reader.push(piece);
         loop {
-            match reader.next() {
+            match reader.next_frame() {
                 Ok(Some(frame)) => {
                     assert_eq!(frame, frames[count].borrowed(), "frame {count}");
                     count += 1;
@@ -123,10 +123,10 @@ fn a_welcome_names_the_version() {
 fn what_is_too_long_is_refused_before_it_is_read() {
     let mut reader = FrameReader::default();
     reader.push(&[Kind::Offer as u8, 1, 0x20, 0, 0]);
-    assert_eq!(reader.next(), Err(FrameError::TooLong));
+    assert_eq!(reader.next_frame(), Err(FrameError::TooLong));
     let mut reader = FrameReader::default();
     reader.push(&[9, 0, 0, 0, 0]);
-    assert_eq!(reader.next(), Err(FrameError::Kind));
+    assert_eq!(reader.next_frame(), Err(FrameError::Kind));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_sentence_that_is_too_long_is_cut_at_a_character() {
     FrameWriter::default().write(&Frame::Failed(Failed { code: 1, why: &why }), &mut bytes);
     let mut reader = FrameReader::default();
     reader.push(&bytes);
-    let Ok(Some(Frame::Failed(failed))) = reader.next() else { panic!("no frame") };
+    let Ok(Some(Frame::Failed(failed))) = reader.next_frame() else { panic!("no frame") };
     assert_eq!(failed.why.len(), BODY_MAX - 2);
 }
 
@@ -206,7 +206,7 @@ proptest! {
         let mut reader = FrameReader::default();
         for piece in bytes.chunks(piece) {
             reader.push(piece);
-            while let Ok(Some(_)) = reader.next() {}
+            while let Ok(Some(_)) = reader.next_frame() {}
         }
     }
 }
