@@ -112,6 +112,10 @@ impl ChatRoom {
     fn join(&self, id: u64, name: String, clock: &Clock) -> Result<Joined, String> {
         let name = room_named(name)?;
         let book = self.hall.book();
+        // Whoever left while its question waited opens no room that nobody would close.
+        if !book.members.contains_key(&id) {
+            return Err("you are gone".into());
+        }
         if book.place(id).is_some_and(|(_, room)| room.name.eq_ignore_ascii_case(&name)) {
             return Err(format!("you are in {name} already"));
         }
@@ -198,5 +202,36 @@ impl Actor for ChatRoom {
             self.see_off_who_left(&clock);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::{Child, Context, Strategy, Supervisor, System};
+
+    #[test]
+    fn whoever_left_while_its_question_waited_opens_no_room() {
+        let hall = Hall::new("lobby");
+        let seen = hall.clone();
+        let mut tree = Supervisor::new("chat", Strategy::OneForOne);
+        let room = tree.child(Child::new("room", move || ChatRoom::new(hall.clone())));
+        let guest = move || {
+            let room = room.clone();
+            async move |_: Context<()>| -> Outcome {
+                let within = std::time::Duration::from_secs(20);
+                let coming =
+                    Coming { nick: None, room: None, quiet: false, address: None, session: None };
+                let (member, _) = room.ask(within, |reply| ToRoom::Come(coming, reply)).await??;
+                let id = member.id();
+                drop(member);
+                let join = |reply| ToRoom::Join(id, "den".into(), reply);
+                assert!(room.ask(within, join).await?.is_err());
+                Ok(())
+            }
+        };
+        tree.child(Child::new("guest", guest).transient().significant());
+        System::new().run(tree).unwrap();
+        assert_eq!(format!("{seen:?}"), "Hall(1 rooms, 0 members)");
     }
 }

@@ -27,8 +27,9 @@ const SHARED: usize = 1 << 10;
 pub(super) struct Lines {
     /// Short lines, one behind the other.
     copied: Vec<u8>,
-    pieces: Vec<Piece>,
-    /// How many bytes the pieces have.
+    /// Long ones, each with how many of the copied bytes stand before it.
+    shared: Vec<(usize, Arc<Said>)>,
+    /// How many bytes all of them have.
     pub(super) length: usize,
     /// Where each line, or what was said together, ends in them, and the place in the ring after it.
     pub(super) ends: Vec<(usize, u64)>,
@@ -36,52 +37,46 @@ pub(super) struct Lines {
     pub(super) after: u64,
 }
 
-#[derive(Debug)]
-enum Piece {
-    /// The next so many of the copied bytes.
-    Copied(usize),
-    Shared(Arc<Said>),
-}
-
 impl Lines {
     pub(super) const fn new() -> Lines {
-        Lines { copied: Vec::new(), pieces: Vec::new(), length: 0, ends: Vec::new(), after: 0 }
+        Lines { copied: Vec::new(), shared: Vec::new(), length: 0, ends: Vec::new(), after: 0 }
     }
 
     /// Forgets them, and with them what others may be done with.
     pub(super) fn clear(&mut self) {
         self.copied.clear();
-        self.pieces.clear();
+        self.shared.clear();
         self.ends.clear();
         self.length = 0;
     }
 
     fn add(&mut self, said: &Arc<Said>) {
         let bytes = said.line.as_bytes();
-        match self.pieces.last_mut() {
-            _ if bytes.len() >= SHARED => self.pieces.push(Piece::Shared(said.clone())),
-            Some(Piece::Copied(length)) => *length += bytes.len(),
-            _ => self.pieces.push(Piece::Copied(bytes.len())),
-        }
-        if bytes.len() < SHARED {
-            self.copied.extend_from_slice(bytes);
+        match bytes.len() < SHARED {
+            true => self.copied.extend_from_slice(bytes),
+            false => self.shared.push((self.copied.len(), said.clone())),
         }
         self.length += bytes.len();
     }
 
+    /// Returns the pieces that they are in.
+    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+        let ends = self.shared.iter().map(|(end, _)| *end).chain([self.copied.len()]);
+        let begins = [0].into_iter().chain(self.shared.iter().map(|(end, _)| *end));
+        let copied = begins.zip(ends).map(|(begin, end)| &self.copied[begin..end]);
+        let shared = self.shared.iter().map(|(_, said)| said.line.as_bytes());
+        let pairs = copied.zip(shared.chain([&[][..]]));
+        pairs.flat_map(|(copied, shared)| [copied, shared]).filter(|piece| !piece.is_empty())
+    }
+
     /// Has `write` write them, as many pieces as one call takes, and returns what it does.
     pub(super) fn write<R>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
-        let (mut slices, mut count, mut copied) =
-            ([IoSlice::new(&[]); PIECES], 0, &self.copied[..]);
-        for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
-            *slice = IoSlice::new(match piece {
-                Piece::Shared(said) => said.line.as_bytes(),
-                Piece::Copied(length) => {
-                    let (piece, rest) = copied.split_at(*length);
-                    copied = rest;
-                    piece
-                }
-            });
+        if self.shared.is_empty() {
+            return write(&[IoSlice::new(&self.copied)]);
+        }
+        let (mut slices, mut count) = ([IoSlice::new(&[]); PIECES], 0);
+        for (slice, piece) in slices.iter_mut().zip(self.pieces()) {
+            *slice = IoSlice::new(piece);
             count += 1;
         }
         write(&slices[..count])
@@ -90,17 +85,7 @@ impl Lines {
     /// Returns the bytes from one place to another.
     pub(super) fn part(&self, from: usize, to: usize) -> Vec<u8> {
         let mut all = Vec::with_capacity(self.length);
-        let mut copied = &self.copied[..];
-        for piece in &self.pieces {
-            match piece {
-                Piece::Shared(said) => all.extend_from_slice(said.line.as_bytes()),
-                Piece::Copied(length) => {
-                    let (piece, rest) = copied.split_at(*length);
-                    copied = rest;
-                    all.extend_from_slice(piece);
-                }
-            }
-        }
+        self.pieces().for_each(|piece| all.extend_from_slice(piece));
         all.drain(to..);
         all.split_off(from)
     }
@@ -160,7 +145,7 @@ impl Ear {
             return Poll::Ready(());
         }
         for (after, said) in state.from(self.at) {
-            if lines.length >= enough || lines.pieces.len() >= PIECES {
+            if lines.length >= enough || lines.shared.len() >= PIECES / 2 {
                 return Poll::Ready(());
             }
             lines.after = after;
