@@ -10,6 +10,7 @@
 //! | [`text`] | peer's text made safe to show |
 //! | [`lines`] | a byte stream cut into lines, with a limit |
 //! | [`chat`] | the chat port's dialects: commands, nicknames, receipts |
+//! | [`filename`] | the name that a peer chose for a file, refused or safe |
 //! | [`journal`] | what was said, as it is kept on the disk |
 //! | [`utf8`] | UTF-8 that arrives in chunks |
 //! | [`units`] | durations and sizes as people write them |
@@ -41,6 +42,8 @@
 pub mod chat;
 pub mod command;
 pub mod date;
+pub mod digest;
+pub mod filename;
 mod frames;
 pub mod journal;
 pub mod lines;
