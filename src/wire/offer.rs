@@ -1,7 +1,7 @@
 //! The framed file protocol: its signature, its frames, and how they are checked.
 //!
-//! `docs/file-protocol.md` is the specification. [`encode`] writes a frame and a [`FrameReader`] reads them, each for one
-//! direction of a connection, since frames are numbered. Nothing here knows a file or a socket.
+//! `docs/file-protocol.md` is the specification. A [`FrameWriter`] writes frames and a [`FrameReader`] reads them, each for
+//! one direction of a connection, since frames are numbered. Nothing here knows a file or a socket.
 
 use thiserror::Error;
 
