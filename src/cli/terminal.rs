@@ -16,6 +16,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::Duration;
 
+use async_signal::Signals;
 use rustix::process::{Signal, getpid, kill_process};
 use rustyline::completion::Completer;
 use rustyline::error::{ReadlineError, Signal as ReadlineSignal};
@@ -57,6 +58,9 @@ struct Shared {
     is_closed: AtomicBool,
     is_coloured: bool,
     keys: Keys,
+    /// Kept, so that the handler of Ctrl-C that the editor puts back after each line is the program's, however soon
+    /// the first line is read.
+    _interrupt: Signals,
 }
 
 /// An editor that has read nothing yet.
@@ -72,6 +76,7 @@ impl Terminal {
         if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
             return None;
         }
+        let interrupt = Signals::new([async_signal::Signal::Int]).ok()?;
         let config = Config::builder()
             .auto_add_history(true)
             .max_history_size(HISTORY)
@@ -92,6 +97,7 @@ impl Terminal {
             is_closed: AtomicBool::new(false),
             is_coloured,
             keys,
+            _interrupt: interrupt,
         }));
         let shared = terminal.0.clone();
         let resumed = move || drop(shared.printer().print(NOTHING.into()));
