@@ -52,7 +52,7 @@ impl Terminal {
     }
 
     fn tmux(&self, args: &[&str]) -> Output {
-        Command::new("tmux").args(["-L", &self.socket]).args(args).output().unwrap()
+        Command::new("tmux").args(["-u", "-L", &self.socket]).args(args).output().unwrap()
     }
 
     /// Types text as it stands; a line feed is the Enter key.
