@@ -217,7 +217,7 @@ impl Service {
                 News::Stored(bytes, digest, name) => {
                     let took = ctx.now() - transfer.begun;
                     let blake3 = digest.map(|hash| blake3::Hash::from(hash).to_hex().to_string());
-                    let peer = self.peer.clone();
+                    let peer = Some(self.peer.clone());
                     let file = || Report::File { name, bytes, blake3, took, peer };
                     self.reporter.tell(file).await;
                 }
