@@ -23,7 +23,9 @@ use thiserror::Error;
 
 use crate::wire::filename::SafeName;
 
+mod attributes;
 mod beneath;
+mod holders;
 mod naming;
 mod opening;
 mod part;
@@ -113,7 +115,7 @@ pub enum VaultError {
         /// The directory.
         path: PathBuf,
     },
-    /// Somebody else is at it.
+    /// Somebody else has it in hand, and was told that it is wanted.
     #[error("{name} is just being sent by somebody else")]
     Busy {
         /// The name.
@@ -149,6 +151,7 @@ pub enum VaultError {
 pub struct Vault {
     path: PathBuf,
     room: room::Room,
+    holders: holders::Holders,
     on_conflict: OnConflict,
     /// The next number of a file without a name.
     next: AtomicU64,
@@ -160,7 +163,8 @@ impl Vault {
     pub fn new(path: PathBuf, limits: VaultLimits) -> Vault {
         let VaultLimits { keep_free, max_size, on_conflict } = limits;
         let room = room::Room::new(path.clone(), keep_free, max_size);
-        Vault { path, room, on_conflict, next: AtomicU64::new(0), umask: umask() }
+        let (next, holders) = (AtomicU64::new(0), holders::Holders::default());
+        Vault { path, room, holders, on_conflict, next, umask: umask() }
     }
 
     /// Returns the directory.
@@ -245,6 +249,11 @@ impl Vault {
         let mut reaped = Vec::new();
         reap::reap(&directory, "", before, 0, &mut reaped)?;
         Ok(reaped)
+    }
+
+    /// Waits until somebody else would like a file that is in hand. Cancel-safe.
+    pub async fn contested(&self, name: &str) {
+        self.holders.contested(name).await;
     }
 
     fn full(&self) -> VaultError {

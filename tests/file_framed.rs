@@ -285,3 +285,18 @@ fn a_stop_between_two_files_ends_the_connection_and_one_in_the_middle_lets_it_fi
     assert_eq!(busy.hear(), stored(1, "second"));
     server.wait().with_code(0);
 }
+
+#[test]
+fn a_sender_that_comes_back_over_another_connection_gets_its_file_from_the_silent_one() {
+    let out = directory();
+    let server = server(out.path(), &[]);
+    let file = bytes(5 * CHUNK);
+    let mut lost = open(&server);
+    lost.offer("file", Some(file.len() as u64));
+    lost.chunks(&file, 0, 3).unwrap();
+    let mut back = open(&server);
+    assert!(matches!(back.offer("file", Some(file.len() as u64)), Said::Failed(8, _)));
+    assert_eq!(lost.hear(), Said::Closed);
+    assert_eq!(back.send("file", &file), stored(file.len(), "file"));
+    assert!(fs::read(out.path().join("file")).unwrap() == file);
+}
