@@ -23,6 +23,7 @@ use thiserror::Error;
 
 use crate::wire::filename::SafeName;
 
+mod attributes;
 mod beneath;
 mod naming;
 mod opening;

@@ -6,18 +6,18 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FlockOperation, OFlags, Timespec, Timestamps};
-use rustix::fs::{fdatasync, flock, fsync, futimens, unlinkat};
+use rustix::fs::{AtFlags, FlockOperation, OFlags, fdatasync, flock, fsync, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::naming::Naming;
 use super::opening::{lock, resume};
 use super::room::Promise;
 use super::sums::{Known, Sums};
-use super::{Vault, VaultError, Wanted, beneath, numbered, open_file};
+use super::{Vault, VaultError, Wanted, attributes, beneath, numbered, open_file};
+use crate::net::Pipe;
 use crate::wire::digest::{Digest, Value};
 use crate::wire::offer::CHUNK;
 
@@ -165,6 +165,20 @@ impl Part {
         Ok(())
     }
 
+    /// Appends what a pipe holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Part::write).
+    pub(in super::super) fn take(&mut self, pipe: &mut Pipe) -> Result<(), VaultError> {
+        let bytes = pipe.holds() as u64;
+        self.promise.spend(&self.file, bytes, self.length + bytes)?;
+        let drained = pipe.drain(&self.file, self.length);
+        drained.map_err(|error| self.vault.fault("writing the file", error))?;
+        self.grew(bytes);
+        Ok(())
+    }
+
     fn grew(&mut self, bytes: u64) {
         self.length += bytes;
         self.unsynced += bytes;
@@ -266,31 +280,8 @@ impl Part {
             Title::Named(wanted) => (wanted.mode & 0o777, wanted.modified),
             Title::Numbered(_) => (0o666, (0, 0)),
         };
-        let mode = std::fs::Permissions::from_mode(mode & !self.vault.umask);
-        unless_unsupported(self.file.set_permissions(mode))?;
-        if modified != (0, 0) {
-            let (tv_sec, nanoseconds) = modified;
-            let time = Timespec { tv_sec, tv_nsec: nanoseconds.min(999_999_999).into() };
-            let times = Timestamps { last_access: time, last_modification: time };
-            let set = retry_on_intr(|| futimens(&self.file, &times));
-            unless_unsupported(set.map_err(io::Error::from))?;
-        }
+        attributes::set(&self.file, mode & !self.vault.umask, modified)?;
         Ok(retry_on_intr(|| fsync(&self.file))?)
-    }
-}
-
-/// Takes it as done where the file system knows no permissions or times.
-fn unless_unsupported(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
-            ) =>
-        {
-            Ok(())
-        }
-        result => result,
     }
 }
 
