@@ -18,6 +18,7 @@ use super::opening::{lock, resume};
 use super::room::Promise;
 use super::sums::{Known, Sums};
 use super::{Vault, VaultError, Wanted, attributes, beneath, numbered, open_file};
+use crate::net::Pipe;
 use crate::wire::digest::{Digest, Value};
 use crate::wire::offer::CHUNK;
 
@@ -168,6 +169,20 @@ impl Part {
         let written = self.file.write_all_at(bytes, self.length);
         written.map_err(|error| self.vault.fault("writing the file", error))?;
         self.grew(bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Appends what a pipe holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Part::write).
+    pub(in super::super) fn take(&mut self, pipe: &mut Pipe) -> Result<(), VaultError> {
+        let bytes = pipe.holds() as u64;
+        self.promise.spend(&self.file, bytes, self.length + bytes)?;
+        let drained = pipe.drain(&self.file, self.length);
+        drained.map_err(|error| self.vault.fault("writing the file", error))?;
+        self.grew(bytes);
         Ok(())
     }
 
