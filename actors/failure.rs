@@ -5,6 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::net::{ConnectError, Endpoint};
+use crate::wire::offer::FrameError;
 
 /// Why a client role ended with an error.
 #[derive(Debug, Error)]
@@ -49,6 +50,40 @@ pub enum Failure {
         /// How.
         source: std::io::Error,
     },
+    /// The server did not answer to the file protocol.
+    #[error("{server} said nothing within {limit:?}; a plain server takes files with --raw")]
+    Plain {
+        /// The server, as it was named.
+        server: String,
+        /// The limit.
+        limit: Duration,
+    },
+    /// What the server said made no sense.
+    #[error("{server}: {source}")]
+    Protocol {
+        /// The server, as it was named.
+        server: String,
+        /// What was wrong.
+        source: FrameError,
+    },
+    /// A file arrived otherwise than it was sent.
+    #[error("what arrived is not what was sent: {why}")]
+    Mismatch {
+        /// The server's sentence.
+        why: String,
+    },
+    /// The server's disk has no room.
+    #[error("the server has no room: {why}")]
+    Full {
+        /// The server's sentence.
+        why: String,
+    },
+    /// The server does not take a file now.
+    #[error("the server does not take it now: {why}")]
+    Refused {
+        /// The server's sentence.
+        why: String,
+    },
     /// Some lines were typed while there was no server, and none came back in time.
     #[error("{server} did not come back; {count} of the lines typed meanwhile were not said")]
     Unsaid {
@@ -66,6 +101,15 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Makes a failure of a code of the file protocol, where it is one of the whole run.
+    pub(super) fn of_code(code: u16, why: &str) -> Option<Failure> {
+        match code {
+            1 | 7 => Some(Failure::Mismatch { why: why.into() }),
+            5 => Some(Failure::Full { why: why.into() }),
+            _ => None,
+        }
+    }
+
     /// Names the server in what went wrong on a connection to it.
     pub(super) fn of_io(source: std::io::Error, server: &Endpoint, limit: Duration) -> Failure {
         let server = server.to_string();

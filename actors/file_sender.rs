@@ -174,7 +174,8 @@ impl FileSender {
             bytes += n as u64;
         }
         let (name, took) = (path.display().to_string(), clock.now() - begun);
-        self.reporter.tell(|| Report::Sent { name, bytes, took }).await;
+        let (blake3, stored) = (None, None);
+        self.reporter.tell(|| Report::Sent { name, bytes, took, blake3, stored }).await;
         Ok(true)
     }
 

@@ -65,8 +65,12 @@ pub enum Report {
         name: String,
         /// Its size in bytes.
         bytes: u64,
-        /// From its first byte until the last was handed to the kernel.
+        /// From its first byte until the last was handed to the kernel, or until it was stored.
         took: Duration,
+        /// The BLAKE3 hash of its bytes in hexadecimal digits, where the server checked it.
+        blake3: Option<String>,
+        /// The name that the server gave it, where it tells.
+        stored: Option<String>,
     },
     /// A client got an answer.
     Reply {

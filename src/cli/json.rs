@@ -36,9 +36,12 @@ pub fn json(kind: Kind, side: Side, report: &Report) -> String {
             .text("blake3", blake3)
             .seconds(took.as_secs_f64())
             .shown("peer", peer),
-        Report::Sent { name, bytes, took } => {
-            Object::new("sent").text("name", name).plain("bytes", bytes).seconds(took.as_secs_f64())
-        }
+        Report::Sent { name, bytes, took, blake3, stored } => Object::new("sent")
+            .text("name", name)
+            .plain("bytes", bytes)
+            .seconds(took.as_secs_f64())
+            .maybe("blake3", blake3.as_deref())
+            .maybe("stored", stored.as_deref()),
         Report::Reply { text, bytes, rtt } => Object::new("reply")
             .text("text", text)
             .plain("bytes", bytes)

@@ -96,9 +96,13 @@ fn told(kind: Kind, report: &Report) -> Option<String> {
         Report::File { name, .. } => {
             format!("Received successfully! New filename is: {}", shown(name))
         }
-        Report::Sent { name, bytes, took } => {
+        Report::Sent { name, bytes, took, blake3, stored } => {
             let (bytes, took) = (show_size(*bytes), show_duration(*took));
-            format!("Sent {}: {bytes} in {took}", shown(name))
+            let mut text = format!("Sent {}: {bytes} in {took}", shown(name));
+            if let (Some(blake3), Some(stored)) = (blake3, stored) {
+                text.push_str(&format!(", stored as {}, BLAKE3 {blake3}", shown(stored)));
+            }
+            text
         }
         Report::Reply { text, .. } => match kind {
             Kind::Udp => format!("Message from Server \"{}\"", shown(text)),
