@@ -1,187 +1,283 @@
-//! The file receiver: reads one upload from a connection, until the sender closes it.
+//! The file receiver: serves one connection over which files come.
 //!
-//! It speaks the lecture's way: no name, no length, no answer; the bytes are the file. They go to the
-//! [`FileWriter`](super::FileWriter) in chunks. A connection that closes without a byte leaves no trace.
+//! The first bytes tell how. What begins with the signature of the [file protocol](crate::wire::offer) is served as that
+//! asks for: names, digests, resumptions, answers. Everything else is the lecture's way: no name, no length, no answer; the
+//! bytes are the file, until the sender closes. A connection that closes without a byte leaves no trace.
+//!
+//! The receiver waits, keeps the time, and passes on the news; an [intake](super::intake) does the work on the disk.
 
-use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_lite::future;
 
-use super::{Connection, Directory, Report, Reporter, Store, StoreError, Stored, Transfer};
-use crate::net::Peer;
-use crate::runtime::{Actor, Address, Context, Event, Outcome};
+use super::intake::{Intake, News, Worked, framed::Framed, raw::Raw};
+use super::{Connection, Disk, Report, Reporter, Vault, VaultError, output};
+use crate::net::{Peer, Stream};
+use crate::runtime::{Actor, Context, Outcome};
+use crate::wire::offer::{Beginning, Frame, FrameWriter, beginning, welcome};
 
-/// The bytes of one chunk at most.
-const CHUNK: usize = 64 << 10;
+/// The bytes that tell how a connection goes on: a signature and two versions.
+const BEGINNING: usize = 10;
 
-/// How long the writer may take to store the rest of an upload.
-const STORE_WITHIN: Duration = Duration::from_secs(120);
+/// How often a sender is told that its file is still worked on.
+const WAIT_EVERY: Duration = Duration::from_secs(1);
 
-/// What a receiver lets a sender do.
+/// How long a sender may take nothing of what it is answered.
+const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long the end of a connection may take.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// What a receiver lets a sender do, and does itself.
 #[derive(Debug, Clone, Default)]
 pub struct ReceiveLimits {
     /// How long the first byte may take.
     pub first_timeout: Option<Duration>,
     /// How long the sender may be silent.
     pub idle_timeout: Option<Duration>,
-    /// The largest upload, in bytes.
-    pub max_size: Option<u64>,
+    /// Whether the digest of a raw upload is reported, which costs reading its bytes. A framed file always has one.
+    pub raw_digest: bool,
 }
 
-/// Reads one upload from a connection.
+/// Serves one connection over which files come.
 #[derive(Debug)]
 pub struct FileReceiver {
     connection: Connection,
+    service: Service,
+}
+
+/// What every connection is served with.
+#[derive(Debug)]
+struct Service {
     peer: Peer,
     limits: ReceiveLimits,
-    writer: Address<Store>,
-    transfer: Arc<Transfer>,
+    vault: Arc<Vault>,
+    disk: Disk,
     reporter: Reporter,
 }
 
-/// How reading ended.
-enum End {
-    Whole,
-    TooLarge,
-    Cut(String),
+/// A connection that has begun.
+struct Transfer {
+    stream: Arc<Stream>,
+    /// Where the answers are framed.
+    frames: Option<FrameWriter>,
+    /// When the file began that comes in.
+    begun: Instant,
+    /// What is to be passed on.
+    news: Vec<News>,
 }
 
 impl FileReceiver {
-    /// Makes a receiver that stores what comes in `directory`, by way of `writer`.
+    /// Makes a receiver that stores what comes in `vault`, working on `disk`.
     pub fn new(
         connection: Connection,
         limits: ReceiveLimits,
-        writer: Address<Store>,
-        directory: Arc<Directory>,
+        vault: Arc<Vault>,
+        disk: Disk,
         reporter: Reporter,
     ) -> FileReceiver {
-        FileReceiver {
-            peer: connection.stream.peer().clone(),
-            connection,
-            limits,
-            writer,
-            transfer: Arc::new(Transfer::new(directory)),
-            reporter,
+        let peer = connection.stream.peer().clone();
+        FileReceiver { connection, service: Service { peer, limits, vault, disk, reporter } }
+    }
+}
+
+impl Service {
+    /// Serves the connection to its end, and tells why that came.
+    async fn serve(
+        &self,
+        ctx: &mut Context<()>,
+        stream: Arc<Stream>,
+    ) -> Result<String, VaultError> {
+        let first = match self.first_bytes(ctx, &stream).await {
+            Ok(first) => first,
+            Err(why) => return Ok(self.refuse(why).await),
+        };
+        let begun = ctx.now();
+        let mut transfer = Transfer { stream, frames: None, begun, news: Vec::new() };
+        let vault = self.vault.clone();
+        let mut intake = match beginning(&first) {
+            Beginning::Framed(_, version) => {
+                transfer.frames = Some(FrameWriter::default());
+                let told = self.write(ctx, &transfer.stream, &welcome(version)).await;
+                match (told, version) {
+                    (Err(error), _) => return Ok(self.refuse(error).await),
+                    (_, 0) => {
+                        let why = "it speaks no version of the file protocol that is known here";
+                        return Ok(self.refuse(why.into()).await);
+                    }
+                    _ => Intake::Framed(Box::new(Framed::new(vault))),
+                }
+            }
+            _ => Intake::Raw(Box::new(Raw::new(vault, self.limits.raw_digest, first))),
+        };
+        let ended = self.take(ctx, &mut transfer, &mut intake).await;
+        let left = self.disk.run(move || intake.leave()).await;
+        match (ended, left) {
+            (Err(error), _) => {
+                self.refuse(error.to_string()).await;
+                Err(error)
+            }
+            (Ok(why), Some(left)) => Ok(self.refuse(format!("{why}; {left}")).await),
+            (Ok(why), None) => Ok(why),
         }
     }
 
-    /// Reads until the end, counting into `length`.
-    async fn read_all(&self, ctx: &mut Context<()>, length: &mut u64) -> End {
+    /// Takes in what comes until it is over, and tells why it is.
+    async fn take(
+        &self,
+        ctx: &mut Context<()>,
+        transfer: &mut Transfer,
+        intake: &mut Intake,
+    ) -> Result<String, VaultError> {
         loop {
-            let chunk = match self.read(ctx, *length > 0).await {
-                Ok(chunk) if chunk.is_empty() => return End::Whole,
-                Ok(chunk) => chunk,
-                Err(why) => return End::Cut(why),
-            };
-            *length += chunk.len() as u64;
-            if self.limits.max_size.is_some_and(|max| *length > max) {
-                return End::TooLarge;
+            let worked = self.work(ctx, transfer, intake).await;
+            if let Err(why) = self.pass_on(ctx, transfer).await {
+                return Ok(why);
             }
-            if self.writer.send(Store::Chunk(self.transfer.clone(), chunk)).await.is_err() {
-                return End::Cut("the writer is gone".into());
+            match worked {
+                Worked::More => {}
+                Worked::Over(why) => return why,
+                Worked::Idle => {
+                    if let Err(why) = self.wait(ctx, &transfer.stream, intake).await {
+                        return Ok(why);
+                    }
+                }
             }
         }
     }
 
-    /// Reads once; nothing is the end. A stop ends it only as long as nothing has come: an upload that has
-    /// begun is finished, within the time that the pool leaves it.
-    async fn read(&self, ctx: &mut Context<()>, begun: bool) -> Result<Vec<u8>, String> {
-        let limit = if begun { None } else { self.limits.first_timeout };
-        let limit = limit.or(self.limits.idle_timeout);
+    /// Reads the bytes that tell how the connection goes on; fewer of them, or none, where it ends before.
+    async fn first_bytes(&self, ctx: &mut Context<()>, stream: &Stream) -> Result<Vec<u8>, String> {
         let clock = ctx.clock().clone();
-        // An upload that has failed is over; its end tells why.
-        let failed = async {
-            self.transfer.failed().await;
-            Some(Ok(Vec::new()))
+        let limit = self.limits.first_timeout.or(self.limits.idle_timeout);
+        let bytes = async {
+            let (mut first, mut length) = ([0; BEGINNING], 0);
+            while beginning(&first[..length]) == Beginning::Wait {
+                match stream.read(&mut first[length..]).await {
+                    Ok(0) => break,
+                    Ok(more) => length += more,
+                    Err(error) => return Err(error.to_string()),
+                }
+            }
+            Ok(first[..length].to_vec())
         };
         let read = async {
-            match future::or(failed, clock.within(limit, self.chunk())).await {
-                Some(read) => read.map_err(|error| error.to_string()),
-                None => Err(format!("silent for {:?}", limit.unwrap_or_default())),
-            }
+            let late = || Err(silent(limit));
+            clock.within(limit, bytes).await.unwrap_or_else(late)
         };
-        if begun {
-            return read.await;
-        }
-        match ctx.next(read).await {
-            Event::Io(result) => result,
-            Event::Stop | Event::Message(()) => Ok(Vec::new()),
-        }
+        ctx.unless_stopped(read).await.unwrap_or_else(|| Err("the server stops".into()))
     }
 
-    /// Waits for bytes. While it waits it holds no buffer, so a silent sender costs no memory.
-    async fn chunk(&self) -> io::Result<Vec<u8>> {
+    /// Takes in a piece on the disk. Where the answers are framed, the sender is told meanwhile that it is worked on.
+    async fn work(
+        &self,
+        ctx: &Context<()>,
+        transfer: &mut Transfer,
+        intake: &mut Intake,
+    ) -> Worked {
+        let placeholder = Intake::Raw(Box::new(Raw::new(self.vault.clone(), false, Vec::new())));
+        let mut moved = std::mem::replace(intake, placeholder);
+        let (stream, mut news) = (transfer.stream.clone(), std::mem::take(&mut transfer.news));
+        let job = self.disk.run(move || {
+            let worked = moved.work(&stream, &mut news);
+            (moved, worked, news)
+        });
+        let mut job = Box::pin(job);
         loop {
-            let mut chunk = vec![0; CHUNK];
-            match self.connection.stream.try_read(&mut chunk) {
-                Ok(n) => {
-                    chunk.truncate(n);
-                    return Ok(chunk);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => drop(chunk),
-                Err(error) => return Err(error),
+            let done = async { Some((&mut job).await) };
+            let late = async {
+                ctx.sleep(WAIT_EVERY).await;
+                None
+            };
+            if let Some((moved, worked, news)) = future::or(done, late).await {
+                (*intake, transfer.news) = (moved, news);
+                return worked;
             }
-            self.connection.stream.readable().await?;
+            if let Some(frames) = &mut transfer.frames {
+                let mut bytes = Vec::new();
+                frames.write(&Frame::Wait, &mut bytes);
+                // A sender that is gone is noticed when its answer cannot be written.
+                let _ = self.write(ctx, &transfer.stream, &bytes).await;
+            }
         }
     }
 
-    /// Ends the upload and returns how it went, in words; a failure of the disk is the receiver's own.
-    async fn finish(&self, end: End, length: u64, took: Duration) -> Result<String, StoreError> {
-        let why = match end {
-            End::Whole if length == 0 => return Ok("closed without sending anything".into()),
-            End::Whole => {
-                let finish = |reply| Store::Finish(self.transfer.clone(), length, reply);
-                match self.writer.ask(STORE_WITHIN, finish).await {
-                    Ok(stored) => return Ok(self.stored(stored?, took).await),
-                    Err(error) => format!("the upload was not stored: {error}"),
+    /// Answers the sender, and tells what is stored and what was refused.
+    async fn pass_on(&self, ctx: &Context<()>, transfer: &mut Transfer) -> Result<(), String> {
+        let mut bytes = Vec::new();
+        for news in std::mem::take(&mut transfer.news) {
+            if let Some(frames) = &mut transfer.frames {
+                frames.write(&news.frame(), &mut bytes);
+            }
+            match news {
+                News::Held(..) => transfer.begun = ctx.now(),
+                News::Made(_) => {}
+                News::Failed(_, why) => drop(self.refuse(why).await),
+                News::Stored(bytes, digest, name) => {
+                    let took = ctx.now() - transfer.begun;
+                    let blake3 = digest.map(|hash| blake3::Hash::from(hash).to_hex().to_string());
+                    let peer = self.peer.clone();
+                    let file = || Report::File { name, bytes, blake3, took, peer };
+                    self.reporter.tell(file).await;
                 }
             }
-            End::TooLarge => {
-                // A writer that is gone leaves the rest to whoever cleans up after it.
-                let _ = self.writer.send(Store::Discard(self.transfer.clone())).await;
-                "the upload is larger than is taken here, and was dropped".into()
+        }
+        self.write(ctx, &transfer.stream, &bytes).await
+    }
+
+    async fn write(&self, ctx: &Context<()>, stream: &Stream, bytes: &[u8]) -> Result<(), String> {
+        let written = output::write_all(ctx.clock(), stream, ANSWER_WITHIN, bytes).await;
+        written.map_err(|error| error.to_string())
+    }
+
+    /// Waits until there is something to read. A stop ends that as long as no file has begun; one that has is finished,
+    /// within the time that the pool leaves it.
+    async fn wait(
+        &self,
+        ctx: &mut Context<()>,
+        stream: &Stream,
+        intake: &Intake,
+    ) -> Result<(), String> {
+        let (clock, limit) = (ctx.clock().clone(), self.limits.idle_timeout);
+        let readable = async {
+            match clock.within(limit, stream.readable()).await {
+                Some(ready) => ready.map_err(|error| error.to_string()),
+                None => Err(silent(limit)),
             }
-            End::Cut(why) => match self.transfer.part() {
-                Some(part) => format!("{why}; the {length} bytes so far are kept in {part}"),
-                None => why,
-            },
         };
-        self.refuse(why.clone()).await;
-        Ok(why)
+        match intake.is_between_files() {
+            false => readable.await,
+            true => {
+                let stopped = || Err("the server stops".into());
+                ctx.unless_stopped(readable).await.unwrap_or_else(stopped)
+            }
+        }
     }
 
-    async fn stored(&self, stored: Stored, took: Duration) -> String {
-        let Stored { name, bytes, blake3 } = stored;
-        let peer = self.peer.clone();
-        self.reporter.tell(|| Report::File { name, bytes, blake3, took, peer }).await;
-        "stored".into()
+    async fn refuse(&self, why: String) -> String {
+        let (peer, told) = (Some(self.peer.clone()), why.clone());
+        self.reporter.tell(|| Report::Refused { peer, why: told }).await;
+        why
     }
+}
 
-    async fn refuse(&self, why: String) {
-        let peer = Some(self.peer.clone());
-        self.reporter.tell(|| Report::Refused { peer, why }).await;
-    }
+fn silent(limit: Option<Duration>) -> String {
+    format!("silent for {:?}", limit.unwrap_or_default())
 }
 
 impl Actor for FileReceiver {
     type Message = ();
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
-        let presence = self.connection.announce(&self.reporter).await;
-        let begun = ctx.now();
-        let mut length = 0;
-        let end = self.read_all(&mut ctx, &mut length).await;
-        let ended = self.finish(end, length, ctx.now() - begun).await;
-        let why = match &ended {
-            Ok(why) => why.clone(),
-            Err(error) => {
-                self.refuse(error.to_string()).await;
-                error.to_string()
-            }
-        };
-        presence.end(why).await;
+        let FileReceiver { connection, service } = self;
+        let presence = connection.announce(&service.reporter).await;
+        let Connection { stream, visit: _visit, .. } = connection;
+        let stream = Arc::new(stream);
+        let ended = service.serve(&mut ctx, stream.clone()).await;
+        // Input that is still unread would destroy the last answer.
+        let _ = stream.end(CLOSE_WITHIN).await;
+        presence.end(ended.as_ref().map_or_else(ToString::to_string, Clone::clone)).await;
         Ok(ended.map(drop)?)
     }
 }

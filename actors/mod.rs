@@ -11,8 +11,8 @@
 //! | [`TcpClient`] | connects, reads a short answer, reports it |
 //! | [`UdpResponder`] | answers every datagram |
 //! | [`UdpClient`] | sends datagrams and waits for each answer |
-//! | [`FileReceiver`] | reads one upload from a connection |
-//! | [`FileWriter`] | stores the uploads of all receivers in a directory |
+//! | [`FileReaper`] | removes the parts of files that nobody comes back for |
+//! | [`FileReceiver`] | serves one connection over which files come |
 //! | [`FileSender`] | sends files over one connection |
 //! | [`ChatRoom`] | keeps the rooms: who is in them, and what is said |
 //! | [`ChatJournal`] | keeps what is said on the disk |
@@ -35,13 +35,15 @@ mod chat_orders;
 mod chat_room;
 mod chat_session;
 mod connection;
+mod disk;
 mod ear;
 mod failure;
+mod file_reaper;
 mod file_receiver;
 mod file_sender;
-mod file_writer;
 mod greeter;
 mod hall;
+mod intake;
 mod listener;
 mod lock_step;
 mod operators;
@@ -59,7 +61,7 @@ mod talk;
 mod tcp_client;
 mod udp_client;
 mod udp_responder;
-mod upload;
+mod vault;
 mod wish;
 
 pub use admissions::Admissions;
@@ -70,11 +72,12 @@ pub use chat_journal::{ChatJournal, History, Recorder, Spoken};
 pub use chat_room::{ChatRoom, Coming, Joined, ToRoom};
 pub use chat_session::{ChatSession, SessionLimits, SessionWith, ToSession};
 pub use connection::{Connection, Presence};
+pub use disk::Disk;
 pub use ear::{Ear, Heard};
 pub use failure::Failure;
+pub use file_reaper::FileReaper;
 pub use file_receiver::{FileReceiver, ReceiveLimits};
 pub use file_sender::{FileInput, FileSender};
-pub use file_writer::{FileWriter, Store};
 pub use greeter::Greeter;
 pub use hall::{Hall, Membership};
 pub use listener::Listener;
@@ -86,4 +89,4 @@ pub use segments::HistoryError;
 pub use tcp_client::{Pace, TcpClient};
 pub use udp_client::UdpClient;
 pub use udp_responder::UdpResponder;
-pub use upload::{Directory, StoreError, Stored, Transfer};
+pub use vault::{Claimed, OnConflict, Part, There, Vault, VaultError, VaultLimits, Wanted};

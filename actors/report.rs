@@ -48,12 +48,12 @@ pub enum Report {
     },
     /// A file is stored whole.
     File {
-        /// Its final name, without a directory.
+        /// Its final name, beneath the directory that files are stored in.
         name: String,
         /// Its size in bytes.
         bytes: u64,
-        /// The BLAKE3 hash of its bytes, in lower-case hexadecimal digits.
-        blake3: String,
+        /// The BLAKE3 hash of its bytes, in lower-case hexadecimal digits, where it is known.
+        blake3: Option<String>,
         /// From its first byte until it was stored.
         took: Duration,
         /// Who sent it.

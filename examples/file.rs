@@ -1,5 +1,5 @@
-//! This example shows how to store uploads: a listener, a receiver for each connection, one writer for the
-//! disk; and a client that sends a file.
+//! This example shows how to store uploads: a listener, a receiver for each connection, a vault on the disk; and a
+//! client that sends a file.
 //!
 //! Run it with `cargo run --example file`. It prints:
 //!
@@ -14,11 +14,11 @@ use std::time::Duration;
 use std::{env, fs, process};
 
 use sockactors::actors::{
-    Admissions, Directory, FileReceiver, FileSender, FileWriter, Listener, ReceiveLimits, Report,
-    Reporter,
+    Admissions, Disk, FileReceiver, FileSender, Listener, ReceiveLimits, Report, Reporter, Vault,
+    VaultLimits,
 };
 use sockactors::net::ListeningSocket;
-use sockactors::runtime::{Child, Context, Desk, Outcome, Pool, Strategy, Supervisor, System};
+use sockactors::runtime::{Child, Context, Outcome, Pool, Strategy, Supervisor, System};
 
 /// An actor that prints what was sent and what was stored.
 async fn print(mut ctx: Context<Report>) -> Outcome {
@@ -26,6 +26,7 @@ async fn print(mut ctx: Context<Report>) -> Outcome {
         match report {
             Report::Sent { name, bytes, .. } => println!("sent {name}: {bytes} bytes"),
             Report::File { name, bytes, blake3, .. } => {
+                let blake3 = blake3.unwrap_or_default();
                 println!("stored {name}: {bytes} bytes, BLAKE3 {blake3}");
             }
             _ => {}
@@ -43,23 +44,20 @@ fn main() -> Result<(), Box<dyn Error>> {
     let anywhere = "127.0.0.1:0".parse()?;
     let socket = Arc::new(smol::block_on(ListeningSocket::bind(&anywhere, 128))?);
     let endpoint = socket.endpoint().clone();
-    let directory = Arc::new(Directory::new(place.clone(), 0));
+    let vault = Arc::new(Vault::new(place.clone(), VaultLimits::default()));
+    let disk = Disk::new(2);
 
     let mut tree = Supervisor::new("file", Strategy::OneForOne);
     let printer = Reporter::new(tree.child(Child::new("printer", || print)));
-    let desk = Desk::new();
-    let writer = Child::new("writer", move || FileWriter::new(desk.clone()));
-    let writer = tree.child(writer.mailbox(16));
     let receivers = tree.pool(Pool::new("receivers").limit(8));
     // One client, and the listener ends once its upload is stored; the tree ends with it.
     let admissions = Arc::new(Admissions::new(Some(1)));
     let told = printer.clone();
     let listener = Child::new("listener", move || {
-        let (writer, directory, told) = (writer.clone(), directory.clone(), told.clone());
+        let (vault, disk, told) = (vault.clone(), disk.clone(), told.clone());
         let serve = move |connection| {
-            let (writer, directory) = (writer.clone(), directory.clone());
-            let limits = ReceiveLimits::default();
-            FileReceiver::new(connection, limits, writer, directory, told.clone())
+            let limits = ReceiveLimits { raw_digest: true, ..ReceiveLimits::default() };
+            FileReceiver::new(connection, limits, vault.clone(), disk.clone(), told.clone())
         };
         Listener::new(socket.clone(), receivers.clone(), serve).admissions(admissions.clone())
     });

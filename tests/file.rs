@@ -184,13 +184,13 @@ fn an_upload_that_is_larger_than_allowed_is_told_and_leaves_nothing() {
     let mut large = connect(server.endpoint());
     large.write_all(&[7; 512]).unwrap();
     let until = std::time::Instant::now() + common::DEADLINE;
-    while names(out.path()) != ["output0.txt.part"] {
+    while names(out.path()) != [".output0.txt.part"] {
         assert!(std::time::Instant::now() < until, "the upload never began");
     }
     // It may be cut before all is taken.
     let _ = large.write_all(&[7; 100 << 10]);
     server.wait_for_error_line(|line| line.contains("larger than is taken here"));
-    // The writer takes one thing after another, so what it stores now comes after the removal.
+    // What has come is removed before the refusal is told.
     send(&server, b"small", "output1.txt");
     assert_eq!(names(out.path()), ["output1.txt"]);
 }

@@ -108,6 +108,10 @@ pub struct Args {
     #[argh(option)]
     pub out: Option<String>,
 
+    /// file server: what becomes of a file whose name is taken: fail, rename (it gets a number), overwrite or skip (fail)
+    #[argh(option)]
+    pub on_conflict: Option<String>,
+
     /// file server: largest file to take (no limit)
     #[argh(option)]
     pub max_size: Option<String>,
@@ -115,6 +119,10 @@ pub struct Args {
     /// file server: disk space that stays free (64MiB)
     #[argh(option)]
     pub keep_free: Option<String>,
+
+    /// file server: how long the beginning of a file waits to be resumed, 0s for ever (168h)
+    #[argh(option)]
+    pub part_ttl: Option<String>,
 
     /// file client: send the files' bytes alone, as a plain server expects
     #[argh(switch)]

@@ -33,7 +33,7 @@ pub fn json(kind: Kind, side: Side, report: &Report) -> String {
         Report::File { name, bytes, blake3, took, peer } => Object::new("file")
             .text("name", name)
             .plain("bytes", bytes)
-            .text("blake3", blake3)
+            .maybe("blake3", blake3.as_deref())
             .seconds(took.as_secs_f64())
             .shown("peer", peer),
         Report::Sent { name, bytes, took, blake3, stored } => Object::new("sent")

@@ -15,12 +15,20 @@ use super::logger::Color;
 use super::names::{KINDS, ROLES};
 use super::values;
 use super::words::{Env, Line, Words};
-use crate::actors::{Reconnect, Speaks};
+use crate::actors::{OnConflict, Reconnect, Speaks};
 use crate::scenario::{Kind, Role, Settings};
 use crate::wire::chat::{valid_nick, valid_room};
 
 /// The longest text that a datagram carries over IPv4.
 const LONGEST_DATAGRAM: usize = 65_507;
+
+/// What `--on-conflict` takes.
+const CONFLICTS: [(&str, OnConflict); 4] = [
+    ("fail", OnConflict::Fail),
+    ("rename", OnConflict::Rename),
+    ("overwrite", OnConflict::Overwrite),
+    ("skip", OnConflict::Skip),
+];
 
 /// What `--dialect` takes.
 const DIALECTS: [(&str, Option<Speaks>); 3] =
@@ -173,6 +181,14 @@ fn fill_server(to: &mut Settings, args: &Args, words: &Words) -> Result<(), Stri
     if let Some(text) = &args.keep_free {
         to.keep_free = values::size(&called("keep-free"), text, 0..=u64::MAX)?;
     }
+    if let Some(text) = &args.on_conflict {
+        to.on_conflict = values::one_of(&called("on-conflict"), text, &CONFLICTS)?;
+    }
+    if let Some(text) = &args.part_ttl {
+        to.part_ttl = values::limit(&called("part-ttl"), text)?;
+    }
+    // The digest of a raw upload costs reading its bytes, and the narration does not show it.
+    to.raw_digest = args.json;
     if let Some(text) = &args.room {
         to.room = Some(values::named(&called("room"), text, valid_room)?);
     }

@@ -9,7 +9,7 @@ use super::exit::Code;
 use super::json;
 use super::narrator::{Sink, write_line};
 use super::scribe::Scribe;
-use crate::actors::StoreError;
+use crate::actors::VaultError;
 use crate::runtime::{Ended, Exit, Handle, Lifecycle, Path};
 use crate::scenario::Role;
 
@@ -72,7 +72,7 @@ impl Watch {
             }
             Lifecycle::Exited { exit, .. } if exit.is_normal() => log::debug!("{event}"),
             Lifecycle::Exited { path, exit, .. } => {
-                let store = exit.error().and_then(|error| error.downcast_ref::<StoreError>());
+                let store = exit.error().and_then(|error| error.downcast_ref::<VaultError>());
                 // A client's failure ends the program, which tells it then; a receiver told its own.
                 let is_told = path.name() == "client" && matches!(exit, Exit::Failed(_));
                 match is_told || store.is_some() {
@@ -82,7 +82,7 @@ impl Watch {
                 let mut state = self.state();
                 if let Some(error) = store {
                     state.code = match error {
-                        StoreError::Full { .. } => Code::DiskFull,
+                        VaultError::Full { .. } => Code::DiskFull,
                         _ => Code::Failed,
                     };
                 }

@@ -1,34 +1,44 @@
-//! The files: a writer, a receiver for each upload, a listener; a client that sends files.
+//! The files: a reaper of old parts, a receiver for each connection, a listener; a client that sends files.
 
 use std::sync::Arc;
 
 use super::{Input, Settings, client as ends_the_tree, listeners};
-use crate::actors::{Directory, FileReceiver, FileSender, FileWriter, ReceiveLimits, Reporter};
+use crate::actors::{
+    Disk, FileReaper, FileReceiver, FileSender, ReceiveLimits, Reporter, Vault, VaultLimits,
+};
 use crate::net::{BindError, Endpoint};
-use crate::runtime::{Child, Desk, Supervisor};
+use crate::runtime::{Child, Supervisor};
 
-/// Chunks that wait for the disk at most: 16 of 64 KiB.
-const CHUNKS: usize = 16;
+/// Jobs of the disk at a time: its latency is hidden, its head not scattered.
+const DISK_THREADS: usize = 4;
 
 pub(super) async fn server(
     settings: &Settings,
     tree: &mut Supervisor,
     reporter: &Reporter,
 ) -> Result<Vec<Endpoint>, BindError> {
-    let directory = Arc::new(Directory::new(settings.out.clone(), settings.keep_free));
+    let limits = VaultLimits {
+        keep_free: settings.keep_free,
+        max_size: settings.max_size,
+        on_conflict: settings.on_conflict,
+    };
+    let part_ttl = settings.part_ttl;
+    let vault = Arc::new(Vault::new(settings.out.clone(), limits));
+    let disk = Disk::new(DISK_THREADS);
+    let (place, threads, told) = (vault.clone(), disk.clone(), reporter.clone());
+    tree.child(Child::new("reaper", move || {
+        FileReaper::new(place.clone(), threads.clone(), part_ttl, told.clone())
+    }));
+    let receivers = tree.pool(settings.connection_pool("receivers"));
     let limits = ReceiveLimits {
         first_timeout: settings.first_timeout,
         idle_timeout: settings.idle_timeout,
-        max_size: settings.max_size,
+        raw_digest: settings.raw_digest,
     };
-    let desk = Desk::new();
-    let writer = Child::new("writer", move || FileWriter::new(desk.clone())).mailbox(CHUNKS);
-    let writer = tree.child(writer);
-    let receivers = tree.pool(settings.connection_pool("receivers"));
     let told = reporter.clone();
     let serve = move |connection| {
-        let (writer, directory) = (writer.clone(), directory.clone());
-        FileReceiver::new(connection, limits.clone(), writer, directory, told.clone())
+        let (vault, disk) = (vault.clone(), disk.clone());
+        FileReceiver::new(connection, limits.clone(), vault, disk, told.clone())
     };
     listeners(settings, tree, &receivers, reporter, Arc::default(), serve).await
 }

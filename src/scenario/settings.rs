@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::actors::{Reconnect, Speaks};
+use crate::actors::{OnConflict, Reconnect, Speaks};
 use crate::net::Endpoint;
 
 /// The four scenarios.
@@ -75,6 +75,12 @@ pub struct Settings {
     pub max_size: Option<u64>,
     /// Whether a person answers for the file names, and corrects a bad one.
     pub forgiving: bool,
+    /// What is done with a file whose name is taken.
+    pub on_conflict: OnConflict,
+    /// How long a part is kept that nobody writes to; `None` is for ever.
+    pub part_ttl: Option<Duration>,
+    /// Whether the digest of a raw upload is reported, which costs reading its bytes.
+    pub raw_digest: bool,
     /// How much of the disk stays free, in bytes.
     pub keep_free: u64,
     /// The name to take in the chat.
@@ -129,6 +135,9 @@ impl Settings {
             files: Vec::new(),
             max_size: None,
             forgiving: false,
+            on_conflict: OnConflict::Fail,
+            part_ttl: Some(Duration::from_secs(7 * 24 * 60 * 60)),
+            raw_digest: true,
             keep_free: 64 << 20,
             nick: None,
             room: None,

@@ -19,13 +19,27 @@ pub fn value(number: u64, chunk: &[u8]) -> Value {
     hasher.update(chunk).finalize_non_root()
 }
 
-/// Returns the digest of values one behind the other, by which two sides find out that they have the same.
-pub fn of_values(values: &[Value]) -> Value {
-    let mut hasher = Hasher::new();
-    for value in values {
-        hasher.update(value);
+/// The digest of values one behind the other, by which two sides find out that they have the same.
+#[derive(Debug, Clone, Default)]
+pub struct Values(Hasher);
+
+impl Values {
+    /// Adds the next one.
+    pub fn add(&mut self, value: &Value) {
+        self.0.update(value);
     }
-    hasher.finalize().into()
+
+    /// Returns the digest of those that were added.
+    pub fn finish(&self) -> Value {
+        self.0.finalize().into()
+    }
+}
+
+/// Returns the digest of these values.
+pub fn of_values(values: &[Value]) -> Value {
+    let mut digest = Values::default();
+    values.iter().for_each(|value| digest.add(value));
+    digest.finish()
 }
 
 /// A file's digest while its chunks come.

@@ -152,17 +152,42 @@ fn check(number: u64, frame: &[u8], kind: Kind) -> [u8; CHECK] {
 /// Reads the frames of one direction, from bytes in any pieces. It holds at most one frame and one piece.
 #[derive(Debug, Default)]
 pub struct FrameReader {
+    /// A buffer, of which a middle part is of interest.
     bytes: Vec<u8>,
-    /// How many of them belong to frames that were read.
+    /// How many of its bytes belong to frames that were read.
     read: usize,
+    /// How many of its bytes have come.
+    filled: usize,
     number: u64,
 }
 
 impl FrameReader {
     /// Appends bytes as they came.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.bytes.drain(..std::mem::take(&mut self.read));
-        self.bytes.extend_from_slice(bytes);
+        self.space(bytes.len())[..bytes.len()].copy_from_slice(bytes);
+        self.filled(bytes.len());
+    }
+
+    /// Returns room for at least so many bytes that come next; [`filled`](FrameReader::filled) tells how many did.
+    pub fn space(&mut self, least: usize) -> &mut [u8] {
+        self.bytes.copy_within(self.read..self.filled, 0);
+        self.filled -= std::mem::take(&mut self.read);
+        if self.bytes.len() < self.filled + least {
+            self.bytes.resize(self.filled + least, 0);
+        }
+        &mut self.bytes[self.filled..]
+    }
+
+    /// Takes so many bytes of the [`space`](FrameReader::space) as come.
+    pub fn filled(&mut self, length: usize) {
+        self.filled = (self.filled + length).min(self.bytes.len());
+    }
+
+    /// Gives back the memory that what has come of a frame does not need.
+    pub fn shrink(&mut self) {
+        self.space(0);
+        self.bytes.truncate(self.filled);
+        self.bytes.shrink_to_fit();
     }
 
     /// Takes the next frame; nothing comes back where more bytes are needed.
@@ -171,7 +196,7 @@ impl FrameReader {
     ///
     /// The first error is the last word: where the next frame begins is not known any more.
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
-        let rest = &self.bytes[self.read..];
+        let rest = &self.bytes[self.read..self.filled];
         let Some(head) = rest.first_chunk::<HEAD>() else { return Ok(None) };
         let kind = Kind::of(head[0]).ok_or(FrameError::Kind)?;
         let length = u32::from_le_bytes([head[1], head[2], head[3], head[4]]) as usize;
@@ -191,7 +216,7 @@ impl FrameReader {
 
     /// Tells whether a frame has begun that is not whole yet.
     pub fn is_within(&self) -> bool {
-        self.bytes.len() > self.read
+        self.filled > self.read
     }
 }
 

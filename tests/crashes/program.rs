@@ -12,7 +12,7 @@ const ACTORS: [(&str, &str, &str); 8] = [
     ("tcp", "server-narrator", "Got connection from"),
     ("udp", "responder", "Message from Client: hello"),
     ("udp", "server-narrator", "Message from Client: hello"),
-    ("file", "writer", "Received successfully! New filename is: output0.txt"),
+    ("file", "reaper", "Received successfully! New filename is: output0.txt"),
     ("file", "listener", "Received successfully! New filename is: output0.txt"),
     ("chat", "room", "Received message: here I am"),
     ("chat", "server-narrator", "Received message: here I am"),

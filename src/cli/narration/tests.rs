@@ -49,7 +49,7 @@ fn a_server_speaks_the_words_of_the_lecture() {
     let file = Report::File {
         name: "output2.txt".to_owned(),
         bytes: 1,
-        blake3: String::new(),
+        blake3: None,
         took: Duration::ZERO,
         peer: peer(),
     };

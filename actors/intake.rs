@@ -1,0 +1,94 @@
+//! What comes over one connection on its way into the vault.
+//!
+//! An intake reads from its connection and writes to the disk in one go, so that no byte changes threads in between: a piece
+//! at a time, on a [`Disk`](super::Disk), whenever there is something to read. Meanwhile the actor beside it waits, and when
+//! the piece is done it passes on the news, and waits for the connection where that is all there was. A sender that is
+//! faster than the disk is held back by the connection itself.
+//!
+//! There are two kinds: [raw], where the bytes are the file, and [framed].
+
+use super::VaultError;
+use crate::net::Stream;
+use crate::wire::digest::Value;
+use crate::wire::offer::{Failed, Frame, Stored};
+
+pub(super) mod framed;
+mod incoming;
+pub(super) mod raw;
+
+/// How many bytes are taken in one go, about, so that others have their turn.
+const PIECE: usize = 8 << 20;
+
+/// How many bytes are read with one call at most.
+const READ: usize = 256 << 10;
+
+/// What comes over a connection.
+#[derive(Debug)]
+pub(super) enum Intake {
+    Raw(Box<raw::Raw>),
+    Framed(Box<framed::Framed>),
+}
+
+/// How far a piece of work came.
+#[derive(Debug)]
+pub(super) enum Worked {
+    /// Nothing more has come.
+    Idle,
+    /// There is more.
+    More,
+    /// It is over, and why: in words, or by the vault's own fault.
+    Over(Result<String, VaultError>),
+}
+
+/// What is to be passed on, to the sender or to whoever listens to reports.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum News {
+    /// So many chunks are held, with this digest of their values.
+    Held(u64, Value),
+    /// A file is stored: its size, its digest if it is known, its name.
+    Stored(u64, Option<Value>, String),
+    /// A directory is there.
+    Made(String),
+    /// What was sent cannot be stored: the protocol's code, and a sentence.
+    Failed(u16, String),
+}
+
+impl News {
+    /// Returns the frame that says it.
+    pub(super) fn frame(&self) -> Frame<'_> {
+        match self {
+            News::Held(held, digest) => Frame::Answer { held: *held, digest: *digest },
+            News::Stored(size, digest, name) => {
+                Frame::Stored(Stored { size: *size, digest: digest.unwrap_or_default(), name })
+            }
+            News::Made(name) => Frame::Stored(Stored { size: 0, digest: [0; 32], name }),
+            News::Failed(code, why) => Frame::Failed(Failed { code: *code, why }),
+        }
+    }
+}
+
+impl Intake {
+    /// Takes in what has come, up to a piece; the news go to `news`.
+    pub(super) fn work(&mut self, stream: &Stream, news: &mut Vec<News>) -> Worked {
+        match self {
+            Intake::Raw(raw) => raw.work(stream, news),
+            Intake::Framed(framed) => framed.work(stream, news),
+        }
+    }
+
+    /// Tells whether the sender may end here, and nothing would be missing.
+    pub(super) fn is_between_files(&self) -> bool {
+        match self {
+            Intake::Raw(raw) => raw.is_empty(),
+            Intake::Framed(framed) => framed.is_between_files(),
+        }
+    }
+
+    /// Leaves what has come of a file, where the connection has ended; returns what became of it, in words.
+    pub(super) fn leave(self) -> Option<String> {
+        match self {
+            Intake::Raw(raw) => raw.leave(),
+            Intake::Framed(framed) => framed.leave(),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! A client of the file protocol that does as it is told, right or wrong.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use sockactors::wire::digest::{Digest, Value, of_values, value};
+use sockactors::wire::offer::{CHUNK, Frame, FrameReader, FrameWriter, Offer, hello, welcome};
+
+/// What the server says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Said {
+    Held(u64, Value),
+    Stored(u64, String),
+    Failed(u16, String),
+    Closed,
+}
+
+/// A connection.
+pub struct Framed {
+    pub stream: TcpStream,
+    pub frames: FrameWriter,
+    reader: FrameReader,
+}
+
+impl Framed {
+    pub fn open(stream: TcpStream) -> Framed {
+        let mut framed =
+            Framed { stream, frames: FrameWriter::default(), reader: FrameReader::default() };
+        framed.stream.write_all(&hello()).unwrap();
+        let mut answer = [0; 9];
+        framed.stream.read_exact(&mut answer).unwrap();
+        assert_eq!(answer[..], welcome(1)[..]);
+        framed
+    }
+
+    /// Says frames, as long as somebody listens.
+    pub fn say(&mut self, frames: &[Frame<'_>]) -> std::io::Result<()> {
+        let mut bytes = Vec::new();
+        frames.iter().for_each(|frame| self.frames.write(frame, &mut bytes));
+        self.stream.write_all(&bytes)
+    }
+
+    /// Waits for what is said next, without the frames that ask for patience.
+    pub fn hear(&mut self) -> Said {
+        loop {
+            match self.reader.next_frame().unwrap() {
+                Some(Frame::Wait) => continue,
+                Some(Frame::Answer { held, digest }) => return Said::Held(held, digest),
+                Some(Frame::Stored(stored)) => {
+                    return Said::Stored(stored.size, stored.name.into());
+                }
+                Some(Frame::Failed(failed)) => return Said::Failed(failed.code, failed.why.into()),
+                Some(other) => panic!("a server said {other:?}"),
+                None => {}
+            }
+            let mut piece = [0; 4096];
+            match self.stream.read(&mut piece) {
+                Ok(0) | Err(_) => return Said::Closed,
+                Ok(length) => self.reader.push(&piece[..length]),
+            }
+        }
+    }
+
+    pub fn offer(&mut self, name: &str, size: Option<u64>) -> Said {
+        let _ = self.say(&[Frame::Offer(offer(name.as_bytes(), size))]);
+        self.hear()
+    }
+
+    /// Sends the chunks of a file from a number on, up to another, and no end.
+    pub fn chunks(&mut self, file: &[u8], from: u64, until: u64) -> std::io::Result<()> {
+        self.say(&[Frame::Begin(from)])?;
+        for (number, bytes) in (0..until).zip(file.chunks(CHUNK)).skip(from as usize) {
+            self.say(&[Frame::Data { number, value: value(number, bytes), bytes }])?;
+        }
+        Ok(())
+    }
+
+    /// Sends a file as far as it is not held, and returns what is said at the end.
+    pub fn send(&mut self, name: &str, file: &[u8]) -> Said {
+        match self.offer(name, Some(file.len() as u64)) {
+            Said::Held(held, digest) => {
+                let values = values(file);
+                let from = match of_values(&values[..held as usize]) == digest {
+                    true => held,
+                    false => 0,
+                };
+                let _ = self.chunks(file, from, u64::MAX);
+                let _ = self.say(&[end(file)]);
+                self.hear()
+            }
+            said => said,
+        }
+    }
+}
+
+/// The offer of a file.
+pub fn offer(name: &[u8], size: Option<u64>) -> Offer<'_> {
+    Offer { is_directory: false, size, mode: 0o644, modified: (1_000_000_000, 5), name }
+}
+
+/// The end of a file.
+pub fn end(file: &[u8]) -> Frame<'static> {
+    Frame::End { size: file.len() as u64, digest: blake3::hash(file).into() }
+}
+
+/// The values of a file's chunks.
+pub fn values(file: &[u8]) -> Vec<Value> {
+    (0..).zip(file.chunks(CHUNK)).map(|(number, chunk)| value(number, chunk)).collect()
+}
+
+/// The digest of a file, from its chunks.
+pub fn digest(file: &[u8]) -> Option<Value> {
+    let mut digest = Digest::default();
+    (0..).zip(file.chunks(CHUNK)).for_each(|(k, chunk)| digest.add(value(k, chunk), chunk));
+    digest.finish()
+}

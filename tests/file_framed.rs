@@ -1,0 +1,287 @@
+//! The framed file protocol, from the server's side: through the built program, with a client that does as it is told.
+
+#![cfg(feature = "cli")]
+
+mod common;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use common::framed::{Framed, Said, end, offer, values};
+use common::line::connect;
+use common::{Program, directory};
+use sockactors::wire::digest::{of_values, value};
+use sockactors::wire::offer::{CHUNK, Failed, Frame, Offer, SIGNATURE};
+
+#[track_caller]
+fn server(out: &Path, more: &[&str]) -> Program {
+    let mut args = vec!["--scenario", "file", "--out", out.to_str().unwrap()];
+    args.extend(more);
+    Program::server(&args)
+}
+
+fn open(server: &Program) -> Framed {
+    Framed::open(connect(server.endpoint()))
+}
+
+fn stored(length: usize, name: &str) -> Said {
+    Said::Stored(length as u64, name.into())
+}
+
+/// What is in a directory, hidden things too, in order.
+fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn bytes(length: usize) -> Vec<u8> {
+    (0..length as u32).map(|i| (i ^ (i >> 8) ^ (i >> 16)) as u8).collect()
+}
+
+#[test]
+fn files_of_every_length_arrive_under_their_names_over_one_connection() {
+    let out = directory();
+    let server = server(out.path(), &["--json"]);
+    let mut client = open(&server);
+    for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 20 * CHUNK + 7] {
+        let (name, file) = (format!("of-{length}"), bytes(length));
+        assert_eq!(client.send(&name, &file), stored(length, &name));
+        assert!(fs::read(out.path().join(&name)).unwrap() == file, "{name}");
+        let digest = blake3::hash(&file).to_hex();
+        server.wait_for_line(|line| line.contains(&name) && line.contains(digest.as_str()));
+    }
+    assert_eq!(names(out.path()).len(), 6);
+}
+
+#[test]
+fn a_file_whose_size_is_not_known_before_arrives_too() {
+    let out = directory();
+    let server = server(out.path(), &[]);
+    let mut client = open(&server);
+    let file = bytes(3 * CHUNK + 5);
+    assert!(matches!(client.offer("stream", None), Said::Held(0, _)));
+    client.chunks(&file, 0, u64::MAX).unwrap();
+    client.say(&[end(&file)]).unwrap();
+    assert_eq!(client.hear(), stored(file.len(), "stream"));
+    assert!(fs::read(out.path().join("stream")).unwrap() == file);
+}
+
+#[test]
+fn directories_and_modes_come_along_and_what_is_dangerous_does_not() {
+    let out = directory();
+    let server = server(out.path(), &[]);
+    let mut client = open(&server);
+    let directory = Offer { is_directory: true, mode: 0o755, ..offer(b"tools", Some(0)) };
+    client.say(&[Frame::Offer(directory)]).unwrap();
+    assert_eq!(client.hear(), stored(0, "tools"));
+    let run = Offer { mode: 0o106_755, ..offer(b"tools/bin/run", Some(3)) };
+    client.say(&[Frame::Offer(run)]).unwrap();
+    assert!(matches!(client.hear(), Said::Held(0, _)));
+    client.chunks(b"run", 0, 1).unwrap();
+    client.say(&[end(b"run")]).unwrap();
+    assert_eq!(client.hear(), stored(3, "tools/bin/run"));
+    let mode = fs::metadata(out.path().join("tools/bin/run")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o7700, 0o700, "{mode:o}");
+}
+
+#[test]
+fn a_transfer_that_was_cut_anywhere_goes_on_from_there() {
+    let out = directory();
+    let server = server(out.path(), &[]);
+    let file = bytes(9 * CHUNK + 100);
+    let mut held = 0;
+    for chunks in [0, 2, 5, 9] {
+        let mut client = open(&server);
+        let said = client.offer("file", Some(file.len() as u64));
+        let expected = of_values(&values(&file)[..held]);
+        assert_eq!(said, Said::Held(held as u64, expected));
+        client.chunks(&file, held as u64, chunks).unwrap();
+        // The beginning of one more.
+        let mut more = Vec::new();
+        let bytes = &file[..CHUNK];
+        client.frames.write(&Frame::Data { number: chunks, value: [0; 32], bytes }, &mut more);
+        client.stream.write_all(&more[..1000]).unwrap();
+        client.stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(client.hear(), Said::Closed);
+        held = chunks as usize;
+    }
+    assert_eq!(open(&server).send("file", &file), stored(file.len(), "file"));
+    assert!(fs::read(out.path().join("file")).unwrap() == file);
+    assert_eq!(names(out.path()), ["file"]);
+}
+
+#[test]
+fn a_server_that_was_killed_goes_on_from_what_it_had_written_down() {
+    let out = directory();
+    let file = bytes(40 * CHUNK);
+    let first = server(out.path(), &[]);
+    let mut client = open(&first);
+    client.offer("file", Some(file.len() as u64));
+    client.chunks(&file, 0, 30).unwrap();
+    let sums = out.path().join(".file.sums");
+    let until = std::time::Instant::now() + common::DEADLINE;
+    while fs::metadata(&sums).unwrap().len() < 192 + 30 * 36 {
+        assert!(std::time::Instant::now() < until, "it is never written down");
+    }
+    first.signal(rustix::process::Signal::KILL);
+    first.wait();
+    let second = server(out.path(), &[]);
+    let mut client = open(&second);
+    let held = client.offer("file", Some(file.len() as u64));
+    assert_eq!(held, Said::Held(30, of_values(&values(&file)[..30])));
+    client.chunks(&file, 30, u64::MAX).unwrap();
+    client.say(&[end(&file)]).unwrap();
+    assert_eq!(client.hear(), stored(file.len(), "file"));
+    assert!(fs::read(out.path().join("file")).unwrap() == file);
+}
+
+#[test]
+fn a_file_that_is_there_already_is_stored_without_a_byte_and_another_one_is_refused() {
+    let out = directory();
+    let server = server(out.path(), &[]);
+    let mut client = open(&server);
+    for length in [0, 5, 2 * CHUNK + 5] {
+        let (name, file) = (format!("of-{length}"), bytes(length));
+        assert_eq!(client.send(&name, &file), stored(length, &name));
+        let count = length.div_ceil(CHUNK) as u64;
+        assert_eq!(
+            client.offer(&name, Some(length as u64)),
+            Said::Held(count, of_values(&values(&file)))
+        );
+        client.say(&[Frame::Begin(count), end(&file)]).unwrap();
+        assert_eq!(client.hear(), stored(length, &name));
+        let other = vec![b'x'; length];
+        if length > 0 {
+            assert!(matches!(client.send(&name, &other), Said::Failed(3, _)));
+        }
+        assert!(fs::read(out.path().join(&name)).unwrap() == file);
+    }
+    assert_eq!(names(out.path()), ["of-0", "of-131077", "of-5"]);
+}
+
+#[test]
+fn what_arrives_otherwise_than_it_was_sent_is_never_stored() {
+    let out = directory();
+    let server = server(out.path(), &[]);
+    let file = bytes(3 * CHUNK);
+    let data = |number, value, bytes| Frame::Data { number, value, bytes };
+    let first = &file[..CHUNK];
+    let wrongs: [&[Frame<'_>]; 6] = [
+        &[Frame::Begin(1)],
+        &[Frame::Begin(0), data(0, [0; 32], first)],
+        &[Frame::Begin(0), data(1, value(1, first), first)],
+        &[Frame::Begin(0), data(0, [0; 32], b"")],
+        &[Frame::Begin(0), Frame::Begin(0)],
+        &[Frame::Wait],
+    ];
+    for wrong in wrongs {
+        let mut client = open(&server);
+        client.offer("file", Some(file.len() as u64));
+        client.say(wrong).unwrap();
+        assert!(matches!(client.hear(), Said::Failed(1, _)), "{wrong:?}");
+        assert_eq!(client.hear(), Said::Closed);
+    }
+    // A wrong digest of the whole, or a wrong size, leaves nothing of the file.
+    for (size, digest) in [(file.len() as u64, [0; 32]), (5, blake3::hash(&file).into())] {
+        let mut client = open(&server);
+        client.offer("file", Some(file.len() as u64));
+        client.chunks(&file, 0, 3).unwrap();
+        client.say(&[Frame::End { size, digest }]).unwrap();
+        assert!(matches!(client.hear(), Said::Failed(7, _)));
+        // The connection goes on.
+        assert!(matches!(client.offer("file", Some(1)), Said::Held(0, _)));
+    }
+    let flipped = {
+        let mut client = open(&server);
+        client.offer("file", Some(file.len() as u64));
+        let mut bytes = Vec::new();
+        client.frames.write(&Frame::Begin(0), &mut bytes);
+        bytes[6] ^= 1;
+        client.stream.write_all(&bytes).unwrap();
+        client.hear()
+    };
+    assert!(matches!(flipped, Said::Failed(1, _)));
+    assert!(!out.path().join("file").exists());
+}
+
+#[test]
+fn a_sender_that_gives_up_leaves_nothing_and_goes_on_with_the_next() {
+    let out = directory();
+    let server = server(out.path(), &[]);
+    let mut client = open(&server);
+    client.offer("one", Some(3 * CHUNK as u64));
+    client.chunks(&bytes(CHUNK), 0, 1).unwrap();
+    client.say(&[Frame::Failed(Failed { code: 10, why: "it changed" })]).unwrap();
+    assert_eq!(client.send("two", b"2"), stored(1, "two"));
+    assert_eq!(names(out.path()), ["two"]);
+}
+
+#[test]
+fn refusals_have_their_codes_and_the_connection_goes_on() {
+    let out = directory();
+    fs::write(out.path().join("mine"), "mine").unwrap();
+    let server = server(out.path(), &["--max-size", "1KiB"]);
+    let mut client = open(&server);
+    let code = |said| match said {
+        Said::Failed(code, why) => {
+            assert!(!why.is_empty());
+            code
+        }
+        said => panic!("{said:?}"),
+    };
+    assert_eq!(code(client.send("../out", b"x")), 2);
+    assert_eq!(code(client.send(".hidden", b"x")), 2);
+    assert_eq!(code(client.send("mine", b"x")), 3);
+    assert_eq!(code(client.send("large", &bytes(1025))), 4);
+    let mut other = open(&server);
+    assert!(matches!(other.offer("busy", Some(1)), Said::Held(..)));
+    assert_eq!(code(client.send("busy", b"x")), 8);
+    assert_eq!(client.send("good", b"x"), stored(1, "good"));
+    let full = self::server(out.path(), &["--keep-free", "1048576TiB"]);
+    assert_eq!(code(open(&full).send("more", b"x")), 5);
+    let skips = self::server(out.path(), &["--on-conflict", "skip"]);
+    assert_eq!(code(open(&skips).send("mine", b"x")), 11);
+    let renames = self::server(out.path(), &["--on-conflict", "rename"]);
+    assert_eq!(open(&renames).send("mine", b"x"), stored(1, "mine-1"));
+    let overwrites = self::server(out.path(), &["--on-conflict", "overwrite"]);
+    assert_eq!(open(&overwrites).send("mine", b"x"), stored(1, "mine"));
+    assert_eq!(fs::read(out.path().join("mine")).unwrap(), b"x");
+}
+
+#[test]
+fn another_version_is_answered_and_the_beginning_of_a_signature_is_a_file() {
+    let out = directory();
+    let server = server(out.path(), &[]);
+    let mut newer = connect(server.endpoint());
+    newer.write_all(&[&SIGNATURE[..], &[2, 9]].concat()).unwrap();
+    let mut answer = Vec::new();
+    newer.read_to_end(&mut answer).unwrap();
+    assert_eq!(answer, [&SIGNATURE[..], &[0]].concat());
+    let mut raw = connect(server.endpoint());
+    raw.write_all(&SIGNATURE[..5]).unwrap();
+    raw.shutdown(Shutdown::Write).unwrap();
+    server.wait_for_line(|line| line.ends_with("New filename is: output0.txt"));
+    assert_eq!(fs::read(out.path().join("output0.txt")).unwrap(), &SIGNATURE[..5]);
+}
+
+#[test]
+fn a_stop_between_two_files_ends_the_connection_and_one_in_the_middle_lets_it_finish() {
+    let out = directory();
+    let server = server(out.path(), &[]);
+    let mut idle = open(&server);
+    assert_eq!(idle.send("first", b"1"), stored(1, "first"));
+    let mut busy = open(&server);
+    assert!(matches!(busy.offer("second", Some(1)), Said::Held(..)));
+    server.terminate();
+    assert_eq!(idle.hear(), Said::Closed);
+    busy.chunks(b"2", 0, 1).unwrap();
+    busy.say(&[end(b"2")]).unwrap();
+    assert_eq!(busy.hear(), stored(1, "second"));
+    server.wait().with_code(0);
+}
