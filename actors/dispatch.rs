@@ -1,95 +1,95 @@
 //! A file on its way out: what a framed sender knows of it, whichever connection carries it.
 //!
-//! It reads and hashes each chunk once. The chunks' values are kept, so that after a lost connection the sender can tell
-//! whether what the receiver holds is the beginning of this very file, without reading it again. All of this blocks: it
-//! runs on a thread of the blocking pool.
+//! It reads each chunk into the place that it has in its frame, hashes it there, and remembers [how far it
+//! was](super::trail), so that after a lost connection the sender can tell whether what the receiver holds is the
+//! beginning of this very file. All of this blocks: it runs on a thread of the blocking pool.
 
-use std::fs::{File, Metadata};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::sync::Arc;
 
-use crate::wire::digest::{Digest, Value, of_values, value};
+use rustix::fs::OFlags;
+
+use super::batch::Batch;
+use super::trail::Trail;
+use crate::wire::digest::{Value, value};
 use crate::wire::offer::{CHUNK, Frame, FrameWriter, Offer};
 
-/// A file, or what comes through stdin.
+/// What is sent.
 #[derive(Debug)]
 enum Source {
-    File(File),
-    Stdin,
+    /// A file, with what was known of it when it was opened.
+    File(File, Metadata),
+    /// What comes through stdin, once.
+    Stdin(Arc<File>),
 }
 
 /// A file on its way out.
 #[derive(Debug)]
 pub(super) struct Dispatch {
     source: Source,
-    before: Option<Metadata>,
-    /// The values of the chunks that were hashed.
-    values: Vec<Value>,
-    digest: Digest,
-    /// The next chunk.
-    number: u64,
-    /// How many bytes were sent or skipped.
+    /// Its size, where that is known from the start.
+    size: Option<u64>,
+    trail: Trail,
+    /// How many of its bytes were hashed, which are those that the receiver holds or was sent.
     at: u64,
-    /// How many bytes were written into frames.
-    pub(super) sent: u64,
-    chunk: Box<[u8]>,
+    /// Whether something of it was written into a frame.
+    has_begun: bool,
 }
 
-/// What came of filling a buffer.
+/// What came of filling a batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Filled {
     /// There is more.
     More,
-    /// The file's end is in it, too: its size and its digest.
-    End(u64, Value),
+    /// The file's end is in it, too: its digest.
+    End(Value),
 }
 
 impl Dispatch {
-    /// Opens a file, or stdin for `-`.
+    /// Opens a file, or takes stdin where it is given for `-`.
     ///
     /// # Errors
     ///
     /// What the file system says; a directory and a device are no files.
-    pub(super) fn open(path: &Path) -> io::Result<Dispatch> {
-        let (source, before) = if path.as_os_str() == "-" {
-            (Source::Stdin, None)
-        } else {
-            let file = File::open(path)?;
-            let before = file.metadata()?;
-            match before.file_type() {
-                kind if kind.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
-                kind if !kind.is_file() => {
-                    return Err(io::Error::other("it is no file; send it through stdin, as -"));
-                }
-                _ => (Source::File(file), Some(before)),
-            }
+    pub(super) fn open(path: &Path, stdin: Option<Arc<File>>) -> io::Result<Dispatch> {
+        let (source, size) = match stdin.filter(|_| path.as_os_str() == "-") {
+            Some(stdin) => (Source::Stdin(stdin), None),
+            None => open(path)?,
         };
-        let chunk = vec![0; CHUNK].into();
-        let (values, digest) = (Vec::new(), Digest::default());
-        Ok(Dispatch { source, before, values, digest, number: 0, at: 0, sent: 0, chunk })
+        Ok(Dispatch { source, size, trail: Trail::new(), at: 0, has_begun: false })
     }
 
     /// Returns the offer of the file under a name.
     pub(super) fn offer<'a>(&self, name: &'a [u8]) -> Offer<'a> {
-        let meta = self.before.as_ref();
+        let meta = match &self.source {
+            Source::File(_, meta) => Some(meta),
+            Source::Stdin(_) => None,
+        };
         Offer {
             is_directory: false,
-            size: meta.map(Metadata::len),
+            size: self.size,
             mode: meta.map_or(0o644, Metadata::mode),
             modified: meta.map_or((0, 0), modified),
             name,
         }
     }
 
-    /// Returns how many bytes of it were sent or held.
-    pub(super) fn length(&self) -> u64 {
+    /// Returns how many bytes of it were sent or are held.
+    pub(super) fn at(&self) -> u64 {
         self.at
     }
 
-    /// Tells whether it can be sent once more from its beginning.
+    /// Returns its size, where that is known from the start.
+    pub(super) fn size(&self) -> Option<u64> {
+        self.size
+    }
+
+    /// Tells whether it can be sent once more.
     pub(super) fn can_begin_again(&self) -> bool {
-        matches!(self.source, Source::File(_)) || self.sent == 0
+        matches!(self.source, Source::File(..)) || !self.has_begun
     }
 
     /// Begins, or begins again, with the chunk after those that the receiver holds if these are this file's; returns
@@ -98,87 +98,75 @@ impl Dispatch {
     /// # Errors
     ///
     /// What the file system says.
-    pub(super) fn begin(&mut self, held: u64, digest: Value) -> io::Result<u64> {
-        self.go_to(0);
-        let Ok(count) = usize::try_from(held) else { return Ok(0) };
-        let size = self.before.as_ref().map_or(0, Metadata::len);
-        if count == 0 || held > size.div_ceil(CHUNK as u64) {
-            return Ok(0);
+    pub(super) fn begin(&mut self, held: u64, digest: &Value) -> io::Result<u64> {
+        let chunks = self.size.map_or(0, |size| size.div_ceil(CHUNK as u64));
+        if held == 0 || held > chunks || !self.hash(held)? || self.trail.of_values() != *digest {
+            self.trail.go_back(0);
         }
-        while self.values.len() < count {
-            let number = self.values.len() as u64;
-            let length = self.read(number)?;
+        let begun = self.trail.chunks();
+        self.at = begun.saturating_mul(CHUNK as u64).min(self.size.unwrap_or(0));
+        Ok(begun)
+    }
+
+    /// Hashes its first chunks, as far as that was not done; `false` where it has fewer.
+    fn hash(&mut self, chunks: u64) -> io::Result<bool> {
+        self.trail.go_back(chunks);
+        let mut chunk = vec![0; CHUNK];
+        while self.trail.chunks() < chunks {
+            let number = self.trail.chunks();
+            let length = self.read(number, &mut chunk)?;
             if length == 0 {
-                return Ok(0);
+                return Ok(false);
             }
-            self.values.push(value(number, &self.chunk[..length]));
+            self.trail.add(value(number, &chunk[..length]), &chunk[..length]);
         }
-        if of_values(&self.values[..count]) != digest {
-            return Ok(0);
-        }
-        if held == 1 {
-            // The digest of a file of one chunk is not told by its value.
-            let length = self.read(0)?;
-            self.digest.add(self.values[0], &self.chunk[..length]);
-        } else {
-            self.values[..count].iter().for_each(|value| self.digest.add_known(*value));
-        }
-        self.number = held;
-        self.at = size.min(held * CHUNK as u64);
-        Ok(held)
+        Ok(true)
     }
 
-    fn go_to(&mut self, number: u64) {
-        (self.number, self.at, self.digest) = (number, 0, Digest::default());
-    }
-
-    /// Appends the frames of the next chunks, as long as there are fewer bytes than `most`.
+    /// Fills a batch with the frames of the next chunks.
     ///
     /// # Errors
     ///
-    /// What the file system says, and `Other` for a file that changed since it was opened.
+    /// What the file system says, or that the file changed since it was opened.
     pub(super) fn fill(
         &mut self,
         frames: &mut FrameWriter,
-        to: &mut Vec<u8>,
-        most: usize,
+        batch: &mut Batch,
     ) -> io::Result<Filled> {
-        while to.len() < most {
-            let length = self.read(self.number)?;
+        self.has_begun = true;
+        batch.clear();
+        while let Some(room) = batch.room() {
+            let number = self.trail.chunks();
+            let length = self.read(number, room)?;
             if length > 0 {
-                let (number, bytes) = (self.number, &self.chunk[..length]);
-                let value = match self.values.get(number as usize) {
-                    Some(value) => *value,
-                    None => value(number, bytes),
-                };
-                if number as usize == self.values.len() && self.before.is_some() {
-                    self.values.push(value);
-                }
-                self.digest.add(value, bytes);
-                frames.write(&Frame::Data { number, value, bytes }, to);
-                self.number += 1;
+                let value = value(number, &room[..length]);
+                self.trail.add(value, &room[..length]);
+                batch.seal(frames, number, &value, length);
                 self.at += length as u64;
-                self.sent += length as u64;
             }
             if length < CHUNK {
-                let digest = std::mem::take(&mut self.digest).finish();
+                let digest = self.trail.of_file();
                 let digest = digest.ok_or_else(|| io::Error::other("its digest is not known"))?;
                 self.check()?;
-                frames.write(&Frame::End { size: self.at, digest }, to);
-                return Ok(Filled::End(self.at, digest));
+                batch.add(frames, &Frame::End { size: self.at, digest });
+                return Ok(Filled::End(digest));
+            }
+            if matches!(self.source, Source::Stdin(_)) {
+                // Who makes it may be slow, and the receiver waits.
+                break;
             }
         }
         Ok(Filled::More)
     }
 
     /// Reads a chunk; it is shorter than others only at the end.
-    fn read(&mut self, number: u64) -> io::Result<usize> {
+    fn read(&self, number: u64, chunk: &mut [u8]) -> io::Result<usize> {
         let mut length = 0;
-        while length < CHUNK {
-            let rest = &mut self.chunk[length..];
+        while length < chunk.len() {
+            let rest = &mut chunk[length..];
             let read = match &self.source {
-                Source::File(file) => file.read_at(rest, number * CHUNK as u64 + length as u64),
-                Source::Stdin => io::stdin().lock().read(rest),
+                Source::File(file, _) => file.read_at(rest, number * CHUNK as u64 + length as u64),
+                Source::Stdin(file) => (&**file).read(rest),
             };
             match read {
                 Ok(0) => break,
@@ -192,14 +180,31 @@ impl Dispatch {
 
     /// Checks that the file is the one that was opened.
     fn check(&self) -> io::Result<()> {
-        let (Source::File(file), Some(before)) = (&self.source, &self.before) else { return Ok(()) };
+        let Source::File(file, before) = &self.source else { return Ok(()) };
         let now = file.metadata()?;
-        match now.len() == before.len() && modified(&now) == modified(before) && self.at == now.len()
-        {
+        let is_same = now.len() == before.len() && modified(&now) == modified(before);
+        match is_same && self.size.is_none_or(|size| size == self.at) {
             true => Ok(()),
             false => Err(io::Error::other("it changed while it was sent; send it again")),
         }
     }
+}
+
+fn open(path: &Path) -> io::Result<(Source, Option<u64>)> {
+    // A pipe in the place of a file would be waited for until somebody writes to it.
+    let flags = OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+    let meta = file.metadata()?;
+    if meta.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if !meta.is_file() {
+        return Err(io::Error::other(super::parcels::NO_FILE));
+    }
+    // What the kernel makes up when it is read, as in /proc, has no size before.
+    let is_made_up = meta.len() == 0 && file.read_at(&mut [0], 0)? > 0;
+    let size = (!is_made_up).then_some(meta.len());
+    Ok((Source::File(file, meta), size))
 }
 
 fn modified(meta: &Metadata) -> (i64, u32) {
@@ -207,71 +212,4 @@ fn modified(meta: &Metadata) -> (i64, u32) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::wire::offer::FrameReader;
-
-    fn sent(dispatch: &mut Dispatch) -> (Vec<u64>, Filled) {
-        let (mut frames, mut reader) = (FrameWriter::default(), FrameReader::default());
-        let mut numbers = Vec::new();
-        loop {
-            let mut bytes = Vec::new();
-            let filled = dispatch.fill(&mut frames, &mut bytes, 200_000).unwrap();
-            reader.push(&bytes);
-            while let Some(frame) = reader.next().unwrap() {
-                if let Frame::Data { number, value: given, bytes } = frame {
-                    assert_eq!(given, value(number, bytes));
-                    numbers.push(number);
-                }
-            }
-            if filled != Filled::More {
-                return (numbers, filled);
-            }
-        }
-    }
-
-    #[test]
-    fn a_file_is_sent_from_where_the_receiver_is_and_hashed_once() {
-        for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 9 * CHUNK + 77] {
-            let file = tempfile::NamedTempFile::new().unwrap();
-            let bytes: Vec<u8> = (0..length).map(|k| (k / 5) as u8).collect();
-            std::fs::write(&file, &bytes).unwrap();
-            let end = Filled::End(length as u64, blake3::hash(&bytes).into());
-            let values: Vec<_> = (0..).zip(bytes.chunks(CHUNK)).map(|(k, c)| value(k, c)).collect();
-            let mut dispatch = Dispatch::open(file.path()).unwrap();
-            assert_eq!(dispatch.begin(0, [0; 32]).unwrap(), 0);
-            assert_eq!(sent(&mut dispatch), ((0..values.len() as u64).collect(), end));
-            for held in 0..=values.len() {
-                // The same one after a lost connection, and another process's.
-                for mut dispatch in [Dispatch::open(file.path()).unwrap()] {
-                    let begun = dispatch.begin(held as u64, of_values(&values[..held])).unwrap();
-                    assert_eq!(begun, held as u64);
-                    let rest = (held as u64..values.len() as u64).collect();
-                    assert_eq!(sent(&mut dispatch), (rest, end), "{length}, {held} held");
-                }
-            }
-            assert_eq!(dispatch.begin(values.len() as u64, [7; 32]).unwrap(), 0);
-            assert_eq!(dispatch.begin(u64::MAX, [7; 32]).unwrap(), 0);
-            assert_eq!(sent(&mut dispatch).1, end);
-        }
-    }
-
-    #[test]
-    fn a_file_that_changes_meanwhile_is_told() {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(&file, vec![1; 3 * CHUNK]).unwrap();
-        let mut dispatch = Dispatch::open(file.path()).unwrap();
-        dispatch.begin(0, [0; 32]).unwrap();
-        std::fs::write(&file, vec![1; 2 * CHUNK]).unwrap();
-        let (mut frames, mut bytes) = (FrameWriter::default(), Vec::new());
-        let error = dispatch.fill(&mut frames, &mut bytes, usize::MAX).unwrap_err();
-        assert!(error.to_string().contains("changed"), "{error}");
-    }
-
-    #[test]
-    fn directories_and_devices_are_no_files() {
-        let directory = Dispatch::open(Path::new("/tmp")).unwrap_err();
-        assert_eq!(directory.kind(), io::ErrorKind::IsADirectory);
-        assert!(Dispatch::open(Path::new("/dev/null")).is_err());
-    }
-}
+mod tests;

@@ -51,14 +51,14 @@ pub enum Failure {
         source: std::io::Error,
     },
     /// The server did not answer to the file protocol.
-    #[error("{server} said nothing within {limit:?}; a plain server takes files with --raw")]
+    #[error("{server} {} to the file protocol; a plain server takes files with --raw", unanswered(*silent))]
     Plain {
         /// The server, as it was named.
         server: String,
-        /// The limit.
-        limit: Duration,
+        /// How long it said nothing; `None` where it closed the connection.
+        silent: Option<Duration>,
     },
-    /// What the server said made no sense.
+    /// What the server said is not what the protocol says.
     #[error("{server}: {source}")]
     Protocol {
         /// The server, as it was named.
@@ -66,23 +66,41 @@ pub enum Failure {
         /// What was wrong.
         source: FrameError,
     },
+    /// What the server said makes no sense there.
+    #[error("{server} answered what has no place there")]
+    Senseless {
+        /// The server, as it was named.
+        server: String,
+    },
     /// A file arrived otherwise than it was sent.
-    #[error("what arrived is not what was sent: {why}")]
+    #[error("{name}: what arrived is not what was sent: {why}")]
     Mismatch {
-        /// The server's sentence.
+        /// The file.
+        name: String,
+        /// The server's sentence, as it came (not escaped), or our own.
         why: String,
     },
     /// The server's disk has no room.
-    #[error("the server has no room: {why}")]
+    #[error("{name}: the server has no room for it: {why}")]
     Full {
-        /// The server's sentence.
+        /// The file.
+        name: String,
+        /// The server's sentence, as it came (not escaped).
         why: String,
     },
-    /// The server does not take a file now.
-    #[error("the server does not take it now: {why}")]
+    /// The server does not take a file now, and perhaps later.
+    #[error("{name}: the server does not take it now: {why}")]
     Refused {
-        /// The server's sentence.
+        /// The file.
+        name: String,
+        /// The server's sentence, as it came (not escaped).
         why: String,
+    },
+    /// The connection was lost after something of stdin was sent, of which nobody has it any more.
+    #[error("{source}; what came through stdin cannot be sent again, a FILE could be resumed")]
+    Once {
+        /// How the connection was lost.
+        source: Box<Failure>,
     },
     /// Some lines were typed while there was no server, and none came back in time.
     #[error("{server} did not come back; {count} of the lines typed meanwhile were not said")]
@@ -101,15 +119,6 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// Makes a failure of a code of the file protocol, where it is one of the whole run.
-    pub(super) fn of_code(code: u16, why: &str) -> Option<Failure> {
-        match code {
-            1 | 7 => Some(Failure::Mismatch { why: why.into() }),
-            5 => Some(Failure::Full { why: why.into() }),
-            _ => None,
-        }
-    }
-
     /// Names the server in what went wrong on a connection to it.
     pub(super) fn of_io(source: std::io::Error, server: &Endpoint, limit: Duration) -> Failure {
         let server = server.to_string();
@@ -117,5 +126,12 @@ impl Failure {
             std::io::ErrorKind::TimedOut => Failure::TimedOut { server, limit },
             _ => Failure::Broken { server, source },
         }
+    }
+}
+
+fn unanswered(silent: Option<Duration>) -> String {
+    match silent {
+        Some(limit) => format!("gave no answer within {limit:?}"),
+        None => "closed the connection instead of an answer".into(),
     }
 }

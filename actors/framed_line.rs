@@ -1,4 +1,7 @@
-//! A framed connection from its client's side.
+//! A framed connection from its client's side: what is said on it, and what the server answers.
+//!
+//! The server has a limit for each thing: to accept the connection, to take a piece, to say something. One that works
+//! longer on a file says so meanwhile, so the limit says nothing about the size of a file.
 
 use std::time::Duration;
 
@@ -20,7 +23,7 @@ pub(super) struct FramedLine {
     /// How long the server may take for each thing.
     limit: Duration,
     reader: FrameReader,
-    pub(super) frames: FrameWriter,
+    frames: FrameWriter,
 }
 
 /// What a server says.
@@ -42,6 +45,8 @@ impl FramedLine {
         limit: Duration,
     ) -> Result<FramedLine, Failure> {
         let stream = Stream::connect(endpoint, limit).await?;
+        // A small file is a few frames, none of which must wait until the last one has been acknowledged.
+        let _ = stream.nodelay(true);
         let mut line = FramedLine {
             stream,
             clock: clock.clone(),
@@ -53,24 +58,24 @@ impl FramedLine {
         line.write(&hello()).await?;
         let mut heard = Vec::new();
         loop {
-            match welcomed(&heard).map_err(|error| line.protocol(error))? {
+            match welcomed(&heard).map_err(|source| line.protocol(source))? {
                 Some((length, _)) => {
                     line.reader.push(&heard[length..]);
                     return Ok(line);
                 }
-                None => {
-                    let plain = || Failure::Plain { server: endpoint.to_string(), limit };
-                    let read = line.read().await;
-                    let piece = read.map_err(|error| match error {
-                        Failure::TimedOut { .. } => plain(),
-                        error => error,
-                    })?;
-                    if piece.is_empty() {
-                        return Err(plain());
-                    }
-                    heard.extend(piece);
-                }
+                None => heard.extend(line.welcome(heard.is_empty()).await?),
             }
+        }
+    }
+
+    /// Reads a piece of the server's first words; one that has none is no server of this protocol.
+    async fn welcome(&self, is_silent: bool) -> Result<Vec<u8>, Failure> {
+        let plain = |silent| Failure::Plain { server: self.endpoint.to_string(), silent };
+        match self.read().await {
+            Ok(piece) if !piece.is_empty() => Ok(piece),
+            Ok(_) => Err(plain(None)),
+            Err(Failure::TimedOut { limit, .. }) if is_silent => Err(plain(Some(limit))),
+            Err(failure) => Err(failure),
         }
     }
 
@@ -78,10 +83,38 @@ impl FramedLine {
         Failure::Protocol { server: self.endpoint.to_string(), source: error }
     }
 
+    /// Returns what numbers the next frames.
+    pub(super) fn frames(&self) -> FrameWriter {
+        self.frames.clone()
+    }
+
+    /// Writes frames that were numbered by `frames`, and returns what the server said meanwhile, if it said anything.
+    ///
+    /// What it said before it closed the connection is heard, too.
+    pub(super) async fn send(
+        &mut self,
+        bytes: &[u8],
+        frames: FrameWriter,
+    ) -> Result<Option<Answer>, Failure> {
+        let written = self.write(bytes).await;
+        self.frames = frames;
+        let heard = self.heard();
+        match (heard, written) {
+            (Ok(None), Err(failure)) => Err(failure),
+            (heard, _) => heard,
+        }
+    }
+
     /// Writes bytes, with a limit for each write that the kernel takes.
-    pub(super) async fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
+    async fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
         let written = output::write_all(&self.clock, &self.stream, self.limit, bytes).await;
         written.map_err(|error| Failure::of_io(error, &self.endpoint, self.limit))
+    }
+
+    /// Says one thing, and waits for the answer.
+    pub(super) async fn ask(&mut self, frame: &Frame<'_>) -> Result<Answer, Failure> {
+        self.tell(frame).await?;
+        self.answer().await
     }
 
     /// Writes one frame.
@@ -101,16 +134,21 @@ impl FramedLine {
     }
 
     /// Returns what the server has said already, if it said anything.
-    pub(super) fn heard(&mut self) -> Result<Option<Answer>, Failure> {
+    fn heard(&mut self) -> Result<Option<Answer>, Failure> {
         let reader = &mut self.reader;
         // An error or an end shows itself again where it is waited for.
         let _ = self.stream.try_take(|bytes| reader.push(bytes));
         self.next()
     }
 
+    /// Makes a failure of an answer that has no place.
+    pub(super) fn senseless(&self) -> Failure {
+        Failure::Senseless { server: self.endpoint.to_string() }
+    }
+
     fn next(&mut self) -> Result<Option<Answer>, Failure> {
         loop {
-            let next = self.reader.next();
+            let next = self.reader.next_frame();
             let server = || self.endpoint.to_string();
             let frame = next.map_err(|source| Failure::Protocol { server: server(), source })?;
             return Ok(match frame {
@@ -121,10 +159,7 @@ impl FramedLine {
                     Some(Answer::Stored(stored.digest, stored.name.into()))
                 }
                 Some(Frame::Failed(failed)) => Some(Answer::Failed(failed.code, failed.why.into())),
-                Some(_) => {
-                    let source = FrameError::Body;
-                    return Err(Failure::Protocol { server: server(), source });
-                }
+                Some(_) => return Err(Failure::Senseless { server: server() }),
             });
         }
     }

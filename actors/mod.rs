@@ -13,7 +13,8 @@
 //! | [`UdpClient`] | sends datagrams and waits for each answer |
 //! | [`FileReaper`] | removes the parts of files that nobody comes back for |
 //! | [`FileReceiver`] | serves one connection over which files come |
-//! | [`FileSender`] | sends files over one connection |
+//! | [`FileSender`] | sends files over one connection, as they are |
+//! | [`FramedSender`] | sends files that arrive whole, or tells why not |
 //! | [`ChatRoom`] | keeps the rooms: who is in them, and what is said |
 //! | [`ChatJournal`] | keeps what is said on the disk |
 //! | [`ChatConsole`] | passes on the orders that are typed at the server's own terminal |
@@ -23,6 +24,7 @@
 mod admissions;
 mod allowance;
 mod bans;
+mod batch;
 mod book;
 mod chat_answers;
 mod chat_call;
@@ -35,12 +37,17 @@ mod chat_orders;
 mod chat_room;
 mod chat_session;
 mod connection;
+mod courier;
 mod disk;
+mod dispatch;
 mod ear;
 mod failure;
 mod file_reaper;
 mod file_receiver;
 mod file_sender;
+mod framed_line;
+mod framed_sender;
+mod gauge;
 mod greeter;
 mod hall;
 mod intake;
@@ -50,15 +57,19 @@ mod operators;
 mod outbox;
 mod outgoing;
 mod output;
+mod parcels;
 mod passing;
 mod past;
 mod per_address;
+mod pour;
 mod report;
 mod ring;
 mod segments;
 mod speaker;
 mod talk;
 mod tcp_client;
+mod trail;
+mod tries;
 mod udp_client;
 mod udp_responder;
 mod vault;
@@ -78,12 +89,13 @@ pub use failure::Failure;
 pub use file_reaper::FileReaper;
 pub use file_receiver::{FileReceiver, ReceiveLimits};
 pub use file_sender::{FileInput, FileSender};
+pub use framed_sender::FramedSender;
 pub use greeter::Greeter;
 pub use hall::{Hall, Membership};
 pub use listener::Listener;
 pub use operators::Operators;
 pub use per_address::{PerAddress, Visit};
-pub use report::{Report, Reporter};
+pub use report::{Progress, Report, Reporter, Row, Total};
 pub use ring::{Remembered, Said};
 pub use segments::HistoryError;
 pub use tcp_client::{Pace, TcpClient};

@@ -1,4 +1,7 @@
 //! What is to be sent of a path: one file, or a directory with all that is in it.
+//!
+//! A person who names a link or `.` means what is there. Within a directory a link is left out, since it may lead
+//! anywhere, and so is what is neither a file nor a directory; both are told.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -19,15 +22,36 @@ pub(super) struct Parcel {
     pub(super) name: Vec<u8>,
     pub(super) is_directory: bool,
     pub(super) mode: u32,
+    /// How many bytes a file has; nobody knows for stdin.
+    pub(super) size: Option<u64>,
+}
+
+/// What cannot be sent, with the reason.
+pub(super) type Fault = (PathBuf, io::Error);
+
+/// What a person is told of a pipe or a device.
+pub(super) const NO_FILE: &str = "it is no file but a pipe, a socket or a device; send what comes out of it through stdin: - < PATH";
+
+/// Words why something cannot be sent, and what helps.
+pub(super) fn remedy(error: &io::Error) -> String {
+    let remedy = match error.kind() {
+        io::ErrorKind::NotFound => "there is no such file; check its name",
+        io::ErrorKind::PermissionDenied => "it may not be read; check its permissions",
+        io::ErrorKind::IsADirectory => "it is a directory; name the files in it",
+        // These are words of our own.
+        io::ErrorKind::Other if error.get_ref().is_some() => return error.to_string(),
+        _ => "it cannot be read",
+    };
+    format!("{remedy} ({error})")
 }
 
 /// Finds what is to be sent of a path, directories before what is in them, in the order of the names; and what cannot
 /// be, with the reason.
-pub(super) fn parcels(path: &Path) -> (Vec<Parcel>, Vec<(PathBuf, io::Error)>) {
+pub(super) fn parcels(path: &Path) -> (Vec<Parcel>, Vec<Fault>) {
     let mut found = (Vec::new(), Vec::new());
     if path.as_os_str() == "-" {
         let (path, name) = (path.into(), b"stdin".to_vec());
-        found.0.push(Parcel { path, name, is_directory: false, mode: 0o644 });
+        found.0.push(Parcel { path, name, is_directory: false, mode: 0o644, size: None });
         return found;
     }
     // What is named by `.` or `..` has a name, too, where it is.
@@ -51,18 +75,24 @@ fn collect(
     name: Vec<u8>,
     meta: io::Result<fs::Metadata>,
     depth: usize,
-    found: &mut (Vec<Parcel>, Vec<(PathBuf, io::Error)>),
+    found: &mut (Vec<Parcel>, Vec<Fault>),
 ) {
     let meta = match meta {
         Ok(meta) => meta,
         Err(error) => return found.1.push((path.into(), error)),
     };
     let fault = |why: &str| (path.to_path_buf(), io::Error::other(why.to_owned()));
-    if !(meta.is_dir() || meta.is_file()) {
-        return found.1.push(fault("it is neither a file nor a directory, and was left out"));
-    }
     let is_directory = meta.is_dir();
-    found.0.push(Parcel { path: path.into(), name: name.clone(), is_directory, mode: meta.mode() });
+    if !(is_directory || meta.is_file()) {
+        return found.1.push(match depth {
+            0 => fault(NO_FILE),
+            _ if meta.is_symlink() => fault("it is a link, and was left out"),
+            _ => fault("it is neither a file nor a directory, and was left out"),
+        });
+    }
+    let size = Some(if is_directory { 0 } else { meta.len() });
+    let mode = meta.mode();
+    found.0.push(Parcel { path: path.into(), name: name.clone(), is_directory, mode, size });
     if !is_directory {
         return;
     }
@@ -94,7 +124,8 @@ mod tests {
         fs::write(top.join("a"), "").unwrap();
         std::os::unix::fs::symlink("/etc/passwd", top.join("link")).unwrap();
         let (found, faults) = parcels(&top);
-        let names: Vec<_> = found.iter().map(|p| String::from_utf8(p.name.clone()).unwrap()).collect();
+        let names: Vec<_> =
+            found.iter().map(|p| String::from_utf8(p.name.clone()).unwrap()).collect();
         assert_eq!(names, ["top", "top/a", "top/b", "top/b/empty", "top/b/z"]);
         let directories: Vec<_> = found.iter().map(|parcel| parcel.is_directory).collect();
         assert_eq!(directories, [true, false, true, true, false]);

@@ -21,6 +21,7 @@
 //! [`exit`] lists the codes that the program ends with.
 
 pub mod args;
+pub mod choices;
 pub mod exit;
 pub mod flags;
 pub mod input;

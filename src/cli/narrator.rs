@@ -111,6 +111,9 @@ impl Narrator {
             batch.prompt |= self.style.prompt;
             return;
         }
+        if let Report::Progress(progress) = report {
+            return;
+        }
         let wanted = !self.style.quiet || narration::is_result(report);
         if self.style.json && wanted {
             batch.add_line(&json(self.kind, self.side, report));

@@ -2,7 +2,9 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -155,6 +157,13 @@ fn prepare(
         let out = settings.out.display();
         log::error!("--out {out} is not a directory; create it first, or name another");
         return Err(Code::Failed);
+    }
+    if settings.files.iter().any(|file| file.as_os_str() == "-") {
+        let stdin = io::stdin().as_fd().try_clone_to_owned();
+        settings.stdin = Some(Arc::new(stdin.map(File::from).map_err(|error| {
+            log::error!("stdin cannot be read: {error}");
+            Code::Failed
+        })?));
     }
     let names_wanted = is_file && settings.role != Role::Server && settings.files.is_empty();
     if names_wanted && output.no_input && io::stdin().is_terminal() {
