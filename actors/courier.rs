@@ -15,7 +15,7 @@ use super::gauge::Gauge;
 use super::parcels::Parcel;
 use super::pour::{Poured, pour};
 use super::tries::Tries;
-use super::{Failure, Report, Reporter};
+use super::{Failure, Overall, Report, Reporter};
 use crate::net::Endpoint;
 use crate::runtime::Clock;
 use crate::wire::digest::Value;
@@ -70,7 +70,7 @@ impl Courier {
         Ok(())
     }
 
-    /// Delivers a file or a directory; `all` are the bytes of the files before it, and of all files.
+    /// Delivers a file or a directory; `all` is how far all files are without it.
     ///
     /// # Errors
     ///
@@ -78,7 +78,7 @@ impl Courier {
     pub(super) async fn deliver(
         &mut self,
         parcel: &Parcel,
-        all: Option<(u64, u64)>,
+        all: Option<Overall>,
     ) -> Result<Delivered, Failure> {
         let (mut load, mut tries) = (None, Tries::new());
         if !parcel.is_directory {

@@ -13,7 +13,7 @@ use futures_lite::future;
 
 use super::courier::{Courier, Delivered};
 use super::parcels::{Fault, Parcel, parcels, remedy};
-use super::{Failure, FileInput, Report, Reporter, Row, Total};
+use super::{Failure, FileInput, Overall, Report, Reporter, Row, Total};
 use crate::net::Endpoint;
 use crate::runtime::{Actor, Clock, Context, Event, Outcome};
 use crate::wire::digest::Value;
@@ -153,7 +153,8 @@ impl FramedSender {
     async fn send(&self, work: &mut Work, parcel: &Parcel) -> Result<(), Failure> {
         let clock = work.courier.clock.clone();
         let begun = clock.now();
-        let all = work.all.map(|all| (work.total.bytes, all));
+        let (bytes, took) = (work.total.bytes, begun - work.begun);
+        let all = work.all.map(|size| Overall { bytes, size, took });
         let why = match work.courier.deliver(parcel, all).await? {
             Delivered::Made => return Ok(()),
             Delivered::Stored(bytes, digest, stored) => {

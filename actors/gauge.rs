@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Progress, Report, Reporter};
+use super::{Overall, Progress, Report, Reporter};
 use crate::net::Peer;
 use crate::runtime::Clock;
 
@@ -16,20 +16,20 @@ pub(super) struct Gauge {
     clock: Clock,
     begun: Instant,
     told: Instant,
-    /// The bytes of the files before it, and of all files.
-    all: Option<(u64, u64)>,
+    /// How far all files were when it began.
+    all: Option<Overall>,
     progress: Progress,
 }
 
 impl Gauge {
-    /// Makes a gauge of a file that begins now; `all` are the bytes of the files before it, and of all files.
+    /// Makes a gauge of a file that begins now; `all` is how far all files are without it.
     pub(super) fn new(
         reporter: &Reporter,
         clock: &Clock,
         peer: Option<Peer>,
         name: String,
         size: Option<u64>,
-        all: Option<(u64, u64)>,
+        all: Option<Overall>,
     ) -> Gauge {
         let begun = clock.now();
         let took = Duration::ZERO;
@@ -61,7 +61,11 @@ impl Gauge {
         self.told = now;
         self.progress.bytes = bytes;
         self.progress.took = now - self.begun;
-        self.progress.all = self.all.map(|(before, all)| (before + bytes, all));
+        self.progress.all = self.all.map(|all| Overall {
+            bytes: all.bytes + bytes,
+            took: all.took + self.progress.took,
+            ..all
+        });
         // Where nobody has had the time to read the last one, this one is of no use.
         self.reporter.try_tell(|| Report::Progress(self.progress.clone()));
     }

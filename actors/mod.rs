@@ -95,7 +95,7 @@ pub use hall::{Hall, Membership};
 pub use listener::Listener;
 pub use operators::Operators;
 pub use per_address::{PerAddress, Visit};
-pub use report::{Progress, Report, Reporter, Row, Total};
+pub use report::{Overall, Progress, Report, Reporter, Row, Total};
 pub use ring::{Remembered, Said};
 pub use segments::HistoryError;
 pub use tcp_client::{Pace, TcpClient};

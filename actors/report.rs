@@ -122,8 +122,19 @@ pub struct Progress {
     pub size: Option<u64>,
     /// Since when it is on its way.
     pub took: Duration,
-    /// The bytes of all files that are there, and of all files that are sent, where several are.
-    pub all: Option<(u64, u64)>,
+    /// How far all files are, where several are sent.
+    pub all: Option<Overall>,
+}
+
+/// How far all files are that are sent together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overall {
+    /// How many bytes of them are there.
+    pub bytes: u64,
+    /// How many they have.
+    pub size: u64,
+    /// Since when they are on their way.
+    pub took: Duration,
 }
 
 /// What a client sent in all.
