@@ -91,6 +91,20 @@ fn a_connection_that_is_lost_again_and_again_costs_no_chunk_twice() {
 }
 
 #[test]
+fn a_server_that_spoke_the_protocol_before_is_asked_again_whatever_answers() {
+    let (_directory, one) = file(3 * CHUNK);
+    let welcomed = script(|talk, _| holds_nothing(&mut talk.welcome()));
+    let ends = script(|talk, _| drop(talk.greeted()));
+    let proxy = script(|talk, _| {
+        let mut talk = talk.greeted();
+        talk.stream.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").unwrap();
+    });
+    let depot = Depot::new(Store::default(), vec![welcomed, ends, proxy, takes_all()]);
+    send(&depot, &[&one]).with_code(0);
+    assert_eq!(depot.store().done, ["one"]);
+}
+
+#[test]
 fn a_server_that_does_not_come_back_is_asked_until_ctrl_c() {
     let (_directory, one) = file(5);
     let gone = || script(|talk, _| holds_nothing(&mut talk.welcome()));
