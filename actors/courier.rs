@@ -237,11 +237,13 @@ fn failed(parcel: &Parcel, code: u16, why: String) -> Result<Attempt, Failure> {
     }
 }
 
-/// Tells whether a failure may be over at the next attempt.
+/// Tells whether a failure may be over at the next attempt. A server that spoke the protocol before and does not now
+/// is perhaps only starting, or it is what stands before it that answers.
 fn is_passing(failure: &Failure) -> bool {
     matches!(
         failure,
         Failure::Connect(_)
+            | Failure::Plain { .. }
             | Failure::TimedOut { .. }
             | Failure::Closed { .. }
             | Failure::Broken { .. }

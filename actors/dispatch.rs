@@ -144,6 +144,10 @@ impl Dispatch {
                 batch.seal(frames, number, &value, length);
                 self.at += length as u64;
             }
+            // One that grows as fast as it is sent would have no end.
+            if self.size.is_some_and(|size| size < self.at) {
+                return Err(changed());
+            }
             if length < CHUNK {
                 let digest = self.trail.of_file();
                 let digest = digest.ok_or_else(|| io::Error::other("its digest is not known"))?;
@@ -185,9 +189,13 @@ impl Dispatch {
         let is_same = now.len() == before.len() && modified(&now) == modified(before);
         match is_same && self.size.is_none_or(|size| size == self.at) {
             true => Ok(()),
-            false => Err(io::Error::other("it changed while it was sent; send it again")),
+            false => Err(changed()),
         }
     }
+}
+
+fn changed() -> io::Error {
+    io::Error::other("it changed while it was sent; send it again")
 }
 
 fn open(path: &Path) -> io::Result<(Source, Option<u64>)> {

@@ -51,11 +51,11 @@ pub enum Failure {
         source: std::io::Error,
     },
     /// The server did not answer to the file protocol.
-    #[error("{server} {} to the file protocol; a plain server takes files with --raw", unanswered(*silent))]
+    #[error("{server} {}; a plain server takes files with --raw", unanswered(*silent))]
     Plain {
         /// The server, as it was named.
         server: String,
-        /// How long it said nothing; `None` where it closed the connection.
+        /// How long it said nothing; `None` where it closed the connection or said something else.
         silent: Option<Duration>,
     },
     /// What the server said is not what the protocol says.
@@ -131,7 +131,7 @@ impl Failure {
 
 fn unanswered(silent: Option<Duration>) -> String {
     match silent {
-        Some(limit) => format!("gave no answer within {limit:?}"),
-        None => "closed the connection instead of an answer".into(),
+        Some(limit) => format!("gave no answer to the file protocol within {limit:?}"),
+        None => "does not speak the file protocol".into(),
     }
 }

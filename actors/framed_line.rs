@@ -58,7 +58,7 @@ impl FramedLine {
         line.write(&hello()).await?;
         let mut heard = Vec::new();
         loop {
-            match welcomed(&heard).map_err(|source| line.protocol(source))? {
+            match welcomed(&heard).map_err(|source| line.strange(source))? {
                 Some((length, _)) => {
                     line.reader.push(&heard[length..]);
                     return Ok(line);
@@ -79,8 +79,13 @@ impl FramedLine {
         }
     }
 
-    fn protocol(&self, error: FrameError) -> Failure {
-        Failure::Protocol { server: self.endpoint.to_string(), source: error }
+    /// Makes a failure of first words that are none of this protocol, or of another version.
+    fn strange(&self, source: FrameError) -> Failure {
+        let server = self.endpoint.to_string();
+        match source {
+            FrameError::Signature => Failure::Plain { server, silent: None },
+            _ => Failure::Protocol { server, source },
+        }
     }
 
     /// Returns what numbers the next frames.

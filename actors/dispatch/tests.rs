@@ -70,6 +70,18 @@ fn a_file_that_changes_meanwhile_is_told() {
 }
 
 #[test]
+fn a_file_that_grows_is_not_read_further_than_it_was() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, vec![1; 3 * CHUNK]).unwrap();
+    let mut dispatch = Dispatch::open(file.path(), None).unwrap();
+    dispatch.begin(0, &[0; 32]).unwrap();
+    std::fs::write(&file, vec![1; 90 * CHUNK]).unwrap();
+    let (numbers, end) = sent(&mut dispatch);
+    assert!(end.unwrap_err().to_string().contains("changed"));
+    assert_eq!(numbers, [0, 1, 2, 3]);
+}
+
+#[test]
 fn stdin_is_sent_once() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, vec![1; 2 * CHUNK + 3]).unwrap();
