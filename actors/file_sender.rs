@@ -19,6 +19,9 @@ use crate::runtime::{Actor, Clock, Context, Event, Outcome};
 /// The bytes that are read and written at a time.
 const CHUNK: usize = 64 << 10;
 
+/// The bytes that the kernel sends in one go at most, so that a file whose disk is slow holds up no others for long.
+const PIECE: usize = 8 << 20;
+
 /// How long the server may take to end its side once everything is sent.
 const END_WITHIN: Duration = Duration::from_secs(1);
 
@@ -70,8 +73,8 @@ impl FileSender {
         self
     }
 
-    async fn connect(&self) -> Result<Stream, Failure> {
-        Ok(Stream::connect(&self.endpoint, self.timeout).await?)
+    async fn connect(&self) -> Result<Arc<Stream>, Failure> {
+        Ok(Arc::new(Stream::connect(&self.endpoint, self.timeout).await?))
     }
 
     /// Sends the files that were given at the start. Without one that can be read there is no connection.
@@ -156,30 +159,31 @@ impl FileSender {
     async fn send(
         &self,
         clock: &Clock,
-        stream: &Stream,
+        stream: &Arc<Stream>,
         path: &Path,
-        mut file: File,
+        file: File,
     ) -> Result<bool, Failure> {
         let begun = clock.now();
-        let mut bytes = 0;
+        let file = Arc::new(file);
+        let mut bytes = self.send_by_kernel(clock, stream, &file).await?;
         let mut chunk = vec![0; CHUNK];
         loop {
-            let read;
-            (file, chunk, read) = smol::unblock(move || {
-                let read = file.read(&mut chunk);
-                (file, chunk, read)
-            })
-            .await;
-            let n = match read {
-                Ok(0) => break,
-                Ok(n) => n,
+            let (read, from) = (std::mem::take(&mut chunk), file.clone());
+            let read = smol::unblock(move || {
+                let mut chunk = read;
+                (&*from).read(&mut chunk).map(|length| (chunk, length))
+            });
+            let length;
+            (chunk, length) = match read.await {
+                Ok((_, 0)) => break,
+                Ok(read) => read,
                 Err(error) => {
                     self.refuse(path, &error).await;
                     return Ok(false);
                 }
             };
-            self.write(clock, stream, &chunk[..n]).await?;
-            bytes += n as u64;
+            self.write(clock, stream, &chunk[..length]).await?;
+            bytes += length as u64;
         }
         let (name, took) = (path.display().to_string(), clock.now() - begun);
         let (blake3, stored) = (None, None);
@@ -187,15 +191,49 @@ impl FileSender {
         Ok(true)
     }
 
+    /// Lets the kernel send a file as far as it will; what is left, and what fails, is for whoever reads and writes.
+    async fn send_by_kernel(
+        &self,
+        clock: &Clock,
+        stream: &Arc<Stream>,
+        file: &Arc<File>,
+    ) -> Result<u64, Failure> {
+        let mut bytes = 0;
+        loop {
+            let (to, from) = (stream.clone(), file.clone());
+            let (sent, end) = smol::unblock(move || send_piece(&to, &from)).await;
+            bytes += sent;
+            match end {
+                Ok(()) if sent == PIECE as u64 => {}
+                Ok(()) => return Ok(bytes),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => {
+                        let late = || Err(io::ErrorKind::TimedOut.into());
+                        let ready = clock.within(self.timeout, stream.writable()).await;
+                        ready.unwrap_or_else(late).map_err(|error| self.broken(error))?;
+                    }
+                    io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+                        return Err(self.broken(error));
+                    }
+                    _ => return Ok(bytes),
+                },
+            }
+        }
+    }
+
+    fn broken(&self, error: io::Error) -> Failure {
+        Failure::of_io(error, &self.endpoint, self.timeout)
+    }
+
     async fn write(&self, clock: &Clock, stream: &Stream, chunk: &[u8]) -> Result<(), Failure> {
         let written = output::write_all(clock, stream, self.timeout, chunk).await;
-        written.map_err(|error| Failure::of_io(error, &self.endpoint, self.timeout))
+        written.map_err(|error| self.broken(error))
     }
 
     /// Ends the stream and waits a moment for the server's end: a reset tells that it did not
     /// take everything. Silence tells nothing, since the lecture's server never speaks.
-    async fn finish(&self, clock: &Clock, stream: Stream) -> Result<(), Failure> {
-        let broken = |error| Failure::of_io(error, &self.endpoint, self.timeout);
+    async fn finish(&self, clock: &Clock, stream: Arc<Stream>) -> Result<(), Failure> {
+        let broken = |error| self.broken(error);
         stream.shutdown_write().map_err(broken)?;
         let mut buf = [0; 64];
         let end = async {
@@ -209,6 +247,19 @@ impl FileSender {
         };
         clock.within(END_WITHIN, end).await.unwrap_or(Ok(()))
     }
+}
+
+/// Sends bytes of a file until there is no room, no more, or enough for once; tells how many, and what ended it.
+fn send_piece(stream: &Stream, file: &File) -> (u64, io::Result<()>) {
+    let mut sent = 0;
+    while sent < PIECE {
+        match stream.try_send_file(file, PIECE - sent) {
+            Ok(0) => break,
+            Ok(more) => sent += more,
+            Err(error) => return (sent as u64, Err(error)),
+        }
+    }
+    (sent as u64, Ok(()))
 }
 
 impl Actor for FileSender {

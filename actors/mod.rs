@@ -15,6 +15,7 @@
 //! | [`FileReceiver`] | serves one connection over which files come |
 //! | [`FileSender`] | sends files over one connection, as they are |
 //! | [`FramedSender`] | sends files that arrive whole, or tells why not |
+//! | [`FileWriter`] | turns bytes of any actor into files, at the end of a pipeline |
 //! | [`ChatRoom`] | keeps the rooms: who is in them, and what is said |
 //! | [`ChatJournal`] | keeps what is said on the disk |
 //! | [`ChatConsole`] | passes on the orders that are typed at the server's own terminal |
@@ -45,6 +46,7 @@ mod failure;
 mod file_reaper;
 mod file_receiver;
 mod file_sender;
+mod file_writer;
 mod framed_line;
 mod framed_sender;
 mod gauge;
@@ -89,6 +91,7 @@ pub use failure::Failure;
 pub use file_reaper::FileReaper;
 pub use file_receiver::{FileReceiver, ReceiveLimits};
 pub use file_sender::{FileInput, FileSender};
+pub use file_writer::{FileWriter, Rotation, Shelf, Store};
 pub use framed_sender::FramedSender;
 pub use greeter::Greeter;
 pub use hall::{Hall, Membership};

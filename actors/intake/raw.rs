@@ -1,7 +1,9 @@
 //! A raw upload: the bytes are the file, which has neither a name nor a length.
 //!
-//! It is whole when the sender has closed its side, and gets the next number then.
+//! It is whole when the sender has closed its side, and gets the next number then. Where nobody asks for its digest, its bytes
+//! never enter the process: they go through a [`Pipe`], of which each thread of the disk has one.
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 
@@ -10,7 +12,11 @@ use blake3::Hasher;
 use super::super::vault::Part;
 use super::super::{Vault, VaultError};
 use super::{News, PIECE, READ, Worked};
-use crate::net::Stream;
+use crate::net::{Pipe, Stream};
+
+thread_local! {
+    static PIPE: Cell<Option<Pipe>> = const { Cell::new(None) };
+}
 
 /// A raw upload. Nothing is claimed before its first byte.
 #[derive(Debug)]
@@ -61,29 +67,47 @@ impl Raw {
         if !first.is_empty() {
             self.write(&first)?;
         }
-        let (mut taken, mut buffer) = (0, vec![0; READ]);
+        let mut way = Way::new(self.hasher.is_none());
+        let taken = self.take_by(&mut way, stream)?;
+        way.keep();
+        if let Taken::More = taken {
+            self.part.as_mut().map_or(Ok(()), Part::checkpoint)?;
+        }
+        Ok(taken)
+    }
+
+    fn take_by(&mut self, way: &mut Way, stream: &Stream) -> Result<Taken, VaultError> {
+        let mut taken = 0;
         while taken < PIECE {
-            match stream.try_read(&mut buffer) {
+            match way.read(stream) {
                 Ok(0) => return Ok(Taken::End),
                 Ok(length) => {
-                    self.write(&buffer[..length])?;
+                    match way {
+                        Way::Through(pipe) => self.part()?.take(pipe)?,
+                        Way::Buffer(buffer) => self.write(&buffer[..length])?,
+                    }
                     taken += length;
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Taken::Idle),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Ok(Taken::Lost(error.to_string())),
+                Err(error) => match error.kind() {
+                    io::ErrorKind::WouldBlock => return Ok(Taken::Idle),
+                    io::ErrorKind::Interrupted => {}
+                    io::ErrorKind::Unsupported if way.is_pipe() => *way = Way::new(false),
+                    _ => return Ok(Taken::Lost(error.to_string())),
+                },
             }
         }
-        self.part.as_mut().map_or(Ok(()), Part::checkpoint)?;
         Ok(Taken::More)
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), VaultError> {
-        let part = match &mut self.part {
+    fn part(&mut self) -> Result<&mut Part, VaultError> {
+        Ok(match &mut self.part {
             Some(part) => part,
             none => none.insert(self.vault.claim_number()?),
-        };
-        part.write(bytes)?;
+        })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), VaultError> {
+        self.part()?.write(bytes)?;
         if let Some(hasher) = &mut self.hasher {
             hasher.update(bytes);
         }
@@ -110,4 +134,40 @@ enum Taken {
     More,
     End,
     Lost(String),
+}
+
+/// The way of the bytes from the connection to the file.
+enum Way {
+    Through(Pipe),
+    Buffer(Vec<u8>),
+}
+
+impl Way {
+    /// Chooses a way: through a pipe if that will do and there is one.
+    fn new(through: bool) -> Way {
+        let pipe = || PIPE.take().or_else(|| Pipe::new().ok());
+        match through.then(pipe).flatten() {
+            Some(pipe) => Way::Through(pipe),
+            None => Way::Buffer(vec![0; READ]),
+        }
+    }
+
+    fn is_pipe(&self) -> bool {
+        matches!(self, Way::Through(_))
+    }
+
+    fn read(&mut self, stream: &Stream) -> io::Result<usize> {
+        match self {
+            Way::Through(pipe) => pipe.fill(stream, PIECE),
+            Way::Buffer(buffer) => stream.try_read(buffer),
+        }
+    }
+
+    /// Keeps the pipe for the next upload; one that holds something of this one is of no use to it.
+    fn keep(self) {
+        match self {
+            Way::Through(pipe) if pipe.holds() == 0 => PIPE.set(Some(pipe)),
+            _ => {}
+        }
+    }
 }

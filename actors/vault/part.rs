@@ -6,18 +6,19 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
-use rustix::fs::{AtFlags, FlockOperation, OFlags, Timespec, Timestamps};
-use rustix::fs::{fdatasync, flock, fsync, futimens, unlinkat};
+use rustix::fs::{AtFlags, FlockOperation, OFlags, fdatasync, flock, fsync, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
+use super::holders::Hold;
 use super::naming::Naming;
 use super::opening::{lock, resume};
 use super::room::Promise;
 use super::sums::{Known, Sums};
-use super::{Vault, VaultError, Wanted, beneath, numbered, open_file};
+use super::{Vault, VaultError, Wanted, attributes, beneath, numbered, open_file};
+use crate::net::Pipe;
 use crate::wire::digest::{Digest, Value};
 use crate::wire::offer::CHUNK;
 
@@ -27,6 +28,8 @@ const SYNC_EVERY: u64 = 64 << 20;
 /// A file on its way.
 #[derive(Debug)]
 pub struct Part {
+    /// Let go before the lock is: whoever has that next holds the file, too.
+    _hold: Option<Hold>,
     vault: Arc<Vault>,
     directory: OwnedFd,
     file: File,
@@ -54,8 +57,10 @@ impl Part {
     ) -> Result<Part, VaultError> {
         let opening = |error| vault.fault("opening the part", error);
         let Some(file) = lock(&directory, &wanted.name.part()).map_err(opening)? else {
+            vault.holders.contest(wanted.name.as_str());
             return Err(VaultError::Busy { name: wanted.name.to_string() });
         };
+        let hold = Hold::new(vault, wanted.name.as_str());
         let (sums, known) = resume(&directory, &file, wanted).map_err(opening)?;
         let missing = wanted.size.unwrap_or(0).saturating_sub(known.count * CHUNK as u64);
         let promise = Promise::new(vault, &file, missing)?;
@@ -64,6 +69,7 @@ impl Part {
             directory,
             file,
             title: Title::Named(wanted.clone()),
+            _hold: Some(hold),
             sums: Some(sums),
             length: known.count * CHUNK as u64,
             known,
@@ -96,6 +102,7 @@ impl Part {
                 promise: Promise::new(vault, &file, 0)?,
                 file,
                 title: Title::Numbered(number),
+                _hold: None,
                 sums: None,
                 known: Known::default(),
                 length: 0,
@@ -162,6 +169,20 @@ impl Part {
         let written = self.file.write_all_at(bytes, self.length);
         written.map_err(|error| self.vault.fault("writing the file", error))?;
         self.grew(bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Appends what a pipe holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Part::write).
+    pub(in super::super) fn take(&mut self, pipe: &mut Pipe) -> Result<(), VaultError> {
+        let bytes = pipe.holds() as u64;
+        self.promise.spend(&self.file, bytes, self.length + bytes)?;
+        let drained = pipe.drain(&self.file, self.length);
+        drained.map_err(|error| self.vault.fault("writing the file", error))?;
+        self.grew(bytes);
         Ok(())
     }
 
@@ -263,34 +284,11 @@ impl Part {
     /// Sets what else there is to a file, and brings all to the disk.
     fn finish(&self) -> io::Result<()> {
         let (mode, modified) = match &self.title {
-            Title::Named(wanted) => (wanted.mode & 0o777, wanted.modified),
+            Title::Named(wanted) => (wanted.mode, wanted.modified),
             Title::Numbered(_) => (0o666, (0, 0)),
         };
-        let mode = std::fs::Permissions::from_mode(mode & !self.vault.umask);
-        unless_unsupported(self.file.set_permissions(mode))?;
-        if modified != (0, 0) {
-            let (tv_sec, nanoseconds) = modified;
-            let time = Timespec { tv_sec, tv_nsec: nanoseconds.min(999_999_999).into() };
-            let times = Timestamps { last_access: time, last_modification: time };
-            let set = retry_on_intr(|| futimens(&self.file, &times));
-            unless_unsupported(set.map_err(io::Error::from))?;
-        }
+        attributes::set(&self.file, mode & 0o777 & !self.vault.umask, modified)?;
         Ok(retry_on_intr(|| fsync(&self.file))?)
-    }
-}
-
-/// Takes it as done where the file system knows no permissions or times.
-fn unless_unsupported(result: io::Result<()>) -> io::Result<()> {
-    match result {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
-            ) =>
-        {
-            Ok(())
-        }
-        result => result,
     }
 }
 

@@ -112,13 +112,13 @@ fn end(bar: &ProgressBar) -> bool {
 impl State {
     fn draw(&mut self, terminal: &MultiProgress, file: &Progress) {
         if let Some(Overall { bytes, size, .. }) = file.all {
-            let fresh = || terminal.add(bar("in all", Some(size), 0));
+            let fresh = || terminal.add(bar("in all", Some(size), bytes));
             self.all.get_or_insert_with(fresh).set_position(bytes);
         }
         let of_it = |moving: &Moving| moving.peer == file.peer;
         self.files.retain(|moving| !of_it(moving) || moving.name == file.name || end(&moving.bar));
         if !self.files.iter().any(of_it) && self.files.len() < MOST {
-            let bar = bar(&escape(&file.name), file.size, file.held);
+            let bar = bar(&escape(&file.name), file.size, file.bytes);
             let (peer, name) = (file.peer.clone(), file.name.clone());
             self.files.push(Moving { peer, name, bar: terminal.insert(0, bar) });
         }
@@ -141,13 +141,13 @@ impl State {
     }
 }
 
-fn bar(text: &str, size: Option<u64>, held: u64) -> ProgressBar {
-    let bar = size.map_or_else(ProgressBar::no_length, ProgressBar::new).with_position(held);
+fn bar(text: &str, size: Option<u64>, bytes: u64) -> ProgressBar {
+    let bar = size.map_or_else(ProgressBar::no_length, ProgressBar::new).with_position(bytes);
     let template = if size.is_some() { KNOWN } else { UNKNOWN };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("=> "));
     }
-    // What was there before says nothing about the rate.
+    // What was there before the bar says nothing about the rate.
     bar.reset_eta();
     bar.with_message(text.to_owned())
 }

@@ -222,9 +222,8 @@ impl Move {
         Some(match report {
             Report::Progress(file) => Move::On(file.clone()),
             Report::Sent { .. } => Move::Over(None),
-            Report::File { peer, .. } | Report::Disconnected { peer, .. } => {
-                Move::Over(Some(peer.clone()))
-            }
+            Report::File { peer, .. } => Move::Over(peer.clone()),
+            Report::Disconnected { peer, .. } => Move::Over(Some(peer.clone())),
             Report::Total(_) => Move::AllOver,
             _ => return None,
         })

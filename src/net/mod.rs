@@ -59,6 +59,7 @@ mod memory;
 mod peer;
 mod socket;
 mod socket_file;
+mod splice;
 mod stream;
 mod transport;
 
@@ -68,4 +69,5 @@ pub use error::{BindError, ConnectError};
 pub use limits::{max_open_files, raise_open_files};
 pub use listening::{AcceptError, ListeningSocket, classify};
 pub use peer::Peer;
+pub use splice::Pipe;
 pub use stream::Stream;

@@ -24,13 +24,18 @@ pub struct Framed {
 
 impl Framed {
     pub fn open(stream: TcpStream) -> Framed {
+        Framed::try_open(stream).unwrap()
+    }
+
+    /// [`Framed::open`], to a server that may be gone any moment.
+    pub fn try_open(stream: TcpStream) -> std::io::Result<Framed> {
         let mut framed =
             Framed { stream, frames: FrameWriter::default(), reader: FrameReader::default() };
-        framed.stream.write_all(&hello()).unwrap();
+        framed.stream.write_all(&hello())?;
         let mut answer = [0; 9];
-        framed.stream.read_exact(&mut answer).unwrap();
+        framed.stream.read_exact(&mut answer)?;
         assert_eq!(answer[..], welcome(1)[..]);
-        framed
+        Ok(framed)
     }
 
     /// Says frames, as long as somebody listens.

@@ -11,7 +11,9 @@ pub mod framed;
 pub mod line;
 mod output;
 pub mod peers;
+pub mod strace;
 pub mod terminal;
+pub mod uploads;
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -126,6 +128,11 @@ impl Program {
     pub fn port(&self) -> u16 {
         let port = self.endpoint.rsplit(':').next().unwrap_or_default();
         port.parse().unwrap_or_else(|_| panic!("no port in {:?}", self.endpoint))
+    }
+
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Writes to the program's stdin.
