@@ -285,6 +285,10 @@ impl Stream {
         self.transport.socket().map(AsFd::as_fd)
     }
 
+    pub(super) fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
     /// Returns the socket if it is one of the internet's.
     fn inet(&self) -> Option<&Socket> {
         if self.inet { self.transport.socket() } else { None }
