@@ -130,7 +130,12 @@ impl Seats {
         }
         let (mut wakers, mut tries) = (Vec::new(), 0);
         for (key, seat) in &mut self.seats {
-            if seat.waits == Waits::Lending && seat.at == first && tries < MOST {
+            let is_lent = seat.waits == Waits::Lending;
+            if is_lent && seat.at >= after {
+                // Somebody else has written it meanwhile.
+                continue;
+            }
+            if is_lent && seat.at == first && tries < MOST {
                 if said.from == Some(seat.member) {
                     seat.at = after;
                     continue;
@@ -180,3 +185,6 @@ impl Seat {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -52,7 +52,7 @@ const KEEPALIVE_MAX: u64 = 32_767;
 /// ```
 #[derive(Debug)]
 pub struct Stream {
-    transport: Transport,
+    pub(super) transport: Transport,
     peer: Peer,
     inet: bool,
 }
@@ -283,10 +283,6 @@ impl Stream {
     /// Returns the socket, for those options that this type does not know. A stream in memory has none.
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         self.transport.socket().map(AsFd::as_fd)
-    }
-
-    pub(super) fn transport(&self) -> &Transport {
-        &self.transport
     }
 
     /// Returns the socket if it is one of the internet's.

@@ -24,7 +24,7 @@ pub(crate) enum Writer {
 impl Stream {
     /// Returns a second handle to write with. Whoever has both sees to it that no two lines get into each other.
     pub(crate) fn writer(&self) -> Writer {
-        self.transport().writer()
+        self.transport.writer()
     }
 }
 
