@@ -23,6 +23,9 @@ const BEGINNING: usize = 10;
 /// How often a sender is told that its file is still worked on.
 const WAIT_EVERY: Duration = Duration::from_secs(1);
 
+/// How long a sender may be silent once somebody else comes with its file: most likely itself, over another connection.
+const GIVE_WAY_AFTER: Duration = Duration::from_secs(2);
+
 /// How long a sender may take nothing of what it is answered.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
@@ -217,7 +220,7 @@ impl Service {
                 News::Stored(bytes, digest, name) => {
                     let took = ctx.now() - transfer.begun;
                     let blake3 = digest.map(|hash| blake3::Hash::from(hash).to_hex().to_string());
-                    let peer = self.peer.clone();
+                    let peer = Some(self.peer.clone());
                     let file = || Report::File { name, bytes, blake3, took, peer };
                     self.reporter.tell(file).await;
                 }
@@ -246,6 +249,15 @@ impl Service {
                 None => Err(silent(limit)),
             }
         };
+        let contested = async {
+            match intake.in_hand() {
+                Some(name) => self.vault.contested(name).await,
+                None => future::pending().await,
+            }
+            clock.sleep(GIVE_WAY_AFTER).await;
+            Err("silent, and another connection goes on with its file".into())
+        };
+        let readable = future::or(readable, contested);
         match intake.is_between_files() {
             false => readable.await,
             true => {

@@ -84,6 +84,14 @@ impl Intake {
         }
     }
 
+    /// Returns the name of the file that is in hand, if it has one.
+    pub(super) fn in_hand(&self) -> Option<&str> {
+        match self {
+            Intake::Raw(_) => None,
+            Intake::Framed(framed) => framed.in_hand(),
+        }
+    }
+
     /// Leaves what has come of a file, where the connection has ended; returns what became of it, in words.
     pub(super) fn leave(self) -> Option<String> {
         match self {

@@ -13,6 +13,7 @@
 //! | [`UdpClient`] | sends datagrams and waits for each answer |
 //! | [`FileReaper`] | removes the parts of files that nobody comes back for |
 //! | [`FileReceiver`] | serves one connection over which files come |
+//! | [`FileWriter`] | turns bytes of any actor into files, at the end of a pipeline |
 //! | [`FileSender`] | sends files over one connection |
 //! | [`ChatRoom`] | keeps the rooms: who is in them, and what is said |
 //! | [`ChatJournal`] | keeps what is said on the disk |
@@ -41,6 +42,7 @@ mod failure;
 mod file_reaper;
 mod file_receiver;
 mod file_sender;
+mod file_writer;
 mod greeter;
 mod hall;
 mod intake;
@@ -78,6 +80,7 @@ pub use failure::Failure;
 pub use file_reaper::FileReaper;
 pub use file_receiver::{FileReceiver, ReceiveLimits};
 pub use file_sender::{FileInput, FileSender};
+pub use file_writer::{FileWriter, Rotation, Shelf, Store};
 pub use greeter::Greeter;
 pub use hall::{Hall, Membership};
 pub use listener::Listener;

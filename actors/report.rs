@@ -56,8 +56,8 @@ pub enum Report {
         blake3: Option<String>,
         /// From its first byte until it was stored.
         took: Duration,
-        /// Who sent it.
-        peer: Peer,
+        /// Who sent it, if it came over a connection.
+        peer: Option<Peer>,
     },
     /// A file was sent whole by a client.
     Sent {

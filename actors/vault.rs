@@ -19,12 +19,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, openat, statat};
-use thiserror::Error;
 
 use crate::wire::filename::SafeName;
 
 mod attributes;
 mod beneath;
+mod error;
+mod holders;
 mod naming;
 mod opening;
 mod part;
@@ -33,6 +34,7 @@ mod room;
 mod sums;
 mod there;
 
+pub use error::VaultError;
 pub use part::Part;
 pub use there::There;
 
@@ -83,53 +85,6 @@ pub enum Claimed {
     There(There),
 }
 
-/// Why something cannot be stored.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum VaultError {
-    /// The name is refused.
-    #[error("the name is refused: {0}")]
-    Name(&'static str),
-    /// There is something of that name.
-    #[error("{name} is there already, and stays")]
-    Exists {
-        /// The name.
-        name: String,
-    },
-    /// There is something of that name, so the file was left out, as was asked for.
-    #[error("{name} is there already; it was skipped")]
-    Skipped {
-        /// The name.
-        name: String,
-    },
-    /// It is larger than is taken.
-    #[error("it is larger than is taken here, which is {most} bytes at most")]
-    TooLarge {
-        /// The most.
-        most: u64,
-    },
-    /// The disk has no more room, or less than is to stay free.
-    #[error("the disk of {} is full, or has no more than is to stay free", path.display())]
-    Full {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// Somebody else is at it.
-    #[error("{name} is just being sent by somebody else")]
-    Busy {
-        /// The name.
-        name: String,
-    },
-    /// The file system failed.
-    #[error("{doing} failed: {source}")]
-    Io {
-        /// What failed.
-        doing: &'static str,
-        /// How.
-        source: io::Error,
-    },
-}
-
 /// A directory in which files appear whole or not at all.
 ///
 /// # Examples
@@ -150,6 +105,7 @@ pub enum VaultError {
 pub struct Vault {
     path: PathBuf,
     room: room::Room,
+    holders: holders::Holders,
     on_conflict: OnConflict,
     /// The next number of a file without a name.
     next: AtomicU64,
@@ -161,7 +117,8 @@ impl Vault {
     pub fn new(path: PathBuf, limits: VaultLimits) -> Vault {
         let VaultLimits { keep_free, max_size, on_conflict } = limits;
         let room = room::Room::new(path.clone(), keep_free, max_size);
-        Vault { path, room, on_conflict, next: AtomicU64::new(0), umask: umask() }
+        let (next, holders) = (AtomicU64::new(0), holders::Holders::default());
+        Vault { path, room, holders, on_conflict, next, umask: umask() }
     }
 
     /// Returns the directory.
@@ -246,6 +203,11 @@ impl Vault {
         let mut reaped = Vec::new();
         reap::reap(&directory, "", before, 0, &mut reaped)?;
         Ok(reaped)
+    }
+
+    /// Waits until somebody else would like a file that is in hand. Cancel-safe.
+    pub async fn contested(&self, name: &str) {
+        self.holders.contested(name).await;
     }
 
     fn full(&self) -> VaultError {

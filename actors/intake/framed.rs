@@ -42,6 +42,13 @@ impl Framed {
         matches!(self.state, State::Offer) && !self.reader.is_within()
     }
 
+    pub(super) fn in_hand(&self) -> Option<&str> {
+        match &self.state {
+            State::Offer => None,
+            State::Begin(file) | State::Data(file) => Some(file.name()),
+        }
+    }
+
     pub(super) fn work(&mut self, stream: &Stream, news: &mut Vec<News>) -> Worked {
         let worked = match self.take(stream, news) {
             Ok(worked) => worked,

@@ -53,6 +53,10 @@ impl Incoming {
         Ok(Incoming { wanted, place, digest: Digest::default(), length: 0 })
     }
 
+    pub(super) fn name(&self) -> &str {
+        self.wanted.name.as_str()
+    }
+
     /// Returns what is held of it.
     pub(super) fn held(&self) -> News {
         match &self.place {

@@ -1,4 +1,4 @@
-//! What a file has besides its name and its bytes: its mode, and when it was modified.
+//! What a file has beside its bytes and its name: permissions, and the time when it was modified.
 
 use std::fs::{File, Permissions};
 use std::io;
@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use rustix::fs::{Timespec, Timestamps, futimens};
 use rustix::io::retry_on_intr;
 
-/// Sets the mode, and the time of modification (seconds since 1970, and nanoseconds) unless it is 0 and 0.
+/// Sets them; a time of 0 and 0 is not known, and left as it is.
 pub(super) fn set(file: &File, mode: u32, modified: (i64, u32)) -> io::Result<()> {
     unless_unsupported(file.set_permissions(Permissions::from_mode(mode)))?;
     if modified == (0, 0) {
@@ -16,21 +16,14 @@ pub(super) fn set(file: &File, mode: u32, modified: (i64, u32)) -> io::Result<()
     let (tv_sec, nanoseconds) = modified;
     let time = Timespec { tv_sec, tv_nsec: nanoseconds.min(999_999_999).into() };
     let times = Timestamps { last_access: time, last_modification: time };
-    let set = retry_on_intr(|| futimens(file, &times));
-    unless_unsupported(set.map_err(io::Error::from))
+    unless_unsupported(retry_on_intr(|| futimens(file, &times)).map_err(io::Error::from))
 }
 
 /// Takes it as done where the file system knows no permissions or times.
 fn unless_unsupported(result: io::Result<()>) -> io::Result<()> {
+    use io::ErrorKind::{PermissionDenied, Unsupported};
     match result {
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported
-            ) =>
-        {
-            Ok(())
-        }
+        Err(error) if matches!(error.kind(), PermissionDenied | Unsupported) => Ok(()),
         result => result,
     }
 }

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FlockOperation, OFlags, fdatasync, flock, fsync, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
+use super::holders::Hold;
 use super::naming::Naming;
 use super::opening::{lock, resume};
 use super::room::Promise;
@@ -27,6 +28,8 @@ const SYNC_EVERY: u64 = 64 << 20;
 /// A file on its way.
 #[derive(Debug)]
 pub struct Part {
+    /// Let go before the lock is: whoever has that next holds the file, too.
+    _hold: Option<Hold>,
     vault: Arc<Vault>,
     directory: OwnedFd,
     file: File,
@@ -54,8 +57,10 @@ impl Part {
     ) -> Result<Part, VaultError> {
         let opening = |error| vault.fault("opening the part", error);
         let Some(file) = lock(&directory, &wanted.name.part()).map_err(opening)? else {
+            vault.holders.contest(wanted.name.as_str());
             return Err(VaultError::Busy { name: wanted.name.to_string() });
         };
+        let hold = Hold::new(vault, wanted.name.as_str());
         let (sums, known) = resume(&directory, &file, wanted).map_err(opening)?;
         let missing = wanted.size.unwrap_or(0).saturating_sub(known.count * CHUNK as u64);
         let promise = Promise::new(vault, &file, missing)?;
@@ -64,6 +69,7 @@ impl Part {
             directory,
             file,
             title: Title::Named(wanted.clone()),
+            _hold: Some(hold),
             sums: Some(sums),
             length: known.count * CHUNK as u64,
             known,
@@ -96,6 +102,7 @@ impl Part {
                 promise: Promise::new(vault, &file, 0)?,
                 file,
                 title: Title::Numbered(number),
+                _hold: None,
                 sums: None,
                 known: Known::default(),
                 length: 0,
@@ -277,10 +284,10 @@ impl Part {
     /// Sets what else there is to a file, and brings all to the disk.
     fn finish(&self) -> io::Result<()> {
         let (mode, modified) = match &self.title {
-            Title::Named(wanted) => (wanted.mode & 0o777, wanted.modified),
+            Title::Named(wanted) => (wanted.mode, wanted.modified),
             Title::Numbered(_) => (0o666, (0, 0)),
         };
-        attributes::set(&self.file, mode & !self.vault.umask, modified)?;
+        attributes::set(&self.file, mode & 0o777 & !self.vault.umask, modified)?;
         Ok(retry_on_intr(|| fsync(&self.file))?)
     }
 }

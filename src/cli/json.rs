@@ -35,7 +35,7 @@ pub fn json(kind: Kind, side: Side, report: &Report) -> String {
             .plain("bytes", bytes)
             .maybe("blake3", blake3.as_deref())
             .seconds(took.as_secs_f64())
-            .shown("peer", peer),
+            .maybe("peer", peer.as_ref().map(ToString::to_string).as_deref()),
         Report::Sent { name, bytes, took } => {
             Object::new("sent").text("name", name).plain("bytes", bytes).seconds(took.as_secs_f64())
         }

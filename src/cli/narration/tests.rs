@@ -51,7 +51,7 @@ fn a_server_speaks_the_words_of_the_lecture() {
         bytes: 1,
         blake3: None,
         took: Duration::ZERO,
-        peer: peer(),
+        peer: Some(peer()),
     };
     let stored = "Received successfully! New filename is: output2.txt";
     assert_eq!(says(Kind::File, &file), stored);

@@ -1,0 +1,118 @@
+//! The file writer at the end of a pipeline: bytes of any actor become files, whole.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use async_channel::Receiver;
+use sockactors::actors::{Disk, FileWriter, Report, Reporter, Rotation, Shelf, Store};
+use sockactors::actors::{Vault, VaultLimits};
+use sockactors::runtime::{
+    Address, Child, Context, Ended, Handle, Outcome, Strategy, Supervisor, System,
+};
+
+struct Running {
+    writer: Address<Store>,
+    /// The names of files, with their sizes.
+    files: Receiver<(String, u64)>,
+    handle: Handle,
+    thread: thread::JoinHandle<Ended>,
+}
+
+fn start(out: &Path, rotation: Rotation) -> Running {
+    let vault = Arc::new(Vault::new(out.into(), VaultLimits::default()));
+    let (shelf, disk) = (Shelf::new(vault, rotation), Disk::new(1));
+    let (told, files) = async_channel::unbounded();
+    let mut tree = Supervisor::new("pipeline", Strategy::OneForOne);
+    let listen = move || {
+        let told = told.clone();
+        async move |mut ctx: Context<Report>| -> Outcome {
+            while let Some(report) = ctx.recv().await {
+                if let Report::File { name, bytes, .. } = report {
+                    told.send((name, bytes)).await?;
+                }
+            }
+            Ok(())
+        }
+    };
+    let reporter = Reporter::new(tree.child(Child::new("listener", listen)));
+    let writer = tree.child(Child::new("writer", move || {
+        FileWriter::new(shelf.clone(), disk.clone(), reporter.clone())
+    }));
+    let system = System::new();
+    let handle = system.handle();
+    let thread = thread::spawn(move || system.run(tree).unwrap());
+    Running { writer, files, handle, thread }
+}
+
+impl Running {
+    fn send(&self, bytes: &[u8]) {
+        smol::block_on(self.writer.send(Store::Bytes(bytes.into()))).unwrap();
+    }
+
+    fn file(&self) -> (String, u64) {
+        let late = async {
+            smol::Timer::after(Duration::from_secs(20)).await;
+            panic!("no file got its name");
+        };
+        smol::block_on(smol::future::or(self.files.recv(), late)).unwrap()
+    }
+
+    fn stop(self) -> Vec<(String, u64)> {
+        self.handle.stop();
+        self.thread.join().unwrap();
+        std::iter::from_fn(|| self.files.try_recv().ok()).collect()
+    }
+}
+
+#[test]
+fn a_file_that_is_large_enough_gets_its_name_and_the_next_begins() {
+    let out = tempfile::tempdir().unwrap();
+    let running = start(out.path(), Rotation { size: Some(10), age: None });
+    for piece in ["four", "more", "last", "five5"] {
+        running.send(piece.as_bytes());
+    }
+    assert_eq!(running.file(), ("output0.txt".into(), 12));
+    assert_eq!(fs::read(out.path().join("output0.txt")).unwrap(), b"fourmorelast");
+    assert_eq!(running.stop(), [("output1.txt".into(), 5)]);
+    assert_eq!(fs::read(out.path().join("output1.txt")).unwrap(), b"five5");
+}
+
+#[test]
+fn a_file_that_is_old_enough_gets_its_name() {
+    let out = tempfile::tempdir().unwrap();
+    let age = Some(Duration::from_millis(20));
+    let running = start(out.path(), Rotation { size: None, age });
+    running.send(b"one");
+    assert_eq!(running.file(), ("output0.txt".into(), 3));
+    running.send(b"two");
+    assert_eq!(running.file(), ("output1.txt".into(), 3));
+    assert_eq!(running.stop(), []);
+}
+
+#[test]
+fn a_file_gets_its_name_when_that_is_asked_for_and_nothing_makes_none() {
+    let out = tempfile::tempdir().unwrap();
+    let running = start(out.path(), Rotation::default());
+    smol::block_on(running.writer.send(Store::Rotate)).unwrap();
+    running.send(b"one");
+    smol::block_on(running.writer.send(Store::Rotate)).unwrap();
+    assert_eq!(running.file(), ("output0.txt".into(), 3));
+    assert_eq!(running.stop(), []);
+    assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_disk_that_fails_for_a_while_loses_nothing() {
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("later");
+    let running = start(&out, Rotation { size: Some(6), age: None });
+    running.send(b"one");
+    running.send(b"two");
+    fs::create_dir(&out).unwrap();
+    assert_eq!(running.file(), ("output0.txt".into(), 6));
+    assert_eq!(fs::read(out.join("output0.txt")).unwrap(), b"onetwo");
+    running.stop();
+}
