@@ -5,6 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::net::{ConnectError, Endpoint};
+use crate::wire::offer::FrameError;
 
 /// Why a client role ended with an error.
 #[derive(Debug, Error)]
@@ -49,6 +50,58 @@ pub enum Failure {
         /// How.
         source: std::io::Error,
     },
+    /// The server did not answer to the file protocol.
+    #[error("{server} {}; a plain server takes files with --raw", unanswered(*silent))]
+    Plain {
+        /// The server, as it was named.
+        server: String,
+        /// How long it said nothing; `None` where it closed the connection or said something else.
+        silent: Option<Duration>,
+    },
+    /// What the server said is not what the protocol says.
+    #[error("{server}: {source}")]
+    Protocol {
+        /// The server, as it was named.
+        server: String,
+        /// What was wrong.
+        source: FrameError,
+    },
+    /// What the server said makes no sense there.
+    #[error("{server} answered what has no place there")]
+    Senseless {
+        /// The server, as it was named.
+        server: String,
+    },
+    /// A file arrived otherwise than it was sent.
+    #[error("{name}: what arrived is not what was sent: {why}")]
+    Mismatch {
+        /// The file.
+        name: String,
+        /// The server's sentence, as it came (not escaped), or our own.
+        why: String,
+    },
+    /// The server's disk has no room.
+    #[error("{name}: the server has no room for it: {why}")]
+    Full {
+        /// The file.
+        name: String,
+        /// The server's sentence, as it came (not escaped).
+        why: String,
+    },
+    /// The server does not take a file now, and perhaps later.
+    #[error("{name}: the server does not take it now: {why}")]
+    Refused {
+        /// The file.
+        name: String,
+        /// The server's sentence, as it came (not escaped).
+        why: String,
+    },
+    /// The connection was lost after something of stdin was sent, of which nobody has it any more.
+    #[error("{source}; what came through stdin cannot be sent again, a FILE could be resumed")]
+    Once {
+        /// How the connection was lost.
+        source: Box<Failure>,
+    },
     /// Some lines were typed while there was no server, and none came back in time.
     #[error("{server} did not come back; {count} of the lines typed meanwhile were not said")]
     Unsaid {
@@ -73,5 +126,12 @@ impl Failure {
             std::io::ErrorKind::TimedOut => Failure::TimedOut { server, limit },
             _ => Failure::Broken { server, source },
         }
+    }
+}
+
+fn unanswered(silent: Option<Duration>) -> String {
+    match silent {
+        Some(limit) => format!("gave no answer to the file protocol within {limit:?}"),
+        None => "does not speak the file protocol".into(),
     }
 }

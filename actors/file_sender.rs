@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_lite::future;
 
+use super::parcels::remedy;
 use super::{Failure, Report, Reporter, output};
 use crate::net::{Endpoint, Stream};
 use crate::runtime::{Actor, Clock, Context, Event, Outcome};
@@ -40,6 +41,8 @@ pub struct FileSender {
     /// Empty: the names come through the mailbox.
     files: Vec<PathBuf>,
     /// Whether a bad name is asked for again rather than a failure.
+    /// What is sent for `-`.
+    stdin: Option<Arc<File>>,
     forgiving: bool,
     timeout: Duration,
     reporter: Reporter,
@@ -55,12 +58,18 @@ impl FileSender {
         timeout: Duration,
         reporter: Reporter,
     ) -> FileSender {
-        FileSender { endpoint, files, forgiving: false, timeout, reporter }
+        FileSender { endpoint, files, stdin: None, forgiving: false, timeout, reporter }
     }
 
-    /// Takes a bad name as something that a person will correct: it is told, and does not fail the role.
-    pub fn forgiving(mut self) -> FileSender {
-        self.forgiving = true;
+    /// Sets whether a bad name is something that a person will correct: it is told, and does not fail the role.
+    pub fn forgiving(mut self, forgiving: bool) -> FileSender {
+        self.forgiving = forgiving;
+        self
+    }
+
+    /// Sets what is sent for the file `-`.
+    pub fn stdin(mut self, stdin: Option<Arc<File>>) -> FileSender {
+        self.stdin = stdin;
         self
     }
 
@@ -121,7 +130,11 @@ impl FileSender {
     /// Opens a file, or tells why it cannot be read.
     async fn open(&self, path: &Path) -> Option<File> {
         let opened = path.to_path_buf();
+        let stdin = self.stdin.clone().filter(|_| path.as_os_str() == "-");
         let result = smol::unblock(move || {
+            if let Some(stdin) = stdin {
+                return stdin.try_clone();
+            }
             let file = File::open(opened)?;
             match file.metadata()?.is_dir() {
                 true => Err(io::ErrorKind::IsADirectory.into()),
@@ -138,13 +151,7 @@ impl FileSender {
     }
 
     async fn refuse(&self, path: &Path, error: &io::Error) {
-        let remedy = match error.kind() {
-            io::ErrorKind::NotFound => "there is no such file; check its name",
-            io::ErrorKind::PermissionDenied => "it may not be read; check its permissions",
-            io::ErrorKind::IsADirectory => "it is a directory; name the files in it",
-            _ => "it cannot be read",
-        };
-        let why = format!("{}: {remedy} ({error})", path.display());
+        let why = format!("{}: {}", path.display(), remedy(error));
         self.reporter.tell(|| Report::Refused { peer: None, why }).await;
     }
 
@@ -179,7 +186,8 @@ impl FileSender {
             bytes += length as u64;
         }
         let (name, took) = (path.display().to_string(), clock.now() - begun);
-        self.reporter.tell(|| Report::Sent { name, bytes, took }).await;
+        let (blake3, stored) = (None, None);
+        self.reporter.tell(|| Report::Sent { name, bytes, took, blake3, stored }).await;
         Ok(true)
     }
 

@@ -14,7 +14,8 @@
 //! | [`FileReaper`] | removes the parts of files that nobody comes back for |
 //! | [`FileReceiver`] | serves one connection over which files come |
 //! | [`FileWriter`] | turns bytes of any actor into files, at the end of a pipeline |
-//! | [`FileSender`] | sends files over one connection |
+//! | [`FileSender`] | sends files over one connection, as they are |
+//! | [`FramedSender`] | sends files that arrive whole, or tells why not |
 //! | [`ChatRoom`] | keeps the rooms: who is in them, and what is said |
 //! | [`ChatJournal`] | keeps what is said on the disk |
 //! | [`ChatConsole`] | passes on the orders that are typed at the server's own terminal |
@@ -24,6 +25,7 @@
 mod admissions;
 mod allowance;
 mod bans;
+mod batch;
 mod book;
 mod chat_answers;
 mod chat_call;
@@ -36,13 +38,18 @@ mod chat_orders;
 mod chat_room;
 mod chat_session;
 mod connection;
+mod courier;
 mod disk;
+mod dispatch;
 mod ear;
 mod failure;
 mod file_reaper;
 mod file_receiver;
 mod file_sender;
 mod file_writer;
+mod framed_line;
+mod framed_sender;
+mod gauge;
 mod greeter;
 mod hall;
 mod intake;
@@ -52,15 +59,19 @@ mod operators;
 mod outbox;
 mod outgoing;
 mod output;
+mod parcels;
 mod passing;
 mod past;
 mod per_address;
+mod pour;
 mod report;
 mod ring;
 mod segments;
 mod speaker;
 mod talk;
 mod tcp_client;
+mod trail;
+mod tries;
 mod udp_client;
 mod udp_responder;
 mod vault;
@@ -81,12 +92,13 @@ pub use file_reaper::FileReaper;
 pub use file_receiver::{FileReceiver, ReceiveLimits};
 pub use file_sender::{FileInput, FileSender};
 pub use file_writer::{FileWriter, Rotation, Shelf, Store};
+pub use framed_sender::FramedSender;
 pub use greeter::Greeter;
 pub use hall::{Hall, Membership};
 pub use listener::Listener;
 pub use operators::Operators;
 pub use per_address::{PerAddress, Visit};
-pub use report::{Report, Reporter};
+pub use report::{Overall, Progress, Report, Reporter, Row, Total};
 pub use ring::{Remembered, Said};
 pub use segments::HistoryError;
 pub use tcp_client::{Pace, TcpClient};

@@ -65,8 +65,12 @@ pub enum Report {
         name: String,
         /// Its size in bytes.
         bytes: u64,
-        /// From its first byte until the last was handed to the kernel.
+        /// From its first byte until the last was handed to the kernel, or until it was stored.
         took: Duration,
+        /// The BLAKE3 hash of its bytes in hexadecimal digits, where the server checked it.
+        blake3: Option<String>,
+        /// The name that the server gave it, where it tells.
+        stored: Option<String>,
     },
     /// A client got an answer.
     Reply {
@@ -93,10 +97,72 @@ pub enum Report {
         /// The shortest, the mean and the longest time from a request to its answer.
         rtt: Option<[Duration; 3]>,
     },
+    /// A file is on its way; told now and then.
+    Progress(Progress),
+    /// What a client sent in all, at its end.
+    Total(Total),
     /// A client is ready for the next piece of input.
     Ready,
     /// A line of a chat for the person at a client: what another member or the server said.
     Line(String),
+}
+
+/// How far a file is on its way.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// Who sends it, where it comes.
+    pub peer: Option<Peer>,
+    /// Its name, as it was given or as the peer has it (not escaped).
+    pub name: String,
+    /// How many of its bytes are there, or were handed to the kernel.
+    pub bytes: u64,
+    /// How many of them were there before, from an earlier attempt.
+    pub held: u64,
+    /// Its size, where it is known.
+    pub size: Option<u64>,
+    /// Since when it is on its way.
+    pub took: Duration,
+    /// How far all files are, where several are sent.
+    pub all: Option<Overall>,
+}
+
+/// How far all files are that are sent together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Overall {
+    /// How many bytes of them are there.
+    pub bytes: u64,
+    /// How many they have.
+    pub size: u64,
+    /// Since when they are on their way.
+    pub took: Duration,
+}
+
+/// What a client sent in all.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Total {
+    /// The files that were sent first, at most 1000.
+    pub rows: Vec<Row>,
+    /// How many files were sent.
+    pub files: u64,
+    /// How many bytes these have.
+    pub bytes: u64,
+    /// How many could not be sent.
+    pub failed: u64,
+    /// From the first one's beginning until the last was stored.
+    pub took: Duration,
+}
+
+/// One file of a [`Total`].
+#[derive(Debug, Clone, PartialEq)]
+pub struct Row {
+    /// Its name, as it was given.
+    pub name: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// Its BLAKE3 hash, in lower-case hexadecimal digits.
+    pub blake3: String,
+    /// From its first byte until it was stored.
+    pub took: Duration,
 }
 
 /// Where a role's reports go: an actor's address, or nowhere.

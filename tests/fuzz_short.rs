@@ -6,6 +6,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+#[path = "../fuzz/bodies/frames.rs"]
+mod frames;
 #[path = "../fuzz/bodies/lines.rs"]
 mod lines;
 #[path = "../fuzz/bodies/session.rs"]
@@ -147,6 +149,11 @@ fn all(seeds: u64, check: impl Fn(&[u8]) + Sync) {
 #[test]
 fn any_bytes_are_the_same_lines_however_they_are_cut() {
     all(200_000, lines::check);
+}
+
+#[test]
+fn frames_that_a_bad_line_changed_are_never_taken_for_others() {
+    all(200_000, frames::check);
 }
 
 #[test]

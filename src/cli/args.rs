@@ -19,7 +19,7 @@ pub const PROGRAM: &str = "sockactors";
     example = "{command_name} --scenario chat",
     example = "{command_name} --scenario chat --connect 127.0.0.1:12345 --nick ada",
     example = "{command_name} --scenario file --clients 2 --out /tmp",
-    example = "{command_name} --scenario file --connect 127.0.0.1:8080 --raw photo.jpg",
+    example = "{command_name} --scenario file --connect 127.0.0.1:8080 photo.jpg",
     example = "{command_name} --scenario udp --role both --count 3",
     note = "ENDPOINT is HOST:PORT, [V6]:PORT, :PORT (every interface) or unix:PATH.",
     note = "Durations and sizes carry units: 150ms, 30s, 15m; 1024, 64KiB, 64MiB.",
@@ -124,9 +124,13 @@ pub struct Args {
     #[argh(option)]
     pub part_ttl: Option<String>,
 
-    /// file client: send the files' bytes alone, as a plain server expects
+    /// file client: send the files' bytes alone, as a plain server (the lecture's, nc) expects
     #[argh(switch)]
     pub raw: bool,
+
+    /// file client: go on after a lost connection, and from what the server holds of a file: auto or off (auto)
+    #[argh(option)]
+    pub resume: Option<String>,
 
     /// chat client: name to take (chosen by the server)
     #[argh(option)]
@@ -193,7 +197,7 @@ pub struct Args {
     #[argh(switch, short = 'V')]
     pub version: bool,
 
-    /// file client: files to send; without any, names are read from stdin
+    /// file client: files and directories to send, - is stdin; without any, names are read from stdin
     #[argh(positional, arg_name = "FILE")]
     pub files: Vec<String>,
 }

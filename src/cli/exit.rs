@@ -46,6 +46,12 @@ impl Code {
             match error.downcast_ref::<Failure>() {
                 Some(Failure::Connect(_)) => return Code::Unreachable,
                 Some(Failure::TimedOut { .. } | Failure::Lost { .. }) => return Code::TimedOut,
+                Some(Failure::Plain { silent: Some(_), .. }) => return Code::TimedOut,
+                Some(Failure::Protocol { source, .. }) if !source.is_strange() => {
+                    return Code::Integrity;
+                }
+                Some(Failure::Mismatch { .. }) => return Code::Integrity,
+                Some(Failure::Full { .. }) => return Code::DiskFull,
                 _ => {}
             }
             if let Some(error) = error.downcast_ref::<io::Error>() {

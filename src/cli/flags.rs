@@ -79,6 +79,7 @@ pub const FLAGS: &[Flag] = &[
     value("keep-free", Some(STORES)),
     value("part-ttl", Some(STORES)),
     switch("raw", Some(SENDERS)),
+    value("resume", Some(SENDERS)),
     value("nick", Some(MEMBERS)),
     value("room", Some(ROOMS)),
     value("dialect", Some(ROOMS)),

@@ -9,7 +9,7 @@ use std::fmt::{Display, Write};
 use std::time::Duration;
 
 use super::names::{Side, kind_name};
-use crate::actors::Report;
+use crate::actors::{Progress, Report};
 use crate::scenario::Kind;
 use crate::wire::text::is_unsafe;
 
@@ -36,9 +36,12 @@ pub fn json(kind: Kind, side: Side, report: &Report) -> String {
             .maybe("blake3", blake3.as_deref())
             .seconds(took.as_secs_f64())
             .maybe("peer", peer.as_ref().map(ToString::to_string).as_deref()),
-        Report::Sent { name, bytes, took } => {
-            Object::new("sent").text("name", name).plain("bytes", bytes).seconds(took.as_secs_f64())
-        }
+        Report::Sent { name, bytes, took, blake3, stored } => Object::new("sent")
+            .text("name", name)
+            .plain("bytes", bytes)
+            .seconds(took.as_secs_f64())
+            .maybe("blake3", blake3.as_deref())
+            .maybe("stored", stored.as_deref()),
         Report::Reply { text, bytes, rtt } => Object::new("reply")
             .text("text", text)
             .plain("bytes", bytes)
@@ -48,6 +51,12 @@ pub fn json(kind: Kind, side: Side, report: &Report) -> String {
             Object::new("refused").maybe("peer", peer.as_deref()).text("why", why)
         }
         Report::Summary { sent, received, rtt } => summary(*sent, *received, *rtt),
+        Report::Progress(file) => progress(file),
+        Report::Total(total) => Object::new("summary")
+            .plain("sent", total.files)
+            .plain("failed", total.failed)
+            .plain("bytes", total.bytes)
+            .seconds(total.took.as_secs_f64()),
         Report::Line(text) => Object::new("message").text("text", text),
         Report::Ready => Object::new("ready"),
     }
@@ -68,6 +77,16 @@ pub fn dropped(count: u64) -> String {
 /// Words the end of a drain: how many connections were left, and how long it took.
 pub fn drained(left: usize, seconds: f64) -> String {
     Object::new("drained").plain("left", left).seconds(seconds).end()
+}
+
+fn progress(file: &Progress) -> Object {
+    let object = Object::new("progress").text("name", &file.name).plain("bytes", file.bytes);
+    let object = match file.size {
+        Some(size) => object.plain("size", size),
+        None => object,
+    };
+    let peer = file.peer.as_ref().map(ToString::to_string);
+    object.seconds(file.took.as_secs_f64()).maybe("peer", peer.as_deref())
 }
 
 fn summary(sent: u64, received: u64, rtt: Option<[Duration; 3]>) -> Object {

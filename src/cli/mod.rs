@@ -18,9 +18,12 @@
 //! into lines, worded by [`narration`] for people or by [`json`] for programs. Everything else is stderr's,
 //! through the [`logger`]. [`input`] reads stdin on a thread of its own and hands its lines to an actor; for a
 //! chat at a terminal, a [`terminal`] with a line editor does, and shows what goes out above what is being typed.
-//! [`exit`] lists the codes that the program ends with.
+//! [`bars`] show how far
+//! files are. [`exit`] lists the codes that the program ends with.
 
 pub mod args;
+pub mod bars;
+pub mod choices;
 pub mod exit;
 pub mod flags;
 pub mod input;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use log::Level;
 
 use super::names::Side;
-use crate::actors::Report;
+use crate::actors::{Report, Row, Total};
 use crate::net::Peer;
 use crate::scenario::Kind;
 use crate::wire::text::escape;
@@ -67,6 +67,7 @@ pub fn is_result(report: &Report) -> bool {
         Report::Reply { .. }
             | Report::File { .. }
             | Report::Sent { .. }
+            | Report::Total(_)
             | Report::Line(_)
             | Report::Summary { .. }
     )
@@ -96,15 +97,18 @@ fn told(kind: Kind, report: &Report) -> Option<String> {
         Report::File { name, .. } => {
             format!("Received successfully! New filename is: {}", shown(name))
         }
-        Report::Sent { name, bytes, took } => {
+        Report::Sent { name, bytes, took, stored, .. } => {
             let (bytes, took) = (show_size(*bytes), show_duration(*took));
-            format!("Sent {}: {bytes} in {took}", shown(name))
+            let renamed = stored.as_ref().filter(|stored| !ends_in(name, stored));
+            let renamed = renamed.map(|stored| format!(", stored as {}", shown(stored)));
+            format!("Sent {}: {bytes} in {took}{}", shown(name), renamed.unwrap_or_default())
         }
         Report::Reply { text, .. } => match kind {
             Kind::Udp => format!("Message from Server \"{}\"", shown(text)),
             Kind::Chat => format!("Server response: {}", shown(text)),
             _ => lines(text),
         },
+        Report::Total(sent) => table(sent)?,
         Report::Line(text) => shown(text),
         Report::Summary { sent, received, rtt } if *sent > 1 => summary(*sent, *received, *rtt),
         _ => return None,
@@ -120,6 +124,38 @@ fn summary(sent: u64, received: u64, rtt: Option<[Duration; 3]>) -> String {
         text.push_str(&format!(", round trip {times} (least/mean/most)"));
     }
     text
+}
+
+/// Tells whether a path ends in a name, component by component.
+fn ends_in(path: &str, name: &str) -> bool {
+    path == name || path.strip_suffix(name).is_some_and(|rest| rest.ends_with('/'))
+}
+
+/// Words what was sent as a table.
+fn table(sent: &Total) -> Option<String> {
+    if sent.files == 0 {
+        return None;
+    }
+    let mut lines = vec![format!("{:<64}  {:>15}  {:>9}  name", "BLAKE3", "bytes", "seconds")];
+    let row = |row: &Row| {
+        let (seconds, name) = (row.took.as_secs_f64(), shown(&row.name));
+        format!("{:<64}  {:>15}  {seconds:>9.3}  {name}", row.blake3, row.bytes)
+    };
+    lines.extend(sent.rows.iter().map(row));
+    let unlisted = sent.files.saturating_sub(sent.rows.len() as u64);
+    if unlisted > 0 {
+        lines.push(format!("and {unlisted} more"));
+    }
+    if sent.files > 1 || sent.failed > 0 {
+        let (files, seconds) = (format!("{} sent", sent.files), sent.took.as_secs_f64());
+        let failed = match sent.failed {
+            0 => String::new(),
+            failed => format!(", {failed} not sent"),
+        };
+        let files = format!("{files}{failed}");
+        lines.push(format!("{files:<64}  {:>15}  {seconds:>9.3}", sent.bytes));
+    }
+    Some(lines.join("\n"))
 }
 
 fn address(peer: &Peer) -> String {

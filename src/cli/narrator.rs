@@ -18,10 +18,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use log::Level;
 
+use super::bars::Bars;
 use super::json::json;
 use super::names::Side;
 use super::narration::{self, Stream};
-use crate::actors::Report;
+use crate::actors::{Progress, Report};
+use crate::net::Peer;
 use crate::runtime::{Actor, Context, Desk, Outcome};
 use crate::scenario::Kind;
 
@@ -78,6 +80,7 @@ pub struct Narrator {
     side: Side,
     style: Style,
     sink: Sink,
+    bars: Bars,
     on_error: OnError,
     /// What is being written, and what became of it: a crash loses no line and tells no failure twice.
     desk: Desk<Batch>,
@@ -89,7 +92,14 @@ impl Narrator {
     /// `BrokenPipe` when nobody reads any more.
     pub fn new(kind: Kind, side: Side, style: Style, sink: Sink, on_error: OnError) -> Narrator {
         let sight = Arc::new(Mutex::new(Sight::Seen));
-        Narrator { kind, side, style, sink, on_error, desk: Desk::new(), sight }
+        let bars = Bars::default();
+        Narrator { kind, side, style, sink, bars, on_error, desk: Desk::new(), sight }
+    }
+
+    /// Sets what shows how far files are.
+    pub fn bars(mut self, bars: Bars) -> Narrator {
+        self.bars = bars;
+        self
     }
 
     /// Words one report, and those that `more` gives, as one batch.
@@ -111,6 +121,12 @@ impl Narrator {
             batch.prompt |= self.style.prompt;
             return;
         }
+        if self.bars.are_shown() {
+            batch.moves.extend(Move::of(report));
+        }
+        if matches!(report, Report::Progress(_)) {
+            return;
+        }
         let wanted = !self.style.quiet || narration::is_result(report);
         if self.style.json && wanted {
             batch.add_line(&json(self.kind, self.side, report));
@@ -129,7 +145,7 @@ impl Narrator {
         if sight == Sight::Closed || batch.is_empty() {
             return sight;
         }
-        match batch.write(&self.sink) {
+        match batch.write(&self.sink, &self.bars) {
             Ok(()) => sight,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 (self.on_error)(&error);
@@ -189,6 +205,29 @@ struct Batch {
     lines: String,
     asides: Vec<(Level, String)>,
     prompt: bool,
+    /// How far files are, in order.
+    moves: Vec<Move>,
+}
+
+/// What became of a file on its way.
+#[derive(Debug)]
+enum Move {
+    On(Progress),
+    Over(Option<Peer>),
+    AllOver,
+}
+
+impl Move {
+    fn of(report: &Report) -> Option<Move> {
+        Some(match report {
+            Report::Progress(file) => Move::On(file.clone()),
+            Report::Sent { .. } => Move::Over(None),
+            Report::File { peer, .. } => Move::Over(peer.clone()),
+            Report::Disconnected { peer, .. } => Move::Over(Some(peer.clone())),
+            Report::Total(_) => Move::AllOver,
+            _ => return None,
+        })
+    }
 }
 
 impl Batch {
@@ -198,11 +237,19 @@ impl Batch {
     }
 
     fn is_empty(&self) -> bool {
-        self.lines.is_empty() && self.asides.is_empty() && !self.prompt
+        let is_said = self.lines.is_empty() && self.asides.is_empty() && !self.prompt;
+        is_said && self.moves.is_empty()
     }
 
     /// Writes all of it; blocks as long as the terminal does.
-    fn write(self, sink: &Sink) -> io::Result<()> {
+    fn write(self, sink: &Sink, bars: &Bars) -> io::Result<()> {
+        for step in self.moves {
+            match step {
+                Move::On(file) => bars.show(&file),
+                Move::Over(peer) => bars.end(peer.as_ref()),
+                Move::AllOver => bars.end_all(),
+            }
+        }
         for (level, text) in self.asides {
             log::log!(level, "{text}");
         }

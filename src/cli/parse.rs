@@ -9,34 +9,19 @@
 use std::ffi::OsString;
 
 use super::args::{self, Args, PROGRAM};
+use super::choices::{CONFLICTS, DIALECTS, RECONNECTS, RESUMES};
 use super::exit::Code;
 use super::flags::Flag;
 use super::logger::Color;
 use super::names::{KINDS, ROLES};
 use super::values;
 use super::words::{Env, Line, Words};
-use crate::actors::{OnConflict, Reconnect, Speaks};
+use crate::actors::Reconnect;
 use crate::scenario::{Kind, Role, Settings};
 use crate::wire::chat::{valid_nick, valid_room};
 
 /// The longest text that a datagram carries over IPv4.
 const LONGEST_DATAGRAM: usize = 65_507;
-
-/// What `--on-conflict` takes.
-const CONFLICTS: [(&str, OnConflict); 4] = [
-    ("fail", OnConflict::Fail),
-    ("rename", OnConflict::Rename),
-    ("overwrite", OnConflict::Overwrite),
-    ("skip", OnConflict::Skip),
-];
-
-/// What `--dialect` takes.
-const DIALECTS: [(&str, Option<Speaks>); 3] =
-    [("auto", None), ("lecture", Some(Speaks::Lecture)), ("line", Some(Speaks::Lines))];
-
-/// What `--reconnect` takes.
-const RECONNECTS: [(&str, Option<Reconnect>); 3] =
-    [("auto", None), ("always", Some(Reconnect::Always)), ("never", Some(Reconnect::Never))];
 
 /// The least that a history on the disk is given: several segments of several lines.
 const HISTORY_LEAST: u64 = 1 << 20;
@@ -239,6 +224,19 @@ fn fill_client(to: &mut Settings, args: &Args, words: &Words) -> Result<(), Stri
     }
     if let Some(text) = &args.nick {
         to.nick = Some(values::named(&called("nick"), text, valid_nick)?);
+    }
+    to.raw = args.raw;
+    if let Some(text) = &args.resume {
+        to.resume = values::one_of(&called("resume"), text, &RESUMES)?;
+        if to.raw && to.resume {
+            let resume = called("resume");
+            return Err(format!(
+                "{resume} {text} and --raw: a plain server holds nothing to resume"
+            ));
+        }
+    }
+    if args.files.iter().filter(|name| *name == "-").count() > 1 {
+        return Err("\"-\" is stdin, which can be sent once".to_owned());
     }
     to.files = args.files.iter().map(Into::into).collect();
     Ok(())

@@ -2,7 +2,9 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::bars::Bars;
 use super::exit::Code;
 use super::input;
 use super::logger::{Logger, Look};
@@ -44,9 +47,14 @@ pub fn main() -> ExitCode {
     match parse(line, &env) {
         Ok(parsed) => {
             let (terminal, reader) = open_terminal(&parsed, &env).unzip();
+            let bars = match parsed.settings.kind == Kind::File && !parsed.output.quiet {
+                true => Bars::of_stderr(&env),
+                false => Bars::default(),
+            };
             let log = terminal.as_ref().map_or_else(stderr, Terminal::stderr);
+            let log = bars.through(log);
             let scribe = Logger::new(&parsed.output, &env, log).install();
-            let code = run(parsed, scribe, terminal.as_ref(), reader);
+            let code = run(parsed, scribe, bars, terminal.as_ref(), reader);
             log::logger().flush();
             if let Some(terminal) = terminal {
                 terminal.close();
@@ -83,6 +91,7 @@ fn open_terminal(parsed: &Parsed, env: Env<'_>) -> Option<(Terminal, Reader)> {
 fn run(
     Parsed { mut settings, output, drills }: Parsed,
     stderr: Arc<Scribe>,
+    bars: Bars,
     terminal: Option<&Terminal>,
     reader: Option<Reader>,
 ) -> Code {
@@ -100,7 +109,11 @@ fn run(
     let show = move |tree: &Snapshot| stderr.write(tree.to_string());
     let system = System::new().threads(settings.threads).stall_limit(STALL).on_usr1(show);
     let handle = system.handle();
-    let sink = terminal.map_or_else(stdout, Terminal::stdout);
+    let sink = match terminal {
+        Some(terminal) => terminal.stdout(),
+        None if io::stdout().is_terminal() => bars.through(stdout()),
+        None => stdout(),
+    };
     let mut tree = Supervisor::new(kind_name(settings.kind), Strategy::OneForOne)
         .intensity(5, Duration::from_secs(10))
         .backoff(Duration::from_millis(10), Duration::from_secs(1));
@@ -111,7 +124,7 @@ fn run(
         io::ErrorKind::BrokenPipe => handle.stop(),
         _ => failed.store(true, Ordering::Relaxed),
     });
-    let reporters = narrators(&mut tree, &settings, &output, &sink, &on_error);
+    let reporters = narrators(&mut tree, &settings, &output, (&sink, &bars), &on_error);
 
     let composed = match smol::block_on(compose(&settings, &mut tree, &reporters)) {
         Ok(composed) => composed,
@@ -156,6 +169,13 @@ fn prepare(
         log::error!("--out {out} is not a directory; create it first, or name another");
         return Err(Code::Failed);
     }
+    if settings.files.iter().any(|file| file.as_os_str() == "-") {
+        let stdin = io::stdin().as_fd().try_clone_to_owned();
+        settings.stdin = Some(Arc::new(stdin.map(File::from).map_err(|error| {
+            log::error!("stdin cannot be read: {error}");
+            Code::Failed
+        })?));
+    }
     let names_wanted = is_file && settings.role != Role::Server && settings.files.is_empty();
     if names_wanted && output.no_input && io::stdin().is_terminal() {
         log::error!("there is no FILE to send, and --no-input forbids to ask; name the files");
@@ -169,7 +189,7 @@ fn narrators(
     tree: &mut Supervisor,
     settings: &Settings,
     output: &OutputSettings,
-    sink: &Sink,
+    (sink, bars): (&Sink, &Bars),
     on_error: &OnError,
 ) -> Reporters {
     let style = Style { json: output.json, quiet: output.quiet, prompt: settings.forgiving };
@@ -180,7 +200,8 @@ fn narrators(
         if !side.is_of(settings.role) || (output.quiet && !output.json && !has_results) {
             return Reporter::nobody();
         }
-        let narrator = Narrator::new(settings.kind, side, style, sink.clone(), on_error.clone());
+        let narrator = Narrator::new(settings.kind, side, style, sink.clone(), on_error.clone())
+            .bars(bars.clone());
         let child = Child::new(format!("{}-narrator", side.name()), move || narrator.clone())
             .mailbox(64 + settings.listen.len())
             .shutdown(match side {

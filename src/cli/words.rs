@@ -55,6 +55,8 @@ impl Line {
             match word.strip_prefix('-') {
                 Some("h" | "-help") => return Ok(Line::Help),
                 Some("V" | "-version") => return Ok(Line::Version),
+                // A lone dash is a file: stdin.
+                Some("") => found.files.push(word),
                 Some("-") => {
                     found.files.extend(rest.by_ref().collect::<Result<Vec<_>, _>>()?);
                 }

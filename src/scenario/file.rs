@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use super::{Input, Settings, client as ends_the_tree, listeners};
 use crate::actors::{
-    Disk, FileReaper, FileReceiver, FileSender, ReceiveLimits, Reporter, Vault, VaultLimits,
+    Disk, FileReaper, FileReceiver, FileSender, FramedSender, ReceiveLimits, Reporter, Vault,
+    VaultLimits,
 };
 use crate::net::{BindError, Endpoint};
 use crate::runtime::{Child, Supervisor};
@@ -49,12 +50,23 @@ pub(super) fn client(
     endpoint: Endpoint,
     reporter: &Reporter,
 ) -> Option<Input> {
-    let (files, timeout, reporter) = (settings.files.clone(), settings.timeout, reporter.clone());
-    let (named, forgiving) = (!files.is_empty(), settings.forgiving);
-    let make = move || {
-        let sender = FileSender::new(endpoint.clone(), files.clone(), timeout, reporter.clone());
-        if forgiving { sender.forgiving() } else { sender }
+    let Settings { files, timeout, forgiving, resume, stdin, .. } = settings.clone();
+    let (named, reporter) = (!files.is_empty(), reporter.clone());
+    let sender = if settings.raw {
+        let make = move || {
+            FileSender::new(endpoint.clone(), files.clone(), timeout, reporter.clone())
+                .forgiving(forgiving)
+                .stdin(stdin.clone())
+        };
+        tree.child(ends_the_tree(Child::new("client", make)).mailbox(1))
+    } else {
+        let make = move || {
+            FramedSender::new(endpoint.clone(), files.clone(), timeout, reporter.clone())
+                .forgiving(forgiving)
+                .stdin(stdin.clone())
+                .resumes(resume)
+        };
+        tree.child(ends_the_tree(Child::new("client", make)).mailbox(1))
     };
-    let sender = tree.child(ends_the_tree(Child::new("client", make)).mailbox(1));
     (!named).then_some(Input::File(sender))
 }

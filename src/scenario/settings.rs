@@ -1,6 +1,8 @@
 //! What a scenario can be told: the program's flags, once they are parsed and checked.
 
+use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::actors::{OnConflict, Reconnect, Speaks};
@@ -71,6 +73,12 @@ pub struct Settings {
     pub out: PathBuf,
     /// The files to send; empty means that names come from the input.
     pub files: Vec<PathBuf>,
+    /// What is sent for the file `-`.
+    pub stdin: Option<Arc<File>>,
+    /// Whether files are sent as their bytes alone.
+    pub raw: bool,
+    /// Whether a lost connection of a sender is made anew, and what the receiver holds of a file is not sent again.
+    pub resume: bool,
     /// The largest file that is taken, in bytes.
     pub max_size: Option<u64>,
     /// Whether a person answers for the file names, and corrects a bad one.
@@ -133,6 +141,9 @@ impl Settings {
             buffer_size: 1024,
             out: PathBuf::from("."),
             files: Vec::new(),
+            stdin: None,
+            raw: false,
+            resume: true,
             max_size: None,
             forgiving: false,
             on_conflict: OnConflict::Fail,

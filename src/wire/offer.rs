@@ -116,8 +116,21 @@ pub enum FrameError {
     Body,
 }
 
+impl FrameError {
+    /// Tells whether the other side speaks something else, rather than that its words were garbled.
+    pub fn is_strange(&self) -> bool {
+        matches!(self, FrameError::Signature | FrameError::Version)
+    }
+}
+
+/// What stands before a chunk's bytes in the buffer that a `data` frame is made in.
+pub const DATA_BEFORE: usize = HEAD + DATA_HEAD;
+
+/// What a `data` frame has beside its chunk's bytes: that, and the check behind them.
+pub const DATA_BESIDE: usize = DATA_BEFORE + CHECK;
+
 /// Writes the frames of one direction.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct FrameWriter {
     number: u64,
 }
@@ -132,6 +145,25 @@ impl FrameWriter {
         to[start + 1..start + HEAD].copy_from_slice(&length.to_le_bytes());
         let check = check(self.number, &to[start..], frame.kind());
         to.extend_from_slice(&check);
+        self.number += 1;
+    }
+
+    /// Makes a `data` frame around a chunk that was read into its place, so that nobody copies it.
+    ///
+    /// `frame` holds the chunk's bytes from [`DATA_BEFORE`] on, and behind them room for the check.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `frame` is shorter than [`DATA_BESIDE`].
+    pub fn seal(&mut self, number: u64, value: &[u8; 32], frame: &mut [u8]) {
+        let end = frame.len() - CHECK;
+        let length = u32::try_from(end - HEAD).unwrap_or(u32::MAX);
+        frame[0] = Kind::Data as u8;
+        frame[1..HEAD].copy_from_slice(&length.to_le_bytes());
+        frame[HEAD..HEAD + 8].copy_from_slice(&number.to_le_bytes());
+        frame[HEAD + 8..DATA_BEFORE].copy_from_slice(value);
+        let check = check(self.number, &frame[..end], Kind::Data);
+        frame[end..].copy_from_slice(&check);
         self.number += 1;
     }
 }

@@ -6,6 +6,7 @@
 // Every test file is a crate of its own, and none of them uses all of this.
 #![allow(dead_code)]
 
+pub mod depot;
 pub mod framed;
 pub mod line;
 mod output;

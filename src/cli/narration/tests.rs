@@ -66,7 +66,9 @@ fn a_client_shows_what_came_back() {
     assert_eq!(shows(Kind::Chat, &reply("Hello")), "Server response: Hello");
     assert_eq!(shows(Kind::Chat, &Report::Line("ada: hi".to_owned())), "ada: hi");
     let (name, took) = ("a.txt".to_owned(), Duration::from_secs(2));
-    let sent = shows(Kind::File, &Report::Sent { name, bytes: 1 << 20, took });
+    let (blake3, stored) = (None, None);
+    let sent = Report::Sent { name, bytes: 1 << 20, took, blake3, stored };
+    let sent = shows(Kind::File, &sent);
     assert_eq!(sent, format!("Sent a.txt: {} in {}", show_size(1 << 20), show_duration(took)));
 }
 

@@ -1,0 +1,22 @@
+//! The words that flags choose among, each with what it means.
+
+use crate::actors::{OnConflict, Reconnect, Speaks};
+
+/// What `--on-conflict` takes.
+pub const CONFLICTS: [(&str, OnConflict); 4] = [
+    ("fail", OnConflict::Fail),
+    ("rename", OnConflict::Rename),
+    ("overwrite", OnConflict::Overwrite),
+    ("skip", OnConflict::Skip),
+];
+
+/// What `--dialect` takes.
+pub const DIALECTS: [(&str, Option<Speaks>); 3] =
+    [("auto", None), ("lecture", Some(Speaks::Lecture)), ("line", Some(Speaks::Lines))];
+
+/// What `--reconnect` takes.
+pub const RECONNECTS: [(&str, Option<Reconnect>); 3] =
+    [("auto", None), ("always", Some(Reconnect::Always)), ("never", Some(Reconnect::Never))];
+
+/// What `--resume` takes.
+pub const RESUMES: [(&str, bool); 2] = [("auto", true), ("off", false)];
