@@ -77,7 +77,7 @@ fn a_name_that_the_server_changed_is_told() {
     let sent = |name: &str, stored: &str| {
         let (name, stored) = (name.to_owned(), Some(stored.to_owned()));
         let took = Duration::from_secs(2);
-        shows(Kind::File, &Report::Sent { name, bytes: 3, took, blake3: None, stored })
+        out(Kind::File, Side::Client, &Report::Sent { name, bytes: 3, took, blake3: None, stored })
     };
     assert_eq!(sent("here/a.txt", "a.txt"), "Sent here/a.txt: 3B in 2s");
     assert_eq!(sent("a.txt", "a.txt"), "Sent a.txt: 3B in 2s");
@@ -95,7 +95,7 @@ fn what_was_sent_is_a_table_at_the_end() {
     let took = Duration::from_secs(4);
     let rows = vec![row("a", 1), row("b\u{1b}", 1 << 40)];
     let total = Total { rows, files: 3, bytes: 5, failed: 1, took };
-    let table = shows(Kind::File, &Report::Total(total));
+    let table = out(Kind::File, Side::Client, &Report::Total(total));
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines.len(), 5);
     let zeros = "0".repeat(64);
