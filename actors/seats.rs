@@ -18,7 +18,8 @@ use super::ear::SHARED;
 use super::ring::Said;
 use crate::net::{Stream, Writer};
 
-/// So many peers are written to in one turn; the sessions of the others are woken.
+/// In a room of so many peers they are written to in one turn. In a larger one their sessions are woken, which send many lines
+/// together where lines come faster than they can be sent one by one.
 const MOST: usize = 64;
 
 /// The places of those who wait.
@@ -125,22 +126,21 @@ impl Seats {
     /// Writes what was said, from its first line on until `after`, to those who wait for just that, and returns the
     /// others to be woken.
     pub(super) fn tell(&mut self, first: u64, after: u64, said: &Said) -> Vec<Waker> {
-        if self.witness.is_some() || said.line.len() >= SHARED {
+        if self.witness.is_some() || said.line.len() >= SHARED || self.seats.len() > MOST {
             return self.wake_all();
         }
-        let (mut wakers, mut tries) = (Vec::new(), 0);
+        let mut wakers = Vec::new();
         for (key, seat) in &mut self.seats {
             let is_lent = seat.waits == Waits::Lending;
             if is_lent && seat.at >= after {
                 // Somebody else has written it meanwhile.
                 continue;
             }
-            if is_lent && seat.at == first && tries < MOST {
+            if is_lent && seat.at == first {
                 if said.from == Some(seat.member) {
                     seat.at = after;
                     continue;
                 }
-                tries += 1;
                 self.witness = Some(key);
                 if seat.write(after, said) {
                     continue;

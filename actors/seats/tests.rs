@@ -150,12 +150,18 @@ fn a_long_line_wakes_everybody() {
 }
 
 #[test]
-fn only_so_many_are_written_to_in_one_turn_and_the_others_are_woken() {
+fn in_a_large_room_all_are_woken_and_in_one_that_has_become_small_again_they_are_written_to() {
     let ring = Ring::default();
-    let mut crowd: Vec<_> = (0..MOST as u64 + 9).map(|member| Guest::come(&ring, member)).collect();
+    let mut crowd: Vec<_> = (0..=MOST as u64).map(|member| Guest::come(&ring, member)).collect();
     assert!(crowd.iter_mut().all(Guest::lend));
     say(&ring, 999, "hello\n");
-    let (first, others) = crowd.split_at(MOST);
-    assert!(first.iter().all(|guest| guest.sent() == "hello\n"));
-    assert!(others.iter().all(|guest| guest.sent().is_empty() && guest.woken() == 1));
+    assert!(crowd.iter().all(|guest| guest.sent().is_empty() && guest.woken() == 1));
+    crowd.pop();
+    for guest in &mut crowd {
+        assert!(guest.ear.take_back().is_none() && guest.unheard() == 1);
+        guest.ear.hear(|_| true);
+        assert!(guest.lend());
+    }
+    say(&ring, 999, "again\n");
+    assert!(crowd.iter().all(|guest| guest.sent() == "again\n"));
 }
