@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs::fstatvfs;
+use rustix::io::retry_on_intr;
 
 use super::{Vault, VaultError};
 
@@ -43,7 +44,7 @@ impl Room {
     }
 
     fn look(&self, file: impl AsFd) -> Result<(), VaultError> {
-        let disk = fstatvfs(file).map_err(|error| VaultError::Io {
+        let disk = retry_on_intr(|| fstatvfs(&file)).map_err(|error| VaultError::Io {
             doing: "looking at the free space",
             source: error.into(),
         })?;

@@ -11,9 +11,10 @@ use std::os::unix::fs::MetadataExt;
 use rustix::fs::{OFlags, fsync};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::sums::Known;
-use super::{VaultError, Wanted, beneath, open_file};
+use super::sums::{Known, Sums};
+use super::{VaultError, Wanted, beneath, kind, open_file};
 use crate::wire::digest::{Digest, Value, value};
+use crate::wire::filename::SafeName;
 use crate::wire::offer::CHUNK;
 
 /// A file that is there.
@@ -22,7 +23,7 @@ pub struct There {
     directory: OwnedFd,
     file: File,
     known: Known,
-    name: String,
+    name: SafeName,
 }
 
 /// Finds a file of this name, size and time.
@@ -41,7 +42,7 @@ pub(super) fn find(directory: &OwnedFd, wanted: &Wanted) -> Result<Option<There>
     }
     let known = read(&file).map_err(failed)?;
     let directory = directory.try_clone().map_err(failed)?;
-    Ok(Some(There { directory, file, known, name: wanted.name.to_string() }))
+    Ok(Some(There { directory, file, known, name: wanted.name.clone() }))
 }
 
 fn read(file: &File) -> io::Result<Known> {
@@ -85,7 +86,11 @@ impl There {
             doing: "bringing the file to the disk",
             source: error.into(),
         })?;
+        // Sums without a part are left where the process ended right after the file got its name.
+        if let Ok(None) = kind(&self.directory, &self.name.part()) {
+            let _ = Sums::remove(&self.directory, &self.name.sums());
+        }
         beneath::sync(&self.directory)?;
-        Ok(self.name)
+        Ok(self.name.to_string())
     }
 }

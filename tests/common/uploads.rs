@@ -43,15 +43,16 @@ pub fn send(at: &str, name: &str, file: &[u8]) -> io::Result<Said> {
     Ok(Framed::try_open(reach(at)?)?.send(name, file))
 }
 
-/// Sends so many chunks more of a file than are held, and ends the connection; waits for the server to have seen that.
-pub fn send_some(at: &str, name: &str, file: &[u8], more: u64) -> io::Result<()> {
+/// Sends so many chunks more of a file than are held, and ends the connection; returns what the server said then, which has seen
+/// the end.
+pub fn send_some(at: &str, name: &str, file: &[u8], more: u64) -> io::Result<Said> {
     let mut client = Framed::try_open(reach(at)?)?;
-    if let Said::Held(held, _) = client.offer(name, Some(file.len() as u64)) {
-        client.chunks(file, held, held + more)?;
+    match client.offer(name, Some(file.len() as u64)) {
+        Said::Held(held, _) => client.chunks(file, held, held + more)?,
+        said => return Ok(said),
     }
     client.stream.shutdown(Shutdown::Write)?;
-    client.hear();
-    Ok(())
+    Ok(client.hear())
 }
 
 /// Sends a raw upload, and waits for the server to close it.
