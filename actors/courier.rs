@@ -13,7 +13,7 @@ use super::dispatch::Dispatch;
 use super::framed_line::{Answer, FramedLine};
 use super::gauge::Gauge;
 use super::parcels::Parcel;
-use super::pour::{Poured, pour};
+use super::pour::{Poured, give_up, pour};
 use super::tries::Tries;
 use super::{Failure, Overall, Report, Reporter};
 use crate::net::Endpoint;
@@ -186,17 +186,17 @@ async fn send(
     tries: &mut Tries,
     gauge: &mut Gauge,
 ) -> (Dispatch, Result<Sent, Failure>) {
-    match begun {
-        Err(error) => return (dispatch, Ok(Sent::Unreadable(error))),
+    let (dispatch, poured) = match begun {
+        Err(error) => (dispatch, give_up(line, error).await),
         Ok(number) => {
             tries.reached(number);
             gauge.holds(dispatch.at());
-            if let Err(failure) = line.tell(&Frame::Begin(number)).await {
-                return (dispatch, Err(failure));
+            match line.tell(&Frame::Begin(number)).await {
+                Ok(()) => pour(line, dispatch, gauge).await,
+                Err(failure) => (dispatch, Err(failure)),
             }
         }
-    }
-    let (dispatch, poured) = pour(line, dispatch, gauge).await;
+    };
     let sent = match poured {
         Ok(poured) => settle(line, poured).await,
         Err(failure) => Err(failure),

@@ -86,10 +86,13 @@ async fn finish(
     match (end, heard) {
         (Ok(digest), heard) => Ok(Poured::Out(digest, heard)),
         (Err(_), Some(answer)) => Ok(Poured::Answered(answer)),
-        (Err(error), None) => {
-            let why = error.to_string();
-            line.tell(&Frame::Failed(Failed { code: CHANGED, why: &why })).await?;
-            Ok(Poured::Unreadable(error))
-        }
+        (Err(error), None) => give_up(line, error).await,
     }
+}
+
+/// Tells the server that the file cannot be sent to its end.
+pub(super) async fn give_up(line: &mut FramedLine, error: io::Error) -> Result<Poured, Failure> {
+    let why = error.to_string();
+    line.tell(&Frame::Failed(Failed { code: CHANGED, why: &why })).await?;
+    Ok(Poured::Unreadable(error))
 }
