@@ -133,7 +133,10 @@ fn compare(title: &str, peers: &[peers::Peer], place: &Place, rounds: u64) -> io
     let peers: Vec<_> = peers.iter().filter(is_there).collect();
     let mut costs = vec![Vec::new(); peers.len()];
     for round in 0..rounds {
-        for (peer, costs) in peers.iter().zip(&mut costs) {
+        // Whoever comes after another finds the memory as that one left it, so each comes after each.
+        for turn in 0..peers.len() {
+            let turn = (turn + round as usize) % peers.len();
+            let (peer, costs) = (peers[turn], &mut costs[turn]);
             let out = place.directory.join("out");
             fs::create_dir(&out)?;
             let cost = peer
