@@ -66,6 +66,7 @@ mod per_address;
 mod pour;
 mod report;
 mod ring;
+mod seats;
 mod segments;
 mod speaker;
 mod talk;

@@ -174,7 +174,7 @@ fn a_role_of_both_is_a_whole_demonstration() {
     assert!(both("tcp", &[], "").contains("Thank you for connecting"));
     assert!(both("udp", &[], "").contains("Message from Server \"Hello UDP Client\""));
     both("file", &["--out", out, "/proc/version"], "");
-    let stored = std::fs::read(directory.path().join("output0.txt")).unwrap();
+    let stored = std::fs::read(directory.path().join("version")).unwrap();
     assert_eq!(stored, std::fs::read("/proc/version").unwrap());
     assert!(both("chat", &[], "hello\n").contains("hello"));
 }

@@ -7,6 +7,10 @@ mod common;
 use std::net::TcpListener;
 use std::process::Command;
 
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use common::depot::{Depot, Store, script};
 use common::peers::need;
 use common::{BINARY, DEADLINE, Program};
 
@@ -53,4 +57,35 @@ fn without_input_a_missing_file_name_is_wrong_usage() {
     let ended = client.wait_while_stdin_is_open(DEADLINE);
     assert_eq!(ended.code, 2, "{ended:?}");
     assert!(ended.out().contains("FILE"), "{ended:?}");
+}
+
+#[test]
+fn a_person_sees_how_far_a_file_is_and_then_no_bar_but_its_digest() {
+    if !need("python3") {
+        return;
+    }
+    let directory = common::directory();
+    let name = directory.path().join("moving");
+    std::fs::write(&name, vec![7; 64 << 20]).unwrap();
+    let (seen, at_last) = channel::<()>();
+    let slow = script(move |talk, store| {
+        let mut talk = talk.welcome();
+        let pace = Duration::from_millis(5);
+        talk.pace = Some(Box::new(move || {
+            let _ = at_last.recv_timeout(pace);
+        }));
+        talk.serve(store);
+    });
+    let depot = Depot::new(Store::default(), vec![slow]);
+    let name = name.to_str().unwrap();
+    let client = at_a_terminal(&["--scenario", "file", "--connect", &depot.at, name]);
+    client.wait_for("% of  64.00 MiB");
+    drop(seen);
+    let ended = client.wait_while_stdin_is_open(DEADLINE);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let shown = ended.out();
+    let (_, after) = shown.split_once("Sent ").unwrap();
+    let digest = blake3::hash(&vec![7; 64 << 20]).to_string();
+    assert!(after.contains(&digest) && !after.contains("% of"), "{after:?}");
+    depot.store();
 }

@@ -172,6 +172,7 @@ mod tests {
 
     use super::super::narration::tests::{peer, reply, said};
     use super::*;
+    use crate::actors::Total;
 
     /// Reads a JSON string back, strictly as RFC 8259 says.
     fn unquoted(json: &str) -> Option<String> {
@@ -229,6 +230,15 @@ mod tests {
         assert_eq!(json, expected.replace("PEER", &peer().to_string()));
         let silent = summary(3, 0, None).end();
         assert_eq!(silent, r#"{"v":1,"event":"summary","sent":3,"received":0}"#);
+    }
+
+    #[test]
+    fn files_are_told_one_by_one_and_in_all() {
+        let took = Duration::from_secs(1);
+        let total = Total { files: 2, bytes: 9, failed: 1, took, rows: Vec::new() };
+        let json = json(Kind::File, Side::Client, &Report::Total(total));
+        let expected = r#"{"v":1,"event":"summary","sent":2,"failed":1,"bytes":9,"seconds":1.000000,"role":"client"}"#;
+        assert_eq!(json, expected);
     }
 
     #[test]

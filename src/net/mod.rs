@@ -62,6 +62,7 @@ mod socket_file;
 mod splice;
 mod stream;
 mod transport;
+mod writer;
 
 pub use datagram::DatagramSocket;
 pub use endpoint::{Endpoint, EndpointError};
@@ -71,3 +72,4 @@ pub use listening::{AcceptError, ListeningSocket, classify};
 pub use peer::Peer;
 pub use splice::Pipe;
 pub use stream::Stream;
+pub(crate) use writer::Writer;

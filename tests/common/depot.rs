@@ -76,12 +76,14 @@ pub struct Talk {
     reader: FrameReader,
     /// How many bytes are read before the connection is cut.
     pub left: usize,
+    /// What is done before each read.
+    pub pace: Option<Box<dyn FnMut() + Send>>,
 }
 
 impl Talk {
     fn new(stream: TcpStream) -> Talk {
         let (frames, reader) = (FrameWriter::default(), FrameReader::default());
-        Talk { stream, frames, reader, left: usize::MAX }
+        Talk { stream, frames, reader, left: usize::MAX, pace: None }
     }
 
     /// Hears the client's signature.
@@ -117,7 +119,10 @@ impl Talk {
                 with(frame);
                 return true;
             }
-            let mut piece = [0; 16 << 10];
+            if let Some(pace) = &mut self.pace {
+                pace();
+            }
+            let mut piece = [0; 64 << 10];
             let most = piece.len().min(self.left);
             match self.stream.read(&mut piece[..most]) {
                 Ok(0) | Err(_) => return false,

@@ -73,6 +73,40 @@ fn a_client_shows_what_came_back() {
 }
 
 #[test]
+fn a_name_that_the_server_changed_is_told() {
+    let sent = |name: &str, stored: &str| {
+        let (name, stored) = (name.to_owned(), Some(stored.to_owned()));
+        let took = Duration::from_secs(2);
+        shows(Kind::File, &Report::Sent { name, bytes: 3, took, blake3: None, stored })
+    };
+    assert_eq!(sent("here/a.txt", "a.txt"), "Sent here/a.txt: 3B in 2s");
+    assert_eq!(sent("a.txt", "a.txt"), "Sent a.txt: 3B in 2s");
+    assert_eq!(sent("aa.txt", "a.txt"), "Sent aa.txt: 3B in 2s, stored as a.txt");
+    let escaped = sent("a", "\u{1b}[2J");
+    assert!(escaped.starts_with("Sent a: ") && !escaped.contains('\u{1b}'), "{escaped}");
+}
+
+#[test]
+fn what_was_sent_is_a_table_at_the_end() {
+    let row = |name: &str, bytes| {
+        let (blake3, took) = ("0".repeat(64), Duration::from_millis(1500));
+        Row { name: name.to_owned(), bytes, blake3, took }
+    };
+    let took = Duration::from_secs(4);
+    let rows = vec![row("a", 1), row("b\u{1b}", 1 << 40)];
+    let total = Total { rows, files: 3, bytes: 5, failed: 1, took };
+    let table = shows(Kind::File, &Report::Total(total));
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!(lines.len(), 5);
+    let zeros = "0".repeat(64);
+    assert_eq!(lines[1], format!("{zeros}                1      1.500  a"));
+    assert_eq!(lines[2], format!("{zeros}    1099511627776      1.500  b\\u{{1b}}"));
+    assert_eq!(lines[3], "and 1 more");
+    assert!(lines[4].starts_with("3 sent, 1 not sent ") && lines[4].ends_with(" 5      4.000"));
+    assert_eq!(line(Kind::File, Side::Client, &Report::Total(Total::default())), None);
+}
+
+#[test]
 fn figures_are_worth_a_line_after_more_than_one_request() {
     let times = [1, 2, 4].map(Duration::from_millis);
     let figures = |sent, received, rtt| Report::Summary { sent, received, rtt };

@@ -72,6 +72,25 @@ fn files_are_words_without_a_flag_or_after_two_dashes() {
 }
 
 #[test]
+fn files_are_framed_and_resumed_unless_a_flag_says_otherwise() {
+    let client = good("--scenario file --connect h:1 a").settings;
+    assert!(client.resume && !client.raw);
+    assert!(!good("--scenario file --connect h:1 --resume=off a").settings.resume);
+    assert!(good("--scenario file --connect h:1 --raw --resume off a").settings.raw);
+    let error = wrong("--scenario file --connect h:1 --raw --resume auto a");
+    assert_eq!(error, "--resume auto and --raw: a plain server holds nothing to resume");
+    assert!(wrong("--scenario file --resume maybe --connect h:1").contains("none of auto, off"));
+}
+
+#[test]
+fn a_lone_dash_is_stdin_and_sent_once() {
+    let client = good("--scenario file --connect h:1 a -");
+    assert_eq!(client.settings.files, ["a", "-"].map(PathBuf::from));
+    let error = wrong("--scenario file --connect h:1 - a -");
+    assert_eq!(error, "\"-\" is stdin, which can be sent once");
+}
+
+#[test]
 fn a_value_may_look_like_a_flag() {
     let parsed = good("--scenario tcp --message --json=yes");
     assert_eq!(parsed.settings.message.as_deref(), Some("--json=yes"));

@@ -1,4 +1,4 @@
-//! Files from our client to our server: what arrives, what is refused, and a link that is cut again and again.
+//! Files from our client to our server at the edges: a link that is cut, a server that starts again, names, policies, stdin.
 
 #![cfg(feature = "cli")]
 
@@ -7,7 +7,6 @@ mod common;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -103,62 +102,6 @@ fn pass(
     }
     back.join().unwrap();
     Ok(())
-}
-
-#[test]
-fn a_directory_arrives_as_it_is() {
-    let (source, out) = (directory(), directory());
-    let top = source.path().join("top");
-    fs::create_dir_all(top.join("deep/er")).unwrap();
-    for (name, length) in
-        [("empty", 0), ("one", 1), ("deep/chunk", CHUNK), ("deep/er/large", 40 * CHUNK + 3)]
-    {
-        file(&top, name, &content(length));
-    }
-    fs::set_permissions(top.join("one"), fs::Permissions::from_mode(0o755)).unwrap();
-    let server = server(out.path(), &["--json"]);
-    let ended = send(server.endpoint(), &[top.to_str().unwrap()]).with_code(0);
-    for name in ["empty", "one", "deep/chunk", "deep/er/large"] {
-        let (here, there) = (top.join(name), out.path().join("top").join(name));
-        let bytes = fs::read(&here).unwrap();
-        assert!(fs::read(&there).unwrap() == bytes, "{name}");
-        let (here, there) = (fs::metadata(here).unwrap(), fs::metadata(there).unwrap());
-        assert_eq!(
-            (here.mtime(), here.mtime_nsec()),
-            (there.mtime(), there.mtime_nsec()),
-            "{name}"
-        );
-        assert_eq!(here.mode() & 0o111, there.mode() & 0o111, "{name}");
-        let digest = blake3::hash(&bytes).to_hex();
-        assert!(ended.out().contains(digest.as_str()), "{name}: {ended:?}");
-        server.wait_for_line(|line| line.contains(name) && line.contains(digest.as_str()));
-    }
-    assert_eq!(names(out.path()), ["top"]);
-}
-
-#[test]
-fn a_link_that_is_cut_again_and_again_moves_little_more_than_the_file() {
-    let (source, out) = (directory(), directory());
-    let bytes = content(300 * CHUNK + 77);
-    let name = file(source.path(), "file", &bytes);
-    let server = server(out.path(), &[]);
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let cuts: Vec<usize> = (0..20)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            // Far enough that each gets a little further, or this would wait for pauses that grow.
-            2 * CHUNK + (state % (12 * CHUNK as u64)) as usize
-        })
-        .collect();
-    let link = Link::to(&server, cuts.clone());
-    send(&link.at, &["--quiet", &name]).with_code(0);
-    assert!(fs::read(out.path().join("file")).unwrap() == bytes);
-    assert_eq!(names(out.path()), ["file"]);
-    // Of each connection: a chunk that came in part, the offer, and what frames have beside their chunks.
-    let most = bytes.len() + 301 * 53 + cuts.len() * (CHUNK + 4000);
-    assert!(link.moved() <= most, "{} bytes moved, {most} at most", link.moved());
 }
 
 #[test]
