@@ -69,6 +69,8 @@ fn run(args: Vec<String>) -> io::Result<()> {
     let bytes = number("--mebibytes", if smoke { 8 } else { 1024 })? << 20;
     let rounds = number("--rounds", if smoke { 1 } else { 5 })?.max(1);
     let memory = Path::new("/dev/shm");
+    let temporary = env::temp_dir();
+    let memory = if memory.is_dir() { memory } else { &temporary };
     let at = value("--out").map_or_else(|| memory.into(), PathBuf::from);
     let directory = tempfile::Builder::new().prefix("sockactors-files-").tempdir_in(at)?;
     let sources = tempfile::Builder::new().prefix("sockactors-files-").tempdir_in(memory)?;

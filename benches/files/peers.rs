@@ -71,7 +71,7 @@ pub const RAW: [Peer; 6] = [
 ];
 
 /// Receivers that check what came. The first is what the others are compared with.
-pub const CHECKED: [Peer; 6] = [
+pub const CHECKED: [Peer; 7] = [
     Peer {
         name: "splice loop",
         kind: Kind::Raw(|command, port, to| splice_loop(command, port, to, false), ""),
@@ -79,7 +79,8 @@ pub const CHECKED: [Peer; 6] = [
     Peer { name: "sockactors, replayed", kind: Kind::Replayed },
     Peer { name: "sockactors, framed", kind: Kind::Framed },
     Peer { name: "rsync", kind: Kind::Rsync(&[]) },
-    Peer { name: "rsync --whole-file", kind: Kind::Rsync(&["--whole-file"]) },
+    Peer { name: "rsync, fsync", kind: Kind::Rsync(&["--fsync"]) },
+    Peer { name: "rsync, MD5, fsync", kind: Kind::Rsync(&["--fsync", "--checksum-choice=md5"]) },
     Peer { name: "magic-wormhole", kind: Kind::Wormhole },
 ];
 
