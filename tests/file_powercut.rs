@@ -9,16 +9,19 @@
 //! copies by sharing (XFS), between two writes of the device. Somebody else syncs a file of his own all the time, which
 //! brings names to the disk and not what is in the files: so a server that forgets to sync is found out.
 //!
-//! `SOCKACTORS_POWERCUTS` sets how often the power is cut. It takes root, loop devices and `mkfs.xfs`.
+//! `SOCKACTORS_POWERCUTS` sets how often the power is cut, `SOCKACTORS_LARGE_MIB` how large a few of the files are: of those above
+//! 64 MiB the server notes on the way how much is on the disk. It takes root, loop devices and `mkfs.xfs`.
 
 #![cfg(feature = "cli")]
 
 mod common;
+#[path = "powercut/disk.rs"]
+mod disk;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -27,70 +30,18 @@ use std::thread;
 use common::framed::Said;
 use common::uploads::{bytes, files, is_hidden, knob, number, send, send_raw, send_some};
 use common::{BINARY, Program, peers};
+use disk::{Mounted, disk, host, large};
 use sockactors::wire::offer::CHUNK;
-
-/// The file system's size: a journal, and what is sent between two servers.
-const IMAGE: u64 = 192 << 20;
-
-/// The size of the file system that has that one as a file, and copies of it.
-const HOST: u64 = 1 << 30;
 
 /// How often the power is cut before there is a new file system.
 const CUTS_EACH: usize = 12;
-
-/// Runs a tool; tells whether it did well.
-fn tool(name: &str, args: &[&str]) -> bool {
-    Command::new(name).args(args).output().is_ok_and(|done| done.status.success())
-}
-
-/// A mounted image, unmounted when it is dropped.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    fn new(image: &Path, at: PathBuf, options: &str) -> Option<Mounted> {
-        fs::create_dir_all(&at).unwrap();
-        let (image, place) = (image.to_str().unwrap(), at.to_str().unwrap());
-        tool("mount", &["-o", options, image, place]).then_some(Mounted(at))
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        assert!(
-            tool("umount", &[self.0.to_str().unwrap()]) || thread::panicking(),
-            "it stays mounted"
-        );
-    }
-}
-
-/// Makes the file system that has the image, in memory if there is room for it.
-fn host(folder: &Path) -> Option<Mounted> {
-    let image = folder.join("host-image");
-    File::create(&image).unwrap().set_len(HOST).unwrap();
-    let made = tool("mkfs.xfs", &["-q", "-m", "reflink=1", image.to_str().unwrap()]);
-    let mounted = made.then(|| Mounted::new(&image, folder.join("host"), "loop")).flatten();
-    if mounted.is_none() {
-        peers::skip("there is no XFS on a loop device here: that takes root and mkfs.xfs");
-    }
-    mounted
-}
-
-/// Makes an empty file system and mounts it: names are soon on the disk, and ext4 does not help those who forget to sync what
-/// they rename.
-fn disk(host: &Path) -> Mounted {
-    let image = host.join("image");
-    File::create(&image).unwrap().set_len(IMAGE).unwrap();
-    let flags = ["-q", "-F", "-E", "lazy_itable_init=0,lazy_journal_init=0"];
-    assert!(tool("mkfs.ext4", &[&flags[..], &[image.to_str().unwrap()]].concat()), "mkfs.ext4");
-    let mounted = Mounted::new(&image, host.join("../disk"), "loop,commit=1,noauto_da_alloc");
-    mounted.expect("it is mounted")
-}
 
 /// The file of a number: its name and its bytes.
 fn file(k: usize) -> (String, Vec<u8>) {
     let length = match k % 4 {
         0 => number(format!("{k}"), 3000),
         1 => number(format!("{k}"), 3 * CHUNK),
+        2 if k % 16 == 2 && large() > 0 => large() + k,
         _ => number(format!("{k}"), 12 * CHUNK),
     };
     let name = if k % 3 == 0 { format!("in-{}/deep/{k}", k % 9) } else { k.to_string() };
@@ -240,7 +191,8 @@ fn cut_the_power(wanted: usize, without_syncs: bool) -> bool {
     let Some(host) = host(folder) else { return false };
     let (mut cuts, mut parts, mut sure) = (0, 0, 0);
     while cuts < wanted {
-        let disk = disk(&host.0);
+        let (image, earlier) = (format!("image-{cuts}"), cuts);
+        let disk = disk(&host.0, &image);
         let server = server(&disk.0, None);
         let no_syncs = ["-e", "inject=fsync,fdatasync:retval=0", "-e", "trace=fsync,fdatasync"];
         let strace = without_syncs
@@ -257,8 +209,8 @@ fn cut_the_power(wanted: usize, without_syncs: bool) -> bool {
                 let more = sending.begun() + 1 + number(format!("cut {cuts}"), 7);
                 sending.wait_for(more);
                 let stored = sending.stored.lock().unwrap().clone();
-                let copy = host.0.join("copy");
-                let (from, to) = (File::open(host.0.join("image")), File::create(&copy));
+                let copy = host.0.join(format!("copy-{cuts}"));
+                let (from, to) = (File::open(host.0.join(&image)), File::create(&copy));
                 rustix::fs::ioctl_ficlone(to.unwrap(), from.unwrap()).unwrap();
                 look(&copy, folder, &stored, sending.begun());
                 fs::remove_file(&copy).unwrap();
@@ -270,6 +222,8 @@ fn cut_the_power(wanted: usize, without_syncs: bool) -> bool {
         drop(strace);
         parts += files(&disk.0).iter().filter(|(name, _)| is_hidden(name)).count();
         drop(disk);
+        fs::remove_file(host.0.join(&image)).unwrap();
+        assert!(cuts > earlier);
     }
     println!("{cuts} power cuts, {sure} times a file that was stored, {parts} parts in the end");
     assert!(sure > cuts);
