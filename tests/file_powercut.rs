@@ -185,7 +185,8 @@ fn cut_the_power(wanted: usize, without_syncs: bool) -> bool {
         return false;
     }
     let memory = Path::new("/dev/shm");
-    let place = if memory.is_dir() { memory } else { Path::new("/tmp") };
+    let has_room = rustix::fs::statvfs(memory).is_ok_and(|it| it.f_bavail * it.f_frsize > 2 << 30);
+    let place = if has_room { memory } else { Path::new("/tmp") };
     let folder = tempfile::Builder::new().prefix("sockactors-").tempdir_in(place).unwrap();
     let folder = folder.path();
     let Some(host) = host(folder) else { return false };
