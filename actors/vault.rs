@@ -35,7 +35,6 @@ mod sums;
 mod there;
 
 pub use error::VaultError;
-pub(super) use part::Behind;
 pub use part::Part;
 pub use there::There;
 

@@ -99,13 +99,6 @@ impl Framed {
     /// Writes down how far a file has come.
     fn checkpoint(&mut self, news: &mut Vec<News>) {
         let State::Data(file) = &mut self.state else { return };
-        if let Err(error) = file.catch_up() {
-            news.push(failed(&error));
-            if let State::Data(file) = std::mem::replace(&mut self.state, State::Offer) {
-                file.pause();
-            }
-            return;
-        }
         if let Err(error) = file.checkpoint() {
             news.push(failed(&error));
             if let State::Data(file) = std::mem::replace(&mut self.state, State::Offer) {

@@ -1,6 +1,6 @@
 //! One file that comes in frames.
 
-use super::super::vault::{Behind, Claimed, Part, There, Wanted};
+use super::super::vault::{Claimed, Part, There, Wanted};
 use super::super::{Vault, VaultError};
 use super::News;
 use std::sync::Arc;
@@ -25,9 +25,6 @@ impl From<VaultError> for Refusal {
     }
 }
 
-/// After so many chunks in one go others are written by another thread, which fewer are not worth.
-const RUN: usize = 4;
-
 /// One file that comes in.
 #[derive(Debug)]
 pub(super) struct Incoming {
@@ -36,10 +33,6 @@ pub(super) struct Incoming {
     digest: Digest,
     /// How many bytes of it there are.
     length: u64,
-    /// How many chunks came since all was written.
-    run: usize,
-    /// What is written while more is taken in.
-    behind: Option<Behind>,
 }
 
 /// Where it goes.
@@ -57,7 +50,7 @@ impl Incoming {
             Claimed::Part(part) => Place::Part(part),
             Claimed::There(there) => Place::There(there),
         };
-        Ok(Incoming { wanted, place, digest: Digest::default(), length: 0, run: 0, behind: None })
+        Ok(Incoming { wanted, place, digest: Digest::default(), length: 0 })
     }
 
     pub(super) fn name(&self) -> &str {
@@ -115,34 +108,16 @@ impl Incoming {
             let why = "a chunk came that is not the one that was sent";
             return Err(Refusal::Senseless(Senseless(why)));
         }
-        if self.run == RUN {
-            self.behind = part.behind();
-        }
-        self.run += 1;
-        match &mut self.behind {
-            Some(behind) => part.write_behind(behind, bytes, &given)?,
-            None => {
-                part.write(bytes)?;
-                if bytes.len() == CHUNK {
-                    part.remember(&given);
-                }
-            }
+        part.write(bytes)?;
+        if bytes.len() == CHUNK {
+            part.remember(&given);
         }
         self.digest.add(given, bytes);
         self.length += bytes.len() as u64;
         Ok(())
     }
 
-    /// Waits until all is written that was taken in.
-    pub(super) fn catch_up(&mut self) -> Result<(), VaultError> {
-        self.run = 0;
-        match (&mut self.place, self.behind.take()) {
-            (Place::Part(part), Some(behind)) => part.catch_up(behind),
-            _ => Ok(()),
-        }
-    }
-
-    /// Writes down what has come, all of which is written.
+    /// Writes down what has come.
     pub(super) fn checkpoint(&mut self) -> Result<(), VaultError> {
         match &mut self.place {
             Place::Part(part) => part.checkpoint(),
@@ -151,28 +126,21 @@ impl Incoming {
     }
 
     /// Leaves it for another attempt.
-    pub(super) fn pause(mut self) {
-        // What could not be written was not remembered either.
-        let _ = self.catch_up();
+    pub(super) fn pause(self) {
         if let Place::Part(part) = self.place {
             part.pause();
         }
     }
 
     /// Removes what has come of it.
-    pub(super) fn discard(mut self) {
-        let _ = self.catch_up();
+    pub(super) fn discard(self) {
         if let Place::Part(part) = self.place {
             part.discard();
         }
     }
 
     /// Checks the whole, and gives it its name.
-    pub(super) fn finish(mut self, size: u64, digest: Value) -> News {
-        if let Err(error) = self.catch_up() {
-            self.pause();
-            return failed(&error);
-        }
+    pub(super) fn finish(self, size: u64, digest: Value) -> News {
         let is_whole =
             self.length == size && self.wanted.size.is_none_or(|offered| offered == size);
         if !is_whole || self.digest.clone().finish() != Some(digest) {

@@ -22,9 +22,6 @@ use crate::net::Pipe;
 use crate::wire::digest::{Digest, Value};
 use crate::wire::offer::CHUNK;
 
-mod behind;
-pub(in super::super) use behind::Behind;
-
 /// After so many bytes what was written is brought to the disk, so that a power cut costs no more.
 const SYNC_EVERY: u64 = 64 << 20;
 
