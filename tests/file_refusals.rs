@@ -40,13 +40,18 @@ fn what_arrives_otherwise_than_it_was_sent_is_never_stored() {
     let file = bytes(3 * CHUNK);
     let data = |number, value, bytes| Frame::Data { number, value, bytes };
     let first = &file[..CHUNK];
-    let wrongs: [&[Frame<'_>]; 6] = [
+    let four = [&file[..], b"more"].concat();
+    let beyond: Vec<_> = std::iter::once(Frame::Begin(0))
+        .chain((0..).zip(four.chunks(CHUNK)).map(|(k, chunk)| data(k, value(k, chunk), chunk)))
+        .collect();
+    let wrongs: [&[Frame<'_>]; 7] = [
         &[Frame::Begin(1)],
         &[Frame::Begin(0), data(0, [0; 32], first)],
         &[Frame::Begin(0), data(1, value(1, first), first)],
         &[Frame::Begin(0), data(0, [0; 32], b"")],
         &[Frame::Begin(0), Frame::Begin(0)],
         &[Frame::Wait],
+        &beyond,
     ];
     for wrong in wrongs {
         let mut client = open(&server);

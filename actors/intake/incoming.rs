@@ -104,6 +104,10 @@ impl Incoming {
         if !is_next || bytes.is_empty() {
             return Err(Refusal::Senseless(Senseless("a chunk came that is not the next one")));
         }
+        let length = self.length + bytes.len() as u64;
+        if self.wanted.size.is_some_and(|offered| length > offered) {
+            return Err(Refusal::Senseless(Senseless("more came than was offered")));
+        }
         if value(number, bytes) != given {
             let why = "a chunk came that is not the one that was sent";
             return Err(Refusal::Senseless(Senseless(why)));
@@ -113,7 +117,7 @@ impl Incoming {
             part.remember(&given);
         }
         self.digest.add(given, bytes);
-        self.length += bytes.len() as u64;
+        self.length = length;
         Ok(())
     }
 

@@ -204,10 +204,11 @@ impl Part {
     ///
     /// See [`VaultError`]. After a failed sync nobody knows what is on the disk, so the part is of no use then.
     pub fn checkpoint(&mut self) -> Result<(), VaultError> {
-        let result = match (&mut self.sums, self.unsynced >= SYNC_EVERY) {
-            (Some(sums), false) => sums.flush(),
-            (_, true) => self.sync(),
-            (None, false) => Ok(()),
+        let result = match &mut self.sums {
+            Some(_) if self.unsynced >= SYNC_EVERY => self.sync(),
+            Some(sums) => sums.flush(),
+            // After a power cut nobody could go on with it.
+            None => Ok(()),
         };
         result.map_err(|error| self.vault.fault("bringing the file to the disk", error))
     }
