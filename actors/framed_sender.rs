@@ -64,7 +64,8 @@ impl FramedSender {
         self
     }
 
-    /// Sets whether a bad name is something that a person will correct: it is told, and does not fail the role.
+    /// Sets whether a bad name among those that come through the mailbox is something that a person will correct: it is told,
+    /// and does not fail the role.
     pub fn forgiving(mut self, forgiving: bool) -> FramedSender {
         self.forgiving = forgiving;
         self
@@ -218,7 +219,9 @@ impl Actor for FramedSender {
         self.reporter.tell(|| Report::Total(total)).await;
         result?;
         match count {
-            1.. if !self.forgiving => Err(Failure::NotSent { count }.into()),
+            1.. if !(self.forgiving && self.files.is_empty()) => {
+                Err(Failure::NotSent { count }.into())
+            }
             _ => Ok(()),
         }
     }

@@ -60,6 +60,25 @@ fn without_input_a_missing_file_name_is_wrong_usage() {
 }
 
 #[test]
+fn a_name_that_a_person_gave_at_the_start_and_that_is_wrong_fails_the_program() {
+    if !need("python3") {
+        return;
+    }
+    let directory = common::directory();
+    let out = directory.path().to_str().unwrap();
+    let server = Program::server(&["--scenario", "file", "--out", out]);
+    let good = directory.path().join("good");
+    std::fs::write(&good, "good").unwrap();
+    let named = [good.to_str().unwrap(), "no-such-file"];
+    for raw in [&["--raw"][..], &[]] {
+        let flags = [&["--scenario", "file", "--connect", server.endpoint()][..], raw, &named];
+        let ended = at_a_terminal(&flags.concat()).wait_while_stdin_is_open(DEADLINE);
+        assert_eq!(ended.code, 1, "{ended:?}");
+        assert!(ended.out().contains("no-such-file"), "{ended:?}");
+    }
+}
+
+#[test]
 fn a_person_sees_how_far_a_file_is_and_then_no_bar_but_its_digest() {
     if !need("python3") {
         return;
