@@ -6,21 +6,13 @@ mod common;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::path::Path;
 use std::process::Command;
 
+use common::files::{names, server};
 use common::line::connect;
 use common::peers::{Family, Peer, Where, need, skip};
 use common::{Program, directory, sockactors};
 use rustix::net::sockopt::set_socket_linger;
-
-/// A server that stores in `out`.
-#[track_caller]
-fn server(out: &Path, more: &[&str]) -> Program {
-    let mut args = vec!["--scenario", "file", "--out", out.to_str().unwrap()];
-    args.extend(more);
-    Program::server(&args)
-}
 
 /// Sends bytes, closes, and waits until the server tells of the file.
 #[track_caller]
@@ -32,15 +24,6 @@ fn send(server: &Program, bytes: &[u8], name: &str) {
 /// The words with which the server tells of a file.
 fn stored(name: &str) -> String {
     format!("Received successfully! New filename is: {name}")
-}
-
-/// The names in a directory, in order.
-fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).unwrap();
-    let mut names: Vec<_> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
 }
 
 /// Every byte there is, and no text.

@@ -7,24 +7,10 @@ mod common;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::path::Path;
 use std::thread::JoinHandle;
 
-use common::{Ended, Program, directory, sockactors};
-
-fn server(out: &Path, more: &[&str]) -> Program {
-    let out = ["--scenario", "file", "--out", out.to_str().unwrap()];
-    Program::server(&[&out[..], more].concat())
-}
-
-#[track_caller]
-fn send(at: &str, args: &[&str]) -> Ended {
-    sockactors(&[&["--scenario", "file", "--connect", at], args].concat(), "")
-}
-
-fn content(length: usize) -> Vec<u8> {
-    (0..length).map(|k| (k ^ (k >> 8) ^ (k >> 16)) as u8).collect()
-}
+use common::directory;
+use common::files::{content, send, server};
 
 /// Passes on so many bytes of each connection in turn, then cuts it; the last one is passed on whole. Returns how many
 /// bytes went through.

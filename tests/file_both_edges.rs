@@ -11,40 +11,16 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use common::files::{content, names, send, server};
 use common::line::connect;
-use common::{Ended, Program, directory, sockactors};
+use common::{Program, directory, sockactors};
 use sockactors::wire::offer::CHUNK;
-
-fn content(length: usize) -> Vec<u8> {
-    (0..length).map(|k| (k ^ (k >> 8) ^ (k >> 16)) as u8).collect()
-}
 
 /// Writes a file, and returns its path as text.
 fn file(directory: &Path, name: &str, bytes: &[u8]) -> String {
     let path = directory.join(name);
     fs::write(&path, bytes).unwrap();
     path.to_str().unwrap().to_owned()
-}
-
-#[track_caller]
-fn server(out: &Path, more: &[&str]) -> Program {
-    let mut args = vec!["--scenario", "file", "--out", out.to_str().unwrap()];
-    args.extend(more);
-    Program::server(&args)
-}
-
-#[track_caller]
-fn send(at: &str, args: &[&str]) -> Ended {
-    sockactors(&[&["--scenario", "file", "--connect", at], args].concat(), "")
-}
-
-/// The names in a directory, hidden ones too, in order.
-fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).unwrap();
-    let mut names: Vec<_> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
 }
 
 /// A way to a server that cuts each connection after so many bytes to it, one number each, and the last one never.

@@ -8,41 +8,13 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
 
-use common::framed::{Framed, Said, end, offer, values};
+use common::directory;
+use common::files::{content, names, open, server, stored};
+use common::framed::{Said, end, offer, values};
 use common::line::connect;
-use common::{Program, directory};
 use sockactors::wire::digest::of_values;
 use sockactors::wire::offer::{CHUNK, Failed, Frame, Offer, SIGNATURE};
-
-#[track_caller]
-fn server(out: &Path, more: &[&str]) -> Program {
-    let mut args = vec!["--scenario", "file", "--out", out.to_str().unwrap()];
-    args.extend(more);
-    Program::server(&args)
-}
-
-fn open(server: &Program) -> Framed {
-    Framed::open(connect(server.endpoint()))
-}
-
-fn stored(length: usize, name: &str) -> Said {
-    Said::Stored(length as u64, name.into())
-}
-
-/// What is in a directory, hidden things too, in order.
-fn names(directory: &Path) -> Vec<String> {
-    let entries = fs::read_dir(directory).unwrap();
-    let mut names: Vec<_> =
-        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
-
-fn bytes(length: usize) -> Vec<u8> {
-    (0..length as u32).map(|i| (i ^ (i >> 8) ^ (i >> 16)) as u8).collect()
-}
 
 #[test]
 fn files_of_every_length_arrive_under_their_names_over_one_connection() {
@@ -50,7 +22,7 @@ fn files_of_every_length_arrive_under_their_names_over_one_connection() {
     let server = server(out.path(), &["--json"]);
     let mut client = open(&server);
     for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 20 * CHUNK + 7] {
-        let (name, file) = (format!("of-{length}"), bytes(length));
+        let (name, file) = (format!("of-{length}"), content(length));
         assert_eq!(client.send(&name, &file), stored(length, &name));
         assert!(fs::read(out.path().join(&name)).unwrap() == file, "{name}");
         let digest = blake3::hash(&file).to_hex();
@@ -64,7 +36,7 @@ fn a_file_whose_size_is_not_known_before_arrives_too() {
     let out = directory();
     let server = server(out.path(), &[]);
     let mut client = open(&server);
-    let file = bytes(3 * CHUNK + 5);
+    let file = content(3 * CHUNK + 5);
     assert!(matches!(client.offer("stream", None), Said::Held(0, _)));
     client.chunks(&file, 0, u64::MAX).unwrap();
     client.say(&[end(&file)]).unwrap();
@@ -94,7 +66,7 @@ fn directories_and_modes_come_along_and_what_is_dangerous_does_not() {
 fn a_transfer_that_was_cut_anywhere_goes_on_from_there() {
     let out = directory();
     let server = server(out.path(), &[]);
-    let file = bytes(9 * CHUNK + 100);
+    let file = content(9 * CHUNK + 100);
     let mut held = 0;
     for chunks in [0, 2, 5, 9] {
         let mut client = open(&server);
@@ -119,7 +91,7 @@ fn a_transfer_that_was_cut_anywhere_goes_on_from_there() {
 #[test]
 fn a_server_that_was_killed_goes_on_from_what_it_had_written_down() {
     let out = directory();
-    let file = bytes(40 * CHUNK);
+    let file = content(40 * CHUNK);
     let first = server(out.path(), &[]);
     let mut client = open(&first);
     client.offer("file", Some(file.len() as u64));
@@ -147,7 +119,7 @@ fn a_file_that_is_there_already_is_stored_without_a_byte_and_another_one_is_refu
     let server = server(out.path(), &[]);
     let mut client = open(&server);
     for length in [0, 5, 2 * CHUNK + 5] {
-        let (name, file) = (format!("of-{length}"), bytes(length));
+        let (name, file) = (format!("of-{length}"), content(length));
         assert_eq!(client.send(&name, &file), stored(length, &name));
         let count = length.div_ceil(CHUNK) as u64;
         assert_eq!(
@@ -171,7 +143,7 @@ fn a_sender_that_gives_up_leaves_nothing_and_goes_on_with_the_next() {
     let server = server(out.path(), &[]);
     let mut client = open(&server);
     client.offer("one", Some(3 * CHUNK as u64));
-    client.chunks(&bytes(CHUNK), 0, 1).unwrap();
+    client.chunks(&content(CHUNK), 0, 1).unwrap();
     client.say(&[Frame::Failed(Failed { code: 10, why: "it changed" })]).unwrap();
     assert_eq!(client.send("two", b"2"), stored(1, "two"));
     assert_eq!(names(out.path()), ["two"]);
@@ -213,7 +185,7 @@ fn a_stop_between_two_files_ends_the_connection_and_one_in_the_middle_lets_it_fi
 fn a_sender_that_comes_back_over_another_connection_gets_its_file_from_the_silent_one() {
     let out = directory();
     let server = server(out.path(), &[]);
-    let file = bytes(5 * CHUNK);
+    let file = content(5 * CHUNK);
     let mut lost = open(&server);
     lost.offer("file", Some(file.len() as u64));
     lost.chunks(&file, 0, 3).unwrap();

@@ -8,16 +8,13 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
-use common::depot::{Depot, Store, cuts_after, script, takes_all, values};
+use common::depot::{Depot, Store, cuts_after, script, takes_all};
+use common::files::{content, send};
+use common::framed::values;
 use common::{Ended, directory, sockactors};
 use sockactors::wire::digest::of_values;
 use sockactors::wire::offer::{CHUNK, Frame, SIGNATURE, Stored, welcome};
 use tempfile::TempDir;
-
-/// A file of a few chunks, each different.
-fn content(length: usize) -> Vec<u8> {
-    (0..length).map(|k| (k ^ (k >> 8) ^ (k >> 16)) as u8).collect()
-}
 
 /// A directory with a file `name` of some length in it.
 fn file(name: &str, length: usize) -> (TempDir, String) {
@@ -26,12 +23,6 @@ fn file(name: &str, length: usize) -> (TempDir, String) {
     fs::write(&path, content(length)).unwrap();
     let path = path.to_str().unwrap().to_owned();
     (directory, path)
-}
-
-/// Runs the client with these arguments.
-#[track_caller]
-fn send(depot: &Depot, args: &[&str]) -> Ended {
-    sockactors(&[&["--scenario", "file", "--connect", &depot.at], args].concat(), "")
 }
 
 /// A server that has this much of the file already.
@@ -47,7 +38,7 @@ fn files_and_directories_arrive_in_the_order_of_their_names() {
     fs::write(tree.join("b/z"), "").unwrap();
     fs::write(tree.join("a"), content(CHUNK)).unwrap();
     let depot = Depot::new(Store::default(), vec![takes_all()]);
-    let ended = send(&depot, &[tree.to_str().unwrap(), &one]).with_code(0);
+    let ended = send(&depot.at, &[tree.to_str().unwrap(), &one]).with_code(0);
     let store = depot.store();
     assert_eq!(store.done, ["tree", "tree/a", "tree/b", "tree/b/empty", "tree/b/z", "one"]);
     assert!(store.files["one"] == content(3 * CHUNK + 1));
@@ -62,7 +53,7 @@ fn files_and_directories_arrive_in_the_order_of_their_names() {
 fn json_tells_each_file_with_its_digest_and_a_summary() {
     let (_directory, one) = file("one", 70_000);
     let depot = Depot::new(Store::default(), vec![takes_all()]);
-    let lines = send(&depot, &["--json", &one]).with_code(0).lines();
+    let lines = send(&depot.at, &["--json", &one]).with_code(0).lines();
     let digest = format!("\"blake3\":\"{}\"", blake3::hash(&content(70_000)));
     let wanted = ["\"event\":\"sent\"", "\"bytes\":70000", &digest, "\"stored\":\"one\""];
     assert!(wanted.iter().all(|part| lines[0].contains(part)), "{lines:?}");
@@ -94,7 +85,7 @@ fn a_file_is_sent_from_where_the_server_is() {
     let (_directory, one) = file("one", length);
     for held in [CHUNK, 3 * CHUNK, length] {
         let depot = Depot::new(holding("one", content(held)), vec![takes_all()]);
-        send(&depot, &[&one]).with_code(0);
+        send(&depot.at, &[&one]).with_code(0);
         let store = depot.store();
         assert_eq!((store.moved, store.begun[0]), (length - held, held.div_ceil(CHUNK) as u64));
         assert!(store.files["one"] == content(length));
@@ -106,7 +97,7 @@ fn what_the_server_holds_of_another_file_is_sent_again() {
     let (_directory, one) = file("one", 2 * CHUNK + 100);
     for (held, args) in [(vec![7; 2 * CHUNK], "auto"), (content(2 * CHUNK), "off")] {
         let depot = Depot::new(holding("one", held), vec![takes_all()]);
-        send(&depot, &["--resume", args, &one]).with_code(0);
+        send(&depot.at, &["--resume", args, &one]).with_code(0);
         let store = depot.store();
         assert_eq!((store.begun, store.moved), (vec![0], 2 * CHUNK + 100), "{args}");
     }
@@ -120,10 +111,10 @@ fn a_connection_that_is_cut_anywhere_is_made_anew() {
     let scripts = cuts.map(cuts_after).into_iter().chain([takes_all()]).collect();
     let depot = Depot::new(Store::default(), scripts);
     // Whoever is cut before the first answer was never connected.
-    let mut ended = send(&depot, &["--timeout", "5s", &one]);
+    let mut ended = send(&depot.at, &["--timeout", "5s", &one]);
     while ended.code != 0 {
         assert!(ended.err().contains(&depot.at), "{ended:?}");
-        ended = send(&depot, &["--timeout", "5s", &one]);
+        ended = send(&depot.at, &["--timeout", "5s", &one]);
     }
     let store = depot.store();
     assert!(store.files["one"] == content(length));
@@ -136,7 +127,7 @@ fn a_connection_that_is_cut_anywhere_is_made_anew() {
 fn without_resumption_a_lost_connection_is_the_end() {
     let (_directory, one) = file("one", 20 * CHUNK);
     let depot = Depot::new(Store::default(), vec![cuts_after(CHUNK)]);
-    send(&depot, &["--resume=off", &one]).with_code(1).naming(&depot.at);
+    send(&depot.at, &["--resume=off", &one]).with_code(1).naming(&depot.at);
 }
 
 #[test]
@@ -177,7 +168,8 @@ fn refused(code: u16, after: bool, expected: i32) -> (Ended, Store) {
     });
     let depot = Depot::new(Store::default(), vec![refuse]);
     let two = directory.path().join("two");
-    let ended = send(&depot, &[&one, two.to_str().unwrap()]).with_code(expected).naming("because");
+    let ended =
+        send(&depot.at, &[&one, two.to_str().unwrap()]).with_code(expected).naming("because");
     assert!(!ended.err().contains(['\u{1b}', '\u{202e}']), "{ended:?}");
     (ended.naming("one"), depot.store())
 }
@@ -210,7 +202,7 @@ fn a_server_that_is_busy_or_stops_is_asked_again() {
             talk.fail(code, "later");
         });
         let depot = Depot::new(Store::default(), vec![later, takes_all()]);
-        send(&depot, &[&one]).with_code(0).naming("later; trying again");
+        send(&depot.at, &[&one]).with_code(0).naming("later; trying again");
         assert_eq!(depot.store().done, ["one"]);
     }
 }
@@ -224,7 +216,7 @@ fn greeted_with(words: Vec<u8>, expected: i32) -> Ended {
         while talk.hear(|_| {}) {}
     });
     let depot = Depot::new(Store::default(), vec![strange]);
-    let ended = send(&depot, &["--timeout", "300ms", &one]).with_code(expected);
+    let ended = send(&depot.at, &["--timeout", "300ms", &one]).with_code(expected);
     ended.naming(&depot.at)
 }
 
@@ -234,7 +226,7 @@ fn a_server_that_says_nothing_is_told_how_to_be_spoken_to() {
     greeted_with(SIGNATURE[..4].to_vec(), 4);
     let (_directory, one) = file("one", 100);
     let depot = Depot::new(Store::default(), vec![script(|talk, _| drop(talk.greeted()))]);
-    send(&depot, &[&one]).with_code(1).naming("--raw");
+    send(&depot.at, &[&one]).with_code(1).naming("--raw");
 }
 
 #[test]
@@ -258,7 +250,7 @@ fn a_server_that_stored_something_else_ends_it_with_5() {
         while talk.hear(|_| {}) {}
     });
     let depot = Depot::new(Store::default(), vec![lies]);
-    send(&depot, &[&one]).with_code(5).naming("one").naming("0909");
+    send(&depot.at, &[&one]).with_code(5).naming("one").naming("0909");
 }
 
 #[test]
@@ -273,7 +265,7 @@ fn a_file_that_changes_while_it_is_sent_is_told() {
         talk.serve(store);
     });
     let depot = Depot::new(Store::default(), vec![slow]);
-    send(&depot, &[&one]).with_code(1).naming("changed while it was sent");
+    send(&depot.at, &[&one]).with_code(1).naming("changed while it was sent");
     assert_eq!(depot.store().failed, [10]);
 }
 
@@ -284,7 +276,7 @@ fn links_and_pipes_are_left_out_and_told() {
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", directory.path().join("link")).unwrap();
     let depot = Depot::new(Store::default(), vec![takes_all()]);
-    let ended = send(&depot, &[directory.path().to_str().unwrap(), pipe.to_str().unwrap()]);
+    let ended = send(&depot.at, &[directory.path().to_str().unwrap(), pipe.to_str().unwrap()]);
     ended.with_code(1).naming("link").naming("pipe").naming("through stdin");
     assert_eq!(depot.store().files.len(), 1);
 }

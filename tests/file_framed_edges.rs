@@ -10,14 +10,11 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 
 use common::depot::{Depot, Store, Talk, cuts_after, script, takes_all};
-use common::{Ended, Program, directory, sockactors};
+use common::files::{content, send};
+use common::{Program, directory, sockactors};
 use sockactors::wire::digest::of_values;
 use sockactors::wire::offer::{CHUNK, Frame, Stored};
 use tempfile::TempDir;
-
-fn content(length: usize) -> Vec<u8> {
-    (0..length).map(|k| (k ^ (k >> 8) ^ (k >> 16)) as u8).collect()
-}
 
 /// A directory with a file `one` of some length in it.
 fn file(length: usize) -> (TempDir, String) {
@@ -26,11 +23,6 @@ fn file(length: usize) -> (TempDir, String) {
     fs::write(&path, content(length)).unwrap();
     let path = path.to_str().unwrap().to_owned();
     (directory, path)
-}
-
-#[track_caller]
-fn send(depot: &Depot, args: &[&str]) -> Ended {
-    sockactors(&[&["--scenario", "file", "--connect", &depot.at], args].concat(), "")
 }
 
 /// Hears an offer, and says that nothing is held of it.
@@ -62,7 +54,7 @@ fn files_of_every_length_arrive_over_one_connection() {
         path.to_str().unwrap().to_owned()
     });
     let depot = Depot::new(Store::default(), vec![takes_all()]);
-    let ended = send(&depot, &paths.each_ref().map(String::as_str)).with_code(0);
+    let ended = send(&depot.at, &paths.each_ref().map(String::as_str)).with_code(0);
     let store = depot.store();
     for length in lengths {
         let file = content(length);
@@ -83,7 +75,7 @@ fn a_connection_that_is_lost_again_and_again_costs_no_chunk_twice() {
     scripts.push(script(|talk, _| drop(talk)));
     scripts.push(takes_all());
     let depot = Depot::new(Store::default(), scripts);
-    let ended = send(&depot, &[&one]).with_code(0);
+    let ended = send(&depot.at, &[&one]).with_code(0);
     let store = depot.store();
     assert!(store.files["one"] == content(length));
     assert_eq!(store.moved, length);
@@ -100,7 +92,7 @@ fn a_server_that_spoke_the_protocol_before_is_asked_again_whatever_answers() {
         talk.stream.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").unwrap();
     });
     let depot = Depot::new(Store::default(), vec![welcomed, ends, proxy, takes_all()]);
-    send(&depot, &[&one]).with_code(0);
+    send(&depot.at, &[&one]).with_code(0);
     assert_eq!(depot.store().done, ["one"]);
 }
 
@@ -155,7 +147,7 @@ fn a_file_that_changed_while_the_connection_was_lost_is_not_joined_to_its_beginn
         file.write_all(b"another beginning").unwrap();
     });
     let depot = Depot::new(Store::default(), vec![changes, takes_all()]);
-    send(&depot, &[&one]).with_code(1).naming("changed");
+    send(&depot.at, &[&one]).with_code(1).naming("changed");
     let store = depot.store();
     assert_eq!((store.done.len(), store.failed), (0, vec![10]));
 }
@@ -172,7 +164,7 @@ fn a_file_that_is_refused_once_all_of_it_came_is_told() {
             while talk.hear(|_| {}) {}
         });
         let depot = Depot::new(Store::default(), vec![refuses]);
-        let ended = send(&depot, &[&one]).with_code(expected);
+        let ended = send(&depot.at, &[&one]).with_code(expected);
         if code != 11 {
             ended.naming("one").naming("that is why");
         }
@@ -190,7 +182,7 @@ fn a_server_that_stops_at_the_end_of_a_file_is_asked_again() {
         talk.fail(9, "it stops");
     });
     let depot = Depot::new(Store::default(), vec![stops, takes_all()]);
-    send(&depot, &[&one]).with_code(0).naming("it stops; trying again");
+    send(&depot.at, &[&one]).with_code(0).naming("it stops; trying again");
     assert_eq!(depot.store().done, ["one"]);
 }
 
@@ -211,7 +203,7 @@ fn more_than_there_is_of_a_file_cannot_be_held() {
             talk.say(&Frame::Stored(Stored { size: 10 * CHUNK as u64, digest, name: "one" }));
         });
         let depot = Depot::new(Store::default(), vec![holds]);
-        send(&depot, &[&one]).with_code(0);
+        send(&depot.at, &[&one]).with_code(0);
         depot.store();
     }
 }
@@ -237,7 +229,7 @@ fn answers_out_of_place_are_told() {
             while talk.hear(|_| {}) {}
         });
         let depot = Depot::new(Store::default(), vec![odd]);
-        send(&depot, &[&one]).with_code(1).naming(&depot.at).naming("no place");
+        send(&depot.at, &[&one]).with_code(1).naming(&depot.at).naming("no place");
         depot.store();
     }
 }
@@ -251,7 +243,7 @@ fn a_server_of_another_kind_is_told_with_what_helps() {
         while talk.hear(|_| {}) {}
     });
     let depot = Depot::new(Store::default(), vec![web]);
-    send(&depot, &[&one]).with_code(1).naming(&depot.at).naming("--raw");
+    send(&depot.at, &[&one]).with_code(1).naming(&depot.at).naming("--raw");
     depot.store();
 }
 
@@ -260,7 +252,7 @@ fn a_quiet_run_tells_results_alone() {
     let (_directory, one) = file(CHUNK);
     let cut = || cuts_after(1000);
     let depot = Depot::new(Store::default(), vec![cut(), takes_all()]);
-    let ended = send(&depot, &["--quiet", &one]).with_code(0);
+    let ended = send(&depot.at, &["--quiet", &one]).with_code(0);
     depot.store();
     assert!(ended.out().contains("one"), "{ended:?}");
     assert_eq!(ended.err(), "");

@@ -6,38 +6,18 @@ mod common;
 
 use std::fs;
 use std::io::Write;
-use std::path::Path;
 
-use common::framed::{Framed, Said};
-use common::line::connect;
-use common::{Program, directory};
+use common::directory;
+use common::files::{content, open, server, stored};
+use common::framed::Said;
 use sockactors::wire::digest::value;
 use sockactors::wire::offer::{CHUNK, Frame};
-
-#[track_caller]
-fn server(out: &Path, more: &[&str]) -> Program {
-    let mut args = vec!["--scenario", "file", "--out", out.to_str().unwrap()];
-    args.extend(more);
-    Program::server(&args)
-}
-
-fn open(server: &Program) -> Framed {
-    Framed::open(connect(server.endpoint()))
-}
-
-fn stored(length: usize, name: &str) -> Said {
-    Said::Stored(length as u64, name.into())
-}
-
-fn bytes(length: usize) -> Vec<u8> {
-    (0..length as u32).map(|i| (i ^ (i >> 8) ^ (i >> 16)) as u8).collect()
-}
 
 #[test]
 fn what_arrives_otherwise_than_it_was_sent_is_never_stored() {
     let out = directory();
     let server = server(out.path(), &[]);
-    let file = bytes(3 * CHUNK);
+    let file = content(3 * CHUNK);
     let data = |number, value, bytes| Frame::Data { number, value, bytes };
     let first = &file[..CHUNK];
     let four = [&file[..], b"more"].concat();
@@ -99,7 +79,7 @@ fn refusals_have_their_codes_and_the_connection_goes_on() {
     assert_eq!(code(client.send("../out", b"x")), 2);
     assert_eq!(code(client.send(".hidden", b"x")), 2);
     assert_eq!(code(client.send("mine", b"x")), 3);
-    assert_eq!(code(client.send("large", &bytes(1025))), 4);
+    assert_eq!(code(client.send("large", &content(1025))), 4);
     let mut other = open(&server);
     assert!(matches!(other.offer("busy", Some(1)), Said::Held(..)));
     assert_eq!(code(client.send("busy", b"x")), 8);

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
+use super::framed::values;
 use sockactors::wire::digest::{Value, of_values, value};
 use sockactors::wire::offer::{CHUNK, Failed, Frame, FrameReader, FrameWriter, Stored, welcome};
 
@@ -217,9 +218,4 @@ fn step(frame: Frame<'_>, name: &mut String, store: &mut Store) -> Option<Said> 
         }
         other => panic!("a client said {other:?}"),
     }
-}
-
-/// The values of a file's chunks.
-pub fn values(file: &[u8]) -> Vec<Value> {
-    (0..).zip(file.chunks(CHUNK)).map(|(number, chunk)| value(number, chunk)).collect()
 }

@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use sockactors::wire::digest::{Digest, Value, of_values, value};
+use sockactors::wire::digest::{Value, of_values, value};
 use sockactors::wire::offer::{CHUNK, Frame, FrameReader, FrameWriter, Offer, hello, welcome};
 
 /// What the server says.
@@ -111,11 +111,4 @@ pub fn end(file: &[u8]) -> Frame<'static> {
 /// The values of a file's chunks.
 pub fn values(file: &[u8]) -> Vec<Value> {
     (0..).zip(file.chunks(CHUNK)).map(|(number, chunk)| value(number, chunk)).collect()
-}
-
-/// The digest of a file, from its chunks.
-pub fn digest(file: &[u8]) -> Option<Value> {
-    let mut digest = Digest::default();
-    (0..).zip(file.chunks(CHUNK)).for_each(|(k, chunk)| digest.add(value(k, chunk), chunk));
-    digest.finish()
 }

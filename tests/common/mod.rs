@@ -7,6 +7,7 @@
 #![allow(dead_code)]
 
 pub mod depot;
+pub mod files;
 pub mod framed;
 pub mod line;
 mod output;
