@@ -5,7 +5,8 @@
 //!
 //! What it was sent and has not written yet lies on a [`Shelf`], which belongs to the tree. A disk that fails ends an
 //! incarnation with the error; the supervisor's backoff is the pause until the next one tries the same bytes again, and
-//! meanwhile the bounded mailbox holds back whoever sends more.
+//! meanwhile the bounded mailbox holds back whoever sends more. A file that was written and cannot be brought to the disk is
+//! lost, as nobody knows what is on it; one that cannot get its name stays in its part. The error tells it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -64,23 +65,22 @@ impl Shelf {
         let mut open = self.0.open.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             let Some(next) = self.waiting().pop_front() else { return Ok(open.is_some()) };
-            let done = match &next {
-                Store::Bytes(bytes) => self.write(&mut open, bytes, named),
-                Store::Rotate => rotate(&mut open, named),
-            };
-            if let Err(error) = done {
-                self.waiting().push_front(next);
-                return Err(error);
+            match &next {
+                Store::Bytes(bytes) => match self.write(&mut open, bytes) {
+                    Ok(false) => {}
+                    Ok(true) => self.waiting().push_front(Store::Rotate),
+                    Err(error) => {
+                        self.waiting().push_front(next);
+                        return Err(error);
+                    }
+                },
+                Store::Rotate => rotate(&mut open, named)?,
             }
         }
     }
 
-    fn write(
-        &self,
-        open: &mut Option<Part>,
-        bytes: &[u8],
-        named: &mut Vec<Named>,
-    ) -> Result<(), VaultError> {
+    /// Writes bytes, and tells whether the file is large enough then.
+    fn write(&self, open: &mut Option<Part>, bytes: &[u8]) -> Result<bool, VaultError> {
         let mut part = match open.take() {
             Some(part) => part,
             None => self.0.vault.claim_number()?,
@@ -88,8 +88,7 @@ impl Shelf {
         let written = part.write(bytes);
         let is_large = self.0.rotation.size.is_some_and(|size| part.length() >= size);
         *open = Some(part);
-        written?;
-        if is_large { rotate(open, named) } else { Ok(()) }
+        written.map(|()| is_large)
     }
 }
 

@@ -116,3 +116,24 @@ fn a_disk_that_fails_for_a_while_loses_nothing() {
     assert_eq!(fs::read(out.join("output0.txt")).unwrap(), b"onetwo");
     running.stop();
 }
+
+#[test]
+fn what_was_written_to_a_directory_that_is_taken_away_is_not_written_a_second_time() {
+    let place = tempfile::tempdir().unwrap();
+    let out = place.path().join("out");
+    fs::create_dir(&out).unwrap();
+    let running = start(&out, Rotation { size: Some(6), age: None });
+    running.send(b"one");
+    let until = std::time::Instant::now() + Duration::from_secs(20);
+    while fs::metadata(out.join(".output0.txt.part")).map_or(0, |part| part.len()) < 3 {
+        assert!(std::time::Instant::now() < until, "nothing is written");
+    }
+    fs::remove_dir_all(&out).unwrap();
+    fs::create_dir(&out).unwrap();
+    // The file is large enough now, and has no place for its name.
+    running.send(b"two");
+    running.send(b"three!");
+    assert_eq!(running.file(), ("output1.txt".into(), 6));
+    assert_eq!(fs::read(out.join("output1.txt")).unwrap(), b"three!");
+    assert_eq!(running.stop(), []);
+}
