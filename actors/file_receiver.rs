@@ -99,7 +99,7 @@ impl Service {
         let begun = ctx.now();
         let mut transfer = Transfer { stream, frames: None, begun, news: Vec::new() };
         let vault = self.vault.clone();
-        let mut intake = match beginning(&first) {
+        let intake = match beginning(&first) {
             Beginning::Framed(_, version) => {
                 transfer.frames = Some(FrameWriter::default());
                 let told = self.write(ctx, &transfer.stream, &welcome(version)).await;
@@ -114,7 +114,7 @@ impl Service {
             }
             _ => Intake::Raw(Box::new(Raw::new(vault, self.limits.raw_digest, first))),
         };
-        let ended = self.take(ctx, &mut transfer, &mut intake).await;
+        let (intake, ended) = self.take(ctx, &mut transfer, intake).await;
         let left = self.disk.run(move || intake.leave()).await;
         match (ended, left) {
             (Err(error), _) => {
@@ -131,19 +131,20 @@ impl Service {
         &self,
         ctx: &mut Context<()>,
         transfer: &mut Transfer,
-        intake: &mut Intake,
-    ) -> Result<String, VaultError> {
+        mut intake: Intake,
+    ) -> (Intake, Result<String, VaultError>) {
         loop {
-            let worked = self.work(ctx, transfer, intake).await;
+            let worked;
+            (intake, worked) = self.work(ctx, transfer, intake).await;
             if let Err(why) = self.pass_on(ctx, transfer).await {
-                return Ok(why);
+                return (intake, Ok(why));
             }
             match worked {
                 Worked::More => {}
-                Worked::Over(why) => return why,
+                Worked::Over(why) => return (intake, why),
                 Worked::Idle => {
-                    if let Err(why) = self.wait(ctx, &transfer.stream, intake).await {
-                        return Ok(why);
+                    if let Err(why) = self.wait(ctx, &transfer.stream, &intake).await {
+                        return (intake, Ok(why));
                     }
                 }
             }
@@ -177,14 +178,12 @@ impl Service {
         &self,
         ctx: &Context<()>,
         transfer: &mut Transfer,
-        intake: &mut Intake,
-    ) -> Worked {
-        let placeholder = Intake::Raw(Box::new(Raw::new(self.vault.clone(), false, Vec::new())));
-        let mut moved = std::mem::replace(intake, placeholder);
+        mut intake: Intake,
+    ) -> (Intake, Worked) {
         let (stream, mut news) = (transfer.stream.clone(), std::mem::take(&mut transfer.news));
         let job = self.disk.run(move || {
-            let worked = moved.work(&stream, &mut news);
-            (moved, worked, news)
+            let worked = intake.work(&stream, &mut news);
+            (intake, worked, news)
         });
         let mut job = Box::pin(job);
         loop {
@@ -193,9 +192,9 @@ impl Service {
                 ctx.sleep(WAIT_EVERY).await;
                 None
             };
-            if let Some((moved, worked, news)) = future::or(done, late).await {
-                (*intake, transfer.news) = (moved, news);
-                return worked;
+            if let Some((intake, worked, news)) = future::or(done, late).await {
+                transfer.news = news;
+                return (intake, worked);
             }
             if let Some(frames) = &mut transfer.frames {
                 let mut bytes = Vec::new();

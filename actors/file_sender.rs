@@ -40,9 +40,9 @@ pub struct FileSender {
     endpoint: Endpoint,
     /// Empty: the names come through the mailbox.
     files: Vec<PathBuf>,
-    /// Whether a bad name is asked for again rather than a failure.
     /// What is sent for `-`.
     stdin: Option<Arc<File>>,
+    /// Whether a bad name is asked for again rather than a failure.
     forgiving: bool,
     timeout: Duration,
     reporter: Reporter,

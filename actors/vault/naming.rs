@@ -6,11 +6,35 @@ use std::sync::atomic::Ordering;
 use rustix::fs::{AtFlags, RenameFlags, linkat, renameat, renameat_with, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::part::Title;
 use super::{OnConflict, Vault, Wanted, numbered};
 
 /// The numbers that are tried for a file whose name is taken.
 const NUMBERS: u16 = 9999;
+
+/// What a file will be called.
+#[derive(Debug)]
+pub(super) enum Title {
+    Named(Wanted),
+    Numbered(u64),
+}
+
+impl Title {
+    /// Returns the hidden name of its part.
+    pub(super) fn hidden(&self) -> String {
+        match self {
+            Title::Named(wanted) => wanted.name.part(),
+            Title::Numbered(number) => format!(".{}.part", numbered(*number)),
+        }
+    }
+
+    /// Returns the name that it is to get.
+    pub(super) fn shown(&self) -> String {
+        match self {
+            Title::Named(wanted) => wanted.name.to_string(),
+            Title::Numbered(number) => numbered(*number),
+        }
+    }
+}
 
 /// A part that is to get its name.
 #[derive(Debug)]

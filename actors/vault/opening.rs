@@ -10,6 +10,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::sums::{Known, Sums};
 use super::{Wanted, is_plain, open_file};
+use crate::wire::filename::SafeName;
 use crate::wire::offer::CHUNK;
 
 /// How often somebody else may take a hidden name away before that is an error.
@@ -60,4 +61,10 @@ pub(super) fn resume(
     }
     file.set_len(0)?;
     Ok((Sums::create(directory, wanted)?, Known::default()))
+}
+
+/// Removes a part that was opened and will hold nothing. One that cannot be removed is reaped later.
+pub(super) fn remove(directory: &OwnedFd, name: &SafeName) {
+    let _ = retry_on_intr(|| unlinkat(directory, name.part(), AtFlags::empty()));
+    let _ = Sums::remove(directory, &name.sums());
 }

@@ -13,11 +13,11 @@ use rustix::fs::{AtFlags, FlockOperation, OFlags, fdatasync, flock, fsync, unlin
 use rustix::io::{Errno, retry_on_intr};
 
 use super::holders::Hold;
-use super::naming::Naming;
-use super::opening::{lock, resume};
+use super::naming::{Naming, Title};
+use super::opening::{lock, remove, resume};
 use super::room::Promise;
 use super::sums::{Known, Sums};
-use super::{Vault, VaultError, Wanted, attributes, beneath, numbered, open_file};
+use super::{Vault, VaultError, Wanted, attributes, beneath, open_file};
 use crate::net::Pipe;
 use crate::wire::digest::{Digest, Value};
 use crate::wire::offer::CHUNK;
@@ -41,13 +41,6 @@ pub struct Part {
     promise: Promise,
 }
 
-/// What a file will be called.
-#[derive(Debug)]
-pub(super) enum Title {
-    Named(Wanted),
-    Numbered(u64),
-}
-
 impl Part {
     /// Opens the part of a named file, or makes it.
     pub(super) fn open(
@@ -63,7 +56,11 @@ impl Part {
         let hold = Hold::new(vault, wanted.name.as_str());
         let (sums, known) = resume(&directory, &file, wanted).map_err(opening)?;
         let missing = wanted.size.unwrap_or(0).saturating_sub(known.count * CHUNK as u64);
-        let promise = Promise::new(vault, &file, missing)?;
+        let promise = Promise::new(vault, &file, missing).inspect_err(|_| {
+            if known.count == 0 {
+                remove(&directory, &wanted.name);
+            }
+        })?;
         Ok(Part {
             vault: vault.clone(),
             directory,
@@ -86,7 +83,9 @@ impl Part {
     ) -> Result<Option<Part>, VaultError> {
         let failed = |error| vault.fault("making the part", error);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-        let file = match open_file(directory, &hidden(number), flags) {
+        let title = Title::Numbered(number);
+        let hidden = title.hidden();
+        let file = match open_file(directory, &hidden, flags) {
             Ok(file) => file,
             Err(Errno::EXIST) => return Ok(None),
             Err(error) => return Err(failed(error.into())),
@@ -101,7 +100,7 @@ impl Part {
                 directory,
                 promise: Promise::new(vault, &file, 0)?,
                 file,
-                title: Title::Numbered(number),
+                title,
                 _hold: None,
                 sums: None,
                 known: Known::default(),
@@ -111,7 +110,7 @@ impl Part {
         });
         // The number is not used up by what never was.
         part.map(Some).inspect_err(|_| {
-            let _ = unlinkat(directory, hidden(number), AtFlags::empty());
+            let _ = unlinkat(directory, &hidden, AtFlags::empty());
         })
     }
 
@@ -132,10 +131,7 @@ impl Part {
 
     /// Returns the hidden name that it has.
     pub fn hidden_name(&self) -> String {
-        match &self.title {
-            Title::Named(wanted) => wanted.name.part(),
-            Title::Numbered(number) => hidden(*number),
-        }
+        self.title.hidden()
     }
 
     /// Begins with this chunk, up to which all must be held; returns what those contribute to the file's digest.
@@ -267,10 +263,7 @@ impl Part {
                 Ok(name)
             }
             Ok(None) => {
-                let name = match &self.title {
-                    Title::Named(wanted) => wanted.name.to_string(),
-                    Title::Numbered(number) => numbered(*number),
-                };
+                let name = self.title.shown();
                 self.discard();
                 Err(VaultError::Exists { name })
             }
@@ -291,8 +284,4 @@ impl Part {
         attributes::set(&self.file, mode & 0o777 & !self.vault.umask, modified)?;
         Ok(retry_on_intr(|| fsync(&self.file))?)
     }
-}
-
-fn hidden(number: u64) -> String {
-    format!(".{}.part", numbered(number))
 }
