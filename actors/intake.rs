@@ -40,6 +40,19 @@ pub(super) enum Worked {
     Over(Result<String, VaultError>),
 }
 
+/// How far a file has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// The name that it is to get.
+    pub(super) name: String,
+    /// Its size in bytes, if its sender has told.
+    pub(super) size: Option<u64>,
+    /// How many bytes of it were there before.
+    pub(super) held: u64,
+    /// How many are there.
+    pub(super) length: u64,
+}
+
 /// What is to be passed on, to the sender or to whoever listens to reports.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum News {
@@ -89,6 +102,14 @@ impl Intake {
         match self {
             Intake::Raw(_) => None,
             Intake::Framed(framed) => framed.in_hand(),
+        }
+    }
+
+    /// Returns how far the file has come that is in hand, once it has begun.
+    pub(super) fn extent(&self) -> Option<Extent> {
+        match self {
+            Intake::Raw(raw) => raw.extent(),
+            Intake::Framed(framed) => framed.extent(),
         }
     }
 
