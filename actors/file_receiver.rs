@@ -102,7 +102,10 @@ impl Service {
                     _ => Intake::Framed(Box::new(Framed::new(vault))),
                 }
             }
-            _ => Intake::Raw(Box::new(Raw::new(vault, self.limits.raw_digest, first))),
+            _ => {
+                let place = (vault, self.disk.clone());
+                Intake::Raw(Box::new(Raw::new(place, self.limits.raw_digest, first)))
+            }
         };
         let (intake, ended) = self.take(ctx, &mut transfer, intake).await;
         let left = self.disk.run(move || intake.leave()).await;
