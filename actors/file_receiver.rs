@@ -25,6 +25,9 @@ mod transfer;
 /// The bytes that tell how a connection goes on: a signature and two versions.
 const BEGINNING: usize = 10;
 
+/// How long the work on what comes goes on without a look at anything else, where nobody waits for the disk.
+const TURN: Duration = Duration::from_millis(100);
+
 /// How often a sender is told that its file is still worked on.
 const WAIT_EVERY: Duration = Duration::from_secs(1);
 
@@ -102,10 +105,7 @@ impl Service {
                     _ => Intake::Framed(Box::new(Framed::new(vault))),
                 }
             }
-            _ => {
-                let place = (vault, self.disk.clone());
-                Intake::Raw(Box::new(Raw::new(place, self.limits.raw_digest, first)))
-            }
+            _ => Intake::Raw(Box::new(Raw::new(vault, self.limits.raw_digest, first))),
         };
         let (intake, ended) = self.take(ctx, &mut transfer, intake).await;
         let left = self.disk.run(move || intake.leave()).await;
@@ -175,8 +175,11 @@ impl Service {
         mut intake: Intake,
     ) -> (Intake, Worked) {
         let (stream, mut news) = (transfer.stream.clone(), std::mem::take(&mut transfer.news));
+        let (disk, clock, until) = (self.disk.clone(), ctx.clock().clone(), ctx.now() + TURN);
         let job = self.disk.run(move || {
-            let worked = intake.work(&stream, &mut news);
+            // Others have their turn, and whoever looks at the progress sees some.
+            let may_go_on = || disk.is_free() && clock.now() < until;
+            let worked = intake.work(&stream, &mut news, may_go_on);
             (intake, worked, news)
         });
         let mut job = Box::pin(job);

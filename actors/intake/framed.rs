@@ -49,6 +49,13 @@ impl Framed {
         }
     }
 
+    pub(super) fn length(&self) -> u64 {
+        match &self.state {
+            State::Data(file) => file.length(),
+            State::Offer | State::Begin(_) => 0,
+        }
+    }
+
     pub(super) fn extent(&self) -> Option<Extent> {
         match &self.state {
             State::Data(file) => Some(file.extent()),

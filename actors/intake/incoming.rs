@@ -59,6 +59,11 @@ impl Incoming {
         self.wanted.name.as_str()
     }
 
+    /// Returns how many bytes of it there are.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
     /// Returns how far it has come.
     pub(super) fn extent(&self) -> Extent {
         let Incoming { wanted: Wanted { name, size, .. }, before, length, .. } = self;

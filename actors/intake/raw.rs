@@ -10,13 +10,9 @@ use std::sync::Arc;
 use blake3::Hasher;
 
 use super::super::vault::Part;
-use super::super::{Disk, Vault, VaultError};
+use super::super::{Vault, VaultError};
 use super::{Extent, News, PIECE, READ, Worked};
 use crate::net::{Pipe, Stream};
-
-/// How many bytes are taken in one go where nobody else waits for the disk: to go away and come back costs as much as moving
-/// a megabyte.
-const ALONE: usize = 4 * PIECE;
 
 thread_local! {
     static PIPE: Cell<Option<Pipe>> = const { Cell::new(None) };
@@ -26,7 +22,6 @@ thread_local! {
 #[derive(Debug)]
 pub(in super::super) struct Raw {
     vault: Arc<Vault>,
-    disk: Disk,
     part: Option<Part>,
     /// Where its digest is asked for.
     hasher: Option<Box<Hasher>>,
@@ -35,17 +30,17 @@ pub(in super::super) struct Raw {
 }
 
 impl Raw {
-    pub(in super::super) fn new(
-        (vault, disk): (Arc<Vault>, Disk),
-        digest: bool,
-        first: Vec<u8>,
-    ) -> Raw {
+    pub(in super::super) fn new(vault: Arc<Vault>, digest: bool, first: Vec<u8>) -> Raw {
         let hasher = digest.then(|| Box::new(Hasher::new()));
-        Raw { vault, disk, part: None, hasher, first }
+        Raw { vault, part: None, hasher, first }
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.part.is_none() && self.first.is_empty()
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.part.as_ref().map_or(0, Part::length)
     }
 
     pub(super) fn extent(&self) -> Option<Extent> {
@@ -92,7 +87,7 @@ impl Raw {
 
     fn take_by(&mut self, way: &mut Way, stream: &Stream) -> Result<Taken, VaultError> {
         let mut taken = 0;
-        while taken < PIECE || (taken < ALONE && self.disk.is_free()) {
+        while taken < PIECE {
             match way.read(stream) {
                 Ok(0) => return Ok(Taken::End),
                 Ok(length) => {
