@@ -57,6 +57,7 @@ mod listening;
 #[cfg(feature = "testing")]
 mod memory;
 mod peer;
+mod reserve;
 mod socket;
 mod socket_file;
 mod splice;
