@@ -239,7 +239,7 @@ mod tests {
         let address = Address::of(mailbox.clone());
         assert!(!address.is_closed() && address.is_empty());
         mailbox.close();
-        assert!(address.is_closed() && mailbox.receiver().is_none());
+        assert!(address.is_closed() && mailbox.mail().try_pop().is_none());
         assert_eq!(address.try_send(5), Err(SendError::Closed(5)));
     }
 

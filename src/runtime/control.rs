@@ -101,11 +101,6 @@ impl Control {
         self.task.register(cx.waker());
     }
 
-    /// Has whoever awaits the stop look again: there is something else to wait for now.
-    pub(crate) fn nudge(&self) {
-        self.waiter.wake();
-    }
-
     fn raise(&self, level: u8) {
         self.level.fetch_or(level, Ordering::SeqCst);
         self.waiter.wake();

@@ -161,6 +161,7 @@ mod observer;
 mod path;
 mod pool;
 mod pool_children;
+mod queue;
 mod render;
 mod reply;
 #[cfg(test)]

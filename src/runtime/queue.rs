@@ -1,0 +1,258 @@
+//! The queue in a mailbox: bounded, many senders, one reader.
+//!
+//! It is a ring buffer behind a lock that is held for a few instructions, with the waker of the reader and those of the
+//! senders that found it full. A channel of `async-channel` does the same without a lock, and was here before: it costs
+//! twice as much for a message, allocates all its places at once, and each wait at it is a listener in a list. See
+//! `docs/performance.md`.
+//!
+//! Wakers are called, and messages dropped, where the lock is not held: either may do anything.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::task::{Context, Poll, Waker};
+
+use super::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A bounded queue.
+#[derive(Debug)]
+pub(crate) struct Queue<M>(Mutex<State<M>>);
+
+#[derive(Debug)]
+struct State<M> {
+    /// It grows as it is filled, up to the capacity.
+    messages: VecDeque<M>,
+    /// Who waits for a message.
+    reader: Option<Waker>,
+    /// Who waits for room; most mailboxes are never full.
+    senders: Option<Box<Senders>>,
+    capacity: usize,
+    is_closed: bool,
+}
+
+/// Senders that wait for room.
+#[derive(Debug, Default)]
+struct Senders {
+    /// In the order in which they came, each with its number.
+    waiting: VecDeque<(u64, Waker)>,
+    next: u64,
+}
+
+/// Why a message was not taken; it comes back.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Refused<M> {
+    Full(M),
+    Closed(M),
+}
+
+impl<M> State<M> {
+    /// Adds a message, for which there is room, and returns whom to wake.
+    fn add(&mut self, message: M) -> Option<Waker> {
+        self.messages.push_back(message);
+        self.reader.take()
+    }
+
+    fn is_full(&self) -> bool {
+        self.messages.len() >= self.capacity
+    }
+
+    /// Takes the sender that has waited longest, if there is room for it.
+    fn next_sender(&mut self) -> Option<Waker> {
+        if self.senders.is_none() || self.is_full() {
+            return None;
+        }
+        self.senders.as_mut()?.waiting.pop_front().map(|(_, waker)| waker)
+    }
+}
+
+impl<M> Queue<M> {
+    pub(crate) fn new(capacity: usize) -> Queue<M> {
+        Queue(Mutex::new(State {
+            messages: VecDeque::new(),
+            reader: None,
+            senders: None,
+            capacity,
+            is_closed: false,
+        }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State<M>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a message if there is room.
+    pub(crate) fn try_push(&self, message: M) -> Result<(), Refused<M>> {
+        let mut state = self.state();
+        if state.is_closed {
+            return Err(Refused::Closed(message));
+        }
+        if state.is_full() {
+            return Err(Refused::Full(message));
+        }
+        let reader = state.add(message);
+        drop(state);
+        wake(reader);
+        Ok(())
+    }
+
+    /// Adds a message; where there is no room the oldest one goes for it, and comes back.
+    pub(crate) fn force_push(&self, message: M) -> Result<Option<M>, Refused<M>> {
+        let mut state = self.state();
+        if state.is_closed {
+            return Err(Refused::Closed(message));
+        }
+        let oldest = if state.is_full() { state.messages.pop_front() } else { None };
+        let reader = state.add(message);
+        drop(state);
+        wake(reader);
+        Ok(oldest)
+    }
+
+    /// Adds a message once there is room. Not cancel-safe: a wait that is given up loses the message.
+    pub(crate) async fn push(&self, message: M) -> Result<(), Refused<M>> {
+        let (mut place, mut message) = (Place { queue: self, number: None }, Some(message));
+        poll_fn(|cx| match message.take() {
+            Some(taken) => match self.poll_push(taken, &mut place, cx) {
+                Ok(pushed) => Poll::Ready(pushed),
+                Err(waiting) => {
+                    message = Some(waiting);
+                    Poll::Pending
+                }
+            },
+            None => Poll::Pending,
+        })
+        .await
+    }
+
+    /// Adds a message, or has the sender wait, and hands the message back as an error.
+    fn poll_push(
+        &self,
+        message: M,
+        place: &mut Place<'_, M>,
+        cx: &Context<'_>,
+    ) -> Result<Result<(), Refused<M>>, M> {
+        let mut state = self.state();
+        if state.is_closed {
+            return Ok(Err(Refused::Closed(message)));
+        }
+        if !state.is_full() {
+            let gone = place.number.take().and_then(|number| state.senders.as_mut()?.leave(number));
+            let reader = state.add(message);
+            drop(state);
+            drop(gone);
+            wake(reader);
+            return Ok(Ok(()));
+        }
+        let senders = state.senders.get_or_insert_default();
+        let last = senders.wait(&mut place.number, cx.waker());
+        drop(state);
+        drop(last);
+        Err(message)
+    }
+
+    /// Takes a message if one waits.
+    pub(crate) fn try_pop(&self) -> Option<M> {
+        let mut state = self.state();
+        let message = state.messages.pop_front()?;
+        let sender = state.next_sender();
+        drop(state);
+        wake(sender);
+        Some(message)
+    }
+
+    /// Is ready with the next message. One task at a time is woken.
+    pub(crate) fn poll_pop(&self, cx: &Context<'_>) -> Poll<M> {
+        let mut state = self.state();
+        if let Some(message) = state.messages.pop_front() {
+            let sender = state.next_sender();
+            drop(state);
+            wake(sender);
+            return Poll::Ready(message);
+        }
+        let last = match &state.reader {
+            Some(reader) if reader.will_wake(cx.waker()) => None,
+            _ => state.reader.replace(cx.waker().clone()),
+        };
+        drop(state);
+        drop(last);
+        Poll::Pending
+    }
+
+    /// Forgets who waits for a message.
+    pub(crate) fn leave(&self) {
+        let reader = self.state().reader.take();
+        drop(reader);
+    }
+
+    /// Closes it for good and returns what waits in it. Whoever waits for room is refused.
+    pub(crate) fn close(&self) -> VecDeque<M> {
+        let mut state = self.state();
+        state.is_closed = true;
+        let messages = std::mem::take(&mut state.messages);
+        let (reader, senders) = (state.reader.take(), state.senders.take());
+        drop(state);
+        wake(reader);
+        senders.into_iter().flat_map(|senders| senders.waiting).for_each(|(_, w)| w.wake());
+        messages
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.state().messages.len()
+    }
+
+    pub(crate) fn capacity(&self) -> usize {
+        self.state().capacity
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state().is_closed
+    }
+}
+
+impl Senders {
+    /// Has a sender wait: behind the others at first, and where it was when it was woken in vain.
+    fn wait(&mut self, number: &mut Option<u64>, waker: &Waker) -> Option<Waker> {
+        let own = *number.get_or_insert_with(|| {
+            self.next += 1;
+            self.next
+        });
+        let at = self.waiting.partition_point(|(other, _)| *other < own);
+        match self.waiting.get_mut(at) {
+            Some((other, last)) if *other == own => Some(std::mem::replace(last, waker.clone())),
+            _ => {
+                self.waiting.insert(at, (own, waker.clone()));
+                None
+            }
+        }
+    }
+
+    /// Takes a sender off the list, if it is on it.
+    fn leave(&mut self, number: u64) -> Option<Waker> {
+        let at = self.waiting.binary_search_by_key(&number, |(other, _)| *other).ok()?;
+        self.waiting.remove(at).map(|(_, waker)| waker)
+    }
+}
+
+/// The place of a sender that waits, given up on drop.
+struct Place<'a, M> {
+    queue: &'a Queue<M>,
+    number: Option<u64>,
+}
+
+impl<M> Drop for Place<'_, M> {
+    fn drop(&mut self) {
+        let Some(number) = self.number else { return };
+        let mut state = self.queue.state();
+        let own = state.senders.as_mut().and_then(|senders| senders.leave(number));
+        // Who was woken and does not come hands the room on to the next one.
+        let next = if own.is_none() { state.next_sender() } else { None };
+        drop(state);
+        drop(own);
+        wake(next);
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
