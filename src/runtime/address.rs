@@ -154,6 +154,8 @@ impl<M: Send + 'static> Address<M> {
             answer.wait().await.ok_or(AskError::Dropped)
         };
         future::or(exchange, async {
+            // Most questions are answered when it is the asker's turn again, and cost no timer.
+            future::yield_now().await;
             Scheduler::sleep_of(self.0.scheduler(), within).await;
             Err(AskError::TimedOut(within))
         })

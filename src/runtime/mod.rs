@@ -178,6 +178,7 @@ mod supervise;
 mod supervisor;
 mod sync;
 mod system;
+mod threads;
 mod timers;
 mod tree;
 mod until;
