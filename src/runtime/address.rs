@@ -108,8 +108,8 @@ impl<M: Send + 'static> Address<M> {
     /// # Errors
     ///
     /// The message comes back when the child is over for good, or the mailbox full and set to say so.
-    pub async fn send(&self, message: M) -> Result<(), SendError<M>> {
-        self.0.send(message).await
+    pub fn send(&self, message: M) -> impl Future<Output = Result<(), SendError<M>>> + Send {
+        self.0.send(message)
     }
 
     /// Sends a message from a thread that runs no actor, blocking it where [`Address::send`] would wait.

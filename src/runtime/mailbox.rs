@@ -4,12 +4,15 @@
 //! waits in it at a crash is handled by the next one. It is bounded, and its [`Overflow`] says what happens
 //! to a message that finds it full.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
 
 use super::address::SendError;
 use super::node::Node;
-use super::queue::{Queue, Refused};
+use super::queue::{Place, Queue, Refused};
 use super::scheduler::Scheduler;
 
 /// What happens to a message that finds its mailbox full. Dropped messages are counted in the
@@ -103,15 +106,8 @@ impl<M> Mailbox<M> {
     }
 
     /// Puts a message in, and waits for room where the overflow says so.
-    pub(super) async fn send(&self, message: M) -> Result<(), SendError<M>> {
-        match self.try_send(message) {
-            Err(SendError::Full(message)) if self.overflow() == Overflow::Wait => {
-                self.queue.push(message).await.map_err(|refused| match refused {
-                    Refused::Closed(message) | Refused::Full(message) => SendError::Closed(message),
-                })
-            }
-            result => result,
-        }
+    pub(super) fn send(&self, message: M) -> Sending<'_, M> {
+        Sending { mailbox: self, message: Some(message), place: None }
     }
 
     /// Makes `node` the child that reads it. The first one stays.
@@ -147,6 +143,49 @@ impl<M> Mailbox<M> {
 
     pub(super) fn is_closed(&self) -> bool {
         self.queue.is_closed()
+    }
+}
+
+/// A message on its way in. It is written out, since each actor that sends holds it.
+pub(super) struct Sending<'a, M> {
+    mailbox: &'a Mailbox<M>,
+    /// None once it has arrived.
+    message: Option<M>,
+    /// Where it waits, if it had to.
+    place: Option<Place>,
+}
+
+// The message is moved and never pinned.
+impl<M> Unpin for Sending<'_, M> {}
+
+impl<M> Future for Sending<'_, M> {
+    type Output = Result<(), SendError<M>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Sending { mailbox, message, place } = &mut *self;
+        let Some(mut taken) = message.take() else { return Poll::Pending };
+        if place.is_none() {
+            match mailbox.try_send(taken) {
+                Err(SendError::Full(full)) if mailbox.overflow() == Overflow::Wait => taken = full,
+                sent => return Poll::Ready(sent),
+            }
+        }
+        match mailbox.queue.push_or_wait(taken, place, cx) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(Refused::Closed(refused)) => Poll::Ready(Err(SendError::Closed(refused))),
+            Err(Refused::Full(waiting)) => {
+                *message = Some(waiting);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<M> Drop for Sending<'_, M> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take() {
+            self.mailbox.queue.leave_place(place);
+        }
     }
 }
 

@@ -162,6 +162,9 @@ mod path;
 mod pool;
 mod pool_children;
 mod queue;
+#[cfg(test)]
+#[path = "queue/tests.rs"]
+mod queue_tests;
 mod render;
 mod reply;
 #[cfg(test)]

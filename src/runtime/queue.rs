@@ -8,7 +8,6 @@
 //! Wakers are called, and messages dropped, where the lock is not held: either may do anything.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 
 use super::sync::{Mutex, MutexGuard, PoisonError};
@@ -32,10 +31,14 @@ struct State<M> {
 /// Senders that wait for room.
 #[derive(Debug, Default)]
 struct Senders {
-    /// In the order in which they came, each with its number.
-    waiting: VecDeque<(u64, Waker)>,
+    /// In the order in which they came.
+    waiting: VecDeque<(Place, Waker)>,
     next: u64,
 }
+
+/// The place of a sender that waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Place(u64);
 
 /// Why a message was not taken; it comes back.
 #[derive(Debug, PartialEq, Eq)]
@@ -107,46 +110,42 @@ impl<M> Queue<M> {
         Ok(oldest)
     }
 
-    /// Adds a message once there is room. Not cancel-safe: a wait that is given up loses the message.
-    pub(crate) async fn push(&self, message: M) -> Result<(), Refused<M>> {
-        let (mut place, mut message) = (Place { queue: self, number: None }, Some(message));
-        poll_fn(|cx| match message.take() {
-            Some(taken) => match self.poll_push(taken, &mut place, cx) {
-                Ok(pushed) => Poll::Ready(pushed),
-                Err(waiting) => {
-                    message = Some(waiting);
-                    Poll::Pending
-                }
-            },
-            None => Poll::Pending,
-        })
-        .await
-    }
-
-    /// Adds a message, or has the sender wait, and hands the message back as an error.
-    fn poll_push(
+    /// Adds a message as [`Queue::try_push`] does; where there is no room, whoever has the place is woken once there is.
+    /// The place is to be [left](Queue::leave_place) by who does not come back.
+    pub(crate) fn push_or_wait(
         &self,
         message: M,
-        place: &mut Place<'_, M>,
+        place: &mut Option<Place>,
         cx: &Context<'_>,
-    ) -> Result<Result<(), Refused<M>>, M> {
+    ) -> Result<(), Refused<M>> {
         let mut state = self.state();
         if state.is_closed {
-            return Ok(Err(Refused::Closed(message)));
+            *place = None;
+            return Err(Refused::Closed(message));
         }
         if !state.is_full() {
-            let gone = place.number.take().and_then(|number| state.senders.as_mut()?.leave(number));
+            let gone = place.take().and_then(|place| state.senders.as_mut()?.leave(place));
             let reader = state.add(message);
             drop(state);
             drop(gone);
             wake(reader);
-            return Ok(Ok(()));
+            return Ok(());
         }
-        let senders = state.senders.get_or_insert_default();
-        let last = senders.wait(&mut place.number, cx.waker());
+        let last = state.senders.get_or_insert_default().wait(place, cx.waker());
         drop(state);
         drop(last);
-        Err(message)
+        Err(Refused::Full(message))
+    }
+
+    /// Gives up a sender's place.
+    pub(crate) fn leave_place(&self, place: Place) {
+        let mut state = self.state();
+        let own = state.senders.as_mut().and_then(|senders| senders.leave(place));
+        // Who was woken and does not come hands the room on to the next one.
+        let next = if own.is_none() { state.next_sender() } else { None };
+        drop(state);
+        drop(own);
+        wake(next);
     }
 
     /// Takes a message if one waits.
@@ -210,10 +209,10 @@ impl<M> Queue<M> {
 
 impl Senders {
     /// Has a sender wait: behind the others at first, and where it was when it was woken in vain.
-    fn wait(&mut self, number: &mut Option<u64>, waker: &Waker) -> Option<Waker> {
-        let own = *number.get_or_insert_with(|| {
+    fn wait(&mut self, place: &mut Option<Place>, waker: &Waker) -> Option<Waker> {
+        let own = *place.get_or_insert_with(|| {
             self.next += 1;
-            self.next
+            Place(self.next)
         });
         let at = self.waiting.partition_point(|(other, _)| *other < own);
         match self.waiting.get_mut(at) {
@@ -226,28 +225,9 @@ impl Senders {
     }
 
     /// Takes a sender off the list, if it is on it.
-    fn leave(&mut self, number: u64) -> Option<Waker> {
-        let at = self.waiting.binary_search_by_key(&number, |(other, _)| *other).ok()?;
+    fn leave(&mut self, place: Place) -> Option<Waker> {
+        let at = self.waiting.binary_search_by_key(&place, |(other, _)| *other).ok()?;
         self.waiting.remove(at).map(|(_, waker)| waker)
-    }
-}
-
-/// The place of a sender that waits, given up on drop.
-struct Place<'a, M> {
-    queue: &'a Queue<M>,
-    number: Option<u64>,
-}
-
-impl<M> Drop for Place<'_, M> {
-    fn drop(&mut self) {
-        let Some(number) = self.number else { return };
-        let mut state = self.queue.state();
-        let own = state.senders.as_mut().and_then(|senders| senders.leave(number));
-        // Who was woken and does not come hands the room on to the next one.
-        let next = if own.is_none() { state.next_sender() } else { None };
-        drop(state);
-        drop(own);
-        wake(next);
     }
 }
 
