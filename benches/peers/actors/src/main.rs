@@ -6,6 +6,7 @@
 //!
 //!     cargo run --release                              # all works, on one thread and on two
 //!     cargo run --release -- --rounds 21 --only ring   # one work, more often
+//!     cargo run --release -- --peers tokio             # one peer alone, under a profiler for instance
 //!     cargo run --release -- --json FILE --svg FILE    # writes the figures, and a picture of them
 
 #![forbid(unsafe_code)]
@@ -44,15 +45,15 @@ fn run(args: &[String]) -> io::Result<()> {
         }
     };
     let (rounds, scale) = (number("--rounds", 7)?.max(1), number("--scale", 1)?.max(1) as u64);
-    let only = after("--only").unwrap_or("");
+    let (only, peers) = (after("--only").unwrap_or(""), after("--peers").unwrap_or(""));
     let mut rows = empty(only, number("--threads", 0)?);
     for round in 0..rounds {
         eprintln!("round {} of {rounds}", round + 1);
         for row in &mut rows {
             for (peer, given) in PEERS.iter().zip(&mut row.rounds) {
                 given.push(match row.work {
-                    Some(work) => (peer.of)(work, row.threads, scale),
-                    None => None,
+                    Some(work) if peer.name.contains(peers) => (peer.of)(work, row.threads, scale),
+                    _ => None,
                 });
             }
         }
