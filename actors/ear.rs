@@ -6,21 +6,23 @@
 use std::fmt;
 use std::io::IoSlice;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-use super::ring::{Remembered, Ring, Said, State};
+use super::ring::{Remembered, Ring, Said};
+use super::seats::Left;
+use crate::net::Stream;
 
 /// A member's ear: the ring, from the moment of joining on.
 pub struct Ear {
     ring: Ring,
-    member: u64,
-    /// The number of the next line.
+    /// The number of the next line; while the stream is lent, the seat has it.
     at: u64,
-    key: usize,
+    key: u32,
+    is_lent: bool,
 }
 
 /// What is as long as this is written from where it is, and not copied.
-const SHARED: usize = 1 << 10;
+pub(super) const SHARED: usize = 1 << 10;
 
 /// Lines on their way to one call.
 #[derive(Debug)]
@@ -104,8 +106,13 @@ pub enum Heard {
 }
 
 impl Ear {
-    pub(super) fn new(ring: Ring, member: u64, at: u64, key: usize) -> Ear {
-        Ear { ring, member, at, key }
+    pub(super) fn new(ring: Ring, at: u64, key: usize) -> Ear {
+        // Nobody has as many descriptors as this has numbers.
+        Ear { ring, at, key: u32::try_from(key).unwrap_or(u32::MAX), is_lent: false }
+    }
+
+    fn key(&self) -> usize {
+        self.key as usize
     }
 
     /// Is ready once there is something to hear.
@@ -114,50 +121,58 @@ impl Ear {
         if self.at < state.end() {
             return Poll::Ready(());
         }
-        let last = self.wait(&mut state, cx);
+        let last = state.seats.wait(self.key(), cx);
         drop(state);
         // Outside of the lock: a waker may hold the last handle of a task.
         drop(last);
         Poll::Pending
     }
 
-    fn wait(&self, state: &mut State, cx: &Context<'_>) -> Option<Waker> {
-        let waiting = &mut state.waiting[self.key];
-        match waiting {
-            Some(waker) if waker.will_wake(cx.waker()) => None,
-            _ => waiting.replace(cx.waker().clone()),
+    /// Lends the stream of a session that waits, so that the next line is written to it at once; the session is woken
+    /// where that is not so. Tells whether it did: not if there is something to hear.
+    pub(super) fn lend(&mut self, stream: &Stream, cx: &Context<'_>) -> bool {
+        let mut state = self.ring.state();
+        if self.at < state.end() {
+            return false;
         }
+        let last = state.seats.lend(self.key(), self.at, stream, cx);
+        drop(state);
+        drop(last);
+        self.is_lent = true;
+        true
+    }
+
+    /// Takes the stream back if it is lent, before anything else is written to it; returns what is left to do.
+    pub(super) fn take_back(&mut self) -> Option<Left> {
+        if !std::mem::take(&mut self.is_lent) {
+            return None;
+        }
+        let (at, left) = self.ring.state().seats.take_back(self.key());
+        self.at = at;
+        left.map(|left| *left)
     }
 
     /// Gathers the lines that there are to hear, as long as `lines` holds fewer bytes than `enough`; the ear stays
-    /// where it is. Is pending when these are all, and the task is woken by the next one; an ear that was
-    /// overtaken is ready and copies nothing.
-    pub(super) fn poll_gather(
-        &self,
-        lines: &mut Lines,
-        enough: usize,
-        cx: &Context<'_>,
-    ) -> Poll<()> {
+    /// where it is. Tells whether there may be more; an ear that was overtaken has more and copies nothing.
+    pub(super) fn gather(&self, lines: &mut Lines, enough: usize) -> bool {
         lines.clear();
         lines.after = self.at;
-        let mut state = self.ring.state();
+        let state = self.ring.state();
         if self.at < state.first() {
-            return Poll::Ready(());
+            return true;
         }
+        let member = state.seats.member(self.key());
         for (after, said) in state.from(self.at) {
             if lines.length >= enough || lines.shared.len() >= PIECES / 2 {
-                return Poll::Ready(());
+                return true;
             }
             lines.after = after;
-            if said.from != Some(self.member) {
+            if said.from != Some(member) {
                 lines.add(said);
                 lines.ends.push((lines.length, lines.after));
             }
         }
-        let last = self.wait(&mut state, cx);
-        drop(state);
-        drop(last);
-        Poll::Pending
+        false
     }
 
     pub(super) fn at(&self) -> u64 {
@@ -172,7 +187,7 @@ impl Ear {
     /// Hands over what there is to hear, as long as `take` wants more.
     pub fn hear(&mut self, mut take: impl FnMut(Heard) -> bool) {
         let state = self.ring.state();
-        let first = state.first();
+        let (first, member) = (state.first(), state.seats.member(self.key()));
         if self.at < first {
             let missed = first - self.at;
             self.at = first;
@@ -182,7 +197,7 @@ impl Ear {
         }
         for (after, said) in state.from(self.at) {
             self.at = after;
-            if said.from != Some(self.member) && !take(Heard::Said(said.clone())) {
+            if said.from != Some(member) && !take(Heard::Said(said.clone())) {
                 return;
             }
         }
@@ -196,13 +211,13 @@ impl Ear {
 
 impl Drop for Ear {
     fn drop(&mut self) {
-        let waker = self.ring.state().waiting.try_remove(self.key);
-        drop(waker);
+        let seat = self.ring.state().seats.remove(self.key());
+        drop(seat);
     }
 }
 
 impl fmt::Debug for Ear {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Ear({}, at {})", self.member, self.at)
+        write!(f, "Ear({}, at {})", self.key, self.at)
     }
 }

@@ -147,9 +147,12 @@ impl Membership {
         if member.muted {
             return Err(MUTED);
         }
-        let said = room.ring.say_all(Some(self.id), words(&member.nick), count, at);
+        let said = room.ring.add(Some(self.id), words(&member.nick), count, at);
         // While the book is held, so that all is kept in the order in which it was heard.
         self.hall.keep(&room.name, &said);
+        let ring = room.ring.clone();
+        drop(book);
+        ring.tell();
         Ok(())
     }
 

@@ -53,6 +53,7 @@ mod past;
 mod per_address;
 mod report;
 mod ring;
+mod seats;
 mod segments;
 mod speaker;
 mod talk;

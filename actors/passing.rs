@@ -5,7 +5,7 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::task::{Context as Waking, Poll};
+use std::task::Poll;
 
 use super::ear::{Ear, Heard, Lines};
 use super::outbox::Outbox;
@@ -22,10 +22,12 @@ pub(super) fn poll_pass(
     stream: &Stream,
     outbox: &mut Outbox,
     ear: &mut Ear,
-    cx: &Waking<'_>,
 ) -> Poll<io::Result<()>> {
     LINES.with_borrow_mut(|lines| {
-        let more = ear.poll_gather(lines, ENOUGH, cx).map(Ok);
+        let more = match ear.gather(lines, ENOUGH) {
+            true => Poll::Ready(Ok(())),
+            false => Poll::Pending,
+        };
         let passed = pass(stream, outbox, ear, lines, more);
         // What is shared is not held on to until the next session's turn.
         lines.clear();
@@ -91,7 +93,6 @@ pub(super) fn as_it_is(heard: Heard, outbox: &mut Outbox) {
 
 #[cfg(test)]
 mod tests {
-    use std::task::Waker;
     use std::time::{Instant, SystemTime};
 
     use super::super::ring::Ring;
@@ -111,12 +112,11 @@ mod tests {
             }
             ring.say(own.then_some(1), line, SystemTime::UNIX_EPOCH);
         }
-        let cx = Waking::from_waker(Waker::noop());
         let mut was_cut = false;
         while heard.len() < expected.len() {
             outbox.flush(&ours, Instant::now).unwrap();
             if outbox.is_empty() {
-                if let Poll::Ready(passed) = poll_pass(&ours, &mut outbox, &mut ear, &cx) {
+                if let Poll::Ready(passed) = poll_pass(&ours, &mut outbox, &mut ear) {
                     passed.unwrap();
                 }
                 was_cut |= outbox.own() > 0;

@@ -10,9 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::SystemTime;
 
-use slab::Slab;
-
 use super::ear::Ear;
+use super::seats::Seats;
 
 /// How many bytes of lines a ring holds at most, unless it is told to hold less; a slow reader may lag as much
 /// behind.
@@ -65,14 +64,14 @@ pub(super) struct State {
     most: usize,
     /// The number of the next line.
     end: u64,
-    /// Those who wait for the next line, by their ears.
-    pub(super) waiting: Slab<Option<Waker>>,
+    /// Where the members wait for the next line.
+    pub(super) seats: Seats,
 }
 
 impl Default for State {
     fn default() -> State {
-        let (said, waiting) = (VecDeque::new(), Slab::new());
-        State { said, bytes: 0, most: BYTES, end: 0, waiting }
+        let (said, seats) = (VecDeque::new(), Seats::default());
+        State { said, bytes: 0, most: BYTES, end: 0, seats }
     }
 }
 
@@ -107,11 +106,14 @@ impl Ring {
 
     /// Has everybody hear a line but its own member.
     pub(super) fn say(&self, from: Option<u64>, line: String, at: SystemTime) -> Arc<Said> {
-        self.say_all(from, line, 1, at)
+        let said = self.add(from, line, 1, at);
+        let wakers = self.state().seats.wake_all();
+        wakers.into_iter().for_each(Waker::wake);
+        said
     }
 
-    /// Has everybody hear `count` lines but their own member.
-    pub(super) fn say_all(
+    /// Adds `count` lines for everybody but their own member to hear, who are to be [told](Ring::tell) of them.
+    pub(super) fn add(
         &self,
         from: Option<u64>,
         lines: String,
@@ -125,10 +127,20 @@ impl Ring {
         state.end += u64::from(count);
         state.said.push_back((number, said.clone()));
         state.trim();
-        let wakers: Vec<_> = state.waiting.iter_mut().filter_map(|(_, w)| w.take()).collect();
-        drop(state);
-        wakers.into_iter().for_each(Waker::wake);
         said
+    }
+
+    /// Writes the last lines to those who wait for them, or wakes them.
+    pub(super) fn tell(&self) {
+        let mut state = self.state();
+        let State { said, end, seats, .. } = &mut *state;
+        let wakers = match said.back() {
+            Some((number, said)) => seats.tell(*number, *end, said),
+            None => Vec::new(),
+        };
+        drop(state);
+        // Outside of the lock: a waker may hold the last handle of a task.
+        wakers.into_iter().for_each(Waker::wake);
     }
 
     /// Tells whether it holds a line of which `is` is true.
@@ -152,9 +164,9 @@ impl Ring {
     /// Makes the ear of a member, which hears from now on.
     pub(super) fn ear(&self, member: u64) -> Ear {
         let mut state = self.state();
-        let (at, key) = (state.end(), state.waiting.insert(None));
+        let (at, key) = (state.end(), state.seats.add(member));
         drop(state);
-        Ear::new(self.clone(), member, at, key)
+        Ear::new(self.clone(), at, key)
     }
 
     /// Returns the last `count` lines.
@@ -209,7 +221,7 @@ mod tests {
         let ring = Ring::default();
         let mut ear = ring.ear(1);
         ring.say(None, "one\n".into(), NOW);
-        ring.say_all(None, "two\nthree\nfour\n".into(), 3, NOW);
+        ring.add(None, "two\nthree\nfour\n".into(), 3, NOW);
         ring.say(None, "five\n".into(), NOW);
         let last = |count| {
             ring.last(count).into_iter().map(|one| one.line.into()).collect::<Vec<String>>()

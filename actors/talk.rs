@@ -8,13 +8,14 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::task::{Context as Waking, Poll, ready};
+use std::task::{Context as Waking, Poll};
 use std::time::{Duration, Instant};
 
 use super::ToSession;
 use super::ear::{Ear, Heard};
 use super::outbox::Outbox;
 use super::passing::{poll_pass, take_in};
+use super::seats::Left;
 use crate::net::Stream;
 use crate::runtime::{Clock, Context, Event, Sleep};
 
@@ -117,7 +118,7 @@ impl Talk {
         if self.outbox.is_empty() {
             if let Some(ear) = &mut wants.ear {
                 let heard = match wants.plain {
-                    true => poll_pass(&self.stream, &mut self.outbox, ear, cx),
+                    true => poll_pass(&self.stream, &mut self.outbox, ear),
                     false => ear.poll_ready(cx).map(Ok),
                 };
                 if let Poll::Ready(heard) = heard {
@@ -146,6 +147,28 @@ impl Talk {
         }
     }
 
+    /// Has whoever says the next line write it to the stream, where that is not in use.
+    fn lend(&self, wants: &mut Wants<'_>, cx: &Waking<'_>) {
+        if let (Some(ear), true, true) = (&mut wants.ear, wants.plain, self.outbox.is_empty()) {
+            if !ear.lend(&self.stream, cx) {
+                // Something was said just now.
+                cx.waker().wake_by_ref();
+            }
+        }
+    }
+
+    /// Takes the stream back if it was lent, and what is left of a line.
+    fn take_back(&mut self, wants: &mut Wants<'_>) -> io::Result<()> {
+        match wants.ear.as_mut().and_then(|ear| ear.take_back()) {
+            None => Ok(()),
+            Some(Left::Rest(rest)) => {
+                self.outbox.rest(rest);
+                Ok(())
+            }
+            Some(Left::Failed(error)) => Err(error),
+        }
+    }
+
     /// Tells whether too many answers wait for the peer to give it more.
     pub(super) fn is_full(&self) -> bool {
         self.outbox.own() >= ENOUGH
@@ -169,6 +192,9 @@ impl<F: FnMut(&[u8]) + Unpin> Future for Next<'_, F> {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Waking<'_>) -> Poll<Happened> {
         let Next { talk, ctx, wants, take } = &mut *self;
+        if let Err(error) = talk.take_back(wants) {
+            return Poll::Ready(Happened::Broken(error));
+        }
         loop {
             ctx.done();
             debug_assert!(talk.outbox.len() <= MOST, "{} bytes wait", talk.outbox.len());
@@ -184,7 +210,13 @@ impl<F: FnMut(&[u8]) + Unpin> Future for Next<'_, F> {
                 (one, other) => one.or(other),
             };
             let limit = until.map(|until| (until, ctx.clock().clone()));
-            let event = ready!(ctx.poll_next(cx, |cx| talk.poll_io(wants, limit.as_ref(), cx)));
+            let event = match ctx.poll_next(cx, |cx| talk.poll_io(wants, limit.as_ref(), cx)) {
+                Poll::Ready(event) => event,
+                Poll::Pending => {
+                    talk.lend(wants, cx);
+                    return Poll::Pending;
+                }
+            };
             return Poll::Ready(match event {
                 Event::Stop => Happened::Stop,
                 Event::Message(mail) => Happened::Mail(mail),

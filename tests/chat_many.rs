@@ -62,7 +62,16 @@ fn speaker(message: &str) -> &str {
 
 #[test]
 fn two_hundred_clients_lose_no_message_and_no_order() {
-    let server = Program::server(&["--scenario", "chat"]);
+    talk(&["--scenario", "chat"]);
+}
+
+#[test]
+fn on_several_threads_they_lose_none_either() {
+    talk(&["--scenario", "chat", "--threads", "4"]);
+}
+
+fn talk(args: &[&str]) {
+    let server = Program::server(args);
     let endpoint: Arc<str> = server.endpoint().into();
     let begin = Arc::new(Barrier::new(LECTURE + LINES));
 

@@ -55,7 +55,7 @@ pub(super) struct End {
 
 /// One direction.
 #[derive(Clone)]
-struct Pipe(Arc<Mutex<State>>);
+pub(crate) struct Pipe(Arc<Mutex<State>>);
 
 struct State {
     bytes: VecDeque<u8>,
@@ -83,24 +83,9 @@ impl Pipe {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl End {
-    pub(super) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut state = self.input.state();
-        let length = state.bytes.read(buf)?;
-        if length > 0 {
-            let writers = std::mem::take(&mut state.writers);
-            drop(state);
-            wake(writers);
-        } else if !state.is_ended && !buf.is_empty() {
-            return Err(io::ErrorKind::WouldBlock.into());
-        }
-        Ok(length)
-    }
 
     pub(super) fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        let mut state = self.output.state();
+        let mut state = self.state();
         if state.is_ended || state.is_deaf {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
@@ -118,6 +103,30 @@ impl End {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(length)
+    }
+}
+
+impl End {
+    pub(super) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.input.state();
+        let length = state.bytes.read(buf)?;
+        if length > 0 {
+            let writers = std::mem::take(&mut state.writers);
+            drop(state);
+            wake(writers);
+        } else if !state.is_ended && !buf.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(length)
+    }
+
+    pub(super) fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.output.try_write(bufs)
+    }
+
+    /// Returns the pipe that this end writes to.
+    pub(super) fn output(&self) -> Pipe {
+        self.output.clone()
     }
 
     pub(super) fn poll_readable(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
@@ -156,6 +165,12 @@ impl Drop for End {
         drop(state);
         wake(writers);
         self.shutdown_write();
+    }
+}
+
+impl fmt::Debug for Pipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pipe({} bytes)", self.state().bytes.len())
     }
 }
 

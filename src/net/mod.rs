@@ -61,6 +61,7 @@ mod socket;
 mod socket_file;
 mod stream;
 mod transport;
+mod writer;
 
 pub use datagram::DatagramSocket;
 pub use endpoint::{Endpoint, EndpointError};
@@ -69,3 +70,4 @@ pub use limits::{max_open_files, raise_open_files};
 pub use listening::{AcceptError, ListeningSocket, classify};
 pub use peer::Peer;
 pub use stream::Stream;
+pub(crate) use writer::Writer;

@@ -84,6 +84,11 @@ impl Socket {
         Ok(rustix::io::retry_on_intr(|| call(self.fd.as_fd()))?)
     }
 
+    /// Returns the descriptor, to be held by somebody else too.
+    pub(super) fn shared(&self) -> Arc<OwnedFd> {
+        self.fd.clone()
+    }
+
     #[cfg(test)]
     pub(super) fn has_joined(&self) -> bool {
         self.reactor.get().is_some()

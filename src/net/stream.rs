@@ -52,7 +52,7 @@ const KEEPALIVE_MAX: u64 = 32_767;
 /// ```
 #[derive(Debug)]
 pub struct Stream {
-    transport: Transport,
+    pub(super) transport: Transport,
     peer: Peer,
     inet: bool,
 }

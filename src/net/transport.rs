@@ -13,6 +13,7 @@ use rustix::net::{
 #[cfg(feature = "testing")]
 use super::memory::End;
 use super::socket::Socket;
+use super::writer::Writer;
 
 /// What carries a stream's bytes.
 #[derive(Debug)]
@@ -29,6 +30,14 @@ impl Transport {
             Transport::Socket(socket) => Some(socket),
             #[cfg(feature = "testing")]
             Transport::Memory(_) => None,
+        }
+    }
+
+    pub(super) fn writer(&self) -> Writer {
+        match self {
+            Transport::Socket(socket) => Writer::Socket(socket.shared()),
+            #[cfg(feature = "testing")]
+            Transport::Memory(end) => Writer::Memory(end.output()),
         }
     }
 

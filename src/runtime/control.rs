@@ -3,10 +3,13 @@
 //! A stop must arrive when the mailbox is full and when nobody reads it, so it never goes through the
 //! mailbox. It is a level, not an edge: once raised it stays up for the rest of the incarnation, and
 //! whoever looks sees it. The next incarnation begins with the level lowered.
+//!
+//! An incarnation is polled far more often than anything befalls it, so its task leaves its waker once, and
+//! every later poll only sees that it is there. Whoever awaits the stop with that same waker leaves none at all.
 
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
-use super::sync::{AtomicU8, AtomicWaker, Ordering};
+use super::sync::{AtomicU8, AtomicUsize, AtomicWaker, Mutex, Ordering, PoisonError};
 
 const STOP: u8 = 1;
 const KILL: u8 = 2;
@@ -37,10 +40,19 @@ pub(crate) enum Blow {
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     level: AtomicU8,
-    /// Whoever awaits the stop inside the actor.
+    /// Whoever awaits the stop with a waker of its own.
     waiter: AtomicWaker,
-    /// The incarnation's task as a whole, for what is looked at between two polls.
-    task: AtomicWaker,
+    /// The incarnation's task as a whole. It stays when it is woken.
+    task: Mutex<Option<Waker>>,
+    /// The [mark] of the task's waker. Only the task itself changes it, and asks.
+    mark: AtomicUsize,
+}
+
+/// Returns what tells a waker from all others that there are. Two wakers that share their data differ in their
+/// functions, which lie close to each other, so the upper bits tell those apart, which no data's place has.
+fn mark(waker: &Waker) -> usize {
+    let functions: *const _ = waker.vtable();
+    waker.data().addr() ^ functions.addr().rotate_right(16)
 }
 
 impl Control {
@@ -98,18 +110,39 @@ impl Control {
 
     /// Remembers the task that runs the incarnation, so that a raised level polls it.
     pub(crate) fn register_task(&self, cx: &Context<'_>) {
-        self.task.register(cx.waker());
+        if !self.is_task(cx) {
+            let waker = Some(cx.waker().clone());
+            let last = std::mem::replace(
+                &mut *self.task.lock().unwrap_or_else(PoisonError::into_inner),
+                waker,
+            );
+            self.mark.store(mark(cx.waker()), Ordering::Relaxed);
+            // Outside of the lock: a waker may hold the last handle of a task.
+            drop(last);
+        }
+    }
+
+    /// Tells whether this is the waker of the incarnation's task. That one is kept, so no other can have its place.
+    fn is_task(&self, cx: &Context<'_>) -> bool {
+        self.mark.load(Ordering::Relaxed) == mark(cx.waker())
     }
 
     fn raise(&self, level: u8) {
         self.level.fetch_or(level, Ordering::SeqCst);
         self.waiter.wake();
-        self.task.wake();
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(task) = task {
+            task.wake();
+        }
     }
 
     fn poll_level(&self, cx: &mut Context<'_>, level: u8) -> Poll<()> {
         if self.level.load(Ordering::SeqCst) & level != 0 {
             return Poll::Ready(());
+        }
+        if self.is_task(cx) {
+            // Whoever raises a level does so before it looks for the task's waker, which was there before.
+            return Poll::Pending;
         }
         self.waiter.register(cx.waker());
         // A level that was raised before the waker was registered woke nobody: look again.

@@ -39,8 +39,8 @@ struct Slot {
 }
 
 impl Slot {
-    fn count(&self) {
-        self.turns.store(self.turns.load(Ordering::Relaxed) + 1, Ordering::SeqCst);
+    fn count(&self, order: Ordering) {
+        self.turns.store(self.turns.load(Ordering::Relaxed) + 1, order);
     }
 }
 
@@ -106,7 +106,8 @@ pub(crate) fn turn(node: &Node) -> Turn<'_> {
     SLOT.with_borrow(|slot| {
         let Some((stalls, thread)) = slot else { return Turn(None) };
         node.set_turn(Some(*thread));
-        stalls.slots[*thread].count();
+        // Counted before it is asked who is parked, as the watch parks before it counts: one of them sees the other.
+        stalls.slots[*thread].count(Ordering::SeqCst);
         if stalls.parked.load(Ordering::SeqCst) {
             stalls.begun.notify(1);
         }
@@ -120,7 +121,7 @@ impl Drop for Turn<'_> {
         node.set_turn(None);
         SLOT.with_borrow(|slot| {
             if let Some((stalls, thread)) = slot {
-                stalls.slots[*thread].count();
+                stalls.slots[*thread].count(Ordering::Release);
             }
         });
     }

@@ -3,7 +3,7 @@
 //! The control signal and the way back take them from here and from nowhere else, so that the same source
 //! files can be checked on `loom`'s stand-ins; see `tests/loom.rs`.
 
-pub(super) use std::sync::atomic::{AtomicU8, Ordering};
+pub(super) use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 pub(super) use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(super) use atomic_waker::AtomicWaker;
