@@ -2,13 +2,12 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context as Waking, Poll};
+use std::task::{Context as Waking, Poll, ready};
 use std::time::{Duration, Instant};
 
-use async_channel::Receiver;
-use futures_lite::{Stream, future};
+use futures_lite::future;
 
 use super::mailbox::Mailbox;
 use super::node::Node;
@@ -34,9 +33,6 @@ pub enum Event<M, T> {
 /// An incarnation's handle to its mailbox, its stop signal and the clock.
 pub struct Context<M> {
     mailbox: Arc<Mailbox<M>>,
-    /// Kept as a stream, so that a wait that is given up leaves its place in the queue. Made when mail is
-    /// first looked for.
-    mail: Option<Pin<Box<Receiver<M>>>>,
     pub(super) node: Arc<Node>,
     pub(super) clock: Clock,
     mail_first: bool,
@@ -56,7 +52,6 @@ impl<M: Send + 'static> Context<M> {
         notice: Option<Notice>,
     ) -> Context<M> {
         Context {
-            mail: None,
             mailbox,
             node,
             clock: Clock(scheduler),
@@ -141,8 +136,6 @@ impl<M: Send + 'static> Context<M> {
     pub async fn recv(&mut self) -> Option<M> {
         self.node.drop_in_hand();
         poll_fn(|cx| {
-            // Looked at first, so that the making of the queue is noticed from here on, and heeded last.
-            let stop = self.node.control.poll_stop(cx);
             if self.spent(cx) {
                 return Poll::Pending;
             }
@@ -150,7 +143,12 @@ impl<M: Send + 'static> Context<M> {
                 return Poll::Ready(Some(message));
             }
             self.budget = BUDGET;
-            stop.map(|()| None)
+            ready!(self.node.control.poll_stop(cx));
+            // What was sent before the stop was asked for may have come since.
+            Poll::Ready(match self.poll_mail(cx) {
+                Poll::Ready(message) => Some(message),
+                Poll::Pending => None,
+            })
         })
         .await
     }
@@ -162,7 +160,7 @@ impl<M: Send + 'static> Context<M> {
         let timed = self.timers.as_mut().and_then(|timers| unlocked(timers).take(now?));
         let message = match timed {
             Some(message) => message,
-            None => self.mail()?.try_recv().ok()?,
+            None => self.mailbox.mail().try_pop()?,
         };
         self.node.take_in_hand();
         Some(message)
@@ -239,39 +237,31 @@ impl<M: Send + 'static> Context<M> {
 
     /// Is ready with a message: of a timer or of the mailbox, in turns while both have one.
     fn poll_mail(&mut self, cx: &mut Waking<'_>) -> Poll<M> {
+        let message = match self.timers {
+            None => ready!(self.mailbox.mail().poll_pop(cx)),
+            Some(_) => ready!(self.poll_timed(cx)),
+        };
+        self.node.take_in_hand();
+        Poll::Ready(message)
+    }
+
+    fn poll_timed(&mut self, cx: &mut Waking<'_>) -> Poll<M> {
         if self.is_stopping() {
             // Timers would go on for ever; what waits in the mailbox comes to an end.
             self.timers = None;
         }
-        let mut polled = Poll::Pending;
         self.timer_first = !self.timer_first;
         for timer in [self.timer_first, !self.timer_first] {
-            polled = match (timer, &mut self.timers) {
+            let polled = match (timer, &mut self.timers) {
                 (true, Some(timers)) => unlocked(timers).poll(cx, &self.clock),
                 (true, None) => Poll::Pending,
-                (false, _) => self.poll_queue(cx),
+                (false, _) => self.mailbox.mail().poll_pop(cx),
             };
             if polled.is_ready() {
-                self.node.take_in_hand();
-                break;
+                return polled;
             }
         }
-        polled
-    }
-
-    fn poll_queue(&mut self, cx: &mut Waking<'_>) -> Poll<M> {
-        match self.mail().map(|mail| mail.as_mut().poll_next(cx)) {
-            Some(Poll::Ready(Some(message))) => Poll::Ready(message),
-            // A closed mailbox means that the child is over; until its task ends there is no more mail.
-            None | Some(Poll::Ready(None) | Poll::Pending) => Poll::Pending,
-        }
-    }
-
-    fn mail(&mut self) -> Option<&mut Pin<Box<Receiver<M>>>> {
-        if self.mail.is_none() {
-            self.mail = self.mailbox.receiver().map(Box::pin);
-        }
-        self.mail.as_mut()
+        Poll::Pending
     }
 
     /// Counts one event; when the budget is spent, asks to be polled again and tells so.
@@ -283,6 +273,13 @@ impl<M: Send + 'static> Context<M> {
         self.budget = BUDGET;
         cx.waker().wake_by_ref();
         true
+    }
+}
+
+impl<M> Drop for Context<M> {
+    fn drop(&mut self) {
+        // Else the task of an incarnation that is gone would be kept until the next one looks for mail.
+        self.mailbox.mail().leave();
     }
 }
 

@@ -161,6 +161,10 @@ mod observer;
 mod path;
 mod pool;
 mod pool_children;
+mod queue;
+#[cfg(test)]
+#[path = "queue/tests.rs"]
+mod queue_tests;
 mod render;
 mod reply;
 #[cfg(test)]
@@ -177,6 +181,7 @@ mod supervise;
 mod supervisor;
 mod sync;
 mod system;
+mod threads;
 mod timers;
 mod tree;
 mod until;
