@@ -38,6 +38,8 @@ pub struct Context<M> {
     mail_first: bool,
     timer_first: bool,
     budget: u8,
+    /// As many messages as it takes at most once its stop was asked for.
+    last: u32,
     /// In a mutex that nobody locks: it lets a context be shared whose messages cannot be.
     pub(super) timers: Option<Box<Mutex<Timers<M>>>>,
     /// Taken when it is said that the incarnation is ready.
@@ -58,6 +60,7 @@ impl<M: Send + 'static> Context<M> {
             mail_first: false,
             timer_first: false,
             budget: BUDGET,
+            last: u32::MAX,
             timers: None,
             notice: notice.map(Box::new),
         }
@@ -129,8 +132,9 @@ impl<M: Send + 'static> Context<M> {
         Poll::Pending
     }
 
-    /// Waits for a message; `None` once a stop was asked for and the mailbox is drained. Timers that have not
-    /// fired until then do not any more.
+    /// Waits for a message; `None` once a stop was asked for and those were taken that waited in the mailbox by
+    /// then. What is sent later stays in it, so nobody puts off the stop by sending on and on. Timers that have
+    /// not fired until then do not any more.
     ///
     /// Cancel-safe.
     pub async fn recv(&mut self) -> Option<M> {
@@ -139,18 +143,27 @@ impl<M: Send + 'static> Context<M> {
             if self.spent(cx) {
                 return Poll::Pending;
             }
+            if self.is_stopping() {
+                return Poll::Ready(self.take_last());
+            }
             if let Poll::Ready(message) = self.poll_mail(cx) {
                 return Poll::Ready(Some(message));
             }
             self.budget = BUDGET;
             ready!(self.node.control.poll_stop(cx));
-            // What was sent before the stop was asked for may have come since.
-            Poll::Ready(match self.poll_mail(cx) {
-                Poll::Ready(message) => Some(message),
-                Poll::Pending => None,
-            })
+            Poll::Ready(self.take_last())
         })
         .await
+    }
+
+    /// Takes one of the messages that waited when it was first asked for them after the stop.
+    fn take_last(&mut self) -> Option<M> {
+        self.timers = None;
+        let waiting = u32::try_from(self.mailbox.len()).unwrap_or(u32::MAX);
+        self.last = self.last.min(waiting).checked_sub(1)?;
+        let message = self.mailbox.mail().try_pop()?;
+        self.node.take_in_hand();
+        Some(message)
     }
 
     /// Takes a message if one waits.
@@ -246,10 +259,6 @@ impl<M: Send + 'static> Context<M> {
     }
 
     fn poll_timed(&mut self, cx: &mut Waking<'_>) -> Poll<M> {
-        if self.is_stopping() {
-            // Timers would go on for ever; what waits in the mailbox comes to an end.
-            self.timers = None;
-        }
         self.timer_first = !self.timer_first;
         for timer in [self.timer_first, !self.timer_first] {
             let polled = match (timer, &mut self.timers) {

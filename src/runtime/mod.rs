@@ -41,7 +41,7 @@
 //! was.
 //!
 //! A stop is a level beside the mailbox. [`Context::next`] tells it before anything else, [`Context::recv`]
-//! once the mailbox is drained; an actor that has not ended after its [`Shutdown`] is dropped where it is.
+//! after the messages that waited by then; an actor that has not ended after its [`Shutdown`] is dropped where it is.
 //!
 //! # Examples
 //!

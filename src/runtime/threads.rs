@@ -56,7 +56,9 @@ impl Threads {
                 turns.add(runnable);
             }
         };
-        let (runnable, task) = async_task::spawn(future, schedule);
+        // Whoever awaits the task is thrown what it throws, and not this thread, as with smol's executor.
+        let builder = async_task::Builder::new().propagate_panic(true);
+        let (runnable, task) = builder.spawn(|()| future, schedule);
         runnable.schedule();
         task
     }
@@ -152,6 +154,9 @@ impl Drop for End<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::panic::AssertUnwindSafe;
+
+    use futures_lite::FutureExt;
     use futures_lite::future::yield_now;
 
     use super::*;
@@ -195,6 +200,22 @@ mod tests {
         });
         assert_eq!(threads.block_on(task), 499_500);
         sending.join().unwrap();
+    }
+
+    #[test]
+    fn what_a_task_throws_reaches_who_awaits_it_and_no_other_task() {
+        let threads = Threads::new(1);
+        let thrown = threads.spawn(async { std::panic::resume_unwind(Box::new(7)) });
+        let other = threads.spawn(async { yield_now().await });
+        let caught = AssertUnwindSafe(async {
+            let _: () = thrown.await;
+        });
+        let seen = threads.block_on(async {
+            let seen = caught.catch_unwind().await;
+            other.await;
+            seen
+        });
+        assert_eq!(seen.unwrap_err().downcast_ref(), Some(&7));
     }
 
     #[test]
