@@ -1,4 +1,4 @@
-//! The actor runtime: supervised actors on a smol executor. This page is the whole of it.
+//! The actor runtime: supervised actors on smol. This page is the whole of it.
 //!
 //! It knows no socket, no role and no flag. What Erlang/OTP proved is kept, with its words; `docs/otp.md` in
 //! the repository holds it against OTP's own test cases, one by one, and says where it differs.
