@@ -10,10 +10,10 @@ use std::time::Duration;
 use futures_lite::future;
 use thiserror::Error;
 
+use super::asking::Asking;
 use super::mailbox::Mailbox;
 use super::node::Node;
 use super::reply::{self, Reply};
-use super::scheduler::Scheduler;
 use super::vitals::Watch;
 
 /// Why a message was not taken. It comes back.
@@ -145,21 +145,7 @@ impl<M: Send + 'static> Address<M> {
         question: impl FnOnce(Reply<R>) -> M,
     ) -> Result<R, AskError> {
         let (reply, answer) = reply::slot();
-        let message = question(reply);
-        let exchange = async {
-            self.send(message).await.map_err(|refused| match refused {
-                SendError::Full(_) => AskError::Full,
-                SendError::Closed(_) => AskError::Closed,
-            })?;
-            answer.wait().await.ok_or(AskError::Dropped)
-        };
-        future::or(exchange, async {
-            // Most questions are answered when it is the asker's turn again, and cost no timer.
-            future::yield_now().await;
-            Scheduler::sleep_of(self.0.scheduler(), within).await;
-            Err(AskError::TimedOut(within))
-        })
-        .await
+        Asking::new(&self.0, question(reply), answer, within).await
     }
 
     /// Watches the actor: the future is ready with the exit of the incarnation that lives now, or of the

@@ -140,6 +140,7 @@ mod actor;
 mod address;
 mod admin;
 mod administer;
+mod asking;
 mod child;
 mod context;
 mod control;

@@ -98,7 +98,7 @@ impl Children {
         let guard = Guard::new(node.clone(), Lazy::new(move || actor.run(ctx)));
         let (shared, mailbox) = (self.clone(), CloseOnDrop(mailbox));
         let life = Then::new(guard, move |exit: &Exit| {
-            mailbox.0.close();
+            drop(mailbox);
             shared.ended(key, exit);
         });
         // The task looks for its place at its end, so the places are locked until it has its own.

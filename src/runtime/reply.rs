@@ -67,7 +67,8 @@ impl<R> Answer<R> {
         poll_fn(|cx| self.poll(cx)).await
     }
 
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<R>> {
+    /// Is ready with the answer, or with `None` when the [`Reply`] was dropped unanswered.
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<R>> {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(answer) = slot.answer.take() {
             return Poll::Ready(Some(answer));

@@ -5,8 +5,10 @@
 //! the order in which the tasks were woken, and the reactor gets its turn every so many tasks. Tasks are woken from any
 //! thread. It is made of `async-task`, as smol's executor is, and costs half as much for a turn.
 
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
+use std::mem;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -64,7 +66,18 @@ impl Threads {
     }
 }
 
-/// The tasks that are to have a turn.
+thread_local! {
+    /// The tasks that this thread is running through.
+    static OWN: RefCell<Own> = const { RefCell::new(Own { whose: 0, ready: VecDeque::new() }) };
+}
+
+/// What a thread runs through, and where the [`Turns`] are whose it is; 0 for none.
+struct Own {
+    whose: usize,
+    ready: VecDeque<Runnable>,
+}
+
+/// The tasks that are to have a turn: those that were woken from elsewhere than from within a turn.
 #[derive(Default)]
 pub(crate) struct Turns(Mutex<State>);
 
@@ -80,9 +93,29 @@ impl Turns {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Tells these from all others.
+    fn id(&self) -> usize {
+        std::ptr::from_ref(self).addr()
+    }
+
+    /// Has a task have a turn.
+    fn add(&self, runnable: Runnable) {
+        let mut runnable = Some(runnable);
+        // A thread that is just ending has no place of its own any more.
+        let _ = OWN.try_with(|own| {
+            let mut own = own.borrow_mut();
+            if own.whose == self.id() {
+                own.ready.extend(runnable.take());
+            }
+        });
+        if let Some(runnable) = runnable {
+            self.add_from_elsewhere(runnable);
+        }
+    }
+
     /// Has a task have a turn. After the end it stays where it is: who wakes it may hold a lock that its drop would wait
     /// for.
-    fn add(&self, runnable: Runnable) {
+    fn add_from_elsewhere(&self, runnable: Runnable) {
         let mut state = self.state();
         state.ready.push_back(runnable);
         let sleeper = state.sleeper.take();
@@ -94,14 +127,14 @@ impl Turns {
 
     /// Runs the tasks until `done` is ready, and drops those that are left.
     async fn run<T>(&self, done: impl Future<Output = T>) -> T {
-        // Dropped after the batch, and by a panic too.
+        // Dropped after the thread's own, and by a panic too.
         let _end = End(self);
-        let mut batch = VecDeque::new();
+        let mut own = Own { whose: self.id(), ready: VecDeque::new() };
         let mut done = pin!(done);
         poll_fn(|cx| match done.as_mut().poll(cx) {
             Poll::Ready(output) => Poll::Ready(output),
             Poll::Pending => {
-                self.round(&mut batch, cx);
+                self.round(&mut own, cx);
                 Poll::Pending
             }
         })
@@ -109,29 +142,52 @@ impl Turns {
     }
 
     /// Gives tasks their turns until there is none, or the reactor is to have its own.
-    fn round(&self, batch: &mut VecDeque<Runnable>, cx: &Context<'_>) {
+    fn round(&self, own: &mut Own, cx: &Context<'_>) {
+        let _lent = Lent::new(own);
+        self.fetch(None);
         for _ in 0..ROUND {
-            if batch.is_empty() && !self.refill(batch, cx) {
-                return;
-            }
-            if let Some(runnable) = batch.pop_front() {
-                runnable.run();
+            // The borrow ends before the task runs, which wakes others.
+            let next = OWN.with_borrow_mut(|own| own.ready.pop_front());
+            match next {
+                Some(runnable) => {
+                    runnable.run();
+                }
+                None if self.fetch(Some(cx)) => {}
+                None => return,
             }
         }
         cx.waker().wake_by_ref();
     }
 
-    /// Takes the tasks that are to have a turn; where there is none, tells so and has the thread woken by the next one.
-    fn refill(&self, batch: &mut VecDeque<Runnable>, cx: &Context<'_>) -> bool {
+    /// Takes the tasks that were woken from elsewhere; where there is none, tells so, and has a thread that would sleep
+    /// woken by the next one.
+    fn fetch(&self, sleeper: Option<&Context<'_>>) -> bool {
         let mut state = self.state();
         if state.ready.is_empty() {
-            let last = state.sleeper.replace(cx.waker().clone());
+            let last = sleeper.and_then(|cx| state.sleeper.replace(cx.waker().clone()));
             drop(state);
             drop(last);
             return false;
         }
-        std::mem::swap(&mut state.ready, batch);
+        OWN.with_borrow_mut(|own| own.ready.append(&mut state.ready));
         true
+    }
+}
+
+/// What a thread runs through is at hand for those that it runs, until this is dropped. One system may run within a
+/// turn of another.
+struct Lent<'a>(&'a mut Own);
+
+impl<'a> Lent<'a> {
+    fn new(own: &'a mut Own) -> Lent<'a> {
+        OWN.with_borrow_mut(|at_hand| mem::swap(at_hand, own));
+        Lent(own)
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        OWN.with_borrow_mut(|at_hand| mem::swap(at_hand, self.0));
     }
 }
 
@@ -145,7 +201,7 @@ impl Drop for End<'_> {
             if state.ready.is_empty() {
                 return;
             }
-            let left = std::mem::take(&mut state.ready);
+            let left = mem::take(&mut state.ready);
             drop(state);
             drop(left);
         }
@@ -153,92 +209,4 @@ impl Drop for End<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::panic::AssertUnwindSafe;
-
-    use futures_lite::FutureExt;
-    use futures_lite::future::yield_now;
-
-    use super::*;
-
-    /// Drives the tasks without a reactor, which Miri has none of.
-    fn drive<T>(threads: &Threads, done: impl Future<Output = T>) -> T {
-        match threads {
-            Threads::One(turns) => futures_lite::future::block_on(turns.run(done)),
-            Threads::Several(_) => unreachable!("one thread was asked for"),
-        }
-    }
-
-    #[test]
-    fn tasks_have_their_turns_in_the_order_in_which_they_were_woken() {
-        let threads = Threads::new(1);
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let tasks: Vec<_> = (0..3)
-            .map(|number| {
-                let seen = seen.clone();
-                threads.spawn(async move {
-                    for round in 0..2 {
-                        seen.lock().unwrap().push((round, number));
-                        yield_now().await;
-                    }
-                })
-            })
-            .collect();
-        drive(&threads, async {
-            for task in tasks {
-                task.await;
-            }
-        });
-        assert_eq!(*seen.lock().unwrap(), [(0, 0), (0, 1), (0, 2), (1, 0), (1, 1), (1, 2)]);
-    }
-
-    #[test]
-    fn a_task_is_woken_from_another_thread() {
-        let threads = Threads::new(1);
-        let (sender, receiver) = async_channel::bounded(1);
-        let task = threads.spawn(async move {
-            let mut sum = 0;
-            while let Ok(number) = receiver.recv().await {
-                sum += number;
-            }
-            sum
-        });
-        let sending = std::thread::spawn(move || {
-            (0..100).for_each(|number| sender.send_blocking(number).unwrap());
-        });
-        assert_eq!(drive(&threads, task), 4950);
-        sending.join().unwrap();
-    }
-
-    #[test]
-    fn what_a_task_throws_reaches_who_awaits_it_and_no_other_task() {
-        let threads = Threads::new(1);
-        let thrown = threads.spawn(async { std::panic::resume_unwind(Box::new(7)) });
-        let other = threads.spawn(async { yield_now().await });
-        let caught = AssertUnwindSafe(async {
-            let _: () = thrown.await;
-        });
-        let seen = drive(&threads, async {
-            let seen = caught.catch_unwind().await;
-            other.await;
-            seen
-        });
-        assert_eq!(seen.unwrap_err().downcast_ref(), Some(&7));
-    }
-
-    #[test]
-    fn a_task_that_is_left_at_the_end_is_dropped() {
-        let threads = Threads::new(1);
-        let held = Arc::new(());
-        let woken = held.clone();
-        let ready = threads.spawn(async move {
-            let _held = woken;
-            loop {
-                yield_now().await;
-            }
-        });
-        drive(&threads, yield_now());
-        ready.detach();
-        assert_eq!(Arc::strong_count(&held), 1);
-    }
-}
+mod tests;
