@@ -3,17 +3,17 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context as Waking, Poll, ready};
 use std::time::{Duration, Instant};
 
 use futures_lite::future;
 
+use super::extra::{Extra, timers_of};
 use super::mailbox::Mailbox;
 use super::node::Node;
-use super::scheduler::{Clock, Scheduler, Sleep};
+use super::scheduler::{Clock, Sleep};
 use super::spec::Notice;
-use super::timers::{Timers, unlocked};
 use super::{Address, Path};
 
 /// After so many events without a pause an actor lets the others run: nothing else preempts it.
@@ -34,35 +34,28 @@ pub enum Event<M, T> {
 pub struct Context<M> {
     mailbox: Arc<Mailbox<M>>,
     pub(super) node: Arc<Node>,
-    pub(super) clock: Clock,
     mail_first: bool,
     timer_first: bool,
     budget: u8,
     /// As many messages as it takes at most once its stop was asked for.
     last: u32,
-    /// In a mutex that nobody locks: it lets a context be shared whose messages cannot be.
-    pub(super) timers: Option<Box<Mutex<Timers<M>>>>,
-    /// Taken when it is said that the incarnation is ready.
-    notice: Option<Box<Notice>>,
+    pub(super) extra: Option<Box<Extra<M>>>,
 }
 
 impl<M: Send + 'static> Context<M> {
     pub(crate) fn new(
         mailbox: Arc<Mailbox<M>>,
         node: Arc<Node>,
-        scheduler: Scheduler,
         notice: Option<Notice>,
     ) -> Context<M> {
         Context {
             mailbox,
             node,
-            clock: Clock(scheduler),
             mail_first: false,
             timer_first: false,
             budget: BUDGET,
             last: u32::MAX,
-            timers: None,
-            notice: notice.map(Box::new),
+            extra: notice.map(Extra::of),
         }
     }
 
@@ -158,7 +151,9 @@ impl<M: Send + 'static> Context<M> {
 
     /// Takes one of the messages that waited when it was first asked for them after the stop.
     fn take_last(&mut self) -> Option<M> {
-        self.timers = None;
+        if let Some(extra) = &mut self.extra {
+            extra.timers = None;
+        }
         let waiting = u32::try_from(self.mailbox.len()).unwrap_or(u32::MAX);
         self.last = self.last.min(waiting).checked_sub(1)?;
         let message = self.mailbox.mail().try_pop()?;
@@ -169,8 +164,9 @@ impl<M: Send + 'static> Context<M> {
     /// Takes a message if one waits.
     pub fn try_recv(&mut self) -> Option<M> {
         self.node.drop_in_hand();
-        let now = self.timers.is_some().then(|| self.clock.now());
-        let timed = self.timers.as_mut().and_then(|timers| unlocked(timers).take(now?));
+        let node = &self.node;
+        let timers = timers_of(&mut self.extra);
+        let timed = timers.and_then(|timers| timers.take(node.clock().now()));
         let message = match timed {
             Some(message) => message,
             None => self.mailbox.mail().try_pop()?,
@@ -183,7 +179,9 @@ impl<M: Send + 'static> Context<M> {
     /// What happens before it is the start: an error or a panic there is a failed start, and an `Ok` there
     /// means that the actor chooses not to run. Said again, or by any other child, it changes nothing.
     pub fn ready(&mut self) {
-        if let Some(notice) = self.notice.take() {
+        let notice = self.extra.as_mut().and_then(|extra| extra.notice.take());
+        self.extra = self.extra.take().filter(|extra| extra.timers.is_some());
+        if let Some(notice) = notice {
             notice.ready(&self.node);
         }
     }
@@ -211,12 +209,12 @@ impl<M: Send + 'static> Context<M> {
 
     /// Returns a future that is ready once `duration` has passed.
     pub fn sleep(&self, duration: Duration) -> Sleep {
-        self.clock.sleep(duration)
+        self.node.clock().sleep(duration)
     }
 
     /// Sleeps for `duration`, or until a stop is asked for. Cancel-safe.
     pub async fn pause(&mut self, duration: Duration) {
-        future::or(self.clock.sleep(duration), self.stopped()).await;
+        future::or(self.node.clock().sleep(duration), self.stopped()).await;
     }
 
     /// Awaits `io` for at most `limit`; `None` when it passed first. See [`Clock::within`].
@@ -225,17 +223,17 @@ impl<M: Send + 'static> Context<M> {
         limit: impl Into<Option<Duration>>,
         io: impl Future<Output = T>,
     ) -> Option<T> {
-        self.clock.within(limit, io).await
+        self.node.clock().within(limit, io).await
     }
 
     /// Returns the time on the system's monotonic clock.
     pub fn now(&self) -> Instant {
-        self.clock.now()
+        self.node.clock().now()
     }
 
     /// Returns the system's clock, for parts of the actor that do not hold its context.
     pub fn clock(&self) -> &Clock {
-        &self.clock
+        self.node.clock()
     }
 
     /// Returns the actor's own address.
@@ -250,7 +248,7 @@ impl<M: Send + 'static> Context<M> {
 
     /// Is ready with a message: of a timer or of the mailbox, in turns while both have one.
     fn poll_mail(&mut self, cx: &mut Waking<'_>) -> Poll<M> {
-        let message = match self.timers {
+        let message = match self.extra {
             None => ready!(self.mailbox.mail().poll_pop(cx)),
             Some(_) => ready!(self.poll_timed(cx)),
         };
@@ -261,8 +259,8 @@ impl<M: Send + 'static> Context<M> {
     fn poll_timed(&mut self, cx: &mut Waking<'_>) -> Poll<M> {
         self.timer_first = !self.timer_first;
         for timer in [self.timer_first, !self.timer_first] {
-            let polled = match (timer, &mut self.timers) {
-                (true, Some(timers)) => unlocked(timers).poll(cx, &self.clock),
+            let polled = match (timer, timers_of(&mut self.extra)) {
+                (true, Some(timers)) => timers.poll(cx, self.node.clock()),
                 (true, None) => Poll::Pending,
                 (false, _) => self.mailbox.mail().poll_pop(cx),
             };

@@ -6,7 +6,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
@@ -37,7 +37,7 @@ pub enum Overflow {
 /// idle ones get no mail.
 pub(crate) struct Mailbox<M> {
     overflow: AtomicU8,
-    dropped: AtomicU64,
+    dropped: AtomicU32,
     queue: Queue<M>,
     /// The child that reads it.
     node: OnceLock<Arc<Node>>,
@@ -47,7 +47,7 @@ impl<M> Mailbox<M> {
     pub(crate) fn new(capacity: usize) -> Arc<Mailbox<M>> {
         Arc::new(Mailbox {
             overflow: AtomicU8::new(Overflow::Wait as u8),
-            dropped: AtomicU64::new(0),
+            dropped: AtomicU32::new(0),
             queue: Queue::new(capacity.max(1)),
             node: OnceLock::new(),
         })
@@ -90,12 +90,12 @@ impl<M> Mailbox<M> {
         match self.overflow() {
             Overflow::Wait | Overflow::Fail => Err(SendError::Full(message)),
             Overflow::DropNewest => {
-                self.dropped.fetch_add(1, Ordering::Relaxed);
+                self.count_dropped();
                 Ok(())
             }
             Overflow::DropOldest => match self.queue.force_push(message) {
                 Ok(oldest) => {
-                    self.dropped.fetch_add(u64::from(oldest.is_some()), Ordering::Relaxed);
+                    oldest.into_iter().for_each(|_| self.count_dropped());
                     Ok(())
                 }
                 Err(Refused::Closed(refused) | Refused::Full(refused)) => {
@@ -103,6 +103,12 @@ impl<M> Mailbox<M> {
                 }
             },
         }
+    }
+
+    /// Counts a message that is dropped, up to as many as there are numbers.
+    fn count_dropped(&self) {
+        let more = |dropped: u32| dropped.checked_add(1);
+        let _ = self.dropped.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
     }
 
     /// Puts a message in, and waits for room where the overflow says so.
@@ -205,7 +211,7 @@ impl<M: Send> Gauge for Mailbox<M> {
     }
 
     fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.dropped.load(Ordering::Relaxed).into()
     }
 
     fn message(&self) -> &'static str {

@@ -141,6 +141,7 @@ mod address;
 mod admin;
 mod administer;
 mod asking;
+mod below;
 mod child;
 mod context;
 mod control;
@@ -150,6 +151,7 @@ mod control_tests;
 mod desk;
 mod entries;
 mod exit;
+mod extra;
 #[cfg(feature = "testing")]
 mod fault;
 mod guard;

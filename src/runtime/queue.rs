@@ -18,14 +18,20 @@ pub(crate) struct Queue<M>(Mutex<State<M>>);
 
 #[derive(Debug)]
 struct State<M> {
-    /// It grows as it is filled, up to the capacity.
-    messages: VecDeque<M>,
     /// Who waits for a message.
     reader: Option<Waker>,
-    /// Who waits for room; most mailboxes are never full.
-    senders: Option<Box<Senders>>,
-    capacity: usize,
+    /// Made for the first message: there may be a hundred thousand mailboxes that get none.
+    waiting: Option<Box<Waiting<M>>>,
+    capacity: u32,
     is_closed: bool,
+}
+
+/// What waits in a queue, and for it.
+#[derive(Debug)]
+struct Waiting<M> {
+    /// It grows as it is filled, up to the capacity.
+    messages: VecDeque<M>,
+    senders: Senders,
 }
 
 /// Senders that wait for room.
@@ -48,34 +54,45 @@ pub(crate) enum Refused<M> {
 }
 
 impl<M> State<M> {
+    fn waiting(&mut self) -> &mut Waiting<M> {
+        self.waiting.get_or_insert_with(|| {
+            Box::new(Waiting { messages: VecDeque::new(), senders: Senders::default() })
+        })
+    }
+
     /// Adds a message, for which there is room, and returns whom to wake.
     fn add(&mut self, message: M) -> Option<Waker> {
-        self.messages.push_back(message);
+        self.waiting().messages.push_back(message);
         self.reader.take()
     }
 
+    /// Takes the message that has waited longest.
+    fn take(&mut self) -> Option<M> {
+        self.waiting.as_mut()?.messages.pop_front()
+    }
+
+    fn len(&self) -> usize {
+        self.waiting.as_ref().map_or(0, |waiting| waiting.messages.len())
+    }
+
     fn is_full(&self) -> bool {
-        self.messages.len() >= self.capacity
+        self.len() >= self.capacity as usize
     }
 
     /// Takes the sender that has waited longest, if there is room for it.
     fn next_sender(&mut self) -> Option<Waker> {
-        if self.senders.is_none() || self.is_full() {
+        if self.is_full() {
             return None;
         }
-        self.senders.as_mut()?.waiting.pop_front().map(|(_, waker)| waker)
+        self.waiting.as_mut()?.senders.waiting.pop_front().map(|(_, waker)| waker)
     }
 }
 
 impl<M> Queue<M> {
     pub(crate) fn new(capacity: usize) -> Queue<M> {
-        Queue(Mutex::new(State {
-            messages: VecDeque::new(),
-            reader: None,
-            senders: None,
-            capacity,
-            is_closed: false,
-        }))
+        // Nobody has as many messages as this has numbers.
+        let capacity = u32::try_from(capacity).unwrap_or(u32::MAX);
+        Queue(Mutex::new(State { reader: None, waiting: None, capacity, is_closed: false }))
     }
 
     fn state(&self) -> MutexGuard<'_, State<M>> {
@@ -103,7 +120,7 @@ impl<M> Queue<M> {
         if state.is_closed {
             return Err(Refused::Closed(message));
         }
-        let oldest = if state.is_full() { state.messages.pop_front() } else { None };
+        let oldest = if state.is_full() { state.take() } else { None };
         let reader = state.add(message);
         drop(state);
         wake(reader);
@@ -124,14 +141,14 @@ impl<M> Queue<M> {
             return Err(Refused::Closed(message));
         }
         if !state.is_full() {
-            let gone = place.take().and_then(|place| state.senders.as_mut()?.leave(place));
+            let gone = place.take().and_then(|place| state.waiting().senders.leave(place));
             let reader = state.add(message);
             drop(state);
             drop(gone);
             wake(reader);
             return Ok(());
         }
-        let last = state.senders.get_or_insert_default().wait(place, cx.waker());
+        let last = state.waiting().senders.wait(place, cx.waker());
         drop(state);
         drop(last);
         Err(Refused::Full(message))
@@ -140,7 +157,7 @@ impl<M> Queue<M> {
     /// Gives up a sender's place.
     pub(crate) fn leave_place(&self, place: Place) {
         let mut state = self.state();
-        let own = state.senders.as_mut().and_then(|senders| senders.leave(place));
+        let own = state.waiting.as_mut().and_then(|waiting| waiting.senders.leave(place));
         // Who was woken and does not come hands the room on to the next one.
         let next = if own.is_none() { state.next_sender() } else { None };
         drop(state);
@@ -151,7 +168,7 @@ impl<M> Queue<M> {
     /// Takes a message if one waits.
     pub(crate) fn try_pop(&self) -> Option<M> {
         let mut state = self.state();
-        let message = state.messages.pop_front()?;
+        let message = state.take()?;
         let sender = state.next_sender();
         drop(state);
         wake(sender);
@@ -161,7 +178,7 @@ impl<M> Queue<M> {
     /// Is ready with the next message. One task at a time is woken.
     pub(crate) fn poll_pop(&self, cx: &Context<'_>) -> Poll<M> {
         let mut state = self.state();
-        if let Some(message) = state.messages.pop_front() {
+        if let Some(message) = state.take() {
             let sender = state.next_sender();
             drop(state);
             wake(sender);
@@ -186,20 +203,20 @@ impl<M> Queue<M> {
     pub(crate) fn close(&self) -> VecDeque<M> {
         let mut state = self.state();
         state.is_closed = true;
-        let messages = std::mem::take(&mut state.messages);
-        let (reader, senders) = (state.reader.take(), state.senders.take());
+        let (reader, waiting) = (state.reader.take(), state.waiting.take());
         drop(state);
         wake(reader);
-        senders.into_iter().flat_map(|senders| senders.waiting).for_each(|(_, w)| w.wake());
-        messages
+        let Some(waiting) = waiting else { return VecDeque::new() };
+        waiting.senders.waiting.into_iter().for_each(|(_, waker)| waker.wake());
+        waiting.messages
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.state().messages.len()
+        self.state().len()
     }
 
     pub(crate) fn capacity(&self) -> usize {
-        self.state().capacity
+        self.state().capacity as usize
     }
 
     pub(crate) fn is_closed(&self) -> bool {
