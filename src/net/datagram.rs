@@ -8,6 +8,8 @@ use super::listening::bind_inet;
 use super::socket::Socket;
 use super::socket_file::{self, SocketFile};
 use super::{BindError, ConnectError, Endpoint, Peer, address};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{Ipv4PacketInfo, Ipv6RecvPacketInfo};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, recv, recvfrom,
@@ -50,8 +52,8 @@ pub struct DatagramSocket {
     _file: Option<SocketFile>,
     socket: Socket,
     endpoint: Endpoint,
-    /// Whether an IPv4 peer has to be written as a mapped IPv6 address.
-    v6: bool,
+    /// The address of a UDP socket.
+    local: Option<SocketAddr>,
 }
 
 impl DatagramSocket {
@@ -69,12 +71,16 @@ impl DatagramSocket {
             return Ok(DatagramSocket {
                 socket: Socket::new(fd),
                 endpoint: endpoint.clone(),
-                v6: false,
+                local: None,
                 _file: file,
             });
         }
         let fd = bind_inet(endpoint, SocketType::DGRAM).await?;
-        let local = address::local(&fd).map_err(|error| BindError::new(endpoint, error))?;
+        let other = |error| BindError::new(endpoint, error);
+        let local = address::local(&fd).map_err(other)?;
+        if local.ip().is_unspecified() {
+            tell_local(&fd, local.is_ipv6()).map_err(|error| other(error.into()))?;
+        }
         Ok(DatagramSocket::inet(fd, endpoint.bound_at(local), local))
     }
 
@@ -96,7 +102,7 @@ impl DatagramSocket {
             return Ok(DatagramSocket {
                 socket: Socket::new(fd),
                 endpoint: local,
-                v6: false,
+                local: None,
                 _file: None,
             });
         }
@@ -113,7 +119,7 @@ impl DatagramSocket {
     }
 
     fn inet(fd: OwnedFd, endpoint: Endpoint, local: SocketAddr) -> DatagramSocket {
-        DatagramSocket { socket: Socket::new(fd), endpoint, v6: local.is_ipv6(), _file: None }
+        DatagramSocket { socket: Socket::new(fd), endpoint, local: Some(local), _file: None }
     }
 
     /// Returns where the socket itself is bound, with its real port or abstract name.
@@ -205,11 +211,15 @@ impl DatagramSocket {
             .map(|(_, length)| length)
     }
 
+    fn is_v6(&self) -> bool {
+        self.local.is_some_and(|local| local.is_ipv6())
+    }
+
     /// Undoes what [`Peer`] does to the addresses of IPv4 peers, for a socket that knows IPv6
     /// addresses only.
     fn address_for(&self, address: SocketAddr) -> SocketAddr {
         match address {
-            SocketAddr::V4(v4) if self.v6 => {
+            SocketAddr::V4(v4) if self.is_v6() => {
                 SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port()))
             }
             _ => address,
@@ -220,6 +230,14 @@ impl DatagramSocket {
 impl AsFd for DatagramSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// Has the kernel tell of each datagram the address that it was sent to.
+fn tell_local(fd: &OwnedFd, is_v6: bool) -> nix::Result<()> {
+    match is_v6 {
+        true => setsockopt(fd, Ipv6RecvPacketInfo, &true),
+        false => setsockopt(fd, Ipv4PacketInfo, &true),
     }
 }
 
@@ -245,5 +263,6 @@ fn socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
     )
 }
 
+mod many;
 #[cfg(test)]
 mod tests;

@@ -48,6 +48,7 @@
 //! ```
 
 mod address;
+mod batch;
 mod datagram;
 mod dial;
 mod endpoint;
@@ -56,12 +57,14 @@ mod limits;
 mod listening;
 #[cfg(feature = "testing")]
 mod memory;
+mod mmsg;
 mod peer;
 mod socket;
 mod socket_file;
 mod stream;
 mod transport;
 
+pub use batch::{Datagram, DatagramBatch};
 pub use datagram::DatagramSocket;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{BindError, ConnectError};
