@@ -9,7 +9,7 @@
 //! | [`Listener`] | accepts connections and starts an actor for each, in a pool |
 //! | [`Greeter`] | says one text to a connection and closes it |
 //! | [`TcpClient`] | connects, reads a short answer, reports it |
-//! | [`UdpResponder`] | answers every datagram |
+//! | [`UdpResponder`] | answers datagrams, many at once |
 //! | [`UdpClient`] | sends datagrams and waits for each answer |
 //! | [`FileReceiver`] | reads one upload from a connection |
 //! | [`FileWriter`] | stores the uploads of all receivers in a directory |
@@ -51,6 +51,8 @@ mod output;
 mod passing;
 mod past;
 mod per_address;
+mod reply_guard;
+mod reply_rate;
 mod report;
 mod ring;
 mod segments;
@@ -80,6 +82,8 @@ pub use hall::{Hall, Membership};
 pub use listener::Listener;
 pub use operators::Operators;
 pub use per_address::{PerAddress, Visit};
+pub use reply_guard::{REPLY_RATE, ReplyGuard};
+pub use reply_rate::ReplyRate;
 pub use report::{Report, Reporter};
 pub use ring::{Remembered, Said};
 pub use segments::HistoryError;

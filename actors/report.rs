@@ -84,6 +84,15 @@ pub enum Report {
         /// Why, and what helps, in one sentence.
         why: String,
     },
+    /// A datagram was longer than the buffer, which took only its beginning.
+    Cut {
+        /// The other side.
+        peer: Peer,
+        /// How long it was, in bytes.
+        bytes: usize,
+        /// How many of them were read.
+        kept: usize,
+    },
     /// A client's figures at its end.
     Summary {
         /// Requests sent.

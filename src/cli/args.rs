@@ -104,6 +104,18 @@ pub struct Args {
     #[argh(option)]
     pub buffer_size: Option<String>,
 
+    /// udp server: answers to one network (/24, /56) in which time, as N/s, or off (1000/s, from beyond this machine)
+    #[argh(option)]
+    pub reply_rate: Option<String>,
+
+    /// udp server: answer beyond this machine with more bytes than were sent
+    #[argh(switch)]
+    pub allow_amplification: bool,
+
+    /// udp server: multicast group to hear, as ADDR or ADDR%IFACE; repeatable
+    #[argh(option)]
+    pub join_group: Vec<String>,
+
     /// file server: directory to store files in (.)
     #[argh(option)]
     pub out: Option<String>,

@@ -45,6 +45,7 @@ const LISTENERS: &[Place] = &[(File, Server), (Chat, Server)];
 const SPEAKERS: &[Place] = &[(Tcp, Server), (Udp, Server), (Udp, Client), (Chat, Client)];
 const STREAMS: &[Place] = &[(Tcp, Server), (File, Server), (Chat, Server)];
 const DATAGRAMS: &[Place] = &[(Udp, Server), (Udp, Client)];
+const RESPONDERS: &[Place] = &[(Udp, Server)];
 const STORES: &[Place] = &[(File, Server)];
 const SENDERS: &[Place] = &[(File, Client)];
 const MEMBERS: &[Place] = &[(Chat, Client)];
@@ -73,6 +74,9 @@ pub const FLAGS: &[Flag] = &[
     value("interval", Some(REQUESTS)),
     value("timeout", Some(CLIENTS)),
     value("buffer-size", Some(DATAGRAMS)),
+    value("reply-rate", Some(RESPONDERS)),
+    switch("allow-amplification", Some(RESPONDERS)),
+    value("join-group", Some(RESPONDERS)).repeated(),
     value("out", Some(STORES)),
     value("max-size", Some(STORES)),
     value("keep-free", Some(STORES)),

@@ -47,6 +47,9 @@ pub fn json(kind: Kind, side: Side, report: &Report) -> String {
             let peer = peer.as_ref().map(ToString::to_string);
             Object::new("refused").maybe("peer", peer.as_deref()).text("why", why)
         }
+        Report::Cut { peer, bytes, kept } => {
+            Object::new("cut").shown("peer", peer).plain("bytes", bytes).plain("kept", kept)
+        }
         Report::Summary { sent, received, rtt } => summary(*sent, *received, *rtt),
         Report::Line(text) => Object::new("message").text("text", text),
         Report::Ready => Object::new("ready"),

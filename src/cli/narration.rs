@@ -56,6 +56,13 @@ pub fn line(kind: Kind, side: Side, report: &Report) -> Option<(Stream, String)>
             let from = peer.as_ref().map(|peer| format!("{}: ", address(peer)));
             aside(Level::Warn, format!("{}{}", from.unwrap_or_default(), shown(why)))
         }
+        (_, Report::Cut { peer, bytes, kept }) => {
+            let peer = address(peer);
+            aside(
+                Level::Warn,
+                format!("{peer}: only {kept} of the {bytes} bytes of its datagram were read"),
+            )
+        }
         (_, report) => Some((Stream::Out, told(kind, report)?)),
     }
 }

@@ -19,6 +19,8 @@ use crate::actors::{Reconnect, Speaks};
 use crate::scenario::{Kind, Role, Settings};
 use crate::wire::chat::{valid_nick, valid_room};
 
+mod datagrams;
+
 /// The longest text that a datagram carries over IPv4.
 const LONGEST_DATAGRAM: usize = 65_507;
 
@@ -109,6 +111,7 @@ pub fn parse(line: Vec<OsString>, env: Env<'_>) -> Result<Parsed, Early> {
     let mut settings = Settings::new(kind, role);
     fill_server(&mut settings, &args, &words)?;
     fill_client(&mut settings, &args, &words)?;
+    datagrams::fill(&mut settings, &args, &words)?;
     Ok(Parsed { settings, output: output(&args, &words)?, drills: drills(&args, &words)? })
 }
 
@@ -216,10 +219,6 @@ fn fill_client(to: &mut Settings, args: &Args, words: &Words) -> Result<(), Stri
     }
     if let Some(text) = &args.timeout {
         to.timeout = values::some_duration(&called("timeout"), text)?;
-    }
-    if let Some(text) = &args.buffer_size {
-        let size = values::size(&called("buffer-size"), text, 1..=65535)?;
-        to.buffer_size = usize::try_from(size).unwrap_or(usize::MAX);
     }
     if let Some(text) = &args.nick {
         to.nick = Some(values::named(&called("nick"), text, valid_nick)?);

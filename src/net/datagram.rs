@@ -12,8 +12,7 @@ use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::{Ipv4PacketInfo, Ipv6RecvPacketInfo};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, recv, recvfrom,
-    send, sendto,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, recvfrom, send, sendto,
 };
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +23,8 @@ use std::time::Duration;
 ///
 /// A server [binds](DatagramSocket::bind) one and answers with
 /// [`send_to`](DatagramSocket::send_to); a client [connects](DatagramSocket::connect) one, and then
-/// hears its server only.
+/// hears its server only; one that is connected to a multicast group or a broadcast address hears
+/// everybody who answers.
 ///
 /// # Examples
 ///
@@ -54,6 +54,10 @@ pub struct DatagramSocket {
     endpoint: Endpoint,
     /// The address of a UDP socket.
     local: Option<SocketAddr>,
+    /// Whether the kernel tells of each datagram the address that it was sent to.
+    tells_local: bool,
+    /// Where a client sends to that cannot connect: many, who answer from addresses of their own.
+    many: Option<SocketAddr>,
 }
 
 impl DatagramSocket {
@@ -72,16 +76,15 @@ impl DatagramSocket {
                 socket: Socket::new(fd),
                 endpoint: endpoint.clone(),
                 local: None,
+                tells_local: false,
+                many: None,
                 _file: file,
             });
         }
         let fd = bind_inet(endpoint, SocketType::DGRAM).await?;
         let other = |error| BindError::new(endpoint, error);
         let local = address::local(&fd).map_err(other)?;
-        if local.ip().is_unspecified() {
-            tell_local(&fd, local.is_ipv6()).map_err(|error| other(error.into()))?;
-        }
-        Ok(DatagramSocket::inet(fd, endpoint.bound_at(local), local))
+        DatagramSocket::server(fd, endpoint.bound_at(local), local).map_err(other)
     }
 
     /// Makes a client's socket: bound to a free port or abstract name, and connected to the
@@ -97,12 +100,14 @@ impl DatagramSocket {
         let failed = |error| ConnectError::new(endpoint, Duration::ZERO, error);
         if let Endpoint::Unix(path) = endpoint {
             let fd =
-                address::unix(path).and_then(|address| connect_unix(&address)).map_err(failed)?;
+                address::unix(path).and_then(|address| client::unix(&address)).map_err(failed)?;
             let local = address::local_unix(&fd).map_err(failed)?;
             return Ok(DatagramSocket {
                 socket: Socket::new(fd),
                 endpoint: local,
                 local: None,
+                tells_local: false,
+                many: None,
                 _file: None,
             });
         }
@@ -110,8 +115,8 @@ impl DatagramSocket {
             |source| ConnectError::Unresolvable { endpoint: endpoint.clone(), source };
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for address in endpoint.resolve().await.map_err(unresolvable)? {
-            match connect_inet(address).and_then(|fd| Ok((address::local(&fd)?, fd))) {
-                Ok((local, fd)) => return Ok(DatagramSocket::inet(fd, local.into(), local)),
+            match client::inet(address) {
+                Ok(client) => return Ok(client),
                 Err(error) => last = error,
             }
         }
@@ -119,7 +124,20 @@ impl DatagramSocket {
     }
 
     fn inet(fd: OwnedFd, endpoint: Endpoint, local: SocketAddr) -> DatagramSocket {
-        DatagramSocket { socket: Socket::new(fd), endpoint, local: Some(local), _file: None }
+        let (socket, local) = (Socket::new(fd), Some(local));
+        DatagramSocket { socket, endpoint, local, tells_local: false, many: None, _file: None }
+    }
+
+    /// Makes a socket that is bound, and has the kernel tell of each datagram where it was sent if that is in doubt.
+    fn server(fd: OwnedFd, endpoint: Endpoint, local: SocketAddr) -> io::Result<DatagramSocket> {
+        let mut server = DatagramSocket::inet(fd, endpoint, local);
+        server.tells_local = local.ip().is_unspecified();
+        match (server.tells_local, local) {
+            (false, _) => {}
+            (true, SocketAddr::V4(_)) => setsockopt(&server, Ipv4PacketInfo, &true)?,
+            (true, SocketAddr::V6(_)) => setsockopt(&server, Ipv6RecvPacketInfo, &true)?,
+        }
+        Ok(server)
     }
 
     /// Returns where the socket itself is bound, with its real port or abstract name.
@@ -195,7 +213,12 @@ impl DatagramSocket {
     /// Fails with [`io::ErrorKind::ConnectionRefused`] once the server is known not to be there,
     /// and with the kernel's error when the socket is not connected or the datagram is too large.
     pub async fn send(&self, bytes: &[u8]) -> io::Result<()> {
-        self.socket.writing(|fd| send(fd, bytes, SendFlags::NOSIGNAL)).await.map(drop)
+        let flags = SendFlags::NOSIGNAL;
+        let send = |fd: BorrowedFd<'_>| match &self.many {
+            Some(many) => sendto(fd, bytes, flags, many),
+            None => send(fd, bytes, flags),
+        };
+        self.socket.writing(send).await.map(drop)
     }
 
     /// Receives the next datagram like [`recv_from`](DatagramSocket::recv_from), without saying
@@ -233,27 +256,6 @@ impl AsFd for DatagramSocket {
     }
 }
 
-/// Has the kernel tell of each datagram the address that it was sent to.
-fn tell_local(fd: &OwnedFd, is_v6: bool) -> nix::Result<()> {
-    match is_v6 {
-        true => setsockopt(fd, Ipv6RecvPacketInfo, &true),
-        false => setsockopt(fd, Ipv4PacketInfo, &true),
-    }
-}
-
-fn connect_unix(address: &SocketAddrUnix) -> io::Result<OwnedFd> {
-    let fd = socket(AddressFamily::UNIX)?;
-    rustix::net::bind(&fd, &SocketAddrUnix::new_unnamed())?;
-    rustix::net::connect(&fd, address)?;
-    Ok(fd)
-}
-
-fn connect_inet(address: SocketAddr) -> io::Result<OwnedFd> {
-    let fd = socket(if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 })?;
-    rustix::net::connect(&fd, &address)?;
-    Ok(fd)
-}
-
 fn socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
     rustix::net::socket_with(
         family,
@@ -263,6 +265,8 @@ fn socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
     )
 }
 
+mod client;
 mod many;
+mod shared;
 #[cfg(test)]
 mod tests;

@@ -53,6 +53,7 @@ mod datagram;
 mod dial;
 mod endpoint;
 mod error;
+mod group;
 mod limits;
 mod listening;
 #[cfg(feature = "testing")]
@@ -68,6 +69,7 @@ pub use batch::{Datagram, DatagramBatch};
 pub use datagram::DatagramSocket;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{BindError, ConnectError};
+pub use group::{Group, GroupError};
 pub use limits::{max_open_files, raise_open_files};
 pub use listening::{AcceptError, ListeningSocket, classify};
 pub use peer::Peer;

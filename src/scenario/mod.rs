@@ -146,9 +146,12 @@ impl Kind {
 impl Settings {
     /// Returns where a server listens.
     fn endpoints(&self) -> Vec<Endpoint> {
-        match self.listen.is_empty() {
-            true => vec![self.kind.endpoint()],
-            false => self.listen.clone(),
+        match (self.listen.is_empty(), self.kind.endpoint()) {
+            (true, Endpoint::Host { port, .. }) if !self.groups.is_empty() => {
+                vec![Endpoint::Any(port)]
+            }
+            (true, endpoint) => vec![endpoint],
+            (false, _) => self.listen.clone(),
         }
     }
 

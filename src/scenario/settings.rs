@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::actors::{Reconnect, Speaks};
-use crate::net::Endpoint;
+use crate::net::{Endpoint, Group};
 
 /// The four scenarios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub struct Settings {
     pub kind: Kind,
     /// Which side of it.
     pub role: Role,
-    /// Where a server listens; empty means the scenario's default address.
+    /// Where a server listens; empty means the scenario's default address, and every interface where it hears groups.
     pub listen: Vec<Endpoint>,
     /// Where a client connects; none means the scenario's default address.
     pub connect: Option<Endpoint>,
@@ -67,6 +67,13 @@ pub struct Settings {
     pub timeout: Duration,
     /// The largest datagram that is read, in bytes.
     pub buffer_size: usize,
+    /// How many answers to datagrams each network is sent in which time, and none for any number; without it the
+    /// default, which binds those beyond this machine alone.
+    pub reply_rate: Option<Option<(u32, Duration)>>,
+    /// Whether an answer beyond this machine may be longer than the datagram that asked for it.
+    pub allow_amplification: bool,
+    /// The multicast groups that a server of datagrams hears.
+    pub groups: Vec<Group>,
     /// The directory that received files are stored in.
     pub out: PathBuf,
     /// The files to send; empty means that names come from the input.
@@ -125,6 +132,9 @@ impl Settings {
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(10),
             buffer_size: 1024,
+            reply_rate: None,
+            allow_amplification: false,
+            groups: Vec::new(),
             out: PathBuf::from("."),
             files: Vec::new(),
             max_size: None,

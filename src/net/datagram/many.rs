@@ -38,7 +38,7 @@ impl DatagramSocket {
 
     fn receive(&self, fd: BorrowedFd<'_>, batch: &mut DatagramBatch) -> Result<(), Errno> {
         if let Some(local) = self.local {
-            return mmsg::receive(fd, local.is_ipv6(), local.ip().is_unspecified(), batch);
+            return mmsg::receive(fd, local.is_ipv6(), self.tells_local, batch);
         }
         batch.received.clear();
         for buffer in batch.bytes.chunks_exact_mut(batch.size) {
@@ -105,7 +105,16 @@ impl DatagramSocket {
     /// See [`send`](DatagramSocket::send).
     pub async fn send_batch(&self, bytes: &[u8], count: usize) -> io::Result<usize> {
         match self.local {
-            Some(_) => self.socket.writing(|fd| mmsg::repeat(fd, bytes, count)).await,
+            Some(local) => {
+                let send = |fd: BorrowedFd<'_>| match self.many {
+                    Some(many) => {
+                        let all = std::iter::repeat_n(many, count);
+                        mmsg::send(fd, local.is_ipv6(), bytes, all, None)
+                    }
+                    None => mmsg::repeat(fd, bytes, count),
+                };
+                self.socket.writing(send).await
+            }
             None => self.send(bytes).await.map(|()| 1),
         }
     }
