@@ -36,7 +36,9 @@ impl Admissions {
 
     /// Admits one more client and gives its number; `None` when the limit is reached.
     pub fn admit(&self) -> Option<u64> {
-        let limit = self.limit.unwrap_or(u64::MAX);
+        let Some(limit) = self.limit else {
+            return Some(self.admitted.fetch_add(1, Ordering::SeqCst));
+        };
         let more = |count| (count < limit).then_some(count + 1);
         let number = self.admitted.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
         if self.is_complete() {

@@ -62,7 +62,7 @@ impl UdpResponder {
         denials: &mut Denials,
     ) {
         picked.clear();
-        for (index, datagram) in datagrams(batch).enumerate() {
+        for (index, datagram) in batch.iter().enumerate() {
             match self.guard.judge(&self.socket, &datagram, &self.reply, ctx.clock()) {
                 Ok(()) if self.admissions.admit().is_some() => picked.push(index),
                 // The last client has been served.
@@ -95,7 +95,7 @@ impl UdpResponder {
         if !self.reporter.is_heard() {
             return;
         }
-        for Datagram { bytes, length, peer, .. } in datagrams(batch) {
+        for Datagram { bytes, length, peer, .. } in batch.iter() {
             let text = || String::from_utf8_lossy(bytes).into_owned();
             let report =
                 || Report::Message { peer: peer.clone(), nick: None, room: None, text: text() };
@@ -150,8 +150,4 @@ impl Actor for UdpResponder {
         self.refuse(denials.rest()).await;
         Ok(())
     }
-}
-
-fn datagrams(batch: &DatagramBatch) -> impl Iterator<Item = Datagram<'_>> {
-    (0..batch.len()).map_while(|index| batch.get(index))
 }

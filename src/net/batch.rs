@@ -59,6 +59,13 @@ pub(super) struct Received {
     pub(super) local: Option<IpAddr>,
 }
 
+impl Received {
+    fn in_buffer<'a>(&'a self, buffer: &'a [u8]) -> Datagram<'a> {
+        let Received { length, ref peer, local } = *self;
+        Datagram { bytes: &buffer[..length.min(buffer.len())], length, peer, local }
+    }
+}
+
 /// A datagram in a [`DatagramBatch`].
 #[derive(Debug, Clone, Copy)]
 pub struct Datagram<'a> {
@@ -104,10 +111,14 @@ impl DatagramBatch {
 
     /// Returns one of the datagrams that were received last, counted from 0.
     pub fn get(&self, index: usize) -> Option<Datagram<'_>> {
-        let Received { length, peer, local } = self.received.get(index)?;
-        let buffer = &self.bytes[index * self.size..][..self.size];
-        let bytes = &buffer[..self.size.min(*length)];
-        Some(Datagram { bytes, length: *length, peer, local: *local })
+        let received = self.received.get(index)?;
+        Some(received.in_buffer(&self.bytes[index * self.size..][..self.size]))
+    }
+
+    /// Goes through the datagrams that were received last.
+    pub fn iter(&self) -> impl Iterator<Item = Datagram<'_>> {
+        let buffers = self.bytes.chunks_exact(self.size);
+        self.received.iter().zip(buffers).map(|(received, buffer)| received.in_buffer(buffer))
     }
 }
 

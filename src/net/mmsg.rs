@@ -79,7 +79,10 @@ impl Family for SockaddrIn6 {
     fn of(address: SocketAddr) -> Option<SockaddrIn6> {
         match address {
             SocketAddr::V6(v6) => Some(v6.into()),
-            SocketAddr::V4(_) => None,
+            // An IPv6 socket knows an IPv4 peer by its mapped address.
+            SocketAddr::V4(v4) => {
+                Some(std::net::SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into())
+            }
         }
     }
 
@@ -154,34 +157,59 @@ fn receive_into<S: Family>(
     Ok(are_well)
 }
 
-/// Sends `bytes` to the first of `peers` and to as many of those after it as find room, from the address `local` if
-/// it is given; says to how many. On an IPv6 socket all addresses are IPv6 addresses.
-pub(super) fn send(
+/// Sends `bytes` to the senders of the first of some datagrams and of as many after it as were sent to the same address
+/// and find room, from the address `local` if it is given; says to how many.
+pub(super) fn answer(
     fd: BorrowedFd<'_>,
     is_v6: bool,
     bytes: &[u8],
-    peers: impl Iterator<Item = SocketAddr>,
+    (received, which): (&[Received], &[usize]),
     local: Option<IpAddr>,
 ) -> Result<usize, Errno> {
     match is_v6 {
-        true => send_as::<SockaddrIn6>(fd, bytes, peers, local),
-        false => send_as::<SockaddrIn>(fd, bytes, peers, local),
+        true => answer_as::<SockaddrIn6>(fd, bytes, (received, which), local),
+        false => answer_as::<SockaddrIn>(fd, bytes, (received, which), local),
     }
 }
 
-fn send_as<S: Family>(
+fn answer_as<S: Family>(
     fd: BorrowedFd<'_>,
     bytes: &[u8],
-    mut peers: impl Iterator<Item = SocketAddr>,
+    (received, which): (&[Received], &[usize]),
     local: Option<IpAddr>,
 ) -> Result<usize, Errno> {
     let mut addresses = [None; MOST];
     let mut count = 0;
-    for (place, peer) in addresses.iter_mut().zip(&mut peers) {
-        *place = Some(S::of(peer).ok_or(Errno::AFNOSUPPORT)?);
+    let mut asked = None;
+    for (place, index) in addresses.iter_mut().zip(which) {
+        let Some(Received { peer: Peer::Inet(peer), local, .. }) = received.get(*index) else {
+            break;
+        };
+        if *asked.get_or_insert(*local) != *local {
+            break;
+        }
+        *place = S::of(*peer);
         count += 1;
     }
     send_to(fd, bytes, &addresses[..count], local)
+}
+
+/// Sends `bytes` up to `count` times (at most 64) to `to`, on a socket of its family.
+pub(super) fn repeat_to(
+    fd: BorrowedFd<'_>,
+    bytes: &[u8],
+    to: SocketAddr,
+    count: usize,
+) -> Result<usize, Errno> {
+    let count = count.min(MOST);
+    match to {
+        SocketAddr::V4(to) => {
+            send_to(fd, bytes, &[Some(SockaddrIn::from(to)); MOST][..count], None)
+        }
+        SocketAddr::V6(to) => {
+            send_to(fd, bytes, &[Some(SockaddrIn6::from(to)); MOST][..count], None)
+        }
+    }
 }
 
 /// Sends `bytes` up to `count` times (at most 64) to where a UDP socket is connected; says how often it did.

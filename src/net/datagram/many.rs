@@ -72,21 +72,14 @@ impl DatagramSocket {
         which: &[usize],
         bytes: &[u8],
     ) -> io::Result<usize> {
-        let (Some(local), Some(first)) =
-            (self.local, which.first().and_then(|first| batch.get(*first)))
-        else {
-            let first = which.first().and_then(|first| batch.get(*first));
-            let Some(first) = first else { return Err(io::ErrorKind::InvalidInput.into()) };
-            return self.send_to(bytes, first.peer).await.map(|()| 1);
+        let first = which.first().and_then(|first| batch.received.get(*first));
+        let (first, local) = match (first, self.local) {
+            (Some(first), Some(local)) => (first, local),
+            (Some(first), None) => return self.send_to(bytes, &first.peer).await.map(|()| 1),
+            (None, _) => return Err(io::ErrorKind::InvalidInput.into()),
         };
         let send = |fd: BorrowedFd<'_>, from| {
-            let asked = which.iter().map_while(|index| batch.get(*index));
-            let alike = asked.take_while(|datagram| datagram.local == first.local);
-            let peers = alike.map_while(|datagram| match datagram.peer {
-                Peer::Inet(address) => Some(self.address_for(*address)),
-                Peer::Unix(_) => None,
-            });
-            mmsg::send(fd, local.is_ipv6(), bytes, peers, from)
+            mmsg::answer(fd, local.is_ipv6(), bytes, (&batch.received, which), from)
         };
         match self.socket.writing(|fd| send(fd, first.local)).await {
             // A broadcast address of a network looks like any other, and is no address to answer from.
@@ -105,12 +98,9 @@ impl DatagramSocket {
     /// See [`send`](DatagramSocket::send).
     pub async fn send_batch(&self, bytes: &[u8], count: usize) -> io::Result<usize> {
         match self.local {
-            Some(local) => {
+            Some(_) => {
                 let send = |fd: BorrowedFd<'_>| match self.many {
-                    Some(many) => {
-                        let all = std::iter::repeat_n(many, count);
-                        mmsg::send(fd, local.is_ipv6(), bytes, all, None)
-                    }
+                    Some(many) => mmsg::repeat_to(fd, bytes, many, count),
                     None => mmsg::repeat(fd, bytes, count),
                 };
                 self.socket.writing(send).await
@@ -123,8 +113,8 @@ impl DatagramSocket {
     pub fn is_own(&self, datagram: &Datagram<'_>) -> bool {
         match (datagram.peer, self.local) {
             (Peer::Inet(peer), Some(own)) => {
-                let ip = datagram.local.unwrap_or(own.ip());
-                peer.port() == own.port() && peer.ip().to_canonical() == ip.to_canonical()
+                let ip = || datagram.local.unwrap_or(own.ip()).to_canonical();
+                peer.port() == own.port() && peer.ip().to_canonical() == ip()
             }
             (Peer::Unix(Some(peer)), None) => self.endpoint == Endpoint::Unix(peer.clone()),
             _ => false,
