@@ -36,15 +36,21 @@ impl Admissions {
 
     /// Admits one more client and gives its number; `None` when the limit is reached.
     pub fn admit(&self) -> Option<u64> {
-        let Some(limit) = self.limit else {
-            return Some(self.admitted.fetch_add(1, Ordering::SeqCst));
-        };
+        let limit = self.limit.unwrap_or(u64::MAX);
         let more = |count| (count < limit).then_some(count + 1);
         let number = self.admitted.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
         if self.is_complete() {
             self.changed.notify(usize::MAX);
         }
         Some(number)
+    }
+
+    /// Admits up to `count` clients at once, and says how many.
+    pub(super) fn admit_many(&self, count: usize) -> usize {
+        match self.limit {
+            Some(_) => (0..count).take_while(|_| self.admit().is_some()).count(),
+            None => count,
+        }
     }
 
     /// Tells whether the limit is reached.

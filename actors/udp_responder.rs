@@ -64,12 +64,11 @@ impl UdpResponder {
         picked.clear();
         for (index, datagram) in batch.iter().enumerate() {
             match self.guard.judge(&self.socket, &datagram, &self.reply, ctx.clock()) {
-                Ok(()) if self.admissions.admit().is_some() => picked.push(index),
-                // The last client has been served.
-                Ok(()) => {}
+                Ok(()) => picked.push(index),
                 Err(denial) => denials.count(denial, datagram.peer),
             }
         }
+        picked.truncate(self.admissions.admit_many(picked.len()));
     }
 
     /// Answers those that were picked; what cannot be sent is told, and the next one's turn comes.

@@ -8,7 +8,7 @@
 
 use std::cell::RefCell;
 use std::io::{IoSlice, IoSliceMut};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::thread::LocalKey;
 
@@ -45,7 +45,7 @@ impl<S> Headers<S> {
 trait Family: SockaddrLike + Copy + 'static {
     fn headers() -> &'static LocalKey<RefCell<Headers<Self>>>;
     fn of(address: SocketAddr) -> Option<Self>;
-    fn address(self) -> SocketAddr;
+    fn peer(self) -> Peer;
     /// Makes room for one message about the address that was asked.
     fn room() -> Vec<u8>;
 }
@@ -62,8 +62,8 @@ impl Family for SockaddrIn {
         }
     }
 
-    fn address(self) -> SocketAddr {
-        SocketAddr::from((self.ip(), self.port()))
+    fn peer(self) -> Peer {
+        Peer::Inet(SocketAddr::V4(SocketAddrV4::new(self.ip(), self.port())))
     }
 
     fn room() -> Vec<u8> {
@@ -81,14 +81,14 @@ impl Family for SockaddrIn6 {
             SocketAddr::V6(v6) => Some(v6.into()),
             // An IPv6 socket knows an IPv4 peer by its mapped address.
             SocketAddr::V4(v4) => {
-                Some(std::net::SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into())
+                Some(SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into())
             }
         }
     }
 
-    fn address(self) -> SocketAddr {
+    fn peer(self) -> Peer {
         let (flow, scope) = (self.flowinfo(), self.scope_id());
-        std::net::SocketAddrV6::new(self.ip(), self.port(), flow, scope).into()
+        SocketAddr::V6(SocketAddrV6::new(self.ip(), self.port(), flow, scope)).into()
     }
 
     fn room() -> Vec<u8> {
@@ -151,7 +151,7 @@ fn receive_into<S: Family>(
             true => message.cmsgs().ok().and_then(|mut told| told.find_map(local)),
             false => None,
         };
-        let peer = message.address.map_or(Peer::Unix(None), |from| from.address().into());
+        let peer = message.address.map_or(Peer::Unix(None), Family::peer);
         batch.received.push(Received { length: message.bytes, peer, local });
     }
     Ok(are_well)
