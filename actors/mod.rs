@@ -9,8 +9,12 @@
 //! | [`Listener`] | accepts connections and starts an actor for each, in a pool |
 //! | [`Greeter`] | says one text to a connection and closes it |
 //! | [`TcpClient`] | connects, reads a short answer, reports it |
+//! | [`TcpProbe`] | connects again and again, and times each greeting |
+//! | [`TcpFigures`] | adds up what the probes measured |
 //! | [`UdpResponder`] | answers datagrams, many at once |
 //! | [`UdpClient`] | sends datagrams and waits for each answer |
+//! | [`UdpProbe`] | sends datagrams at their time, and measures what comes back |
+//! | [`UdpFlood`] | sends datagrams at a rate, and counts what comes back |
 //! | [`FileReceiver`] | reads one upload from a connection |
 //! | [`FileWriter`] | stores the uploads of all receivers in a directory |
 //! | [`FileSender`] | sends files over one connection |
@@ -37,6 +41,7 @@ mod chat_session;
 mod connection;
 mod ear;
 mod failure;
+mod figures;
 mod file_receiver;
 mod file_sender;
 mod file_writer;
@@ -59,7 +64,11 @@ mod segments;
 mod speaker;
 mod talk;
 mod tcp_client;
+mod tcp_figures;
+mod tcp_probe;
 mod udp_client;
+mod udp_flood;
+mod udp_probe;
 mod udp_responder;
 mod upload;
 mod wish;
@@ -74,6 +83,7 @@ pub use chat_session::{ChatSession, SessionLimits, SessionWith, ToSession};
 pub use connection::{Connection, Presence};
 pub use ear::{Ear, Heard};
 pub use failure::Failure;
+pub use figures::{Figures, Spread};
 pub use file_receiver::{FileReceiver, ReceiveLimits};
 pub use file_sender::{FileInput, FileSender};
 pub use file_writer::{FileWriter, Store};
@@ -88,6 +98,10 @@ pub use report::{Report, Reporter};
 pub use ring::{Remembered, Said};
 pub use segments::HistoryError;
 pub use tcp_client::{Pace, TcpClient};
+pub use tcp_figures::{Measured, TcpFigures};
+pub use tcp_probe::{TcpProbe, Tickets};
 pub use udp_client::UdpClient;
+pub use udp_flood::UdpFlood;
+pub use udp_probe::UdpProbe;
 pub use udp_responder::UdpResponder;
 pub use upload::{Directory, StoreError, Stored, Transfer};

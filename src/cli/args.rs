@@ -100,6 +100,18 @@ pub struct Args {
     #[argh(option)]
     pub timeout: Option<String>,
 
+    /// udp client: bytes of a request, 0 to 65507 (the message's)
+    #[argh(option)]
+    pub size: Option<String>,
+
+    /// tcp client: connections at once, each with no pause unless --interval says so (1)
+    #[argh(option)]
+    pub concurrency: Option<String>,
+
+    /// tcp and udp client: percent of the answers that may be lost before the exit code is 4 (0)
+    #[argh(option)]
+    pub max_loss: Option<String>,
+
     /// udp: largest datagram to read, 1 to 65535 bytes (1024)
     #[argh(option)]
     pub buffer_size: Option<String>,
@@ -165,7 +177,8 @@ pub struct Args {
     #[argh(option)]
     pub history_size: Option<String>,
 
-    /// chat server: lines that each may say before it waits, and in which time, as N/DUR (100/10s, from beyond this machine)
+    /// chat server: lines that each may say before it waits, and in which time, as N/DUR (100/10s, from beyond this
+    /// machine); udp client: requests to send in which time, answered or not, as N/s
     #[argh(option)]
     pub rate: Option<String>,
 

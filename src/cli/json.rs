@@ -9,7 +9,7 @@ use std::fmt::{Display, Write};
 use std::time::Duration;
 
 use super::names::{Side, kind_name};
-use crate::actors::Report;
+use crate::actors::{Figures, Report, Spread};
 use crate::scenario::Kind;
 use crate::wire::text::is_unsafe;
 
@@ -51,6 +51,15 @@ pub fn json(kind: Kind, side: Side, report: &Report) -> String {
             Object::new("cut").shown("peer", peer).plain("bytes", bytes).plain("kept", kept)
         }
         Report::Summary { sent, received, rtt } => summary(*sent, *received, *rtt),
+        Report::Answer { number, bytes, rtt, again } => Object::new("answer")
+            .plain("number", number)
+            .plain("bytes", bytes)
+            .plain("rtt_us", rtt.as_micros())
+            .plain("again", again),
+        Report::Progress { sent, received } => {
+            Object::new("progress").plain("sent", sent).plain("received", received)
+        }
+        Report::Figures(figures) => measured(figures),
         Report::Line(text) => Object::new("message").text("text", text),
         Report::Ready => Object::new("ready"),
     }
@@ -82,6 +91,52 @@ fn summary(sent: u64, received: u64, rtt: Option<[Duration; 3]>) -> Object {
             .plain("rtt_max_us", most.as_micros()),
         None => object,
     }
+}
+
+/// Words what a measuring client measured; its bars are pairs of an upper edge in µs and a count.
+fn measured(figures: &Figures) -> Object {
+    let mut object = Object::new("summary")
+        .plain("sent", figures.sent)
+        .plain("received", figures.received)
+        .plain("lost", figures.lost())
+        .plain("loss_percent", format_args!("{:.3}", figures.loss()))
+        .seconds(figures.took.as_secs_f64());
+    for (name, count) in
+        [("duplicated", figures.duplicated), ("reordered", figures.reordered)]
+    {
+        object = match count {
+            Some(count) => object.plain(name, count),
+            None => object,
+        };
+    }
+    let failures: Vec<_> =
+        figures.failures.iter().map(|(why, count)| format!("{}:{count}", quoted(why))).collect();
+    object = object.plain("failures", format_args!("{{{}}}", failures.join(",")));
+    for (name, spread) in [("connect", &figures.connect), ("rtt", &figures.rtt)] {
+        object = match spread {
+            Some(spread) => times(object, name, spread),
+            None => object,
+        };
+    }
+    object
+}
+
+fn times(mut object: Object, name: &str, spread: &Spread) -> Object {
+    let Spread { min, mean, median, p90, p99, max, jitter, bars } = spread;
+    for (which, time) in [
+        ("min", min),
+        ("mean", mean),
+        ("median", median),
+        ("p90", p90),
+        ("p99", p99),
+        ("max", max),
+        ("jitter", jitter),
+    ] {
+        object = object.plain(&format!("{name}_{which}_us"), time.as_micros());
+    }
+    let bars: Vec<_> =
+        bars.iter().map(|(edge, count)| format!("[{},{count}]", edge.as_micros())).collect();
+    object.plain(&format!("{name}_bars"), format_args!("[{}]", bars.join(",")))
 }
 
 /// A JSON object that grows field by field.

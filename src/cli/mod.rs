@@ -22,6 +22,7 @@
 
 pub mod args;
 pub mod exit;
+pub mod figures;
 pub mod flags;
 pub mod input;
 pub mod json;

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use log::Level;
 
+use super::figures;
 use super::names::Side;
 use crate::actors::Report;
 use crate::net::Peer;
@@ -76,6 +77,8 @@ pub fn is_result(report: &Report) -> bool {
             | Report::Sent { .. }
             | Report::Line(_)
             | Report::Summary { .. }
+            | Report::Answer { .. }
+            | Report::Figures(_)
     )
 }
 
@@ -112,6 +115,12 @@ fn told(kind: Kind, report: &Report) -> Option<String> {
             Kind::Chat => format!("Server response: {}", shown(text)),
             _ => lines(text),
         },
+        Report::Answer { number, bytes, rtt, again } => {
+            let again = if *again { ", again" } else { "" };
+            format!("{bytes} bytes for request {number} after {}{again}", show_duration(*rtt))
+        }
+        Report::Progress { sent, received } => format!("{sent} sent, {received} received so far"),
+        Report::Figures(figures) => figures::table(kind, figures),
         Report::Line(text) => shown(text),
         Report::Summary { sent, received, rtt } if *sent > 1 => summary(*sent, *received, *rtt),
         _ => return None,

@@ -20,6 +20,7 @@ use crate::scenario::{Kind, Role, Settings};
 use crate::wire::chat::{valid_nick, valid_room};
 
 mod datagrams;
+mod measuring;
 
 /// The longest text that a datagram carries over IPv4.
 const LONGEST_DATAGRAM: usize = 65_507;
@@ -112,6 +113,7 @@ pub fn parse(line: Vec<OsString>, env: Env<'_>) -> Result<Parsed, Early> {
     fill_server(&mut settings, &args, &words)?;
     fill_client(&mut settings, &args, &words)?;
     datagrams::fill(&mut settings, &args, &words)?;
+    measuring::fill(&mut settings, &args, &words)?;
     Ok(Parsed { settings, output: output(&args, &words)?, drills: drills(&args, &words)? })
 }
 
@@ -193,9 +195,6 @@ fn fill_server(to: &mut Settings, args: &Args, words: &Words) -> Result<(), Stri
     }
     if let Some(text) = &args.history_size {
         to.history_size = values::size(&called("history-size"), text, HISTORY_LEAST..=u64::MAX)?;
-    }
-    if let Some(text) = &args.rate {
-        to.rate = Some(values::rate(&called("rate"), text)?);
     }
     if let Some(text) = &args.threads {
         to.threads = values::whole(&called("threads"), text, 1..=64)?;

@@ -92,6 +92,20 @@ pub fn rate(called: &str, text: &str) -> Result<(u32, Duration), String> {
     Ok((positive(called, count)?, some_duration(called, within)?))
 }
 
+/// Reads a share in percent, with or without its sign: `5`, `0.5%`.
+///
+/// # Errors
+///
+/// Returns a sentence that says the range.
+pub fn percent(called: &str, text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text);
+    let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    match number.parse() {
+        Ok(share) if is_plain && (0.0..=100.0).contains(&share) => Ok(share),
+        _ => Err(format!("{called}: {text:?} is not from 0 to 100 percent")),
+    }
+}
+
 /// Reads a duration with a unit.
 ///
 /// # Errors
@@ -211,6 +225,15 @@ mod tests {
         assert_eq!(rate("--reply-rate", "5/s"), Ok((5, Duration::from_secs(1))));
         for wrong in ["5", "5/", "/s", "0/s", "5/x", "5/0s", "-1/s"] {
             assert!(rate("--rate", wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_a_number_of_percent() {
+        assert_eq!(percent("--max-loss", "0.5%"), Ok(0.5));
+        assert_eq!(percent("--max-loss", "100"), Ok(100.0));
+        for wrong in ["", "%", "-1", "101", "1e1", "nan", "+5", "5%%"] {
+            assert!(percent("--max-loss", wrong).is_err(), "{wrong}");
         }
     }
 

@@ -155,6 +155,12 @@ impl Settings {
         }
     }
 
+    /// Tells whether a client of greetings or datagrams is to measure, and not only to ask.
+    fn measures(&self) -> bool {
+        let has_figures = self.size.is_some() || self.flood.is_some() || self.max_loss.is_some();
+        self.count > 1 || has_figures || self.concurrency.is_some()
+    }
+
     fn pace(&self) -> Pace {
         Pace { count: self.count, interval: self.interval, timeout: self.timeout }
     }

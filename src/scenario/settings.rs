@@ -65,6 +65,14 @@ pub struct Settings {
     pub interval: Duration,
     /// How long a client waits for a connection or an answer.
     pub timeout: Duration,
+    /// How many bytes a request has; none leaves it as the message is.
+    pub size: Option<usize>,
+    /// How many datagrams a client sends in which time, whether or not they are answered.
+    pub flood: Option<(u32, Duration)>,
+    /// How many clients connect at once, where connections are measured.
+    pub concurrency: Option<usize>,
+    /// How many percent of the answers may be lost; it has a client measure.
+    pub max_loss: Option<f64>,
     /// The largest datagram that is read, in bytes.
     pub buffer_size: usize,
     /// How many answers to datagrams each network is sent in which time, and none for any number; without it the
@@ -131,6 +139,10 @@ impl Settings {
             count: 1,
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(10),
+            size: None,
+            flood: None,
+            concurrency: None,
+            max_loss: None,
             buffer_size: 1024,
             reply_rate: None,
             allow_amplification: false,

@@ -3,13 +3,18 @@
 use std::sync::Arc;
 
 use super::{Role, Settings, client as ends_the_tree, numbered};
-use crate::actors::{Admissions, ReplyGuard, Reporter, UdpClient, UdpResponder};
+use crate::actors::{
+    Admissions, Pace, ReplyGuard, Reporter, UdpClient, UdpFlood, UdpProbe, UdpResponder,
+};
 use crate::net::{BindError, DatagramSocket, Endpoint};
 use crate::runtime::{Child, Supervisor};
 
 /// What the lecture's server answers, and what its client asks.
 const ANSWER: &str = "Hello UDP Client";
 const REQUEST: &str = "Hello UDP Server";
+
+/// What a request of a size is made of unless a message is given.
+const ALPHABET: &str = "abcdefghijklmnopqrstuvwxyz";
 
 pub(super) async fn server(
     settings: &Settings,
@@ -62,11 +67,42 @@ pub(super) fn client(
     endpoint: Endpoint,
     reporter: &Reporter,
 ) {
-    let message = settings.message.clone().unwrap_or_else(|| REQUEST.into()).into_bytes();
+    let request = request(settings);
     let (pace, buffer_size, reporter) = (settings.pace(), settings.buffer_size, reporter.clone());
-    let make = move || {
-        let (endpoint, message) = (endpoint.clone(), message.clone());
-        UdpClient::new(endpoint, message, buffer_size, pace.clone(), reporter.clone())
-    };
-    tree.child(ends_the_tree(Child::new("client", make)));
+    let (max_loss, numbered) = (settings.max_loss.unwrap_or(0.0), settings.size.is_some());
+    if let Some((count, within)) = settings.flood {
+        let pace = Pace { interval: within / count.max(1), ..pace };
+        let make = move || {
+            let (endpoint, request) = (endpoint.clone(), request.clone());
+            UdpFlood::new(endpoint, request, buffer_size, pace.clone(), reporter.clone())
+                .max_loss(max_loss)
+        };
+        tree.child(ends_the_tree(Child::new("client", make)));
+    } else if settings.measures() {
+        let make = move || {
+            let (endpoint, request) = (endpoint.clone(), request.clone());
+            UdpProbe::new(endpoint, request, buffer_size, pace.clone(), reporter.clone())
+                .max_loss(max_loss)
+                .numbered(numbered)
+        };
+        tree.child(ends_the_tree(Child::new("client", make)));
+    } else {
+        let make = move || {
+            let (endpoint, request) = (endpoint.clone(), request.clone());
+            UdpClient::new(endpoint, request, buffer_size, pace.clone(), reporter.clone())
+        };
+        tree.child(ends_the_tree(Child::new("client", make)));
+    }
+}
+
+/// Returns what a client asks: a text, over and over up to a size where one is given.
+fn request(settings: &Settings) -> Vec<u8> {
+    let text = settings.message.as_deref();
+    match settings.size {
+        None => text.unwrap_or(REQUEST).into(),
+        Some(size) => {
+            let text = text.filter(|text| !text.is_empty()).unwrap_or(ALPHABET);
+            text.bytes().cycle().take(size).collect()
+        }
+    }
 }

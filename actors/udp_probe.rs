@@ -1,0 +1,321 @@
+//! The UDP probe: a client as an instrument, like `ping`.
+//!
+//! Each request goes out at its time, whether or not the last one was answered, from a port of its own. An answer tells
+//! nothing of the request that it is for (the lecture's answers are all alike), but the port that it comes to does: so
+//! a lost answer, a second one and one that was overtaken are told apart whoever the server is. A socket is kept for a
+//! while after its answer, to hear a second one.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::task::{self, Poll};
+use std::time::{Duration, Instant};
+
+use futures_lite::future;
+
+use super::figures::{Figures, Times};
+use super::{Failure, Pace, Report, Reporter};
+use crate::net::{ConnectError, DatagramSocket, Endpoint};
+use crate::runtime::{Actor, Clock, Context, Outcome};
+
+/// Requests that are waited for at once, at most; a further one is held back.
+const WAITING: usize = 256;
+
+/// Sockets that are kept after their answer.
+const ANSWERED: usize = 32;
+
+/// Sends datagrams as often as its [`Pace`] says, and measures what comes back.
+#[derive(Debug)]
+pub struct UdpProbe {
+    endpoint: Endpoint,
+    request: Vec<u8>,
+    buffer_size: usize,
+    pace: Pace,
+    max_loss: f64,
+    numbered: bool,
+    reporter: Reporter,
+}
+
+/// A request that was sent, and the socket that it was sent from.
+#[derive(Debug)]
+struct Lane {
+    number: u64,
+    socket: DatagramSocket,
+    sent: Instant,
+    answered: bool,
+}
+
+/// What a lane heard.
+struct Heard {
+    number: u64,
+    rtt: Duration,
+    /// Whether the request had been answered already.
+    again: bool,
+    result: io::Result<usize>,
+}
+
+/// A probe at work.
+struct Run<'a> {
+    probe: &'a UdpProbe,
+    clock: Clock,
+    to: Endpoint,
+    lanes: VecDeque<Lane>,
+    waiting: usize,
+    buffer: Vec<u8>,
+    figures: Figures,
+    times: Times,
+    /// When the next request is due.
+    due: Instant,
+    /// The highest number that was answered.
+    highest: u64,
+    refusals: u64,
+    last_error: Option<io::Error>,
+}
+
+impl UdpProbe {
+    /// Makes a probe of the server at `endpoint` that reads at most `buffer_size` bytes of each answer.
+    ///
+    /// A pause of nothing sends each request once the last one was answered or given up. No answer is waited for longer
+    /// than the pace's time limit.
+    pub fn new(
+        endpoint: Endpoint,
+        request: Vec<u8>,
+        buffer_size: usize,
+        pace: Pace,
+        reporter: Reporter,
+    ) -> UdpProbe {
+        UdpProbe { endpoint, request, buffer_size, pace, max_loss: 0.0, numbered: false, reporter }
+    }
+
+    /// Sets how many percent of the answers may be lost, from 0 (the default) to 100.
+    pub fn max_loss(mut self, percent: f64) -> UdpProbe {
+        self.max_loss = percent;
+        self
+    }
+
+    /// Sets whether answers are told by their number, as [`Report::Answer`], and not by their text, as
+    /// [`Report::Reply`].
+    pub fn numbered(mut self, numbered: bool) -> UdpProbe {
+        self.numbered = numbered;
+        self
+    }
+
+    /// Finds one address that can be sent to, so that a name is looked up once.
+    async fn find(&self) -> Result<Endpoint, ConnectError> {
+        let unresolvable =
+            |source| ConnectError::Unresolvable { endpoint: self.endpoint.clone(), source };
+        if let Endpoint::Unix(_) = self.endpoint {
+            return DatagramSocket::connect(&self.endpoint).await.map(|_| self.endpoint.clone());
+        }
+        let mut addresses = self.endpoint.resolve().await.map_err(unresolvable)?.into_iter();
+        loop {
+            match addresses.next().map(Endpoint::from) {
+                Some(to) if DatagramSocket::connect(&to).await.is_ok() => return Ok(to),
+                Some(_) => {}
+                // The same again, for its error.
+                None => {
+                    return DatagramSocket::connect(&self.endpoint)
+                        .await
+                        .map(|_| self.endpoint.clone());
+                }
+            }
+        }
+    }
+
+    fn judge(&self, run: Run<'_>) -> Outcome {
+        let Figures { sent, received, .. } = run.figures;
+        match run.last_error {
+            Some(source) if received == 0 && run.refusals > 0 => {
+                let endpoint = self.endpoint.clone();
+                Err(Failure::Connect(ConnectError::Refused { endpoint, source }).into())
+            }
+            Some(source) if received == 0 => {
+                Err(Failure::Broken { server: self.endpoint.to_string(), source }.into())
+            }
+            _ if run.figures.loss() > self.max_loss => {
+                let (lost, limit) = (sent - received, self.pace.timeout);
+                Err(Failure::Lost { sent, lost, limit }.into())
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Tells whether the next request may be sent.
+    fn has_room(&self) -> bool {
+        match self.probe.pace.interval {
+            Duration::ZERO => self.waiting == 0,
+            _ => self.waiting < WAITING,
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.figures.sent == self.probe.pace.count
+    }
+
+    /// Sends the next request.
+    async fn send(&mut self) {
+        self.figures.sent += 1;
+        let number = self.figures.sent;
+        let socket = match DatagramSocket::connect(&self.to).await {
+            Ok(socket) => socket,
+            Err(error) => return self.fail(io::Error::other(error)),
+        };
+        let sent = self.clock.now();
+        // A schedule that was missed is not caught up with: that would be a burst.
+        self.due = (self.due + self.probe.pace.interval).max(sent);
+        let sending = self.clock.within(self.probe.pace.timeout, socket.send(&self.probe.request));
+        match sending.await {
+            Some(Ok(())) => {
+                self.lanes.push_back(Lane { number, socket, sent, answered: false });
+                self.waiting += 1;
+            }
+            Some(Err(error)) => self.fail(error),
+            None => self.fail(io::ErrorKind::TimedOut.into()),
+        }
+    }
+
+    fn fail(&mut self, error: io::Error) {
+        let is_refusal = error.kind() == io::ErrorKind::ConnectionRefused;
+        self.refusals += u64::from(is_refusal);
+        let why = if is_refusal { "refused" } else { "not sent" };
+        self.figures.fail(why);
+        self.last_error = Some(error);
+    }
+
+    /// Gives up what was waited for too long, and the sockets that were answered first.
+    fn tidy(&mut self) {
+        let (now, limit) = (self.clock.now(), self.probe.pace.timeout);
+        let mut spare = (self.lanes.len() - self.waiting).saturating_sub(ANSWERED);
+        let mut given_up = 0;
+        self.lanes.retain(|lane| match lane.answered {
+            true if spare > 0 => {
+                spare -= 1;
+                false
+            }
+            true => true,
+            false if now.saturating_duration_since(lane.sent) >= limit => {
+                given_up += 1;
+                false
+            }
+            false => true,
+        });
+        self.waiting -= given_up;
+    }
+
+    /// Returns when something is to be done although nothing was heard.
+    fn next_deadline(&self) -> Option<Instant> {
+        let limit = self.probe.pace.timeout;
+        let oldest = self.lanes.iter().find(|lane| !lane.answered);
+        let given_up = oldest.map(|lane| lane.sent + limit);
+        match self.is_complete() || !self.has_room() {
+            true => given_up,
+            false => Some(given_up.map_or(self.due, |given_up| given_up.min(self.due))),
+        }
+    }
+
+    /// Waits for an answer, or until something else is to be done.
+    async fn wait(&mut self) -> Option<Heard> {
+        let until = self.next_deadline()?;
+        let clock = self.clock.clone();
+        let expire = async {
+            clock.sleep(until.saturating_duration_since(clock.now())).await;
+            None
+        };
+        future::or(async { Some(poll_fn(|cx| self.poll(cx)).await) }, expire).await
+    }
+
+    fn poll(&mut self, cx: &mut task::Context<'_>) -> Poll<Heard> {
+        let heard = self.lanes.iter_mut().enumerate().find_map(|(at, lane)| {
+            match lane.socket.poll_recv(cx, &mut self.buffer) {
+                Poll::Ready(result) => Some((at, result)),
+                Poll::Pending => None,
+            }
+        });
+        let Some((at, result)) = heard else { return Poll::Pending };
+        let Some(lane) = self.lanes.get_mut(at) else { return Poll::Pending };
+        let rtt = self.clock.now().saturating_duration_since(lane.sent);
+        let (number, again) = (lane.number, std::mem::replace(&mut lane.answered, true));
+        self.waiting -= usize::from(!again);
+        if result.is_err() {
+            self.lanes.remove(at);
+        }
+        Poll::Ready(Heard { number, rtt, again, result })
+    }
+
+    async fn take(&mut self, Heard { number, rtt, again, result }: Heard) {
+        let bytes = match result {
+            Ok(bytes) => bytes,
+            Err(error) if !again => return self.fail(error),
+            Err(_) => return,
+        };
+        if again {
+            *self.figures.duplicated.get_or_insert(0) += 1;
+        } else {
+            self.figures.received += 1;
+            self.times.add(rtt);
+            if number < self.highest {
+                *self.figures.reordered.get_or_insert(0) += 1;
+            }
+            self.highest = self.highest.max(number);
+        }
+        let reporter = &self.probe.reporter;
+        if self.probe.numbered {
+            reporter.tell(|| Report::Answer { number, bytes, rtt, again }).await;
+        } else if !again {
+            let text = || String::from_utf8_lossy(&self.buffer[..bytes]).into_owned();
+            reporter.tell(|| Report::Reply { text: text(), bytes, rtt }).await;
+        }
+    }
+}
+
+impl Actor for UdpProbe {
+    type Message = ();
+
+    async fn run(self, mut ctx: Context<()>) -> Outcome {
+        let to = self.find().await.map_err(Failure::Connect)?;
+        let begun = ctx.now();
+        let mut run = Run {
+            probe: &self,
+            clock: ctx.clock().clone(),
+            to,
+            lanes: VecDeque::new(),
+            waiting: 0,
+            buffer: vec![0; self.buffer_size],
+            figures: Figures {
+                duplicated: Some(0),
+                reordered: Some(0),
+                ..Figures::default()
+            },
+            times: Times::new(),
+            due: begun,
+            highest: 0,
+            refusals: 0,
+            last_error: None,
+        };
+        loop {
+            run.tidy();
+            if !run.is_complete() && run.has_room() && ctx.now() >= run.due {
+                run.send().await;
+            }
+            if run.is_complete() && run.waiting == 0 {
+                break;
+            }
+            match ctx.unless_stopped(run.wait()).await {
+                Some(Some(heard)) => run.take(heard).await,
+                Some(None) => {}
+                None => {
+                    // Nobody knows whether these would have been answered.
+                    run.figures.sent -= run.waiting as u64;
+                    break;
+                }
+            }
+        }
+        run.figures.took = ctx.now() - begun;
+        run.figures.rtt = run.times.spread();
+        let figures = Box::new(run.figures.clone());
+        self.reporter.tell(|| Report::Figures(figures)).await;
+        self.judge(run)
+    }
+}
