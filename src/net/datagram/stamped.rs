@@ -1,0 +1,65 @@
+//! When a datagram arrived, by the kernel's own note (SO_TIMESTAMPNS in socket(7)).
+//!
+//! Who measures must not count the time that an answer waits to be read, and who reads many sockets finds answers in
+//! the order of the sockets and not in that of their arrival.
+
+use std::io::{self, IoSliceMut};
+use std::os::fd::AsRawFd;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::sys::socket::sockopt::ReceiveTimestampns;
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt};
+use nix::sys::time::TimeSpec;
+use rustix::io::Errno;
+
+use super::DatagramSocket;
+use crate::net::mmsg::errno;
+
+impl DatagramSocket {
+    /// Has the kernel note when each datagram arrives.
+    ///
+    /// # Errors
+    ///
+    /// Fails where the kernel cannot.
+    pub fn stamp_arrivals(&self) -> io::Result<()> {
+        Ok(setsockopt(self, ReceiveTimestampns, &true)?)
+    }
+
+    /// Receives the next datagram once there is one, for whoever waits for many sockets at once: its length, and when
+    /// it arrived, by the clock that tells the time of day, where that [was noted](DatagramSocket::stamp_arrivals). One
+    /// task at a time is woken. Unix sockets note nothing.
+    ///
+    /// # Errors
+    ///
+    /// See [`recv_from`](DatagramSocket::recv_from).
+    pub fn poll_recv(
+        &self,
+        cx: &mut Context<'_>,
+        buf: &mut [u8],
+    ) -> Poll<io::Result<(usize, Option<SystemTime>)>> {
+        loop {
+            ready!(self.socket.poll_readable(cx))?;
+            match self.socket.trying(|fd| receive(fd.as_raw_fd(), buf)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+        }
+    }
+}
+
+fn receive(fd: i32, buf: &mut [u8]) -> Result<(usize, Option<SystemTime>), Errno> {
+    let mut told = nix::cmsg_space!(TimeSpec);
+    let mut into = [IoSliceMut::new(buf)];
+    let flags = MsgFlags::MSG_DONTWAIT;
+    let message = recvmsg::<()>(fd, &mut into, Some(told.as_mut_slice()), flags).map_err(errno)?;
+    let arrived = message.cmsgs().ok().and_then(|mut all| all.find_map(stamp));
+    Ok((message.bytes, arrived))
+}
+
+fn stamp(message: ControlMessageOwned) -> Option<SystemTime> {
+    match message {
+        ControlMessageOwned::ScmTimestampns(time) => UNIX_EPOCH.checked_add(Duration::from(time)),
+        _ => None,
+    }
+}
