@@ -63,3 +63,45 @@ fn stamp(message: ControlMessageOwned) -> Option<SystemTime> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures_lite::future::block_on;
+
+    use super::*;
+
+    async fn hear(socket: &DatagramSocket) -> Option<SystemTime> {
+        let mut buf = [0; 64];
+        let (length, arrived) = poll_fn(|cx| socket.poll_recv(cx, &mut buf)).await.unwrap();
+        assert_eq!(&buf[..length], b"heard");
+        arrived
+    }
+
+    #[test]
+    fn what_is_read_last_may_have_arrived_first() {
+        block_on(async {
+            let here = "127.0.0.1:0".parse().unwrap();
+            let (first, second) = (DatagramSocket::bind(&here), DatagramSocket::bind(&here));
+            let (first, second) = (first.await.unwrap(), second.await.unwrap());
+            for socket in [&first, &second] {
+                socket.stamp_arrivals().unwrap();
+                let client = DatagramSocket::connect(socket.endpoint()).await.unwrap();
+                client.send(b"heard").await.unwrap();
+            }
+            let (second, first) = (hear(&second).await, hear(&first).await);
+            assert!(first.is_some() && first < second, "{first:?} {second:?}");
+        });
+    }
+
+    #[test]
+    fn nothing_is_noted_unless_it_is_asked_for() {
+        block_on(async {
+            let socket = DatagramSocket::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
+            let client = DatagramSocket::connect(socket.endpoint()).await.unwrap();
+            client.send(b"heard").await.unwrap();
+            assert_eq!(hear(&socket).await, None);
+        });
+    }
+}
