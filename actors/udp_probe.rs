@@ -73,26 +73,19 @@ impl UdpProbe {
         self
     }
 
-    /// Finds one address that can be sent to, so that a name is looked up once.
-    async fn find(&self) -> Result<Endpoint, ConnectError> {
-        let unresolvable =
-            |source| ConnectError::Unresolvable { endpoint: self.endpoint.clone(), source };
-        if let Endpoint::Unix(_) = self.endpoint {
-            return DatagramSocket::connect(&self.endpoint).await.map(|_| self.endpoint.clone());
-        }
-        let mut addresses = self.endpoint.resolve().await.map_err(unresolvable)?.into_iter();
-        loop {
-            match addresses.next().map(Endpoint::from) {
-                Some(to) if DatagramSocket::connect(&to).await.is_ok() => return Ok(to),
-                Some(_) => {}
-                // The same again, for its error.
-                None => {
-                    return DatagramSocket::connect(&self.endpoint)
-                        .await
-                        .map(|_| self.endpoint.clone());
+    /// Finds one address that can be sent to, so that a name is looked up once, and a socket that is connected to it.
+    async fn find(&self) -> Result<(Endpoint, DatagramSocket), ConnectError> {
+        if let Endpoint::Host { .. } = self.endpoint {
+            // What goes wrong here goes wrong again below, and is told.
+            for to in
+                self.endpoint.resolve().await.unwrap_or_default().into_iter().map(Endpoint::from)
+            {
+                if let Ok(socket) = DatagramSocket::connect(&to).await {
+                    return Ok((to, socket));
                 }
             }
         }
+        Ok((self.endpoint.clone(), DatagramSocket::connect(&self.endpoint).await?))
     }
 
     fn judge(&self, run: Run<'_>) -> Outcome {
@@ -207,7 +200,9 @@ impl Actor for UdpProbe {
     type Message = ();
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
-        let to = self.find().await.map_err(Failure::Connect)?;
+        let (to, noting) = self.find().await.map_err(Failure::Connect)?;
+        // The kernel begins to note arrivals for the first socket that asks, a moment later, and ends with the last one.
+        drop(noting.stamp_arrivals());
         let begun = ctx.now();
         let mut run = Run {
             probe: &self,
