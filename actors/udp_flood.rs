@@ -11,7 +11,7 @@ use futures_lite::future;
 use super::figures::Figures;
 use super::{Failure, Pace, Report, Reporter};
 use crate::net::{ConnectError, DatagramBatch, DatagramSocket, Endpoint};
-use crate::runtime::{Actor, Context, Outcome};
+use crate::runtime::{Actor, Context, Event, Outcome};
 
 /// How long requests are gathered, to be sent with few calls.
 const TICK: Duration = Duration::from_millis(1);
@@ -143,10 +143,11 @@ impl Run<'_> {
             clock.sleep(rest).await;
             None
         };
-        match ctx.unless_stopped(future::or(received, passed)).await? {
-            Some(Ok(())) => self.count(clock.now()),
-            Some(Err(error)) => self.fail(error),
-            None => {}
+        match ctx.next(future::or(received, passed)).await {
+            Event::Io(Some(Ok(()))) => self.count(clock.now()),
+            Event::Io(Some(Err(error))) => self.fail(error),
+            Event::Io(None) | Event::Message(()) => {}
+            Event::Stop => return None,
         }
         Some(())
     }

@@ -14,7 +14,7 @@ use super::figures::{Figures, Times};
 use super::lanes::{Heard, Lane, Lanes};
 use super::{Failure, Pace, Report, Reporter};
 use crate::net::{ConnectError, DatagramSocket, Endpoint};
-use crate::runtime::{Actor, Clock, Context, Outcome};
+use crate::runtime::{Actor, Clock, Context, Event, Outcome};
 
 /// Sends datagrams as often as its [`Pace`] says, and measures what comes back.
 #[derive(Debug)]
@@ -225,18 +225,16 @@ impl Actor for UdpProbe {
             if run.is_complete() && run.lanes.are_done() {
                 break;
             }
-            match ctx.unless_stopped(run.wait()).await {
-                Some(Some(heard)) => run.take(heard).await,
-                Some(None) => {}
-                None => {
-                    // Nobody knows whether these would have been answered.
-                    run.figures.sent -= run.lanes.waiting() as u64;
-                    while let Some(heard) = run.lanes.pop() {
-                        run.take(heard).await;
-                    }
-                    break;
-                }
+            match ctx.next(run.wait()).await {
+                Event::Io(Some(heard)) => run.take(heard).await,
+                Event::Io(None) | Event::Message(()) => {}
+                Event::Stop => break,
             }
+        }
+        // Nobody knows whether these would have been answered.
+        run.figures.sent -= run.lanes.waiting() as u64;
+        while let Some(heard) = run.lanes.pop() {
+            run.take(heard).await;
         }
         run.figures.rtt = run.times.spread();
         let figures = Box::new(run.figures.clone());

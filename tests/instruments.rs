@@ -195,6 +195,21 @@ fn an_interrupted_measurement_tells_what_it_has() {
 }
 
 #[test]
+fn a_measurement_that_never_has_to_wait_can_be_interrupted_too() {
+    for fast in
+        [&["--count", "1000000000", "--interval", "0", "--size", "3"][..], &["--rate", "999999"]]
+    {
+        let server = Program::server(&["--scenario", "udp"]);
+        let args = ["--scenario", "udp", "--connect", server.endpoint(), "-q", "--message", "abc"];
+        let client = Program::run(&[&args[..], fast].concat());
+        server.wait_for_line(|line| line == "Message from Client: abc");
+        client.interrupt();
+        let ended = client.wait().with_code(130);
+        assert!(ended.out().contains(" received, "), "{ended:?}");
+    }
+}
+
+#[test]
 fn a_rate_and_a_pause_together_are_refused() {
     let args = ["--scenario", "udp", "--connect", "127.0.0.1:9", "--rate", "5/s", "--interval"];
     sockactors(&[&args[..], &["1s"]].concat(), "").with_code(2).naming("--interval");
