@@ -30,7 +30,7 @@ pub struct Figures {
     pub connect: Option<Spread>,
     /// From a request, or from the attempt to connect, until its answer.
     pub rtt: Option<Spread>,
-    /// From the first request to the last answer.
+    /// From the first request to the last answer; nothing if there was none.
     pub took: Duration,
 }
 

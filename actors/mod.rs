@@ -47,6 +47,7 @@ mod file_sender;
 mod file_writer;
 mod greeter;
 mod hall;
+mod lanes;
 mod listener;
 mod lock_step;
 mod operators;

@@ -29,7 +29,7 @@ impl Tickets {
     fn take(&self) -> Option<Ticket<'_>> {
         let one_less = |left: u64| left.checked_sub(1);
         let taken = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
-        taken.is_ok().then_some(Ticket { of: self, used: false })
+        taken.is_ok().then(|| Ticket { of: self, used: false })
     }
 }
 
@@ -133,12 +133,30 @@ impl Actor for TcpProbe {
                 ctx.pause(self.pace.interval).await;
             }
             let Some(measured) = ctx.unless_stopped(self.measure(&clock)).await else { break };
-            ticket.used = true;
             // Nobody adds up any more once a stop was asked for.
             if self.figures.send(measured).await.is_err() {
                 break;
             }
+            ticket.used = true;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ticket_comes_back_unless_it_was_used() {
+        let tickets = Tickets::new(2);
+        let (first, second) = (tickets.take(), tickets.take());
+        assert!(first.is_some() && tickets.take().is_none());
+        drop(first);
+        let again = tickets.take();
+        assert!(again.is_some());
+        again.unwrap().used = true;
+        second.unwrap().used = true;
+        assert!(tickets.take().is_none());
     }
 }

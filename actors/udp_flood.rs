@@ -11,7 +11,7 @@ use futures_lite::future;
 use super::figures::Figures;
 use super::{Failure, Pace, Report, Reporter};
 use crate::net::{ConnectError, DatagramBatch, DatagramSocket, Endpoint};
-use crate::runtime::{Actor, Context, Outcome};
+use crate::runtime::{Actor, Context, Event, Outcome};
 
 /// How long requests are gathered, to be sent with few calls.
 const TICK: Duration = Duration::from_millis(1);
@@ -85,6 +85,8 @@ struct Run<'a> {
     last: Instant,
     sent: u64,
     answers: u64,
+    /// When the last answers came.
+    heard: Instant,
     failed: u64,
     refused: Option<io::Error>,
 }
@@ -113,10 +115,15 @@ impl Run<'_> {
         self.refused = Some(error).filter(|e| e.kind() == io::ErrorKind::ConnectionRefused);
     }
 
-    fn receive(&mut self) {
+    fn count(&mut self, now: Instant) {
+        self.answers += self.batch.len() as u64;
+        self.heard = now;
+    }
+
+    fn receive(&mut self, now: Instant) {
         loop {
             match self.socket.try_receive_batch(&mut self.batch) {
-                Ok(()) => self.answers += self.batch.len() as u64,
+                Ok(()) => self.count(now),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // It belongs to a request that was sent before, so the next answer can be read.
                 Err(error) => return self.fail(error),
@@ -136,10 +143,11 @@ impl Run<'_> {
             clock.sleep(rest).await;
             None
         };
-        match ctx.unless_stopped(future::or(received, passed)).await? {
-            Some(Ok(())) => self.answers += self.batch.len() as u64,
-            Some(Err(error)) => self.fail(error),
-            None => {}
+        match ctx.next(future::or(received, passed)).await {
+            Event::Io(Some(Ok(()))) => self.count(clock.now()),
+            Event::Io(Some(Err(error))) => self.fail(error),
+            Event::Io(None) | Event::Message(()) => {}
+            Event::Stop => return None,
         }
         Some(())
     }
@@ -157,8 +165,10 @@ impl Run<'_> {
         }
     }
 
-    fn figures(&self, took: Duration) -> Figures {
-        let failures = if self.failed > 0 { vec![("refused or not sent", self.failed)] } else { vec![] };
+    fn figures(&self) -> Figures {
+        let took = self.heard.max(self.last) - self.begun;
+        let failures =
+            if self.failed > 0 { vec![("refused or not sent", self.failed)] } else { vec![] };
         let received = self.answers.min(self.sent);
         // What came beyond one for each was surely sent twice.
         let duplicated = Some(self.answers - received).filter(|more| *more > 0);
@@ -181,13 +191,14 @@ impl Actor for UdpFlood {
             last: begun,
             sent: 0,
             answers: 0,
+            heard: begun,
             failed: 0,
             refused: None,
         };
         loop {
             let now = ctx.now();
             let more = run.send(now).await;
-            run.receive();
+            run.receive(now);
             run.tell(now).await;
             if run.is_over(now) {
                 break;
@@ -198,7 +209,7 @@ impl Actor for UdpFlood {
                 break;
             }
         }
-        let figures = run.figures(ctx.now() - begun);
+        let figures = run.figures();
         let told = Box::new(figures.clone());
         self.reporter.tell(|| Report::Figures(told)).await;
         self.judge(&figures, run.refused)

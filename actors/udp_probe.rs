@@ -5,24 +5,16 @@
 //! a lost answer, a second one and one that was overtaken are told apart whoever the server is. A socket is kept for a
 //! while after its answer, to hear a second one.
 
-use std::collections::VecDeque;
-use std::future::poll_fn;
 use std::io;
-use std::task::{self, Poll};
 use std::time::{Duration, Instant};
 
 use futures_lite::future;
 
 use super::figures::{Figures, Times};
+use super::lanes::{Heard, Lane, Lanes};
 use super::{Failure, Pace, Report, Reporter};
 use crate::net::{ConnectError, DatagramSocket, Endpoint};
-use crate::runtime::{Actor, Clock, Context, Outcome};
-
-/// Requests that are waited for at once, at most; a further one is held back.
-const WAITING: usize = 256;
-
-/// Sockets that are kept after their answer.
-const ANSWERED: usize = 32;
+use crate::runtime::{Actor, Clock, Context, Event, Outcome};
 
 /// Sends datagrams as often as its [`Pace`] says, and measures what comes back.
 #[derive(Debug)]
@@ -36,34 +28,15 @@ pub struct UdpProbe {
     reporter: Reporter,
 }
 
-/// A request that was sent, and the socket that it was sent from.
-#[derive(Debug)]
-struct Lane {
-    number: u64,
-    socket: DatagramSocket,
-    sent: Instant,
-    answered: bool,
-}
-
-/// What a lane heard.
-struct Heard {
-    number: u64,
-    rtt: Duration,
-    /// Whether the request had been answered already.
-    again: bool,
-    result: io::Result<usize>,
-}
-
 /// A probe at work.
 struct Run<'a> {
     probe: &'a UdpProbe,
     clock: Clock,
     to: Endpoint,
-    lanes: VecDeque<Lane>,
-    waiting: usize,
-    buffer: Vec<u8>,
+    lanes: Lanes,
     figures: Figures,
     times: Times,
+    begun: Instant,
     /// When the next request is due.
     due: Instant,
     /// The highest number that was answered.
@@ -100,26 +73,19 @@ impl UdpProbe {
         self
     }
 
-    /// Finds one address that can be sent to, so that a name is looked up once.
-    async fn find(&self) -> Result<Endpoint, ConnectError> {
-        let unresolvable =
-            |source| ConnectError::Unresolvable { endpoint: self.endpoint.clone(), source };
-        if let Endpoint::Unix(_) = self.endpoint {
-            return DatagramSocket::connect(&self.endpoint).await.map(|_| self.endpoint.clone());
-        }
-        let mut addresses = self.endpoint.resolve().await.map_err(unresolvable)?.into_iter();
-        loop {
-            match addresses.next().map(Endpoint::from) {
-                Some(to) if DatagramSocket::connect(&to).await.is_ok() => return Ok(to),
-                Some(_) => {}
-                // The same again, for its error.
-                None => {
-                    return DatagramSocket::connect(&self.endpoint)
-                        .await
-                        .map(|_| self.endpoint.clone());
+    /// Finds one address that can be sent to, so that a name is looked up once, and a socket that is connected to it.
+    async fn find(&self) -> Result<(Endpoint, DatagramSocket), ConnectError> {
+        if let Endpoint::Host { .. } = self.endpoint {
+            // What goes wrong here goes wrong again below, and is told.
+            for to in
+                self.endpoint.resolve().await.unwrap_or_default().into_iter().map(Endpoint::from)
+            {
+                if let Ok(socket) = DatagramSocket::connect(&to).await {
+                    return Ok((to, socket));
                 }
             }
         }
+        Ok((self.endpoint.clone(), DatagramSocket::connect(&self.endpoint).await?))
     }
 
     fn judge(&self, run: Run<'_>) -> Outcome {
@@ -145,8 +111,8 @@ impl Run<'_> {
     /// Tells whether the next request may be sent.
     fn has_room(&self) -> bool {
         match self.probe.pace.interval {
-            Duration::ZERO => self.waiting == 0,
-            _ => self.waiting < WAITING,
+            Duration::ZERO => self.lanes.waiting() == 0,
+            _ => self.lanes.has_room(),
         }
     }
 
@@ -162,15 +128,14 @@ impl Run<'_> {
             Ok(socket) => socket,
             Err(error) => return self.fail(io::Error::other(error)),
         };
+        // Where the kernel does not note arrivals, they are timed when they are read.
+        drop(socket.stamp_arrivals());
         let sent = self.clock.now();
         // A schedule that was missed is not caught up with: that would be a burst.
         self.due = (self.due + self.probe.pace.interval).max(sent);
         let sending = self.clock.within(self.probe.pace.timeout, socket.send(&self.probe.request));
         match sending.await {
-            Some(Ok(())) => {
-                self.lanes.push_back(Lane { number, socket, sent, answered: false });
-                self.waiting += 1;
-            }
+            Some(Ok(())) => self.lanes.push(Lane::new(number, socket, sent)),
             Some(Err(error)) => self.fail(error),
             None => self.fail(io::ErrorKind::TimedOut.into()),
         }
@@ -184,31 +149,9 @@ impl Run<'_> {
         self.last_error = Some(error);
     }
 
-    /// Gives up what was waited for too long, and the sockets that were answered first.
-    fn tidy(&mut self) {
-        let (now, limit) = (self.clock.now(), self.probe.pace.timeout);
-        let mut spare = (self.lanes.len() - self.waiting).saturating_sub(ANSWERED);
-        let mut given_up = 0;
-        self.lanes.retain(|lane| match lane.answered {
-            true if spare > 0 => {
-                spare -= 1;
-                false
-            }
-            true => true,
-            false if now.saturating_duration_since(lane.sent) >= limit => {
-                given_up += 1;
-                false
-            }
-            false => true,
-        });
-        self.waiting -= given_up;
-    }
-
     /// Returns when something is to be done although nothing was heard.
     fn next_deadline(&self) -> Option<Instant> {
-        let limit = self.probe.pace.timeout;
-        let oldest = self.lanes.iter().find(|lane| !lane.answered);
-        let given_up = oldest.map(|lane| lane.sent + limit);
+        let given_up = self.lanes.oldest().map(|sent| sent + self.probe.pace.timeout);
         match self.is_complete() || !self.has_room() {
             true => given_up,
             false => Some(given_up.map_or(self.due, |given_up| given_up.min(self.due))),
@@ -223,30 +166,12 @@ impl Run<'_> {
             clock.sleep(until.saturating_duration_since(clock.now())).await;
             None
         };
-        future::or(async { Some(poll_fn(|cx| self.poll(cx)).await) }, expire).await
+        future::or(async { Some(self.lanes.hear(&clock).await) }, expire).await
     }
 
-    fn poll(&mut self, cx: &mut task::Context<'_>) -> Poll<Heard> {
-        let heard = self.lanes.iter_mut().enumerate().find_map(|(at, lane)| {
-            match lane.socket.poll_recv(cx, &mut self.buffer) {
-                Poll::Ready(result) => Some((at, result)),
-                Poll::Pending => None,
-            }
-        });
-        let Some((at, result)) = heard else { return Poll::Pending };
-        let Some(lane) = self.lanes.get_mut(at) else { return Poll::Pending };
-        let rtt = self.clock.now().saturating_duration_since(lane.sent);
-        let (number, again) = (lane.number, std::mem::replace(&mut lane.answered, true));
-        self.waiting -= usize::from(!again);
-        if result.is_err() {
-            self.lanes.remove(at);
-        }
-        Poll::Ready(Heard { number, rtt, again, result })
-    }
-
-    async fn take(&mut self, Heard { number, rtt, again, result }: Heard) {
-        let bytes = match result {
-            Ok(bytes) => bytes,
+    async fn take(&mut self, Heard { number, rtt, again, result, .. }: Heard) {
+        let text = match result {
+            Ok(text) => text,
             Err(error) if !again => return self.fail(error),
             Err(_) => return,
         };
@@ -255,16 +180,17 @@ impl Run<'_> {
         } else {
             self.figures.received += 1;
             self.times.add(rtt);
+            self.figures.took = self.clock.now() - self.begun;
             if number < self.highest {
                 *self.figures.reordered.get_or_insert(0) += 1;
             }
             self.highest = self.highest.max(number);
         }
-        let reporter = &self.probe.reporter;
+        let (reporter, bytes) = (&self.probe.reporter, text.len());
         if self.probe.numbered {
             reporter.tell(|| Report::Answer { number, bytes, rtt, again }).await;
         } else if !again {
-            let text = || String::from_utf8_lossy(&self.buffer[..bytes]).into_owned();
+            let text = || String::from_utf8_lossy(&text).into_owned();
             reporter.tell(|| Report::Reply { text: text(), bytes, rtt }).await;
         }
     }
@@ -274,45 +200,42 @@ impl Actor for UdpProbe {
     type Message = ();
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
-        let to = self.find().await.map_err(Failure::Connect)?;
+        let (to, noting) = self.find().await.map_err(Failure::Connect)?;
+        // The kernel begins to note arrivals for the first socket that asks, a moment later, and ends with the last one.
+        drop(noting.stamp_arrivals());
         let begun = ctx.now();
         let mut run = Run {
             probe: &self,
             clock: ctx.clock().clone(),
             to,
-            lanes: VecDeque::new(),
-            waiting: 0,
-            buffer: vec![0; self.buffer_size],
-            figures: Figures {
-                duplicated: Some(0),
-                reordered: Some(0),
-                ..Figures::default()
-            },
+            lanes: Lanes::new(self.buffer_size),
+            figures: Figures { duplicated: Some(0), reordered: Some(0), ..Figures::default() },
             times: Times::new(),
+            begun,
             due: begun,
             highest: 0,
             refusals: 0,
             last_error: None,
         };
         loop {
-            run.tidy();
+            run.lanes.tidy(ctx.now(), self.pace.timeout);
             if !run.is_complete() && run.has_room() && ctx.now() >= run.due {
                 run.send().await;
             }
-            if run.is_complete() && run.waiting == 0 {
+            if run.is_complete() && run.lanes.are_done() {
                 break;
             }
-            match ctx.unless_stopped(run.wait()).await {
-                Some(Some(heard)) => run.take(heard).await,
-                Some(None) => {}
-                None => {
-                    // Nobody knows whether these would have been answered.
-                    run.figures.sent -= run.waiting as u64;
-                    break;
-                }
+            match ctx.next(run.wait()).await {
+                Event::Io(Some(heard)) => run.take(heard).await,
+                Event::Io(None) | Event::Message(()) => {}
+                Event::Stop => break,
             }
         }
-        run.figures.took = ctx.now() - begun;
+        // Nobody knows whether these would have been answered.
+        run.figures.sent -= run.lanes.waiting() as u64;
+        while let Some(heard) = run.lanes.pop() {
+            run.take(heard).await;
+        }
         run.figures.rtt = run.times.spread();
         let figures = Box::new(run.figures.clone());
         self.reporter.tell(|| Report::Figures(figures)).await;

@@ -177,8 +177,8 @@ pub struct Args {
     #[argh(option)]
     pub history_size: Option<String>,
 
-    /// chat server: lines that each may say before it waits, and in which time, as N/DUR (100/10s, from beyond this
-    /// machine); udp client: requests to send in which time, answered or not, as N/s
+    /// udp client: requests to send a second, answered or not; chat server: lines that each may say before it
+    /// waits, and in which time, as N/DUR (100/10s, from beyond this machine)
     #[argh(option)]
     pub rate: Option<String>,
 

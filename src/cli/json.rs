@@ -101,9 +101,7 @@ fn measured(figures: &Figures) -> Object {
         .plain("lost", figures.lost())
         .plain("loss_percent", format_args!("{:.3}", figures.loss()))
         .seconds(figures.took.as_secs_f64());
-    for (name, count) in
-        [("duplicated", figures.duplicated), ("reordered", figures.reordered)]
-    {
+    for (name, count) in [("duplicated", figures.duplicated), ("reordered", figures.reordered)] {
         object = match count {
             Some(count) => object.plain(name, count),
             None => object,

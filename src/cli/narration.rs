@@ -77,7 +77,6 @@ pub fn is_result(report: &Report) -> bool {
             | Report::Sent { .. }
             | Report::Line(_)
             | Report::Summary { .. }
-            | Report::Answer { .. }
             | Report::Figures(_)
     )
 }

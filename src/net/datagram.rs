@@ -17,7 +17,6 @@ use rustix::net::{
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 /// A UDP or Unix datagram socket.
@@ -235,22 +234,6 @@ impl DatagramSocket {
             .map(|(_, length)| length)
     }
 
-    /// Receives the next datagram once there is one, for whoever waits for many sockets at once. One task at a time is
-    /// woken.
-    ///
-    /// # Errors
-    ///
-    /// See [`recv_from`](DatagramSocket::recv_from).
-    pub fn poll_recv(&self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        loop {
-            ready!(self.socket.poll_readable(cx))?;
-            match self.socket.trying(|fd| recv(fd, &mut *buf, RecvFlags::empty())) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return Poll::Ready(done.map(|(_, length)| length)),
-            }
-        }
-    }
-
     fn is_v6(&self) -> bool {
         self.local.is_some_and(|local| local.is_ipv6())
     }
@@ -285,5 +268,6 @@ fn socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
 mod client;
 mod many;
 mod shared;
+mod stamped;
 #[cfg(test)]
 mod tests;

@@ -275,6 +275,6 @@ fn local(message: ControlMessageOwned) -> Option<IpAddr> {
     }
 }
 
-fn errno(error: nix::errno::Errno) -> Errno {
+pub(super) fn errno(error: nix::errno::Errno) -> Errno {
     Errno::from_raw_os_error(error as i32)
 }

@@ -49,9 +49,8 @@ fn measure(settings: &Settings, tree: &mut Supervisor, endpoint: Endpoint, repor
     for probe in 0..settings.concurrency.unwrap_or(1) {
         let (endpoint, pace) = (endpoint.clone(), pace.clone());
         let (tickets, figures) = (tickets.clone(), figures.clone());
-        let make = move || {
-            TcpProbe::new(endpoint.clone(), pace.clone(), tickets.clone(), figures.clone())
-        };
+        let make =
+            move || TcpProbe::new(endpoint.clone(), pace.clone(), tickets.clone(), figures.clone());
         tree.child(Child::new(numbered("probe", probe), make).transient());
     }
 }

@@ -29,15 +29,26 @@ pub(super) fn fill(to: &mut Settings, args: &Args, words: &Words) -> Result<(), 
         to.max_loss = Some(values::percent(&called("max-loss"), text)?);
     }
     if let Some(text) = &args.rate {
-        let rate = values::rate(&called("rate"), text)?;
         match to.kind {
-            Kind::Udp if args.interval.is_some() => {
-                let (rate, interval) = (called("rate"), called("interval"));
-                return Err(format!("{rate} and {interval} both say how fast; give one of them"));
-            }
-            Kind::Udp => to.flood = Some(rate),
-            _ => to.rate = Some(rate),
+            Kind::Udp => flood(to, args, words, text)?,
+            _ => to.rate = Some(values::rate(&called("rate"), text)?),
         }
+    }
+    Ok(())
+}
+
+/// Reads how many requests are sent in which time: `N`, a second, or `N/DUR`. Without a number of them there is no end.
+fn flood(to: &mut Settings, args: &Args, words: &Words, text: &str) -> Result<(), String> {
+    let (rate, interval) = (words.called("rate"), words.called("interval"));
+    if args.interval.is_some() {
+        return Err(format!("{rate} and {interval} both say how fast; give one of them"));
+    }
+    to.flood = Some(match text.contains('/') {
+        true => values::rate(&rate, text)?,
+        false => (values::positive(&rate, text)?, Duration::from_secs(1)),
+    });
+    if args.count.is_none() {
+        to.count = u64::MAX;
     }
     Ok(())
 }
