@@ -1,15 +1,18 @@
-//! The UDP responder: answers every datagram.
+//! The UDP responder: answers datagrams, many at once.
 //!
-//! Two responders that answered each other would never stop, so a datagram that is exactly the reply is
-//! reported and not answered; every other one is, the empty one too.
+//! What waits in the socket is received as one batch, and all of it is answered before any of it is told: nothing is
+//! awaited in between unless the kernel has no room, so a crash loses no answer. What a [`ReplyGuard`] objects to is
+//! told like everything else, and counted, and not answered.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future;
 
-use super::{Admissions, Report, Reporter};
-use crate::net::{DatagramSocket, Peer};
+use super::reply_guard::Denials;
+use super::{Admissions, ReplyGuard, Report, Reporter};
+use crate::net::{Datagram, DatagramBatch, DatagramSocket, Peer};
 use crate::runtime::{Actor, Context, Event, Outcome};
 
 /// How long a full send buffer may hold up an answer before it is dropped.
@@ -25,11 +28,12 @@ pub struct UdpResponder {
     reply: Arc<[u8]>,
     buffer_size: usize,
     admissions: Arc<Admissions>,
+    guard: Arc<ReplyGuard>,
     reporter: Reporter,
 }
 
 impl UdpResponder {
-    /// Makes a responder that reads at most `buffer_size` bytes of each datagram.
+    /// Makes a responder that reads at most `buffer_size` bytes of each datagram, with the default [`ReplyGuard`].
     ///
     /// It ends normally once `admissions` are complete: each answered datagram is one.
     pub fn new(
@@ -39,29 +43,81 @@ impl UdpResponder {
         admissions: Arc<Admissions>,
         reporter: Reporter,
     ) -> UdpResponder {
-        UdpResponder { socket, reply, buffer_size, admissions, reporter }
+        let guard = Arc::default();
+        UdpResponder { socket, reply, buffer_size, admissions, guard, reporter }
     }
 
-    /// Tells whether another responder with the same reply said this, as far as the buffer shows.
-    fn is_own_reply(&self, said: &[u8]) -> bool {
-        let is_cut = said.len() == self.buffer_size && self.reply.starts_with(said);
-        said == &*self.reply || is_cut
+    /// Sets what is checked before an answer.
+    pub fn guard(mut self, guard: Arc<ReplyGuard>) -> UdpResponder {
+        self.guard = guard;
+        self
     }
 
-    async fn tell(&self, said: &[u8], peer: &Peer) {
-        let text = || String::from_utf8_lossy(said).into_owned();
-        let report =
-            || Report::Message { peer: peer.clone(), nick: None, room: None, text: text() };
-        self.reporter.tell(report).await;
+    /// Picks those of a batch that are to be answered.
+    fn pick(
+        &self,
+        ctx: &Context<()>,
+        batch: &DatagramBatch,
+        picked: &mut Vec<usize>,
+        denials: &mut Denials,
+    ) {
+        picked.clear();
+        for (index, datagram) in batch.iter().enumerate() {
+            match self.guard.judge(&self.socket, &datagram, &self.reply, ctx.clock()) {
+                Ok(()) => picked.push(index),
+                Err(denial) => denials.count(denial, datagram.peer),
+            }
+        }
+        picked.truncate(self.admissions.admit_many(picked.len()));
     }
 
-    async fn answer(&self, ctx: &Context<()>, peer: Peer) {
-        let sent = ctx.within(PATIENCE, self.socket.send_to(&self.reply, &peer)).await;
-        let full = || Err(std::io::ErrorKind::TimedOut.into());
-        if let Err(error) = sent.unwrap_or_else(full) {
-            let why = format!("the answer could not be sent: {error}");
+    /// Answers those that were picked; what cannot be sent is told, and the next one's turn comes.
+    async fn answer(&self, ctx: &Context<()>, batch: &DatagramBatch, mut picked: &[usize]) {
+        while let Some(first) = picked.first() {
+            let sent = ctx.within(PATIENCE, self.socket.answer(batch, picked, &self.reply)).await;
+            let full = || Err(io::ErrorKind::TimedOut.into());
+            let done = match sent.unwrap_or_else(full) {
+                Ok(sent) => sent,
+                Err(error) => {
+                    let why = format!("the answer could not be sent: {error}");
+                    let peer = batch.get(*first).map(|datagram| datagram.peer.clone());
+                    self.reporter.tell(|| Report::Refused { peer, why }).await;
+                    1
+                }
+            };
+            // A call that sent nothing must not be made again for ever.
+            picked = &picked[done.clamp(1, picked.len())..];
+        }
+    }
+
+    async fn tell(&self, batch: &DatagramBatch) {
+        if !self.reporter.is_heard() {
+            return;
+        }
+        for Datagram { bytes, length, peer, .. } in batch.iter() {
+            let text = || String::from_utf8_lossy(bytes).into_owned();
+            let report =
+                || Report::Message { peer: peer.clone(), nick: None, room: None, text: text() };
+            self.reporter.tell(report).await;
+            if length > bytes.len() {
+                let cut = || Report::Cut { peer: peer.clone(), bytes: length, kept: bytes.len() };
+                self.reporter.tell(cut).await;
+            }
+        }
+    }
+
+    async fn refuse(&self, denied: Vec<(Peer, String)>) {
+        for (peer, why) in denied {
             self.reporter.tell(|| Report::Refused { peer: Some(peer), why }).await;
         }
+    }
+
+    async fn receive(&self, batch: &mut DatagramBatch) -> Option<io::Result<()>> {
+        let complete = async {
+            self.admissions.complete().await;
+            None
+        };
+        future::or(complete, async { Some(self.socket.receive_batch(batch).await) }).await
     }
 }
 
@@ -69,23 +125,18 @@ impl Actor for UdpResponder {
     type Message = ();
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
-        let mut buf = vec![0; self.buffer_size];
+        let mut batch = DatagramBatch::new(self.buffer_size);
+        let mut picked = Vec::with_capacity(batch.capacity());
+        let mut denials = Denials::default();
         loop {
-            let receive = async {
-                let complete = async {
-                    self.admissions.complete().await;
-                    None
-                };
-                future::or(complete, async { Some(self.socket.recv_from(&mut buf).await) }).await
-            };
-            match ctx.next(receive).await {
-                Event::Stop | Event::Io(None) => return Ok(()),
+            match ctx.next(self.receive(&mut batch)).await {
+                Event::Stop | Event::Io(None) => break,
                 Event::Message(()) => {}
-                Event::Io(Some(Ok((len, peer)))) => {
-                    self.tell(&buf[..len], &peer).await;
-                    if !self.is_own_reply(&buf[..len]) && self.admissions.admit().is_some() {
-                        self.answer(&ctx, peer).await;
-                    }
+                Event::Io(Some(Ok(()))) => {
+                    self.pick(&ctx, &batch, &mut picked, &mut denials);
+                    self.answer(&ctx, &batch, &picked).await;
+                    self.tell(&batch).await;
+                    self.refuse(denials.take(|| ctx.now())).await;
                 }
                 Event::Io(Some(Err(error))) => {
                     // An error here is mostly one that an earlier answer met, so the next read is well.
@@ -95,5 +146,7 @@ impl Actor for UdpResponder {
                 }
             }
         }
+        self.refuse(denials.rest()).await;
+        Ok(())
     }
 }
