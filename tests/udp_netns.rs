@@ -137,8 +137,8 @@ fn beyond_loopback_no_answer_is_longer_than_what_asked_for_it() {
             // Its count is told in the end, whatever was told before.
             server.terminate();
             let ended = server.wait().with_code(0);
-            let last =
-                ended.lines().into_iter().rfind(|line| line.contains("longer than")).unwrap();
+            let is_refusal = |line: &String| line.contains("longer than the datagram");
+            let last = ended.lines().into_iter().rfind(is_refusal).unwrap();
             assert!(last.contains("(16 so far)"), "{last}");
         }
     });
@@ -251,7 +251,7 @@ fn a_broadcast_is_answered_from_an_address_of_the_servers_own() {
     });
 }
 
-/// One in five datagrams that come to a port of the range is lost, on either way.
+/// One in five datagrams is lost, on either way.
 const LOSSES: &str = "
     nft add table inet lossy
     nft add chain inet lossy input '{ type filter hook input priority 0; }'

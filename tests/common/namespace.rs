@@ -51,8 +51,14 @@ impl Namespace {
         }
         let ended = holder.wait_with_output().unwrap();
         let why = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert!(why.contains("not permitted"), "the network cannot be made: {why}");
-        skip("a network of its own takes root");
+        if why.contains("not permitted") {
+            skip("a network of its own takes root");
+            return None;
+        }
+        // As with a tool: where `CI` is set it has to work.
+        let why = format!("the network cannot be made: {}", why.trim_end());
+        assert!(std::env::var_os("CI").is_none(), "{why}");
+        skip(&why);
         None
     }
 
