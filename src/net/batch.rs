@@ -22,6 +22,9 @@ const BYTES: usize = 256 * 1024;
 /// Datagrams of a batch at least, however large each may be.
 const FEWEST: usize = 4;
 
+/// How many a call offers room for at least, where there is as much: room that nothing fills costs time, too.
+pub(super) const FEW: usize = 16;
+
 /// Room for datagrams, and those that were received last.
 ///
 /// # Examples
@@ -49,6 +52,8 @@ pub struct DatagramBatch {
     pub(super) bytes: Vec<u8>,
     pub(super) size: usize,
     pub(super) received: Vec<Received>,
+    /// How many datagrams the next call is to offer room for.
+    pub(super) offered: usize,
 }
 
 /// What is known of a datagram beside its bytes.
@@ -91,7 +96,8 @@ impl DatagramBatch {
     pub fn new(size: usize) -> DatagramBatch {
         let size = size.max(1);
         let count = (BYTES / size).clamp(FEWEST, MOST);
-        DatagramBatch { bytes: vec![0; size * count], size, received: Vec::with_capacity(count) }
+        let (bytes, received) = (vec![0; size * count], Vec::with_capacity(count));
+        DatagramBatch { bytes, size, received, offered: FEW.min(count) }
     }
 
     /// Returns how many datagrams there is room for.
@@ -113,6 +119,11 @@ impl DatagramBatch {
     pub fn get(&self, index: usize) -> Option<Datagram<'_>> {
         let received = self.received.get(index)?;
         Some(received.in_buffer(&self.bytes[index * self.size..][..self.size]))
+    }
+
+    /// Has the next call offer room for twice as many as came with the last one.
+    pub(super) fn offer_next(&mut self) {
+        self.offered = (2 * self.received.len()).max(FEW).min(self.capacity());
     }
 
     /// Goes through the datagrams that were received last.
