@@ -116,16 +116,21 @@ impl Denials {
         self.untold[denial as usize] = Some(peer.clone());
     }
 
-    /// Returns what is to be told now, each reason with its count since the start.
-    pub(super) fn take(&mut self, now: impl FnOnce() -> Instant) -> Vec<(Peer, String)> {
+    /// Returns how long it is until something is to be told, if there is anything.
+    pub(super) fn due(&self, now: impl FnOnce() -> Instant) -> Option<Duration> {
         if self.untold.iter().all(Option::is_none) {
+            return None;
+        }
+        let since = self.told.map(|told| now().saturating_duration_since(told));
+        Some(since.map_or(Duration::ZERO, |since| GATHER.saturating_sub(since)))
+    }
+
+    /// Returns what is to be told now, each reason with its count since the start.
+    pub(super) fn take(&mut self, now: impl Fn() -> Instant) -> Vec<(Peer, String)> {
+        if self.due(&now) != Some(Duration::ZERO) {
             return Vec::new();
         }
-        let now = now();
-        if self.told.is_some_and(|told| now.saturating_duration_since(told) < GATHER) {
-            return Vec::new();
-        }
-        self.told = Some(now);
+        self.told = Some(now());
         self.rest()
     }
 

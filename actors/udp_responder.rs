@@ -1,8 +1,9 @@
 //! The UDP responder: answers datagrams, many at once.
 //!
 //! What waits in the socket is received as one batch, and all of it is answered before any of it is told: nothing is
-//! awaited in between unless the kernel has no room, so a crash loses no answer. What a [`ReplyGuard`] objects to is
-//! told like everything else, and counted, and not answered.
+//! awaited in between unless the kernel has no room, so a crash loses no answer. What has come meanwhile is next, and
+//! only when nothing has is the socket waited for, since a wait costs more than an answer. What a [`ReplyGuard`]
+//! objects to is told like everything else, and counted, and not answered.
 
 use std::io;
 use std::sync::Arc;
@@ -13,13 +14,16 @@ use futures_lite::future;
 use super::reply_guard::Denials;
 use super::{Admissions, ReplyGuard, Report, Reporter};
 use crate::net::{Datagram, DatagramBatch, DatagramSocket, Peer};
-use crate::runtime::{Actor, Context, Event, Outcome};
+use crate::runtime::{Actor, Context, Event, Outcome, Sleep};
 
 /// How long a full send buffer may hold up an answer before it is dropped.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Pauses after an error of the socket itself, so that it cannot spin the loop.
 const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// Batches that are answered before others on the same thread have their turn, and the stop is looked for in full.
+const ROUNDS: usize = 64;
 
 /// Answers every datagram with one text.
 #[derive(Debug)]
@@ -53,30 +57,66 @@ impl UdpResponder {
         self
     }
 
-    /// Picks those of a batch that are to be answered.
-    fn pick(
-        &self,
-        ctx: &Context<()>,
-        batch: &DatagramBatch,
-        picked: &mut Vec<usize>,
-        denials: &mut Denials,
-    ) {
-        picked.clear();
-        for (index, datagram) in batch.iter().enumerate() {
-            match self.guard.judge(&self.socket, &datagram, &self.reply, ctx.clock()) {
-                Ok(()) => picked.push(index),
-                Err(denial) => denials.count(denial, datagram.peer),
+    /// Waits for something to do: there may be datagrams, or what was refused is due to be told. `None` is the end.
+    async fn wait(&self, due: Option<Sleep>) -> Option<io::Result<()>> {
+        let complete = async {
+            self.admissions.complete().await;
+            None
+        };
+        let due = async {
+            match due {
+                Some(due) => due.await,
+                None => future::pending().await,
+            }
+            Some(Ok(()))
+        };
+        let ready = async { Some(self.socket.readable().await) };
+        future::or(complete, future::or(ready, due)).await
+    }
+
+    /// Answers what waits in the socket, batch after batch, and tells of each.
+    async fn serve(&self, ctx: &Context<()>, work: &mut Work) -> io::Result<()> {
+        for _ in 0..ROUNDS {
+            match self.socket.try_receive_batch(&mut work.batch) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                received => received?,
+            }
+            self.pick(ctx, work);
+            self.answer(ctx, &work.batch, &work.picked).await;
+            if self.reporter.is_heard() {
+                self.tell(&work.batch).await;
+            }
+            if ctx.is_stopping() || self.admissions.is_complete() {
+                break;
             }
         }
-        picked.truncate(self.admissions.admit_many(picked.len()));
+        Ok(())
+    }
+
+    /// Picks those of a batch that are to be answered.
+    fn pick(&self, ctx: &Context<()>, work: &mut Work) {
+        work.picked.clear();
+        for (index, datagram) in work.batch.iter().enumerate() {
+            match self.guard.judge(&self.socket, &datagram, &self.reply, ctx.clock()) {
+                Ok(()) => work.picked.push(index),
+                Err(denial) => work.denials.count(denial, datagram.peer),
+            }
+        }
+        work.picked.truncate(self.admissions.admit_many(work.picked.len()));
     }
 
     /// Answers those that were picked; what cannot be sent is told, and the next one's turn comes.
     async fn answer(&self, ctx: &Context<()>, batch: &DatagramBatch, mut picked: &[usize]) {
         while let Some(first) = picked.first() {
-            let sent = ctx.within(PATIENCE, self.socket.answer(batch, picked, &self.reply)).await;
-            let full = || Err(io::ErrorKind::TimedOut.into());
-            let done = match sent.unwrap_or_else(full) {
+            let sent = match self.socket.try_answer(batch, picked, &self.reply) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let sent = self.socket.answer(batch, picked, &self.reply);
+                    let full = || Err(io::ErrorKind::TimedOut.into());
+                    ctx.within(PATIENCE, sent).await.unwrap_or_else(full)
+                }
+                tried => tried,
+            };
+            let done = match sent {
                 Ok(sent) => sent,
                 Err(error) => {
                     let why = format!("the answer could not be sent: {error}");
@@ -91,9 +131,6 @@ impl UdpResponder {
     }
 
     async fn tell(&self, batch: &DatagramBatch) {
-        if !self.reporter.is_heard() {
-            return;
-        }
         for Datagram { bytes, length, peer, .. } in batch.iter() {
             let text = || String::from_utf8_lossy(bytes).into_owned();
             let report =
@@ -111,13 +148,21 @@ impl UdpResponder {
             self.reporter.tell(|| Report::Refused { peer: Some(peer), why }).await;
         }
     }
+}
 
-    async fn receive(&self, batch: &mut DatagramBatch) -> Option<io::Result<()>> {
-        let complete = async {
-            self.admissions.complete().await;
-            None
-        };
-        future::or(complete, async { Some(self.socket.receive_batch(batch).await) }).await
+/// What a responder works with, made once.
+struct Work {
+    batch: DatagramBatch,
+    /// Which datagrams of the batch are to be answered.
+    picked: Vec<usize>,
+    denials: Denials,
+}
+
+impl Work {
+    fn new(buffer_size: usize) -> Work {
+        let batch = DatagramBatch::new(buffer_size);
+        let picked = Vec::with_capacity(batch.capacity());
+        Work { batch, picked, denials: Denials::default() }
     }
 }
 
@@ -125,28 +170,24 @@ impl Actor for UdpResponder {
     type Message = ();
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
-        let mut batch = DatagramBatch::new(self.buffer_size);
-        let mut picked = Vec::with_capacity(batch.capacity());
-        let mut denials = Denials::default();
+        let mut work = Work::new(self.buffer_size);
         loop {
-            match ctx.next(self.receive(&mut batch)).await {
+            let due = work.denials.due(|| ctx.now()).map(|left| ctx.sleep(left));
+            let served = match ctx.next(self.wait(due)).await {
                 Event::Stop | Event::Io(None) => break,
-                Event::Message(()) => {}
-                Event::Io(Some(Ok(()))) => {
-                    self.pick(&ctx, &batch, &mut picked, &mut denials);
-                    self.answer(&ctx, &batch, &picked).await;
-                    self.tell(&batch).await;
-                    self.refuse(denials.take(|| ctx.now())).await;
-                }
-                Event::Io(Some(Err(error))) => {
-                    // An error here is mostly one that an earlier answer met, so the next read is well.
-                    let why = format!("a datagram could not be read: {error}");
-                    self.reporter.tell(|| Report::Refused { peer: None, why }).await;
-                    ctx.pause(BACK_OFF).await;
-                }
+                Event::Message(()) => Ok(()),
+                Event::Io(Some(Ok(()))) => self.serve(&ctx, &mut work).await,
+                Event::Io(Some(Err(error))) => Err(error),
+            };
+            self.refuse(work.denials.take(|| ctx.now())).await;
+            if let Err(error) = served {
+                // An error here is mostly one that an earlier answer met, so the next read is well.
+                let why = format!("a datagram could not be read: {error}");
+                self.reporter.tell(|| Report::Refused { peer: None, why }).await;
+                ctx.pause(BACK_OFF).await;
             }
         }
-        self.refuse(denials.rest()).await;
+        self.refuse(work.denials.rest()).await;
         Ok(())
     }
 }

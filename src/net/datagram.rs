@@ -186,24 +186,33 @@ impl DatagramSocket {
     /// and with the kernel's error when the datagram is too large or its receiver is known to be
     /// gone.
     pub async fn send_to(&self, bytes: &[u8], peer: &Peer) -> io::Result<()> {
+        loop {
+            match (self.try_send_to(bytes, peer), peer) {
+                (Err(error), Peer::Inet(_)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.socket.writable().await?;
+                }
+                (tried, _) => return tried,
+            }
+        }
+    }
+
+    fn try_send_to(&self, bytes: &[u8], peer: &Peer) -> io::Result<()> {
         let flags = SendFlags::NOSIGNAL;
-        match peer {
+        let sent = match peer {
             Peer::Inet(address) => {
                 let address = self.address_for(*address);
-                self.socket.writing(|fd| sendto(fd, bytes, flags, &address)).await?;
+                self.socket.trying(|fd| sendto(fd, bytes, flags, &address))
             }
             Peer::Unix(Some(path)) => {
                 let address = address::unix(path)?;
-                self.socket.trying(|fd| sendto(fd, bytes, flags, &address))?;
+                self.socket.trying(|fd| sendto(fd, bytes, flags, &address))
             }
-            Peer::Unix(None) => {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "a peer without a name cannot be answered",
-                ));
-            }
-        }
-        Ok(())
+            Peer::Unix(None) => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a peer without a name cannot be answered",
+            )),
+        };
+        sent.map(drop)
     }
 
     /// Sends one datagram to the server that the socket is connected to; waits for room if need be.

@@ -36,6 +36,16 @@ impl DatagramSocket {
         self.socket.trying(|fd| self.receive(fd, batch))
     }
 
+    /// Waits until there may be something to receive, for who then [tries](DatagramSocket::try_receive_batch) until
+    /// there is nothing left. The future may be dropped at any time.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the reactor does not take the socket.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.socket.readable().await
+    }
+
     fn receive(&self, fd: BorrowedFd<'_>, batch: &mut DatagramBatch) -> Result<(), Errno> {
         if let Some(local) = self.local {
             return mmsg::receive(fd, local.is_ipv6(), self.tells_local, batch);
@@ -72,19 +82,41 @@ impl DatagramSocket {
         which: &[usize],
         bytes: &[u8],
     ) -> io::Result<usize> {
+        loop {
+            match self.try_answer(batch, which, bytes) {
+                // The room that a Unix receiver has is its own, see `send_to`.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.local.is_some() => {
+                    self.socket.writable().await?;
+                }
+                tried => return tried,
+            }
+        }
+    }
+
+    /// Sends without waiting, like [`answer`](DatagramSocket::answer).
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`io::ErrorKind::WouldBlock`] when there is no room, and as [`answer`](DatagramSocket::answer) does.
+    pub fn try_answer(
+        &self,
+        batch: &DatagramBatch,
+        which: &[usize],
+        bytes: &[u8],
+    ) -> io::Result<usize> {
         let first = which.first().and_then(|first| batch.received.get(*first));
         let (first, local) = match (first, self.local) {
             (Some(first), Some(local)) => (first, local),
-            (Some(first), None) => return self.send_to(bytes, &first.peer).await.map(|()| 1),
+            (Some(first), None) => return self.try_send_to(bytes, &first.peer).map(|()| 1),
             (None, _) => return Err(io::ErrorKind::InvalidInput.into()),
         };
         let send = |fd: BorrowedFd<'_>, from| {
             mmsg::answer(fd, local.is_ipv6(), bytes, (&batch.received, which), from)
         };
-        match self.socket.writing(|fd| send(fd, first.local)).await {
+        match self.socket.trying(|fd| send(fd, first.local)) {
             // A broadcast address of a network looks like any other, and is no address to answer from.
             Err(error) if first.local.is_some() && is_unfit(&error) => {
-                self.socket.writing(|fd| send(fd, None)).await
+                self.socket.trying(|fd| send(fd, None))
             }
             sent => sent,
         }
