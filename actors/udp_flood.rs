@@ -19,6 +19,9 @@ const TICK: Duration = Duration::from_millis(1);
 /// Requests between two looks for answers, so that our own receive buffer does not run over.
 const AT_ONCE: u64 = 64;
 
+/// Batches of answers that are taken between two looks at the clock, however many may wait.
+const ROUNDS: usize = 64;
+
 /// How often it is told how far the flood is.
 const TELL: Duration = Duration::from_secs(1);
 
@@ -121,7 +124,7 @@ impl Run<'_> {
     }
 
     fn receive(&mut self, now: Instant) {
-        loop {
+        for _ in 0..ROUNDS {
             match self.socket.try_receive_batch(&mut self.batch) {
                 Ok(()) => self.count(now),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,

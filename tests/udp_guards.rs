@@ -61,6 +61,16 @@ fn what_is_not_answered_is_told_and_its_words_too() {
 }
 
 #[test]
+fn what_was_refused_soon_after_is_told_too_though_nothing_else_comes() {
+    let server = server(&["--json"]);
+    let asking = socket(&server);
+    for count in ["(1 so far)", "(2 so far)"] {
+        asking.send(ANSWER).unwrap();
+        server.wait_for_line(|line| line.contains(count));
+    }
+}
+
+#[test]
 fn a_datagram_that_is_cut_is_told_with_its_length() {
     let server = server(&["--json", "--buffer-size", "10"]);
     let asking = socket(&server);

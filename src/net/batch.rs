@@ -2,7 +2,7 @@
 //!
 //! A busy server that asks the kernel for one datagram at a time pays for a system call each, and for another to
 //! answer it. A [`DatagramBatch`] has room for many: [`receive_batch`](super::DatagramSocket::receive_batch) fills it
-//! with all that wait, and [`answer`](super::DatagramSocket::answer) sends to many of their senders at once. The room
+//! with what waits, and [`answer`](super::DatagramSocket::answer) sends to many of their senders at once. The room
 //! is made once and used again, so a datagram allocates nothing.
 //!
 //! Each datagram is told with its whole length, also where the buffer took only its beginning, and with the address
@@ -23,7 +23,7 @@ const BYTES: usize = 256 * 1024;
 const FEWEST: usize = 4;
 
 /// How many a call offers room for at least, where there is as much: room that nothing fills costs time, too.
-pub(super) const FEW: usize = 16;
+pub(super) const FEW: usize = 8;
 
 /// Room for datagrams, and those that were received last.
 ///

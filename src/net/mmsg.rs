@@ -11,6 +11,7 @@ mod family;
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::slice::ChunksExactMut;
 
 use nix::sys::socket::{
     ControlMessage, MsgFlags, MultiHeaders, SockaddrIn, SockaddrIn6, recvmmsg, sendmmsg,
@@ -62,20 +63,19 @@ fn receive_into<S: Family>(
     batch: &mut DatagramBatch,
 ) -> Result<bool, Errno> {
     batch.received.clear();
-    let offered = batch.offered;
-    let mut buffers = batch.bytes.chunks_exact_mut(batch.size).take(offered);
+    let mut buffers = batch.bytes.chunks_exact_mut(batch.size);
     let (mut few, mut many);
-    let slices = match offered <= FEW {
+    let slices: &mut [[IoSliceMut<'_>; 1]] = match batch.offered <= FEW {
         true => {
             few = slices::<FEW>(&mut buffers);
-            &mut few[..]
+            &mut few
         }
         false => {
             many = slices::<MOST>(&mut buffers);
-            &mut many[..]
+            &mut many
         }
     };
-    let slices = slices.iter_mut().take(offered);
+    let slices = slices.iter_mut().take(batch.offered);
     // With this flag the kernel tells the whole length of what it cut.
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
     let mut are_well = true;
@@ -93,9 +93,7 @@ fn receive_into<S: Family>(
 }
 
 /// Makes the kernel's view of so many buffers; those that are not there are empty.
-fn slices<'a, const N: usize>(
-    buffers: &mut impl Iterator<Item = &'a mut [u8]>,
-) -> [[IoSliceMut<'a>; 1]; N] {
+fn slices<'a, const N: usize>(buffers: &mut ChunksExactMut<'a, u8>) -> [[IoSliceMut<'a>; 1]; N] {
     std::array::from_fn(|_| [IoSliceMut::new(buffers.next().unwrap_or_default())])
 }
 

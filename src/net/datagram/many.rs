@@ -15,10 +15,10 @@ use crate::net::error::errno;
 use crate::net::{Datagram, DatagramBatch, Endpoint, Peer, address, mmsg};
 
 impl DatagramSocket {
-    /// Receives the datagrams that wait, as many as the batch has room for, in place of those that are in it; waits
-    /// for the first.
+    /// Receives datagrams that wait, in place of those that are in the batch; waits for the first.
     ///
-    /// The future may be dropped at any time: what was not returned was not received.
+    /// It takes up to twice as many as the last time, at least 8, if the batch has room for them: so a batch grows
+    /// with what comes, and room that nothing would fill costs nothing. The future may be dropped at any time: what was not returned was not received.
     ///
     /// # Errors
     ///
@@ -36,8 +36,8 @@ impl DatagramSocket {
         self.socket.trying(|fd| self.receive(fd, batch))
     }
 
-    /// Waits until there may be something to receive, for who then [tries](DatagramSocket::try_receive_batch) until
-    /// there is nothing left. The future may be dropped at any time.
+    /// Waits until there may be datagrams, for whoever then [tries](DatagramSocket::try_receive_batch) until
+    /// there are none left. The future may be dropped at any time.
     ///
     /// # Errors
     ///
