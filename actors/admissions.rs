@@ -45,6 +45,14 @@ impl Admissions {
         Some(number)
     }
 
+    /// Admits up to `count` clients at once, and says how many.
+    pub(super) fn admit_many(&self, count: usize) -> usize {
+        match self.limit {
+            Some(_) => (0..count).take_while(|_| self.admit().is_some()).count(),
+            None => count,
+        }
+    }
+
     /// Tells whether the limit is reached.
     pub fn is_complete(&self) -> bool {
         self.limit.is_some_and(|limit| self.admitted.load(Ordering::SeqCst) >= limit)

@@ -9,8 +9,12 @@
 //! | [`Listener`] | accepts connections and starts an actor for each, in a pool |
 //! | [`Greeter`] | says one text to a connection and closes it |
 //! | [`TcpClient`] | connects, reads a short answer, reports it |
-//! | [`UdpResponder`] | answers every datagram |
+//! | [`TcpProbe`] | connects again and again, and times each greeting |
+//! | [`TcpFigures`] | adds up what the probes measured |
+//! | [`UdpResponder`] | answers datagrams, many at once |
 //! | [`UdpClient`] | sends datagrams and waits for each answer |
+//! | [`UdpProbe`] | sends datagrams at their time, and measures what comes back |
+//! | [`UdpFlood`] | sends datagrams at a rate, and counts what comes back |
 //! | [`FileReaper`] | removes the parts of files that nobody comes back for |
 //! | [`FileReceiver`] | serves one connection over which files come |
 //! | [`FileWriter`] | turns bytes of any actor into files, at the end of a pipeline |
@@ -43,6 +47,7 @@ mod disk;
 mod dispatch;
 mod ear;
 mod failure;
+mod figures;
 mod file_reaper;
 mod file_receiver;
 mod file_sender;
@@ -53,6 +58,7 @@ mod gauge;
 mod greeter;
 mod hall;
 mod intake;
+mod lanes;
 mod listener;
 mod lock_step;
 mod operators;
@@ -64,6 +70,8 @@ mod passing;
 mod past;
 mod per_address;
 mod pour;
+mod reply_guard;
+mod reply_rate;
 mod report;
 mod ring;
 mod seats;
@@ -71,9 +79,13 @@ mod segments;
 mod speaker;
 mod talk;
 mod tcp_client;
+mod tcp_figures;
+mod tcp_probe;
 mod trail;
 mod tries;
 mod udp_client;
+mod udp_flood;
+mod udp_probe;
 mod udp_responder;
 mod vault;
 mod wish;
@@ -89,6 +101,7 @@ pub use connection::{Connection, Presence};
 pub use disk::Disk;
 pub use ear::{Ear, Heard};
 pub use failure::Failure;
+pub use figures::{Figures, Spread};
 pub use file_reaper::FileReaper;
 pub use file_receiver::{FileReceiver, ReceiveLimits};
 pub use file_sender::{FileInput, FileSender};
@@ -99,10 +112,16 @@ pub use hall::{Hall, Membership};
 pub use listener::Listener;
 pub use operators::Operators;
 pub use per_address::{PerAddress, Visit};
+pub use reply_guard::{REPLY_RATE, ReplyGuard};
+pub use reply_rate::ReplyRate;
 pub use report::{Overall, Progress, Report, Reporter, Row, Total};
 pub use ring::{Remembered, Said};
 pub use segments::HistoryError;
 pub use tcp_client::{Pace, TcpClient};
+pub use tcp_figures::{Measured, TcpFigures};
+pub use tcp_probe::{TcpProbe, Tickets};
 pub use udp_client::UdpClient;
+pub use udp_flood::UdpFlood;
+pub use udp_probe::UdpProbe;
 pub use udp_responder::UdpResponder;
 pub use vault::{Claimed, OnConflict, Part, There, Vault, VaultError, VaultLimits, Wanted};

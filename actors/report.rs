@@ -7,6 +7,7 @@
 
 use std::time::Duration;
 
+use super::Figures;
 use crate::net::{Endpoint, Peer};
 use crate::runtime::Address;
 
@@ -81,12 +82,41 @@ pub enum Report {
         /// From the request, or from the attempt to connect, until the answer.
         rtt: Duration,
     },
+    /// A measuring client got an answer.
+    Answer {
+        /// The number of the request that it answers, from 1 on.
+        number: u64,
+        /// Its size in bytes.
+        bytes: usize,
+        /// From the request until the answer.
+        rtt: Duration,
+        /// Whether the request had been answered already.
+        again: bool,
+    },
+    /// How far a client is that sends many requests at once; told once a second.
+    Tally {
+        /// Requests sent so far.
+        sent: u64,
+        /// Answers received so far.
+        received: u64,
+    },
+    /// What a measuring client measured, at its end.
+    Figures(Box<Figures>),
     /// Something a peer wanted was refused, or a piece of work could not be done; the role goes on.
     Refused {
         /// The other side, where there is one.
         peer: Option<Peer>,
         /// Why, and what helps, in one sentence.
         why: String,
+    },
+    /// A datagram was longer than the buffer, which took only its beginning.
+    Cut {
+        /// The other side.
+        peer: Peer,
+        /// How long it was, in bytes.
+        bytes: usize,
+        /// How many of them were read.
+        kept: usize,
     },
     /// A client's figures at its end.
     Summary {

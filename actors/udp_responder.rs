@@ -1,22 +1,29 @@
-//! The UDP responder: answers every datagram.
+//! The UDP responder: answers datagrams, many at once.
 //!
-//! Two responders that answered each other would never stop, so a datagram that is exactly the reply is
-//! reported and not answered; every other one is, the empty one too.
+//! What waits in the socket is received as one batch, and all of it is answered before any of it is told: nothing is
+//! awaited in between unless the kernel has no room, so a crash loses no answer. What has come meanwhile is next, and
+//! only when nothing has is the socket waited for, since a wait costs more than an answer. What a [`ReplyGuard`]
+//! objects to is told like everything else, and counted, and not answered.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future;
 
-use super::{Admissions, Report, Reporter};
-use crate::net::{DatagramSocket, Peer};
-use crate::runtime::{Actor, Context, Event, Outcome};
+use super::reply_guard::Denials;
+use super::{Admissions, ReplyGuard, Report, Reporter};
+use crate::net::{Datagram, DatagramBatch, DatagramSocket, Peer};
+use crate::runtime::{Actor, Context, Event, Outcome, Sleep};
 
 /// How long a full send buffer may hold up an answer before it is dropped.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Pauses after an error of the socket itself, so that it cannot spin the loop.
 const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// Batches that are answered before others on the same thread have their turn, and the stop is looked for in full.
+const ROUNDS: usize = 64;
 
 /// Answers every datagram with one text.
 #[derive(Debug)]
@@ -25,11 +32,12 @@ pub struct UdpResponder {
     reply: Arc<[u8]>,
     buffer_size: usize,
     admissions: Arc<Admissions>,
+    guard: Arc<ReplyGuard>,
     reporter: Reporter,
 }
 
 impl UdpResponder {
-    /// Makes a responder that reads at most `buffer_size` bytes of each datagram.
+    /// Makes a responder that reads at most `buffer_size` bytes of each datagram, with the default [`ReplyGuard`].
     ///
     /// It ends normally once `admissions` are complete: each answered datagram is one.
     pub fn new(
@@ -39,29 +47,122 @@ impl UdpResponder {
         admissions: Arc<Admissions>,
         reporter: Reporter,
     ) -> UdpResponder {
-        UdpResponder { socket, reply, buffer_size, admissions, reporter }
+        let guard = Arc::default();
+        UdpResponder { socket, reply, buffer_size, admissions, guard, reporter }
     }
 
-    /// Tells whether another responder with the same reply said this, as far as the buffer shows.
-    fn is_own_reply(&self, said: &[u8]) -> bool {
-        let is_cut = said.len() == self.buffer_size && self.reply.starts_with(said);
-        said == &*self.reply || is_cut
+    /// Sets what is checked before an answer.
+    pub fn guard(mut self, guard: Arc<ReplyGuard>) -> UdpResponder {
+        self.guard = guard;
+        self
     }
 
-    async fn tell(&self, said: &[u8], peer: &Peer) {
-        let text = || String::from_utf8_lossy(said).into_owned();
-        let report =
-            || Report::Message { peer: peer.clone(), nick: None, room: None, text: text() };
-        self.reporter.tell(report).await;
+    /// Waits for something to do: there may be datagrams, or what was refused is due to be told. `None` is the end.
+    async fn wait(&self, due: Option<Sleep>) -> Option<io::Result<()>> {
+        let complete = async {
+            self.admissions.complete().await;
+            None
+        };
+        let due = async {
+            match due {
+                Some(due) => due.await,
+                None => future::pending().await,
+            }
+            Some(Ok(()))
+        };
+        let ready = async { Some(self.socket.readable().await) };
+        future::or(complete, future::or(ready, due)).await
     }
 
-    async fn answer(&self, ctx: &Context<()>, peer: Peer) {
-        let sent = ctx.within(PATIENCE, self.socket.send_to(&self.reply, &peer)).await;
-        let full = || Err(std::io::ErrorKind::TimedOut.into());
-        if let Err(error) = sent.unwrap_or_else(full) {
-            let why = format!("the answer could not be sent: {error}");
+    /// Answers what waits in the socket, batch after batch, and tells of each.
+    async fn serve(&self, ctx: &Context<()>, work: &mut Work) -> io::Result<()> {
+        for _ in 0..ROUNDS {
+            match self.socket.try_receive_batch(&mut work.batch) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                received => received?,
+            }
+            self.pick(ctx, work);
+            self.answer(ctx, &work.batch, &work.picked).await;
+            if self.reporter.is_heard() {
+                self.tell(&work.batch).await;
+            }
+            if ctx.is_stopping() || self.admissions.is_complete() {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Picks those of a batch that are to be answered.
+    fn pick(&self, ctx: &Context<()>, work: &mut Work) {
+        work.picked.clear();
+        for (index, datagram) in work.batch.iter().enumerate() {
+            match self.guard.judge(&self.socket, &datagram, &self.reply, ctx.clock()) {
+                Ok(()) => work.picked.push(index),
+                Err(denial) => work.denials.count(denial, datagram.peer),
+            }
+        }
+        work.picked.truncate(self.admissions.admit_many(work.picked.len()));
+    }
+
+    /// Answers those that were picked; what cannot be sent is told, and the next one's turn comes.
+    async fn answer(&self, ctx: &Context<()>, batch: &DatagramBatch, mut picked: &[usize]) {
+        while let Some(first) = picked.first() {
+            let sent = match self.socket.try_answer(batch, picked, &self.reply) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let sent = self.socket.answer(batch, picked, &self.reply);
+                    let full = || Err(io::ErrorKind::TimedOut.into());
+                    ctx.within(PATIENCE, sent).await.unwrap_or_else(full)
+                }
+                tried => tried,
+            };
+            let done = match sent {
+                Ok(sent) => sent,
+                Err(error) => {
+                    let why = format!("the answer could not be sent: {error}");
+                    let peer = batch.get(*first).map(|datagram| datagram.peer.clone());
+                    self.reporter.tell(|| Report::Refused { peer, why }).await;
+                    1
+                }
+            };
+            // A call that sent nothing must not be made again for ever.
+            picked = &picked[done.clamp(1, picked.len())..];
+        }
+    }
+
+    async fn tell(&self, batch: &DatagramBatch) {
+        for Datagram { bytes, length, peer, .. } in batch.iter() {
+            let text = || String::from_utf8_lossy(bytes).into_owned();
+            let report =
+                || Report::Message { peer: peer.clone(), nick: None, room: None, text: text() };
+            self.reporter.tell(report).await;
+            if length > bytes.len() {
+                let cut = || Report::Cut { peer: peer.clone(), bytes: length, kept: bytes.len() };
+                self.reporter.tell(cut).await;
+            }
+        }
+    }
+
+    async fn refuse(&self, denied: Vec<(Peer, String)>) {
+        for (peer, why) in denied {
             self.reporter.tell(|| Report::Refused { peer: Some(peer), why }).await;
         }
+    }
+}
+
+/// What a responder works with, made once.
+struct Work {
+    batch: DatagramBatch,
+    /// Which datagrams of the batch are to be answered.
+    picked: Vec<usize>,
+    denials: Denials,
+}
+
+impl Work {
+    fn new(buffer_size: usize) -> Work {
+        let batch = DatagramBatch::new(buffer_size);
+        let picked = Vec::with_capacity(batch.capacity());
+        Work { batch, picked, denials: Denials::default() }
     }
 }
 
@@ -69,31 +170,24 @@ impl Actor for UdpResponder {
     type Message = ();
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
-        let mut buf = vec![0; self.buffer_size];
+        let mut work = Work::new(self.buffer_size);
         loop {
-            let receive = async {
-                let complete = async {
-                    self.admissions.complete().await;
-                    None
-                };
-                future::or(complete, async { Some(self.socket.recv_from(&mut buf).await) }).await
+            let due = work.denials.due(|| ctx.now()).map(|left| ctx.sleep(left));
+            let served = match ctx.next(self.wait(due)).await {
+                Event::Stop | Event::Io(None) => break,
+                Event::Message(()) => Ok(()),
+                Event::Io(Some(Ok(()))) => self.serve(&ctx, &mut work).await,
+                Event::Io(Some(Err(error))) => Err(error),
             };
-            match ctx.next(receive).await {
-                Event::Stop | Event::Io(None) => return Ok(()),
-                Event::Message(()) => {}
-                Event::Io(Some(Ok((len, peer)))) => {
-                    self.tell(&buf[..len], &peer).await;
-                    if !self.is_own_reply(&buf[..len]) && self.admissions.admit().is_some() {
-                        self.answer(&ctx, peer).await;
-                    }
-                }
-                Event::Io(Some(Err(error))) => {
-                    // An error here is mostly one that an earlier answer met, so the next read is well.
-                    let why = format!("a datagram could not be read: {error}");
-                    self.reporter.tell(|| Report::Refused { peer: None, why }).await;
-                    ctx.pause(BACK_OFF).await;
-                }
+            self.refuse(work.denials.take(|| ctx.now())).await;
+            if let Err(error) = served {
+                // An error here is mostly one that an earlier answer met, so the next read is well.
+                let why = format!("a datagram could not be read: {error}");
+                self.reporter.tell(|| Report::Refused { peer: None, why }).await;
+                ctx.pause(BACK_OFF).await;
             }
         }
+        self.refuse(work.denials.rest()).await;
+        Ok(())
     }
 }

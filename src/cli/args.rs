@@ -100,9 +100,33 @@ pub struct Args {
     #[argh(option)]
     pub timeout: Option<String>,
 
+    /// udp client: bytes of a request, 0 to 65507 (the message's)
+    #[argh(option)]
+    pub size: Option<String>,
+
+    /// tcp client: connections at once, each with no pause unless --interval says so (1)
+    #[argh(option)]
+    pub concurrency: Option<String>,
+
+    /// tcp and udp client: percent of the answers that may be lost before the exit code is 4 (0)
+    #[argh(option)]
+    pub max_loss: Option<String>,
+
     /// udp: largest datagram to read, 1 to 65535 bytes (1024)
     #[argh(option)]
     pub buffer_size: Option<String>,
+
+    /// udp server: answers to one network (/24, /56) in which time, as N/s, or off (1000/s, from beyond this machine)
+    #[argh(option)]
+    pub reply_rate: Option<String>,
+
+    /// udp server: answer beyond this machine with more bytes than were sent
+    #[argh(switch)]
+    pub allow_amplification: bool,
+
+    /// udp server: multicast group to hear, as ADDR or ADDR%IFACE; repeatable
+    #[argh(option)]
+    pub join_group: Vec<String>,
 
     /// file server: directory to store files in (.)
     #[argh(option)]
@@ -165,7 +189,8 @@ pub struct Args {
     #[argh(option)]
     pub history_size: Option<String>,
 
-    /// chat server: lines that each may say before it waits, and in which time, as N/DUR (100/10s, from beyond this machine)
+    /// udp client: requests to send a second, answered or not; chat server: lines that each may say before it
+    /// waits, and in which time, as N/DUR (100/10s, from beyond this machine)
     #[argh(option)]
     pub rate: Option<String>,
 
@@ -233,48 +258,4 @@ fn refuse(words: &[&str]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use argh::{ArgsInfo, FlagInfoKind, Optionality};
-
-    use super::super::flags::{FLAGS, Takes};
-    use super::*;
-
-    #[test]
-    fn argh_and_the_table_list_the_same_flags() {
-        let info = Args::get_args_info();
-        let known: Vec<_> = info.flags.iter().filter(|flag| flag.long != "--help").collect();
-        assert_eq!(known.len(), FLAGS.len());
-        for (argh, ours) in known.iter().zip(FLAGS) {
-            assert_eq!(argh.long, ours.typed());
-            assert_eq!(argh.short, ours.short, "{}", argh.long);
-            let takes = match argh.kind {
-                FlagInfoKind::Switch => Takes::Nothing,
-                FlagInfoKind::Option { .. } => Takes::Value,
-            };
-            assert_eq!(takes, ours.takes, "{}", argh.long);
-            if takes == Takes::Value {
-                let repeats = argh.optionality == Optionality::Repeating;
-                assert_eq!(repeats, ours.repeats, "{}", argh.long);
-            }
-        }
-    }
-
-    #[test]
-    fn help_names_every_flag_and_fits_a_terminal() {
-        let help = help();
-        for flag in FLAGS {
-            assert!(help.contains(&flag.typed()), "{}", flag.name);
-        }
-        for line in help.lines() {
-            assert!(line.chars().count() <= 90, "{line}");
-        }
-    }
-
-    #[test]
-    fn a_wrong_flag_brings_a_suggestion() {
-        assert!(unknown("--scenaro").contains("--scenario"));
-        for odd in ["-", "-x", "--\u{fc}"] {
-            assert!(unknown(odd).contains("Unrecognized"), "{odd}");
-        }
-    }
-}
+mod tests;

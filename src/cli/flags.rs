@@ -45,6 +45,10 @@ const LISTENERS: &[Place] = &[(File, Server), (Chat, Server)];
 const SPEAKERS: &[Place] = &[(Tcp, Server), (Udp, Server), (Udp, Client), (Chat, Client)];
 const STREAMS: &[Place] = &[(Tcp, Server), (File, Server), (Chat, Server)];
 const DATAGRAMS: &[Place] = &[(Udp, Server), (Udp, Client)];
+const RESPONDERS: &[Place] = &[(Udp, Server)];
+const ASKERS: &[Place] = &[(Udp, Client)];
+const CALLERS: &[Place] = &[(Tcp, Client)];
+const RATED: &[Place] = &[(Udp, Client), (Chat, Server)];
 const STORES: &[Place] = &[(File, Server)];
 const SENDERS: &[Place] = &[(File, Client)];
 const MEMBERS: &[Place] = &[(Chat, Client)];
@@ -72,7 +76,13 @@ pub const FLAGS: &[Flag] = &[
     value("count", Some(REQUESTS)),
     value("interval", Some(REQUESTS)),
     value("timeout", Some(CLIENTS)),
+    value("size", Some(ASKERS)),
+    value("concurrency", Some(CALLERS)),
+    value("max-loss", Some(REQUESTS)),
     value("buffer-size", Some(DATAGRAMS)),
+    value("reply-rate", Some(RESPONDERS)),
+    switch("allow-amplification", Some(RESPONDERS)),
+    value("join-group", Some(RESPONDERS)).repeated(),
     value("out", Some(STORES)),
     value("on-conflict", Some(STORES)),
     value("max-size", Some(STORES)),
@@ -88,7 +98,7 @@ pub const FLAGS: &[Flag] = &[
     value("history", Some(HALLS)),
     value("history-dir", Some(HALLS)),
     value("history-size", Some(HALLS)),
-    value("rate", Some(HALLS)),
+    value("rate", Some(RATED)),
     switch("json", None),
     switch("quiet", None).short('q'),
     switch("verbose", None).short('v').repeated(),

@@ -5,13 +5,14 @@
 //! control characters and those that change the direction of text are written as `\uXXXX`, which RFC 8259
 //! allows for every character.
 
-use std::fmt::{Display, Write};
+mod object;
+
 use std::time::Duration;
 
+use self::object::{Object, quoted};
 use super::names::{Side, kind_name};
-use crate::actors::{Progress, Report};
+use crate::actors::{Figures, Progress, Report, Spread};
 use crate::scenario::Kind;
-use crate::wire::text::is_unsafe;
 
 /// Words one report of one side of a scenario, without a line feed at the end.
 pub fn json(kind: Kind, side: Side, report: &Report) -> String {
@@ -50,6 +51,9 @@ pub fn json(kind: Kind, side: Side, report: &Report) -> String {
             let peer = peer.as_ref().map(ToString::to_string);
             Object::new("refused").maybe("peer", peer.as_deref()).text("why", why)
         }
+        Report::Cut { peer, bytes, kept } => {
+            Object::new("cut").shown("peer", peer).plain("bytes", bytes).plain("kept", kept)
+        }
         Report::Summary { sent, received, rtt } => summary(*sent, *received, *rtt),
         Report::Progress(file) => progress(file),
         Report::Total(total) => Object::new("summary")
@@ -57,6 +61,15 @@ pub fn json(kind: Kind, side: Side, report: &Report) -> String {
             .plain("failed", total.failed)
             .plain("bytes", total.bytes)
             .seconds(total.took.as_secs_f64()),
+        Report::Answer { number, bytes, rtt, again } => Object::new("answer")
+            .plain("number", number)
+            .plain("bytes", bytes)
+            .plain("rtt_us", rtt.as_micros())
+            .plain("again", again),
+        Report::Tally { sent, received } => {
+            Object::new("progress").plain("sent", sent).plain("received", received)
+        }
+        Report::Figures(figures) => measured(figures),
         Report::Line(text) => Object::new("message").text("text", text),
         Report::Ready => Object::new("ready"),
     }
@@ -100,120 +113,55 @@ fn summary(sent: u64, received: u64, rtt: Option<[Duration; 3]>) -> Object {
     }
 }
 
-/// A JSON object that grows field by field.
-#[derive(Debug)]
-struct Object(String);
-
-impl Object {
-    fn new(event: &str) -> Object {
-        Object("{\"v\":1".to_owned()).text("event", event)
+/// Words what a measuring client measured; its bars are pairs of an upper edge in µs and a count.
+fn measured(figures: &Figures) -> Object {
+    let mut object = Object::new("summary")
+        .plain("sent", figures.sent)
+        .plain("received", figures.received)
+        .plain("lost", figures.lost())
+        .plain("loss_percent", format_args!("{:.3}", figures.loss()))
+        .seconds(figures.took.as_secs_f64());
+    for (name, count) in [("duplicated", figures.duplicated), ("reordered", figures.reordered)] {
+        object = match count {
+            Some(count) => object.plain(name, count),
+            None => object,
+        };
     }
-
-    /// Adds a field whose value is valid JSON as it is displayed.
-    fn plain(mut self, name: &str, value: impl Display) -> Object {
-        write!(self.0, ",\"{name}\":{value}").expect("a String takes any text");
-        self
+    let failures: Vec<_> =
+        figures.failures.iter().map(|(why, count)| format!("{}:{count}", quoted(why))).collect();
+    object = object.plain("failures", format_args!("{{{}}}", failures.join(",")));
+    for (name, spread) in [("connect", &figures.connect), ("rtt", &figures.rtt)] {
+        object = match spread {
+            Some(spread) => times(object, name, spread),
+            None => object,
+        };
     }
-
-    fn text(self, name: &str, value: &str) -> Object {
-        self.plain(name, quoted(value))
-    }
-
-    fn maybe(self, name: &str, value: Option<&str>) -> Object {
-        match value {
-            Some(value) => self.text(name, value),
-            None => self,
-        }
-    }
-
-    fn shown(self, name: &str, value: impl Display) -> Object {
-        self.text(name, &value.to_string())
-    }
-
-    /// Adds a time in seconds; what is no finite number has no place in JSON and becomes 0.
-    fn seconds(self, seconds: f64) -> Object {
-        let seconds = if seconds.is_finite() { seconds } else { 0.0 };
-        self.plain("seconds", format_args!("{seconds:.6}"))
-    }
-
-    fn end(mut self) -> String {
-        self.0.push('}');
-        self.0
-    }
+    object
 }
 
-/// Writes a text as a JSON string, with its quotation marks.
-fn quoted(text: &str) -> String {
-    let mut json = String::with_capacity(text.len() + 2);
-    json.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => json.push_str("\\\""),
-            '\\' => json.push_str("\\\\"),
-            '\n' => json.push_str("\\n"),
-            '\r' => json.push_str("\\r"),
-            '\t' => json.push_str("\\t"),
-            hidden if is_unsafe(hidden) => {
-                // A character beyond the first 65536 is two of these.
-                for unit in hidden.encode_utf16(&mut [0; 2]) {
-                    write!(json, "\\u{unit:04x}").expect("a String takes any text");
-                }
-            }
-            plain => json.push(plain),
-        }
+fn times(mut object: Object, name: &str, spread: &Spread) -> Object {
+    let Spread { min, mean, median, p90, p99, max, jitter, bars } = spread;
+    for (which, time) in [
+        ("min", min),
+        ("mean", mean),
+        ("median", median),
+        ("p90", p90),
+        ("p99", p99),
+        ("max", max),
+        ("jitter", jitter),
+    ] {
+        object = object.plain(&format!("{name}_{which}_us"), time.as_micros());
     }
-    json.push('"');
-    json
+    let bars: Vec<_> =
+        bars.iter().map(|(edge, count)| format!("[{},{count}]", edge.as_micros())).collect();
+    object.plain(&format!("{name}_bars"), format_args!("[{}]", bars.join(",")))
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::super::narration::tests::{peer, reply, said};
     use super::*;
     use crate::actors::Total;
-
-    /// Reads a JSON string back, strictly as RFC 8259 says.
-    fn unquoted(json: &str) -> Option<String> {
-        let mut inside = json.strip_prefix('"')?.strip_suffix('"')?.chars();
-        let mut units: Vec<u16> = Vec::new();
-        while let Some(character) = inside.next() {
-            let unescaped = match character {
-                '\\' => match inside.next()? {
-                    'n' => '\n',
-                    'r' => '\r',
-                    't' => '\t',
-                    'u' => {
-                        let digits: String = inside.by_ref().take(4).collect();
-                        units.push(u16::from_str_radix(&digits, 16).ok()?);
-                        continue;
-                    }
-                    same @ ('"' | '\\') => same,
-                    _ => return None,
-                },
-                '"' | '\0'..='\x1f' => return None,
-                plain => plain,
-            };
-            units.extend_from_slice(unescaped.encode_utf16(&mut [0; 2]));
-        }
-        String::from_utf16(&units).ok()
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_comes_back_from_its_json(text in r"(\PC|[\x00-\x1f\\\u{7f}-\u{9f}\u{200e}\u{202e}\u{e0001}])*") {
-            let json = quoted(&text);
-            prop_assert!(!json.contains(is_unsafe));
-            prop_assert_eq!(unquoted(&json), Some(text));
-        }
-    }
-
-    #[test]
-    fn control_and_direction_are_escaped() {
-        assert_eq!(quoted("\u{1b}[31m\u{202e}\u{85}\n"), r#""\u001b[31m\u202e\u0085\n""#);
-        assert_eq!(quoted("grüße \"\\"), r#""grüße \"\\""#);
-    }
 
     #[test]
     fn an_event_names_its_version_first() {

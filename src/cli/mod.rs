@@ -25,6 +25,7 @@ pub mod args;
 pub mod bars;
 pub mod choices;
 pub mod exit;
+pub mod figures;
 pub mod flags;
 pub mod input;
 pub mod json;

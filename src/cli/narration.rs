@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use log::Level;
 
+use super::figures;
 use super::names::Side;
 use crate::actors::{Report, Row, Total};
 use crate::net::Peer;
@@ -56,6 +57,13 @@ pub fn line(kind: Kind, side: Side, report: &Report) -> Option<(Stream, String)>
             let from = peer.as_ref().map(|peer| format!("{}: ", address(peer)));
             aside(Level::Warn, format!("{}{}", from.unwrap_or_default(), shown(why)))
         }
+        (_, Report::Cut { peer, bytes, kept }) => {
+            let peer = address(peer);
+            aside(
+                Level::Warn,
+                format!("{peer}: only {kept} of the {bytes} bytes of its datagram were read"),
+            )
+        }
         (_, report) => Some((Stream::Out, told(kind, report)?)),
     }
 }
@@ -70,6 +78,7 @@ pub fn is_result(report: &Report) -> bool {
             | Report::Total(_)
             | Report::Line(_)
             | Report::Summary { .. }
+            | Report::Figures(_)
     )
 }
 
@@ -109,6 +118,12 @@ fn told(kind: Kind, report: &Report) -> Option<String> {
             _ => lines(text),
         },
         Report::Total(sent) => table(sent)?,
+        Report::Answer { number, bytes, rtt, again } => {
+            let again = if *again { ", again" } else { "" };
+            format!("{bytes} bytes for request {number} after {}{again}", show_duration(*rtt))
+        }
+        Report::Tally { sent, received } => format!("{sent} sent, {received} received so far"),
+        Report::Figures(figures) => figures::table(kind, figures),
         Report::Line(text) => shown(text),
         Report::Summary { sent, received, rtt } if *sent > 1 => summary(*sent, *received, *rtt),
         _ => return None,

@@ -20,6 +20,9 @@ use crate::actors::Reconnect;
 use crate::scenario::{Kind, Role, Settings};
 use crate::wire::chat::{valid_nick, valid_room};
 
+mod datagrams;
+mod measuring;
+
 /// The longest text that a datagram carries over IPv4.
 const LONGEST_DATAGRAM: usize = 65_507;
 
@@ -102,6 +105,8 @@ pub fn parse(line: Vec<OsString>, env: Env<'_>) -> Result<Parsed, Early> {
     let mut settings = Settings::new(kind, role);
     fill_server(&mut settings, &args, &words)?;
     fill_client(&mut settings, &args, &words)?;
+    datagrams::fill(&mut settings, &args, &words)?;
+    measuring::fill(&mut settings, &args, &words)?;
     Ok(Parsed { settings, output: output(&args, &words)?, drills: drills(&args, &words)? })
 }
 
@@ -192,9 +197,6 @@ fn fill_server(to: &mut Settings, args: &Args, words: &Words) -> Result<(), Stri
     if let Some(text) = &args.history_size {
         to.history_size = values::size(&called("history-size"), text, HISTORY_LEAST..=u64::MAX)?;
     }
-    if let Some(text) = &args.rate {
-        to.rate = Some(values::rate(&called("rate"), text)?);
-    }
     if let Some(text) = &args.threads {
         to.threads = values::whole(&called("threads"), text, 1..=64)?;
     }
@@ -217,10 +219,6 @@ fn fill_client(to: &mut Settings, args: &Args, words: &Words) -> Result<(), Stri
     }
     if let Some(text) = &args.timeout {
         to.timeout = values::some_duration(&called("timeout"), text)?;
-    }
-    if let Some(text) = &args.buffer_size {
-        let size = values::size(&called("buffer-size"), text, 1..=65535)?;
-        to.buffer_size = usize::try_from(size).unwrap_or(usize::MAX);
     }
     if let Some(text) = &args.nick {
         to.nick = Some(values::named(&called("nick"), text, valid_nick)?);

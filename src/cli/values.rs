@@ -77,7 +77,7 @@ pub fn named(
     }
 }
 
-/// Reads how many of something there may be in which time: `N/DUR`.
+/// Reads how many of something there may be in which time: `N/DUR`, or `N/s` for a second.
 ///
 /// # Errors
 ///
@@ -86,7 +86,24 @@ pub fn rate(called: &str, text: &str) -> Result<(u32, Duration), String> {
     let Some((count, within)) = text.split_once('/') else {
         return Err(format!("{called}: {text:?} is no number and time, as in 100/10s"));
     };
+    // A unit alone is one of it.
+    let one = format!("1{within}");
+    let within = if within.starts_with(|c: char| c.is_ascii_alphabetic()) { &one } else { within };
     Ok((positive(called, count)?, some_duration(called, within)?))
+}
+
+/// Reads a share in percent, with or without its sign: `5`, `0.5%`.
+///
+/// # Errors
+///
+/// Returns a sentence that says the range.
+pub fn percent(called: &str, text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text);
+    let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    match number.parse() {
+        Ok(share) if is_plain && (0.0..=100.0).contains(&share) => Ok(share),
+        _ => Err(format!("{called}: {text:?} is not from 0 to 100 percent")),
+    }
 }
 
 /// Reads a duration with a unit.
@@ -199,6 +216,24 @@ mod tests {
         assert_eq!(drill("--drill", "chat/room=3"), Ok(("chat/room".to_owned(), 3)));
         for wrong in ["", "=2", "room=0", "room="] {
             assert!(drill("--drill", wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_a_number_and_a_time_or_a_unit() {
+        assert_eq!(rate("--rate", "100/10s"), Ok((100, Duration::from_secs(10))));
+        assert_eq!(rate("--reply-rate", "5/s"), Ok((5, Duration::from_secs(1))));
+        for wrong in ["5", "5/", "/s", "0/s", "5/x", "5/0s", "-1/s"] {
+            assert!(rate("--rate", wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_share_is_a_number_of_percent() {
+        assert_eq!(percent("--max-loss", "0.5%"), Ok(0.5));
+        assert_eq!(percent("--max-loss", "100"), Ok(100.0));
+        for wrong in ["", "%", "-1", "101", "1e1", "nan", "+5", "5%%"] {
+            assert!(percent("--max-loss", wrong).is_err(), "{wrong}");
         }
     }
 

@@ -8,10 +8,11 @@ use super::listening::bind_inet;
 use super::socket::Socket;
 use super::socket_file::{self, SocketFile};
 use super::{BindError, ConnectError, Endpoint, Peer, address};
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{Ipv4PacketInfo, Ipv6RecvPacketInfo};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, recv, recvfrom,
-    send, sendto,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, recvfrom, send, sendto,
 };
 use std::io;
 use std::net::SocketAddr;
@@ -22,7 +23,8 @@ use std::time::Duration;
 ///
 /// A server [binds](DatagramSocket::bind) one and answers with
 /// [`send_to`](DatagramSocket::send_to); a client [connects](DatagramSocket::connect) one, and then
-/// hears its server only.
+/// hears its server only; one that is connected to a multicast group or a broadcast address hears
+/// everybody who answers.
 ///
 /// # Examples
 ///
@@ -50,8 +52,12 @@ pub struct DatagramSocket {
     _file: Option<SocketFile>,
     socket: Socket,
     endpoint: Endpoint,
-    /// Whether an IPv4 peer has to be written as a mapped IPv6 address.
-    v6: bool,
+    /// The address of a UDP socket.
+    local: Option<SocketAddr>,
+    /// Whether the kernel tells of each datagram the address that it was sent to.
+    tells_local: bool,
+    /// Where a client sends to that cannot connect: many, who answer from addresses of their own.
+    many: Option<SocketAddr>,
 }
 
 impl DatagramSocket {
@@ -69,13 +75,16 @@ impl DatagramSocket {
             return Ok(DatagramSocket {
                 socket: Socket::new(fd),
                 endpoint: endpoint.clone(),
-                v6: false,
+                local: None,
+                tells_local: false,
+                many: None,
                 _file: file,
             });
         }
         let fd = bind_inet(endpoint, SocketType::DGRAM).await?;
-        let local = address::local(&fd).map_err(|error| BindError::new(endpoint, error))?;
-        Ok(DatagramSocket::inet(fd, endpoint.bound_at(local), local))
+        let other = |error| BindError::new(endpoint, error);
+        let local = address::local(&fd).map_err(other)?;
+        DatagramSocket::server(fd, endpoint.bound_at(local), local).map_err(other)
     }
 
     /// Makes a client's socket: bound to a free port or abstract name, and connected to the
@@ -91,12 +100,14 @@ impl DatagramSocket {
         let failed = |error| ConnectError::new(endpoint, Duration::ZERO, error);
         if let Endpoint::Unix(path) = endpoint {
             let fd =
-                address::unix(path).and_then(|address| connect_unix(&address)).map_err(failed)?;
+                address::unix(path).and_then(|address| client::unix(&address)).map_err(failed)?;
             let local = address::local_unix(&fd).map_err(failed)?;
             return Ok(DatagramSocket {
                 socket: Socket::new(fd),
                 endpoint: local,
-                v6: false,
+                local: None,
+                tells_local: false,
+                many: None,
                 _file: None,
             });
         }
@@ -104,8 +115,8 @@ impl DatagramSocket {
             |source| ConnectError::Unresolvable { endpoint: endpoint.clone(), source };
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for address in endpoint.resolve().await.map_err(unresolvable)? {
-            match connect_inet(address).and_then(|fd| Ok((address::local(&fd)?, fd))) {
-                Ok((local, fd)) => return Ok(DatagramSocket::inet(fd, local.into(), local)),
+            match client::inet(address) {
+                Ok(client) => return Ok(client),
                 Err(error) => last = error,
             }
         }
@@ -113,7 +124,20 @@ impl DatagramSocket {
     }
 
     fn inet(fd: OwnedFd, endpoint: Endpoint, local: SocketAddr) -> DatagramSocket {
-        DatagramSocket { socket: Socket::new(fd), endpoint, v6: local.is_ipv6(), _file: None }
+        let (socket, local) = (Socket::new(fd), Some(local));
+        DatagramSocket { socket, endpoint, local, tells_local: false, many: None, _file: None }
+    }
+
+    /// Makes a socket that is bound, and has the kernel tell of each datagram where it was sent if that is in doubt.
+    fn server(fd: OwnedFd, endpoint: Endpoint, local: SocketAddr) -> io::Result<DatagramSocket> {
+        let mut server = DatagramSocket::inet(fd, endpoint, local);
+        server.tells_local = local.ip().is_unspecified();
+        match (server.tells_local, local) {
+            (false, _) => {}
+            (true, SocketAddr::V4(_)) => setsockopt(&server, Ipv4PacketInfo, &true)?,
+            (true, SocketAddr::V6(_)) => setsockopt(&server, Ipv6RecvPacketInfo, &true)?,
+        }
+        Ok(server)
     }
 
     /// Returns where the socket itself is bound, with its real port or abstract name.
@@ -162,24 +186,33 @@ impl DatagramSocket {
     /// and with the kernel's error when the datagram is too large or its receiver is known to be
     /// gone.
     pub async fn send_to(&self, bytes: &[u8], peer: &Peer) -> io::Result<()> {
+        loop {
+            match (self.try_send_to(bytes, peer), peer) {
+                (Err(error), Peer::Inet(_)) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.socket.writable().await?;
+                }
+                (tried, _) => return tried,
+            }
+        }
+    }
+
+    fn try_send_to(&self, bytes: &[u8], peer: &Peer) -> io::Result<()> {
         let flags = SendFlags::NOSIGNAL;
-        match peer {
+        let sent = match peer {
             Peer::Inet(address) => {
                 let address = self.address_for(*address);
-                self.socket.writing(|fd| sendto(fd, bytes, flags, &address)).await?;
+                self.socket.trying(|fd| sendto(fd, bytes, flags, &address))
             }
             Peer::Unix(Some(path)) => {
                 let address = address::unix(path)?;
-                self.socket.trying(|fd| sendto(fd, bytes, flags, &address))?;
+                self.socket.trying(|fd| sendto(fd, bytes, flags, &address))
             }
-            Peer::Unix(None) => {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "a peer without a name cannot be answered",
-                ));
-            }
-        }
-        Ok(())
+            Peer::Unix(None) => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a peer without a name cannot be answered",
+            )),
+        };
+        sent.map(drop)
     }
 
     /// Sends one datagram to the server that the socket is connected to; waits for room if need be.
@@ -189,7 +222,12 @@ impl DatagramSocket {
     /// Fails with [`io::ErrorKind::ConnectionRefused`] once the server is known not to be there,
     /// and with the kernel's error when the socket is not connected or the datagram is too large.
     pub async fn send(&self, bytes: &[u8]) -> io::Result<()> {
-        self.socket.writing(|fd| send(fd, bytes, SendFlags::NOSIGNAL)).await.map(drop)
+        let flags = SendFlags::NOSIGNAL;
+        let send = |fd: BorrowedFd<'_>| match &self.many {
+            Some(many) => sendto(fd, bytes, flags, many),
+            None => send(fd, bytes, flags),
+        };
+        self.socket.writing(send).await.map(drop)
     }
 
     /// Receives the next datagram like [`recv_from`](DatagramSocket::recv_from), without saying
@@ -205,11 +243,15 @@ impl DatagramSocket {
             .map(|(_, length)| length)
     }
 
+    fn is_v6(&self) -> bool {
+        self.local.is_some_and(|local| local.is_ipv6())
+    }
+
     /// Undoes what [`Peer`] does to the addresses of IPv4 peers, for a socket that knows IPv6
     /// addresses only.
     fn address_for(&self, address: SocketAddr) -> SocketAddr {
         match address {
-            SocketAddr::V4(v4) if self.v6 => {
+            SocketAddr::V4(v4) if self.is_v6() => {
                 SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port()))
             }
             _ => address,
@@ -223,19 +265,6 @@ impl AsFd for DatagramSocket {
     }
 }
 
-fn connect_unix(address: &SocketAddrUnix) -> io::Result<OwnedFd> {
-    let fd = socket(AddressFamily::UNIX)?;
-    rustix::net::bind(&fd, &SocketAddrUnix::new_unnamed())?;
-    rustix::net::connect(&fd, address)?;
-    Ok(fd)
-}
-
-fn connect_inet(address: SocketAddr) -> io::Result<OwnedFd> {
-    let fd = socket(if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 })?;
-    rustix::net::connect(&fd, &address)?;
-    Ok(fd)
-}
-
 fn socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
     rustix::net::socket_with(
         family,
@@ -245,5 +274,9 @@ fn socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
     )
 }
 
+mod client;
+mod many;
+mod shared;
+mod stamped;
 #[cfg(test)]
 mod tests;

@@ -3,7 +3,7 @@
 //! Each text names the endpoint and the remedy. The [`io::Error`] beneath, where there is one, is
 //! the [`source`](std::error::Error::source), for those who need the number.
 
-use super::{Endpoint, address::PATH_MAX};
+use super::{Endpoint, Group, address::PATH_MAX};
 use rustix::io::Errno;
 use std::io;
 use std::time::Duration;
@@ -77,6 +77,14 @@ pub enum BindError {
     StillServed {
         /// Where the socket was to be bound.
         endpoint: Endpoint,
+    },
+    /// The multicast group cannot be joined.
+    #[error("{group} cannot be joined: {source}; `ip maddr` shows the interfaces")]
+    NoGroup {
+        /// The group.
+        group: Group,
+        /// What the kernel said.
+        source: io::Error,
     },
     /// Anything else.
     #[error("cannot bind {endpoint}: {source}")]

@@ -48,14 +48,17 @@
 //! ```
 
 mod address;
+mod batch;
 mod datagram;
 mod dial;
 mod endpoint;
 mod error;
+mod group;
 mod limits;
 mod listening;
 #[cfg(feature = "testing")]
 mod memory;
+mod mmsg;
 mod peer;
 mod reserve;
 mod socket;
@@ -65,9 +68,11 @@ mod stream;
 mod transport;
 mod writer;
 
+pub use batch::{Datagram, DatagramBatch};
 pub use datagram::DatagramSocket;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{BindError, ConnectError};
+pub use group::{Group, GroupError};
 pub use limits::{max_open_files, raise_open_files};
 pub use listening::{AcceptError, ListeningSocket, classify};
 pub use peer::Peer;

@@ -37,7 +37,8 @@ impl Peer {
     /// socket.
     pub fn is_loopback(&self) -> bool {
         match self {
-            Peer::Inet(address) => address.ip().to_canonical().is_loopback(),
+            Peer::Inet(SocketAddr::V4(address)) => address.ip().is_loopback(),
+            Peer::Inet(SocketAddr::V6(address)) => address.ip().to_canonical().is_loopback(),
             Peer::Unix(_) => true,
         }
     }

@@ -146,10 +146,19 @@ impl Kind {
 impl Settings {
     /// Returns where a server listens.
     fn endpoints(&self) -> Vec<Endpoint> {
-        match self.listen.is_empty() {
-            true => vec![self.kind.endpoint()],
-            false => self.listen.clone(),
+        match (self.listen.is_empty(), self.kind.endpoint()) {
+            (true, Endpoint::Host { port, .. }) if !self.groups.is_empty() => {
+                vec![Endpoint::Any(port)]
+            }
+            (true, endpoint) => vec![endpoint],
+            (false, _) => self.listen.clone(),
         }
+    }
+
+    /// Tells whether a client of greetings or datagrams is to measure, and not only to ask.
+    fn measures(&self) -> bool {
+        let has_figures = self.size.is_some() || self.flood.is_some() || self.max_loss.is_some();
+        self.count > 1 || has_figures || self.concurrency.is_some()
     }
 
     fn pace(&self) -> Pace {

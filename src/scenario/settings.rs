@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::actors::{OnConflict, Reconnect, Speaks};
-use crate::net::Endpoint;
+use crate::net::{Endpoint, Group};
 
 /// The four scenarios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub struct Settings {
     pub kind: Kind,
     /// Which side of it.
     pub role: Role,
-    /// Where a server listens; empty means the scenario's default address.
+    /// Where a server listens; empty means the scenario's default address, and every interface where it hears groups.
     pub listen: Vec<Endpoint>,
     /// Where a client connects; none means the scenario's default address.
     pub connect: Option<Endpoint>,
@@ -67,8 +67,23 @@ pub struct Settings {
     pub interval: Duration,
     /// How long a client waits for a connection or an answer.
     pub timeout: Duration,
+    /// How many bytes a request has; none leaves it as the message is.
+    pub size: Option<usize>,
+    /// How many datagrams a client sends in which time, whether or not they are answered.
+    pub flood: Option<(u32, Duration)>,
+    /// How many clients connect at once, where connections are measured.
+    pub concurrency: Option<usize>,
+    /// How many percent of the answers may be lost; it has a client measure.
+    pub max_loss: Option<f64>,
     /// The largest datagram that is read, in bytes.
     pub buffer_size: usize,
+    /// How many answers to datagrams each network is sent in which time, and none for any number; without it the
+    /// default, which binds those beyond this machine alone.
+    pub reply_rate: Option<Option<(u32, Duration)>>,
+    /// Whether an answer beyond this machine may be longer than the datagram that asked for it.
+    pub allow_amplification: bool,
+    /// The multicast groups that a server of datagrams hears.
+    pub groups: Vec<Group>,
     /// The directory that received files are stored in.
     pub out: PathBuf,
     /// The files to send; empty means that names come from the input.
@@ -138,7 +153,14 @@ impl Settings {
             count: 1,
             interval: Duration::from_secs(1),
             timeout: Duration::from_secs(10),
+            size: None,
+            flood: None,
+            concurrency: None,
+            max_loss: None,
             buffer_size: 1024,
+            reply_rate: None,
+            allow_amplification: false,
+            groups: Vec::new(),
             out: PathBuf::from("."),
             files: Vec::new(),
             stdin: None,

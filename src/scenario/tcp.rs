@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Settings, client as ends_the_tree, listeners};
-use crate::actors::{Greeter, Reporter, TcpClient};
+use super::{Settings, client as ends_the_tree, listeners, numbered};
+use crate::actors::{Greeter, Reporter, TcpClient, TcpFigures, TcpProbe, Tickets};
 use crate::net::{BindError, Endpoint};
 use crate::runtime::{Child, Supervisor};
 
@@ -29,6 +29,28 @@ pub(super) fn client(
     reporter: &Reporter,
 ) {
     let (pace, reporter) = (settings.pace(), reporter.clone());
+    if settings.measures() {
+        return measure(settings, tree, endpoint, reporter);
+    }
     let make = move || TcpClient::new(endpoint.clone(), pace.clone(), reporter.clone());
     tree.child(ends_the_tree(Child::new("client", make)));
+}
+
+/// Adds the probes, as many as are at work at once, and the figures before them, since these end the tree.
+fn measure(settings: &Settings, tree: &mut Supervisor, endpoint: Endpoint, reporter: Reporter) {
+    let pace = settings.pace();
+    let (max_loss, shows) = (settings.max_loss.unwrap_or(0.0), settings.concurrency.is_none());
+    let adding = pace.clone();
+    let figures = Child::new("figures", move || {
+        TcpFigures::new(adding.clone(), reporter.clone()).max_loss(max_loss).shows_greetings(shows)
+    });
+    let figures = tree.child(ends_the_tree(figures));
+    let tickets = Arc::new(Tickets::new(pace.count));
+    for probe in 0..settings.concurrency.unwrap_or(1) {
+        let (endpoint, pace) = (endpoint.clone(), pace.clone());
+        let (tickets, figures) = (tickets.clone(), figures.clone());
+        let make =
+            move || TcpProbe::new(endpoint.clone(), pace.clone(), tickets.clone(), figures.clone());
+        tree.child(Child::new(numbered("probe", probe), make).transient());
+    }
 }

@@ -1,15 +1,20 @@
-//! The datagrams: a responder for each socket; a client that asks.
+//! The datagrams: a responder for each socket, and a socket for each thread; a client that asks.
 
 use std::sync::Arc;
 
 use super::{Role, Settings, client as ends_the_tree, numbered};
-use crate::actors::{Admissions, Reporter, UdpClient, UdpResponder};
+use crate::actors::{
+    Admissions, Pace, ReplyGuard, Reporter, UdpClient, UdpFlood, UdpProbe, UdpResponder,
+};
 use crate::net::{BindError, DatagramSocket, Endpoint};
 use crate::runtime::{Child, Supervisor};
 
 /// What the lecture's server answers, and what its client asks.
 const ANSWER: &str = "Hello UDP Client";
 const REQUEST: &str = "Hello UDP Server";
+
+/// What a request of a size is made of unless a message is given.
+const ALPHABET: &str = "abcdefghijklmnopqrstuvwxyz";
 
 pub(super) async fn server(
     settings: &Settings,
@@ -20,19 +25,40 @@ pub(super) async fn server(
     let message = settings.message.as_deref().filter(|_| settings.role == Role::Server);
     let reply: Arc<[u8]> = message.unwrap_or(ANSWER).as_bytes().into();
     let admissions = Arc::new(Admissions::new(settings.clients));
+    let guard = Arc::new(guard(settings));
     let buffer_size = settings.buffer_size;
+    // Each of several sockets would hear what is sent to a group.
+    let sockets = if settings.groups.is_empty() { settings.threads } else { 1 };
     let mut listening = Vec::new();
-    for (index, endpoint) in settings.endpoints().iter().enumerate() {
-        let socket = Arc::new(DatagramSocket::bind(endpoint).await?);
-        listening.push(socket.endpoint().clone());
-        let (reply, admissions, reporter) = (reply.clone(), admissions.clone(), reporter.clone());
-        let responder = Child::new(numbered("responder", index), move || {
-            let (socket, reply) = (socket.clone(), reply.clone());
-            UdpResponder::new(socket, reply, buffer_size, admissions.clone(), reporter.clone())
-        });
-        tree.child(settings.serving(responder));
+    let mut responders = 0;
+    for endpoint in settings.endpoints() {
+        let sockets = DatagramSocket::bind_many(&endpoint, sockets).await?;
+        listening.extend(sockets.first().map(|socket| socket.endpoint().clone()));
+        for socket in sockets {
+            for group in &settings.groups {
+                socket.join(group)?;
+            }
+            let (socket, reply, guard) = (Arc::new(socket), reply.clone(), guard.clone());
+            let (admissions, reporter) = (admissions.clone(), reporter.clone());
+            let responder = Child::new(numbered("responder", responders), move || {
+                let (socket, reply, admissions) =
+                    (socket.clone(), reply.clone(), admissions.clone());
+                UdpResponder::new(socket, reply, buffer_size, admissions, reporter.clone())
+                    .guard(guard.clone())
+            });
+            tree.child(settings.serving(responder));
+            responders += 1;
+        }
     }
     Ok(listening)
+}
+
+fn guard(settings: &Settings) -> ReplyGuard {
+    let guard = ReplyGuard::new().allow_amplification(settings.allow_amplification);
+    match settings.reply_rate {
+        Some(rate) => guard.rate(rate),
+        None => guard,
+    }
 }
 
 pub(super) fn client(
@@ -41,11 +67,42 @@ pub(super) fn client(
     endpoint: Endpoint,
     reporter: &Reporter,
 ) {
-    let message = settings.message.clone().unwrap_or_else(|| REQUEST.into()).into_bytes();
+    let request = request(settings);
     let (pace, buffer_size, reporter) = (settings.pace(), settings.buffer_size, reporter.clone());
-    let make = move || {
-        let (endpoint, message) = (endpoint.clone(), message.clone());
-        UdpClient::new(endpoint, message, buffer_size, pace.clone(), reporter.clone())
-    };
-    tree.child(ends_the_tree(Child::new("client", make)));
+    let (max_loss, numbered) = (settings.max_loss.unwrap_or(0.0), settings.size.is_some());
+    if let Some((count, within)) = settings.flood {
+        let pace = Pace { interval: within / count.max(1), ..pace };
+        let make = move || {
+            let (endpoint, request) = (endpoint.clone(), request.clone());
+            UdpFlood::new(endpoint, request, buffer_size, pace.clone(), reporter.clone())
+                .max_loss(max_loss)
+        };
+        tree.child(ends_the_tree(Child::new("client", make)));
+    } else if settings.measures() {
+        let make = move || {
+            let (endpoint, request) = (endpoint.clone(), request.clone());
+            UdpProbe::new(endpoint, request, buffer_size, pace.clone(), reporter.clone())
+                .max_loss(max_loss)
+                .numbered(numbered)
+        };
+        tree.child(ends_the_tree(Child::new("client", make)));
+    } else {
+        let make = move || {
+            let (endpoint, request) = (endpoint.clone(), request.clone());
+            UdpClient::new(endpoint, request, buffer_size, pace.clone(), reporter.clone())
+        };
+        tree.child(ends_the_tree(Child::new("client", make)));
+    }
+}
+
+/// Returns what a client asks: a text, over and over up to a size where one is given.
+fn request(settings: &Settings) -> Vec<u8> {
+    let text = settings.message.as_deref();
+    match settings.size {
+        None => text.unwrap_or(REQUEST).into(),
+        Some(size) => {
+            let text = text.filter(|text| !text.is_empty()).unwrap_or(ALPHABET);
+            text.bytes().cycle().take(size).collect()
+        }
+    }
 }

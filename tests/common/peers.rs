@@ -19,6 +19,9 @@ pub fn skip(why: &str) {
 pub fn need(tool: &str) -> bool {
     let (found, package) = match tool {
         "nc" => (netcat().is_some(), "netcat-openbsd"),
+        "ip" => (runs(tool), "iproute2"),
+        "nft" => (runs(tool), "nftables"),
+        "unshare" => (runs(tool), "util-linux"),
         _ => (runs(tool), tool),
     };
     if !found {

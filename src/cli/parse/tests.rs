@@ -218,3 +218,21 @@ fn the_role_is_implied_by_the_line_before_the_environment() {
     assert_eq!(role("--scenario tcp", &[connect, ("SOCKACTORS_ROLE", "server")]), Role::Server);
     assert_eq!(role("--scenario tcp --connect h:2", &[("SOCKACTORS_ROLE", "both")]), Role::Client);
 }
+
+#[test]
+fn what_a_client_measures_reaches_its_settings() {
+    let second = Duration::from_secs(1);
+    let probe = good("--scenario udp --connect h:1 --size 64 --max-loss 5%").settings;
+    assert_eq!((probe.size, probe.max_loss, probe.count), (Some(64), Some(5.0), 1));
+    let flood = good("--scenario udp --connect h:1 --rate 1000").settings;
+    assert_eq!((flood.flood, flood.rate, flood.count), (Some((1000, second)), None, u64::MAX));
+    let flood = good("--scenario udp --connect h:1 --rate 5/10s --count 7").settings;
+    assert_eq!((flood.flood, flood.count), (Some((5, 10 * second)), 7));
+    assert_eq!(good("--scenario chat --rate 5/10s").settings.flood, None);
+    let probes = good("--scenario tcp --connect h:1 --concurrency 8").settings;
+    assert_eq!((probes.concurrency, probes.interval), (Some(8), Duration::ZERO));
+    let probes = good("--scenario tcp --connect h:1 --concurrency 8 --interval 1s").settings;
+    assert_eq!(probes.interval, second);
+    assert!(wrong("--scenario udp --connect h:1 --size 65508").contains("65507"));
+    assert!(wrong("--scenario udp --connect h:1 --rate 5 --interval 1s").contains("one of them"));
+}

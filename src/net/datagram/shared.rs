@@ -1,0 +1,127 @@
+//! One address for several sockets, a thread each; groups to hear.
+
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, sockopt};
+
+use super::{DatagramSocket, socket};
+use crate::net::{BindError, Endpoint, Group, address};
+
+impl DatagramSocket {
+    /// Binds `count` UDP sockets to one address (`SO_REUSEPORT`); the kernel deals the peers out among them. Other
+    /// programs of the same user may join them. A single socket, and a Unix one, is bound as
+    /// [`bind`](DatagramSocket::bind) does.
+    ///
+    /// What is sent to a multicast group or a broadcast address arrives at each of them.
+    ///
+    /// # Errors
+    ///
+    /// See [`BindError`].
+    pub async fn bind_many(
+        endpoint: &Endpoint,
+        count: usize,
+    ) -> Result<Vec<DatagramSocket>, BindError> {
+        if count < 2 || matches!(endpoint, Endpoint::Unix(_)) {
+            return Ok(vec![DatagramSocket::bind(endpoint).await?]);
+        }
+        let unresolvable = |source| BindError::Unresolvable { endpoint: endpoint.clone(), source };
+        let dual = matches!(endpoint, Endpoint::Any(_));
+        let mut last = Errno::ADDRNOTAVAIL;
+        for address in endpoint.resolve().await.map_err(unresolvable)? {
+            match bind_shared(address, dual) {
+                Ok(first) => {
+                    let shared = share(first, endpoint, dual, count);
+                    return shared.map_err(|error| BindError::new(endpoint, error));
+                }
+                // As in `bind`: a port that is taken must not become one on IPv4 alone.
+                Err(error)
+                    if dual && !matches!(error, Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) =>
+                {
+                    return Err(BindError::new(endpoint, error.into()));
+                }
+                Err(error) => last = error,
+            }
+        }
+        Err(BindError::new(endpoint, last.into()))
+    }
+
+    /// Has the socket hear a multicast group. It has to be bound to every interface, or to the group's own address.
+    ///
+    /// # Errors
+    ///
+    /// [`BindError::NoGroup`], where there is no such interface or none that carries groups, or the group and the
+    /// socket are of different families.
+    pub fn join(&self, group: &Group) -> Result<(), BindError> {
+        let failed = |source| BindError::NoGroup { group: group.clone(), source };
+        group.join(self.as_fd()).map_err(failed)
+    }
+}
+
+/// Adds the others to the first of several sockets that share its address.
+fn share(
+    first: OwnedFd,
+    endpoint: &Endpoint,
+    dual: bool,
+    count: usize,
+) -> io::Result<Vec<DatagramSocket>> {
+    let local = address::local(&first)?;
+    let mut sockets = vec![first];
+    while sockets.len() < count {
+        sockets.push(bind_shared(local, dual)?);
+    }
+    let endpoint = endpoint.bound_at(local);
+    sockets.into_iter().map(|fd| DatagramSocket::server(fd, endpoint.clone(), local)).collect()
+}
+
+fn bind_shared(address: SocketAddr, dual: bool) -> Result<OwnedFd, Errno> {
+    let fd = socket(match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    })?;
+    sockopt::set_socket_reuseport(&fd, true)?;
+    if dual && address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&fd, false)?;
+    }
+    rustix::net::bind(&fd, &address)?;
+    Ok(fd)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::DatagramBatch;
+    use futures_lite::future::block_on;
+    use std::net::UdpSocket;
+
+    #[test]
+    fn sockets_share_a_port_and_each_peer_reaches_one_of_them() {
+        for at in ["127.0.0.1:0", ":0"] {
+            let sockets = block_on(DatagramSocket::bind_many(&at.parse().unwrap(), 4)).unwrap();
+            let port = sockets[0].local.unwrap().port();
+            assert!(sockets.iter().all(|socket| socket.local == sockets[0].local));
+            for _ in 0..64 {
+                let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+                client.send_to(b"x", ("127.0.0.1", port)).unwrap();
+            }
+            let mut batch = DatagramBatch::new(8);
+            let mut waits = |socket: &DatagramSocket| {
+                let mut next = || socket.try_receive_batch(&mut batch).ok().map(|()| batch.len());
+                std::iter::from_fn(&mut next).sum::<usize>()
+            };
+            let dealt: Vec<_> = sockets.iter().map(&mut waits).collect();
+            assert_eq!(dealt.iter().sum::<usize>(), 64, "{dealt:?}");
+            assert!(dealt.iter().filter(|count| **count > 0).count() > 1, "{dealt:?}");
+        }
+    }
+
+    #[test]
+    fn a_group_on_an_interface_that_is_not_there_is_told() {
+        let socket = block_on(DatagramSocket::bind(&":0".parse().unwrap())).unwrap();
+        let error = socket.join(&"239.1.2.3%nonesuch".parse().unwrap()).unwrap_err();
+        assert!(matches!(error, BindError::NoGroup { .. }), "{error}");
+        assert!(error.to_string().contains("239.1.2.3%nonesuch"), "{error}");
+    }
+}

@@ -1,0 +1,228 @@
+//! The UDP responder when the kernel says no: every error of its system calls, injected with `strace`.
+//!
+//! The responder has to stay, must not spin, and leaks nothing. What an injected error costs is one datagram, or a pause.
+
+#![cfg(feature = "cli")]
+
+mod common;
+
+use std::fs;
+use std::net::UdpSocket;
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+use std::time::Duration;
+
+use common::peers::{need, skip};
+use common::{BINARY, DEADLINE, Program, directory};
+
+const QUESTION: &[u8] = b"Hello UDP Server";
+
+/// How long a client waits before it asks again: what it asked may be lost.
+const AGAIN: Duration = Duration::from_millis(300);
+
+/// A server under `strace`, and what is told of it.
+struct Injected {
+    server: Program,
+    log: std::path::PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Injected {
+    /// Starts a server whose calls of `call` fail with `error`: those that `when` names, as strace's manual says.
+    fn start(listen: &str, call: &str, error: &str, when: &str) -> Option<Injected> {
+        if !need("strace") {
+            return None;
+        }
+        let directory = directory();
+        let log = directory.path().join("log");
+        let mut command = Command::new("strace");
+        command.args(["-f", "-ttt", "-o"]).arg(&log);
+        command.args(["-e", &format!("trace={call}")]);
+        command.args(["-e", &format!("inject={call}:error={error}:when={when}")]);
+        command.args([BINARY, "--scenario", "udp", "--listen", listen]);
+        let server = Program::start(&mut command);
+        let told = server
+            .wait_for_error_line(|line| line.contains("listening") || line.contains("ptrace"));
+        if told.contains("ptrace") {
+            skip("strace may not trace here");
+            return None;
+        }
+        Some(Injected { server: server.listening(), log, _directory: directory })
+    }
+
+    /// The lines of the log that tell of an injected error, each with its time in seconds.
+    fn injected(&self) -> Vec<(f64, String)> {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let injected = log.lines().filter(|line| line.contains("(INJECTED)"));
+        injected
+            .map(|line| {
+                let time = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+                (time, line.to_owned())
+            })
+            .collect()
+    }
+
+    /// How many descriptors the traced process has.
+    fn descriptors(&self) -> usize {
+        let pid = fs::read_to_string(&self.log).unwrap();
+        let pid = pid.split_whitespace().next().unwrap();
+        fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
+    }
+}
+
+/// A client's socket, over UDP or a Unix path.
+trait Asks {
+    fn ask(&self);
+    fn hear(&self) -> bool;
+}
+
+impl Asks for UdpSocket {
+    fn ask(&self) {
+        self.send(QUESTION).unwrap();
+    }
+
+    fn hear(&self) -> bool {
+        self.recv(&mut [0; 64]).is_ok()
+    }
+}
+
+impl Asks for UnixDatagram {
+    fn ask(&self) {
+        self.send(QUESTION).unwrap();
+    }
+
+    fn hear(&self) -> bool {
+        self.recv(&mut [0; 64]).is_ok()
+    }
+}
+
+fn inet(server: &Injected) -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(server.server.endpoint()).unwrap();
+    socket.set_read_timeout(Some(AGAIN)).unwrap();
+    socket
+}
+
+/// Asks until there is an answer.
+fn is_served(client: &impl Asks, what: &str) {
+    let tries = DEADLINE.as_millis() / AGAIN.as_millis();
+    let answered = (0..tries).any(|_| {
+        client.ask();
+        client.hear()
+    });
+    assert!(answered, "nobody answers any more after {what}");
+}
+
+#[test]
+fn each_error_of_a_receive_is_survived() {
+    let errors = [
+        "EAGAIN",
+        "EINTR",
+        "ECONNREFUSED",
+        "EHOSTUNREACH",
+        "EINVAL",
+        "EIO",
+        "ENETDOWN",
+        "ENOBUFS",
+        "ENOMEM",
+        "ENOTCONN",
+        "EPERM",
+    ];
+    for error in errors {
+        let Some(server) = Injected::start("127.0.0.1:0", "recvmmsg", error, "1..2") else {
+            return;
+        };
+        let client = inet(&server);
+        is_served(&client, error);
+        let before = server.descriptors();
+        for _ in 0..20 {
+            is_served(&client, error);
+        }
+        assert_eq!(server.injected().len(), 2, "{error}: {:?}", server.injected());
+        assert_eq!(server.descriptors(), before, "{error}");
+    }
+}
+
+#[test]
+fn each_error_of_an_answer_costs_that_answer_alone() {
+    let errors = [
+        "EACCES",
+        "EINTR",
+        "ECONNREFUSED",
+        "ECONNRESET",
+        "EHOSTUNREACH",
+        "EINVAL",
+        "EMSGSIZE",
+        "ENETDOWN",
+        "ENETUNREACH",
+        "ENOBUFS",
+        "ENOMEM",
+        "ENOTCONN",
+        "EPERM",
+        "EPIPE",
+    ];
+    for error in errors {
+        let Some(server) = Injected::start("127.0.0.1:0", "sendmmsg", error, "2") else { return };
+        let client = inet(&server);
+        is_served(&client, error);
+        let before = server.descriptors();
+        for _ in 0..20 {
+            is_served(&client, error);
+        }
+        assert_eq!(server.injected().len(), 1, "{error}");
+        assert_eq!(server.descriptors(), before, "{error}");
+        if error != "EINTR" {
+            server.server.wait_for_error_line(|line| line.contains("the answer could not be sent"));
+        }
+    }
+}
+
+#[test]
+fn each_error_of_an_answer_over_a_unix_socket_costs_that_answer_alone() {
+    for error in
+        ["EAGAIN", "EINTR", "ECONNREFUSED", "ENOBUFS", "ENOENT", "ENOMEM", "EPERM", "EPIPE"]
+    {
+        let place = directory();
+        let path = place.path().join("server");
+        let listen = format!("unix:{}", path.display());
+        let Some(server) = Injected::start(&listen, "sendto", error, "2") else { return };
+        let client = UnixDatagram::bind(place.path().join("client")).unwrap();
+        client.set_read_timeout(Some(AGAIN)).unwrap();
+        client.connect(&path).unwrap();
+        for _ in 0..5 {
+            is_served(&client, error);
+        }
+        assert_eq!(server.injected().len(), 1, "{error}");
+    }
+}
+
+#[test]
+fn a_receive_that_always_fails_is_tried_ten_times_a_second() {
+    let Some(server) = Injected::start("127.0.0.1:0", "recvmmsg", "ENOMEM", "1+") else { return };
+    inet(&server).ask();
+    server.server.wait_for_error_line(|line| line.contains("could not be read"));
+    while server.injected().len() < 5 {
+        assert!(!inet(&server).hear());
+    }
+    let times: Vec<_> = server.injected().into_iter().map(|(time, _)| time).collect();
+    // A sleep is never shorter than it was asked to be.
+    assert!(times.windows(2).all(|two| two[1] - two[0] > 0.09), "{times:?}");
+}
+
+#[test]
+fn an_answer_that_never_goes_is_tried_once_for_each_datagram() {
+    for error in ["ENOBUFS", "EPERM", "EINVAL"] {
+        let Some(server) = Injected::start("127.0.0.1:0", "sendmmsg", error, "1+") else { return };
+        let client = inet(&server);
+        for _ in 0..30 {
+            client.ask();
+        }
+        // Whatever is answered in vain is told.
+        while String::from_utf8_lossy(&server.server.stderr()).matches("could not be sent").count()
+            < 30
+        {
+            assert!(!client.hear());
+        }
+        assert_eq!(server.injected().len(), 30, "{error}");
+    }
+}
