@@ -2,8 +2,8 @@
 //!
 //! It is a ring buffer behind a lock that is held for a few instructions, with the waker of the reader and those of the
 //! senders that found it full. A channel of `async-channel` does the same without a lock, and was here before: it costs
-//! twice as much for a message, allocates all its places at once, and each wait at it is a listener in a list. See
-//! `docs/performance.md`.
+//! twice as much for a message (117 ns and not 58), allocates all its places at once, and each wait at it is a listener
+//! in a list. See `docs/performance.md`.
 //!
 //! Wakers are called, and messages dropped, where the lock is not held: either may do anything.
 

@@ -1,9 +1,13 @@
 //! What runs the tasks of a system: one thread with a queue of its own, or several with smol's executor.
 //!
 //! One thread is what most systems have, and it needs no more than a queue of the tasks that are to have a turn: no
-//! list of all tasks, and nobody beside it to wake for each of them. The queue is taken as a whole and run through, in
-//! the order in which the tasks were woken, and the reactor gets its turn every so many tasks. Tasks are woken from any
-//! thread. It is made of `async-task`, as smol's executor is, and costs half as much for a turn.
+//! list of all tasks, and nobody beside it to wake for each of them. Who is woken within a turn, as nearly all are, joins
+//! that queue without a lock; who is woken from elsewhere waits behind a lock and is fetched at least every so many
+//! turns, when the reactor gets its own too. It is made of `async-task`, as smol's executor is.
+//!
+//! It is here for what it saves: with it, with a question that is answered by the next turn and sets no timer, and with
+//! that question written out, asking takes 203 ns of 505, starting an actor 344 of 518, and a hop in a ring 113 of 185.
+//! See `docs/performance.md`.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

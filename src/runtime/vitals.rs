@@ -59,15 +59,15 @@ pub(crate) struct Vitals {
     since: Option<Instant>,
     /// Whether its last incarnation ended normally, and nobody will ask when.
     ended_well: bool,
-    /// How and when its last incarnation ended otherwise.
-    last: Option<Box<(Exit, Option<Instant>)>>,
-    /// Made when somebody first watches.
-    watchers: Option<Box<Watchers>>,
+    /// Made when there is first something of it.
+    rare: Option<Box<Rare>>,
 }
 
-/// Those who want to know of an exit.
+/// What most children have nothing of: a bad end, and those who want to know of an exit.
 #[derive(Default)]
-pub(crate) struct Watchers {
+struct Rare {
+    /// How and when the last incarnation ended, if not [well](Vitals::ended_well).
+    last: Option<(Exit, Option<Instant>)>,
     seats: Slab<Seat>,
     links: Vec<Link>,
     /// What a link brought and the actor has not died of yet.
@@ -104,7 +104,8 @@ impl Vitals {
 
     /// Returns how long the incarnation has lived, or the last one did.
     pub(crate) fn uptime(&self, now: Instant) -> Duration {
-        let ended = self.last.as_ref().filter(|_| !self.alive).and_then(|last| last.1);
+        let ended =
+            self.rare.as_ref().filter(|_| !self.alive).and_then(|rare| rare.last.as_ref()?.1);
         let until = ended.unwrap_or(now);
         self.since.map_or(Duration::ZERO, |since| until.saturating_duration_since(since))
     }
@@ -115,7 +116,7 @@ impl Vitals {
 
     /// Takes what a link brought.
     pub(crate) fn take_struck(&mut self) -> Option<Exit> {
-        self.watchers.as_mut()?.struck.take()
+        self.rare.as_mut()?.struck.take()
     }
 
     /// Notes the end of an incarnation, and when that was, where it may be asked.
@@ -123,7 +124,7 @@ impl Vitals {
         self.alive = false;
         self.ended_well = now.is_none() && matches!(exit, Exit::Normal);
         if !self.ended_well {
-            self.last = Some(Box::new((exit.clone(), now)));
+            self.rare.get_or_insert_default().last = Some((exit.clone(), now));
         }
         self.tell(Some(exit))
     }
@@ -136,9 +137,9 @@ impl Vitals {
 
     fn tell(&mut self, exit: Option<&Exit>) -> ToTell {
         let mut to_tell = ToTell { wakers: Vec::new(), links: Vec::new() };
-        if let Some(watchers) = &mut self.watchers {
-            to_tell.links = std::mem::take(&mut watchers.links);
-            for (_, seat) in watchers.seats.iter_mut().filter(|(_, seat)| seat.told.is_none()) {
+        if let Some(rare) = &mut self.rare {
+            to_tell.links = std::mem::take(&mut rare.links);
+            for (_, seat) in rare.seats.iter_mut().filter(|(_, seat)| seat.told.is_none()) {
                 seat.told = Some(exit.cloned());
                 to_tell.wakers.extend(seat.waker.take());
             }
@@ -147,22 +148,22 @@ impl Vitals {
     }
 
     fn last(&self) -> Option<Exit> {
-        match &self.last {
-            _ if self.ended_well => Some(Exit::Normal),
-            last => last.as_ref().map(|last| last.0.clone()),
+        if self.ended_well {
+            return Some(Exit::Normal);
         }
+        Some(self.rare.as_ref()?.last.as_ref()?.0.clone())
     }
 
     fn watch(&mut self) -> usize {
         let late = !self.alive && (self.last().is_some() || self.over);
         let told = late.then(|| self.last());
-        let watchers = self.watchers.get_or_insert_default();
-        watchers.seats.insert(Seat { waker: None, told })
+        let rare = self.rare.get_or_insert_default();
+        rare.seats.insert(Seat { waker: None, told })
     }
 
     fn unlink(&mut self, other: &Node) {
-        if let Some(watchers) = &mut self.watchers {
-            watchers.links.retain(|link| !std::ptr::eq(link.node.as_ptr(), other));
+        if let Some(rare) = &mut self.rare {
+            rare.links.retain(|link| !std::ptr::eq(link.node.as_ptr(), other));
         }
     }
 }
@@ -186,7 +187,7 @@ impl ToTell {
 fn strike(node: &Node, incarnation: u32, exit: Exit) {
     let mut vitals = node.vitals();
     if vitals.alive && vitals.incarnation == incarnation {
-        vitals.watchers.get_or_insert_default().struck = Some(exit);
+        vitals.rare.get_or_insert_default().struck = Some(exit);
         drop(vitals);
         node.control.deal(Blow::Struck);
     }
@@ -204,9 +205,9 @@ pub(crate) fn link(own: &Arc<Node>, other: &Arc<Node>) -> Result<(), NotAlive> {
         return Err(NotAlive { last: vitals.last() });
     }
     let there = Link { node: Arc::downgrade(other), incarnation: vitals.incarnation };
-    vitals.watchers.get_or_insert_default().links.push(back);
+    vitals.rare.get_or_insert_default().links.push(back);
     drop(vitals);
-    own.vitals().watchers.get_or_insert_default().links.push(there);
+    own.vitals().rare.get_or_insert_default().links.push(there);
     Ok(())
 }
 
@@ -240,7 +241,7 @@ impl Future for Watch {
     fn poll(self: Pin<&mut Self>, cx: &mut Waking<'_>) -> Poll<Option<Exit>> {
         let Some((node, key)) = &self.0 else { return Poll::Ready(None) };
         let mut vitals = node.vitals();
-        let seat = vitals.watchers.as_mut().and_then(|watchers| watchers.seats.get_mut(*key));
+        let seat = vitals.rare.as_mut().and_then(|rare| rare.seats.get_mut(*key));
         match seat {
             Some(Seat { told: None, waker }) => {
                 *waker = Some(cx.waker().clone());
@@ -256,7 +257,7 @@ impl Drop for Watch {
     fn drop(&mut self) {
         if let Some((node, key)) = &self.0 {
             let mut vitals = node.vitals();
-            let seat = vitals.watchers.as_mut().and_then(|w| w.seats.try_remove(*key));
+            let seat = vitals.rare.as_mut().and_then(|rare| rare.seats.try_remove(*key));
             drop(vitals);
             // Outside of the lock: a waker may hold the last handle of a task.
             drop(seat);
