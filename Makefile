@@ -26,9 +26,11 @@ check:  ## Checks format, lints with every feature set, documents and tests
 bench:  ## Measures, side by side with bare loops; see docs/performance.md
 	cargo bench
 
-bench-peers:  ## Measures the chat beside ncat, ngircd and tokio, those that are installed
+bench-peers:  ## Measures the actors beside those of other crates, and the chat beside other chats that are installed
 	cargo build --release
 	cargo build --release --manifest-path benches/peers/Cargo.toml
+	cargo build --release --manifest-path benches/peers/actors/Cargo.toml
+	benches/peers/actors/target/release/peer_actors --json docs/bench/peers.json --svg docs/bench/peers.svg
 	benches/peers/target/release/peers
 	benches/peers/target/release/peers thousand
 

@@ -28,6 +28,11 @@ impl Disk {
         Disk(Arc::new(Semaphore::new(threads.max(1))))
     }
 
+    /// Tells whether one more job would be done at once, so that nobody is waiting now.
+    pub fn is_free(&self) -> bool {
+        self.0.try_acquire().is_some()
+    }
+
     /// Does a job, when it is its turn.
     ///
     /// A wait that is dropped before the job has begun calls it off; one that has begun is finished.
@@ -38,5 +43,27 @@ impl Disk {
             job()
         })
         .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    #[test]
+    fn it_is_free_until_as_many_jobs_are_done_as_may_be() {
+        let disk = Disk::new(1);
+        assert!(disk.is_free());
+        let (go, gone) = mpsc::channel::<()>();
+        let watch = disk.clone();
+        let job = disk.run(move || {
+            let was_free = watch.is_free();
+            let _ = gone.recv();
+            was_free
+        });
+        drop(go);
+        assert!(!smol::block_on(job));
+        assert!(disk.is_free());
     }
 }

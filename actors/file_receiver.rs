@@ -4,30 +4,35 @@
 //! asks for: names, digests, resumptions, answers. Everything else is the lecture's way: no name, no length, no answer; the
 //! bytes are the file, until the sender closes. A connection that closes without a byte leaves no trace.
 //!
-//! The receiver waits, keeps the time, and passes on the news; an [intake](super::intake) does the work on the disk.
+//! The receiver waits and keeps the time; an [intake](super::intake) does the work on the disk, and a [transfer] passes on the
+//! news of it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_lite::future;
 
-use super::intake::{Intake, News, Worked, framed::Framed, raw::Raw};
-use super::{Connection, Disk, Report, Reporter, Vault, VaultError, output};
+use super::intake::{Intake, Worked, framed::Framed, raw::Raw};
+use super::{Connection, Disk, Report, Reporter, Vault, VaultError};
 use crate::net::{Peer, Stream};
 use crate::runtime::{Actor, Context, Outcome};
-use crate::wire::offer::{Beginning, Frame, FrameWriter, beginning, welcome};
+use crate::wire::offer::{Beginning, FrameWriter, beginning, welcome};
+
+use transfer::Transfer;
+
+mod transfer;
 
 /// The bytes that tell how a connection goes on: a signature and two versions.
 const BEGINNING: usize = 10;
+
+/// How long the work on what comes goes on without a look at anything else, where nobody waits for the disk.
+const TURN: Duration = Duration::from_millis(100);
 
 /// How often a sender is told that its file is still worked on.
 const WAIT_EVERY: Duration = Duration::from_secs(1);
 
 /// How long a sender may be silent once somebody else comes with its file: most likely itself, over another connection.
 const GIVE_WAY_AFTER: Duration = Duration::from_secs(2);
-
-/// How long a sender may take nothing of what it is answered.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
 /// How long the end of a connection may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -60,17 +65,6 @@ struct Service {
     reporter: Reporter,
 }
 
-/// A connection that has begun.
-struct Transfer {
-    stream: Arc<Stream>,
-    /// Where the answers are framed.
-    frames: Option<FrameWriter>,
-    /// When the file began that comes in.
-    begun: Instant,
-    /// What is to be passed on.
-    news: Vec<News>,
-}
-
 impl FileReceiver {
     /// Makes a receiver that stores what comes in `vault`, working on `disk`.
     pub fn new(
@@ -96,13 +90,12 @@ impl Service {
             Ok(first) => first,
             Err(why) => return Ok(self.refuse(why).await),
         };
-        let begun = ctx.now();
-        let mut transfer = Transfer { stream, frames: None, begun, news: Vec::new() };
+        let mut transfer = Transfer::new(stream, ctx.now());
         let vault = self.vault.clone();
         let intake = match beginning(&first) {
             Beginning::Framed(_, version) => {
                 transfer.frames = Some(FrameWriter::default());
-                let told = self.write(ctx, &transfer.stream, &welcome(version)).await;
+                let told = transfer.write(ctx, &welcome(version)).await;
                 match (told, version) {
                     (Err(error), _) => return Ok(self.refuse(error).await),
                     (_, 0) => {
@@ -136,9 +129,10 @@ impl Service {
         loop {
             let worked;
             (intake, worked) = self.work(ctx, transfer, intake).await;
-            if let Err(why) = self.pass_on(ctx, transfer).await {
+            if let Err(why) = transfer.pass_on(ctx, self).await {
                 return (intake, Ok(why));
             }
+            transfer.show(ctx, self, &intake);
             match worked {
                 Worked::More => {}
                 Worked::Over(why) => return (intake, why),
@@ -181,8 +175,11 @@ impl Service {
         mut intake: Intake,
     ) -> (Intake, Worked) {
         let (stream, mut news) = (transfer.stream.clone(), std::mem::take(&mut transfer.news));
+        let (disk, clock, until) = (self.disk.clone(), ctx.clock().clone(), ctx.now() + TURN);
         let job = self.disk.run(move || {
-            let worked = intake.work(&stream, &mut news);
+            // Others have their turn, and whoever looks at the progress sees some.
+            let may_go_on = || disk.is_free() && clock.now() < until;
+            let worked = intake.work(&stream, &mut news, may_go_on);
             (intake, worked, news)
         });
         let mut job = Box::pin(job);
@@ -196,41 +193,8 @@ impl Service {
                 transfer.news = news;
                 return (intake, worked);
             }
-            if let Some(frames) = &mut transfer.frames {
-                let mut bytes = Vec::new();
-                frames.write(&Frame::Wait, &mut bytes);
-                // A sender that is gone is noticed when its answer cannot be written.
-                let _ = self.write(ctx, &transfer.stream, &bytes).await;
-            }
+            transfer.ask_for_patience(ctx).await;
         }
-    }
-
-    /// Answers the sender, and tells what is stored and what was refused.
-    async fn pass_on(&self, ctx: &Context<()>, transfer: &mut Transfer) -> Result<(), String> {
-        let mut bytes = Vec::new();
-        for news in std::mem::take(&mut transfer.news) {
-            if let Some(frames) = &mut transfer.frames {
-                frames.write(&news.frame(), &mut bytes);
-            }
-            match news {
-                News::Held(..) => transfer.begun = ctx.now(),
-                News::Made(_) => {}
-                News::Failed(_, why) => drop(self.refuse(why).await),
-                News::Stored(bytes, digest, name) => {
-                    let took = ctx.now() - transfer.begun;
-                    let blake3 = digest.map(|hash| blake3::Hash::from(hash).to_hex().to_string());
-                    let peer = Some(self.peer.clone());
-                    let file = || Report::File { name, bytes, blake3, took, peer };
-                    self.reporter.tell(file).await;
-                }
-            }
-        }
-        self.write(ctx, &transfer.stream, &bytes).await
-    }
-
-    async fn write(&self, ctx: &Context<()>, stream: &Stream, bytes: &[u8]) -> Result<(), String> {
-        let written = output::write_all(ctx.clock(), stream, ANSWER_WITHIN, bytes).await;
-        written.map_err(|error| error.to_string())
     }
 
     /// Waits until there is something to read. A stop ends that as long as no file has begun; one that has is finished,

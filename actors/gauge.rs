@@ -44,6 +44,11 @@ impl Gauge {
         }
     }
 
+    /// Has the file begun some time ago.
+    pub(super) fn since(self, begun: Instant) -> Gauge {
+        Gauge { begun, told: begun, ..self }
+    }
+
     /// Notes what the receiver held already.
     pub(super) fn holds(&mut self, bytes: u64) {
         self.progress.held = bytes;

@@ -7,6 +7,8 @@
 //!
 //! There are two kinds: [raw], where the bytes are the file, and [framed].
 
+use std::time::Duration;
+
 use super::VaultError;
 use crate::net::Stream;
 use crate::wire::digest::Value;
@@ -18,6 +20,12 @@ pub(super) mod raw;
 
 /// How many bytes are taken in one go, about, so that others have their turn.
 const PIECE: usize = 8 << 20;
+
+/// From so many bytes in one go on a sender is fast, and waited for on the disk's thread: more comes in no time.
+const FAST: u64 = 1 << 20;
+
+/// How long a fast sender is waited for.
+const LINGER: Duration = Duration::from_millis(2);
 
 /// How many bytes are read with one call at most.
 const READ: usize = 256 << 10;
@@ -38,6 +46,19 @@ pub(super) enum Worked {
     More,
     /// It is over, and why: in words, or by the vault's own fault.
     Over(Result<String, VaultError>),
+}
+
+/// How far a file has come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// The name that it is to get.
+    pub(super) name: String,
+    /// Its size in bytes, if its sender has told.
+    pub(super) size: Option<u64>,
+    /// How many bytes of it were there before.
+    pub(super) held: u64,
+    /// How many are there.
+    pub(super) length: u64,
 }
 
 /// What is to be passed on, to the sender or to whoever listens to reports.
@@ -68,8 +89,31 @@ impl News {
 }
 
 impl Intake {
-    /// Takes in what has come, up to a piece; the news go to `news`.
-    pub(super) fn work(&mut self, stream: &Stream, news: &mut Vec<News>) -> Worked {
+    /// Takes in what has come, a piece at least if there is so much, and goes on as long as it may; the news go to `news`.
+    ///
+    /// To go away and come back costs as much as moving a megabyte.
+    pub(super) fn work(
+        &mut self,
+        stream: &Stream,
+        news: &mut Vec<News>,
+        may_go_on: impl Fn() -> bool,
+    ) -> Worked {
+        let before = self.length();
+        loop {
+            let worked = self.piece(stream, news);
+            if !news.is_empty() || !may_go_on() {
+                return worked;
+            }
+            let is_fast = || self.length().saturating_sub(before) >= FAST;
+            match worked {
+                Worked::More => {}
+                Worked::Idle if is_fast() && stream.is_readable_within(LINGER) => {}
+                Worked::Idle | Worked::Over(_) => return worked,
+            }
+        }
+    }
+
+    fn piece(&mut self, stream: &Stream, news: &mut Vec<News>) -> Worked {
         match self {
             Intake::Raw(raw) => raw.work(stream, news),
             Intake::Framed(framed) => framed.work(stream, news),
@@ -89,6 +133,22 @@ impl Intake {
         match self {
             Intake::Raw(_) => None,
             Intake::Framed(framed) => framed.in_hand(),
+        }
+    }
+
+    /// Returns how many bytes there are of the file that is in hand.
+    fn length(&self) -> u64 {
+        match self {
+            Intake::Raw(raw) => raw.length(),
+            Intake::Framed(framed) => framed.length(),
+        }
+    }
+
+    /// Returns how far the file has come that is in hand, once it has begun.
+    pub(super) fn extent(&self) -> Option<Extent> {
+        match self {
+            Intake::Raw(raw) => raw.extent(),
+            Intake::Framed(framed) => framed.extent(),
         }
     }
 

@@ -2,15 +2,16 @@
 //!
 //! The listening socket belongs to the tree, so a listener that crashes refuses nobody: what arrives
 //! meanwhile waits in the kernel's backlog. While the pool is full nothing is accepted, as in Ranch:
-//! newcomers wait in the backlog instead of being let in and turned away. An error of accept never ends
-//! the loop and never spins it. A listener that is asked to stop, or has admitted all that it should,
+//! newcomers wait in the backlog instead of being let in and turned away; where descriptors have run out they are turned
+//! away, since nobody knows when there will be some. An error of accept never ends the loop and never spins it. A listener that is asked to stop, or has admitted all that it should,
 //! closes the door first: whoever comes later is refused at once.
 
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
+use std::mem;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_lite::future;
 
@@ -20,6 +21,12 @@ use crate::runtime::{Actor, Context, Event, IntoActor, Outcome, PoolAddress, Poo
 
 /// How long the listener waits when the system has no descriptors or memory for another connection.
 const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// How often that is told at most.
+const TELL_EVERY: Duration = Duration::from_secs(1);
+
+/// How many of those who wait then are turned away between two attempts.
+const TURNED_AWAY: usize = 1000;
 
 /// Accepts connections and starts an actor for each, in a pool.
 pub struct Listener<F, K> {
@@ -109,7 +116,7 @@ where
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
         self.socket.open_door()?;
-        let mut was_full = false;
+        let (mut was_full, mut stuck) = (false, Stuck::default());
         loop {
             let full = self.pool.is_full();
             if full && !was_full {
@@ -145,9 +152,10 @@ where
                 Event::Io(Some(Err(error))) => match classify(&error) {
                     AcceptError::Connection => {}
                     AcceptError::Resource => {
-                        let why =
-                            format!("no connection can be accepted now: {error}; trying again");
-                        self.reporter.tell(|| Report::Refused { peer: None, why }).await;
+                        stuck.count += self.socket.turn_away(TURNED_AWAY);
+                        if let Some(why) = stuck.words(&error, ctx.now()) {
+                            self.reporter.tell(|| Report::Refused { peer: None, why }).await;
+                        }
                         ctx.pause(BACK_OFF).await;
                     }
                 },
@@ -156,6 +164,30 @@ where
         self.socket.close_door()?;
         while let Event::Message(()) = ctx.next(self.pool.idle()).await {}
         Ok(())
+    }
+}
+
+/// What is to be told while nobody can be accepted.
+#[derive(Debug, Default)]
+struct Stuck {
+    told: Option<Instant>,
+    /// How many were turned away since.
+    count: usize,
+}
+
+impl Stuck {
+    /// Words why nobody is accepted, unless that was told a moment ago.
+    fn words(&mut self, error: &io::Error, now: Instant) -> Option<String> {
+        let is_new = |told| now.saturating_duration_since(told) >= TELL_EVERY;
+        if !self.told.is_none_or(is_new) {
+            return None;
+        }
+        self.told = Some(now);
+        let count = match mem::take(&mut self.count) {
+            0 => String::new(),
+            count => format!(", {count} turned away"),
+        };
+        Some(format!("no connection can be accepted now: {error}{count}; trying again"))
     }
 }
 

@@ -65,6 +65,10 @@ fn run(args: Vec<String>) -> io::Result<()> {
             has("--sync"),
         );
     }
+    if let Some(port) = value("--hash") {
+        let port = port.parse().map_err(io::Error::other)?;
+        return splice_loop::receive_hashed(port, Path::new(value("--to").unwrap_or("out")));
+    }
     let smoke = has("--test") || !has("--bench");
     let bytes = number("--mebibytes", if smoke { 8 } else { 1024 })? << 20;
     let rounds = number("--rounds", if smoke { 1 } else { 5 })?.max(1);

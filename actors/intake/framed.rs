@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::super::vault::Wanted;
 use super::super::{Vault, VaultError};
 use super::incoming::{Incoming, Refusal, Senseless, failed};
-use super::{News, PIECE, READ, Worked};
+use super::{Extent, News, PIECE, READ, Worked};
 use crate::net::Stream;
 use crate::wire::filename::SafeName;
 use crate::wire::offer::{Frame, FrameReader, Offer};
@@ -46,6 +46,20 @@ impl Framed {
         match &self.state {
             State::Offer => None,
             State::Begin(file) | State::Data(file) => Some(file.name()),
+        }
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        match &self.state {
+            State::Data(file) => file.length(),
+            State::Offer | State::Begin(_) => 0,
+        }
+    }
+
+    pub(super) fn extent(&self) -> Option<Extent> {
+        match &self.state {
+            State::Data(file) => Some(file.extent()),
+            State::Offer | State::Begin(_) => None,
         }
     }
 

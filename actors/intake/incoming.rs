@@ -2,7 +2,7 @@
 
 use super::super::vault::{Claimed, Part, There, Wanted};
 use super::super::{Vault, VaultError};
-use super::News;
+use super::{Extent, News};
 use std::sync::Arc;
 
 use crate::wire::digest::{Digest, Value, value};
@@ -31,7 +31,9 @@ pub(super) struct Incoming {
     wanted: Wanted,
     place: Place,
     digest: Digest,
-    /// How many bytes of it there are.
+    /// How many bytes of it were there when it began.
+    before: u64,
+    /// How many there are.
     length: u64,
 }
 
@@ -50,11 +52,22 @@ impl Incoming {
             Claimed::Part(part) => Place::Part(part),
             Claimed::There(there) => Place::There(there),
         };
-        Ok(Incoming { wanted, place, digest: Digest::default(), length: 0 })
+        Ok(Incoming { wanted, place, digest: Digest::default(), before: 0, length: 0 })
     }
 
     pub(super) fn name(&self) -> &str {
         self.wanted.name.as_str()
+    }
+
+    /// Returns how many bytes of it there are.
+    pub(super) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Returns how far it has come.
+    pub(super) fn extent(&self) -> Extent {
+        let Incoming { wanted: Wanted { name, size, .. }, before, length, .. } = self;
+        Extent { name: name.to_string(), size: *size, held: *before, length: *length }
     }
 
     /// Returns what is held of it.
@@ -92,6 +105,7 @@ impl Incoming {
                 self.length = number * CHUNK as u64;
             }
         }
+        self.before = self.length;
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use blake3::Hasher;
 
 use super::super::vault::Part;
 use super::super::{Vault, VaultError};
-use super::{News, PIECE, READ, Worked};
+use super::{Extent, News, PIECE, READ, Worked};
 use crate::net::{Pipe, Stream};
 
 thread_local! {
@@ -37,6 +37,15 @@ impl Raw {
 
     pub(super) fn is_empty(&self) -> bool {
         self.part.is_none() && self.first.is_empty()
+    }
+
+    pub(super) fn length(&self) -> u64 {
+        self.part.as_ref().map_or(0, Part::length)
+    }
+
+    pub(super) fn extent(&self) -> Option<Extent> {
+        let part = self.part.as_ref()?;
+        Some(Extent { name: part.title(), size: None, held: 0, length: part.length() })
     }
 
     pub(super) fn work(&mut self, stream: &Stream, news: &mut Vec<News>) -> Worked {

@@ -129,6 +129,11 @@ impl Part {
         self.length
     }
 
+    /// Returns the name that it is to get.
+    pub fn title(&self) -> String {
+        self.title.shown()
+    }
+
     /// Returns the hidden name that it has.
     pub fn hidden_name(&self) -> String {
         self.title.hidden()

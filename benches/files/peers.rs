@@ -71,11 +71,12 @@ pub const RAW: [Peer; 6] = [
 ];
 
 /// Receivers that check what came. The first is what the others are compared with.
-pub const CHECKED: [Peer; 7] = [
+pub const CHECKED: [Peer; 8] = [
     Peer {
         name: "splice loop",
         kind: Kind::Raw(|command, port, to| splice_loop(command, port, to, false), ""),
     },
+    Peer { name: "read, hash, write loop", kind: Kind::Raw(hash_loop, "") },
     Peer { name: "sockactors, replayed", kind: Kind::Replayed },
     Peer { name: "sockactors, framed", kind: Kind::Framed },
     Peer { name: "rsync", kind: Kind::Rsync(&[]) },
@@ -86,6 +87,10 @@ pub const CHECKED: [Peer; 7] = [
 
 fn splice_loop(command: &mut Command, port: u16, to: &Path, sync: bool) {
     command.args(["--splice", &port.to_string(), "--to"]).arg(to).args(sync.then_some("--sync"));
+}
+
+fn hash_loop(command: &mut Command, port: u16, to: &Path) {
+    command.args(["--hash", &port.to_string(), "--to"]).arg(to);
 }
 
 fn socat(command: &mut Command, port: u16, to: &Path) {

@@ -17,7 +17,7 @@ use crate::net::Peer;
 use crate::wire::text::escape;
 use crate::wire::units::{show_duration, show_size};
 
-/// How many files have a bar at a time; others go without.
+/// How many files are shown at a time; others go without.
 const MOST: usize = 8;
 
 /// How often a line is written where there is no terminal.
@@ -42,16 +42,19 @@ struct Shown {
 struct State {
     files: Vec<Moving>,
     all: Option<ProgressBar>,
-    /// How many times [`LINES`] had passed at the last line.
+    /// How many times [`LINES`] had passed at the last line of files that are sent together.
     told: u64,
 }
 
-/// A file that has a bar.
+/// A file that is shown.
 #[derive(Debug)]
 struct Moving {
     peer: Option<Peer>,
     name: String,
-    bar: ProgressBar,
+    /// On a terminal.
+    bar: Option<ProgressBar>,
+    /// How many times [`LINES`] had passed at its last line.
+    told: u64,
 }
 
 impl Bars {
@@ -89,24 +92,28 @@ impl Bars {
     pub fn end(&self, peer: Option<&Peer>) {
         let Some(Shown { state, .. }) = self.0.as_deref() else { return };
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.files.retain(|file| file.peer.as_ref() != peer || end(&file.bar));
+        state.files.retain(|file| file.peer.as_ref() != peer || file.end());
     }
 
     /// Takes all bars away.
     pub fn end_all(&self) {
         let Some(Shown { state, .. }) = self.0.as_deref() else { return };
         let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.files.retain(|file| end(&file.bar));
+        state.files.retain(Moving::end);
         if let Some(bar) = state.all.take() {
-            end(&bar);
+            bar.finish_and_clear();
         }
     }
 }
 
-/// Takes a bar away, and keeps nothing of it.
-fn end(bar: &ProgressBar) -> bool {
-    bar.finish_and_clear();
-    false
+impl Moving {
+    /// Takes its bar away, and keeps nothing of it.
+    fn end(&self) -> bool {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        false
+    }
 }
 
 impl State {
@@ -115,29 +122,44 @@ impl State {
             let fresh = || terminal.add(bar("in all", Some(size), bytes));
             self.all.get_or_insert_with(fresh).set_position(bytes);
         }
-        let of_it = |moving: &Moving| moving.peer == file.peer;
-        self.files.retain(|moving| !of_it(moving) || moving.name == file.name || end(&moving.bar));
-        if !self.files.iter().any(of_it) && self.files.len() < MOST {
+        let moving = self.moving(file, || {
             let bar = bar(&escape(&file.name), file.size, file.bytes);
-            let (peer, name) = (file.peer.clone(), file.name.clone());
-            self.files.push(Moving { peer, name, bar: terminal.insert(0, bar) });
-        }
-        if let Some(moving) = self.files.iter().find(|moving| of_it(moving)) {
-            moving.bar.set_position(file.bytes);
+            Some(terminal.insert(0, bar))
+        });
+        if let Some(Moving { bar: Some(bar), .. }) = moving {
+            bar.set_position(file.bytes);
         }
     }
 
+    /// Writes a line, if one is due: for files that are sent together as for one.
     fn tell(&mut self, file: &Progress) {
-        let took = file.all.map_or(file.took, |all| all.took);
+        let (took, told) = match file.all {
+            Some(all) => (all.took, &mut self.told),
+            None => match self.moving(file, || None) {
+                Some(moving) => (file.took, &mut moving.told),
+                None => return,
+            },
+        };
         let times = took.as_secs() / LINES.as_secs();
-        if times < self.told {
-            // Another file has begun since.
-            self.told = 0;
-        }
-        if times > self.told {
-            self.told = times;
+        if times > *told {
+            *told = times;
             log::info!("{}", line(file));
         }
+    }
+
+    /// Returns what is shown of a file, unless too many are shown; a peer's last one is shown no longer then.
+    fn moving(
+        &mut self,
+        file: &Progress,
+        bar: impl FnOnce() -> Option<ProgressBar>,
+    ) -> Option<&mut Moving> {
+        let of_it = |moving: &Moving| moving.peer == file.peer;
+        self.files.retain(|moving| !of_it(moving) || moving.name == file.name || moving.end());
+        if !self.files.iter().any(of_it) && self.files.len() < MOST {
+            let (peer, name) = (file.peer.clone(), file.name.clone());
+            self.files.push(Moving { peer, name, bar: bar(), told: 0 });
+        }
+        self.files.iter_mut().find(|moving| of_it(moving))
     }
 }
 
@@ -199,6 +221,10 @@ mod tests {
         Progress { peer: None, name: "\u{1b}[2J".into(), bytes, held, size, took, all: None }
     }
 
+    fn peer(port: u16) -> Option<Peer> {
+        Some(Peer::Inet(([127, 0, 0, 1], port).into()))
+    }
+
     #[test]
     fn a_line_tells_the_rate_of_what_moved_and_the_time_left() {
         let told = line(&progress(11 << 20, Some(20 << 20)));
@@ -212,21 +238,41 @@ mod tests {
     #[test]
     fn a_line_is_due_every_ten_seconds() {
         let mut state = State::default();
-        let mut due = |secs| {
-            let before = state.told;
-            state.tell(&Progress { took: Duration::from_secs(secs), ..progress(5, None) });
-            state.told > before
+        let mut due = |progress: Progress| {
+            let told =
+                |state: &State| state.told + state.files.iter().map(|file| file.told).sum::<u64>();
+            let before = told(&state);
+            state.tell(&progress);
+            told(&state) > before
         };
-        let told: Vec<u64> = (0..35).filter(|secs| due(*secs)).collect();
-        assert_eq!(told, [10, 20, 30]);
-        assert!(!due(3) && due(12));
+        for all in [None, Some(Overall { bytes: 5, size: 9, took: Duration::ZERO })] {
+            let after = |secs| {
+                let took = Duration::from_secs(secs);
+                let all = all.map(|all| Overall { took, ..all });
+                Progress { took, all, ..progress(5, None) }
+            };
+            let told: Vec<u64> = (0..35).filter(|secs| due(after(*secs))).collect();
+            assert_eq!(told, [10, 20, 30]);
+        }
+    }
+
+    #[test]
+    fn files_of_several_peers_do_not_call_each_others_lines_due() {
+        let mut state = State::default();
+        for round in 0..10 {
+            for (port, secs) in [(1, 25), (2, 5)] {
+                let took = Duration::from_secs(secs);
+                state.tell(&Progress { peer: peer(port), took, ..progress(5, None) });
+                let told: Vec<u64> = state.files.iter().map(|file| file.told).collect();
+                assert!(told == [2] || told == [2, 0], "{round}: {told:?}");
+            }
+        }
     }
 
     #[test]
     fn bars_come_and_go_with_their_files_and_are_bounded() {
         let terminal = MultiProgress::with_draw_target(indicatif::ProgressDrawTarget::hidden());
         let mut state = State::default();
-        let peer = |port: u16| Some(Peer::Inet(([127, 0, 0, 1], port).into()));
         for port in 0..2 * MOST as u16 {
             state.draw(&terminal, &Progress { peer: peer(port), ..progress(5, Some(9)) });
         }
@@ -235,8 +281,8 @@ mod tests {
         state.draw(&terminal, &next);
         let shown = state.files.iter().find(|file| file.peer == next.peer).unwrap();
         assert_eq!(
-            (shown.name.as_str(), shown.bar.position(), state.files.len()),
-            ("next", 7, MOST)
+            (shown.name.as_str(), shown.bar.as_ref().map(ProgressBar::position), state.files.len()),
+            ("next", Some(7), MOST)
         );
         let bars = Bars(Some(Arc::new(Shown { terminal: None, state: Mutex::new(state) })));
         bars.end(peer(3).as_ref());

@@ -1,11 +1,14 @@
 //! Sockets that listen for connections, over TCP and over Unix paths.
 
 use super::error::errno;
+use super::reserve::Reserve;
 use super::socket::Socket;
 use super::socket_file::{self, SocketFile};
 use super::{BindError, Endpoint, Stream, address};
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, acceptfrom_with, sockopt};
+use rustix::net::{
+    AddressFamily, Shutdown, SocketFlags, SocketType, accept_with, acceptfrom_with, sockopt,
+};
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -40,6 +43,7 @@ pub struct ListeningSocket {
     backlog: i32,
     /// The address of a TCP socket.
     local: Option<SocketAddr>,
+    reserve: Reserve,
 }
 
 impl ListeningSocket {
@@ -69,6 +73,7 @@ impl ListeningSocket {
                 endpoint: endpoint.clone(),
                 backlog: backlog.max(0),
                 local: None,
+                reserve: Reserve::new(),
                 _file: file,
             });
         }
@@ -80,6 +85,7 @@ impl ListeningSocket {
             endpoint: endpoint.bound_at(local),
             backlog: backlog.max(0),
             local: Some(local),
+            reserve: Reserve::new(),
             _file: None,
         })
     }
@@ -135,6 +141,17 @@ impl ListeningSocket {
         // The address that came with the connection is used: asking again fails once the peer has
         // reset it.
         Ok(Stream::over(Socket::new(fd), address::peer(peer), self.local.is_some()))
+    }
+
+    /// Closes the connections that wait, at most so many, and returns how many that were: for when descriptors have run
+    /// out, so that nobody waits for what will not come soon.
+    ///
+    /// It uses a descriptor that each listening socket keeps in reserve for this.
+    pub fn turn_away(&self, most: usize) -> usize {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let accept = || self.socket.trying(|socket| accept_with(socket, flags)).map(drop);
+        let turned_away = (0..most).map_while(|_| self.reserve.lend(accept));
+        turned_away.take_while(Result::is_ok).count()
     }
 
     #[cfg(test)]

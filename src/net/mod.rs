@@ -60,6 +60,7 @@ mod listening;
 mod memory;
 mod mmsg;
 mod peer;
+mod reserve;
 mod socket;
 mod socket_file;
 mod splice;

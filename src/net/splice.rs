@@ -9,6 +9,7 @@
 //! every file can: that is told as [`io::ErrorKind::Unsupported`], and the caller reads and writes as ever.
 
 use super::Stream;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::sendfile;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
@@ -16,6 +17,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
+use std::time::Duration;
 
 /// What a pipe is asked to hold, in bytes: as much as anybody may ask for, where an administrator has not said otherwise.
 const PIPE_SIZE: usize = 1 << 20;
@@ -136,6 +138,15 @@ impl Stream {
     /// Fails when the reactor cannot take the socket, because descriptors or memory have run out.
     pub async fn writable(&self) -> io::Result<()> {
         std::future::poll_fn(|cx| self.poll_writable(cx)).await
+    }
+
+    /// Waits for something to read, for so long and on this very thread, which must be one that may block. Tells whether
+    /// there is something by then, or the connection has ended; there never is on a stream in memory.
+    pub fn is_readable_within(&self, limit: Duration) -> bool {
+        let Some(socket) = self.descriptor() else { return false };
+        let mut wanted = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
+        let limit = Timespec::try_from(limit).ok();
+        poll(&mut wanted, limit.as_ref()).is_ok_and(|ready| ready > 0)
     }
 
     /// Sends a file's bytes from its position on, at most `most`, as far as there is room and without waiting for more;

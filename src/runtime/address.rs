@@ -10,10 +10,10 @@ use std::time::Duration;
 use futures_lite::future;
 use thiserror::Error;
 
+use super::asking::Asking;
 use super::mailbox::Mailbox;
 use super::node::Node;
 use super::reply::{self, Reply};
-use super::scheduler::Scheduler;
 use super::vitals::Watch;
 
 /// Why a message was not taken. It comes back.
@@ -108,8 +108,8 @@ impl<M: Send + 'static> Address<M> {
     /// # Errors
     ///
     /// The message comes back when the child is over for good, or the mailbox full and set to say so.
-    pub async fn send(&self, message: M) -> Result<(), SendError<M>> {
-        self.0.send(message).await
+    pub fn send(&self, message: M) -> impl Future<Output = Result<(), SendError<M>>> + Send {
+        self.0.send(message)
     }
 
     /// Sends a message from a thread that runs no actor, blocking it where [`Address::send`] would wait.
@@ -145,19 +145,7 @@ impl<M: Send + 'static> Address<M> {
         question: impl FnOnce(Reply<R>) -> M,
     ) -> Result<R, AskError> {
         let (reply, answer) = reply::slot();
-        let message = question(reply);
-        let exchange = async {
-            self.send(message).await.map_err(|refused| match refused {
-                SendError::Full(_) => AskError::Full,
-                SendError::Closed(_) => AskError::Closed,
-            })?;
-            answer.wait().await.ok_or(AskError::Dropped)
-        };
-        future::or(exchange, async {
-            Scheduler::sleep_of(self.0.scheduler(), within).await;
-            Err(AskError::TimedOut(within))
-        })
-        .await
+        Asking::new(&self.0, question(reply), answer, within).await
     }
 
     /// Watches the actor: the future is ready with the exit of the incarnation that lives now, or of the
@@ -239,7 +227,7 @@ mod tests {
         let address = Address::of(mailbox.clone());
         assert!(!address.is_closed() && address.is_empty());
         mailbox.close();
-        assert!(address.is_closed() && mailbox.receiver().is_none());
+        assert!(address.is_closed() && mailbox.mail().try_pop().is_none());
         assert_eq!(address.try_send(5), Err(SendError::Closed(5)));
     }
 

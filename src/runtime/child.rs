@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use smol::Task;
 
+use super::below::Below;
 use super::guard::Guard;
 use super::mailbox::{Gauge, Mailbox};
-use super::node::{Below, Node};
+use super::node::Node;
 use super::path::Name;
 use super::slim::Lazy;
 use super::spec::{Env, Notice, Options, Spec, Start, spawn};
@@ -81,7 +82,7 @@ impl<A: Actor> Child<A> {
         I: IntoActor<K, Actor = A>,
     {
         Child {
-            name: Name::Text(name.into()),
+            name: Name::text(name),
             make: Arc::new(move || factory().into_actor()),
             options: Options {
                 restart: Restart::Permanent,
@@ -216,7 +217,7 @@ impl<A: Actor> Child<A> {
         let mailbox = self.mailbox.unwrap_or_else(|| Mailbox::new(MAILBOX));
         mailbox.set_overflow(self.overflow);
         let gauge: Weak<dyn Gauge> = Arc::downgrade(&(mailbox.clone() as Arc<dyn Gauge>));
-        let node = Node::new(self.name, Below::Nothing, Some(gauge));
+        let node = Node::new(self.name, Below::Nothing(gauge));
         if !self.is_given {
             mailbox.belongs_to(&node);
         }
@@ -265,11 +266,10 @@ impl<A: Actor> Spec for ActorSpec<A> {
 
     fn launch(&self, env: &Env, notice: Notice) -> Task<Exit> {
         let (make, node, start) = (self.make.clone(), self.node.clone(), self.options.start);
-        let (mailbox, scheduler, of_start) =
-            (self.mailbox.clone(), env.scheduler.clone(), notice.clone());
+        let (mailbox, of_start) = (self.mailbox.clone(), notice.clone());
         let life = Lazy::new(move || {
             let actor = make();
-            let mut ctx = Context::new(mailbox, node, scheduler, Some(of_start));
+            let mut ctx = Context::new(mailbox, node, Some(of_start));
             if start == Start::Made {
                 ctx.ready();
             }

@@ -2,19 +2,18 @@
 
 use std::fmt;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex};
-use std::task::{Context as Waking, Poll};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context as Waking, Poll, ready};
 use std::time::{Duration, Instant};
 
-use async_channel::Receiver;
-use futures_lite::{Stream, future};
+use futures_lite::future;
 
+use super::extra::{Extra, timers_of};
 use super::mailbox::Mailbox;
 use super::node::Node;
-use super::scheduler::{Clock, Scheduler, Sleep};
+use super::scheduler::{Clock, Sleep};
 use super::spec::Notice;
-use super::timers::{Timers, unlocked};
 use super::{Address, Path};
 
 /// After so many events without a pause an actor lets the others run: nothing else preempts it.
@@ -34,37 +33,29 @@ pub enum Event<M, T> {
 /// An incarnation's handle to its mailbox, its stop signal and the clock.
 pub struct Context<M> {
     mailbox: Arc<Mailbox<M>>,
-    /// Kept as a stream, so that a wait that is given up leaves its place in the queue. Made when mail is
-    /// first looked for.
-    mail: Option<Pin<Box<Receiver<M>>>>,
     pub(super) node: Arc<Node>,
-    pub(super) clock: Clock,
     mail_first: bool,
     timer_first: bool,
     budget: u8,
-    /// In a mutex that nobody locks: it lets a context be shared whose messages cannot be.
-    pub(super) timers: Option<Box<Mutex<Timers<M>>>>,
-    /// Taken when it is said that the incarnation is ready.
-    notice: Option<Box<Notice>>,
+    /// As many messages as it takes at most once its stop was asked for.
+    last: u32,
+    pub(super) extra: Option<Box<Extra<M>>>,
 }
 
 impl<M: Send + 'static> Context<M> {
     pub(crate) fn new(
         mailbox: Arc<Mailbox<M>>,
         node: Arc<Node>,
-        scheduler: Scheduler,
         notice: Option<Notice>,
     ) -> Context<M> {
         Context {
-            mail: None,
             mailbox,
             node,
-            clock: Clock(scheduler),
             mail_first: false,
             timer_first: false,
             budget: BUDGET,
-            timers: None,
-            notice: notice.map(Box::new),
+            last: u32::MAX,
+            extra: notice.map(Extra::of),
         }
     }
 
@@ -134,35 +125,51 @@ impl<M: Send + 'static> Context<M> {
         Poll::Pending
     }
 
-    /// Waits for a message; `None` once a stop was asked for and the mailbox is drained. Timers that have not
-    /// fired until then do not any more.
+    /// Waits for a message; `None` once a stop was asked for and those were taken that waited in the mailbox by
+    /// then. What is sent later stays in it, so nobody puts off the stop by sending on and on. Timers that have
+    /// not fired until then do not any more.
     ///
     /// Cancel-safe.
     pub async fn recv(&mut self) -> Option<M> {
         self.node.drop_in_hand();
         poll_fn(|cx| {
-            // Looked at first, so that the making of the queue is noticed from here on, and heeded last.
-            let stop = self.node.control.poll_stop(cx);
             if self.spent(cx) {
                 return Poll::Pending;
+            }
+            if self.is_stopping() {
+                return Poll::Ready(self.take_last());
             }
             if let Poll::Ready(message) = self.poll_mail(cx) {
                 return Poll::Ready(Some(message));
             }
             self.budget = BUDGET;
-            stop.map(|()| None)
+            ready!(self.node.control.poll_stop(cx));
+            Poll::Ready(self.take_last())
         })
         .await
+    }
+
+    /// Takes one of the messages that waited when it was first asked for them after the stop.
+    fn take_last(&mut self) -> Option<M> {
+        if let Some(extra) = &mut self.extra {
+            extra.timers = None;
+        }
+        let waiting = u32::try_from(self.mailbox.len()).unwrap_or(u32::MAX);
+        self.last = self.last.min(waiting).checked_sub(1)?;
+        let message = self.mailbox.mail().try_pop()?;
+        self.node.take_in_hand();
+        Some(message)
     }
 
     /// Takes a message if one waits.
     pub fn try_recv(&mut self) -> Option<M> {
         self.node.drop_in_hand();
-        let now = self.timers.is_some().then(|| self.clock.now());
-        let timed = self.timers.as_mut().and_then(|timers| unlocked(timers).take(now?));
+        let node = &self.node;
+        let timers = timers_of(&mut self.extra);
+        let timed = timers.and_then(|timers| timers.take(node.clock().now()));
         let message = match timed {
             Some(message) => message,
-            None => self.mail()?.try_recv().ok()?,
+            None => self.mailbox.mail().try_pop()?,
         };
         self.node.take_in_hand();
         Some(message)
@@ -172,7 +179,9 @@ impl<M: Send + 'static> Context<M> {
     /// What happens before it is the start: an error or a panic there is a failed start, and an `Ok` there
     /// means that the actor chooses not to run. Said again, or by any other child, it changes nothing.
     pub fn ready(&mut self) {
-        if let Some(notice) = self.notice.take() {
+        let notice = self.extra.as_mut().and_then(|extra| extra.notice.take());
+        self.extra = self.extra.take().filter(|extra| extra.timers.is_some());
+        if let Some(notice) = notice {
             notice.ready(&self.node);
         }
     }
@@ -200,12 +209,12 @@ impl<M: Send + 'static> Context<M> {
 
     /// Returns a future that is ready once `duration` has passed.
     pub fn sleep(&self, duration: Duration) -> Sleep {
-        self.clock.sleep(duration)
+        self.node.clock().sleep(duration)
     }
 
     /// Sleeps for `duration`, or until a stop is asked for. Cancel-safe.
     pub async fn pause(&mut self, duration: Duration) {
-        future::or(self.clock.sleep(duration), self.stopped()).await;
+        future::or(self.node.clock().sleep(duration), self.stopped()).await;
     }
 
     /// Awaits `io` for at most `limit`; `None` when it passed first. See [`Clock::within`].
@@ -214,17 +223,17 @@ impl<M: Send + 'static> Context<M> {
         limit: impl Into<Option<Duration>>,
         io: impl Future<Output = T>,
     ) -> Option<T> {
-        self.clock.within(limit, io).await
+        self.node.clock().within(limit, io).await
     }
 
     /// Returns the time on the system's monotonic clock.
     pub fn now(&self) -> Instant {
-        self.clock.now()
+        self.node.clock().now()
     }
 
     /// Returns the system's clock, for parts of the actor that do not hold its context.
     pub fn clock(&self) -> &Clock {
-        &self.clock
+        self.node.clock()
     }
 
     /// Returns the actor's own address.
@@ -239,39 +248,27 @@ impl<M: Send + 'static> Context<M> {
 
     /// Is ready with a message: of a timer or of the mailbox, in turns while both have one.
     fn poll_mail(&mut self, cx: &mut Waking<'_>) -> Poll<M> {
-        if self.is_stopping() {
-            // Timers would go on for ever; what waits in the mailbox comes to an end.
-            self.timers = None;
-        }
-        let mut polled = Poll::Pending;
+        let message = match self.extra {
+            None => ready!(self.mailbox.mail().poll_pop(cx)),
+            Some(_) => ready!(self.poll_timed(cx)),
+        };
+        self.node.take_in_hand();
+        Poll::Ready(message)
+    }
+
+    fn poll_timed(&mut self, cx: &mut Waking<'_>) -> Poll<M> {
         self.timer_first = !self.timer_first;
         for timer in [self.timer_first, !self.timer_first] {
-            polled = match (timer, &mut self.timers) {
-                (true, Some(timers)) => unlocked(timers).poll(cx, &self.clock),
+            let polled = match (timer, timers_of(&mut self.extra)) {
+                (true, Some(timers)) => timers.poll(cx, self.node.clock()),
                 (true, None) => Poll::Pending,
-                (false, _) => self.poll_queue(cx),
+                (false, _) => self.mailbox.mail().poll_pop(cx),
             };
             if polled.is_ready() {
-                self.node.take_in_hand();
-                break;
+                return polled;
             }
         }
-        polled
-    }
-
-    fn poll_queue(&mut self, cx: &mut Waking<'_>) -> Poll<M> {
-        match self.mail().map(|mail| mail.as_mut().poll_next(cx)) {
-            Some(Poll::Ready(Some(message))) => Poll::Ready(message),
-            // A closed mailbox means that the child is over; until its task ends there is no more mail.
-            None | Some(Poll::Ready(None) | Poll::Pending) => Poll::Pending,
-        }
-    }
-
-    fn mail(&mut self) -> Option<&mut Pin<Box<Receiver<M>>>> {
-        if self.mail.is_none() {
-            self.mail = self.mailbox.receiver().map(Box::pin);
-        }
-        self.mail.as_mut()
+        Poll::Pending
     }
 
     /// Counts one event; when the budget is spent, asks to be polled again and tells so.
@@ -283,6 +280,13 @@ impl<M: Send + 'static> Context<M> {
         self.budget = BUDGET;
         cx.waker().wake_by_ref();
         true
+    }
+}
+
+impl<M> Drop for Context<M> {
+    fn drop(&mut self) {
+        // Else the task of an incarnation that is gone would be kept until the next one looks for mail.
+        self.mailbox.mail().leave();
     }
 }
 

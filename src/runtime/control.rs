@@ -127,18 +127,13 @@ impl Control {
         self.mark.load(Ordering::Relaxed) == mark(cx.waker())
     }
 
-    /// Has whoever awaits the stop look again: there is something else to wait for now.
-    pub(crate) fn nudge(&self) {
+    fn raise(&self, level: u8) {
+        self.level.fetch_or(level, Ordering::SeqCst);
         self.waiter.wake();
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(task) = task {
             task.wake();
         }
-    }
-
-    fn raise(&self, level: u8) {
-        self.level.fetch_or(level, Ordering::SeqCst);
-        self.nudge();
     }
 
     fn poll_level(&self, cx: &mut Context<'_>, level: u8) -> Poll<()> {

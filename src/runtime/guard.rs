@@ -20,6 +20,7 @@ use pin_project_lite::pin_project;
 
 use super::control::Blow;
 use super::node::Node;
+#[cfg(feature = "testing")]
 use super::scheduler::Sleep;
 use super::{BoxError, Exit, Outcome, stall};
 
@@ -97,14 +98,19 @@ type Turns = u64;
 #[cfg(not(feature = "testing"))]
 type Turns = ();
 
+/// How long an incarnation is held up, which happens in a simulation alone.
+#[cfg(feature = "testing")]
+type Hold = Option<Box<Sleep>>;
+#[cfg(not(feature = "testing"))]
+type Hold = ();
+
 pin_project! {
     /// Drives one incarnation to its exit. When it is ready, or dropped, the incarnation is gone entirely.
     pub(crate) struct Guard<F: Future> {
         #[pin]
         future: Option<F>,
         node: Arc<Node>,
-        // A simulation may hold an incarnation up.
-        hold: Option<Box<Sleep>>,
+        hold: Hold,
         turns: Turns,
     }
 
@@ -122,7 +128,7 @@ pin_project! {
 
 impl<F: Future<Output = Outcome>> Guard<F> {
     pub(crate) fn new(node: Arc<Node>, future: F) -> Guard<F> {
-        Guard { future: Some(future), node, hold: None, turns: Turns::default() }
+        Guard { future: Some(future), node, hold: Hold::default(), turns: Turns::default() }
     }
 }
 
@@ -156,16 +162,15 @@ impl<F: Future<Output = Outcome>> Future for Guard<F> {
 // What follows is no part of the guard's code, which there is once for each kind of actor.
 
 /// Looks whether anything befalls the incarnation before its turn: an exit, or a time of waiting.
-fn before(
-    node: &Arc<Node>,
-    hold: &mut Option<Box<Sleep>>,
-    cx: &mut Context<'_>,
-) -> Poll<Option<Exit>> {
+fn before(node: &Arc<Node>, hold: &mut Hold, cx: &mut Context<'_>) -> Poll<Option<Exit>> {
     node.control.register_task(cx);
+    #[cfg(feature = "testing")]
     if let Some(sleep) = hold {
         ready!(Pin::new(sleep).poll(cx));
         *hold = None;
     }
+    #[cfg(not(feature = "testing"))]
+    let () = hold;
     Poll::Ready(match node.control.blow() {
         None => None,
         Some(Blow::Hang) => return Poll::Pending,
@@ -191,12 +196,15 @@ fn judge(node: &Node, polled: Result<Poll<Outcome>, Exit>) -> Poll<Exit> {
 mod tests {
     use futures_lite::future::block_on;
 
+    use std::sync::Weak;
+
     use super::*;
-    use crate::runtime::node::Below;
+    use crate::runtime::below::Below;
+    use crate::runtime::mailbox::Mailbox;
     use crate::runtime::path::Name;
 
     fn node() -> Arc<Node> {
-        Node::new(Name::Text("test".into()), Below::Nothing, None)
+        Node::new(Name::Text("test".into()), Below::Nothing(Weak::<Mailbox<()>>::new()))
     }
 
     fn run(future: impl Future<Output = Outcome>) -> Exit {

@@ -4,13 +4,15 @@
 //! waits in it at a crash is handled by the next one. It is bounded, and its [`Overflow`] says what happens
 //! to a message that finds it full.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
-
-use async_channel::{Receiver, Sender, TrySendError as ChannelError};
+use std::task::{Context, Poll};
 
 use super::address::SendError;
 use super::node::Node;
+use super::queue::{Place, Queue, Refused};
 use super::scheduler::Scheduler;
 
 /// What happens to a message that finds its mailbox full. Dropped messages are counted in the
@@ -31,28 +33,22 @@ pub enum Overflow {
 
 /// The bounded queue behind an address. The tree keeps it; see the module's essay.
 ///
-/// The queue itself is made when somebody first sends: most short-lived children, a greeter for one, and most
+/// Memory for messages is taken when somebody first sends: most short-lived children, a greeter for one, and most
 /// idle ones get no mail.
 pub(crate) struct Mailbox<M> {
-    capacity: usize,
     overflow: AtomicU8,
-    dropped: AtomicU64,
-    /// `None` in it: closed before there was a queue.
-    queue: OnceLock<Option<Queue<M>>>,
+    dropped: AtomicU32,
+    queue: Queue<M>,
     /// The child that reads it.
     node: OnceLock<Arc<Node>>,
 }
 
-/// In a box, since most are never made.
-type Queue<M> = Box<(Sender<M>, Receiver<M>)>;
-
 impl<M> Mailbox<M> {
     pub(crate) fn new(capacity: usize) -> Arc<Mailbox<M>> {
         Arc::new(Mailbox {
-            capacity: capacity.max(1),
             overflow: AtomicU8::new(Overflow::Wait as u8),
-            dropped: AtomicU64::new(0),
-            queue: OnceLock::new(),
+            dropped: AtomicU32::new(0),
+            queue: Queue::new(capacity.max(1)),
             node: OnceLock::new(),
         })
     }
@@ -70,63 +66,54 @@ impl<M> Mailbox<M> {
         }
     }
 
-    /// Returns the queue, made now if there was none, or `None` if it was closed before there was one.
-    fn queue(&self) -> Option<&(Sender<M>, Receiver<M>)> {
-        let mut is_new = false;
-        let queue = self.queue.get_or_init(|| {
-            is_new = true;
-            Some(Box::new(async_channel::bounded(self.capacity)))
-        });
-        if let (true, Some(node)) = (is_new, self.node.get()) {
-            // Its actor waits for the stop alone as long as there is no queue to wait at.
-            node.control.nudge();
-        }
-        queue.as_deref()
-    }
-
-    /// Returns the end that the mail comes out of; `None` while nobody has sent any, or if it was closed
-    /// before anybody did.
-    pub(crate) fn receiver(&self) -> Option<Receiver<M>> {
-        self.queue.get()?.as_deref().map(|(_, receiver)| receiver.clone())
+    /// Returns the end that the mail comes out of.
+    pub(super) fn mail(&self) -> &Queue<M> {
+        &self.queue
     }
 
     /// Puts a message in, or does with it what the overflow says.
     pub(super) fn try_send(&self, message: M) -> Result<(), SendError<M>> {
-        let Some((sender, _)) = self.queue() else { return Err(SendError::Closed(message)) };
         #[cfg(feature = "testing")]
-        if self.node.get().is_some_and(|node| node.loses_mail()) {
+        if !self.queue.is_closed() && self.node.get().is_some_and(|node| node.loses_mail()) {
             return Ok(());
         }
-        match sender.try_send(message) {
+        match self.queue.try_push(message) {
             Ok(()) => Ok(()),
-            Err(ChannelError::Closed(message)) => Err(SendError::Closed(message)),
-            Err(ChannelError::Full(message)) => match self.overflow() {
-                Overflow::Wait | Overflow::Fail => Err(SendError::Full(message)),
-                Overflow::DropNewest => {
-                    self.dropped.fetch_add(1, Ordering::Relaxed);
+            Err(Refused::Closed(message)) => Err(SendError::Closed(message)),
+            Err(Refused::Full(message)) => self.overflows(message),
+        }
+    }
+
+    /// Does with a message that finds it full what the overflow says.
+    #[cold]
+    fn overflows(&self, message: M) -> Result<(), SendError<M>> {
+        match self.overflow() {
+            Overflow::Wait | Overflow::Fail => Err(SendError::Full(message)),
+            Overflow::DropNewest => {
+                self.count_dropped();
+                Ok(())
+            }
+            Overflow::DropOldest => match self.queue.force_push(message) {
+                Ok(oldest) => {
+                    oldest.into_iter().for_each(|_| self.count_dropped());
                     Ok(())
                 }
-                Overflow::DropOldest => match sender.force_send(message) {
-                    Ok(oldest) => {
-                        self.dropped.fetch_add(u64::from(oldest.is_some()), Ordering::Relaxed);
-                        Ok(())
-                    }
-                    Err(refused) => Err(SendError::Closed(refused.0)),
-                },
+                Err(Refused::Closed(refused) | Refused::Full(refused)) => {
+                    Err(SendError::Closed(refused))
+                }
             },
         }
     }
 
+    /// Counts a message that is dropped, up to as many as there are numbers.
+    fn count_dropped(&self) {
+        let more = |dropped: u32| dropped.checked_add(1);
+        let _ = self.dropped.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+    }
+
     /// Puts a message in, and waits for room where the overflow says so.
-    pub(super) async fn send(&self, message: M) -> Result<(), SendError<M>> {
-        match (self.try_send(message), self.queue()) {
-            (Err(SendError::Full(message)), Some((sender, _)))
-                if self.overflow() == Overflow::Wait =>
-            {
-                sender.send(message).await.map_err(|refused| SendError::Closed(refused.0))
-            }
-            (result, _) => result,
-        }
+    pub(super) fn send(&self, message: M) -> Sending<'_, M> {
+        Sending { mailbox: self, message: Some(message), place: None }
     }
 
     /// Makes `node` the child that reads it. The first one stays.
@@ -150,21 +137,61 @@ impl<M> Mailbox<M> {
 
     /// Closes it for good and drops what waits in it, which answers open questions with an error.
     pub(crate) fn close(&self) {
-        if let Some((_, receiver)) = self.queue.get_or_init(|| None).as_deref() {
-            receiver.close();
-            while receiver.try_recv().is_ok() {}
-        }
+        drop(self.queue.close());
         if let Some(node) = self.node.get() {
             node.over();
         }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.queue.get().and_then(Option::as_deref).map_or(0, |(_, receiver)| receiver.len())
+        self.queue.len()
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.queue.get().is_some_and(|queue| queue.as_deref().is_none_or(|(_, r)| r.is_closed()))
+        self.queue.is_closed()
+    }
+}
+
+/// A message on its way in. It is written out, since each actor that sends holds it.
+pub(super) struct Sending<'a, M> {
+    mailbox: &'a Mailbox<M>,
+    /// None once it has arrived.
+    message: Option<M>,
+    /// Where it waits, if it had to.
+    place: Option<Place>,
+}
+
+// The message is moved and never pinned.
+impl<M> Unpin for Sending<'_, M> {}
+
+impl<M> Future for Sending<'_, M> {
+    type Output = Result<(), SendError<M>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let Sending { mailbox, message, place } = &mut *self;
+        let Some(mut taken) = message.take() else { return Poll::Pending };
+        if place.is_none() {
+            match mailbox.try_send(taken) {
+                Err(SendError::Full(full)) if mailbox.overflow() == Overflow::Wait => taken = full,
+                sent => return Poll::Ready(sent),
+            }
+        }
+        match mailbox.queue.push_or_wait(taken, place, cx) {
+            Ok(()) => Poll::Ready(Ok(())),
+            Err(Refused::Closed(refused)) => Poll::Ready(Err(SendError::Closed(refused))),
+            Err(Refused::Full(waiting)) => {
+                *message = Some(waiting);
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl<M> Drop for Sending<'_, M> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place.take() {
+            self.mailbox.queue.leave_place(place);
+        }
     }
 }
 
@@ -180,11 +207,11 @@ pub(crate) trait Gauge: Send + Sync {
 
 impl<M: Send> Gauge for Mailbox<M> {
     fn depth(&self) -> (usize, usize) {
-        (self.len(), self.capacity)
+        (self.len(), self.queue.capacity())
     }
 
     fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
+        self.dropped.load(Ordering::Relaxed).into()
     }
 
     fn message(&self) -> &'static str {
@@ -194,6 +221,8 @@ impl<M: Send> Gauge for Mailbox<M> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::poll_fn;
+
     use futures_lite::future::{block_on, poll_once};
 
     use super::*;
@@ -207,8 +236,7 @@ mod tests {
     }
 
     fn waiting(mailbox: &Mailbox<u8>) -> Vec<u8> {
-        let receiver = mailbox.receiver().unwrap();
-        std::iter::from_fn(|| receiver.try_recv().ok()).collect()
+        std::iter::from_fn(|| mailbox.mail().try_pop()).collect()
     }
 
     #[test]
@@ -217,7 +245,7 @@ mod tests {
         assert_eq!(mailbox.try_send(3), Err(SendError::Full(3)));
         let mut send = Box::pin(mailbox.send(3));
         assert!(block_on(poll_once(&mut send)).is_none());
-        assert_eq!(mailbox.receiver().unwrap().try_recv(), Ok(1));
+        assert_eq!(mailbox.mail().try_pop(), Some(1));
         block_on(send).unwrap();
         assert_eq!((waiting(&mailbox), mailbox.dropped()), (vec![2, 3], 0));
     }
@@ -251,8 +279,8 @@ mod tests {
         let sending = std::thread::spawn(move || {
             (0..20).for_each(|n| block_on(sender.send(n)).unwrap());
         });
-        let receiver = mailbox.queue().unwrap().1.clone();
-        let seen: Vec<u8> = (0..20).map(|_| block_on(receiver.recv()).unwrap()).collect();
+        let next = || block_on(poll_fn(|cx| mailbox.mail().poll_pop(cx)));
+        let seen: Vec<u8> = (0..20).map(|_| next()).collect();
         assert_eq!(seen, (0..20).collect::<Vec<_>>());
         sending.join().unwrap();
         mailbox.close();

@@ -1,4 +1,4 @@
-//! The actor runtime: supervised actors on a smol executor. This page is the whole of it.
+//! The actor runtime: supervised actors on smol. This page is the whole of it.
 //!
 //! It knows no socket, no role and no flag. What Erlang/OTP proved is kept, with its words; `docs/otp.md` in
 //! the repository holds it against OTP's own test cases, one by one, and says where it differs.
@@ -41,7 +41,7 @@
 //! was.
 //!
 //! A stop is a level beside the mailbox. [`Context::next`] tells it before anything else, [`Context::recv`]
-//! once the mailbox is drained; an actor that has not ended after its [`Shutdown`] is dropped where it is.
+//! after the messages that waited by then; an actor that has not ended after its [`Shutdown`] is dropped where it is.
 //!
 //! # Examples
 //!
@@ -140,6 +140,8 @@ mod actor;
 mod address;
 mod admin;
 mod administer;
+mod asking;
+mod below;
 mod child;
 mod context;
 mod control;
@@ -149,6 +151,7 @@ mod control_tests;
 mod desk;
 mod entries;
 mod exit;
+mod extra;
 #[cfg(feature = "testing")]
 mod fault;
 mod guard;
@@ -161,6 +164,10 @@ mod observer;
 mod path;
 mod pool;
 mod pool_children;
+mod queue;
+#[cfg(test)]
+#[path = "queue/tests.rs"]
+mod queue_tests;
 mod render;
 mod reply;
 #[cfg(test)]
@@ -177,6 +184,7 @@ mod supervise;
 mod supervisor;
 mod sync;
 mod system;
+mod threads;
 mod timers;
 mod tree;
 mod until;

@@ -7,17 +7,17 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Instant;
 
 use slab::Slab;
-use smol::Task;
 
+use super::below::{Below, Member, Nodes};
 use super::control::Control;
 use super::lifecycle::Lost;
 use super::mailbox::Gauge;
 use super::path::Name;
-use super::scheduler::Scheduler;
+use super::scheduler::{Clock, Scheduler};
 use super::tree::{Kind, Snapshot, State};
 use super::vitals::Vitals;
 use super::{Exit, Lifecycle, Path};
@@ -26,10 +26,9 @@ use super::{Exit, Lifecycle, Path};
 pub(crate) struct Node {
     name: Name,
     /// Below whom it stands, set when the tree starts.
-    place: OnceLock<(Option<Arc<Path>>, Scheduler)>,
+    place: OnceLock<(Option<Arc<Path>>, Clock)>,
     pub(crate) control: Control,
     pub(crate) below: Below,
-    gauge: Option<Weak<dyn Gauge>>,
     state: AtomicU8,
     /// The thread whose turn is this actor's, counted from 1, or 0. See `stall`.
     turn: AtomicU16,
@@ -38,30 +37,13 @@ pub(crate) struct Node {
     vitals: Mutex<Vitals>,
 }
 
-/// What stands below a node.
-pub(crate) enum Below {
-    /// Nothing: it is an actor.
-    Nothing,
-    /// A supervisor's children, by the order of their start.
-    Children(Box<Mutex<BTreeMap<u64, Arc<Node>>>>),
-    /// A pool's live children.
-    Members(Box<Mutex<Slab<Member>>>),
-}
-
-/// A child in its pool's node, with the task that runs it.
-pub(crate) struct Member {
-    pub(crate) node: Arc<Node>,
-    pub(crate) task: Option<Task<Exit>>,
-}
-
 impl Node {
-    pub(crate) fn new(name: Name, below: Below, gauge: Option<Weak<dyn Gauge>>) -> Arc<Node> {
+    pub(crate) fn new(name: Name, below: Below) -> Arc<Node> {
         Arc::new(Node {
             name,
             place: OnceLock::new(),
             control: Control::default(),
             below,
-            gauge,
             state: AtomicU8::new(State::Idle as u8),
             turn: AtomicU16::new(0),
             taken: AtomicU64::new(0),
@@ -76,7 +58,7 @@ impl Node {
             if let Scheduler::Simulated(world) = scheduler {
                 world.children.add();
             }
-            (parent.cloned(), scheduler.clone())
+            (parent.cloned(), Clock(scheduler.clone()))
         });
     }
 
@@ -92,28 +74,44 @@ impl Node {
     }
 
     pub(crate) fn scheduler(&self) -> Option<&Scheduler> {
-        self.place.get().map(|(_, scheduler)| scheduler)
+        self.place.get().map(|(_, clock)| &clock.0)
+    }
+
+    /// Returns the clock of the tree that the node is in.
+    pub(crate) fn clock(&self) -> &Clock {
+        match self.place.get() {
+            Some((_, clock)) => clock,
+            None => unreachable!("only an incarnation asks, whose node has its place"),
+        }
     }
 
     pub(crate) fn kind(&self) -> Kind {
-        match self.below {
-            Below::Nothing => Kind::Actor,
-            Below::Children(_) => Kind::Supervisor,
-            Below::Members(_) => Kind::Pool,
+        match self.below.nodes() {
+            None => Kind::Actor,
+            Some(Nodes::Children(_)) => Kind::Supervisor,
+            Some(Nodes::Members(_)) => Kind::Pool,
+        }
+    }
+
+    /// Returns an actor's mailbox, if there is one still.
+    fn gauge(&self) -> Option<Arc<dyn Gauge>> {
+        match &self.below {
+            Below::Nothing(gauge) => gauge.upgrade(),
+            Below::Nodes(_) => None,
         }
     }
 
     /// Returns a pool's children. Nothing else has members.
     pub(crate) fn members(&self) -> MutexGuard<'_, Slab<Member>> {
-        match &self.below {
-            Below::Members(members) => members.lock().unwrap_or_else(PoisonError::into_inner),
+        match self.below.nodes() {
+            Some(Nodes::Members(members)) => members.lock().unwrap_or_else(PoisonError::into_inner),
             _ => unreachable!("only a pool asks for its members"),
         }
     }
 
     /// Changes the list of a supervisor's children.
     pub(crate) fn children(&self, change: impl FnOnce(&mut BTreeMap<u64, Arc<Node>>)) {
-        if let Below::Children(children) = &self.below {
+        if let Some(Nodes::Children(children)) = self.below.nodes() {
             change(&mut children.lock().unwrap_or_else(PoisonError::into_inner));
         }
     }
@@ -200,8 +198,10 @@ impl Node {
     /// Returns what the incarnation that just ended had in hand, unless it ended well.
     pub(crate) fn lost(&self, exit: &Exit) -> Option<Lost> {
         let taken = self.taken.load(Ordering::Relaxed);
-        let gauge = self.gauge.as_ref().filter(|_| taken % 2 == 1 && !exit.is_normal())?;
-        Some(Lost { number: taken.div_ceil(2), message: gauge.upgrade()?.message() })
+        if taken % 2 == 0 || exit.is_normal() {
+            return None;
+        }
+        Some(Lost { number: taken.div_ceil(2), message: self.gauge()?.message() })
     }
 
     /// Makes the event of an end that was asked for; no exit where the incarnation had to be dropped.
@@ -214,7 +214,7 @@ impl Node {
     }
 
     pub(crate) fn snapshot(&self, now: Instant) -> Snapshot {
-        let gauge = self.gauge.as_ref().and_then(Weak::upgrade);
+        let gauge = self.gauge();
         Snapshot {
             path: self.path(),
             kind: self.kind(),
@@ -238,12 +238,12 @@ impl Node {
 
     /// Lists the children. No lock is held while they are read, so no two locks are ever held at once.
     pub(crate) fn nodes_below(&self) -> Vec<Arc<Node>> {
-        match &self.below {
-            Below::Nothing => Vec::new(),
-            Below::Children(children) => {
+        match self.below.nodes() {
+            None => Vec::new(),
+            Some(Nodes::Children(children)) => {
                 children.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
             }
-            Below::Members(_) => {
+            Some(Nodes::Members(_)) => {
                 self.members().iter().map(|(_, member)| member.node.clone()).collect()
             }
         }

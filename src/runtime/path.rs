@@ -14,8 +14,15 @@ pub struct Path {
 /// A name, or the number of a pool's child, which is only printed when somebody looks.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Name {
-    Text(Cow<'static, str>),
+    Text(Arc<str>),
     Number(u64),
+}
+
+impl Name {
+    pub(crate) fn text(name: impl Into<Cow<'static, str>>) -> Name {
+        let name: Cow<'static, str> = name.into();
+        Name::Text(name.into())
+    }
 }
 
 impl Path {

@@ -13,8 +13,9 @@ use std::time::Duration;
 use smol::Task;
 use thiserror::Error;
 
+use super::below::Below;
 use super::guard;
-use super::node::{Below, Node};
+use super::node::Node;
 use super::path::Name;
 use super::pool_children::Children;
 use super::spec::{self, Env, Notice, Options, Spec, Start};
@@ -38,12 +39,7 @@ impl Pool {
     /// Specifies a pool for at most 1024 children, with a mailbox for one message each and 5 seconds for
     /// all of them to stop in.
     pub fn new(name: impl Into<Cow<'static, str>>) -> Pool {
-        Pool {
-            name: Name::Text(name.into()),
-            limit: 1024,
-            capacity: 1,
-            shutdown: Duration::from_secs(5),
-        }
+        Pool { name: Name::text(name), limit: 1024, capacity: 1, shutdown: Duration::from_secs(5) }
     }
 
     /// Sets how many children live at once at most (at least 1).
@@ -67,7 +63,7 @@ impl Pool {
 
     pub(crate) fn build(self) -> (PoolAddress, Arc<dyn Spec>) {
         let shared = Arc::new(Children::new(
-            Node::new(self.name, Below::Members(Box::default()), None),
+            Node::new(self.name, Below::members()),
             self.limit,
             self.capacity,
         ));

@@ -11,9 +11,10 @@ use std::time::Duration;
 use event_listener::Event;
 use futures_lite::future;
 
+use super::below::{Below, Member};
 use super::guard::Guard;
 use super::mailbox::{Gauge, Mailbox};
-use super::node::{Below, Member, Node};
+use super::node::Node;
 use super::path::Name;
 use super::slim::{Lazy, Then};
 use super::spec::Env;
@@ -85,7 +86,7 @@ impl Children {
         let mailbox = Mailbox::new(self.capacity);
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let gauge: Weak<dyn Gauge> = Arc::downgrade(&(mailbox.clone() as Arc<dyn Gauge>));
-        let node = Node::new(Name::Number(number), Below::Nothing, Some(gauge));
+        let node = Node::new(Name::Number(number), Below::Nothing(gauge));
         mailbox.belongs_to(&node);
         node.attach(Some(path), &env.scheduler);
         node.begin(env.scheduler.now(), State::Running);
@@ -94,11 +95,11 @@ impl Children {
         env.observer.tell(|| Lifecycle::Started { path: node.path(), incarnation: 1 });
 
         let address = Address::of(mailbox.clone());
-        let ctx = Context::new(mailbox.clone(), node.clone(), env.scheduler.clone(), None);
+        let ctx = Context::new(mailbox.clone(), node.clone(), None);
         let guard = Guard::new(node.clone(), Lazy::new(move || actor.run(ctx)));
         let (shared, mailbox) = (self.clone(), CloseOnDrop(mailbox));
         let life = Then::new(guard, move |exit: &Exit| {
-            mailbox.0.close();
+            drop(mailbox);
             shared.ended(key, exit);
         });
         // The task looks for its place at its end, so the places are locked until it has its own.

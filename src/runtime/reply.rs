@@ -12,7 +12,7 @@ use super::sync::{Arc, Mutex, PoisonError};
 ///
 /// Dropping it unanswered tells the asker so at once.
 #[derive(Debug)]
-pub struct Reply<R>(Arc<Mutex<Slot<R>>>);
+pub struct Reply<R>(Option<Arc<Mutex<Slot<R>>>>);
 
 #[derive(Debug)]
 struct Slot<R> {
@@ -28,32 +28,36 @@ pub(crate) struct Answer<R>(Arc<Mutex<Slot<R>>>);
 /// Makes both ends of a slot.
 pub(crate) fn slot<R>() -> (Reply<R>, Answer<R>) {
     let slot = Arc::new(Mutex::new(Slot { answer: None, waker: None, dropped: false }));
-    (Reply(slot.clone()), Answer(slot))
+    (Reply(Some(slot.clone())), Answer(slot))
 }
 
 impl<R> Reply<R> {
     /// Answers. An asker that no longer waits loses the answer, which is nobody's fault.
-    pub fn send(self, answer: R) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).answer = Some(answer);
+    pub fn send(mut self, answer: R) {
+        self.end(Some(answer));
     }
-}
 
-impl<R> Reply<R> {
     /// Tells whether the asker still waits for the answer.
     pub fn is_awaited(&self) -> bool {
-        Arc::strong_count(&self.0) > 1
+        self.0.as_ref().is_some_and(|slot| Arc::strong_count(slot) > 1)
     }
-}
 
-impl<R> Drop for Reply<R> {
-    fn drop(&mut self) {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        slot.dropped = true;
+    /// Leaves the answer, or that there is none, and wakes the asker; once.
+    fn end(&mut self, answer: Option<R>) {
+        let Some(shared) = self.0.take() else { return };
+        let mut slot = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        (slot.answer, slot.dropped) = (answer, true);
         let waker = slot.waker.take();
         drop(slot);
         if let Some(waker) = waker {
             waker.wake();
         }
+    }
+}
+
+impl<R> Drop for Reply<R> {
+    fn drop(&mut self) {
+        self.end(None);
     }
 }
 
@@ -63,7 +67,8 @@ impl<R> Answer<R> {
         poll_fn(|cx| self.poll(cx)).await
     }
 
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<R>> {
+    /// Is ready with the answer, or with `None` when the [`Reply`] was dropped unanswered.
+    pub(super) fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<R>> {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(answer) = slot.answer.take() {
             return Poll::Ready(Some(answer));
@@ -71,7 +76,9 @@ impl<R> Answer<R> {
         if slot.dropped {
             return Poll::Ready(None);
         }
-        slot.waker = Some(cx.waker().clone());
+        if !slot.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            slot.waker = Some(cx.waker().clone());
+        }
         Poll::Pending
     }
 }

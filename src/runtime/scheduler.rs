@@ -1,7 +1,7 @@
 //! The seam: where time, tasks and chance come from.
 //!
 //! Everything in the runtime that would touch a clock, spawn a task or draw a random number does it here
-//! and nowhere else. On a real system that is a `smol` executor of our own, the reactor's timers and a
+//! and nowhere else. On a real system that is an executor of our own, the reactor's timers and a
 //! small generator; a simulation can stand in without another line of the runtime knowing.
 
 use std::fmt;
@@ -12,7 +12,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_lite::future;
-use smol::{Executor, Task, Timer};
+use smol::{Task, Timer};
+
+use super::threads::Threads;
 
 #[cfg(feature = "testing")]
 use super::world::{SimulatedTimer, World};
@@ -20,21 +22,21 @@ use super::world::{SimulatedTimer, World};
 /// The clock, the executor and the dice of one system.
 #[derive(Clone)]
 pub(crate) enum Scheduler {
-    Real(Arc<Executor<'static>>),
+    Real(Arc<Threads>),
     #[cfg(feature = "testing")]
     Simulated(Arc<World>),
 }
 
 impl Scheduler {
-    /// Makes a scheduler on the machine's own clock; [`Scheduler::block_on`] drives it.
-    pub(crate) fn real() -> Scheduler {
-        Scheduler::Real(Arc::new(Executor::new()))
+    /// Makes a scheduler on the machine's own clock; [`Scheduler::block_on`] drives it on each of so many threads.
+    pub(crate) fn real(threads: usize) -> Scheduler {
+        Scheduler::Real(Threads::new(threads))
     }
 
     /// Drives the tasks on this thread until `done` is ready.
     pub(crate) fn block_on<T>(&self, done: impl Future<Output = T>) -> T {
         match self {
-            Scheduler::Real(executor) => smol::block_on(executor.run(done)),
+            Scheduler::Real(threads) => threads.block_on(done),
             #[cfg(feature = "testing")]
             Scheduler::Simulated(world) => world.run(done, |_| {}),
         }
@@ -46,7 +48,7 @@ impl Scheduler {
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
         match self {
-            Scheduler::Real(executor) => executor.spawn(future),
+            Scheduler::Real(threads) => threads.spawn(future),
             #[cfg(feature = "testing")]
             Scheduler::Simulated(world) => world.spawn(future),
         }

@@ -12,8 +12,9 @@ use std::time::Duration;
 use smol::Task;
 
 use super::admin::SupervisorAddress;
+use super::below::Below;
 use super::guard;
-use super::node::{Below, Node};
+use super::node::Node;
 use super::path::Name;
 use super::request::{self, Requests};
 use super::spec::{self, Env, Notice, Options, Spec, Start};
@@ -96,7 +97,7 @@ impl Supervisor {
     /// Makes a supervisor without children that takes 3 restarts within 5 seconds.
     pub fn new(name: impl Into<Cow<'static, str>>, strategy: Strategy) -> Supervisor {
         Supervisor {
-            name: Name::Text(name.into()),
+            name: Name::text(name),
             strategy,
             intensity: (3, Duration::from_secs(5)),
             backoff: None,
@@ -176,7 +177,7 @@ impl Supervisor {
     }
 
     pub(crate) fn build(self) -> SupervisorSpec {
-        let node = Node::new(self.name, Below::Children(Box::default()), None);
+        let node = Node::new(self.name, Below::children());
         node.children(|below| {
             below.extend((0..).zip(self.children.iter().map(|child| child.node().clone())));
         });

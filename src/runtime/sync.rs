@@ -4,6 +4,6 @@
 //! files can be checked on `loom`'s stand-ins; see `tests/loom.rs`.
 
 pub(super) use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-pub(super) use std::sync::{Arc, Mutex, PoisonError};
+pub(super) use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 pub(super) use atomic_waker::AtomicWaker;

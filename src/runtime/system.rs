@@ -110,7 +110,8 @@ impl System {
     pub fn run(self, tree: Supervisor) -> Result<Ended, Exit> {
         // Before anything runs: whoever sees the tree at work may send a signal.
         let signals = self.signals.then(|| take_signals(self.on_usr1.is_some())).flatten();
-        let (scheduler, threads, root) = (Scheduler::real(), self.threads, self.handle.0.clone());
+        let (threads, root) = (self.threads, self.handle.0.clone());
+        let scheduler = Scheduler::real(threads);
         let signals = signals.map(|taken| heed(taken, root, self.on_usr1));
         let observer = self.observer.with(self.handle.0.hub.clone());
         let stalls = self.stall_limit.map(|limit| Stalls::new(limit, threads));

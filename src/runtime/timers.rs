@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 use super::Context;
+use super::extra::timers_of;
 use super::scheduler::{Clock, Sleep};
 
 impl<M: Send + 'static> Context<M> {
@@ -43,7 +44,7 @@ impl<M: Send + 'static> Context<M> {
     /// Simulation::new(1).run(tree).unwrap();
     /// ```
     pub fn send_after(&mut self, after: Duration, message: M) -> TimerId {
-        let at = later(self.clock.now(), after);
+        let at = later(self.now(), after);
         self.timers().add(at, Timed::Once(message))
     }
 
@@ -54,17 +55,18 @@ impl<M: Send + 'static> Context<M> {
         period: Duration,
         make: impl FnMut() -> M + Send + 'static,
     ) -> TimerId {
-        let first = later(self.clock.now(), period);
+        let first = later(self.now(), period);
         self.timers().add(first, Timed::Every(period, Box::new(make)))
     }
 
     /// Cancels a timer; tells whether there was anything left to cancel.
     pub fn cancel(&mut self, timer: TimerId) -> bool {
-        self.timers.as_mut().is_some_and(|timers| unlocked(timers).cancel(timer))
+        timers_of(&mut self.extra).is_some_and(|timers| timers.cancel(timer))
     }
 
     fn timers(&mut self) -> &mut Timers<M> {
-        unlocked(self.timers.get_or_insert_with(|| Box::new(Mutex::new(Timers::new()))))
+        let extra = self.extra.get_or_insert_default();
+        unlocked(extra.timers.get_or_insert_with(|| Mutex::new(Timers::new())))
     }
 }
 

@@ -21,8 +21,9 @@ const SEAM: [&str; 10] = [
     "LocalExecutor",
     "async_io",
 ];
-/// The seam itself: the real world, and the simulated one.
-const SCHEDULER: [&str; 2] = ["src/runtime/scheduler.rs", "src/runtime/world.rs"];
+/// The seam itself: the real world with its threads, and the simulated one.
+const SCHEDULER: [&str; 3] =
+    ["src/runtime/scheduler.rs", "src/runtime/threads.rs", "src/runtime/world.rs"];
 
 /// The seam's exceptions, each with its reason.
 pub const BESIDE_THE_SEAM: [(&str, &str, &str); 7] = [

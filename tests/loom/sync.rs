@@ -4,7 +4,7 @@ use std::sync::Arc as StdArc;
 use std::task::{Wake, Waker};
 
 pub use loom::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-pub use loom::sync::{Arc, Mutex};
+pub use loom::sync::{Arc, Mutex, MutexGuard};
 pub use std::sync::PoisonError;
 
 /// Loom's waker, with the calls of `atomic-waker`.

@@ -3,7 +3,6 @@
 use super::*;
 use crate::net::{Endpoint, ListeningSocket};
 use std::io::{Seek, SeekFrom, Write};
-use std::time::Duration;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -175,4 +174,20 @@ fn a_stream_in_memory_is_no_socket() {
     assert_eq!(filled.kind(), io::ErrorKind::Unsupported);
     let sent = one.try_send_file(&file, 10).unwrap_err();
     assert_eq!(sent.kind(), io::ErrorKind::Unsupported);
+}
+
+#[test]
+fn what_there_is_to_read_is_waited_for_on_this_thread() {
+    let (ours, theirs) = connected();
+    assert!(!theirs.is_readable_within(Duration::ZERO));
+    let writer = std::thread::spawn(move || {
+        smol::block_on(ours.write_all(b"late")).unwrap();
+        ours
+    });
+    assert!(theirs.is_readable_within(PATIENCE));
+    assert_eq!(theirs.try_read(&mut [0; 9]).unwrap(), 4);
+    let ours = writer.join().unwrap();
+    assert!(!theirs.is_readable_within(Duration::ZERO));
+    drop(ours);
+    assert!(theirs.is_readable_within(PATIENCE));
 }
