@@ -160,6 +160,10 @@ impl Run<'_> {
 
     /// Waits for an answer, or until something else is to be done.
     async fn wait(&mut self) -> Option<Heard> {
+        // What was read with another answer is here already, and nothing else may be due any more.
+        if let Some(heard) = self.lanes.pop() {
+            return Some(heard);
+        }
         let until = self.next_deadline()?;
         let clock = self.clock.clone();
         let expire = async {

@@ -125,6 +125,20 @@ fn a_probe_measures_over_unix_datagrams_too() {
 }
 
 #[test]
+fn answers_that_are_read_together_are_all_counted_and_the_client_ends() {
+    let server = Server::new();
+    let at = server.at();
+    let args = ["--scenario", "udp", "--connect", &at, "--count", "40", "--interval", "1ms"];
+    let client = Program::run(&args);
+    let asked: Vec<_> = (0..40).map(|_| server.next().1).collect();
+    client.signal(rustix::process::Signal::STOP);
+    asked.into_iter().for_each(|from| server.answer(from));
+    client.signal(rustix::process::Signal::CONT);
+    let ended = client.wait().with_code(0);
+    assert!(ended.out().contains("40 sent, 40 received, 0% lost"), "{ended:?}");
+}
+
+#[test]
 fn nobody_there_is_told_as_nobody_there() {
     let (udp, tcp) = ((Kind::Datagram, "udp"), (Kind::Stream, "tcp"));
     for (kind, scenario) in [udp, tcp] {
