@@ -2,9 +2,10 @@
 //!
 //! The listening socket belongs to the tree, so a listener that crashes refuses nobody: what arrives
 //! meanwhile waits in the kernel's backlog. While the pool is full nothing is accepted, as in Ranch:
-//! newcomers wait in the backlog instead of being let in and turned away; where descriptors have run out they are turned
-//! away, since nobody knows when there will be some. An error of accept never ends the loop and never spins it. A listener that is asked to stop, or has admitted all that it should,
-//! closes the door first: whoever comes later is refused at once.
+//! newcomers wait in the backlog instead of being let in and turned away. Where descriptors have run out
+//! they are turned away, since nobody knows when there will be some. An error of accept never ends the
+//! loop and never spins it. A listener that is asked to stop, or has admitted all that it should, closes
+//! the door first: whoever comes later is refused at once.
 
 use std::fmt;
 use std::io;

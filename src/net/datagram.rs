@@ -4,7 +4,7 @@
 //! sent it. A Unix client is bound to an abstract name that the kernel picks (unix(7), "Autobind"),
 //! since a socket without a name cannot be answered.
 
-use super::listening::bind_inet;
+use super::listening::{Purpose, bind_inet};
 use super::socket::Socket;
 use super::socket_file::{self, SocketFile};
 use super::{BindError, ConnectError, Endpoint, Peer, address};
@@ -81,7 +81,7 @@ impl DatagramSocket {
                 _file: file,
             });
         }
-        let fd = bind_inet(endpoint, SocketType::DGRAM).await?;
+        let fd = bind_inet(endpoint, Purpose::Datagrams).await?;
         let other = |error| BindError::new(endpoint, error);
         let local = address::local(&fd).map_err(other)?;
         DatagramSocket::server(fd, endpoint.bound_at(local), local).map_err(other)

@@ -77,7 +77,7 @@ impl ListeningSocket {
                 _file: file,
             });
         }
-        let fd = bind_inet(endpoint, SocketType::STREAM).await?;
+        let fd = bind_inet(endpoint, Purpose::Connections).await?;
         listen(&fd)?;
         let local = address::local(&fd).map_err(other)?;
         Ok(ListeningSocket {
@@ -215,13 +215,22 @@ pub fn classify(error: &io::Error) -> AcceptError {
     }
 }
 
-/// Binds a socket of the given kind to the first of the endpoint's addresses that can be bound.
-pub(super) async fn bind_inet(endpoint: &Endpoint, kind: SocketType) -> Result<OwnedFd, BindError> {
+/// What a socket is bound for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    Connections,
+    Datagrams,
+    /// Datagrams that several sockets of one address share.
+    SharedDatagrams,
+}
+
+/// Binds a socket to the first of the endpoint's addresses that can be bound.
+pub(super) async fn bind_inet(endpoint: &Endpoint, purpose: Purpose) -> Result<OwnedFd, BindError> {
     let unresolvable = |source| BindError::Unresolvable { endpoint: endpoint.clone(), source };
     let dual = matches!(endpoint, Endpoint::Any(_));
     let mut last = Errno::ADDRNOTAVAIL;
     for address in endpoint.resolve().await.map_err(unresolvable)? {
-        match bind_address(address, kind, dual) {
+        match bind_address(address, purpose, dual) {
             Ok(fd) => return Ok(fd),
             // A port that is taken must not become one that listens on IPv4 alone.
             Err(error) if dual && !matches!(error, Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => {
@@ -233,13 +242,23 @@ pub(super) async fn bind_inet(endpoint: &Endpoint, kind: SocketType) -> Result<O
     Err(BindError::new(endpoint, last.into()))
 }
 
-fn bind_address(address: SocketAddr, kind: SocketType, dual: bool) -> Result<OwnedFd, Errno> {
+pub(super) fn bind_address(
+    address: SocketAddr,
+    purpose: Purpose,
+    dual: bool,
+) -> Result<OwnedFd, Errno> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let kind = match purpose {
+        Purpose::Connections => SocketType::STREAM,
+        Purpose::Datagrams | Purpose::SharedDatagrams => SocketType::DGRAM,
+    };
     let fd =
         rustix::net::socket_with(family, kind, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
-    // On datagram sockets the option would let two servers share a port, and starve one of them.
-    if kind == SocketType::STREAM {
-        sockopt::set_socket_reuseaddr(&fd, true)?;
+    match purpose {
+        Purpose::Connections => sockopt::set_socket_reuseaddr(&fd, true)?,
+        // The option would let two servers share a port, and starve one of them.
+        Purpose::Datagrams => {}
+        Purpose::SharedDatagrams => sockopt::set_socket_reuseport(&fd, true)?,
     }
     if dual && address.is_ipv6() {
         sockopt::set_ipv6_v6only(&fd, false)?;

@@ -1,13 +1,10 @@
 //! One address for several sockets, a thread each; groups to hear.
 
 use std::io;
-use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, sockopt};
-
-use super::{DatagramSocket, socket};
+use super::DatagramSocket;
+use crate::net::listening::{Purpose, bind_address, bind_inet};
 use crate::net::{BindError, Endpoint, Group, address};
 
 impl DatagramSocket {
@@ -27,25 +24,8 @@ impl DatagramSocket {
         if count < 2 || matches!(endpoint, Endpoint::Unix(_)) {
             return Ok(vec![DatagramSocket::bind(endpoint).await?]);
         }
-        let unresolvable = |source| BindError::Unresolvable { endpoint: endpoint.clone(), source };
-        let dual = matches!(endpoint, Endpoint::Any(_));
-        let mut last = Errno::ADDRNOTAVAIL;
-        for address in endpoint.resolve().await.map_err(unresolvable)? {
-            match bind_shared(address, dual) {
-                Ok(first) => {
-                    let shared = share(first, endpoint, dual, count);
-                    return shared.map_err(|error| BindError::new(endpoint, error));
-                }
-                // As in `bind`: a port that is taken must not become one on IPv4 alone.
-                Err(error)
-                    if dual && !matches!(error, Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) =>
-                {
-                    return Err(BindError::new(endpoint, error.into()));
-                }
-                Err(error) => last = error,
-            }
-        }
-        Err(BindError::new(endpoint, last.into()))
+        let first = bind_inet(endpoint, Purpose::SharedDatagrams).await?;
+        share(first, endpoint, count).map_err(|error| BindError::new(endpoint, error))
     }
 
     /// Has the socket hear a multicast group. It has to be bound to every interface, or to the group's own address.
@@ -61,32 +41,14 @@ impl DatagramSocket {
 }
 
 /// Adds the others to the first of several sockets that share its address.
-fn share(
-    first: OwnedFd,
-    endpoint: &Endpoint,
-    dual: bool,
-    count: usize,
-) -> io::Result<Vec<DatagramSocket>> {
-    let local = address::local(&first)?;
+fn share(first: OwnedFd, endpoint: &Endpoint, count: usize) -> io::Result<Vec<DatagramSocket>> {
+    let (local, dual) = (address::local(&first)?, matches!(endpoint, Endpoint::Any(_)));
     let mut sockets = vec![first];
     while sockets.len() < count {
-        sockets.push(bind_shared(local, dual)?);
+        sockets.push(bind_address(local, Purpose::SharedDatagrams, dual)?);
     }
     let endpoint = endpoint.bound_at(local);
     sockets.into_iter().map(|fd| DatagramSocket::server(fd, endpoint.clone(), local)).collect()
-}
-
-fn bind_shared(address: SocketAddr, dual: bool) -> Result<OwnedFd, Errno> {
-    let fd = socket(match address {
-        SocketAddr::V4(_) => AddressFamily::INET,
-        SocketAddr::V6(_) => AddressFamily::INET6,
-    })?;
-    sockopt::set_socket_reuseport(&fd, true)?;
-    if dual && address.is_ipv6() {
-        sockopt::set_ipv6_v6only(&fd, false)?;
-    }
-    rustix::net::bind(&fd, &address)?;
-    Ok(fd)
 }
 
 #[cfg(test)]
