@@ -6,6 +6,7 @@ mod common;
 
 use std::fs;
 use std::io::Write;
+use std::net::Shutdown;
 
 use common::directory;
 use common::files::{content, open, server, stored};
@@ -43,12 +44,16 @@ fn what_arrives_otherwise_than_it_was_sent_is_never_stored() {
     // A wrong digest of the whole, or a wrong size, leaves nothing of the file.
     for (size, digest) in [(file.len() as u64, [0; 32]), (5, blake3::hash(&file).into())] {
         let mut client = open(&server);
-        client.offer("file", Some(file.len() as u64));
+        let said = client.offer("file", Some(file.len() as u64));
+        assert!(matches!(said, Said::Held(..)), "{said:?}");
         client.chunks(&file, 0, 3).unwrap();
         client.say(&[Frame::End { size, digest }]).unwrap();
         assert!(matches!(client.hear(), Said::Failed(7, _)));
         // The connection goes on.
         assert!(matches!(client.offer("file", Some(1)), Said::Held(0, _)));
+        // Until the server has seen the end, the file is this connection's.
+        client.stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(client.hear(), Said::Closed);
     }
     let flipped = {
         let mut client = open(&server);
