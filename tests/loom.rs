@@ -1,7 +1,7 @@
 //! The runtime's own lock-free code, in every order that threads can bring about.
 //!
 //! Three source files of the runtime synchronise threads by themselves: the control signal, by an atomic level
-//! and two wakers, the way back of a question, by a slot behind a mutex, and the queue of a mailbox, by a ring behind
+//! and two wakers behind a mutex, the way back of a question, by a slot behind a mutex, and the queue of a mailbox, by a ring behind
 //! another. All take what they synchronise
 //! with from their neighbour `sync`. Here they are included as they are, beside another `sync`, of `loom`'s
 //! stand-ins; loom then runs each test once for every interleaving of its threads and every value that a
@@ -10,7 +10,7 @@
 //!
 //! Everything else is built on other crates. A pool's changes are an `event-listener`, which has a loom suite of its
 //! own (`tests/loom.rs` there). The turns of a thread are a queue behind a lock that nobody waits at, and the tasks in it
-//! `async-task`'s. `atomic-waker` has no suite, but loom has a stand-in for it, used here. Both are run by Miri, with its
+//! `async-task`'s. Both are run by Miri, with its
 //! weak memory and its data race detector: `make miri`.
 
 #[path = "../src/runtime/control.rs"]

@@ -48,5 +48,5 @@ impl Below {
 /// A child in its pool's node, with the task that runs it.
 pub(crate) struct Member {
     pub(crate) node: Arc<Node>,
-    pub(crate) task: Option<Task<Exit>>,
+    pub(crate) task: Task<Exit>,
 }

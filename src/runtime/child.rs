@@ -12,9 +12,10 @@ use super::guard::Guard;
 use super::mailbox::{Gauge, Mailbox};
 use super::node::Node;
 use super::path::Name;
+use super::place::Place;
 use super::slim::Lazy;
 use super::spec::{Env, Notice, Options, Spec, Start, spawn};
-use super::{Actor, Address, Context, Exit, IntoActor, Overflow, Path};
+use super::{Actor, Address, Context, Exit, IntoActor, Overflow};
 
 /// Messages that wait in a child's mailbox at most, unless [`Child::mailbox`] says otherwise.
 const MAILBOX: usize = 64;
@@ -258,8 +259,8 @@ impl<A: Actor> Spec for ActorSpec<A> {
         }
     }
 
-    fn attach(&self, parent: Option<&Arc<Path>>, env: &Env) {
-        self.node.attach(parent, &env.scheduler);
+    fn attach(&self, place: &Arc<Place>, _env: &Env) {
+        self.node.attach(place);
         // An address that was made before becomes the child's only now: it may be refused until here.
         self.mailbox.belongs_to(&self.node);
     }

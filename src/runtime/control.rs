@@ -9,7 +9,7 @@
 
 use std::task::{Context, Poll, Waker};
 
-use super::sync::{AtomicU8, AtomicUsize, AtomicWaker, Mutex, Ordering, PoisonError};
+use super::sync::{AtomicU8, AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError};
 
 const STOP: u8 = 1;
 const KILL: u8 = 2;
@@ -40,12 +40,32 @@ pub(crate) enum Blow {
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     level: AtomicU8,
-    /// Whoever awaits the stop with a waker of its own.
-    waiter: AtomicWaker,
-    /// The incarnation's task as a whole. It stays when it is woken.
-    task: Mutex<Option<Waker>>,
+    wakers: Mutex<Wakers>,
     /// The [mark] of the task's waker. Only the task itself changes it, and asks.
     mark: AtomicUsize,
+}
+
+/// Who is woken by a level that is raised.
+#[derive(Debug, Default)]
+struct Wakers {
+    /// The incarnation's task as a whole. It stays when it is woken.
+    task: Option<Waker>,
+    /// Whoever awaits the stop with a waker of its own, which few do.
+    waiter: Option<Box<Waker>>,
+}
+
+impl Wakers {
+    /// Has a waker woken once, in the place of the last one, which is returned.
+    fn wait(&mut self, waker: &Waker) -> Option<Waker> {
+        match &mut self.waiter {
+            Some(waiter) if waiter.will_wake(waker) => None,
+            Some(waiter) => Some(std::mem::replace(waiter, waker.clone())),
+            None => {
+                self.waiter = Some(Box::new(waker.clone()));
+                None
+            }
+        }
+    }
 }
 
 /// Returns what tells a waker from all others that there are. Two wakers that share their data differ in their
@@ -111,11 +131,8 @@ impl Control {
     /// Remembers the task that runs the incarnation, so that a raised level polls it.
     pub(crate) fn register_task(&self, cx: &Context<'_>) {
         if !self.is_task(cx) {
-            let waker = Some(cx.waker().clone());
-            let last = std::mem::replace(
-                &mut *self.task.lock().unwrap_or_else(PoisonError::into_inner),
-                waker,
-            );
+            let waker = cx.waker().clone();
+            let last = self.wakers().task.replace(waker);
             self.mark.store(mark(cx.waker()), Ordering::Relaxed);
             // Outside of the lock: a waker may hold the last handle of a task.
             drop(last);
@@ -127,10 +144,19 @@ impl Control {
         self.mark.load(Ordering::Relaxed) == mark(cx.waker())
     }
 
+    fn wakers(&self) -> MutexGuard<'_, Wakers> {
+        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn raise(&self, level: u8) {
         self.level.fetch_or(level, Ordering::SeqCst);
-        self.waiter.wake();
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let mut wakers = self.wakers();
+        let (waiter, task) = (wakers.waiter.take(), wakers.task.clone());
+        // Outside of the lock: a waker may do anything.
+        drop(wakers);
+        if let Some(waiter) = waiter {
+            waiter.wake();
+        }
         if let Some(task) = task {
             task.wake();
         }
@@ -144,8 +170,9 @@ impl Control {
             // Whoever raises a level does so before it looks for the task's waker, which was there before.
             return Poll::Pending;
         }
-        self.waiter.register(cx.waker());
-        // A level that was raised before the waker was registered woke nobody: look again.
+        let last = self.wakers().wait(cx.waker());
+        drop(last);
+        // A level that was raised before the waker was there woke nobody: look again.
         match self.level.load(Ordering::SeqCst) & level {
             0 => Poll::Pending,
             _ => Poll::Ready(()),

@@ -33,7 +33,7 @@ impl Life {
         let key = self.next;
         self.next += 1;
         if is_added {
-            spec.attach(Some(&self.path), &self.env);
+            spec.attach(&self.below, &self.env);
         }
         self.plan.node.children(|below| drop(below.insert(key, spec.node().clone())));
         self.names.insert(spec.node().name().to_string(), key);
@@ -48,7 +48,7 @@ impl Life {
         self.names.remove(&entry.spec.node().name().to_string());
         self.plan.node.children(|below| drop(below.remove(&key)));
         // Below a nested supervisor, a child of the plan is back when that is restarted.
-        if entry.is_added || self.path.is_root() {
+        if entry.is_added || self.plan.node.path().is_root() {
             entry.spec.retire();
         }
     }

@@ -7,10 +7,11 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
 use super::address::SendError;
+use super::late::Late;
 use super::node::Node;
 use super::queue::{Place, Queue, Refused};
 use super::scheduler::Scheduler;
@@ -40,17 +41,21 @@ pub(crate) struct Mailbox<M> {
     dropped: AtomicU32,
     queue: Queue<M>,
     /// The child that reads it.
-    node: OnceLock<Arc<Node>>,
+    node: Late<Arc<Node>>,
 }
 
 impl<M> Mailbox<M> {
     pub(crate) fn new(capacity: usize) -> Arc<Mailbox<M>> {
-        Arc::new(Mailbox {
+        Arc::new(Mailbox::read_by(Late::comes(), capacity))
+    }
+
+    fn read_by(node: Late<Arc<Node>>, capacity: usize) -> Mailbox<M> {
+        Mailbox {
             overflow: AtomicU8::new(Overflow::Wait as u8),
             dropped: AtomicU32::new(0),
             queue: Queue::new(capacity.max(1)),
-            node: OnceLock::new(),
-        })
+            node,
+        }
     }
 
     pub(crate) fn set_overflow(&self, overflow: Overflow) {
@@ -116,9 +121,28 @@ impl<M> Mailbox<M> {
         Sending { mailbox: self, message: Some(message), place: None }
     }
 
+    /// Makes a mailbox, and with what its child's node knows of it the node.
+    pub(crate) fn of_child(
+        capacity: usize,
+        node: impl FnOnce(Weak<dyn Gauge>) -> Arc<Node>,
+    ) -> (Arc<Mailbox<M>>, Arc<Node>)
+    where
+        M: Send + 'static,
+    {
+        let mut made = None;
+        let mailbox = Arc::new_cyclic(|own: &Weak<Mailbox<M>>| {
+            let node = made.insert(node(own.clone())).clone();
+            Mailbox::read_by(Late::There(node), capacity)
+        });
+        match made {
+            Some(node) => (mailbox, node),
+            None => unreachable!("the mailbox was made with its node"),
+        }
+    }
+
     /// Makes `node` the child that reads it. The first one stays.
     pub(crate) fn belongs_to(&self, node: &Arc<Node>) {
-        drop(self.node.set(node.clone()));
+        self.node.set(|| node.clone());
     }
 
     /// Tells whether `node` reads it, or may.
@@ -203,6 +227,8 @@ pub(crate) trait Gauge: Send + Sync {
     fn dropped(&self) -> u64;
     /// The name of the messages' type.
     fn message(&self) -> &'static str;
+    /// Refuses mail from now on, and drops what waits.
+    fn close(&self);
 }
 
 impl<M: Send> Gauge for Mailbox<M> {
@@ -217,82 +243,11 @@ impl<M: Send> Gauge for Mailbox<M> {
     fn message(&self) -> &'static str {
         std::any::type_name::<M>()
     }
+
+    fn close(&self) {
+        drop(self.queue.close());
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::poll_fn;
-
-    use futures_lite::future::{block_on, poll_once};
-
-    use super::*;
-
-    fn full(overflow: Overflow) -> Arc<Mailbox<u8>> {
-        let mailbox = Mailbox::new(2);
-        mailbox.set_overflow(overflow);
-        mailbox.try_send(1).unwrap();
-        mailbox.try_send(2).unwrap();
-        mailbox
-    }
-
-    fn waiting(mailbox: &Mailbox<u8>) -> Vec<u8> {
-        std::iter::from_fn(|| mailbox.mail().try_pop()).collect()
-    }
-
-    #[test]
-    fn wait_holds_the_sender_back() {
-        let mailbox = full(Overflow::Wait);
-        assert_eq!(mailbox.try_send(3), Err(SendError::Full(3)));
-        let mut send = Box::pin(mailbox.send(3));
-        assert!(block_on(poll_once(&mut send)).is_none());
-        assert_eq!(mailbox.mail().try_pop(), Some(1));
-        block_on(send).unwrap();
-        assert_eq!((waiting(&mailbox), mailbox.dropped()), (vec![2, 3], 0));
-    }
-
-    #[test]
-    fn drop_newest_keeps_what_waits() {
-        let mailbox = full(Overflow::DropNewest);
-        assert_eq!(block_on(mailbox.send(3)), Ok(()));
-        assert_eq!((waiting(&mailbox), mailbox.dropped()), (vec![1, 2], 1));
-    }
-
-    #[test]
-    fn drop_oldest_keeps_what_is_new() {
-        let mailbox = full(Overflow::DropOldest);
-        assert_eq!(block_on(mailbox.send(3)), Ok(()));
-        assert_eq!(mailbox.try_send(4), Ok(()));
-        assert_eq!((waiting(&mailbox), mailbox.dropped()), (vec![3, 4], 2));
-    }
-
-    #[test]
-    fn fail_hands_the_message_back() {
-        let mailbox = full(Overflow::Fail);
-        assert_eq!(block_on(mailbox.send(3)), Err(SendError::Full(3)));
-        assert_eq!((waiting(&mailbox), mailbox.dropped()), (vec![1, 2], 0));
-    }
-
-    #[test]
-    fn what_another_thread_sends_arrives_in_order() {
-        let mailbox = Mailbox::new(2);
-        let sender = mailbox.clone();
-        let sending = std::thread::spawn(move || {
-            (0..20).for_each(|n| block_on(sender.send(n)).unwrap());
-        });
-        let next = || block_on(poll_fn(|cx| mailbox.mail().poll_pop(cx)));
-        let seen: Vec<u8> = (0..20).map(|_| next()).collect();
-        assert_eq!(seen, (0..20).collect::<Vec<_>>());
-        sending.join().unwrap();
-        mailbox.close();
-    }
-
-    #[test]
-    fn whatever_the_overflow_a_closed_mailbox_refuses() {
-        for overflow in [Overflow::Wait, Overflow::DropNewest, Overflow::DropOldest, Overflow::Fail]
-        {
-            let mailbox = full(overflow);
-            mailbox.close();
-            assert_eq!(block_on(mailbox.send(3)), Err(SendError::Closed(3)));
-        }
-    }
-}
+mod tests;

@@ -7,26 +7,28 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use slab::Slab;
 
 use super::below::{Below, Member, Nodes};
 use super::control::Control;
+use super::late::Late;
 use super::lifecycle::Lost;
 use super::mailbox::Gauge;
 use super::path::Name;
+use super::place::Place;
 use super::scheduler::{Clock, Scheduler};
 use super::tree::{Kind, Snapshot, State};
 use super::vitals::Vitals;
-use super::{Exit, Lifecycle, Path};
+use super::{Exit, Lifecycle, Path, guard};
 
 /// A child as long as it is in the tree.
 pub(crate) struct Node {
     name: Name,
-    /// Below whom it stands, set when the tree starts.
-    place: OnceLock<(Option<Arc<Path>>, Clock)>,
+    /// Set when the tree starts.
+    place: Late<Arc<Place>>,
     pub(crate) control: Control,
     pub(crate) below: Below,
     state: AtomicU8,
@@ -41,7 +43,7 @@ impl Node {
     pub(crate) fn new(name: Name, below: Below) -> Arc<Node> {
         Arc::new(Node {
             name,
-            place: OnceLock::new(),
+            place: Late::comes(),
             control: Control::default(),
             below,
             state: AtomicU8::new(State::Idle as u8),
@@ -51,21 +53,30 @@ impl Node {
         })
     }
 
-    /// Gives the node its place, once. The root has no parent.
-    pub(crate) fn attach(&self, parent: Option<&Arc<Path>>, scheduler: &Scheduler) {
-        self.place.get_or_init(|| {
-            #[cfg(feature = "testing")]
-            if let Scheduler::Simulated(world) = scheduler {
-                world.children.add();
-            }
-            (parent.cloned(), Clock(scheduler.clone()))
-        });
+    /// Makes the node of a child that has its place, and whose first incarnation begins.
+    pub(crate) fn begun(name: Name, below: Below, place: &Arc<Place>, now: Instant) -> Arc<Node> {
+        Arc::new(Node {
+            name,
+            place: Late::There(place.taken()),
+            control: Control::default(),
+            below,
+            state: AtomicU8::new(State::Running as u8),
+            turn: AtomicU16::new(0),
+            taken: AtomicU64::new(0),
+            vitals: Mutex::new(Vitals::begun(now)),
+        })
+    }
+
+    /// Gives the node its place, once.
+    pub(crate) fn attach(&self, place: &Arc<Place>) {
+        self.place.set(|| place.taken());
     }
 
     pub(crate) fn path(&self) -> Path {
+        let name = self.name.clone();
         match self.place.get() {
-            Some((Some(parent), _)) => Path::below(parent, self.name.clone()),
-            Some((None, _)) | None => Path::root(self.name.clone()),
+            Some(place) => place.path(name),
+            None => Path::root(name),
         }
     }
 
@@ -74,13 +85,13 @@ impl Node {
     }
 
     pub(crate) fn scheduler(&self) -> Option<&Scheduler> {
-        self.place.get().map(|(_, clock)| &clock.0)
+        self.place.get().map(|place| &place.clock.0)
     }
 
     /// Returns the clock of the tree that the node is in.
     pub(crate) fn clock(&self) -> &Clock {
         match self.place.get() {
-            Some((_, clock)) => clock,
+            Some(place) => &place.clock,
             None => unreachable!("only an incarnation asks, whose node has its place"),
         }
     }
@@ -133,12 +144,15 @@ impl Node {
     /// Notes how an incarnation ended, and tells those who watch it.
     pub(crate) fn end(&self, exit: &Exit) {
         // A pool's child has no life after its first, and leaves the tree with it.
-        let now = match self.name {
-            Name::Number(_) => None,
-            Name::Text(_) => self.scheduler().map(Scheduler::now),
-        };
-        let to_tell = self.vitals().end(exit, now);
+        let is_over = matches!(self.name, Name::Number(_));
+        let now = if is_over { None } else { self.scheduler().map(Scheduler::now) };
+        let to_tell = self.vitals().end(exit, now, is_over);
         to_tell.tell(self, exit);
+        if is_over {
+            if let Some(gauge) = self.gauge() {
+                guard::shielded("a message in a mailbox that closes:", || gauge.close());
+            }
+        }
     }
 
     /// Notes that no incarnation is to come.

@@ -17,9 +17,10 @@ use super::below::Below;
 use super::guard;
 use super::node::Node;
 use super::path::Name;
+use super::place::Place;
 use super::pool_children::Children;
 use super::spec::{self, Env, Notice, Options, Spec, Start};
-use super::{Actor, Address, Exit, IntoActor, Path, Restart, Shutdown};
+use super::{Actor, Address, Exit, IntoActor, Restart, Shutdown};
 
 /// The pool is being stopped and starts no more children.
 #[derive(Error, Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,8 +150,8 @@ impl Spec for PoolSpec {
         &self.options
     }
 
-    fn attach(&self, parent: Option<&Arc<Path>>, env: &Env) {
-        self.shared.node.attach(parent, &env.scheduler);
+    fn attach(&self, place: &Arc<Place>, env: &Env) {
+        self.shared.node.attach(place);
         self.shared.attach(env);
     }
 

@@ -5,7 +5,7 @@
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use event_listener::Event;
@@ -13,13 +13,13 @@ use futures_lite::future;
 
 use super::below::{Below, Member};
 use super::guard::Guard;
-use super::mailbox::{Gauge, Mailbox};
+use super::mailbox::Mailbox;
 use super::node::Node;
 use super::path::Name;
+use super::place::Place;
 use super::slim::{Lazy, Then};
 use super::spec::Env;
-use super::tree::State;
-use super::{Actor, Address, Context, Exit, Lifecycle, Path, PoolClosed, until};
+use super::{Actor, Address, Context, Exit, Lifecycle, PoolClosed, until};
 
 /// What a pool's specification, its incarnations and its addresses share.
 pub(super) struct Children {
@@ -27,7 +27,7 @@ pub(super) struct Children {
     pub(super) limit: usize,
     capacity: usize,
     /// Set when the tree starts.
-    place: OnceLock<(Arc<Path>, Env)>,
+    place: OnceLock<(Arc<Place>, Env)>,
     open: AtomicBool,
     live: AtomicUsize,
     next: AtomicU64,
@@ -50,7 +50,7 @@ impl Children {
     }
 
     pub(super) fn attach(&self, env: &Env) {
-        self.place.get_or_init(|| (Arc::new(self.node.path()), env.clone()));
+        self.place.get_or_init(|| (Place::below(self.node.path(), &env.scheduler), env.clone()));
     }
 
     pub(super) fn open(&self) {
@@ -81,45 +81,34 @@ impl Children {
         self: &Arc<Children>,
         actor: A,
     ) -> Result<Address<A::Message>, PoolClosed> {
-        let mut starting = Place { children: self, listed: None };
-        let (path, env) = self.place.get().ok_or(PoolClosed)?;
-        let mailbox = Mailbox::new(self.capacity);
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let gauge: Weak<dyn Gauge> = Arc::downgrade(&(mailbox.clone() as Arc<dyn Gauge>));
-        let node = Node::new(Name::Number(number), Below::Nothing(gauge));
-        mailbox.belongs_to(&node);
-        node.attach(Some(path), &env.scheduler);
-        node.begin(env.scheduler.now(), State::Running);
-        let key = self.enlist(&node).ok_or(PoolClosed)?;
-        starting.listed = Some((key, node.clone()));
+        let claim = Claim(self);
+        let (place, env) = self.place.get().filter(|_| self.is_open()).ok_or(PoolClosed)?;
+        let name = Name::Number(self.next.fetch_add(1, Ordering::Relaxed));
+        let now = env.scheduler.now();
+        let (mailbox, node) = Mailbox::of_child(self.capacity, |gauge| {
+            Node::begun(name, Below::Nothing(gauge), place, now)
+        });
         env.observer.tell(|| Lifecycle::Started { path: node.path(), incarnation: 1 });
 
-        let address = Address::of(mailbox.clone());
         let ctx = Context::new(mailbox.clone(), node.clone(), None);
         let guard = Guard::new(node.clone(), Lazy::new(move || actor.run(ctx)));
-        let (shared, mailbox) = (self.clone(), CloseOnDrop(mailbox));
-        let life = Then::new(guard, move |exit: &Exit| {
-            drop(mailbox);
-            shared.ended(key, exit);
-        });
-        // The task looks for its place at its end, so the places are locked until it has its own.
-        match self.node.members().get_mut(key) {
-            Some(member) if Arc::ptr_eq(&member.node, &node) => {
-                member.task = Some(env.scheduler.spawn(life));
-            }
-            // The pool was killed in between.
-            _ => return Err(PoolClosed),
-        }
-        // From here on the child's end gives its place back. Nothing in it is left to be leaked.
-        starting.listed = None;
-        std::mem::forget(starting);
-        Ok(address)
-    }
-
-    /// Puts a child on the list, unless the pool is closed: who is not on it when it closes is never on it.
-    fn enlist(&self, node: &Arc<Node>) -> Option<usize> {
+        // Who is not on the list when the pool closes is never on it. The task looks for its place at its end, so the
+        // places are locked until it has its own.
         let mut members = self.node.members();
-        self.is_open().then(|| members.insert(Member { node: node.clone(), task: None }))
+        if !self.is_open() {
+            // It closed since.
+            drop(members);
+            drop(guard);
+            env.observer.tell(|| node.told_of_stop(None));
+            return Err(PoolClosed);
+        }
+        let entry = members.vacant_entry();
+        let (shared, key) = (self.clone(), entry.key());
+        let life = Then::new(guard, move |exit: &Exit| shared.ended(key, exit));
+        entry.insert(Member { node, task: env.scheduler.spawn(life) });
+        // From here on the child's end gives its place back. There is nothing in the claim to be leaked.
+        std::mem::forget(claim);
+        Ok(Address::of(mailbox))
     }
 
     /// Takes a child that ended off the list, from within its task.
@@ -127,11 +116,9 @@ impl Children {
         let Some(member) = self.node.members().try_remove(key) else {
             return;
         };
-        let _place = Place { children: self, listed: None };
+        let _claim = Claim(self);
         // The handle of the running task itself: letting it go changes nothing.
-        if let Some(task) = member.task {
-            task.detach();
-        }
+        member.task.detach();
         if let Some((_, env)) = self.place.get() {
             env.observer.tell(|| {
                 let (path, exit) = (member.node.path(), exit.clone());
@@ -178,10 +165,9 @@ impl Children {
     async fn kill(&self) {
         let left: Vec<Member> = self.node.members().drain().collect();
         for member in left {
-            let Some(task) = member.task else { continue };
-            let _place = Place { children: self, listed: None };
+            let _claim = Claim(self);
             // A child that ended by itself a moment ago found its place empty and told nothing.
-            let exit = task.cancel().await;
+            let exit = member.task.cancel().await;
             if let Some((_, env)) = self.place.get() {
                 env.observer.tell(|| member.node.told_of_stop(exit));
             }
@@ -190,30 +176,10 @@ impl Children {
 }
 
 /// A place that was claimed, given back on drop: whatever panics on the way, no place is lost.
-struct Place<'a> {
-    children: &'a Children,
-    /// The child's entry on the list, to be taken off again.
-    listed: Option<(usize, Arc<Node>)>,
-}
+struct Claim<'a>(&'a Children);
 
-impl Drop for Place<'_> {
+impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        if let Some((key, node)) = self.listed.take() {
-            let mut members = self.children.node.members();
-            // The key may be another child's by now.
-            if members.get(key).is_some_and(|member| Arc::ptr_eq(&member.node, &node)) {
-                members.remove(key);
-            }
-        }
-        self.children.release();
-    }
-}
-
-/// Closes a child's mailbox when its task is over, however it ended.
-struct CloseOnDrop<M>(Arc<Mailbox<M>>);
-
-impl<M> Drop for CloseOnDrop<M> {
-    fn drop(&mut self) {
-        self.0.close();
+        self.0.release();
     }
 }

@@ -12,10 +12,11 @@ use smol::Task;
 
 use super::node::Node;
 use super::observer::Observer;
+use super::place::Place;
 use super::scheduler::Scheduler;
 use super::slim::Then;
 use super::tree::State;
-use super::{Exit, Lifecycle, Path, Restart, Shutdown};
+use super::{Exit, Lifecycle, Restart, Shutdown};
 
 /// What a supervisor knows of any child before it starts.
 #[derive(Debug, Clone)]
@@ -84,7 +85,7 @@ pub(crate) trait Spec: Send + Sync {
         Ok(())
     }
     /// Gives the child its place in the tree, before it is first started.
-    fn attach(&self, parent: Option<&Arc<Path>>, env: &Env);
+    fn attach(&self, place: &Arc<Place>, env: &Env);
     /// Starts an incarnation. The task ends once nothing of the incarnation is left.
     fn launch(&self, env: &Env, notice: Notice) -> Task<Exit>;
     /// Notes that no incarnation lives, and refuses what waits for one.

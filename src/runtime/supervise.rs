@@ -19,12 +19,13 @@ use async_channel::{Receiver, Sender};
 use futures_lite::future;
 use smol::Task;
 
+use super::Exit;
 use super::intensity::Intensity;
+use super::place::Place;
 use super::request::{Asked, Request};
 use super::spec::{Env, Note, Notice, Spec, Start};
 use super::supervisor::Plan;
 use super::tree::State;
-use super::{Exit, Path};
 
 /// Lives one incarnation of a supervisor. Its children are gone when it is ready.
 pub(crate) async fn supervise(plan: Arc<Plan>, env: Env, notice: Notice) -> Exit {
@@ -43,7 +44,8 @@ pub(crate) async fn supervise(plan: Arc<Plan>, env: Env, notice: Notice) -> Exit
 pub(super) struct Life {
     pub(super) plan: Arc<Plan>,
     pub(super) env: Env,
-    pub(super) path: Arc<Path>,
+    /// Where its children stand.
+    pub(super) below: Arc<Place>,
     /// By the order of their start.
     pub(super) entries: BTreeMap<u64, Entry>,
     pub(super) names: HashMap<String, u64>,
@@ -101,12 +103,12 @@ enum Wake {
 impl Life {
     fn new(plan: Arc<Plan>, env: Env) -> Life {
         let (sender, notes) = async_channel::unbounded();
-        let path = Arc::new(plan.node.path());
+        let below = Place::below(plan.node.path(), &env.scheduler);
         let intensity = Intensity::new(plan.intensity.0, plan.intensity.1);
         Life {
             plan,
             env,
-            path,
+            below,
             entries: BTreeMap::new(),
             names: HashMap::new(),
             next: 0,

@@ -16,11 +16,12 @@ use super::below::Below;
 use super::guard;
 use super::node::Node;
 use super::path::Name;
+use super::place::Place;
 use super::request::{self, Requests};
 use super::spec::{self, Env, Notice, Options, Spec, Start};
 use super::supervise::supervise;
 use super::tree::State;
-use super::{Actor, Address, Child, Exit, Path, Pool, PoolAddress, Restart, Shutdown};
+use super::{Actor, Address, Child, Exit, Pool, PoolAddress, Restart, Shutdown};
 
 /// Who is restarted when one child is. The words and their meaning are Erlang/OTP's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,11 +262,11 @@ impl Spec for SupervisorSpec {
         &self.options
     }
 
-    fn attach(&self, parent: Option<&Arc<Path>>, env: &Env) {
-        self.plan.node.attach(parent, &env.scheduler);
-        let path = Arc::new(self.plan.node.path());
+    fn attach(&self, place: &Arc<Place>, env: &Env) {
+        self.plan.node.attach(place);
+        let below = Place::below(self.plan.node.path(), &env.scheduler);
         for child in &self.plan.children {
-            child.attach(Some(&path), env);
+            child.attach(&below, env);
         }
     }
 

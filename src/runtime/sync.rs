@@ -5,5 +5,3 @@
 
 pub(super) use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 pub(super) use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-pub(super) use atomic_waker::AtomicWaker;

@@ -16,6 +16,7 @@ use futures_lite::{StreamExt, future};
 
 use super::handle::{Handle, Root};
 use super::observer::Observer;
+use super::place::Place;
 use super::scheduler::Scheduler;
 use super::spec::{Env, Notice, Spec};
 use super::stall::Stalls;
@@ -157,7 +158,7 @@ fn launch(
     guard::install_hook();
     let env = Env { scheduler: scheduler.clone(), observer };
     let root = tree.build();
-    root.attach(None, &env);
+    root.attach(&Place::of_root(&env.scheduler), &env);
     root.plan.node.begin(env.scheduler.now(), State::Starting);
     handle.0.take_up(&root.plan.node, &env.scheduler);
     let path = root.plan.node.path();

@@ -95,6 +95,11 @@ pub(crate) struct ToTell {
 }
 
 impl Vitals {
+    /// Makes what is known of a child whose first incarnation begins.
+    pub(crate) fn begun(now: Instant) -> Vitals {
+        Vitals { incarnation: 1, alive: true, since: Some(now), ..Vitals::default() }
+    }
+
     pub(crate) fn begin(&mut self, now: Instant) -> u32 {
         self.incarnation += 1;
         (self.alive, self.ended_well, self.since) = (true, false, Some(now));
@@ -119,9 +124,9 @@ impl Vitals {
         self.rare.as_mut()?.struck.take()
     }
 
-    /// Notes the end of an incarnation, and when that was, where it may be asked.
-    pub(crate) fn end(&mut self, exit: &Exit, now: Option<Instant>) -> ToTell {
-        self.alive = false;
+    /// Notes the end of an incarnation, when that was, where it may be asked, and whether it was the last.
+    pub(crate) fn end(&mut self, exit: &Exit, now: Option<Instant>, is_over: bool) -> ToTell {
+        (self.alive, self.over) = (false, self.over || is_over);
         self.ended_well = now.is_none() && matches!(exit, Exit::Normal);
         if !self.ended_well {
             self.rare.get_or_insert_default().last = Some((exit.clone(), now));

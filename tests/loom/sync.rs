@@ -7,26 +7,6 @@ pub use loom::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 pub use loom::sync::{Arc, Mutex, MutexGuard};
 pub use std::sync::PoisonError;
 
-/// Loom's waker, with the calls of `atomic-waker`.
-#[derive(Debug)]
-pub struct AtomicWaker(loom::future::AtomicWaker);
-
-impl Default for AtomicWaker {
-    fn default() -> AtomicWaker {
-        AtomicWaker(loom::future::AtomicWaker::new())
-    }
-}
-
-impl AtomicWaker {
-    pub fn register(&self, waker: &Waker) {
-        self.0.register_by_ref(waker);
-    }
-
-    pub fn wake(&self) {
-        self.0.wake();
-    }
-}
-
 /// Counts how often it is woken.
 pub struct Woken(AtomicUsize);
 
