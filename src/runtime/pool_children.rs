@@ -82,8 +82,11 @@ impl Children {
         actor: A,
     ) -> Result<Address<A::Message>, PoolClosed> {
         let claim = Claim(self);
-        let (place, env) = self.place.get().filter(|_| self.is_open()).ok_or(PoolClosed)?;
+        let (place, env) = self.place.get().ok_or(PoolClosed)?;
         let name = Name::Number(self.next.fetch_add(1, Ordering::Relaxed));
+        if !self.is_open() {
+            return Err(PoolClosed);
+        }
         let now = env.scheduler.now();
         let (mailbox, node) = Mailbox::of_child(self.capacity, |gauge| {
             Node::begun(name, Below::Nothing(gauge), place, now)
@@ -96,7 +99,6 @@ impl Children {
         // places are locked until it has its own.
         let mut members = self.node.members();
         if !self.is_open() {
-            // It closed since.
             drop(members);
             drop(guard);
             env.observer.tell(|| node.told_of_stop(None));
