@@ -30,7 +30,7 @@ use std::{env, fs, thread};
 
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{SendFlags, Shutdown, SocketFlags, accept_with, acceptfrom_with, send, shutdown};
+use rustix::net::{SendFlags, SocketFlags, accept_with, acceptfrom_with, send};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 const GREETING: &[u8] = b"Thank you for connecting";
@@ -289,7 +289,6 @@ fn greet(listener: &TcpListener, polite: bool) -> Result<(), Errno> {
     }
     let (stream, _peer) = acceptfrom_with(listener, flags)?;
     send(&stream, GREETING, SendFlags::NOSIGNAL)?;
-    shutdown(&stream, Shutdown::Write)?;
     // The program would take in what is unread; the clients of this file send nothing.
     rustix::io::ioctl_fionread(&stream).map(drop)
 }

@@ -237,19 +237,20 @@ impl Stream {
     ///
     /// A socket that is closed with unread input makes the kernel send a reset (RFC 2525 section
     /// 2.17). A reset destroys what is still on its way to the peer, on many systems also what the
-    /// peer has received and not read yet. So our side is ended first; if unread input waits then,
-    /// it is taken in and dropped until the peer ends its side, too, at most 64 KiB and for at most
+    /// peer has received and not read yet. So where unread input waits, our side is ended first, and the
+    /// input is taken in and dropped until the peer ends its side, too, at most 64 KiB and for at most
     /// `linger`. With no unread input this returns at once and without joining the reactor. Input
     /// that arrives after the close still causes a reset: a protocol that must exclude it lets the
     /// client close first.
     ///
     /// # Errors
     ///
-    /// Fails when the peer has reset the connection (with [`io::ErrorKind::NotConnected`], or with
-    /// [`io::ErrorKind::ConnectionReset`] if that happens while input is dropped), in which case it
+    /// Fails when it is seen that the peer has reset the connection (with [`io::ErrorKind::NotConnected`], or
+    /// with [`io::ErrorKind::ConnectionReset`] if that happens while input is dropped), in which case it
     /// may not have read everything. The socket is closed in any case.
     pub async fn close(self, linger: Duration) -> io::Result<()> {
-        self.end(linger).await
+        // The close itself says that our side has ended.
+        if self.transport.close_would_reset()? { self.end(linger).await } else { Ok(()) }
     }
 
     /// Does what [`Stream::close`] does before the socket goes, for one that goes with its owner.
