@@ -111,7 +111,8 @@ fn compare(load: &Load, crowd: usize, rounds: usize, turn: Duration) -> io::Resu
             let rate = done / since.elapsed().as_secs_f64();
             // The first round is for everybody to warm up.
             if round > 0 {
-                figures[which].push((rate, (server.spent()? - before).as_secs_f64() / done));
+                let spent = server.spent()?.saturating_sub(before);
+                figures[which].push((rate, spent.as_secs_f64() / done));
             }
             crowd.says(false);
         }
@@ -172,7 +173,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Returns how long its threads were on a CPU.
+    /// Returns how long its threads were on a CPU, without those that have ended.
     fn spent(&self) -> io::Result<Duration> {
         let mut spent = 0;
         for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {

@@ -8,7 +8,7 @@
 mod common;
 
 use std::fs;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 use std::thread;
@@ -89,6 +89,9 @@ fn every_client_that_is_connected_is_greeted_before_the_door_closes() {
 fn no_greeting_is_cut_in_two_though_a_crowd_keeps_coming() {
     let server = server("tcp", &[]);
     let endpoint = server.endpoint().to_owned();
+    let is_lost = |error: &io::Error| {
+        [ErrorKind::ConnectionReset, ErrorKind::WouldBlock].contains(&error.kind())
+    };
     let comes = move || {
         let (mut greeted, mut lost) = (0, 0);
         loop {
@@ -97,10 +100,8 @@ fn no_greeting_is_cut_in_two_though_a_crowd_keeps_coming() {
             let mut heard = Vec::new();
             match stream.read_to_end(&mut heard) {
                 Ok(_) if heard == GREETING => greeted += 1,
-                // It was connected between the last look and the close of the door.
-                Err(error) if error.kind() == ErrorKind::ConnectionReset && heard.is_empty() => {
-                    lost += 1;
-                }
+                // It was connected between the last look and the close of the door, of which the kernel does not always tell.
+                Err(error) if is_lost(&error) && heard.is_empty() => lost += 1,
                 other => panic!("{other:?}, {heard:?}"),
             }
         }
@@ -110,6 +111,7 @@ fn no_greeting_is_cut_in_two_though_a_crowd_keeps_coming() {
     stop(&server, "a crowd");
     let came: Vec<_> = crowd.into_iter().map(|one| one.join().unwrap()).collect();
     println!("greeted and lost at the door, each of a crowd: {came:?}");
+    assert!(came.iter().all(|(_, lost)| *lost <= 1));
     assert!(came.iter().map(|(greeted, _)| greeted).sum::<usize>() >= 200);
     assert_eq!(cut(server, 10.0).0, 0);
 }
@@ -220,8 +222,9 @@ fn every_session_of_a_chat_is_seen_off_at_once() {
     let (lecture, lines) = (SESSIONS / 4, SESSIONS - SESSIONS / 4);
     let mut lecture: Vec<_> = (0..lecture).map(|_| connect(server.endpoint())).collect();
     let mut lines: Vec<_> = (0..lines).map(|_| Line::joined(server.endpoint())).collect();
+    // What a lecture client says stands alone for a moment before it is answered.
+    lecture.iter_mut().for_each(|stream| stream.write_all(b"hello").unwrap());
     for stream in &mut lecture {
-        stream.write_all(b"hello").unwrap();
         let mut answer = vec![0; receipt("hello").len()];
         stream.read_exact(&mut answer).unwrap();
         assert_eq!(answer, receipt("hello").as_bytes());
