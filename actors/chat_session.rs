@@ -154,22 +154,29 @@ impl Session {
         let limits = &self.with.limits;
         let first = limits.first_timeout.or(limits.idle_timeout);
         loop {
-            let limit = if bytes.is_empty() { first } else { Some(SETTLE) };
+            let limit = match limits.dialect {
+                _ if bytes.is_empty() => first,
+                // The end of its first line may take as long as its next line.
+                Some(Speaks::Lines) => limits.idle_timeout,
+                _ => Some(SETTLE),
+            };
             let until = limit.and_then(|limit| self.heard_at.checked_add(limit));
             let wants = Wants { ear: None, plain: true, input: true, written: false, until };
             let take = |more: &[u8]| bytes.extend_from_slice(more);
             let happened = self.talk.next(&mut self.ctx, wants, take).await;
+            let is_over = matches!(happened, Happened::Input(0));
             let silent = match happened {
                 Happened::Stop => return Err("the server stops".into()),
                 Happened::Mail(_) | Happened::Heard | Happened::Written => continue,
                 Happened::Broken(error) => return Err(error.to_string()),
                 Happened::Input(0) if bytes.is_empty() => return Err("closed by peer".into()),
                 Happened::Late if bytes.is_empty() => return Err("silent since it came".into()),
+                Happened::Late if limits.dialect == Some(Speaks::Lines) => return Err(self.idle()),
                 Happened::Input(0) | Happened::Late => SETTLE,
                 Happened::Input(_) => Duration::ZERO,
             };
             self.heard_at = self.ctx.now();
-            match self.opening(&bytes, silent) {
+            match self.opening(&bytes, silent, is_over) {
                 Opening::Wait => {}
                 settled => return Ok((settled, bytes)),
             }
@@ -177,15 +184,17 @@ impl Session {
     }
 
     /// Judges the first bytes, where it is not settled what all peers speak.
-    fn opening(&self, bytes: &[u8], silent: Duration) -> Opening {
+    fn opening(&self, bytes: &[u8], silent: Duration, is_over: bool) -> Opening {
         match self.with.limits.dialect {
             None => opening(bytes, silent),
             Some(Speaks::Lecture) => Opening::Lecture,
             // A line without an end is one once it is longer than any may be, or the peer ended its side.
-            Some(Speaks::Lines) if bytes.contains(&b'\n') || bytes.len() > LINE_MAX => {
-                Opening::Line
+            Some(Speaks::Lines) => {
+                match is_over || bytes.contains(&b'\n') || bytes.len() > LINE_MAX {
+                    true => Opening::Line,
+                    false => Opening::Wait,
+                }
             }
-            Some(Speaks::Lines) => Opening::Wait,
         }
     }
 

@@ -164,7 +164,12 @@ impl Service {
             let late = || Err(silent(limit));
             clock.within(limit, bytes).await.unwrap_or_else(late)
         };
-        ctx.unless_stopped(read).await.unwrap_or_else(|| Err("the server stops".into()))
+        let stopped = async {
+            ctx.stopped().await;
+            Err("the server stops".into())
+        };
+        // What is there already has begun.
+        future::or(read, stopped).await
     }
 
     /// Takes in a piece on the disk. Where the answers are framed, the sender is told meanwhile that it is worked on.

@@ -4,8 +4,9 @@
 //! meanwhile waits in the kernel's backlog. While the pool is full nothing is accepted, as in Ranch:
 //! newcomers wait in the backlog instead of being let in and turned away. Where descriptors have run out
 //! they are turned away, since nobody knows when there will be some. An error of accept never ends the
-//! loop and never spins it. A listener that is asked to stop, or has admitted all that it should, closes
-//! the door first: whoever comes later is refused at once.
+//! loop and never spins it. A listener that is asked to stop lets in those who wait, since they are
+//! connected as far as they know. Then it closes the door, as one does that has admitted all that it
+//! should: whoever comes later is refused at once.
 
 use std::fmt;
 use std::io;
@@ -26,8 +27,9 @@ const BACK_OFF: Duration = Duration::from_millis(100);
 /// How often that is told at most.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
-/// How many of those who wait then are turned away between two attempts.
-const TURNED_AWAY: usize = 1000;
+/// After so many connections in a row that failed at accept the listener waits as well: where each of them fails, what
+/// forbids it need not take them off the queue, and the same one would fail again at once.
+const FAILED_IN_A_ROW: u32 = 100;
 
 /// Accepts connections and starts an actor for each, in a pool.
 pub struct Listener<F, K> {
@@ -80,6 +82,40 @@ where
         }
     }
 
+    /// Judges a connection, and makes the actor that serves it.
+    fn admit(&self, stream: Stream) -> Admitted<A> {
+        let visit = match self.visit(&stream) {
+            Ok(visit) => visit,
+            Err(why) => {
+                let peer = Some(stream.peer().clone());
+                return Admitted::Refused(Report::Refused { peer, why });
+            }
+        };
+        let Some(number) = self.admissions.admit() else { return Admitted::TooLate };
+        Admitted::As((self.serve)(Connection { stream, number, visit }))
+    }
+
+    /// Lets in those who wait, where there is room. A crowd that goes on coming does not put off the end.
+    async fn let_in_who_waits(&self) {
+        for _ in 0..self.socket.most_waiting() {
+            if self.pool.is_full() || self.admissions.is_complete() {
+                break;
+            }
+            match self.socket.try_accept() {
+                Ok(stream) => match self.admit(stream) {
+                    Admitted::As(actor) => drop(future::poll_once(self.pool.start(actor)).await),
+                    Admitted::Refused(report) => self.reporter.tell(|| report).await,
+                    Admitted::TooLate => {}
+                },
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => match classify(&error) {
+                    AcceptError::Connection => {}
+                    AcceptError::Descriptors | AcceptError::Resource => break,
+                },
+            }
+        }
+    }
+
     /// Sets who may come: once the admissions are complete and the pool's last child has ended, the
     /// listener ends normally. Without this it admits everybody, numbered anew by each incarnation.
     pub fn admissions(mut self, admissions: Arc<Admissions>) -> Listener<F, K> {
@@ -117,7 +153,7 @@ where
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
         self.socket.open_door()?;
-        let (mut was_full, mut stuck) = (false, Stuck::default());
+        let (mut was_full, mut stuck, mut failed) = (false, Stuck::default(), 0);
         loop {
             let full = self.pool.is_full();
             if full && !was_full {
@@ -129,31 +165,36 @@ where
             }
             was_full = full;
             match ctx.next(self.accept()).await {
-                Event::Stop => break,
+                Event::Stop | Event::Io(None) => break,
                 Event::Message(()) => {}
-                Event::Io(None) => break,
                 Event::Io(Some(Ok(stream))) => {
-                    let visit = match self.visit(&stream) {
-                        Ok(visit) => visit,
-                        Err(why) => {
-                            let peer = Some(stream.peer().clone());
-                            drop(stream);
-                            self.reporter.tell(|| Report::Refused { peer, why }).await;
+                    failed = 0;
+                    // Nothing is awaited while the connection is in hand: a crash here would lose it.
+                    let start = match self.admit(stream) {
+                        Admitted::As(actor) => self.pool.start(actor),
+                        Admitted::Refused(report) => {
+                            self.reporter.tell(|| report).await;
                             continue;
                         }
+                        Admitted::TooLate => continue,
                     };
-                    let Some(number) = self.admissions.admit() else { continue };
-                    // Nothing is awaited while the connection is in hand: a crash here would lose it.
-                    let actor = (self.serve)(Connection { stream, number, visit });
-                    match ctx.unless_stopped(self.pool.start(actor)).await {
-                        Some(Ok(_)) | None => {}
-                        Some(Err(PoolClosed)) => break,
+                    // Where there is room it is started, whether or not a stop came in between.
+                    let start = async { Some(start.await) };
+                    let stopped = async {
+                        ctx.stopped().await;
+                        None
+                    };
+                    if let Some(Err(PoolClosed)) = future::or(start, stopped).await {
+                        break;
                     }
                 }
                 Event::Io(Some(Err(error))) => match classify(&error) {
-                    AcceptError::Connection => {}
-                    AcceptError::Resource => {
-                        stuck.count += self.socket.turn_away(TURNED_AWAY);
+                    AcceptError::Connection if failed < FAILED_IN_A_ROW => failed += 1,
+                    AcceptError::Connection => ctx.pause(BACK_OFF).await,
+                    out_of => {
+                        if out_of == AcceptError::Descriptors {
+                            stuck.count += self.socket.turn_away(self.socket.most_waiting());
+                        }
                         if let Some(why) = stuck.words(&error, ctx.now()) {
                             self.reporter.tell(|| Report::Refused { peer: None, why }).await;
                         }
@@ -162,10 +203,23 @@ where
                 },
             }
         }
+        if ctx.is_stopping() {
+            self.let_in_who_waits().await;
+        }
         self.socket.close_door()?;
         while let Event::Message(()) = ctx.next(self.pool.idle()).await {}
         Ok(())
     }
+}
+
+/// What became of a connection.
+enum Admitted<A> {
+    /// It has an actor, which is to be started.
+    As(A),
+    /// It is told why it may not stay.
+    Refused(Report),
+    /// All that should come have come.
+    TooLate,
 }
 
 /// What is to be told while nobody can be accepted.

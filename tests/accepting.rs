@@ -5,28 +5,19 @@
 
 mod common;
 
-use std::fs;
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::time::Instant;
 
 use common::line::{Line, connect, receipt};
+use common::vitals::leave;
 use common::{DEADLINE, Program};
-use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 /// How many come while there are descriptors for a few.
 const CROWD: usize = 100;
 
 /// How many descriptors are left for them.
 const LEFT: u64 = 10;
-
-/// Leaves a program so many descriptors more than it has open.
-fn leave(server: &Program, left: u64) -> Rlimit {
-    let open = fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count() as u64;
-    let pid = Pid::from_raw(server.pid() as i32);
-    let limit = Rlimit { current: Some(open + left), maximum: Some(open + left + 1000) };
-    prlimit(pid, Resource::Nofile, limit).unwrap()
-}
 
 /// Whether the server has ended a connection.
 fn is_over(stream: &mut TcpStream) -> bool {

@@ -173,3 +173,26 @@ fn an_address_has_no_more_connections_at_once_than_it_may() {
     fourth.say("here");
     second.hear_said("here");
 }
+
+#[test]
+fn where_all_speak_in_lines_a_first_one_without_its_end_is_one_when_its_sender_is_done() {
+    let server = Program::server(&["--scenario", "chat", "--dialect", "line"]);
+    let mut member = Line::joined(server.endpoint());
+    let mut done = Line::connect(server.endpoint());
+    done.stream.write_all(b"all I say").unwrap();
+    done.stream.shutdown(Shutdown::Write).unwrap();
+    member.hear_said("all I say");
+    done.hear_line(&receipt("all I say"));
+    done.hear_end();
+}
+
+#[test]
+fn where_all_speak_in_lines_the_beginning_of_a_first_one_is_silence_in_the_end() {
+    let limits = ["--scenario", "chat", "--dialect", "line", "--idle-timeout", "300ms", "--json"];
+    let server = Program::server(&limits);
+    let mut silent = Line::connect(server.endpoint());
+    silent.stream.write_all(b"all I").unwrap();
+    let told = |line: &str| line.contains("disconnected") && line.contains("silent for 300ms");
+    server.wait_for_line(told);
+    silent.hear_end();
+}

@@ -11,11 +11,17 @@ use crate::net::Stream;
 use crate::wire::filename::SafeName;
 use crate::wire::offer::{Frame, FrameReader, Offer};
 
+/// How many bytes there is room for at first, and as long as fewer come: room for many costs more to make than a byte is worth,
+/// of which a slow sender sends one at a time.
+const LITTLE: usize = 4 << 10;
+
 /// A framed connection.
 #[derive(Debug)]
 pub(in super::super) struct Framed {
     vault: Arc<Vault>,
     reader: FrameReader,
+    /// How many bytes the next call may read.
+    room: usize,
     state: State,
 }
 
@@ -35,7 +41,7 @@ type Broken = String;
 
 impl Framed {
     pub(in super::super) fn new(vault: Arc<Vault>) -> Framed {
-        Framed { vault, reader: FrameReader::default(), state: State::Offer }
+        Framed { vault, reader: FrameReader::default(), room: LITTLE, state: State::Offer }
     }
 
     pub(super) fn is_between_files(&self) -> bool {
@@ -79,7 +85,9 @@ impl Framed {
     fn take(&mut self, stream: &Stream, news: &mut Vec<News>) -> Result<Worked, Broken> {
         let mut taken = 0;
         while taken < PIECE && news.is_empty() {
-            match stream.try_read(self.reader.space(READ)) {
+            let space = self.reader.space(self.room);
+            let offered = space.len();
+            match stream.try_read(space) {
                 Ok(0) if self.is_between_files() => {
                     return Ok(Worked::Over(Ok("closed by peer".into())));
                 }
@@ -87,6 +95,11 @@ impl Framed {
                 Ok(length) => {
                     self.reader.filled(length);
                     taken += length;
+                    self.room = match length {
+                        all if all == offered => READ,
+                        0..LITTLE => LITTLE,
+                        _ => self.room,
+                    };
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Worked::Idle),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -99,7 +112,7 @@ impl Framed {
 
     /// Does what the frames ask for that have come.
     fn follow(&mut self, news: &mut Vec<News>) -> Result<(), Broken> {
-        let Framed { vault, reader, state } = self;
+        let Framed { vault, reader, state, .. } = self;
         while let Some(frame) = reader.next_frame().map_err(|error| error.to_string())? {
             let before = std::mem::replace(state, State::Offer);
             match step(vault, before, frame, news) {

@@ -24,7 +24,7 @@ use super::terminal::{Reader, Terminal};
 use super::watch::Watch;
 use super::words::Env;
 use crate::actors::{ChatInput, FileInput, Reconnect, Report, Reporter, ToConsole};
-use crate::net::{Endpoint, raise_open_files};
+use crate::net::{Endpoint, max_open_files, raise_open_files};
 use crate::runtime::{
     Child, Ended, Exit, Shutdown, Snapshot, Strategy, Supervisor, System, record_backtraces,
 };
@@ -133,7 +133,7 @@ fn run(
             return Code::of(&error);
         }
     };
-    smol::block_on(announce(&composed.listening, &reporters.server));
+    smol::block_on(announce(&composed.listening, &settings, &reporters.server));
     if let Err(error) = feed(composed, &settings, reader) {
         log::error!("stdin cannot be read: {error}");
         return Code::Failed;
@@ -214,8 +214,15 @@ fn narrators(
     Reporters { server: narrator(Side::Server), client: narrator(Side::Client) }
 }
 
-/// Tells where the server listens, and warns where strangers can reach it.
-async fn announce(listening: &[Endpoint], reporter: &Reporter) {
+/// Tells where the server listens, and warns where strangers can reach it and where there may be fewer than asked for.
+async fn announce(listening: &[Endpoint], settings: &Settings, reporter: &Reporter) {
+    let (asked, most) = (settings.max_conns, settings.connections());
+    if most < asked && !listening.is_empty() && settings.kind != Kind::Udp {
+        let files = max_open_files();
+        log::warn!(
+            "--max-conns is cut from {asked} to {most}: the file limit is {files} (ulimit -n)"
+        );
+    }
     for endpoint in listening {
         if endpoint.is_wider_than_loopback() {
             log::warn!("{endpoint} can be reached from other machines");

@@ -1,13 +1,13 @@
 //! Sockets that listen for connections, over TCP and over Unix paths.
 
-use super::error::errno;
 use super::reserve::Reserve;
 use super::socket::Socket;
 use super::socket_file::{self, SocketFile};
 use super::{BindError, Endpoint, Stream, address};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, Shutdown, SocketFlags, SocketType, accept_with, acceptfrom_with, sockopt,
+    AddressFamily, Shutdown, SocketAddrAny, SocketFlags, SocketType, accept_with, acceptfrom_with,
+    sockopt,
 };
 use std::io;
 use std::net::SocketAddr;
@@ -134,13 +134,29 @@ impl ListeningSocket {
     ///
     /// # Errors
     ///
-    /// No error of `accept` ends a listening socket: ask [`classify`] what to do, and go on.
+    /// No error of `accept` ends a listening socket: ask [`classify`](super::classify) what to do, and go on.
     pub async fn accept(&self) -> io::Result<Stream> {
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let (fd, peer) = self.socket.reading(|socket| acceptfrom_with(socket, flags)).await?;
+        Ok(self.stream(self.socket.reading(accept_one).await?))
+    }
+
+    /// Accepts a connection that waits already.
+    ///
+    /// # Errors
+    ///
+    /// As those of [`accept`](ListeningSocket::accept), and [`io::ErrorKind::WouldBlock`] where none waits.
+    pub fn try_accept(&self) -> io::Result<Stream> {
+        Ok(self.stream(self.socket.trying(accept_one)?))
+    }
+
+    /// Returns how many connections wait at most: Linux lets one more wait than it is told.
+    pub fn most_waiting(&self) -> usize {
+        usize::try_from(self.backlog).unwrap_or_default() + 1
+    }
+
+    fn stream(&self, (fd, peer): (OwnedFd, Option<SocketAddrAny>)) -> Stream {
         // The address that came with the connection is used: asking again fails once the peer has
         // reset it.
-        Ok(Stream::over(Socket::new(fd), address::peer(peer), self.local.is_some()))
+        Stream::over(Socket::new(fd), address::peer(peer), self.local.is_some())
     }
 
     /// Closes the connections that wait, at most so many, and returns how many that were: for when descriptors have run
@@ -160,58 +176,13 @@ impl ListeningSocket {
     }
 }
 
+fn accept_one(socket: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAddrAny>), Errno> {
+    acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)
+}
+
 impl AsFd for ListeningSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
-    }
-}
-
-/// What an error of `accept` calls for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum AcceptError {
-    /// The connection that was to be accepted failed: go on with the next one at once.
-    Connection,
-    /// Something has run out, or cannot be known: wait a little before the next attempt, because
-    /// the connection stays in the queue and the same error would come back at once.
-    Resource,
-}
-
-/// Judges an error of [`ListeningSocket::accept`].
-///
-/// Linux passes a new connection's pending network errors on through `accept` (accept(2), "Error
-/// handling"); they, and a firewall's EPERM, concern that connection only. EMFILE, ENFILE, ENOBUFS
-/// and ENOMEM concern the process or the machine. An unknown error counts as a resource's, so that
-/// no loop spins on it.
-///
-/// # Examples
-///
-/// ```
-/// use sockactors::net::{AcceptError, classify};
-/// use std::io;
-///
-/// let aborted = io::Error::from_raw_os_error(103);
-/// assert_eq!(classify(&aborted), AcceptError::Connection);
-/// let too_many_files = io::Error::from_raw_os_error(24);
-/// assert_eq!(classify(&too_many_files), AcceptError::Resource);
-/// ```
-pub fn classify(error: &io::Error) -> AcceptError {
-    match errno(error) {
-        Some(
-            Errno::CONNABORTED
-            | Errno::CONNRESET
-            | Errno::PERM
-            | Errno::PROTO
-            | Errno::NOPROTOOPT
-            | Errno::NETDOWN
-            | Errno::NETUNREACH
-            | Errno::NONET
-            | Errno::HOSTDOWN
-            | Errno::HOSTUNREACH
-            | Errno::OPNOTSUPP
-            | Errno::TIMEDOUT
-            | Errno::INTR,
-        ) => AcceptError::Connection,
-        _ => AcceptError::Resource,
     }
 }
 

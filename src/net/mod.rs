@@ -47,6 +47,7 @@
 //! # }
 //! ```
 
+mod accept_error;
 mod address;
 mod batch;
 mod datagram;
@@ -68,13 +69,14 @@ mod stream;
 mod transport;
 mod writer;
 
+pub use accept_error::{AcceptError, classify};
 pub use batch::{Datagram, DatagramBatch};
 pub use datagram::DatagramSocket;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{BindError, ConnectError};
 pub use group::{Group, GroupError};
 pub use limits::{max_open_files, raise_open_files};
-pub use listening::{AcceptError, ListeningSocket, classify};
+pub use listening::ListeningSocket;
 pub use peer::Peer;
 pub use splice::Pipe;
 pub use stream::Stream;

@@ -45,6 +45,18 @@ impl Line {
         Line { stream, reader, seen: Vec::new() }
     }
 
+    /// [`Line::connect`], to a server that may be gone or not like it.
+    pub fn try_connect(endpoint: &str) -> std::io::Result<Line> {
+        let stream = super::uploads::reach(endpoint)?;
+        let reader = BufReader::new(stream.try_clone()?);
+        Ok(Line { stream, reader, seen: Vec::new() })
+    }
+
+    /// [`Line::say`], to a server that may be gone.
+    pub fn try_say(&mut self, text: &str) -> std::io::Result<()> {
+        self.stream.write_all(format!("{text}\n").as_bytes())
+    }
+
     /// Connects, and is a member of the room when this returns.
     #[track_caller]
     pub fn joined(endpoint: &str) -> Line {

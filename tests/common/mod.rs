@@ -15,6 +15,7 @@ pub mod peers;
 pub mod strace;
 pub mod terminal;
 pub mod uploads;
+pub mod vitals;
 
 use std::io::Write;
 use std::os::unix::process::CommandExt;

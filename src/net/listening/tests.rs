@@ -224,18 +224,6 @@ fn a_connection_that_was_reset_is_accepted_with_its_peer() {
 }
 
 #[test]
-fn errors_of_accept_are_sorted() {
-    for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::BADF] {
-        assert_eq!(classify(&errno.into()), AcceptError::Resource, "{errno}");
-    }
-    for errno in [Errno::CONNABORTED, Errno::PERM, Errno::PROTO, Errno::NETDOWN, Errno::HOSTUNREACH]
-    {
-        assert_eq!(classify(&errno.into()), AcceptError::Connection, "{errno}");
-    }
-    assert_eq!(classify(&io::Error::other("what?")), AcceptError::Resource);
-}
-
-#[test]
 fn a_closed_door_refuses_and_opens_again() {
     for endpoint in ["127.0.0.1:0", "[::1]:0"] {
         let endpoint: Endpoint = endpoint.parse().unwrap();
