@@ -44,13 +44,12 @@ impl Group {
         limited.map_err(|error| skip(&format!("no memory cgroup can be made: {error}"))).ok()
     }
 
-    /// A command that runs a program in the group; one that is `mute` writes its stdout to nowhere.
-    pub fn command(&self, program: &str, mute: bool) -> Command {
+    /// A command that runs a program in the group. Nobody reads its stdout.
+    pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("sh");
         let procs = self.path.join("cgroup.procs");
-        let nowhere = if mute { "> /dev/null" } else { "" };
-        let script = format!("echo $$ > \"$0\" && exec \"$@\" {nowhere}");
-        command.args(["-c", &script, procs.to_str().unwrap(), program]);
+        let script = "echo $$ > \"$0\" && exec \"$@\" > /dev/null";
+        command.args(["-c", script, procs.to_str().unwrap(), program]);
         command
     }
 
