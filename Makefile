@@ -26,13 +26,15 @@ check:  ## Checks format, lints with every feature set, documents and tests
 bench:  ## Measures, side by side with bare loops; see docs/performance.md
 	cargo bench
 
-bench-peers:  ## Measures the actors beside those of other crates, and the chat beside other chats that are installed
+bench-peers:  ## Measures the actors, the chat, a greeting and an echo beside those of others, as far as they are installed
 	cargo build --release
 	cargo build --release --manifest-path benches/peers/Cargo.toml
 	cargo build --release --manifest-path benches/peers/actors/Cargo.toml
 	benches/peers/actors/target/release/peer_actors --json docs/bench/peers.json --svg docs/bench/peers.svg
 	benches/peers/target/release/peers
 	benches/peers/target/release/peers thousand
+	benches/peers/target/release/peers greeting
+	benches/peers/target/release/peers echo
 
 # The runtime's own tests under several schedules of their threads, then a few seeds of the simulation. What
 # waits for the reactor cannot run: Miri has no timerfd.

@@ -24,6 +24,9 @@ pub(super) const HELLO: &str = "/ack off";
 /// How long the server may go on talking after the talk is over.
 const LINGER: Duration = Duration::from_millis(100);
 
+/// After so long a silence the kernel asks whether the server still lives.
+const KEEPALIVE: Duration = Duration::from_secs(120);
+
 /// A connection to a server.
 pub(super) struct Call<'a> {
     pub(super) client: &'a ChatClient,
@@ -47,6 +50,8 @@ impl Call<'_> {
     pub(super) fn new(client: &ChatClient, stream: Stream, took: Duration) -> Call<'_> {
         // A line must not wait until the server has acknowledged the last one.
         let _ = stream.nodelay(true);
+        // Else a server that is gone without a word is never noticed by one who only listens.
+        let _ = stream.keepalive(KEEPALIVE);
         // A receipt has its text behind it, and a member's line a name before it.
         let heard = LineBuffer::new(2 * LINE_MAX);
         Call { client, stream, took, heard, hidden: Vec::new() }

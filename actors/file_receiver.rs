@@ -34,6 +34,9 @@ const WAIT_EVERY: Duration = Duration::from_secs(1);
 /// How long a sender may be silent once somebody else comes with its file: most likely itself, over another connection.
 const GIVE_WAY_AFTER: Duration = Duration::from_secs(2);
 
+/// After so long a silence the kernel asks whether the sender still lives, where nothing else limits how long it may be silent.
+const KEEPALIVE: Duration = Duration::from_secs(120);
+
 /// How long the end of a connection may take.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
@@ -253,6 +256,10 @@ impl Actor for FileReceiver {
         let FileReceiver { connection, service } = self;
         let presence = connection.announce(&service.reporter).await;
         let Connection { stream, visit: _visit, .. } = connection;
+        if service.limits.idle_timeout.is_none() {
+            // A sender whose kernel does not do this is merely noticed later.
+            let _ = stream.keepalive(KEEPALIVE);
+        }
         let stream = Arc::new(stream);
         let ended = service.serve(&mut ctx, stream.clone()).await;
         // Input that is still unread would destroy the last answer.

@@ -36,8 +36,8 @@ pub(super) struct Speaker {
 }
 
 impl Speaker {
-    fn has_line(&self) -> bool {
-        self.lines.as_ref().is_some_and(|lines| lines.has_line())
+    fn has_line(&mut self) -> bool {
+        self.lines.as_mut().is_some_and(|lines| lines.has_line())
     }
 
     /// Lets go of a buffer that nothing is in.

@@ -4,7 +4,7 @@ use super::dial::{dial, in_time};
 use super::socket::Socket;
 use super::transport::Transport;
 use super::{ConnectError, Endpoint, Peer};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -20,9 +20,6 @@ const SHARED_LEN: usize = 16 * 1024;
 thread_local! {
     static SHARED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
-
-/// The longest times that TCP's keepalive options take, in seconds (tcp(7)).
-const KEEPALIVE_MAX: u64 = 32_767;
 
 /// One connection.
 ///
@@ -204,35 +201,6 @@ impl Stream {
         self.transport.shutdown_write()
     }
 
-    /// Lets the kernel find out whether a silent peer is still there (`SO_KEEPALIVE`, tcp(7)).
-    ///
-    /// After `idle` without a word the peer is asked, then four times more at a quarter of `idle`
-    /// each; a peer that answers none of them is gone, and reads fail with
-    /// [`io::ErrorKind::TimedOut`] after about twice `idle`. The kernel counts in seconds from 1 to
-    /// 32767, to which `idle` is rounded. A Unix socket needs none of this and ignores it.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the kernel refuses, which it does for no live socket.
-    pub fn keepalive(&self, idle: Duration) -> io::Result<()> {
-        let Some(socket) = self.inet() else { return Ok(()) };
-        let secs = idle.as_secs().clamp(1, KEEPALIVE_MAX);
-        sockopt::set_tcp_keepidle(socket, Duration::from_secs(secs))?;
-        sockopt::set_tcp_keepintvl(socket, Duration::from_secs((secs / 4).max(1)))?;
-        sockopt::set_tcp_keepcnt(socket, 4)?;
-        Ok(sockopt::set_socket_keepalive(socket, true)?)
-    }
-
-    /// Sends small writes at once instead of waiting to join them (`TCP_NODELAY`, RFC 896); ignored
-    /// by Unix sockets.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the kernel refuses, which it does for no live socket.
-    pub fn nodelay(&self, on: bool) -> io::Result<()> {
-        self.inet().map_or(Ok(()), |socket| Ok(sockopt::set_tcp_nodelay(socket, on)?))
-    }
-
     /// Closes politely, so that the peer can still read what was written last.
     ///
     /// A socket that is closed with unread input makes the kernel send a reset (RFC 2525 section
@@ -296,6 +264,8 @@ impl Stream {
         self.transport.socket().is_some_and(Socket::has_joined)
     }
 }
+
+mod options;
 
 #[cfg(test)]
 mod tests;

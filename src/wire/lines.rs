@@ -23,8 +23,8 @@ pub enum Line {
 /// Splits a stream of bytes into lines.
 ///
 /// Lines end with `\n` or `\r\n`. As long as each [`push`](LineBuffer::push) is followed by
-/// [`next_line`](LineBuffer::next_line) until it gives `None`, the buffer never holds more than one
-/// line of the longest length, a carriage return, and what one push brought. Each byte is looked at
+/// [`next_line`](LineBuffer::next_line) until it gives `None`, or by a [`has_line`](LineBuffer::has_line)
+/// that is false, the buffer never holds more than one line of the longest length, a carriage return, and what one push brought. Each byte is looked at
 /// once, so a long line that arrives in small pieces costs linear time.
 ///
 /// # Examples
@@ -101,9 +101,14 @@ impl LineBuffer {
         taken
     }
 
-    /// Tells whether [`next_line`](LineBuffer::next_line) has a line to give.
-    pub fn has_line(&self) -> bool {
-        memchr(b'\n', &self.held[self.scanned..]).is_some()
+    /// Tells whether [`next_line`](LineBuffer::next_line) has a line to give. If not, it lets go of what next_line would:
+    /// whoever asks this after each push need not take nothing.
+    pub fn has_line(&mut self) -> bool {
+        let has = memchr(b'\n', &self.held[self.scanned..]).is_some();
+        if !has {
+            self.keep_partial();
+        }
+        has
     }
 
     /// Tells whether nothing is held of any line, so that a new buffer would do as well.
@@ -211,6 +216,20 @@ mod tests {
         let mut pieces: Vec<&[u8]> = vec![&flood; 50];
         pieces.push(b"\r\nnext\n");
         assert_eq!(split(16, &pieces), [Line::TooLong(50_000), whole("next")]);
+    }
+
+    #[test]
+    fn a_line_without_end_is_not_kept_where_it_is_only_asked_for() {
+        let mut lines = LineBuffer::new(4);
+        for _ in 0..100 {
+            lines.push(b"abcdefgh");
+            assert!(!lines.has_line());
+            assert!(lines.held.len() <= 5, "{} bytes held", lines.held.len());
+        }
+        lines.push(b"\r\nab\n");
+        assert!(lines.has_line());
+        assert_eq!(lines.next_line(), Some(Line::TooLong(800)));
+        assert_eq!(lines.next_line(), Some(whole("ab")));
     }
 
     #[test]

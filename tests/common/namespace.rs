@@ -2,6 +2,9 @@
 //!
 //! It takes root to make one, so a test that needs one is skipped, visibly, where there is none to be had.
 
+// Every test file is a crate of its own, and none of them uses all of this.
+#![allow(dead_code)]
+
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddrV4;
 use std::os::fd::AsFd;

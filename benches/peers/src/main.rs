@@ -1,4 +1,4 @@
-//! What the chat of sockactors costs, beside other chat servers.
+//! What the chat of sockactors costs, beside other chat servers; and what a greeting and an echo cost, beside bare loops and tokio.
 //!
 //! Each server is a child process on a free port of loopback; all members are in this one thread. A round starts every
 //! server anew and measures one after the other, so that whatever else the machine does falls on all of them; a ratio is
@@ -9,9 +9,16 @@
 //!     target/release/peers                        # both loads, all servers that are installed
 //!     target/release/peers --rounds 21 --spread   # longer, on whichever CPUs there are
 //!     target/release/peers thousand               # a thousand members, and one that does not read
+//!     target/release/peers greeting               # a connection that is greeted and closed
+//!     target/release/peers echo                   # a line that comes back
+//!     target/release/peers serve echo 4711        # a bare loop alone, say under strace
 
+mod bare;
+mod contest;
 mod cpu;
 mod crowd;
+mod echo;
+mod greeting;
 mod loads;
 mod server;
 mod table;
@@ -49,8 +56,15 @@ fn run(args: &[String]) -> io::Result<()> {
     let default = concat!(env!("CARGO_MANIFEST_DIR"), "/../../target/release/sockactors");
     let places = Places {
         sockactors: after("--sockactors").map_or(default, String::as_str).into(),
+        sockactors_echo: here.with_file_name("sockactors_echo"),
         tokio: here.with_file_name("tokio_chat"),
+        tokio_plain: here.with_file_name("tokio_plain"),
+        driver: here,
     };
+    if let Some(at) = place("serve") {
+        let what = args.get(at + 1).map_or("", String::as_str);
+        return bare::serve(what, u16::try_from(number(what, 0)?).map_err(io::Error::other)?);
+    }
     raise_limit(DESCRIPTORS)?;
     if place("thousand").is_some() {
         let members = number("--members", 1000)?.max(13) as usize;
@@ -61,6 +75,17 @@ fn run(args: &[String]) -> io::Result<()> {
         cpu::share_one()?;
     }
     let only = after("--only").map_or("", String::as_str);
+    let times = |default| Ok::<_, io::Error>(number("--amount", default)?.max(1) as usize);
+    let contest = if place("greeting").is_some() {
+        Some((greeting::contest(&places), times(1200)?))
+    } else if place("echo").is_some() {
+        Some((echo::contest(&places), times(20_000)?))
+    } else {
+        None
+    };
+    if let Some((contest, amount)) = contest {
+        return contest.run(only, number("--rounds", 11)?.max(1) as usize, amount);
+    }
     let amount = Amount {
         members: number("--members", 50)?.max(2) as usize,
         lines: number("--lines", 20_000)?.max(1),

@@ -32,7 +32,11 @@ pub struct Server {
 #[derive(Debug)]
 pub struct Places {
     pub sockactors: PathBuf,
+    pub sockactors_echo: PathBuf,
     pub tokio: PathBuf,
+    pub tokio_plain: PathBuf,
+    /// This program, which is the bare loops too.
+    pub driver: PathBuf,
 }
 
 impl Kind {

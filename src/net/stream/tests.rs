@@ -3,6 +3,7 @@
 use super::*;
 use crate::net::ListeningSocket;
 use futures_lite::future::{block_on, or, poll_once, zip};
+use rustix::net::sockopt;
 use std::net::TcpListener;
 use std::time::Instant;
 
@@ -245,6 +246,7 @@ fn options_reach_the_kernel_and_unix_ignores_them() {
         assert!(sockopt::socket_keepalive(socket).unwrap());
         assert_eq!(sockopt::tcp_keepidle(socket).unwrap(), Duration::from_secs(60));
         assert_eq!(sockopt::tcp_keepintvl(socket).unwrap(), Duration::from_secs(15));
+        assert_eq!(sockopt::tcp_user_timeout(socket).unwrap(), 120_000, "what it writes, as long");
         client.keepalive(Duration::MAX).unwrap();
         client.keepalive(Duration::ZERO).unwrap();
         client.nodelay(true).unwrap();

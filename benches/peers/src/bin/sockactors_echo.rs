@@ -1,0 +1,45 @@
+//! A line echo on the actors of sockactors: a listener, a pool, and an actor for each connection.
+//!
+//!     sockactors_echo PORT
+
+use std::error::Error;
+use std::sync::Arc;
+
+use sockactors::actors::{Connection, Listener};
+use sockactors::net::ListeningSocket;
+use sockactors::runtime::{Actor, Child, Context, Outcome, Pool, Strategy, Supervisor, System};
+
+/// As many bytes as the other echoes read at a time.
+const MOST: usize = 1024;
+
+/// Says whatever it hears.
+struct Echo(Connection);
+
+impl Actor for Echo {
+    type Message = ();
+
+    async fn run(self, mut ctx: Context<()>) -> Outcome {
+        let stream = self.0.stream;
+        let mut buf = [0; MOST];
+        // Whoever just had an answer has said nothing more yet, so there is no use in a read before the wait.
+        while let Some(ready) = ctx.unless_stopped(stream.readable()).await {
+            ready?;
+            match stream.read(&mut buf).await? {
+                0 => break,
+                length => stream.write_all(&buf[..length]).await?,
+            }
+        }
+        Ok(())
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let port = std::env::args().nth(1).unwrap_or_default();
+    let endpoint = format!("127.0.0.1:{port}").parse()?;
+    let socket = Arc::new(smol::block_on(ListeningSocket::bind(&endpoint, 128))?);
+    let mut tree = Supervisor::new("echo", Strategy::OneForOne);
+    let echoes = tree.pool(Pool::new("echoes").limit(1000));
+    tree.child(Child::new("listener", move || Listener::new(socket.clone(), echoes.clone(), Echo)));
+    System::new().run(tree)?;
+    Ok(())
+}
