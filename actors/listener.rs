@@ -31,6 +31,9 @@ const TELL_EVERY: Duration = Duration::from_secs(1);
 /// forbids it need not take them off the queue, and the same one would fail again at once.
 const FAILED_IN_A_ROW: u32 = 100;
 
+/// Makes the line for whoever may not stay, of why.
+pub type Parting = fn(&str) -> String;
+
 /// Accepts connections and starts an actor for each, in a pool.
 pub struct Listener<F, K> {
     socket: Arc<ListeningSocket>,
@@ -38,6 +41,7 @@ pub struct Listener<F, K> {
     admissions: Arc<Admissions>,
     per_address: Option<Arc<PerAddress>>,
     bans: Arc<Bans>,
+    parting: Option<Parting>,
     reporter: Reporter,
     serve: F,
     kind: PhantomData<fn() -> K>,
@@ -51,8 +55,8 @@ where
     /// Makes a listener whose `serve` turns each connection into the actor that is started for it.
     pub fn new(socket: Arc<ListeningSocket>, pool: PoolAddress, serve: F) -> Listener<F, K> {
         let (admissions, reporter) = (Arc::default(), Reporter::nobody());
-        let (per_address, bans, kind) = (None, Arc::default(), PhantomData);
-        Listener { socket, pool, admissions, per_address, bans, reporter, serve, kind }
+        let (per_address, bans, parting, kind) = (None, Arc::default(), None, PhantomData);
+        Listener { socket, pool, admissions, per_address, bans, parting, reporter, serve, kind }
     }
 
     /// Sets how many connections each address may have at once; without this it may have any number.
@@ -67,16 +71,22 @@ where
         self
     }
 
+    /// Sets what is said to whoever may not stay, made of why; without this nothing is.
+    pub fn parting(mut self, parting: Option<Parting>) -> Listener<F, K> {
+        self.parting = parting;
+        self
+    }
+
     /// Counts a connection by its address; an error says why it may not stay.
     fn visit(&self, stream: &Stream) -> Result<Option<Visit>, String> {
         if self.bans.hold_peer(stream.peer()) {
-            return Err("its address is banned".into());
+            return Err("this address is banned".into());
         }
         let Some(per_address) = &self.per_address else { return Ok(None) };
         match per_address.admit(stream.peer()) {
             None => {
                 let limit = per_address.limit();
-                Err(format!("{limit} connections of its address are open, as many as may be"))
+                Err(format!("{limit} connections of this address are open, as many as may be"))
             }
             visit => Ok(visit),
         }
@@ -87,6 +97,10 @@ where
         let visit = match self.visit(&stream) {
             Ok(visit) => visit,
             Err(why) => {
+                if let Some(parting) = self.parting {
+                    // A new connection has room for a line; one that has none is not waited for.
+                    let _ = stream.try_write(parting(&why).as_bytes());
+                }
                 let peer = Some(stream.peer().clone());
                 return Admitted::Refused(Report::Refused { peer, why });
             }

@@ -109,7 +109,7 @@ pub use file_writer::{FileWriter, Rotation, Shelf, Store};
 pub use framed_sender::FramedSender;
 pub use greeter::Greeter;
 pub use hall::{Hall, Membership};
-pub use listener::Listener;
+pub use listener::{Listener, Parting};
 pub use operators::Operators;
 pub use per_address::{PerAddress, Visit};
 pub use reply_guard::{REPLY_RATE, ReplyGuard};

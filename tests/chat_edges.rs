@@ -162,9 +162,11 @@ fn an_address_has_no_more_connections_at_once_than_it_may() {
     let server = Program::server(&["--scenario", "chat", "--json", "--max-per-ip", "2"]);
     let first = Line::joined(server.endpoint());
     let mut second = Line::joined(server.endpoint());
-    // It is cut before it says a word.
-    let mut third = connect(server.endpoint());
-    assert_eq!(third.read(&mut [0; 64]).unwrap_or(0), 0);
+    // It is cut before it says a word, and told why.
+    let mut third = Line::connect(server.endpoint());
+    let why = "2 connections of this address are open, as many as may be";
+    third.hear_line(&format!("* you were turned away: {why}; good bye"));
+    third.hear_end();
     server.wait_for_line(|line| line.contains("\"refused\"") && line.contains("as many as may be"));
     drop(first);
     second.hear(|line| line.ends_with(" left"));
@@ -172,6 +174,17 @@ fn an_address_has_no_more_connections_at_once_than_it_may() {
     let mut fourth = Line::joined(server.endpoint());
     fourth.say("here");
     second.hear_said("here");
+}
+
+#[test]
+fn whoever_speaks_as_in_the_lecture_is_turned_away_without_a_word() {
+    let server =
+        Program::server(&["--scenario", "chat", "--dialect", "lecture", "--max-per-ip", "1"]);
+    let mut first = connect(server.endpoint());
+    first.write_all(b"hello").unwrap();
+    assert!(first.read(&mut [0; 64]).unwrap() > 0);
+    let mut second = connect(server.endpoint());
+    assert_eq!(second.read(&mut [0; 64]).unwrap(), 0);
 }
 
 #[test]

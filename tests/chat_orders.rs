@@ -155,8 +155,10 @@ fn a_banned_address_is_cut_off_and_stays_away_until_the_ban_is_lifted() {
     eve.hear_line("* you were banned by op; good bye");
     eve.hear_end();
     op.hear_line("* 127.0.0.1 is banned; 1 of its sessions are ended");
-    Line::connect(&tcp).hear_end();
-    server.wait_for_error_line(|line| line.contains("its address is banned"));
+    let mut again = Line::connect(&tcp);
+    again.hear_line("* you were turned away: this address is banned; good bye");
+    again.hear_end();
+    server.wait_for_error_line(|line| line.contains("this address is banned"));
     op.say("/bans");
     op.hear_line("* banned: 127.0.0.1");
     op.say("/unban 127.0.0.1");

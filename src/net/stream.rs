@@ -150,6 +150,15 @@ impl Stream {
         self.transport.poll_writable(cx)
     }
 
+    /// Writes without waiting, as much as there is room for.
+    ///
+    /// # Errors
+    ///
+    /// As [`try_write_vectored`](Stream::try_write_vectored).
+    pub fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        self.try_write_vectored(&[IoSlice::new(buf)])
+    }
+
     /// Writes from several buffers in one call, without waiting; returns how many bytes were taken.
     ///
     /// # Errors

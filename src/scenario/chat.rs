@@ -5,13 +5,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ComposeError, Input, Role, Settings, client as ends_the_tree, listeners};
+use super::{ComposeError, Door, Input, Role, Settings, client as ends_the_tree, listeners};
 use crate::actors::{
     Bans, ChatClient, ChatConsole, ChatJournal, ChatRoom, ChatSession, Hall, History, HistoryError,
-    Operators, Recorder, Report, Reporter, SessionLimits, SessionWith,
+    Operators, Recorder, Report, Reporter, SessionLimits, SessionWith, Speaks,
 };
 use crate::net::Endpoint;
 use crate::runtime::{Child, Supervisor};
+use crate::wire::notice;
 
 /// The room that everybody comes to first, unless it is set.
 const ROOM: &str = "lobby";
@@ -52,7 +53,10 @@ pub(super) async fn server(
     let sessions = tree.pool(settings.connection_pool("sessions").mailbox(ANSWERS));
     let with = Arc::new(SessionWith { limits, room: room.clone(), reporter: reporter.clone() });
     let serve = move |connection| ChatSession::new(connection, with.clone());
-    let listening = listeners(settings, tree, &sessions, reporter, bans, serve).await?;
+    // Whoever speaks as in the lecture is sent answers alone.
+    let speaks_lines = settings.dialect != Some(Speaks::Lecture);
+    let door = Door { bans, parting: speaks_lines.then_some(notice::turned_away) };
+    let listening = listeners(settings, tree, &sessions, reporter, door, serve).await?;
     let console = settings.at_terminal && settings.role == Role::Server;
     let console = console.then(|| {
         let reporter = reporter.clone();

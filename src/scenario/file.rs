@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Input, Settings, client as ends_the_tree, listeners};
+use super::{Door, Input, Settings, client as ends_the_tree, listeners};
 use crate::actors::{
     Disk, FileReaper, FileReceiver, FileSender, FramedSender, ReceiveLimits, Reporter, Vault,
     VaultLimits,
@@ -41,7 +41,7 @@ pub(super) async fn server(
         let (vault, disk) = (vault.clone(), disk.clone());
         FileReceiver::new(connection, limits.clone(), vault, disk, told.clone())
     };
-    listeners(settings, tree, &receivers, reporter, Arc::default(), serve).await
+    listeners(settings, tree, &receivers, reporter, Door::default(), serve).await
 }
 
 pub(super) fn client(

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::actors::{
-    Admissions, Bans, ChatInput, Connection, FileInput, HistoryError, Listener, Pace, PerAddress,
-    Reporter, ToConsole,
+    Admissions, Bans, ChatInput, Connection, FileInput, HistoryError, Listener, Pace, Parting,
+    PerAddress, Reporter, ToConsole,
 };
 use crate::net::{BindError, Endpoint, ListeningSocket, max_open_files};
 use crate::runtime::{Actor, Address, Child, IntoActor, Pool, PoolAddress, Supervisor};
@@ -201,6 +201,13 @@ fn numbered(name: &str, index: usize) -> String {
     }
 }
 
+/// Who is turned away at a server's door, and what is said to them.
+#[derive(Debug, Clone, Default)]
+struct Door {
+    bans: Arc<Bans>,
+    parting: Option<Parting>,
+}
+
 /// Binds a server's listening sockets and adds a listener for each.
 ///
 /// The sockets belong to the tree: a listener that crashes refuses nobody.
@@ -209,7 +216,7 @@ async fn listeners<F, A, K>(
     tree: &mut Supervisor,
     pool: &PoolAddress,
     reporter: &Reporter,
-    bans: Arc<Bans>,
+    door: Door,
     serve: F,
 ) -> Result<Vec<Endpoint>, BindError>
 where
@@ -224,14 +231,15 @@ where
         let socket = Arc::new(ListeningSocket::bind(endpoint, settings.backlog).await?);
         listening.push(socket.endpoint().clone());
         let (pool, admissions) = (pool.clone(), admissions.clone());
-        let (per_address, bans) = (per_address.clone(), bans.clone());
+        let (per_address, door) = (per_address.clone(), door.clone());
         let (reporter, serve) = (reporter.clone(), serve.clone());
         let listener = Child::new(numbered("listener", index), move || {
             let (socket, pool) = (socket.clone(), pool.clone());
             Listener::new(socket, pool, serve.clone())
                 .admissions(admissions.clone())
                 .per_address(per_address.clone())
-                .bans(bans.clone())
+                .bans(door.bans.clone())
+                .parting(door.parting)
                 .reporter(reporter.clone())
         });
         tree.child(settings.serving(listener));

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Settings, client as ends_the_tree, listeners, numbered};
+use super::{Door, Settings, client as ends_the_tree, listeners, numbered};
 use crate::actors::{Greeter, Reporter, TcpClient, TcpFigures, TcpProbe, Tickets};
 use crate::net::{BindError, Endpoint};
 use crate::runtime::{Child, Supervisor};
@@ -19,7 +19,7 @@ pub(super) async fn server(
     let greeters = tree.pool(settings.connection_pool("greeters"));
     let told = reporter.clone();
     let serve = move |connection| Greeter::new(connection, greeting.clone(), told.clone());
-    listeners(settings, tree, &greeters, reporter, Arc::default(), serve).await
+    listeners(settings, tree, &greeters, reporter, Door::default(), serve).await
 }
 
 pub(super) fn client(

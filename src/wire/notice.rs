@@ -30,6 +30,21 @@ pub fn dismissed(why: &str) -> String {
     format!("you were {why}; good bye")
 }
 
+/// Makes the line for whoever may not even come in: `this address is banned`. It is not wanted back at once.
+///
+/// # Examples
+///
+/// ```
+/// use sockactors::wire::notice::{Heard, read, turned_away};
+///
+/// let line = turned_away("this address is banned");
+/// assert_eq!(line, "* you were turned away: this address is banned; good bye\n");
+/// assert_eq!(read(line.trim_end()), Heard::Dismissed);
+/// ```
+pub fn turned_away(why: &str) -> String {
+    format!("* {}\n", dismissed(&format!("turned away: {why}")))
+}
+
 /// A line that a member is sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Heard<'a> {
