@@ -207,7 +207,7 @@ fn upload(server: &Program, out: &Path, number: usize) -> io::Result<()> {
     let mut stream = reach(server.endpoint())?;
     stream.write_all(&raw)?;
     stream.shutdown(Shutdown::Write)?;
-    stream.read(&mut [0])?;
+    stream.read(&mut [0]).map(drop)?;
     match files(out).iter().any(|(name, file)| name.starts_with("output") && *file == raw) {
         true => Ok(()),
         false => Err(other("nothing is stored")),

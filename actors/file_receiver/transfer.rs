@@ -15,6 +15,10 @@ use crate::wire::offer::{Frame, FrameWriter};
 /// How long a sender may take nothing of what it is answered.
 const ANSWER_WITHIN: Duration = Duration::from_secs(30);
 
+/// So many bytes have to be there before anybody is told how far a file is: a crowd of senders of a byte now and then would be
+/// told of as often as it says one.
+const SHOWN: u64 = 4 << 10;
+
 /// A connection that has begun.
 pub(super) struct Transfer {
     pub(super) stream: Arc<Stream>,
@@ -66,7 +70,7 @@ impl Transfer {
         if !service.reporter.is_heard() {
             return;
         }
-        let Some(extent) = intake.extent() else { return };
+        let Some(extent) = intake.extent().filter(|extent| extent.length >= SHOWN) else { return };
         let gauge = self.gauge.get_or_insert_with(|| {
             let peer = Some(service.peer.clone());
             Gauge::new(&service.reporter, ctx.clock(), peer, extent.name, extent.size, None)

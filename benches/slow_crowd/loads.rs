@@ -36,7 +36,7 @@ pub(super) fn words(server: &Server, until: Instant) -> io::Result<u64> {
     let mut members = Vec::new();
     for number in 0..AT_ONCE {
         let mut stream = server.connect()?;
-        write!(stream, "/join room{number}\n")?;
+        writeln!(stream, "/join room{number}")?;
         members.push(BufReader::new(stream));
     }
     let mut said = 0;
