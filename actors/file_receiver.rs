@@ -139,11 +139,14 @@ impl Service {
             match worked {
                 Worked::More => {}
                 Worked::Over(why) => return (intake, why),
-                Worked::Idle => {
+                Worked::Idle => loop {
                     if let Err(why) = self.wait(ctx, &transfer.stream, &intake).await {
                         return (intake, Ok(why));
                     }
-                }
+                    if !intake.gathers(&transfer.stream, ctx.now()) {
+                        break;
+                    }
+                },
             }
         }
     }

@@ -7,7 +7,7 @@
 //!
 //! There are two kinds: [raw], where the bytes are the file, and [framed].
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::VaultError;
 use crate::net::Stream;
@@ -110,6 +110,14 @@ impl Intake {
                 Worked::Idle if is_fast() && stream.is_readable_within(LINGER) => {}
                 Worked::Idle | Worked::Over(_) => return worked,
             }
+        }
+    }
+
+    /// Tells whether so little has come that it is not worth the way to the disk yet, and takes that in.
+    pub(super) fn gathers(&mut self, stream: &Stream, now: Instant) -> bool {
+        match self {
+            Intake::Raw(raw) => raw.gathers(stream, now),
+            Intake::Framed(_) => false,
         }
     }
 

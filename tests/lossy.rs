@@ -49,6 +49,10 @@ const LOSSES: &str = "
 const ANSWERS: &str = "
     nft add rule inet lossy input tcp dport 7000 tcp flags == ack accept";
 
+/// As often as the kernel sends something again by itself, it goes on for longer than a test waits.
+const STUBBORN: &str = "
+    echo 100 > /proc/sys/net/ipv4/tcp_retries2";
+
 /// Buffers so small that a longer greeting does not fit.
 const NARROW: &str = "
     echo 4096 8192 8192 > /proc/sys/net/ipv4/tcp_rmem
@@ -211,7 +215,7 @@ enum Gone {
 
 #[test]
 fn a_peer_that_is_gone_without_a_word_is_found_out_whether_or_not_something_was_written_to_it() {
-    within(&[], || {
+    within(&[STUBBORN], || {
         std::thread::scope(|scope| {
             for gone in [Gone::Silent, Gone::Deaf, Gone::Stuffed] {
                 scope.spawn(move || block_on(found_out(gone)));

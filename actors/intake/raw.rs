@@ -6,6 +6,7 @@
 use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use blake3::Hasher;
 
@@ -13,6 +14,12 @@ use super::super::vault::Part;
 use super::super::{Vault, VaultError};
 use super::{Extent, News, PIECE, READ, Worked};
 use crate::net::{Pipe, Stream};
+
+/// From so many bytes on what has come is brought to the disk.
+const GATHER: usize = 4 << 10;
+
+/// After so long fewer are.
+const GATHER_FOR: Duration = Duration::from_secs(10);
 
 thread_local! {
     static PIPE: Cell<Option<Pipe>> = const { Cell::new(None) };
@@ -25,14 +32,40 @@ pub(in super::super) struct Raw {
     part: Option<Part>,
     /// Where its digest is asked for.
     hasher: Option<Box<Hasher>>,
-    /// What was read of it before it was known to be raw.
+    /// What was read of it before it was known to be raw, or worth the way to the disk.
     first: Vec<u8>,
+    /// Since when that is gathered.
+    since: Option<Instant>,
+    /// Why the connection was lost, where that was found while gathering.
+    lost: Option<String>,
 }
 
 impl Raw {
     pub(in super::super) fn new(vault: Arc<Vault>, digest: bool, first: Vec<u8>) -> Raw {
         let hasher = digest.then(|| Box::new(Hasher::new()));
-        Raw { vault, part: None, hasher, first }
+        Raw { vault, part: None, hasher, first, since: None, lost: None }
+    }
+
+    /// Tells whether what has come is to be gathered on, and takes it in then. A sender that says a byte now and then costs a
+    /// trip to the disk for each of them otherwise, as much as moving a megabyte.
+    pub(super) fn gathers(&mut self, stream: &Stream, now: Instant) -> bool {
+        // None waits where the sender has ended its side, which is for the disk.
+        let waiting = stream.unread().unwrap_or(0);
+        let is_old = now.saturating_duration_since(*self.since.get_or_insert(now)) > GATHER_FOR;
+        if waiting == 0 || self.first.len() + waiting >= GATHER || is_old {
+            self.since = None;
+            return false;
+        }
+        let first = &mut self.first;
+        match stream.try_take(|bytes| first.extend_from_slice(bytes)) {
+            Ok(length) => length > 0,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
+            Err(error) => {
+                // It is told once.
+                self.lost = Some(error.to_string());
+                false
+            }
+        }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -75,6 +108,9 @@ impl Raw {
         let first = std::mem::take(&mut self.first);
         if !first.is_empty() {
             self.write(&first)?;
+        }
+        if let Some(why) = self.lost.take() {
+            return Ok(Taken::Lost(why));
         }
         let mut way = Way::new(self.hasher.is_none());
         let taken = self.take_by(&mut way, stream)?;
@@ -129,8 +165,10 @@ impl Raw {
         Ok(Some(News::Stored(length, digest, part.commit()?)))
     }
 
-    pub(super) fn leave(self) -> Option<String> {
-        let part = self.part?;
+    pub(super) fn leave(mut self) -> Option<String> {
+        let mut part = self.part.take()?;
+        // A disk that does not take the rest keeps what it has.
+        let _ = part.write(&self.first);
         let (length, name) = (part.length(), part.hidden_name());
         part.pause();
         Some(format!("the {length} bytes so far are kept in {name}"))
@@ -178,5 +216,73 @@ impl Way {
             Way::Through(pipe) if pipe.holds() == 0 => PIPE.set(Some(pipe)),
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::VaultLimits;
+
+    fn raw(directory: &tempfile::TempDir) -> Raw {
+        let vault = Vault::new(directory.path().into(), VaultLimits::default());
+        Raw::new(Arc::new(vault), true, b"f".to_vec())
+    }
+
+    fn names(directory: &tempfile::TempDir) -> Vec<String> {
+        let entries = std::fs::read_dir(directory.path()).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn little_is_gathered_until_it_is_worth_the_way_to_the_disk_or_the_end() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut raw, mut news, now) = (raw(&directory), Vec::new(), Instant::now());
+        let (ours, theirs) = Stream::pair().unwrap();
+        assert!(matches!(raw.work(&ours, &mut news), Worked::Idle));
+        for _ in 0..2 {
+            theirs.try_write(b"oo").unwrap();
+            assert!(raw.gathers(&ours, now));
+            assert_eq!((raw.length(), raw.is_empty()), (1, false));
+        }
+        theirs.try_write(&[b'o'; GATHER]).unwrap();
+        assert!(!raw.gathers(&ours, now));
+        assert!(matches!(raw.work(&ours, &mut news), Worked::Idle));
+        assert_eq!(raw.length(), 5 + GATHER as u64);
+        theirs.try_write(b"o").unwrap();
+        assert!(raw.gathers(&ours, now));
+        theirs.try_write(b"o").unwrap();
+        assert!(!raw.gathers(&ours, now + 2 * GATHER_FOR), "it is old");
+        theirs.shutdown_write().unwrap();
+        assert!(raw.gathers(&ours, now), "the last byte");
+        assert!(!raw.gathers(&ours, now), "the end");
+        assert!(matches!(raw.work(&ours, &mut news), Worked::Over(Ok(_))));
+        let [News::Stored(7.., Some(_), name)] = &news[..] else { panic!("{news:?}") };
+        let mut whole = vec![b'o'; 7 + GATHER];
+        whole[0] = b'f';
+        assert_eq!(std::fs::read(directory.path().join(name)).unwrap(), whole);
+    }
+
+    #[test]
+    fn an_upload_that_is_lost_while_it_is_gathered_is_not_taken_for_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        let (mut raw, mut news, now) = (raw(&directory), Vec::new(), Instant::now());
+        let (ours, theirs) = Stream::pair().unwrap();
+        assert!(matches!(raw.work(&ours, &mut news), Worked::Idle));
+        theirs.try_write(b"oo").unwrap();
+        assert!(raw.gathers(&ours, now));
+        // Whoever goes with something unread resets the connection.
+        ours.try_write(b"unread").unwrap();
+        drop(theirs);
+        raw.gathers(&ours, now);
+        let worked = raw.work(&ours, &mut news);
+        assert!(matches!(&worked, Worked::Over(Ok(why)) if why.contains("reset")), "{worked:?}");
+        assert!(news.is_empty());
+        assert!(raw.leave().unwrap().starts_with("the 3 bytes so far are kept in "));
+        assert!(
+            names(&directory).iter().all(|name| name.starts_with('.')),
+            "{:?}",
+            names(&directory)
+        );
     }
 }

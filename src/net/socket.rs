@@ -7,6 +7,7 @@
 
 use rustix::io::Errno;
 use smol::Async;
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -30,12 +31,13 @@ impl Socket {
 
     /// Waits until a read makes sense. Dropping the future loses nothing.
     pub(super) async fn readable(&self) -> io::Result<()> {
-        self.joined()?.readable().await
+        // The reactor keeps a list of those who wait in this way, and a place for the one who polls, which costs less.
+        poll_fn(|cx| self.poll_readable(cx)).await
     }
 
     /// Waits until a write makes sense. Dropping the future loses nothing.
     pub(super) async fn writable(&self) -> io::Result<()> {
-        self.joined()?.writable().await
+        poll_fn(|cx| self.poll_writable(cx)).await
     }
 
     /// Is ready when a read makes sense. One task at a time is woken; asked again, it costs no system call.

@@ -117,6 +117,15 @@ impl Stream {
         self.transport.try_read(buf)
     }
 
+    /// Returns how many bytes wait to be read, which are none at the end of the stream; always none of a stream in memory.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the kernel refuses, which it does for no live socket.
+    pub fn unread(&self) -> io::Result<usize> {
+        self.transport.unread()
+    }
+
     /// Waits until a read would not block, which the end of the stream and an error also cause.
     ///
     /// It always joins the reactor. The future may be dropped at any time.
@@ -227,13 +236,13 @@ impl Stream {
     /// may not have read everything. The socket is closed in any case.
     pub async fn close(self, linger: Duration) -> io::Result<()> {
         // The close itself says that our side has ended.
-        if self.transport.close_would_reset()? { self.end(linger).await } else { Ok(()) }
+        if self.unread()? > 0 { self.end(linger).await } else { Ok(()) }
     }
 
     /// Does what [`Stream::close`] does before the socket goes, for one that goes with its owner.
     pub(crate) async fn end(&self, linger: Duration) -> io::Result<()> {
         self.shutdown_write()?;
-        if !self.transport.close_would_reset()? {
+        if self.unread()? == 0 {
             return Ok(());
         }
         match in_time(linger, self.drain()).await {

@@ -134,12 +134,13 @@ impl Transport {
         }
     }
 
-    /// Tells whether unread input would make a close destroy what was written. In memory it does not.
-    pub(super) fn close_would_reset(&self) -> io::Result<bool> {
+    /// Returns how many bytes wait to be read from a socket, which make a close destroy what was written.
+    pub(super) fn unread(&self) -> io::Result<usize> {
         match self {
-            Transport::Socket(socket) => Ok(rustix::io::ioctl_fionread(socket)? > 0),
+            // There is no room for more bytes than this has numbers.
+            Transport::Socket(socket) => Ok(rustix::io::ioctl_fionread(socket)? as usize),
             #[cfg(feature = "testing")]
-            Transport::Memory(_) => Ok(false),
+            Transport::Memory(_) => Ok(0),
         }
     }
 }
