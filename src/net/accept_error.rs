@@ -20,7 +20,7 @@ pub enum AcceptError {
     Resource,
 }
 
-/// Judges an error of [`ListeningSocket::accept`].
+/// Judges an error of [`ListeningSocket::accept`](super::ListeningSocket::accept).
 ///
 /// Linux passes a new connection's pending network errors on through `accept` (accept(2), "Error
 /// handling"); they, and a firewall's EPERM, concern that connection only. EMFILE, ENFILE, ENOBUFS
