@@ -11,21 +11,18 @@
 use std::fmt;
 use std::io;
 use std::marker::PhantomData;
-use std::mem;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_lite::future;
 
+use super::refused::{Refusal, Refused};
 use super::{Admissions, Bans, Connection, PerAddress, Report, Reporter, Visit};
-use crate::net::{AcceptError, ListeningSocket, Stream, classify};
-use crate::runtime::{Actor, Context, Event, IntoActor, Outcome, PoolAddress, PoolClosed};
+use crate::net::{AcceptError, ListeningSocket, Peer, Stream, classify};
+use crate::runtime::{Actor, Context, Event, IntoActor, Outcome, PoolAddress, PoolClosed, Sleep};
 
 /// How long the listener waits when the system has no descriptors or memory for another connection.
 const BACK_OFF: Duration = Duration::from_millis(100);
-
-/// How often that is told at most.
-const TELL_EVERY: Duration = Duration::from_secs(1);
 
 /// After so many connections in a row that failed at accept the listener waits as well: where each of them fails, what
 /// forbids it need not take them off the queue, and the same one would fail again at once.
@@ -78,15 +75,17 @@ where
     }
 
     /// Counts a connection by its address; an error says why it may not stay.
-    fn visit(&self, stream: &Stream) -> Result<Option<Visit>, String> {
+    fn visit(&self, stream: &Stream) -> Result<Option<Visit>, (Refusal, String)> {
         if self.bans.hold_peer(stream.peer()) {
-            return Err("this address is banned".into());
+            return Err((Refusal::Banned, "this address is banned".into()));
         }
         let Some(per_address) = &self.per_address else { return Ok(None) };
         match per_address.admit(stream.peer()) {
             None => {
                 let limit = per_address.limit();
-                Err(format!("{limit} connections of this address are open, as many as may be"))
+                let why =
+                    format!("{limit} connections of this address are open, as many as may be");
+                Err((Refusal::TooMany, why))
             }
             visit => Ok(visit),
         }
@@ -96,13 +95,12 @@ where
     fn admit(&self, stream: Stream) -> Admitted<A> {
         let visit = match self.visit(&stream) {
             Ok(visit) => visit,
-            Err(why) => {
+            Err((refusal, why)) => {
                 if let Some(parting) = self.parting {
                     // A new connection has room for a line; one that has none is not waited for.
                     let _ = stream.try_write(parting(&why).as_bytes());
                 }
-                let peer = Some(stream.peer().clone());
-                return Admitted::Refused(Report::Refused { peer, why });
+                return Admitted::Refused(refusal, stream.peer().clone(), why);
             }
         };
         let Some(number) = self.admissions.admit() else { return Admitted::TooLate };
@@ -110,7 +108,7 @@ where
     }
 
     /// Lets in those who wait, where there is room. A crowd that goes on coming does not put off the end.
-    async fn let_in_who_waits(&self) {
+    async fn let_in_who_waits(&self, refused: &mut Refused) {
         for _ in 0..self.socket.most_waiting() {
             if self.pool.is_full() || self.admissions.is_complete() {
                 break;
@@ -118,7 +116,7 @@ where
             match self.socket.try_accept() {
                 Ok(stream) => match self.admit(stream) {
                     Admitted::As(actor) => drop(future::poll_once(self.pool.start(actor)).await),
-                    Admitted::Refused(report) => self.reporter.tell(|| report).await,
+                    Admitted::Refused(why, peer, words) => refused.add(why, 1, Some(peer), words),
                     Admitted::TooLate => {}
                 },
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -143,17 +141,34 @@ where
         self
     }
 
-    /// Accepts when the pool has room; `None` once the admissions are complete.
-    async fn accept(&self) -> Option<io::Result<Stream>> {
+    /// Accepts when the pool has room.
+    async fn accept(&self, due: Option<Sleep>) -> Knock {
         let accept = async {
             self.pool.room().await;
-            Some(self.socket.accept().await)
+            Knock::Accepted(self.socket.accept().await)
         };
         let complete = async {
             self.admissions.complete().await;
-            None
+            Knock::Complete
         };
-        future::or(complete, accept).await
+        let come = future::or(complete, accept);
+        match due {
+            None => come.await,
+            Some(due) => {
+                let due = async {
+                    due.await;
+                    Knock::Due
+                };
+                future::or(come, due).await
+            }
+        }
+    }
+
+    /// Tells who was refused.
+    async fn tell(&self, refused: Vec<Report>) {
+        for report in refused {
+            self.reporter.tell(|| report).await;
+        }
     }
 }
 
@@ -167,7 +182,7 @@ where
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
         self.socket.open_door()?;
-        let (mut was_full, mut stuck, mut failed) = (false, Stuck::default(), 0);
+        let (mut was_full, mut refused, mut failed) = (false, Refused::default(), 0);
         loop {
             let full = self.pool.is_full();
             if full && !was_full {
@@ -175,19 +190,21 @@ where
                     "{} connections are open, as many as may be; new ones wait",
                     self.pool.len()
                 );
-                self.reporter.tell(|| Report::Refused { peer: None, why }).await;
+                refused.add(Refusal::Full, 1, None, why);
             }
             was_full = full;
-            match ctx.next(self.accept()).await {
-                Event::Stop | Event::Io(None) => break,
-                Event::Message(()) => {}
-                Event::Io(Some(Ok(stream))) => {
+            self.tell(refused.due_now(&ctx)).await;
+            let due = refused.0.due(|| ctx.now()).map(|left| ctx.sleep(left));
+            match ctx.next(self.accept(due)).await {
+                Event::Stop | Event::Io(Knock::Complete) => break,
+                Event::Message(()) | Event::Io(Knock::Due) => {}
+                Event::Io(Knock::Accepted(Ok(stream))) => {
                     failed = 0;
                     // Nothing is awaited while the connection is in hand: a crash here would lose it.
                     let start = match self.admit(stream) {
                         Admitted::As(actor) => self.pool.start(actor),
-                        Admitted::Refused(report) => {
-                            self.reporter.tell(|| report).await;
+                        Admitted::Refused(why, peer, words) => {
+                            refused.add(why, 1, Some(peer), words);
                             continue;
                         }
                         Admitted::TooLate => continue,
@@ -202,62 +219,50 @@ where
                         break;
                     }
                 }
-                Event::Io(Some(Err(error))) => match classify(&error) {
+                Event::Io(Knock::Accepted(Err(error))) => match classify(&error) {
                     AcceptError::Connection if failed < FAILED_IN_A_ROW => failed += 1,
                     AcceptError::Connection => ctx.pause(BACK_OFF).await,
                     out_of => {
-                        if out_of == AcceptError::Descriptors {
-                            stuck.count += self.socket.turn_away(self.socket.most_waiting());
-                        }
-                        if let Some(why) = stuck.words(&error, ctx.now()) {
-                            self.reporter.tell(|| Report::Refused { peer: None, why }).await;
-                        }
+                        let turned_away = match out_of {
+                            AcceptError::Descriptors => {
+                                self.socket.turn_away(self.socket.most_waiting())
+                            }
+                            _ => 0,
+                        };
+                        refused.add(Refusal::Stuck, turned_away as u64, None, error.to_string());
+                        self.tell(refused.due_now(&ctx)).await;
                         ctx.pause(BACK_OFF).await;
                     }
                 },
             }
         }
         if ctx.is_stopping() {
-            self.let_in_who_waits().await;
+            self.let_in_who_waits(&mut refused).await;
         }
+        self.tell(refused.rest()).await;
         self.socket.close_door()?;
         while let Event::Message(()) = ctx.next(self.pool.idle()).await {}
         Ok(())
     }
 }
 
+/// What happens at the door.
+enum Knock {
+    Accepted(io::Result<Stream>),
+    /// All that should come have come.
+    Complete,
+    /// Something is to be told.
+    Due,
+}
+
 /// What became of a connection.
 enum Admitted<A> {
     /// It has an actor, which is to be started.
     As(A),
-    /// It is told why it may not stay.
-    Refused(Report),
+    /// It may not stay, for a reason and in words.
+    Refused(Refusal, Peer, String),
     /// All that should come have come.
     TooLate,
-}
-
-/// What is to be told while nobody can be accepted.
-#[derive(Debug, Default)]
-struct Stuck {
-    told: Option<Instant>,
-    /// How many were turned away since.
-    count: usize,
-}
-
-impl Stuck {
-    /// Words why nobody is accepted, unless that was told a moment ago.
-    fn words(&mut self, error: &io::Error, now: Instant) -> Option<String> {
-        let is_new = |told| now.saturating_duration_since(told) >= TELL_EVERY;
-        if !self.told.is_none_or(is_new) {
-            return None;
-        }
-        self.told = Some(now);
-        let count = match mem::take(&mut self.count) {
-            0 => String::new(),
-            count => format!(", {count} turned away"),
-        };
-        Some(format!("no connection can be accepted now: {error}{count}; trying again"))
-    }
 }
 
 impl<F, K> fmt::Debug for Listener<F, K> {

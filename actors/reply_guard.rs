@@ -9,6 +9,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::ReplyRate;
+use super::gathered::Gathered;
 use crate::net::{Datagram, DatagramSocket, Peer};
 use crate::runtime::Clock;
 
@@ -97,50 +98,28 @@ impl ReplyGuard {
     }
 }
 
-/// How long one reason after another is gathered before it is told.
-const GATHER: Duration = Duration::from_secs(1);
-
-/// Counts denials, and has them told at most once a second, since a flood of datagrams is no reason for a flood of
-/// lines.
+/// Counts denials and the last peer of each, since a flood of datagrams is no reason for a flood of lines.
 #[derive(Debug, Default)]
-pub(super) struct Denials {
-    counts: [u64; Denial::ALL.len()],
-    /// Who was denied last, where that has not been told.
-    untold: [Option<Peer>; Denial::ALL.len()],
-    told: Option<Instant>,
-}
+pub(super) struct Denials(Gathered<Peer, { Denial::ALL.len() }>);
 
 impl Denials {
     pub(super) fn count(&mut self, denial: Denial, peer: &Peer) {
-        self.counts[denial as usize] += 1;
-        self.untold[denial as usize] = Some(peer.clone());
+        self.0.add(denial as usize, 1, peer.clone());
     }
 
     /// Returns how long it is until something is to be told, if there is anything.
     pub(super) fn due(&self, now: impl FnOnce() -> Instant) -> Option<Duration> {
-        if self.untold.iter().all(Option::is_none) {
-            return None;
-        }
-        let since = self.told.map(|told| now().saturating_duration_since(told));
-        Some(since.map_or(Duration::ZERO, |since| GATHER.saturating_sub(since)))
+        self.0.due(now)
     }
 
     /// Returns what is to be told now, each reason with its count since the start.
     pub(super) fn take(&mut self, now: impl Fn() -> Instant) -> Vec<(Peer, String)> {
-        if self.due(&now) != Some(Duration::ZERO) {
-            return Vec::new();
-        }
-        self.told = Some(now());
-        self.rest()
+        self.0.take(now).into_iter().map(Denial::told).collect()
     }
 
     /// Returns what has not been told.
     pub(super) fn rest(&mut self) -> Vec<(Peer, String)> {
-        let counts = Denial::ALL.into_iter().zip(self.counts);
-        let untold = self.untold.iter_mut().zip(counts);
-        untold
-            .filter_map(|(peer, (denial, count))| Some((peer.take()?, denial.told(count))))
-            .collect()
+        self.0.rest().into_iter().map(Denial::told).collect()
     }
 }
 
@@ -148,8 +127,8 @@ impl Denial {
     const ALL: [Denial; 5] =
         [Denial::OwnReply, Denial::NoPort, Denial::Itself, Denial::Amplifies, Denial::TooMany];
 
-    fn told(self, count: u64) -> String {
-        let why = match self {
+    fn told((kind, count, peer): (usize, u64, Peer)) -> (Peer, String) {
+        let why = match Denial::ALL[kind] {
             Denial::OwnReply => "it says what the answer says, so it may be an answer itself",
             Denial::NoPort => "it names no port to answer to",
             Denial::Itself => "it claims to come from here",
@@ -158,37 +137,6 @@ impl Denial {
             }
             Denial::TooMany => "its network has been answered too often",
         };
-        format!("a datagram was not answered ({count} so far): {why}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn denials_are_told_once_a_second_with_their_count() {
-        let mut denials = Denials::default();
-        let (start, peer) = (Instant::now(), Peer::Unix(None));
-        let take = |denials: &mut Denials, at: u64| {
-            let lines = denials.take(|| start + Duration::from_millis(at));
-            lines
-                .iter()
-                .map(|line| line.1.split(['(', ' ']).nth(6).unwrap().to_owned())
-                .collect::<Vec<_>>()
-        };
-        assert!(take(&mut denials, 0).is_empty());
-        denials.count(Denial::Amplifies, &peer);
-        assert_eq!(take(&mut denials, 0), ["1"]);
-        for _ in 0..5 {
-            denials.count(Denial::Amplifies, &peer);
-        }
-        denials.count(Denial::NoPort, &peer);
-        assert!(take(&mut denials, 999).is_empty());
-        assert_eq!(take(&mut denials, 1000), ["1", "6"]);
-        assert!(take(&mut denials, 5000).is_empty());
-        denials.count(Denial::NoPort, &peer);
-        assert_eq!(denials.rest().len(), 1);
-        assert!(denials.rest().is_empty());
+        (peer, format!("a datagram was not answered ({count} so far): {why}"))
     }
 }

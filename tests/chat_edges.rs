@@ -177,6 +177,18 @@ fn an_address_has_no_more_connections_at_once_than_it_may() {
 }
 
 #[test]
+fn a_flood_of_those_who_are_refused_is_no_flood_of_lines() {
+    let server = Program::server(&["--scenario", "chat", "--json", "--max-per-ip", "1"]);
+    let _member = Line::joined(server.endpoint());
+    for _ in 0..50 {
+        Line::connect(server.endpoint()).hear_end();
+    }
+    server.wait_for_line(|line| line.contains("\"refused\"") && line.contains("(50 so far)"));
+    let lines = String::from_utf8(server.stdout()).unwrap().matches("\"refused\"").count();
+    assert!(lines < 25, "{lines} lines");
+}
+
+#[test]
 fn whoever_speaks_as_in_the_lecture_is_turned_away_without_a_word() {
     let server =
         Program::server(&["--scenario", "chat", "--dialect", "lecture", "--max-per-ip", "1"]);
