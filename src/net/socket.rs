@@ -7,7 +7,6 @@
 
 use rustix::io::Errno;
 use smol::Async;
-use std::future::poll_fn;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -31,13 +30,12 @@ impl Socket {
 
     /// Waits until a read makes sense. Dropping the future loses nothing.
     pub(super) async fn readable(&self) -> io::Result<()> {
-        // The reactor keeps a list of those who wait in this way, and a place for the one who polls, which costs less.
-        poll_fn(|cx| self.poll_readable(cx)).await
+        self.joined()?.readable().await
     }
 
     /// Waits until a write makes sense. Dropping the future loses nothing.
     pub(super) async fn writable(&self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_writable(cx)).await
+        self.joined()?.writable().await
     }
 
     /// Is ready when a read makes sense. One task at a time is woken; asked again, it costs no system call.

@@ -5,6 +5,9 @@ use crate::net::ListeningSocket;
 use futures_lite::future::{block_on, or, poll_once, zip};
 use rustix::net::sockopt;
 use std::net::TcpListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
 use std::time::Instant;
 
 const SOON: Duration = Duration::from_secs(5);
@@ -256,4 +259,22 @@ fn options_reach_the_kernel_and_unix_ignores_them() {
         unix.keepalive(SOON).unwrap();
         unix.nodelay(true).unwrap();
     });
+}
+
+#[test]
+fn two_who_wait_for_one_stream_leave_each_other_in_peace() {
+    struct Count(AtomicUsize);
+    impl Wake for Count {
+        fn wake(self: Arc<Count>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    let (ours, _theirs) = Stream::pair().unwrap();
+    let count = Arc::new(Count(AtomicUsize::new(0)));
+    let (first, second) = (Waker::from(count.clone()), Waker::noop());
+    let mut waits = [Box::pin(ours.readable()), Box::pin(ours.readable())];
+    for (wait, waker) in waits.iter_mut().zip([&first, second]) {
+        assert!(wait.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
+    }
+    assert_eq!(count.0.load(Ordering::SeqCst), 0);
 }
