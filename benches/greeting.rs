@@ -21,19 +21,20 @@
 //!
 //! Without cargo's `--bench`, or with `--test`, a run is one short round: it only proves that all is well.
 
+#[path = "greeting/bare.rs"]
+mod bare;
+
 use std::collections::HashMap;
-use std::io::{self, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
-use rustix::io::Errno;
-use rustix::net::{SendFlags, SocketFlags, accept_with, acceptfrom_with, send};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-const GREETING: &[u8] = b"Thank you for connecting";
+use bare::{greet, greet_politely, until_blocked};
 
 /// How long a server may take to listen, and to come to rest.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -163,26 +164,9 @@ fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// Connects `connections` times, `in_flight` at once, and reads each greeting to its end.
+/// Has a server on this machine greet so many, `in_flight` at once.
 fn load(port: u16, connections: usize, in_flight: usize) -> io::Result<()> {
-    let server = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let mut left = connections;
-    let mut streams = Vec::with_capacity(in_flight);
-    let mut heard = Vec::new();
-    while left > 0 {
-        for _ in 0..in_flight.min(left) {
-            streams.push(TcpStream::connect(server)?);
-            left -= 1;
-        }
-        for mut stream in streams.drain(..) {
-            heard.clear();
-            stream.read_to_end(&mut heard)?;
-            if heard != GREETING {
-                return Err(other(format!("heard {:?}", String::from_utf8_lossy(&heard))));
-            }
-        }
-    }
-    Ok(())
+    bare::load(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), connections, in_flight)
 }
 
 /// A server in a process of its own, which ends with this value.
@@ -268,29 +252,8 @@ fn serve(port: u16, polite: bool) -> io::Result<()> {
         [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; 16];
     loop {
         epoll::wait(&epoll, events.as_mut_slice(), None)?;
-        loop {
-            match greet(&listener, polite) {
-                Err(Errno::AGAIN) => break,
-                // A peer that is gone, or was gone before it was accepted.
-                Ok(())
-                | Err(Errno::CONNABORTED | Errno::CONNRESET | Errno::PIPE | Errno::NOTCONN) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        until_blocked(|| if polite { greet_politely(&listener) } else { greet(&listener) })?;
     }
-}
-
-/// Accepts one connection, greets it, and closes it.
-fn greet(listener: &TcpListener, polite: bool) -> Result<(), Errno> {
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    if !polite {
-        let stream = accept_with(listener, flags)?;
-        return send(&stream, GREETING, SendFlags::NOSIGNAL).map(drop);
-    }
-    let (stream, _peer) = acceptfrom_with(listener, flags)?;
-    send(&stream, GREETING, SendFlags::NOSIGNAL)?;
-    // The program would take in what is unread; the clients of this file send nothing.
-    rustix::io::ioctl_fionread(&stream).map(drop)
 }
 
 fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

@@ -15,11 +15,13 @@
 //!
 //! Without cargo's `--bench`, or with `--test`, a run is one short round: it only proves that all is well.
 
+#[allow(dead_code, reason = "nobody waits for a server here")]
+#[path = "files/cpu.rs"]
+mod cpu;
 #[path = "slow_crowd/loads.rs"]
 mod loads;
 
 use std::env;
-use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::path::Path;
@@ -106,12 +108,12 @@ fn compare(load: &Load, crowd: usize, rounds: usize, turn: Duration) -> io::Resu
             crowd.says(which == 1);
             thread::sleep(SETTLE);
             let (server, since) = (&servers[which], Instant::now());
-            let before = server.spent()?;
+            let before = cpu::spent(server.child.id())?;
             let done = (load.act)(server, since + turn)? as f64;
             let rate = done / since.elapsed().as_secs_f64();
             // The first round is for everybody to warm up.
             if round > 0 {
-                let spent = server.spent()?.saturating_sub(before);
+                let spent = cpu::spent(server.child.id())?.saturating_sub(before);
                 figures[which].push((rate, spent.as_secs_f64() / done));
             }
             crowd.says(false);
@@ -173,17 +175,6 @@ impl Server {
         Ok(server)
     }
 
-    /// Returns how long its threads were on a CPU, without those that have ended.
-    fn spent(&self) -> io::Result<Duration> {
-        let mut spent = 0;
-        for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            // A thread may end between the two readings.
-            let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
-            spent += text.split_whitespace().next().and_then(|ns| ns.parse().ok()).unwrap_or(0);
-        }
-        Ok(Duration::from_nanos(spent))
-    }
-
     fn connect(&self) -> io::Result<TcpStream> {
         let stream = TcpStream::connect(&self.at)?;
         stream.set_nodelay(true)?;
@@ -237,7 +228,7 @@ impl Crowd {
                 thread::sleep(pause);
             }
             let said = part as f64 * pause.as_secs_f64();
-            if part == 0 { 0.0 } else { cpu().as_secs_f64() / said }
+            if part == 0 { 0.0 } else { on_this_thread().as_secs_f64() / said }
         });
         Ok(Crowd { state, thread })
     }
@@ -254,7 +245,7 @@ impl Crowd {
 }
 
 /// Returns how long this thread was on a CPU.
-fn cpu() -> Duration {
+fn on_this_thread() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

@@ -6,11 +6,9 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
-use rustix::net::{
-    RecvFlags, SendFlags, Shutdown, SocketFlags, accept_with, acceptfrom_with, recv, send, shutdown,
-};
+use rustix::net::{RecvFlags, SendFlags, acceptfrom_with, recv, send};
 
-use crate::greeting::GREETING;
+use crate::greeter::{FLAGS, greet, greet_politely, until_blocked};
 
 /// As many bytes as the other echoes read at a time.
 const MOST: usize = 1024;
@@ -49,35 +47,6 @@ pub fn serve(what: &str, port: u16) -> io::Result<()> {
             accepted?;
         }
     }
-}
-
-/// Goes on until there is nobody left.
-fn until_blocked(mut accept: impl FnMut() -> Result<(), Errno>) -> io::Result<()> {
-    loop {
-        match accept() {
-            Err(Errno::AGAIN) => return Ok(()),
-            // A peer that is gone, or was gone before it was accepted.
-            Ok(()) | Err(Errno::CONNABORTED | Errno::CONNRESET | Errno::PIPE | Errno::NOTCONN) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
-
-/// Accepts one connection, greets it, and closes it.
-fn greet(listener: &TcpListener) -> Result<(), Errno> {
-    let stream = accept_with(listener, FLAGS)?;
-    send(&stream, GREETING, SendFlags::NOSIGNAL).map(drop)
-}
-
-/// The same with the peer's address, and so that no reset destroys the greeting on its way.
-fn greet_politely(listener: &TcpListener) -> Result<(), Errno> {
-    let (stream, _peer) = acceptfrom_with(listener, FLAGS)?;
-    send(&stream, GREETING, SendFlags::NOSIGNAL)?;
-    shutdown(&stream, Shutdown::Write)?;
-    // What is unread would be taken in; the client of this benchmark sends nothing.
-    rustix::io::ioctl_fionread(&stream).map(drop)
 }
 
 /// Accepts one connection, to be served whenever it says something.

@@ -1,12 +1,11 @@
 //! The greeting: a client connects, reads `Thank you for connecting` to the end of the stream, and closes.
 
-use std::io::{self, Read};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::SocketAddr;
 
 use crate::contest::{Contest, Load, Peer};
+use crate::greeter::load;
 use crate::server::Places;
-
-pub const GREETING: &[u8] = b"Thank you for connecting";
 
 /// Who is compared, the plain loop first.
 pub fn contest(places: &Places) -> Contest {
@@ -30,26 +29,4 @@ pub fn contest(places: &Places) -> Contest {
 fn open(server: SocketAddr, at_once: usize) -> io::Result<Load> {
     load(server, 1, 1)?;
     Ok(Box::new(move |connections| load(server, connections, at_once)))
-}
-
-/// Connects `connections` times, `at_once` at a time, and reads each greeting to its end.
-fn load(server: SocketAddr, connections: usize, at_once: usize) -> io::Result<()> {
-    let mut left = connections;
-    let mut streams = Vec::with_capacity(at_once);
-    let mut heard = Vec::new();
-    while left > 0 {
-        for _ in 0..at_once.min(left) {
-            streams.push(TcpStream::connect(server)?);
-            left -= 1;
-        }
-        for mut stream in streams.drain(..) {
-            heard.clear();
-            stream.read_to_end(&mut heard)?;
-            if heard != GREETING {
-                let heard = String::from_utf8_lossy(&heard);
-                return Err(io::Error::other(format!("heard {heard:?}")));
-            }
-        }
-    }
-    Ok(())
 }

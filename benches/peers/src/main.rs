@@ -18,6 +18,8 @@ mod contest;
 mod cpu;
 mod crowd;
 mod echo;
+#[path = "../../greeting/bare.rs"]
+mod greeter;
 mod greeting;
 mod loads;
 mod server;
