@@ -80,6 +80,7 @@ pub mod actors;
 #[doc(hidden)]
 pub mod cli;
 pub mod net;
+mod reactor;
 pub mod runtime;
 #[cfg(feature = "cli")]
 pub mod scenario;

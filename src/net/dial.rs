@@ -6,11 +6,11 @@
 
 use super::socket::Socket;
 use super::{ConnectError, Endpoint, Peer, address};
+use crate::reactor::Timer;
 use futures_lite::FutureExt;
 use rustix::io::Errno;
 use rustix::net::addr::SocketAddrArg;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
-use smol::Timer;
 use std::io;
 use std::time::{Duration, Instant};
 

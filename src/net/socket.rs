@@ -5,47 +5,41 @@
 //! (`epoll_ctl` to add and to delete) for nothing. So every operation here is tried first;
 //! `WouldBlock` is what brings the descriptor to the reactor.
 
+use crate::reactor::{Direction, Source};
 use rustix::io::Errno;
-use smol::Async;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 /// A non-blocking socket, shared by the reactor once it waits.
 #[derive(Debug)]
-pub(super) struct Socket {
-    fd: Arc<OwnedFd>,
-    reactor: OnceLock<Async<Arc<OwnedFd>>>,
-    /// Held while joining, because epoll takes a descriptor only once and two tasks may find it not
-    /// ready.
-    joining: Mutex<()>,
-}
+pub(super) struct Socket(Source);
 
 impl Socket {
     /// Takes a descriptor that is in non-blocking mode already.
     pub(super) fn new(fd: OwnedFd) -> Socket {
-        Socket { fd: Arc::new(fd), reactor: OnceLock::new(), joining: Mutex::new(()) }
+        Socket(Source::new(fd))
     }
 
     /// Waits until a read makes sense. Dropping the future loses nothing.
     pub(super) async fn readable(&self) -> io::Result<()> {
-        self.joined()?.readable().await
+        self.0.ready(Direction::In).await
     }
 
     /// Waits until a write makes sense. Dropping the future loses nothing.
     pub(super) async fn writable(&self) -> io::Result<()> {
-        self.joined()?.writable().await
+        self.0.ready(Direction::Out).await
     }
 
     /// Is ready when a read makes sense. One task at a time is woken; asked again, it costs no system call.
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.joined()?.poll_readable(cx)
+        self.0.poll_ready(Direction::In, cx)
     }
 
     /// Is ready when a write makes sense, as [`Socket::poll_readable`].
     pub(super) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.joined()?.poll_writable(cx)
+        self.0.poll_ready(Direction::Out, cx)
     }
 
     /// Tries `call`, and again after each wait for input, until it does something else than block.
@@ -81,34 +75,22 @@ impl Socket {
         &self,
         mut call: impl FnMut(BorrowedFd<'_>) -> Result<R, Errno>,
     ) -> io::Result<R> {
-        Ok(rustix::io::retry_on_intr(|| call(self.fd.as_fd()))?)
+        Ok(rustix::io::retry_on_intr(|| call(self.as_fd()))?)
     }
 
     /// Returns the descriptor, to be held by somebody else too.
     pub(super) fn shared(&self) -> Arc<OwnedFd> {
-        self.fd.clone()
+        self.0.fd().clone()
     }
 
     #[cfg(test)]
     pub(super) fn has_joined(&self) -> bool {
-        self.reactor.get().is_some()
-    }
-
-    fn joined(&self) -> io::Result<&Async<Arc<OwnedFd>>> {
-        if let Some(joined) = self.reactor.get() {
-            return Ok(joined);
-        }
-        let _turn = self.joining.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(joined) = self.reactor.get() {
-            return Ok(joined);
-        }
-        let joined = Async::new_nonblocking(self.fd.clone())?;
-        Ok(self.reactor.get_or_init(|| joined))
+        self.0.has_joined()
     }
 }
 
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.0.fd().as_fd()
     }
 }

@@ -12,9 +12,10 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_lite::future;
-use smol::{Task, Timer};
+use smol::Task;
 
 use super::threads::Threads;
+use crate::reactor::Timer;
 
 #[cfg(feature = "testing")]
 use super::world::{SimulatedTimer, World};
@@ -168,7 +169,7 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.0 {
-            Timers::Real(timer) => Pin::new(timer).poll(cx).map(drop),
+            Timers::Real(timer) => Pin::new(timer).poll(cx),
             #[cfg(feature = "testing")]
             Timers::Simulated(timer) => timer.poll(cx),
         }

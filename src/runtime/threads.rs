@@ -21,6 +21,7 @@ use async_task::Runnable;
 use smol::{Executor, Task};
 
 use super::sync::{Mutex, MutexGuard, PoisonError};
+use crate::reactor;
 
 /// After so many turns the reactor is looked at.
 const ROUND: usize = 200;
@@ -43,7 +44,7 @@ impl Threads {
     /// Drives the tasks on this thread until `done` is ready.
     pub(crate) fn block_on<T>(&self, done: impl Future<Output = T>) -> T {
         match self {
-            Threads::One(turns) => smol::block_on(turns.run(done)),
+            Threads::One(turns) => reactor::block_on(turns.run(done)),
             Threads::Several(executor) => smol::block_on(executor.run(done)),
         }
     }

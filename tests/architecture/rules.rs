@@ -3,7 +3,7 @@
 use super::source::{Source, find_all, inline_modules, line_of, names};
 
 /// The floors, from the lowest to the highest. A file uses its own and what stands below it.
-const FLOORS: [&str; 6] = ["runtime", "net", "wire", "actors", "scenario", "cli"];
+const FLOORS: [&str; 7] = ["reactor", "runtime", "net", "wire", "actors", "scenario", "cli"];
 
 /// Lines of a file at most.
 pub const LONGEST: usize = 300;
@@ -22,8 +22,13 @@ const SEAM: [&str; 10] = [
     "async_io",
 ];
 /// The seam itself: the real world with its threads, and the simulated one.
-const SCHEDULER: [&str; 3] =
-    ["src/runtime/scheduler.rs", "src/runtime/threads.rs", "src/runtime/world.rs"];
+const SCHEDULER: [&str; 5] = [
+    "src/reactor/mod.rs",
+    "src/reactor/timer.rs",
+    "src/runtime/scheduler.rs",
+    "src/runtime/threads.rs",
+    "src/runtime/world.rs",
+];
 
 /// The seam's exceptions, each with its reason.
 pub const BESIDE_THE_SEAM: [(&str, &str, &str); 7] = [

@@ -1,0 +1,179 @@
+//! The reactor: what a thread sleeps in until a descriptor is ready, a time has come, or another thread calls.
+//!
+//! A system of one thread has one of its own, on an `epoll` (epoll(7)) that is made when the system starts and goes with it.
+//! What waits on that thread waits here: a [`Source`] for a descriptor, a [`Timer`] for a time. Everywhere else, on
+//! the threads of a system that has several and outside of any system, the same two wait in smol's reactor, which serves
+//! every thread of the process. What has begun to wait here and is not over when the system ends goes on there.
+//!
+//! It is here for what it saves. Smol's reactor forgets a descriptor each time that it has told of it, and sets a timer and
+//! looks for a call before and after each sleep: six system calls where an `epoll` loop has one. Here
+//!
+//! - a descriptor that is waited for again and again stays where it is. Only when it is ready and nobody wants to know, once
+//!   all who were woken have had their turns, it is taken out, and put back by whoever waits for it next;
+//! - the time of the next timer goes along with the sleep, and costs no call;
+//! - a call from another thread is one write, and only if this one sleeps.
+//!
+//! So a sleep is one system call. See `docs/performance.md`.
+
+mod bell;
+mod interest;
+mod source;
+mod timer;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::mem;
+use std::os::fd::OwnedFd;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+
+use self::bell::Bell;
+use self::interest::Interests;
+pub(crate) use self::source::{Direction, Source};
+use self::timer::Alarms;
+pub(crate) use self::timer::Timer;
+
+/// Events that are taken from the kernel at a time. The others wait for the next turn, and go first then.
+const EVENTS: usize = 256;
+
+/// What the kernel calls the bell by.
+const BELL: u64 = u64::MAX;
+
+/// What one thread sleeps in.
+pub(crate) struct Reactor {
+    epoll: OwnedFd,
+    bell: Arc<Bell>,
+    interests: Mutex<Interests>,
+    alarms: Mutex<Alarms>,
+    /// The kernel knows no shorter sleeps than whole milliseconds.
+    is_coarse: AtomicBool,
+}
+
+/// Drives a future on this thread, with a reactor of its own, until it is ready.
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
+    match Reactor::new() {
+        Ok(reactor) => reactor.drive(future),
+        // Out of descriptors, most likely, of which smol's reactor may have its own already.
+        Err(_) => smol::block_on(future),
+    }
+}
+
+thread_local! {
+    static HERE: RefCell<Option<Arc<Reactor>>> = const { RefCell::new(None) };
+}
+
+/// Returns the reactor that this thread sleeps in.
+fn here() -> Option<Arc<Reactor>> {
+    HERE.try_with(|here| here.borrow().clone()).ok().flatten()
+}
+
+/// Takes a lock. Nothing is done under it that could panic halfway.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Reactor {
+    fn new() -> io::Result<Arc<Reactor>> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let bell = Bell::new()?;
+        // Told of each time that it is rung, so that nobody has to read what it holds.
+        let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+        epoll::add(&epoll, &*bell, epoll::EventData::new_u64(BELL), flags)?;
+        let (interests, alarms, is_coarse) = Default::default();
+        Ok(Arc::new(Reactor { epoll, bell, interests, alarms, is_coarse }))
+    }
+
+    fn drive<T>(self: Arc<Reactor>, future: impl Future<Output = T>) -> T {
+        // Dropped after the future, by a panic too.
+        let _here = Here::enter(self.clone());
+        let waker = Waker::from(self.bell.clone());
+        let mut cx = Context::from_waker(&waker);
+        let mut future = pin!(future);
+        let (mut events, mut woken) = (Vec::with_capacity(EVENTS), Vec::new());
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return output;
+            }
+            self.turn(&mut events, &mut woken);
+        }
+    }
+
+    /// Sleeps until there is something to do, or looks whether there is if the bell has been rung, and wakes whom it concerns.
+    fn turn(&self, events: &mut Vec<epoll::Event>, woken: &mut Vec<Waker>) {
+        let is_idle = self.bell.lie_down();
+        let limit = match is_idle {
+            true => lock(&self.alarms).next(),
+            false => Some(Duration::ZERO),
+        };
+        events.clear();
+        // The descriptor and the room are our own, so that nothing fails here but a sleep that a signal interrupts.
+        let _ = self.sleep(events, limit);
+        self.bell.get_up();
+        if !events.is_empty() {
+            lock(&self.interests).tell(&self.epoll, events, is_idle, woken);
+        }
+        lock(&self.alarms).ring(woken);
+        woken.drain(..).for_each(Waker::wake);
+    }
+
+    fn sleep(&self, events: &mut Vec<epoll::Event>, limit: Option<Duration>) -> Result<(), Errno> {
+        let mut sleep = |limit: Option<Duration>| {
+            let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+            epoll::wait(&self.epoll, spare_capacity(events), limit.as_ref()).map(drop)
+        };
+        if !self.is_coarse.load(Ordering::Relaxed) {
+            match sleep(limit) {
+                // Linux before 5.11 has no epoll_pwait2(2), and a sandbox may not know it.
+                Err(Errno::NOSYS | Errno::PERM) => self.is_coarse.store(true, Ordering::Relaxed),
+                slept => return slept,
+            }
+        }
+        let millis = |limit: Duration| limit.as_nanos().div_ceil(1_000_000).try_into();
+        sleep(limit.map(|limit| millis(limit).map_or(Duration::MAX, Duration::from_millis)))
+    }
+
+    /// Sends away whoever waits: nobody will sleep here any more.
+    fn close(&self) {
+        let mut left = lock(&self.interests).close();
+        left.extend(lock(&self.alarms).close());
+        left.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl fmt::Debug for Reactor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reactor")
+    }
+}
+
+/// A thread has a reactor, until this is dropped. One may be driven within a turn of another.
+struct Here {
+    reactor: Arc<Reactor>,
+    outer: Option<Arc<Reactor>>,
+}
+
+impl Here {
+    fn enter(reactor: Arc<Reactor>) -> Here {
+        let outer = HERE.replace(Some(reactor.clone()));
+        Here { reactor, outer }
+    }
+}
+
+impl Drop for Here {
+    fn drop(&mut self) {
+        HERE.set(mem::take(&mut self.outer));
+        self.reactor.close();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,212 @@
+//! The reactor by itself, with pairs of sockets and a thread or two.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::AtomicUsize;
+use std::thread;
+use std::time::Instant;
+
+use futures_lite::future::{self, poll_fn, poll_once, yield_now};
+
+use super::*;
+
+fn pair() -> (Source, UnixStream) {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    ours.set_nonblocking(true).unwrap();
+    (Source::new(ours.into()), theirs)
+}
+
+fn take(source: &Source) -> usize {
+    rustix::io::read(source.fd(), &mut [0; 16]).unwrap_or(0)
+}
+
+/// The directions that the kernel tells of, a bit each, for each descriptor here.
+fn armed() -> Vec<u8> {
+    lock(&here().unwrap().interests).armed()
+}
+
+#[test]
+fn who_waits_for_input_is_woken_and_the_descriptor_stays_for_the_next_time() {
+    block_on(async {
+        let (source, mut theirs) = pair();
+        for _ in 0..3 {
+            assert!(poll_once(source.ready(Direction::In)).await.is_none());
+            theirs.write_all(b"x").unwrap();
+            source.ready(Direction::In).await.unwrap();
+            assert_eq!((take(&source), armed()), (1, vec![1]));
+        }
+    });
+}
+
+#[test]
+fn a_descriptor_that_nobody_wants_to_know_of_is_not_asked_for_and_keeps_nobody_awake() {
+    block_on(async {
+        let (source, theirs) = pair();
+        assert!(poll_once(source.ready(Direction::In)).await.is_none());
+        assert_eq!(armed(), [1]);
+        // It is at its end from now on, which would be told for ever.
+        drop(theirs);
+        Timer::after(Duration::from_millis(1)).await;
+        assert_eq!(armed(), [0]);
+        source.ready(Direction::In).await.unwrap();
+        assert_eq!(armed(), [1]);
+    });
+}
+
+#[test]
+fn input_and_room_are_waited_for_side_by_side() {
+    block_on(async {
+        let (source, mut theirs) = pair();
+        while rustix::io::write(source.fd(), &[0; 4096]).is_ok() {}
+        let mut waits = [source.ready(Direction::Out), source.ready(Direction::In)].map(Box::pin);
+        assert!(
+            poll_once(&mut waits[0]).await.is_none() && poll_once(&mut waits[1]).await.is_none()
+        );
+        assert_eq!(armed(), [3]);
+        theirs.write_all(b"x").unwrap();
+        waits[1].as_mut().await.unwrap();
+        assert!(poll_once(&mut waits[0]).await.is_none());
+        theirs.set_nonblocking(true).unwrap();
+        while theirs.read(&mut [0; 65536]).is_ok() {}
+        waits[0].as_mut().await.unwrap();
+    });
+}
+
+#[test]
+fn any_number_wait_for_one_descriptor_and_all_are_told() {
+    block_on(async {
+        let (source, mut theirs) = pair();
+        let mut waits: Vec<_> = (0..3).map(|_| Box::pin(source.ready(Direction::In))).collect();
+        for wait in &mut waits {
+            assert!(poll_once(wait).await.is_none());
+        }
+        drop(waits.swap_remove(1));
+        theirs.write_all(b"x").unwrap();
+        for wait in waits {
+            wait.await.unwrap();
+        }
+        poll_fn(|cx| source.poll_ready(Direction::In, cx)).await.unwrap();
+    });
+}
+
+#[test]
+fn who_was_told_and_does_not_come_leaves_no_word_for_the_next() {
+    block_on(async {
+        let (source, mut theirs) = pair();
+        let mut wait = Box::pin(source.ready(Direction::In));
+        assert!(poll_once(&mut wait).await.is_none());
+        theirs.write_all(b"x").unwrap();
+        yield_now().await;
+        drop(wait);
+        assert_eq!(take(&source), 1);
+        assert!(poll_once(source.ready(Direction::In)).await.is_none());
+    });
+}
+
+#[test]
+fn timers_come_in_the_order_of_their_times_and_are_gone_when_they_are_dropped() {
+    block_on(async {
+        let begun = Instant::now();
+        let [mut late, mut early, mut never] =
+            [20, 1, 60_000].map(|millis| Timer::after(Duration::from_millis(millis)));
+        assert!(poll_once(&mut never).await.is_none());
+        let first = future::or(
+            async {
+                (&mut late).await;
+                "late"
+            },
+            async {
+                (&mut early).await;
+                "early"
+            },
+        );
+        assert_eq!(first.await, "early");
+        late.await;
+        assert!(begun.elapsed() >= Duration::from_millis(20));
+        assert_eq!(lock(&here().unwrap().alarms).len(), 1);
+        drop((early, never));
+        assert_eq!(lock(&here().unwrap().alarms).len(), 0);
+        Timer::after(Duration::ZERO).await;
+        assert!(poll_once(Timer::after(Duration::MAX)).await.is_none());
+    });
+}
+
+#[test]
+fn a_kernel_that_knows_only_whole_milliseconds_does_not_cut_a_sleep_short() {
+    let reactor = Reactor::new().unwrap();
+    reactor.is_coarse.store(true, Ordering::Relaxed);
+    reactor.drive(async {
+        let begun = Instant::now();
+        Timer::after(Duration::from_micros(1500)).await;
+        assert!(begun.elapsed() >= Duration::from_micros(1500));
+    });
+}
+
+#[test]
+fn another_thread_wakes_one_that_sleeps() {
+    let (sender, receiver) = async_channel::bounded(1);
+    let calling =
+        thread::spawn(move || (0..100).for_each(|number| sender.send_blocking(number).unwrap()));
+    let sum = block_on(async {
+        let mut sum = 0;
+        while let Ok(number) = receiver.recv().await {
+            sum += number;
+        }
+        sum
+    });
+    assert_eq!(sum, 4950);
+    calling.join().unwrap();
+}
+
+#[test]
+fn who_is_always_ready_keeps_no_event_from_the_others() {
+    block_on(async {
+        let (source, mut theirs) = pair();
+        let turns = AtomicUsize::new(0);
+        let restless = async {
+            loop {
+                if turns.fetch_add(1, Ordering::Relaxed) == 100 {
+                    theirs.write_all(b"x").unwrap();
+                }
+                yield_now().await;
+            }
+        };
+        future::or(async { source.ready(Direction::In).await.unwrap() }, restless).await;
+    });
+}
+
+#[test]
+fn what_waits_when_the_reactor_ends_goes_on_elsewhere() {
+    let (source, mut theirs) = pair();
+    let mut timer = Timer::after(Duration::from_millis(20));
+    {
+        let mut wait = Box::pin(source.ready(Direction::In));
+        block_on(async {
+            assert!(poll_once(&mut wait).await.is_none());
+            assert!(poll_once(&mut timer).await.is_none());
+        });
+        // In smol's reactor first, and in another one of ours.
+        theirs.write_all(b"x").unwrap();
+        smol::block_on(wait).unwrap();
+    }
+    block_on(async {
+        source.ready(Direction::In).await.unwrap();
+        timer.await;
+    });
+}
+
+#[test]
+fn a_reactor_within_a_turn_of_another_has_sources_of_its_own() {
+    block_on(async {
+        let (source, mut theirs) = pair();
+        assert!(poll_once(source.ready(Direction::In)).await.is_none());
+        block_on(async {
+            let (inner, mut theirs) = pair();
+            theirs.write_all(b"x").unwrap();
+            inner.ready(Direction::In).await.unwrap();
+            assert_eq!(armed(), [1]);
+        });
+        theirs.write_all(b"x").unwrap();
+        source.ready(Direction::In).await.unwrap();
+    });
+}
