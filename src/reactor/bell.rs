@@ -24,15 +24,21 @@ impl Bell {
         Ok(Arc::new(Bell { state: AtomicU8::new(AWAKE), fd }))
     }
 
-    /// Says that the thread goes to sleep, unless the bell was rung since it got up; tells whether it may sleep.
+    /// Says that the thread begins to look after everything that it was rung for until now.
+    pub(super) fn attend(&self) {
+        self.state.swap(AWAKE, Ordering::SeqCst);
+    }
+
+    /// Says that the thread goes to sleep, unless the bell was rung meanwhile; tells whether it may.
     pub(super) fn lie_down(&self) -> bool {
-        let asleep = self.state.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst);
+        let asleep =
+            self.state.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst);
         asleep.is_ok()
     }
 
-    /// Says that the thread is awake and will look after everything that was rung for.
+    /// Says that the thread is awake, and will [attend](Bell::attend) in any case.
     pub(super) fn get_up(&self) {
-        self.state.swap(AWAKE, Ordering::SeqCst);
+        self.state.store(RUNG, Ordering::SeqCst);
     }
 }
 

@@ -100,6 +100,7 @@ impl Reactor {
         let mut future = pin!(future);
         let (mut events, mut woken) = (Vec::with_capacity(EVENTS), Vec::new());
         loop {
+            self.bell.attend();
             if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                 return output;
             }
