@@ -1,7 +1,7 @@
 //! Sockets for a program that serves many: endpoints, listening sockets, streams, datagrams and
 //! limits.
 //!
-//! This floor knows sockets and smol's reactor, and no actor. It adds to smol's own types what a
+//! This floor knows sockets and what it takes to wait for them, and no actor. It offers what a
 //! long-running server needs and what each of its roles would otherwise write again:
 //!
 //! - one [`Endpoint`] for names, addresses and Unix paths, which people write and programs print;
@@ -10,6 +10,9 @@
 //! - a [`Stream`] that tries the system call first and joins the reactor only when it has to wait,
 //!   so that a short exchange costs no `epoll_ctl`;
 //! - a close that does not destroy what was just written ([`Stream::close`]).
+//!
+//! They can be awaited anywhere: in an actor, where the system's own thread looks after them, and on any other executor,
+//! where smol's reactor does.
 //!
 //! All sockets are non-blocking and closed on exec. All methods take `&self`, so that one task can
 //! read and write the same socket at the same time, and an [`Arc`](std::sync::Arc) shares it

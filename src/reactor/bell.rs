@@ -31,8 +31,7 @@ impl Bell {
 
     /// Says that the thread goes to sleep, unless the bell was rung meanwhile; tells whether it may.
     pub(super) fn lie_down(&self) -> bool {
-        let asleep =
-            self.state.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst);
+        let asleep = self.state.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst);
         asleep.is_ok()
     }
 

@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::AtomicUsize;
+use std::task::Wake;
 use std::thread;
 use std::time::Instant;
 
@@ -73,19 +74,64 @@ fn input_and_room_are_waited_for_side_by_side() {
 }
 
 #[test]
-fn any_number_wait_for_one_descriptor_and_all_are_told() {
+fn a_thread_that_waits_for_a_time_sleeps_once() {
+    let mut polls = 0;
+    let mut times = Box::pin(async {
+        for _ in 0..10 {
+            Timer::after(Duration::from_millis(1)).await;
+        }
+    });
+    block_on(poll_fn(|cx| {
+        polls += 1;
+        times.as_mut().poll(cx)
+    }));
+    assert_eq!(polls, 11);
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Count(AtomicUsize);
+
+impl Wake for Count {
+    fn wake(self: Arc<Count>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn any_number_wait_for_one_descriptor_and_each_is_woken_once() {
     block_on(async {
         let (source, mut theirs) = pair();
+        let counts: [Arc<Count>; 4] = Default::default();
         let mut waits: Vec<_> = (0..3).map(|_| Box::pin(source.ready(Direction::In))).collect();
-        for wait in &mut waits {
-            assert!(poll_once(wait).await.is_none());
+        for (wait, count) in waits.iter_mut().zip(&counts) {
+            let waker = Waker::from(count.clone());
+            assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         }
+        let waker = Waker::from(counts[3].clone());
+        assert!(source.poll_ready(Direction::In, &mut Context::from_waker(&waker)).is_pending());
         drop(waits.swap_remove(1));
         theirs.write_all(b"x").unwrap();
+        yield_now().await;
+        assert_eq!(counts.map(|count| count.0.load(Ordering::Relaxed)), [1, 0, 1, 1]);
         for wait in waits {
             wait.await.unwrap();
         }
         poll_fn(|cx| source.poll_ready(Direction::In, cx)).await.unwrap();
+    });
+}
+
+#[test]
+fn who_waits_for_room_hears_that_there_will_never_be_any() {
+    block_on(async {
+        let (end, mouth) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
+        let source = Source::new(mouth);
+        while rustix::io::write(source.fd(), &[0; 4096]).is_ok() {}
+        let mut wait = Box::pin(source.ready(Direction::Out));
+        assert!(poll_once(&mut wait).await.is_none());
+        // The kernel tells of an error here, and of no room.
+        drop(end);
+        wait.await.unwrap();
     });
 }
 
@@ -206,5 +252,17 @@ fn a_reactor_within_a_turn_of_another_has_sources_of_its_own() {
         });
         theirs.write_all(b"x").unwrap();
         source.ready(Direction::In).await.unwrap();
+    });
+}
+
+#[test]
+fn smols_own_timers_and_sockets_can_be_awaited_beside_it() {
+    block_on(async {
+        smol::Timer::after(Duration::from_millis(1)).await;
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let ours = smol::Async::new(ours).unwrap();
+        assert!(poll_once(ours.readable()).await.is_none());
+        theirs.write_all(b"x").unwrap();
+        ours.readable().await.unwrap();
     });
 }

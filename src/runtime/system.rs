@@ -63,7 +63,8 @@ impl System {
     }
 
     /// Sets how many threads run actors (at least 1; [`System::run`]'s own is one of them). A second one
-    /// costs small messages more than it gives, since each may wake the other.
+    /// costs small messages more than it gives, since each may wake the other, and sockets and timers are then smol's to
+    /// look after, which takes more system calls.
     pub fn threads(mut self, threads: usize) -> System {
         self.threads = threads.max(1);
         self

@@ -1,4 +1,4 @@
-//! What runs the tasks of a system: one thread with a queue of its own, or several with smol's executor.
+//! What runs the tasks of a system: one thread with a queue and a reactor of its own, or several with smol's.
 //!
 //! One thread is what most systems have, and it needs no more than a queue of the tasks that are to have a turn: no
 //! list of all tasks, and nobody beside it to wake for each of them. Who is woken within a turn, as nearly all are, joins
