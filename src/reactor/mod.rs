@@ -10,7 +10,7 @@
 //!
 //! - a descriptor that is waited for again and again stays where it is. Only when it is ready and nobody wants to know, once
 //!   all who were woken have had their turns, it is taken out, and put back by whoever waits for it next;
-//! - the time of the next timer goes along with the sleep, and costs no call;
+//! - the time of the next timer goes along with the sleep, in whole milliseconds and rounded up, and costs no call;
 //! - a call from another thread is one write, and only if this one sleeps.
 //!
 //! So a sleep is one system call. See `docs/performance.md`.
@@ -27,7 +27,6 @@ use std::io;
 use std::mem;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -45,6 +44,9 @@ pub(crate) use self::timer::Timer;
 /// Events that are taken from the kernel at a time. The others wait for the next turn, and go first then.
 const EVENTS: usize = 256;
 
+/// After so long a thread looks at the clock again: the kernel counts the milliseconds of a sleep in 31 bits.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
+
 /// What the kernel calls the bell by.
 const BELL: u64 = u64::MAX;
 
@@ -54,8 +56,6 @@ pub(crate) struct Reactor {
     bell: Arc<Bell>,
     interests: Mutex<Interests>,
     alarms: Mutex<Alarms>,
-    /// The kernel knows no shorter sleeps than whole milliseconds.
-    is_coarse: AtomicBool,
 }
 
 /// Drives a future on this thread, with a reactor of its own, until it is ready.
@@ -88,8 +88,8 @@ impl Reactor {
         // Told of each time that it is rung, so that nobody has to read what it holds.
         let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
         epoll::add(&epoll, &*bell, epoll::EventData::new_u64(BELL), flags)?;
-        let (interests, alarms, is_coarse) = Default::default();
-        Ok(Arc::new(Reactor { epoll, bell, interests, alarms, is_coarse }))
+        let (interests, alarms) = Default::default();
+        Ok(Arc::new(Reactor { epoll, bell, interests, alarms }))
     }
 
     fn drive<T>(self: Arc<Reactor>, future: impl Future<Output = T>) -> T {
@@ -126,20 +126,10 @@ impl Reactor {
         woken.drain(..).for_each(Waker::wake);
     }
 
+    /// Sleeps for so long, rounded up to what the kernel counts in, or shorter.
     fn sleep(&self, events: &mut Vec<epoll::Event>, limit: Option<Duration>) -> Result<(), Errno> {
-        let mut sleep = |limit: Option<Duration>| {
-            let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
-            epoll::wait(&self.epoll, spare_capacity(events), limit.as_ref()).map(drop)
-        };
-        if !self.is_coarse.load(Ordering::Relaxed) {
-            match sleep(limit) {
-                // Linux before 5.11 has no epoll_pwait2(2), and a sandbox may not know it.
-                Err(Errno::NOSYS | Errno::PERM) => self.is_coarse.store(true, Ordering::Relaxed),
-                slept => return slept,
-            }
-        }
-        let millis = |limit: Duration| limit.as_nanos().div_ceil(1_000_000).try_into();
-        sleep(limit.map(|limit| millis(limit).map_or(Duration::MAX, Duration::from_millis)))
+        let limit = limit.and_then(|limit| Timespec::try_from(limit.min(LONGEST)).ok());
+        epoll::wait(&self.epoll, spare_capacity(events), limit.as_ref()).map(drop)
     }
 
     /// Sends away whoever waits: nobody will sleep here any more.

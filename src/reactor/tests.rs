@@ -2,19 +2,20 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
 use std::thread;
 use std::time::Instant;
 
 use futures_lite::future::{self, poll_fn, poll_once, yield_now};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::*;
 
 fn pair() -> (Source, UnixStream) {
-    let (ours, theirs) = UnixStream::pair().unwrap();
-    ours.set_nonblocking(true).unwrap();
-    (Source::new(ours.into()), theirs)
+    let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
+    let (ours, theirs) = socketpair(family, kind, SocketFlags::NONBLOCK, None).unwrap();
+    (Source::new(ours), theirs.into())
 }
 
 fn take(source: &Source) -> usize {
@@ -27,6 +28,7 @@ fn armed() -> Vec<u8> {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri's epoll is edge-triggered alone")]
 fn who_waits_for_input_is_woken_and_the_descriptor_stays_for_the_next_time() {
     block_on(async {
         let (source, mut theirs) = pair();
@@ -40,6 +42,7 @@ fn who_waits_for_input_is_woken_and_the_descriptor_stays_for_the_next_time() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri's epoll is edge-triggered alone")]
 fn a_descriptor_that_nobody_wants_to_know_of_is_not_asked_for_and_keeps_nobody_awake() {
     block_on(async {
         let (source, theirs) = pair();
@@ -55,6 +58,7 @@ fn a_descriptor_that_nobody_wants_to_know_of_is_not_asked_for_and_keeps_nobody_a
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri's epoll is edge-triggered alone")]
 fn input_and_room_are_waited_for_side_by_side() {
     block_on(async {
         let (source, mut theirs) = pair();
@@ -67,7 +71,6 @@ fn input_and_room_are_waited_for_side_by_side() {
         theirs.write_all(b"x").unwrap();
         waits[1].as_mut().await.unwrap();
         assert!(poll_once(&mut waits[0]).await.is_none());
-        theirs.set_nonblocking(true).unwrap();
         while theirs.read(&mut [0; 65536]).is_ok() {}
         waits[0].as_mut().await.unwrap();
     });
@@ -85,7 +88,8 @@ fn a_thread_that_waits_for_a_time_sleeps_once() {
         polls += 1;
         times.as_mut().poll(cx)
     }));
-    assert_eq!(polls, 11);
+    // Fewer where the time had come before it was waited for.
+    assert!(polls <= 11, "{polls}");
 }
 
 /// Counts how often it is woken.
@@ -99,6 +103,7 @@ impl Wake for Count {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri's epoll is edge-triggered alone")]
 fn any_number_wait_for_one_descriptor_and_each_is_woken_once() {
     block_on(async {
         let (source, mut theirs) = pair();
@@ -122,6 +127,7 @@ fn any_number_wait_for_one_descriptor_and_each_is_woken_once() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri's epoll is edge-triggered alone")]
 fn who_waits_for_room_hears_that_there_will_never_be_any() {
     block_on(async {
         let (end, mouth) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
@@ -136,6 +142,7 @@ fn who_waits_for_room_hears_that_there_will_never_be_any() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri's epoll is edge-triggered alone")]
 fn who_was_told_and_does_not_come_leaves_no_word_for_the_next() {
     block_on(async {
         let (source, mut theirs) = pair();
@@ -153,13 +160,13 @@ fn who_was_told_and_does_not_come_leaves_no_word_for_the_next() {
 fn timers_come_in_the_order_of_their_times_and_are_gone_when_they_are_dropped() {
     block_on(async {
         let begun = Instant::now();
-        let [mut late, mut early, mut never] =
+        let [late, mut early, mut never] =
             [20, 1, 60_000].map(|millis| Timer::after(Duration::from_millis(millis)));
         assert!(poll_once(&mut never).await.is_none());
         let first = future::or(
             async {
-                (&mut late).await;
-                "late"
+                (&mut never).await;
+                "never"
             },
             async {
                 (&mut early).await;
@@ -178,12 +185,19 @@ fn timers_come_in_the_order_of_their_times_and_are_gone_when_they_are_dropped() 
 }
 
 #[test]
-fn a_kernel_that_knows_only_whole_milliseconds_does_not_cut_a_sleep_short() {
+fn a_sleep_is_not_cut_short() {
     let reactor = Reactor::new().unwrap();
-    reactor.is_coarse.store(true, Ordering::Relaxed);
-    let (begun, limit) = (Instant::now(), Duration::from_micros(1500));
-    reactor.sleep(&mut Vec::with_capacity(1), Some(limit)).unwrap();
-    assert!(begun.elapsed() >= limit);
+    let mut sleep = |limit| {
+        let begun = Instant::now();
+        reactor.sleep(&mut Vec::with_capacity(1), Some(limit)).unwrap();
+        begun.elapsed()
+    };
+    let limit = Duration::from_micros(1500);
+    assert!(sleep(limit) >= limit);
+    // Rung before, so that the longest of all ends at once, and not in an error.
+    assert!(reactor.bell.lie_down());
+    Arc::clone(&reactor.bell).wake();
+    assert!(sleep(Duration::MAX) < LONGEST);
 }
 
 #[test]
@@ -203,6 +217,7 @@ fn another_thread_wakes_one_that_sleeps() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri's epoll is edge-triggered alone")]
 fn who_is_always_ready_keeps_no_event_from_the_others() {
     block_on(async {
         let (source, mut theirs) = pair();
@@ -220,6 +235,7 @@ fn who_is_always_ready_keeps_no_event_from_the_others() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "smol's reactor has a timerfd")]
 fn what_waits_when_the_reactor_ends_goes_on_elsewhere() {
     let (source, mut theirs) = pair();
     let mut timer = Timer::after(Duration::from_millis(20));
@@ -240,6 +256,7 @@ fn what_waits_when_the_reactor_ends_goes_on_elsewhere() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "Miri's epoll is edge-triggered alone")]
 fn a_reactor_within_a_turn_of_another_has_sources_of_its_own() {
     block_on(async {
         let (source, mut theirs) = pair();
@@ -256,6 +273,7 @@ fn a_reactor_within_a_turn_of_another_has_sources_of_its_own() {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "smol's reactor has a timerfd")]
 fn smols_own_timers_and_sockets_can_be_awaited_beside_it() {
     block_on(async {
         smol::Timer::after(Duration::from_millis(1)).await;

@@ -122,7 +122,8 @@ impl Clock {
         self.0.wall()
     }
 
-    /// Returns a future that is ready once `duration` has passed.
+    /// Returns a future that is ready once `duration` has passed: never before, and in a system of one thread up to a millisecond
+    /// after, in which its sleeps are counted.
     pub fn sleep(&self, duration: Duration) -> Sleep {
         self.0.sleep(duration)
     }
