@@ -14,6 +14,9 @@
 //! They can be awaited anywhere: in an actor, where the system's own thread looks after them, and on any other executor,
 //! where smol's reactor does.
 //!
+//! An actor that blocks its thread until a socket is ready, as `smol::block_on` would within its turn, waits for ever: it is
+//! this very thread that would be told. Await it, or block on a thread that may, in a [`Desk`](crate::Desk) or `smol::unblock`.
+//!
 //! All sockets are non-blocking and closed on exec. All methods take `&self`, so that one task can
 //! read and write the same socket at the same time, and an [`Arc`](std::sync::Arc) shares it
 //! between tasks.
