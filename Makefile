@@ -40,7 +40,7 @@ bench-peers:  ## Measures the actors, the chat, a greeting and an echo beside th
 # descriptor cannot run: Miri has no timerfd, and no epoll that is level-triggered.
 miri:  ## Runs the runtime's tests under Miri; needs the nightly toolchain with the component miri
 	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-many-seeds=0..8" \
-		cargo +nightly miri test --no-default-features --features testing --lib runtime:: reactor::
+		cargo +nightly miri test --no-default-features --features testing --lib -- runtime:: reactor::
 	MIRIFLAGS="-Zmiri-disable-isolation" \
 		cargo +nightly miri test --no-default-features --features testing --test simulation
 
