@@ -3,7 +3,8 @@
 //! A busy server that asks the kernel for one datagram at a time pays for a system call each, and for another to
 //! answer it. A [`DatagramBatch`] has room for many: [`receive_batch`](super::DatagramSocket::receive_batch) fills it
 //! with what waits, and [`answer`](super::DatagramSocket::answer) sends to many of their senders at once. The room
-//! is made once and used again, so a datagram allocates nothing.
+//! is made once and used again, so a datagram allocates nothing. Where they come one at a time, they are taken one at a time,
+//! by the calls that cost less then.
 //!
 //! Each datagram is told with its whole length, also where the buffer took only its beginning, and with the address
 //! that it was sent to where the socket listens on several.
@@ -24,6 +25,12 @@ const FEWEST: usize = 4;
 
 /// How many a call offers room for at least, where there is as much: room that nothing fills costs time, too.
 pub(super) const FEW: usize = 8;
+
+/// After so many that came alone, one each time, the next one is taken to be alone, too ...
+const CONVINCED: u8 = 4;
+
+/// ... but for one of so many, when room is offered for more.
+const DOUBTS: u8 = 16;
 
 /// Room for datagrams, and those that were received last.
 ///
@@ -54,6 +61,10 @@ pub struct DatagramBatch {
     pub(super) received: Vec<Received>,
     /// How many datagrams the next call is to offer room for.
     pub(super) offered: usize,
+    /// As many came as there was room offered for, and that was more than one.
+    is_full: bool,
+    /// How many have come alone in a row.
+    alone: u8,
 }
 
 /// What is known of a datagram beside its bytes.
@@ -97,7 +108,7 @@ impl DatagramBatch {
         let size = size.max(1);
         let count = (BYTES / size).clamp(FEWEST, MOST);
         let (bytes, received) = (vec![0; size * count], Vec::with_capacity(count));
-        DatagramBatch { bytes, size, received, offered: FEW.min(count) }
+        DatagramBatch { bytes, size, received, offered: FEW.min(count), is_full: false, alone: 0 }
     }
 
     /// Returns how many datagrams there is room for.
@@ -121,9 +132,25 @@ impl DatagramBatch {
         Some(received.in_buffer(&self.bytes[index * self.size..][..self.size]))
     }
 
-    /// Has the next call offer room for twice as many as came with the last one.
+    /// Tells whether more may wait, since as many came as there was room offered for. Where they come one at a time, room
+    /// is offered for one, and then nobody knows: whoever waits until the socket is readable learns it at once.
+    pub fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// Has the next call offer room for twice as many as came with the last one, or for one where they come alone.
     pub(super) fn offer_next(&mut self) {
-        self.offered = (2 * self.received.len()).max(FEW).min(self.capacity());
+        let came = self.received.len();
+        self.is_full = came > 1 && came == self.offered;
+        self.alone = match self.alone {
+            _ if came > 1 => 0,
+            alone if alone < CONVINCED + DOUBTS => alone + 1,
+            _ => CONVINCED,
+        };
+        self.offered = match self.alone {
+            alone if (CONVINCED..CONVINCED + DOUBTS).contains(&alone) => 1,
+            _ => (2 * came).max(FEW).min(self.capacity()),
+        };
     }
 
     /// Goes through the datagrams that were received last.

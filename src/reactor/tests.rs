@@ -187,7 +187,7 @@ fn timers_come_in_the_order_of_their_times_and_are_gone_when_they_are_dropped() 
 #[test]
 fn a_sleep_is_not_cut_short() {
     let reactor = Reactor::new().unwrap();
-    let mut sleep = |limit| {
+    let sleep = |limit| {
         let begun = Instant::now();
         reactor.sleep(&mut Vec::with_capacity(1), Some(limit)).unwrap();
         begun.elapsed()

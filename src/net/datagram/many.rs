@@ -1,6 +1,6 @@
 //! Many datagrams at once: a batch received, and answered.
 //!
-//! UDP sockets have system calls for it. A Unix socket, where a peer may have a path for a name and whose receiver may be
+//! UDP sockets have system calls for it, which cost more than those for one where there is but one. A Unix socket, where a peer may have a path for a name and whose receiver may be
 //! full by itself, takes one datagram after the other.
 
 use std::io;
@@ -18,7 +18,8 @@ impl DatagramSocket {
     /// Receives datagrams that wait, in place of those that are in the batch; waits for the first.
     ///
     /// It takes up to twice as many as the last time, at least 8, if the batch has room for them: so a batch grows
-    /// with what comes, and room that nothing would fill costs nothing. The future may be dropped at any time: what was not returned was not received.
+    /// with what comes, and room that nothing would fill costs nothing. Of those that have come alone for a while it mostly takes
+    /// one. The future may be dropped at any time: what was not returned was not received.
     ///
     /// # Errors
     ///
@@ -47,11 +48,16 @@ impl DatagramSocket {
     }
 
     fn receive(&self, fd: BorrowedFd<'_>, batch: &mut DatagramBatch) -> Result<(), Errno> {
-        if let Some(local) = self.local {
-            return mmsg::receive(fd, local.is_ipv6(), self.tells_local, batch);
-        }
+        let most = match self.local {
+            // One alone is had for less, unless it is to tell the address that was asked.
+            Some(local) if self.tells_local || batch.offered > 1 => {
+                return mmsg::receive(fd, local.is_ipv6(), self.tells_local, batch);
+            }
+            Some(_) => batch.offered,
+            None => batch.capacity(),
+        };
         batch.received.clear();
-        for buffer in batch.bytes.chunks_exact_mut(batch.size) {
+        for buffer in batch.bytes.chunks_exact_mut(batch.size).take(most) {
             match recvfrom(fd, buffer, RecvFlags::TRUNC) {
                 Ok((_, length, from)) => {
                     batch.received.push(Received {
@@ -64,6 +70,7 @@ impl DatagramSocket {
                 Err(error) => return Err(error),
             }
         }
+        batch.offer_next();
         Ok(())
     }
 
@@ -106,8 +113,10 @@ impl DatagramSocket {
     ) -> io::Result<usize> {
         let first = which.first().and_then(|first| batch.received.get(*first));
         let (first, local) = match (first, self.local) {
-            (Some(first), Some(local)) => (first, local),
-            (Some(first), None) => return self.try_send_to(bytes, &first.peer).map(|()| 1),
+            (Some(first), Some(local)) if which.len() > 1 || first.local.is_some() => {
+                (first, local)
+            }
+            (Some(first), _) => return self.try_send_to(bytes, &first.peer).map(|()| 1),
             (None, _) => return Err(io::ErrorKind::InvalidInput.into()),
         };
         let send = |fd: BorrowedFd<'_>, from| {
