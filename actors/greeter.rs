@@ -70,3 +70,40 @@ impl Actor for Greeter {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+    use std::thread;
+
+    use super::*;
+    use crate::net::Stream;
+    use crate::runtime::{Child, Strategy, Supervisor, System};
+
+    #[test]
+    fn a_greeting_beyond_the_buffer_arrives_whole_and_who_talks_meanwhile_is_not_reset() {
+        let (stream, peer) = Stream::pair().unwrap();
+        let greeting: Arc<[u8]> = (0..1 << 20).map(|k: u32| k.to_be_bytes()[2]).collect();
+        smol::block_on(peer.write_all(b"I talk first")).unwrap();
+        let said = greeting.clone();
+        let peer = thread::spawn(move || {
+            smol::block_on(async {
+                let (mut heard, mut buf) = (Vec::new(), [0; 4096]);
+                loop {
+                    match peer.read(&mut buf).await {
+                        Ok(0) => return heard == *said,
+                        Ok(length) => heard.extend_from_slice(&buf[..length]),
+                        Err(error) => panic!("after {} bytes: {error}", heard.len()),
+                    }
+                }
+            })
+        });
+        let connection = Connection { stream, number: 0, visit: None };
+        let greeter = Mutex::new(Some(Greeter::new(connection, greeting, Reporter::nobody())));
+        let mut tree = Supervisor::new("t", Strategy::OneForOne);
+        let make = move || greeter.lock().unwrap().take().expect("it is made once");
+        tree.child(Child::new("greeter", make).transient().significant());
+        System::new().run(tree).unwrap();
+        assert!(peer.join().unwrap(), "it heard something else");
+    }
+}

@@ -19,7 +19,7 @@ use futures_lite::future;
 use super::refused::Refusal;
 use super::{Admissions, Bans, Connection, PerAddress, Report, Reporter};
 use crate::net::{AcceptError, ListeningSocket, classify};
-use crate::runtime::{Actor, Context, Event, IntoActor, Outcome, PoolAddress, Sleep};
+use crate::runtime::{Actor, Context, Event, IntoActor, Outcome, PoolAddress};
 
 mod entry;
 
@@ -92,7 +92,7 @@ where
     }
 
     /// Waits until somebody comes, or may come in.
-    async fn knock(&self, due: Option<Sleep>) -> Knock {
+    async fn knock(&self) -> Knock {
         let come = async {
             if !self.pool.is_full() {
                 return Knock::Come(self.socket.readable().await);
@@ -104,23 +104,23 @@ where
             self.admissions.complete().await;
             Knock::Complete
         };
-        let come = future::or(complete, come);
-        match due {
-            None => come.await,
-            Some(due) => {
-                let due = async {
-                    due.await;
-                    Knock::Due
-                };
-                future::or(come, due).await
-            }
-        }
+        future::or(complete, come).await
     }
 
     /// Waits until there may be somebody to be let in; `false` once the listener is to come to its end.
     async fn wait(&self, ctx: &mut Context<()>, door: &Door) -> io::Result<bool> {
-        let due = door.refused.0.due(|| ctx.now()).map(|left| ctx.sleep(left));
-        match ctx.next(self.knock(due)).await {
+        let knock = match door.refused.0.due(|| ctx.now()) {
+            None => ctx.next(self.knock()).await,
+            Some(left) => {
+                let due = ctx.sleep(left);
+                let due = async {
+                    due.await;
+                    Knock::Due
+                };
+                ctx.next(future::or(self.knock(), due)).await
+            }
+        };
+        match knock {
             Event::Stop | Event::Io(Knock::Complete) => Ok(false),
             Event::Message(()) | Event::Io(Knock::Due) => Ok(true),
             Event::Io(Knock::Come(come)) => come.map(|()| true),

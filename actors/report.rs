@@ -263,3 +263,6 @@ impl fmt::Debug for Telling<'_> {
         f.write_str(if self.0.is_some() { "Telling(..)" } else { "Telling(done)" })
     }
 }
+
+#[cfg(test)]
+mod tests;
