@@ -184,7 +184,7 @@ where
                     future::yield_now().await;
                     Ok(true)
                 }
-                Step::Wait | Step::Nobody => self.wait(&mut ctx, &door).await,
+                Step::Wait => self.wait(&mut ctx, &door).await,
                 Step::Failed(error) => Err(error),
                 Step::Closed => Ok(false),
             };

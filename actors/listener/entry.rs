@@ -27,9 +27,7 @@ pub(super) struct Door {
 pub(super) enum Step {
     /// One was taken, and there may be more.
     In,
-    /// Nobody waits.
-    Nobody,
-    /// Nobody is to be asked for before something has happened.
+    /// Nobody waits, or none may come in, before something has happened.
     Wait,
     Failed(io::Error),
     /// The pool starts nobody any more.
@@ -71,7 +69,7 @@ where
         };
         let stream = match self.socket.try_accept() {
             Ok(stream) => stream,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Nobody,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Wait,
             Err(error) => return Step::Failed(error),
         };
         door.failed = 0;
