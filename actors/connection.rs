@@ -1,6 +1,6 @@
 //! An accepted connection, and how its coming and going are told.
 
-use super::{Report, Reporter, Visit};
+use super::{Report, Reporter, Telling, Visit};
 use crate::net::{Peer, Stream};
 
 /// An accepted connection, as a listener hands it to the actor that serves it.
@@ -43,11 +43,11 @@ struct Told {
 
 impl Presence {
     /// Tells that the connection is over, and why, in a few words.
-    pub async fn end(mut self, why: impl Into<String>) {
-        let Some(told) = self.0.take() else { return };
+    pub fn end(mut self, why: impl Into<String>) -> Telling {
+        let Some(told) = self.0.take() else { return Telling::done() };
         let Told { reporter, peer, conn } = *told;
         let why = why.into();
-        reporter.tell(|| Report::Disconnected { peer, conn, why }).await;
+        reporter.tell(|| Report::Disconnected { peer, conn, why })
     }
 }
 

@@ -219,17 +219,18 @@ impl Reporter {
         self.0.is_some()
     }
 
-    /// Sends one report, made only if somebody listens; waits while the narrator's mailbox is full.
+    /// Sends one report, made only if somebody listens; what comes back waits while the narrator's mailbox is full.
     ///
     /// A narrator that is gone loses the report: a role never fails because nobody listens.
-    pub fn tell(&self, report: impl FnOnce() -> Report) -> Telling<'_> {
-        let Some(address) = &self.0 else { return Telling(None) };
+    pub fn tell(&self, report: impl FnOnce() -> Report) -> Telling {
+        let Some(address) = &self.0 else { return Telling::done() };
         match address.try_send(report()) {
             // The refused report has nobody left who could read it.
-            Err(SendError::Full(report)) => Telling(Some(Box::pin(async {
-                drop(address.send(report).await);
-            }))),
-            Ok(()) | Err(SendError::Closed(_)) => Telling(None),
+            Err(SendError::Full(report)) => {
+                let address = address.clone();
+                Telling(Some(Box::pin(async move { drop(address.send(report).await) })))
+            }
+            Ok(()) | Err(SendError::Closed(_)) => Telling::done(),
         }
     }
 
@@ -245,9 +246,16 @@ impl Reporter {
 ///
 /// What has to wait is elsewhere, since whoever tells something would have it in each of its futures.
 #[must_use = "a report that finds no room is lost unless it is awaited"]
-pub struct Telling<'a>(Option<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>);
+pub struct Telling(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
-impl Future for Telling<'_> {
+impl Telling {
+    /// Makes one that has nothing to wait for.
+    pub(super) fn done() -> Telling {
+        Telling(None)
+    }
+}
+
+impl Future for Telling {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -258,7 +266,7 @@ impl Future for Telling<'_> {
     }
 }
 
-impl fmt::Debug for Telling<'_> {
+impl fmt::Debug for Telling {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "Telling(..)" } else { "Telling(done)" })
     }
