@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::per_address::network;
@@ -16,11 +17,15 @@ const MOST: usize = 4096;
 
 /// Addresses that are kept away.
 #[derive(Default)]
-pub struct Bans(Mutex<BTreeSet<IpAddr>>);
+pub struct Bans {
+    list: Mutex<BTreeSet<IpAddr>>,
+    /// Whether there was ever one: each connection asks, and mostly there is none.
+    any: AtomicBool,
+}
 
 impl Bans {
     fn list(&self) -> MutexGuard<'_, BTreeSet<IpAddr>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Keeps an address away.
@@ -34,6 +39,7 @@ impl Bans {
             return Err(format!("{MOST} addresses are banned, as many as may be"));
         }
         list.insert(network(address));
+        self.any.store(true, Ordering::SeqCst);
         Ok(())
     }
 
@@ -44,7 +50,7 @@ impl Bans {
 
     /// Tells whether an address is kept away.
     pub fn hold(&self, address: IpAddr) -> bool {
-        self.list().contains(&network(address))
+        self.any.load(Ordering::SeqCst) && self.list().contains(&network(address))
     }
 
     /// Tells whether a peer's address is kept away.

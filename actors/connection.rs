@@ -1,6 +1,6 @@
 //! An accepted connection, and how its coming and going are told.
 
-use super::{Report, Reporter, Visit};
+use super::{Report, Reporter, Telling, Visit};
 use crate::net::{Peer, Stream};
 
 /// An accepted connection, as a listener hands it to the actor that serves it.
@@ -18,9 +18,12 @@ impl Connection {
     /// Tells that the connection is there. What comes back tells its end, and tells it by itself where the
     /// actor that serves the connection crashes or is killed.
     pub async fn announce(&self, reporter: &Reporter) -> Presence {
+        if !reporter.is_heard() {
+            return Presence(None);
+        }
         let (peer, conn) = (self.stream.peer().clone(), self.number);
-        let presence = Presence { reporter: reporter.clone(), peer, conn, is_over: false };
-        let peer = presence.peer.clone();
+        let told = Told { reporter: reporter.clone(), peer: peer.clone(), conn };
+        let presence = Presence(Some(Box::new(told)));
         reporter.tell(|| Report::Connected { peer, conn }).await;
         presence
     }
@@ -28,28 +31,31 @@ impl Connection {
 
 /// A connection that was announced and has not ended yet.
 #[derive(Debug)]
-pub struct Presence {
+pub struct Presence(Option<Box<Told>>);
+
+/// Who was told of a connection, and what its end is told with. None is kept where nobody hears.
+#[derive(Debug)]
+struct Told {
     reporter: Reporter,
     peer: Peer,
     conn: u64,
-    is_over: bool,
 }
 
 impl Presence {
     /// Tells that the connection is over, and why, in a few words.
-    pub async fn end(mut self, why: String) {
-        self.is_over = true;
-        let (peer, conn) = (self.peer.clone(), self.conn);
-        self.reporter.tell(|| Report::Disconnected { peer, conn, why }).await;
+    pub fn end(mut self, why: impl Into<String>) -> Telling {
+        let Some(told) = self.0.take() else { return Telling::done() };
+        let Told { reporter, peer, conn } = *told;
+        let why = why.into();
+        reporter.tell(|| Report::Disconnected { peer, conn, why })
     }
 }
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        if !self.is_over {
-            let (peer, conn) = (self.peer.clone(), self.conn);
-            let why = "its actor was ended".into();
-            self.reporter.try_tell(|| Report::Disconnected { peer, conn, why });
-        }
+        let Some(told) = self.0.take() else { return };
+        let Told { reporter, peer, conn } = *told;
+        let why = "its actor was ended".into();
+        reporter.try_tell(|| Report::Disconnected { peer, conn, why });
     }
 }

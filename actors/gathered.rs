@@ -30,9 +30,14 @@ impl<T, const N: usize> Gathered<T, N> {
         self.untold[kind] = Some(last);
     }
 
+    /// Tells whether there is nothing to be told, now or later.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.untold.iter().all(Option::is_none)
+    }
+
     /// Returns how long it is until something is to be told, if there is anything.
     pub(super) fn due(&self, now: impl FnOnce() -> Instant) -> Option<Duration> {
-        if self.untold.iter().all(Option::is_none) {
+        if self.is_quiet() {
             return None;
         }
         let since = self.told.map(|told| now().saturating_duration_since(told));

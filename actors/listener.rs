@@ -16,10 +16,14 @@ use std::time::Duration;
 
 use futures_lite::future;
 
-use super::refused::{Refusal, Refused};
-use super::{Admissions, Bans, Connection, PerAddress, Report, Reporter, Visit};
-use crate::net::{AcceptError, ListeningSocket, Peer, Stream, classify};
-use crate::runtime::{Actor, Context, Event, IntoActor, Outcome, PoolAddress, PoolClosed, Sleep};
+use super::refused::Refusal;
+use super::{Admissions, Bans, Connection, PerAddress, Report, Reporter};
+use crate::net::{AcceptError, ListeningSocket, classify};
+use crate::runtime::{Actor, Context, Event, IntoActor, Outcome, PoolAddress};
+
+mod entry;
+
+use entry::{Door, Step};
 
 /// How long the listener waits when the system has no descriptors or memory for another connection.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -74,60 +78,6 @@ where
         self
     }
 
-    /// Counts a connection by its address; an error says why it may not stay.
-    fn visit(&self, stream: &Stream) -> Result<Option<Visit>, (Refusal, String)> {
-        if self.bans.hold_peer(stream.peer()) {
-            return Err((Refusal::Banned, "this address is banned".into()));
-        }
-        let Some(per_address) = &self.per_address else { return Ok(None) };
-        match per_address.admit(stream.peer()) {
-            None => {
-                let limit = per_address.limit();
-                let why =
-                    format!("{limit} connections of this address are open, as many as may be");
-                Err((Refusal::TooMany, why))
-            }
-            visit => Ok(visit),
-        }
-    }
-
-    /// Judges a connection, and makes the actor that serves it.
-    fn admit(&self, stream: Stream) -> Admitted<A> {
-        let visit = match self.visit(&stream) {
-            Ok(visit) => visit,
-            Err((refusal, why)) => {
-                if let Some(parting) = self.parting {
-                    // A new connection has room for a line; one that has none is not waited for.
-                    let _ = stream.try_write(parting(&why).as_bytes());
-                }
-                return Admitted::Refused(refusal, stream.peer().clone(), why);
-            }
-        };
-        let Some(number) = self.admissions.admit() else { return Admitted::TooLate };
-        Admitted::As((self.serve)(Connection { stream, number, visit }))
-    }
-
-    /// Lets in those who wait, where there is room. A crowd that goes on coming does not put off the end.
-    async fn let_in_who_waits(&self, refused: &mut Refused) {
-        for _ in 0..self.socket.most_waiting() {
-            if self.pool.is_full() || self.admissions.is_complete() {
-                break;
-            }
-            match self.socket.try_accept() {
-                Ok(stream) => match self.admit(stream) {
-                    Admitted::As(actor) => drop(future::poll_once(self.pool.start(actor)).await),
-                    Admitted::Refused(why, peer, words) => refused.add(why, 1, Some(peer), words),
-                    Admitted::TooLate => {}
-                },
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => match classify(&error) {
-                    AcceptError::Connection => {}
-                    AcceptError::Descriptors | AcceptError::Resource => break,
-                },
-            }
-        }
-    }
-
     /// Sets who may come: once the admissions are complete and the pool's last child has ended, the
     /// listener ends normally. Without this it admits everybody, numbered anew by each incarnation.
     pub fn admissions(mut self, admissions: Arc<Admissions>) -> Listener<F, K> {
@@ -141,27 +91,67 @@ where
         self
     }
 
-    /// Accepts when the pool has room.
-    async fn accept(&self, due: Option<Sleep>) -> Knock {
-        let accept = async {
+    /// Waits until somebody comes, or may come in.
+    async fn knock(&self) -> Knock {
+        let come = async {
+            if !self.pool.is_full() {
+                return Knock::Come(self.socket.readable().await);
+            }
             self.pool.room().await;
-            Knock::Accepted(self.socket.accept().await)
+            Knock::Come(Ok(()))
         };
         let complete = async {
             self.admissions.complete().await;
             Knock::Complete
         };
-        let come = future::or(complete, accept);
-        match due {
-            None => come.await,
-            Some(due) => {
+        future::or(complete, come).await
+    }
+
+    /// Waits until there may be somebody to be let in; `false` once the listener is to come to its end.
+    async fn wait(&self, ctx: &mut Context<()>, door: &Door) -> io::Result<bool> {
+        let knock = match door.refused.0.due(|| ctx.now()) {
+            None => ctx.next(self.knock()).await,
+            Some(left) => {
+                let due = ctx.sleep(left);
                 let due = async {
                     due.await;
                     Knock::Due
                 };
-                future::or(come, due).await
+                ctx.next(future::or(self.knock(), due)).await
             }
+        };
+        match knock {
+            Event::Stop | Event::Io(Knock::Complete) => Ok(false),
+            Event::Message(()) | Event::Io(Knock::Due) => Ok(true),
+            Event::Io(Knock::Come(come)) => come.map(|()| true),
         }
+    }
+
+    /// Does what an error of accept calls for.
+    async fn failed(&self, error: io::Error, ctx: &mut Context<()>, door: &mut Door) {
+        let turned_away = match classify(&error) {
+            AcceptError::Connection if door.failed < FAILED_IN_A_ROW => {
+                door.failed += 1;
+                return;
+            }
+            AcceptError::Connection => return ctx.pause(BACK_OFF).await,
+            AcceptError::Descriptors => self.socket.turn_away(self.socket.most_waiting()),
+            AcceptError::Resource => 0,
+        };
+        door.refused.add(Refusal::Stuck, turned_away as u64, None, error.to_string());
+        self.tell(door.refused.due_now(ctx)).await;
+        ctx.pause(BACK_OFF).await;
+    }
+
+    /// Notes that the pool has become full.
+    fn look_for_room(&self, door: &mut Door) {
+        let is_full = self.pool.is_full();
+        if is_full && !door.was_full {
+            let open = self.pool.len();
+            let why = format!("{open} connections are open, as many as may be; new ones wait");
+            door.refused.add(Refusal::Full, 1, None, why);
+        }
+        door.was_full = is_full;
     }
 
     /// Tells who was refused.
@@ -182,64 +172,32 @@ where
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
         self.socket.open_door()?;
-        let (mut was_full, mut refused, mut failed) = (false, Refused::default(), 0);
+        let mut door = Door::default();
         loop {
-            let full = self.pool.is_full();
-            if full && !was_full {
-                let why = format!(
-                    "{} connections are open, as many as may be; new ones wait",
-                    self.pool.len()
-                );
-                refused.add(Refusal::Full, 1, None, why);
+            let step = self.let_in(&ctx, &mut door);
+            self.look_for_room(&mut door);
+            if !door.refused.0.is_quiet() {
+                self.tell(door.refused.due_now(&ctx)).await;
             }
-            was_full = full;
-            self.tell(refused.due_now(&ctx)).await;
-            let due = refused.0.due(|| ctx.now()).map(|left| ctx.sleep(left));
-            match ctx.next(self.accept(due)).await {
-                Event::Stop | Event::Io(Knock::Complete) => break,
-                Event::Message(()) | Event::Io(Knock::Due) => {}
-                Event::Io(Knock::Accepted(Ok(stream))) => {
-                    failed = 0;
-                    // Nothing is awaited while the connection is in hand: a crash here would lose it.
-                    let start = match self.admit(stream) {
-                        Admitted::As(actor) => self.pool.start(actor),
-                        Admitted::Refused(why, peer, words) => {
-                            refused.add(why, 1, Some(peer), words);
-                            continue;
-                        }
-                        Admitted::TooLate => continue,
-                    };
-                    // Where there is room it is started, whether or not a stop came in between.
-                    let start = async { Some(start.await) };
-                    let stopped = async {
-                        ctx.stopped().await;
-                        None
-                    };
-                    if let Some(Err(PoolClosed)) = future::or(start, stopped).await {
-                        break;
-                    }
+            let waited = match step {
+                Step::In => {
+                    future::yield_now().await;
+                    Ok(true)
                 }
-                Event::Io(Knock::Accepted(Err(error))) => match classify(&error) {
-                    AcceptError::Connection if failed < FAILED_IN_A_ROW => failed += 1,
-                    AcceptError::Connection => ctx.pause(BACK_OFF).await,
-                    out_of => {
-                        let turned_away = match out_of {
-                            AcceptError::Descriptors => {
-                                self.socket.turn_away(self.socket.most_waiting())
-                            }
-                            _ => 0,
-                        };
-                        refused.add(Refusal::Stuck, turned_away as u64, None, error.to_string());
-                        self.tell(refused.due_now(&ctx)).await;
-                        ctx.pause(BACK_OFF).await;
-                    }
-                },
+                Step::Wait => self.wait(&mut ctx, &door).await,
+                Step::Failed(error) => Err(error),
+                Step::Closed => Ok(false),
+            };
+            match waited {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => self.failed(error, &mut ctx, &mut door).await,
             }
         }
         if ctx.is_stopping() {
-            self.let_in_who_waits(&mut refused).await;
+            self.let_the_last_in(&mut door);
         }
-        self.tell(refused.rest()).await;
+        self.tell(door.refused.rest()).await;
         self.socket.close_door()?;
         while let Event::Message(()) = ctx.next(self.pool.idle()).await {}
         Ok(())
@@ -248,21 +206,11 @@ where
 
 /// What happens at the door.
 enum Knock {
-    Accepted(io::Result<Stream>),
+    Come(io::Result<()>),
     /// All that should come have come.
     Complete,
     /// Something is to be told.
     Due,
-}
-
-/// What became of a connection.
-enum Admitted<A> {
-    /// It has an actor, which is to be started.
-    As(A),
-    /// It may not stay, for a reason and in words.
-    Refused(Refusal, Peer, String),
-    /// All that should come have come.
-    TooLate,
 }
 
 impl<F, K> fmt::Debug for Listener<F, K> {

@@ -5,11 +5,15 @@
 //! in the program an actor that writes lines or JSON, in a test a channel, in a library user's process
 //! often nobody. Text from a peer is raw in a report; the one who shows it escapes it.
 
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::Figures;
 use crate::net::{Endpoint, Peer};
-use crate::runtime::Address;
+use crate::runtime::{Address, SendError};
 
 /// One thing that a role did or saw.
 #[derive(Debug, Clone, PartialEq)]
@@ -215,13 +219,18 @@ impl Reporter {
         self.0.is_some()
     }
 
-    /// Sends one report, made only if somebody listens; waits while the narrator's mailbox is full.
+    /// Sends one report, made only if somebody listens; what comes back waits while the narrator's mailbox is full.
     ///
     /// A narrator that is gone loses the report: a role never fails because nobody listens.
-    pub async fn tell(&self, report: impl FnOnce() -> Report) {
-        if let Some(address) = &self.0 {
+    pub fn tell(&self, report: impl FnOnce() -> Report) -> Telling {
+        let Some(address) = &self.0 else { return Telling::done() };
+        match address.try_send(report()) {
             // The refused report has nobody left who could read it.
-            drop(address.send(report()).await);
+            Err(SendError::Full(report)) => {
+                let address = address.clone();
+                Telling(Some(Box::pin(async move { drop(address.send(report).await) })))
+            }
+            Ok(()) | Err(SendError::Closed(_)) => Telling::done(),
         }
     }
 
@@ -232,3 +241,36 @@ impl Reporter {
         }
     }
 }
+
+/// A report that waits for room at the narrator's, if it has to; made by [`Reporter::tell`].
+///
+/// What has to wait is elsewhere, since whoever tells something would have it in each of its futures.
+#[must_use = "a report that finds no room is lost unless it is awaited"]
+pub struct Telling(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+
+impl Telling {
+    /// Makes one that has nothing to wait for.
+    pub(super) fn done() -> Telling {
+        Telling(None)
+    }
+}
+
+impl Future for Telling {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.0 {
+            Some(waiting) => waiting.as_mut().poll(cx),
+            None => Poll::Ready(()),
+        }
+    }
+}
+
+impl fmt::Debug for Telling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Telling(..)" } else { "Telling(done)" })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -21,6 +21,8 @@ struct Inner {
     handle: Handle,
     /// Writes JSON lines, if they are wanted.
     json: Option<Scribe>,
+    /// Whether any actor is to be crashed: each start asks.
+    has_drills: bool,
     state: Mutex<State>,
 }
 
@@ -48,9 +50,10 @@ impl Watch {
     /// Makes a watch that crashes the actors in `drills` by way of `handle`, and writes JSON lines
     /// to `sink` if there is one.
     pub fn new(drills: Vec<(String, u32)>, handle: Handle, sink: Option<Sink>) -> Watch {
-        let reasons = HashMap::new();
+        let (reasons, has_drills) = (HashMap::new(), !drills.is_empty());
         let state = State { drills, reasons, stopping: None, killed: 0, code: Code::Well };
-        Watch(Arc::new(Inner { handle, json: sink.map(scribe), state: Mutex::new(state) }))
+        let json = sink.map(scribe);
+        Watch(Arc::new(Inner { handle, json, has_drills, state: Mutex::new(state) }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -124,6 +127,9 @@ impl Watch {
 
     /// Crashes an actor that has just been started, if a drill is left for it.
     fn drill(&self, path: &Path) {
+        if !self.0.has_drills {
+            return;
+        }
         let mut state = self.state();
         let Some((name, left)) = state.drills.iter_mut().find(|(name, _)| path.is(name)) else {
             return;

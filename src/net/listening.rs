@@ -139,6 +139,18 @@ impl ListeningSocket {
         Ok(self.stream(self.socket.reading(accept_one).await?))
     }
 
+    /// Waits until a connection waits, or has been waiting all along: asked again before all of them were accepted, it
+    /// is ready again. So nobody need accept in vain to learn that there are no more.
+    ///
+    /// It always joins the reactor. The future may be dropped at any time.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the reactor cannot take the socket, because descriptors or memory have run out.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.socket.readable().await
+    }
+
     /// Accepts a connection that waits already.
     ///
     /// # Errors

@@ -36,6 +36,8 @@ pub struct Context<M> {
     pub(super) node: Arc<Node>,
     mail_first: bool,
     timer_first: bool,
+    /// Whether its task may be known to the mailbox, as who waits for a message.
+    has_waited: bool,
     budget: u8,
     /// As many messages as it takes at most once its stop was asked for.
     last: u32,
@@ -53,6 +55,7 @@ impl<M: Send + 'static> Context<M> {
             node,
             mail_first: false,
             timer_first: false,
+            has_waited: false,
             budget: BUDGET,
             last: u32::MAX,
             extra: notice.map(Extra::of),
@@ -127,9 +130,7 @@ impl<M: Send + 'static> Context<M> {
 
     /// Waits for a message; `None` once a stop was asked for and those were taken that waited in the mailbox by
     /// then. What is sent later stays in it, so nobody puts off the stop by sending on and on. Timers that have
-    /// not fired until then do not any more.
-    ///
-    /// Cancel-safe.
+    /// not fired until then do not any more. Cancel-safe.
     pub async fn recv(&mut self) -> Option<M> {
         self.node.drop_in_hand();
         poll_fn(|cx| {
@@ -191,9 +192,7 @@ impl<M: Send + 'static> Context<M> {
         poll_fn(|cx| self.node.control.poll_stop(cx)).await;
     }
 
-    /// Awaits `io`, or gives it up when a stop is asked for: then there is `None`.
-    ///
-    /// `io` is dropped by a stop wherever it is, so what it does must bear that.
+    /// Awaits `io`, or drops it, wherever it is, when a stop is asked for: then there is `None`.
     pub async fn unless_stopped<T>(&mut self, io: impl Future<Output = T>) -> Option<T> {
         let stop = async {
             self.stopped().await;
@@ -248,6 +247,7 @@ impl<M: Send + 'static> Context<M> {
 
     /// Is ready with a message: of a timer or of the mailbox, in turns while both have one.
     fn poll_mail(&mut self, cx: &mut Waking<'_>) -> Poll<M> {
+        self.has_waited = true;
         let message = match self.extra {
             None => ready!(self.mailbox.mail().poll_pop(cx)),
             Some(_) => ready!(self.poll_timed(cx)),
@@ -286,7 +286,9 @@ impl<M: Send + 'static> Context<M> {
 impl<M> Drop for Context<M> {
     fn drop(&mut self) {
         // Else the task of an incarnation that is gone would be kept until the next one looks for mail.
-        self.mailbox.mail().leave();
+        if self.has_waited {
+            self.mailbox.mail().leave();
+        }
     }
 }
 

@@ -147,7 +147,9 @@ impl Node {
         let is_over = matches!(self.name, Name::Number(_));
         let now = if is_over { None } else { self.scheduler().map(Scheduler::now) };
         let to_tell = self.vitals().end(exit, now, is_over);
-        to_tell.tell(self, exit);
+        if let Some(to_tell) = to_tell {
+            to_tell.tell(self, exit);
+        }
         if is_over {
             if let Some(gauge) = self.gauge() {
                 guard::shielded("a message in a mailbox that closes:", || gauge.close());
@@ -158,7 +160,9 @@ impl Node {
     /// Notes that no incarnation is to come.
     pub(crate) fn over(&self) {
         let to_tell = self.vitals().over();
-        to_tell.tell(self, &Exit::Normal);
+        if let Some(to_tell) = to_tell {
+            to_tell.tell(self, &Exit::Normal);
+        }
     }
 
     pub(crate) fn set(&self, state: State) {

@@ -18,7 +18,7 @@ use super::guard;
 use super::node::Node;
 use super::path::Name;
 use super::place::Place;
-use super::pool_children::Children;
+use super::pool_children::{Children, Claim};
 use super::spec::{self, Env, Notice, Options, Spec, Start};
 use super::{Actor, Address, Exit, IntoActor, Restart, Shutdown};
 
@@ -93,23 +93,31 @@ impl PoolAddress {
         &self,
         actor: I,
     ) -> Result<Address<<I::Actor as Actor>::Message>, PoolClosed> {
-        while !self.0.claim() {
-            if !self.0.is_open() {
-                return Err(PoolClosed);
+        loop {
+            if let Some(vacancy) = self.vacancy()? {
+                return vacancy.start(actor);
             }
             self.room().await;
         }
-        self.0.start(actor.into_actor())
+    }
+
+    /// Takes a place for a child that is to come, if there is one; whoever waits for room waits for its drop too.
+    pub(crate) fn vacancy(&self) -> Result<Option<Vacancy<'_>>, PoolClosed> {
+        match self.0.claim() {
+            Some(claim) => Ok(Some(Vacancy { children: &self.0, claim })),
+            None if self.0.is_open() => Ok(None),
+            None => Err(PoolClosed),
+        }
     }
 
     /// Waits until a child can be started, or the pool is closed. Cancel-safe.
     pub async fn room(&self) {
-        self.0.wait(|children| children.live() < children.limit).await;
+        self.0.wait(|children| children.live() < children.limit || !children.is_open()).await;
     }
 
     /// Waits until no child lives. Cancel-safe.
     pub async fn idle(&self) {
-        self.0.wait(|children| children.live() == 0).await;
+        self.0.wait(|children| children.live() == 0 || !children.is_open()).await;
     }
 
     /// Returns how many children live.
@@ -131,6 +139,22 @@ impl PoolAddress {
 impl fmt::Debug for PoolAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PoolAddress({}/{})", self.len(), self.0.limit)
+    }
+}
+
+/// A place in a pool for one child, given back on drop.
+pub(crate) struct Vacancy<'a> {
+    children: &'a Arc<Children>,
+    claim: Claim<'a>,
+}
+
+impl Vacancy<'_> {
+    /// Starts the child, and returns its address.
+    pub(crate) fn start<K, I: IntoActor<K>>(
+        self,
+        actor: I,
+    ) -> Result<Address<<I::Actor as Actor>::Message>, PoolClosed> {
+        self.children.start(self.claim, actor.into_actor())
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) struct Children {
     next: AtomicU64,
     /// Notified when a child ended, and when the pool closes.
     changed: Event,
+    /// How many wait for that: mostly nobody, and then a child's end need not tell.
+    waiting: AtomicUsize,
 }
 
 impl Children {
@@ -46,6 +48,7 @@ impl Children {
             live: AtomicUsize::new(0),
             next: AtomicU64::new(0),
             changed: Event::new(),
+            waiting: AtomicUsize::new(0),
         }
     }
 
@@ -71,17 +74,18 @@ impl Children {
     }
 
     /// Counts one more child if there is room for it.
-    pub(super) fn claim(&self) -> bool {
+    pub(super) fn claim(&self) -> Option<Claim<'_>> {
         let more = |live| (live < self.limit).then_some(live + 1);
-        self.live.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).is_ok()
+        self.live.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
+        Some(Claim(self))
     }
 
     /// Starts a child whose place was claimed; gives the place back where it cannot.
     pub(super) fn start<A: Actor>(
         self: &Arc<Children>,
+        claim: Claim<'_>,
         actor: A,
     ) -> Result<Address<A::Message>, PoolClosed> {
-        let claim = Claim(self);
         let (place, env) = self.place.get().ok_or(PoolClosed)?;
         let name = Name::Number(self.next.fetch_add(1, Ordering::Relaxed));
         if !self.is_open() {
@@ -135,11 +139,16 @@ impl Children {
 
     fn release(&self) {
         self.live.fetch_sub(1, Ordering::SeqCst);
-        self.changed.notify(usize::MAX);
+        // Whoever waits counts itself before it looks who lives: one of the two sees the other.
+        if self.waiting.load(Ordering::SeqCst) > 0 {
+            self.changed.notify(usize::MAX);
+        }
     }
 
+    /// Waits until `ready`, which a child's end or the pool's close can bring about.
     pub(super) async fn wait(&self, ready: impl Fn(&Children) -> bool) {
-        until(&self.changed, || ready(self) || !self.is_open()).await;
+        let _waiting = Waiting::new(&self.waiting);
+        until(&self.changed, || ready(self)).await;
     }
 
     /// Lives one incarnation of the pool: open until the stop, then closed until all children are gone.
@@ -149,7 +158,7 @@ impl Children {
         for (_, member) in self.node.members().iter() {
             member.node.control.stop();
         }
-        let drained = until(&self.changed, || self.live() == 0);
+        let drained = self.wait(|children| children.live() == 0);
         future::or(drained, self.deadline(within)).await;
         self.kill().await;
         Exit::Shutdown
@@ -177,8 +186,24 @@ impl Children {
     }
 }
 
+/// One who waits, counted until it is dropped.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn new(count: &'a AtomicUsize) -> Waiting<'a> {
+        count.fetch_add(1, Ordering::SeqCst);
+        Waiting(count)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
 /// A place that was claimed, given back on drop: whatever panics on the way, no place is lost.
-struct Claim<'a>(&'a Children);
+pub(super) struct Claim<'a>(&'a Children);
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {

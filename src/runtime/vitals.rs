@@ -125,7 +125,12 @@ impl Vitals {
     }
 
     /// Notes the end of an incarnation, when that was, where it may be asked, and whether it was the last.
-    pub(crate) fn end(&mut self, exit: &Exit, now: Option<Instant>, is_over: bool) -> ToTell {
+    pub(crate) fn end(
+        &mut self,
+        exit: &Exit,
+        now: Option<Instant>,
+        is_over: bool,
+    ) -> Option<ToTell> {
         (self.alive, self.over) = (false, self.over || is_over);
         self.ended_well = now.is_none() && matches!(exit, Exit::Normal);
         if !self.ended_well {
@@ -135,21 +140,19 @@ impl Vitals {
     }
 
     /// Notes that no incarnation is to come: whoever waits for the first one waits in vain.
-    pub(crate) fn over(&mut self) -> ToTell {
+    pub(crate) fn over(&mut self) -> Option<ToTell> {
         self.over = true;
-        if self.alive { ToTell { wakers: Vec::new(), links: Vec::new() } } else { self.tell(None) }
+        if self.alive { None } else { self.tell(None) }
     }
 
-    fn tell(&mut self, exit: Option<&Exit>) -> ToTell {
-        let mut to_tell = ToTell { wakers: Vec::new(), links: Vec::new() };
-        if let Some(rare) = &mut self.rare {
-            to_tell.links = std::mem::take(&mut rare.links);
-            for (_, seat) in rare.seats.iter_mut().filter(|(_, seat)| seat.told.is_none()) {
-                seat.told = Some(exit.cloned());
-                to_tell.wakers.extend(seat.waker.take());
-            }
+    fn tell(&mut self, exit: Option<&Exit>) -> Option<ToTell> {
+        let rare = self.rare.as_mut()?;
+        let mut to_tell = ToTell { wakers: Vec::new(), links: std::mem::take(&mut rare.links) };
+        for (_, seat) in rare.seats.iter_mut().filter(|(_, seat)| seat.told.is_none()) {
+            seat.told = Some(exit.cloned());
+            to_tell.wakers.extend(seat.waker.take());
         }
-        to_tell
+        Some(to_tell)
     }
 
     fn last(&self) -> Option<Exit> {

@@ -1,7 +1,7 @@
 //! Listening sockets over loopback and Unix paths.
 
 use super::*;
-use futures_lite::future::{block_on, poll_once, zip};
+use futures_lite::future::{self, block_on, poll_once, zip};
 use std::future::Future;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -194,6 +194,28 @@ fn a_peer_with_the_longest_path_of_all_is_accepted() {
             .unwrap();
         rustix::net::connect(&client, &address::unix(&path).unwrap()).unwrap();
         assert_eq!(socket.accept().await.unwrap().peer().to_string(), "unix:(unnamed)");
+    });
+}
+
+#[test]
+fn a_socket_is_readable_for_as_long_as_somebody_waits_and_not_longer() {
+    block_on(async {
+        let socket = bind(&endpoint("127.0.0.1:0")).unwrap();
+        let mut clients = Vec::new();
+        for _ in 0..3 {
+            clients.push(Stream::connect(socket.endpoint(), SOON).await.unwrap());
+        }
+        for _ in 0..3 {
+            // Asked again though nobody has seen that there are no more.
+            let readable = future::or(async { Some(socket.readable().await) }, async {
+                smol::Timer::after(SOON).await;
+                None
+            });
+            readable.await.expect("somebody waits").unwrap();
+            socket.try_accept().unwrap();
+        }
+        assert!(poll_once(socket.readable()).await.is_none());
+        assert_eq!(socket.try_accept().unwrap_err().kind(), io::ErrorKind::WouldBlock);
     });
 }
 
