@@ -22,6 +22,9 @@ use self::family::{Family, Headers, local, v4_info, v6_info};
 use super::Peer;
 use super::batch::{DatagramBatch, FEW, MOST, Received};
 
+/// The next step after [`FEW`]: where these will do, slices for all would be made for nothing.
+const SOME: usize = 2 * FEW;
+
 /// Receives as many datagrams as wait and find room; `with_local` if the socket tells the address that was asked.
 pub(super) fn receive(
     fd: BorrowedFd<'_>,
@@ -64,13 +67,17 @@ fn receive_into<S: Family>(
 ) -> Result<bool, Errno> {
     batch.received.clear();
     let mut buffers = batch.bytes.chunks_exact_mut(batch.size);
-    let (mut few, mut many);
-    let slices: &mut [[IoSliceMut<'_>; 1]] = match batch.offered <= FEW {
-        true => {
+    let (mut few, mut some, mut many);
+    let slices: &mut [[IoSliceMut<'_>; 1]] = match batch.offered {
+        ..=FEW => {
             few = slices::<FEW>(&mut buffers);
             &mut few
         }
-        false => {
+        ..=SOME => {
+            some = slices::<SOME>(&mut buffers);
+            &mut some
+        }
+        _ => {
             many = slices::<MOST>(&mut buffers);
             &mut many
         }
