@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Connection, Reporter};
+use crate::net::Stream;
 use crate::runtime::{Actor, Context, Outcome};
 
 /// How long a peer may take to take the greeting, and then to stop talking.
@@ -31,43 +32,45 @@ impl Greeter {
     pub fn new(connection: Connection, greeting: Arc<[u8]>, reporter: Reporter) -> Greeter {
         Greeter { connection, greeting, reporter }
     }
+}
 
-    /// Says the rest of the greeting, behind so many bytes of it, and has the peer end its side where it talks; returns
-    /// how that went.
-    async fn wait(&self, ctx: &Context<()>, said: usize) -> Cow<'static, str> {
-        let stream = &self.connection.stream;
-        match ctx.within(PATIENCE, stream.write_all(&self.greeting[said..])).await {
-            Some(Ok(())) => {
-                // A peer that is gone already has what it wanted, or wants nothing.
-                if stream.unread().is_ok_and(|unread| unread > 0) {
-                    let _ = stream.end(LINGER).await;
-                }
-                GREETED
+/// Says the rest of a greeting, and has the peer end its side where it talks; returns how that went.
+async fn wait(ctx: &Context<()>, stream: &Stream, rest: &[u8]) -> Cow<'static, str> {
+    match ctx.within(PATIENCE, stream.write_all(rest)).await {
+        Some(Ok(())) => {
+            // A peer that is gone already has what it wanted, or wants nothing.
+            if stream.unread().is_ok_and(|unread| unread > 0) {
+                let _ = stream.end(LINGER).await;
             }
-            Some(Err(error)) => error.to_string().into(),
-            None => "it does not take the greeting".into(),
+            GREETED
         }
+        Some(Err(error)) => error.to_string().into(),
+        None => "it does not take the greeting".into(),
     }
 }
 
 impl Actor for Greeter {
     type Message = ();
 
-    async fn run(self, ctx: Context<()>) -> Outcome {
-        let presence = self.connection.announce(&self.reporter).await;
-        let stream = &self.connection.stream;
-        let why = match stream.try_write(&self.greeting) {
-            Ok(said) if said == self.greeting.len() && matches!(stream.unread(), Ok(0)) => GREETED,
-            Ok(said) => Box::pin(self.wait(&ctx, said)).await,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                Box::pin(self.wait(&ctx, 0)).await
-            }
-            Err(error) => error.to_string().into(),
-        };
-        // Closed before anybody is told so, who may have the teller wait.
-        drop(self.connection);
-        presence.end(why).await;
-        Ok(())
+    fn run(self, ctx: Context<()>) -> impl Future<Output = Outcome> + Send {
+        // An `async fn` would hold its arguments twice: as they came, and as it uses them.
+        let Greeter { connection, greeting, reporter } = self;
+        async move {
+            let presence = connection.announce(&reporter).await;
+            let stream = &connection.stream;
+            let why = match stream.try_write(&greeting) {
+                Ok(said) if said == greeting.len() && matches!(stream.unread(), Ok(0)) => GREETED,
+                Ok(said) => Box::pin(wait(&ctx, stream, &greeting[said..])).await,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    Box::pin(wait(&ctx, stream, &greeting)).await
+                }
+                Err(error) => error.to_string().into(),
+            };
+            // Closed before anybody is told so, who may have the teller wait.
+            drop(connection);
+            presence.end(why).await;
+            Ok(())
+        }
     }
 }
 
@@ -77,8 +80,22 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::net::Stream;
     use crate::runtime::{Child, Strategy, Supervisor, System};
+
+    #[test]
+    fn a_greeter_is_hardly_larger_than_what_it_is_made_of() {
+        let (stream, _) = Stream::pair().unwrap();
+        let connection = Connection { stream, number: 0, visit: None };
+        let greeter = Greeter::new(connection, Arc::new([]), Reporter::nobody());
+        let made_of = size_of_val(&greeter) + size_of::<Context<()>>();
+        let run: fn(Greeter, Context<()>) -> _ = Greeter::run;
+        let length = size_of_result(run);
+        assert!(length <= made_of + 128, "{length} bytes, made of {made_of}");
+    }
+
+    fn size_of_result<A, B, F>(_: fn(A, B) -> F) -> usize {
+        size_of::<F>()
+    }
 
     #[test]
     fn a_greeting_beyond_the_buffer_arrives_whole_and_who_talks_meanwhile_is_not_reset() {
