@@ -5,15 +5,11 @@
 //! crowd it is the other way round: to ask is cheaper than to wait, and the last one asks in vain for all of them.
 //! Nobody knows beforehand which it is, but the next ones mostly come as the last ones did.
 
+use crate::net::Guess;
+
 /// How many are let in before others on the thread have a turn: their actors among them, whose memory the next ones get
 /// while it is at hand.
 const BATCH: u8 = 4;
-
-/// After so many in a row that came alone, the next one is taken to be alone, too ...
-const CONVINCED: u8 = 4;
-
-/// ... but for one of so many, after which it is asked for more.
-const DOUBTS: u8 = 16;
 
 /// What to do after those who were let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,15 +27,15 @@ pub(super) enum Next {
 pub(super) struct Crowd {
     /// How many were let in since it was last waited.
     came: u8,
-    /// How many have come alone in a row.
-    alone: u8,
+    /// That one comes alone.
+    alone: Guess,
 }
 
 impl Crowd {
     /// Counts one that was let in, and says what to do next.
     pub(super) fn came(&mut self) -> Next {
         self.came += 1;
-        if self.came == 1 && self.alone >= CONVINCED && self.alone < CONVINCED + DOUBTS {
+        if self.came == 1 && self.alone.holds() {
             self.ended();
             return Next::Wait;
         }
@@ -53,11 +49,9 @@ impl Crowd {
 
     /// Counts that nobody else waits.
     pub(super) fn ended(&mut self) {
-        match std::mem::take(&mut self.came) {
-            0 => {}
-            1 if self.alone < CONVINCED + DOUBTS => self.alone += 1,
-            1 => self.alone = CONVINCED,
-            _ => self.alone = 0,
+        let came = std::mem::take(&mut self.came);
+        if came > 0 {
+            self.alone.was(came == 1);
         }
     }
 }

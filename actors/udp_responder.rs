@@ -1,8 +1,8 @@
 //! The UDP responder: answers datagrams, many at once.
 //!
 //! What waits in the socket is received as one batch, and all of it is answered before any of it is told: nothing is
-//! awaited in between unless the kernel has no room, so a crash loses no answer. Where a batch was full, more is asked for at
-//! once. Else the socket is waited for, which costs no more than to ask in vain, and tells at once where more has come meanwhile. What a [`ReplyGuard`]
+//! awaited in between unless the kernel has no room, so a crash loses no answer. What has come meanwhile is next, and
+//! only when nothing has is the socket waited for, since a wait costs more than an answer. What a [`ReplyGuard`]
 //! objects to is told like everything else, and counted, and not answered.
 
 use std::io;
@@ -86,7 +86,7 @@ impl UdpResponder {
             if self.reporter.is_heard() {
                 self.tell(&work.batch).await;
             }
-            if !work.batch.is_full() || ctx.is_stopping() || self.admissions.is_complete() {
+            if ctx.is_stopping() || self.admissions.is_complete() {
                 break;
             }
         }

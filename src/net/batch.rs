@@ -12,7 +12,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::Peer;
+use super::{Guess, Peer};
 
 /// The most datagrams of one system call.
 pub(super) const MOST: usize = 64;
@@ -25,12 +25,6 @@ const FEWEST: usize = 4;
 
 /// How many a call offers room for at least, where there is as much: room that nothing fills costs time, too.
 pub(super) const FEW: usize = 8;
-
-/// After so many that came alone, one each time, the next one is taken to be alone, too ...
-const CONVINCED: u8 = 4;
-
-/// ... but for one of so many, when room is offered for more.
-const DOUBTS: u8 = 16;
 
 /// Room for datagrams, and those that were received last.
 ///
@@ -61,10 +55,8 @@ pub struct DatagramBatch {
     pub(super) received: Vec<Received>,
     /// How many datagrams the next call is to offer room for.
     pub(super) offered: usize,
-    /// As many came as there was room offered for, and that was more than one.
-    is_full: bool,
-    /// How many have come alone in a row.
-    alone: u8,
+    /// That one comes alone.
+    alone: Guess,
 }
 
 /// What is known of a datagram beside its bytes.
@@ -108,7 +100,7 @@ impl DatagramBatch {
         let size = size.max(1);
         let count = (BYTES / size).clamp(FEWEST, MOST);
         let (bytes, received) = (vec![0; size * count], Vec::with_capacity(count));
-        DatagramBatch { bytes, size, received, offered: FEW.min(count), is_full: false, alone: 0 }
+        DatagramBatch { bytes, size, received, offered: FEW.min(count), alone: Guess::default() }
     }
 
     /// Returns how many datagrams there is room for.
@@ -132,24 +124,13 @@ impl DatagramBatch {
         Some(received.in_buffer(&self.bytes[index * self.size..][..self.size]))
     }
 
-    /// Tells whether more may wait, since as many came as there was room offered for. Where they come one at a time, room
-    /// is offered for one, and then nobody knows: whoever waits until the socket is readable learns it at once.
-    pub fn is_full(&self) -> bool {
-        self.is_full
-    }
-
     /// Has the next call offer room for twice as many as came with the last one, or for one where they come alone.
     pub(super) fn offer_next(&mut self) {
         let came = self.received.len();
-        self.is_full = came > 1 && came == self.offered;
-        self.alone = match self.alone {
-            _ if came > 1 => 0,
-            alone if alone < CONVINCED + DOUBTS => alone + 1,
-            _ => CONVINCED,
-        };
-        self.offered = match self.alone {
-            alone if (CONVINCED..CONVINCED + DOUBTS).contains(&alone) => 1,
-            _ => (2 * came).max(FEW).min(self.capacity()),
+        self.alone.was(came == 1);
+        self.offered = match self.alone.holds() {
+            true => 1,
+            false => (2 * came).max(FEW).min(self.capacity()),
         };
     }
 

@@ -61,6 +61,7 @@ mod dial;
 mod endpoint;
 mod error;
 mod group;
+mod guess;
 mod limits;
 mod listening;
 #[cfg(feature = "testing")]
@@ -81,6 +82,7 @@ pub use datagram::DatagramSocket;
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{BindError, ConnectError};
 pub use group::{Group, GroupError};
+pub(crate) use guess::Guess;
 pub use limits::{max_open_files, raise_open_files};
 pub use listening::ListeningSocket;
 pub use peer::Peer;
