@@ -2,7 +2,7 @@
 
 use super::*;
 use futures_lite::future::block_on;
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 
 async fn bound(at: &str) -> DatagramSocket {
@@ -185,5 +185,50 @@ fn a_text_is_sent_many_times_at_once() {
         }
         // Each time twice as many as the last time: what came fills the batch.
         assert_eq!(brought, [8, 16, 32, 8]);
+    });
+}
+
+/// Between a few and all there are steps, and each has to offer as much as it says.
+#[test]
+fn a_batch_grows_by_steps_with_what_waits() {
+    block_on(async {
+        let server = bound("127.0.0.1:0").await;
+        let client = DatagramSocket::connect(server.endpoint()).await.unwrap();
+        let mut batch = DatagramBatch::new(64);
+        let sent: Vec<String> = (0..130).map(|number| number.to_string()).collect();
+        for text in &sent {
+            client.send(text.as_bytes()).await.unwrap();
+        }
+        let (mut lengths, mut heard) = (Vec::new(), Vec::new());
+        while server.try_receive_batch(&mut batch).is_ok() {
+            lengths.push(batch.len());
+            heard.extend(texts(&batch));
+        }
+        assert_eq!((lengths, heard), (vec![8, 16, 32, 64, 10], sent));
+    });
+}
+
+#[test]
+fn some_of_a_batch_are_answered_in_any_order_and_the_others_hear_nothing() {
+    block_on(async {
+        let server = bound("127.0.0.1:0").await;
+        let clients: Vec<_> = (0..5).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+        let SocketAddr::V4(at) = server.local.unwrap() else { panic!("not IPv4") };
+        for client in &clients {
+            client.set_nonblocking(true).unwrap();
+            client.send_to(b"?", at).unwrap();
+        }
+        let mut batch = DatagramBatch::new(8);
+        server.receive_batch(&mut batch).await.unwrap();
+        let heard = || {
+            let mut buf = [0; 8];
+            clients.iter().map(|client| client.recv(&mut buf).is_ok()).collect::<Vec<_>>()
+        };
+        for which in [&[1, 2, 3][..], &[4], &[0, 2, 4], &[3, 1], &[2, 3, 0], &[1, 2, 99]] {
+            let there: Vec<usize> = which.iter().copied().filter(|index| *index < 5).collect();
+            assert_eq!(server.answer(&batch, which, b"!").await.unwrap(), there.len());
+            let expected: Vec<_> = (0..5).map(|index| there.contains(&index)).collect();
+            assert_eq!(heard(), expected, "{which:?}");
+        }
     });
 }
