@@ -146,7 +146,11 @@ fn befall_once(
 
 fn is_injected(log: &Path, call: &str) -> bool {
     let log = fs::read_to_string(log).unwrap_or_default();
-    log.lines().any(|line| line.contains(&format!("{call}(")) && line.contains("(INJECTED)"))
+    // Where another thread's call came in between, the end of a call has a line of its own.
+    let is_of = |line: &str| {
+        [format!("{call}("), format!("{call} resumed")].iter().any(|of| line.contains(of))
+    };
+    log.lines().any(|line| line.contains("(INJECTED)") && is_of(line))
 }
 
 fn other(what: impl std::fmt::Debug) -> io::Error {

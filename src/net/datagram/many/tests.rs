@@ -232,3 +232,33 @@ fn some_of_a_batch_are_answered_in_any_order_and_the_others_hear_nothing() {
         }
     });
 }
+
+#[test]
+fn those_that_come_alone_are_taken_alone_and_none_is_lost() {
+    block_on(async {
+        let server = bound("127.0.0.1:0").await;
+        let client = DatagramSocket::connect(server.endpoint()).await.unwrap();
+        let mut batch = DatagramBatch::new(8);
+        for number in 0..40 {
+            let sent = format!("{number} is too long");
+            client.send(sent.as_bytes()).await.unwrap();
+            server.receive_batch(&mut batch).await.unwrap();
+            let taken = batch.get(0).unwrap();
+            assert_eq!((taken.bytes, taken.length), (&sent.as_bytes()[..8], sent.len()));
+            assert_eq!(server.answer(&batch, &[0], b"!").await.unwrap(), 1);
+            assert_eq!(client.recv(&mut [0; 8]).await.unwrap(), 1);
+        }
+        // Now there are more, which is found out in the end.
+        let sent: Vec<String> = (0..40).map(|number| number.to_string()).collect();
+        for text in &sent {
+            client.send(text.as_bytes()).await.unwrap();
+        }
+        let (mut lengths, mut heard) = (Vec::new(), Vec::new());
+        while server.try_receive_batch(&mut batch).is_ok() {
+            lengths.push(batch.len());
+            heard.extend(texts(&batch));
+        }
+        assert_eq!(heard, sent);
+        assert!(lengths.contains(&1) && lengths.contains(&16), "{lengths:?}");
+    });
+}
