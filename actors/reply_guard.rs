@@ -107,6 +107,11 @@ impl Denials {
         self.0.add(denial as usize, 1, peer.clone());
     }
 
+    /// Tells whether there is nothing to be told, now or later.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.0.is_quiet()
+    }
+
     /// Returns how long it is until something is to be told, if there is anything.
     pub(super) fn due(&self, now: impl FnOnce() -> Instant) -> Option<Duration> {
         self.0.due(now)

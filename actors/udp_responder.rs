@@ -179,7 +179,9 @@ impl Actor for UdpResponder {
                 Event::Io(Some(Ok(()))) => self.serve(&ctx, &mut work).await,
                 Event::Io(Some(Err(error))) => Err(error),
             };
-            self.refuse(work.denials.take(|| ctx.now())).await;
+            if !work.denials.is_quiet() {
+                self.refuse(work.denials.take(|| ctx.now())).await;
+            }
             if let Err(error) = served {
                 // An error here is mostly one that an earlier answer met, so the next read is well.
                 let why = format!("a datagram could not be read: {error}");

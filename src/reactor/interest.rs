@@ -34,6 +34,17 @@ pub(super) struct Interest {
     armed: u8,
 }
 
+/// One who waits for one direction of a descriptor.
+#[derive(Debug)]
+pub(super) enum Who {
+    /// The one whose turn it is to poll, of whom there is one.
+    Polling,
+    /// One of any number of others, who has not waited yet.
+    Newcomer,
+    /// Who has, and is known by a number.
+    Other(u64),
+}
+
 /// Those who wait for one direction of a descriptor.
 #[derive(Default)]
 struct Waiters {
@@ -58,21 +69,32 @@ impl Waiters {
     }
 
     /// Has somebody wait; returns the waker that waited for them before.
-    fn join(&mut self, who: Option<u64>, waker: &Waker) -> Option<Waker> {
-        let Some(who) = who else {
-            return match &self.polling {
-                Some(last) if last.will_wake(waker) => None,
-                _ => self.polling.replace(waker.clone()),
-            };
+    fn join(&mut self, who: &Who, waker: &Waker) -> Replaced {
+        let last = match who {
+            Who::Polling => self.polling.as_mut(),
+            Who::Newcomer | Who::Other(_) => self.find(who).map(|at| &mut self.others[at].1),
         };
-        match self.others.iter_mut().find(|(other, _)| *other == who) {
-            Some((_, last)) if last.will_wake(waker) => None,
-            Some((_, last)) => Some(mem::replace(last, waker.clone())),
-            None => {
-                self.others.push((who, waker.clone()));
-                None
-            }
+        match (last, who) {
+            (Some(last), _) if last.will_wake(waker) => return None,
+            (Some(last), _) => return Some(mem::replace(last, waker.clone())),
+            (None, Who::Other(number)) => self.others.push((*number, waker.clone())),
+            (None, _) => self.polling = Some(waker.clone()),
         }
+        None
+    }
+
+    /// Has one of the others wait no more.
+    fn leave(&mut self, who: &mut Who) -> Replaced {
+        let at = self.find(who);
+        if let Who::Other(_) = who {
+            *who = Who::Newcomer;
+        }
+        at.map(|at| self.others.swap_remove(at).1)
+    }
+
+    fn find(&self, who: &Who) -> Option<usize> {
+        let Who::Other(number) = who else { return None };
+        self.others.iter().position(|(other, _)| other == number)
     }
 }
 
@@ -86,45 +108,41 @@ impl Interests {
         (!self.is_closed).then(|| self.kept.insert(interest))
     }
 
-    /// Makes a number for one more waiter.
-    pub(super) fn number(&mut self) -> u64 {
-        self.last += 1;
-        self.last
-    }
-
     /// Is ready when the kernel has told of the descriptor since it was last asked, and has `who` woken otherwise; `None` where
     /// nobody will sleep any more.
     pub(super) fn poll(
         &mut self,
         epoll: &OwnedFd,
         (key, direction): (usize, Direction),
-        who: Option<u64>,
+        who: &mut Who,
         cx: &Context<'_>,
     ) -> Option<(Poll<Result<(), Errno>>, Replaced)> {
         let interest = self.kept.get_mut(key).filter(|_| !self.is_closed)?;
         let waiters = &mut interest.waiters[direction as usize];
         if mem::take(&mut waiters.is_told) {
-            return Some((Poll::Ready(Ok(())), None));
+            return Some((Poll::Ready(Ok(())), waiters.leave(who)));
+        }
+        if let Who::Newcomer = who {
+            self.last += 1;
+            *who = Who::Other(self.last);
         }
         let replaced = waiters.join(who, cx.waker());
-        let polled = match interest.ask(epoll, key, interest.armed | direction.bit()) {
-            Ok(()) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
-        };
-        Some((polled, replaced))
+        Some(match interest.ask(epoll, key, interest.armed | direction.bit()) {
+            Ok(()) => (Poll::Pending, replaced),
+            Err(error) => {
+                let gone = interest.waiters[direction as usize].leave(who);
+                (Poll::Ready(Err(error)), replaced.or(gone))
+            }
+        })
     }
 
     /// Has a waiter go who was not told, or was told and did not come.
-    pub(super) fn leave(&mut self, key: usize, direction: Direction, who: u64) -> Replaced {
+    pub(super) fn leave(&mut self, key: usize, direction: Direction, who: &mut Who) -> Replaced {
         let waiters = &mut self.kept.get_mut(key)?.waiters[direction as usize];
-        match waiters.others.iter().position(|(other, _)| *other == who) {
-            Some(at) => Some(waiters.others.swap_remove(at).1),
-            // The kernel tells anew whom else it concerns.
-            None => {
-                waiters.is_told = false;
-                None
-            }
-        }
+        let gone = waiters.leave(who);
+        // The kernel tells anew whom else it concerns.
+        waiters.is_told &= gone.is_some();
+        gone
     }
 
     /// Gives a descriptor back, and returns what was kept of it.

@@ -58,15 +58,6 @@ pub(crate) struct Reactor {
     alarms: Mutex<Alarms>,
 }
 
-/// Drives a future on this thread, with a reactor of its own, until it is ready.
-pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
-    match Reactor::new() {
-        Ok(reactor) => reactor.drive(future),
-        // Out of descriptors, most likely, of which smol's reactor may have its own already.
-        Err(_) => smol::block_on(future),
-    }
-}
-
 thread_local! {
     static HERE: RefCell<Option<Arc<Reactor>>> = const { RefCell::new(None) };
 }
@@ -82,7 +73,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Reactor {
-    fn new() -> io::Result<Arc<Reactor>> {
+    /// Makes one.
+    ///
+    /// # Errors
+    ///
+    /// Fails when descriptors have run out.
+    pub(crate) fn new() -> io::Result<Arc<Reactor>> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let bell = Bell::new()?;
         // Told of each time that it is rung, so that nobody has to read what it holds.
@@ -92,7 +88,8 @@ impl Reactor {
         Ok(Arc::new(Reactor { epoll, bell, interests, alarms }))
     }
 
-    fn drive<T>(self: Arc<Reactor>, future: impl Future<Output = T>) -> T {
+    /// Drives a future on this thread until it is ready. Whoever is woken here on the way is woken before it is polled again.
+    pub(crate) fn drive<T>(self: Arc<Reactor>, future: impl Future<Output = T>) -> T {
         // Dropped after the future, by a panic too.
         let _here = Here::enter(self.clone());
         let waker = Waker::from(self.bell.clone());
@@ -111,10 +108,8 @@ impl Reactor {
     /// Sleeps until there is something to do, or looks whether there is if the bell has been rung, and wakes whom it concerns.
     fn turn(&self, events: &mut Vec<epoll::Event>, woken: &mut Vec<Waker>) {
         let is_idle = self.bell.lie_down();
-        let limit = match is_idle {
-            true => lock(&self.alarms).next(),
-            false => Some(Duration::ZERO),
-        };
+        let next = lock(&self.alarms).next();
+        let limit = if is_idle { next } else { Some(Duration::ZERO) };
         events.clear();
         // The descriptor and the room are our own, so that nothing fails here but a sleep that a signal interrupts.
         let _ = self.sleep(events, limit);
@@ -122,7 +117,9 @@ impl Reactor {
         if !events.is_empty() {
             lock(&self.interests).tell(&self.epoll, events, is_idle, woken);
         }
-        lock(&self.alarms).ring(woken);
+        if next.is_some() {
+            lock(&self.alarms).ring(woken);
+        }
         woken.drain(..).for_each(Waker::wake);
     }
 

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use smol::Async;
 
+use super::interest::Who;
 use super::{Reactor, here, lock};
 
 /// What is waited for.
@@ -69,7 +70,7 @@ impl Source {
         loop {
             match self.home()? {
                 Home::Here(place) => {
-                    let waiter = Waiter { place: &place, direction, number: None };
+                    let waiter = Waiter { place: &place, direction, who: Who::Newcomer };
                     if waiter.await? {
                         return Ok(());
                     }
@@ -97,7 +98,7 @@ impl Source {
     ) -> Poll<io::Result<()>> {
         loop {
             match self.home()? {
-                Home::Here(place) => match ready!(place.poll(direction, None, cx)) {
+                Home::Here(place) => match ready!(place.poll(direction, &mut Who::Polling, cx)) {
                     Ok(true) => return Poll::Ready(Ok(())),
                     Ok(false) => self.leave(&place),
                     Err(error) => return Poll::Ready(Err(error)),
@@ -142,7 +143,7 @@ impl Place {
     fn poll(
         &self,
         direction: Direction,
-        who: Option<u64>,
+        who: &mut Who,
         cx: &Context<'_>,
     ) -> Poll<io::Result<bool>> {
         let Reactor { epoll, interests, .. } = &*self.reactor;
@@ -165,38 +166,24 @@ impl Drop for Place {
 struct Waiter<'a> {
     place: &'a Place,
     direction: Direction,
-    /// Its number, once it waits.
-    number: Option<u64>,
+    who: Who,
 }
 
 impl Future for Waiter<'_> {
     type Output = io::Result<bool>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let Waiter { place, direction, .. } = *self;
-        let number = || lock(&place.reactor.interests).number();
-        let who = *self.number.get_or_insert_with(number);
-        let polled = place.poll(direction, Some(who), cx);
-        if polled.is_ready() {
-            self.forget();
-        }
-        polled
-    }
-}
-
-impl Waiter<'_> {
-    /// Gives its number back.
-    fn forget(&mut self) {
-        if let Some(who) = self.number.take() {
-            let gone =
-                lock(&self.place.reactor.interests).leave(self.place.key, self.direction, who);
-            drop(gone);
-        }
+        let Waiter { place, direction, who } = &mut *self;
+        place.poll(*direction, who, cx)
     }
 }
 
 impl Drop for Waiter<'_> {
     fn drop(&mut self) {
-        self.forget();
+        if let Who::Other(_) = self.who {
+            let Waiter { place, direction, who } = self;
+            let gone = lock(&place.reactor.interests).leave(place.key, *direction, who);
+            drop(gone);
+        }
     }
 }

@@ -12,6 +12,10 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
 use super::*;
 
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    Reactor::new().unwrap().drive(future)
+}
+
 fn pair() -> (Source, UnixStream) {
     let (family, kind) = (AddressFamily::UNIX, SocketType::STREAM);
     let (ours, theirs) = socketpair(family, kind, SocketFlags::NONBLOCK, None).unwrap();

@@ -28,9 +28,6 @@ impl Alarms {
 
     /// Takes those whose time has come.
     pub(super) fn ring(&mut self, woken: &mut Vec<Waker>) {
-        if self.due.is_empty() {
-            return;
-        }
         let now = Instant::now();
         while let Some(first) = self.due.first_entry().filter(|first| first.key().0 <= now) {
             woken.push(first.remove());

@@ -21,7 +21,7 @@ use async_task::Runnable;
 use smol::{Executor, Task};
 
 use super::sync::{Mutex, MutexGuard, PoisonError};
-use crate::reactor;
+use crate::reactor::Reactor;
 
 /// After so many turns the reactor is looked at.
 const ROUND: usize = 200;
@@ -44,7 +44,7 @@ impl Threads {
     /// Drives the tasks on this thread until `done` is ready.
     pub(crate) fn block_on<T>(&self, done: impl Future<Output = T>) -> T {
         match self {
-            Threads::One(turns) => reactor::block_on(turns.run(done)),
+            Threads::One(turns) => turns.drive(done),
             Threads::Several(executor) => smol::block_on(executor.run(done)),
         }
     }
@@ -130,6 +130,20 @@ impl Turns {
         }
     }
 
+    /// Runs the tasks on this thread until `done` is ready, with a reactor of their own.
+    fn drive<T>(&self, done: impl Future<Output = T>) -> T {
+        let Ok(reactor) = Reactor::new() else {
+            // Out of descriptors, most likely, of which smol's may have its own already.
+            return smol::block_on(self.run(done));
+        };
+        // Dropped after the thread's own, and by a panic too.
+        let _end = End(self);
+        let mut own = Own { whose: self.id(), ready: VecDeque::new() };
+        // Whom the reactor wakes between two rounds is at hand as well: there always is a next one.
+        let _lent = Lent::new(&mut own);
+        reactor.drive(self.run(done))
+    }
+
     /// Runs the tasks until `done` is ready, and drops those that are left.
     async fn run<T>(&self, done: impl Future<Output = T>) -> T {
         // Dropped after the thread's own, and by a panic too.
@@ -148,7 +162,8 @@ impl Turns {
 
     /// Gives tasks their turns until there is none, or the reactor is to have its own.
     fn round(&self, own: &mut Own, cx: &Context<'_>) {
-        let _lent = Lent::new(own);
+        let is_lent = OWN.with_borrow(|at_hand| at_hand.whose == self.id());
+        let _lent = (!is_lent).then(|| Lent::new(own));
         self.fetch(None);
         for _ in 0..ROUND {
             // The borrow ends before the task runs, which wakes others.
@@ -169,7 +184,11 @@ impl Turns {
     fn fetch(&self, sleeper: Option<&Context<'_>>) -> bool {
         let mut state = self.state();
         if state.ready.is_empty() {
-            let last = sleeper.and_then(|cx| state.sleeper.replace(cx.waker().clone()));
+            let is_known = |cx: &&Context<'_>| {
+                state.sleeper.as_ref().is_some_and(|last| last.will_wake(cx.waker()))
+            };
+            let sleeper = sleeper.filter(|cx| !is_known(cx)).map(|cx| cx.waker().clone());
+            let last = sleeper.and_then(|sleeper| state.sleeper.replace(sleeper));
             drop(state);
             drop(last);
             return false;
