@@ -26,8 +26,9 @@ impl Guess {
     pub(crate) fn was(&mut self, so: bool) {
         self.in_a_row = match self.in_a_row {
             _ if !so => 0,
-            count if count < CONVINCED + DOUBTS => count + 1,
-            _ => CONVINCED,
+            // Doubted once; taken to be so again.
+            count if count == CONVINCED + DOUBTS => CONVINCED,
+            count => count + 1,
         };
     }
 }

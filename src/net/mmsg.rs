@@ -68,19 +68,15 @@ fn receive_into<S: Family>(
     batch.received.clear();
     let mut buffers = batch.bytes.chunks_exact_mut(batch.size);
     let (mut few, mut some, mut many);
-    let slices: &mut [[IoSliceMut<'_>; 1]] = match batch.offered {
-        ..=FEW => {
-            few = slices::<FEW>(&mut buffers);
-            &mut few
-        }
-        ..=SOME => {
-            some = slices::<SOME>(&mut buffers);
-            &mut some
-        }
-        _ => {
-            many = slices::<MOST>(&mut buffers);
-            &mut many
-        }
+    let slices: &mut [[IoSliceMut<'_>; 1]] = if batch.offered <= FEW {
+        few = slices::<FEW>(&mut buffers);
+        &mut few
+    } else if batch.offered <= SOME {
+        some = slices::<SOME>(&mut buffers);
+        &mut some
+    } else {
+        many = slices::<MOST>(&mut buffers);
+        &mut many
     };
     let slices = slices.iter_mut().take(batch.offered);
     // With this flag the kernel tells the whole length of what it cut.
