@@ -1,7 +1,7 @@
 //! Many datagrams at once: a batch received, and answered.
 //!
-//! UDP sockets have system calls for it, which cost more than those for one where there is but one. A Unix socket, where a peer may have a path for a name and whose receiver may be
-//! full by itself, takes one datagram after the other.
+//! UDP sockets have system calls for it, which cost more than those for one where there is but one. A Unix socket, where a
+//! peer may have a path for a name and whose receiver may be full by itself, takes one datagram after the other.
 
 use std::io;
 use std::os::fd::BorrowedFd;

@@ -179,13 +179,29 @@ fn a_text_is_sent_many_times_at_once() {
         let client = DatagramSocket::connect(server.endpoint()).await.unwrap();
         assert_eq!(client.send_batch(b"x", 100).await.unwrap(), 64);
         let mut batch = DatagramBatch::new(8);
-        let mut brought = Vec::new();
-        while server.try_receive_batch(&mut batch).is_ok() {
-            brought.push(batch.len());
-        }
+        let (brought, _) = receive_all(&server, &mut batch);
         // Each time twice as many as the last time: what came fills the batch.
         assert_eq!(brought, [8, 16, 32, 8]);
     });
+}
+
+/// Sends so many datagrams, each with its number, and returns their texts.
+async fn send_many(client: &DatagramSocket, count: usize) -> Vec<String> {
+    let sent: Vec<String> = (0..count).map(|number| number.to_string()).collect();
+    for text in &sent {
+        client.send(text.as_bytes()).await.unwrap();
+    }
+    sent
+}
+
+/// Receives all that wait: how many came with each batch, and their texts.
+fn receive_all(server: &DatagramSocket, batch: &mut DatagramBatch) -> (Vec<usize>, Vec<String>) {
+    let (mut lengths, mut heard) = (Vec::new(), Vec::new());
+    while server.try_receive_batch(batch).is_ok() {
+        lengths.push(batch.len());
+        heard.extend(texts(batch));
+    }
+    (lengths, heard)
 }
 
 /// Between a few and all there are steps, and each has to offer as much as it says.
@@ -195,15 +211,8 @@ fn a_batch_grows_by_steps_with_what_waits() {
         let server = bound("127.0.0.1:0").await;
         let client = DatagramSocket::connect(server.endpoint()).await.unwrap();
         let mut batch = DatagramBatch::new(64);
-        let sent: Vec<String> = (0..130).map(|number| number.to_string()).collect();
-        for text in &sent {
-            client.send(text.as_bytes()).await.unwrap();
-        }
-        let (mut lengths, mut heard) = (Vec::new(), Vec::new());
-        while server.try_receive_batch(&mut batch).is_ok() {
-            lengths.push(batch.len());
-            heard.extend(texts(&batch));
-        }
+        let sent = send_many(&client, 130).await;
+        let (lengths, heard) = receive_all(&server, &mut batch);
         assert_eq!((lengths, heard), (vec![8, 16, 32, 64, 10], sent));
     });
 }
@@ -249,15 +258,8 @@ fn those_that_come_alone_are_taken_alone_and_none_is_lost() {
             assert_eq!(client.recv(&mut [0; 8]).await.unwrap(), 1);
         }
         // Now there are more, which is found out in the end.
-        let sent: Vec<String> = (0..40).map(|number| number.to_string()).collect();
-        for text in &sent {
-            client.send(text.as_bytes()).await.unwrap();
-        }
-        let (mut lengths, mut heard) = (Vec::new(), Vec::new());
-        while server.try_receive_batch(&mut batch).is_ok() {
-            lengths.push(batch.len());
-            heard.extend(texts(&batch));
-        }
+        let sent = send_many(&client, 40).await;
+        let (lengths, heard) = receive_all(&server, &mut batch);
         assert_eq!(heard, sent);
         assert!(lengths.contains(&1) && lengths.contains(&16), "{lengths:?}");
     });
