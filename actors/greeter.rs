@@ -39,9 +39,7 @@ async fn wait(ctx: &Context<()>, stream: &Stream, rest: &[u8]) -> Cow<'static, s
     match ctx.within(PATIENCE, stream.write_all(rest)).await {
         Some(Ok(())) => {
             // A peer that is gone already has what it wanted, or wants nothing.
-            if stream.unread().is_ok_and(|unread| unread > 0) {
-                let _ = stream.end(LINGER).await;
-            }
+            let _ = stream.end(LINGER).await;
             GREETED
         }
         Some(Err(error)) => error.to_string().into(),
@@ -59,7 +57,9 @@ impl Actor for Greeter {
             let presence = connection.announce(&reporter).await;
             let stream = &connection.stream;
             let why = match stream.try_write(&greeting) {
-                Ok(said) if said == greeting.len() && matches!(stream.unread(), Ok(0)) => GREETED,
+                Ok(said) if said == greeting.len() && matches!(stream.try_end(), Ok(true)) => {
+                    GREETED
+                }
                 Ok(said) => Box::pin(wait(&ctx, stream, &greeting[said..])).await,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     Box::pin(wait(&ctx, stream, &greeting)).await

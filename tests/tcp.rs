@@ -4,12 +4,14 @@
 
 mod common;
 
+use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::time::Instant;
 
 use common::line::connect;
 use common::peers::{Family, Kind, Peer, Where};
-use common::{Program, directory, sockactors};
+use common::{DEADLINE, Program, directory, sockactors, strace};
 use rustix::net::sockopt::set_socket_linger;
 
 const GREETING: &str = "Thank you for connecting";
@@ -110,6 +112,30 @@ fn a_client_that_sends_first_still_gets_the_whole_greeting() {
         client.read_to_end(&mut greeted).unwrap();
         assert_eq!(String::from_utf8_lossy(&greeted), GREETING);
     }
+}
+
+#[test]
+fn a_client_that_sends_while_the_server_closes_reads_to_the_end() {
+    if !strace::works() {
+        return;
+    }
+    let server = Program::server(&["--scenario", "tcp"]);
+    let place = directory();
+    let log = place.path().join("log");
+    let late = ["-e", "trace=close", "-e", "inject=close:delay_enter=200000"];
+    let strace = strace::attach(&server, &late, &log);
+    let mut client = connect(server.endpoint());
+    let mut greeting = [0; 24];
+    client.read_exact(&mut greeting).unwrap();
+    assert_eq!(&greeting, b"Thank you for connecting");
+    // strace tells of a call when it holds it back.
+    let until = Instant::now() + DEADLINE;
+    while !fs::read_to_string(&log).unwrap_or_default().contains("close(") {
+        assert!(Instant::now() < until, "nothing is closed");
+    }
+    client.write_all(b"you are welcome").unwrap();
+    assert_eq!(client.read_to_end(&mut Vec::new()).unwrap(), 0);
+    strace::detach(strace);
 }
 
 #[test]

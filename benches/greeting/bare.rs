@@ -4,7 +4,7 @@ use std::io::{self, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use rustix::io::Errno;
-use rustix::net::{SendFlags, SocketFlags, accept_with, acceptfrom_with, send};
+use rustix::net::{SendFlags, Shutdown, SocketFlags, accept_with, acceptfrom_with, send, shutdown};
 
 pub const GREETING: &[u8] = b"Thank you for connecting";
 
@@ -33,6 +33,7 @@ pub fn greet(listener: &TcpListener) -> Result<(), Errno> {
 pub fn greet_politely(listener: &TcpListener) -> Result<(), Errno> {
     let (stream, _peer) = acceptfrom_with(listener, FLAGS)?;
     send(&stream, GREETING, SendFlags::NOSIGNAL)?;
+    shutdown(&stream, Shutdown::Write)?;
     // The program would take in what is unread; these clients send nothing.
     rustix::io::ioctl_fionread(&stream).map(drop)
 }

@@ -223,11 +223,11 @@ impl Stream {
     ///
     /// A socket that is closed with unread input makes the kernel send a reset (RFC 2525 section
     /// 2.17). A reset destroys what is still on its way to the peer, on many systems also what the
-    /// peer has received and not read yet. So where unread input waits, our side is ended first, and the
-    /// input is taken in and dropped until the peer ends its side, too, at most 64 KiB and for at most
+    /// peer has received and not read yet. So our side is ended first, and where unread input waits, it
+    /// is taken in and dropped until the peer ends its side, too, at most 64 KiB and for at most
     /// `linger`. With no unread input this returns at once and without joining the reactor. Input
-    /// that arrives after the close still causes a reset: a protocol that must exclude it lets the
-    /// client close first.
+    /// that arrives later still causes a reset, behind the end of our side: a Linux peer reads to that
+    /// end without an error. A protocol that must exclude it lets the client close first.
     ///
     /// # Errors
     ///
@@ -235,14 +235,12 @@ impl Stream {
     /// with [`io::ErrorKind::ConnectionReset`] if that happens while input is dropped), in which case it
     /// may not have read everything. The socket is closed in any case.
     pub async fn close(self, linger: Duration) -> io::Result<()> {
-        // The close itself says that our side has ended.
-        if self.unread()? > 0 { self.end(linger).await } else { Ok(()) }
+        self.end(linger).await
     }
 
     /// Does what [`Stream::close`] does before the socket goes, for one that goes with its owner.
     pub(crate) async fn end(&self, linger: Duration) -> io::Result<()> {
-        self.shutdown_write()?;
-        if self.unread()? == 0 {
+        if self.try_end()? {
             return Ok(());
         }
         match in_time(linger, self.drain()).await {
@@ -250,6 +248,15 @@ impl Stream {
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(()),
             done => done,
         }
+    }
+
+    /// Ends our side, and returns whether the socket may go at once, since nothing is unread.
+    ///
+    /// In this order: input that came after a look for it, and before an end that only the close tells, would
+    /// have the peer read a reset and no end.
+    pub(crate) fn try_end(&self) -> io::Result<bool> {
+        self.shutdown_write()?;
+        Ok(self.unread()? == 0)
     }
 
     /// Reads and drops until the end of the stream, or the most that closing takes in.
