@@ -9,45 +9,34 @@ mod common;
 use std::fs;
 use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
-use common::peers::{need, skip};
-use common::{BINARY, DEADLINE, Program, directory};
+use common::vitals::descriptors;
+use common::{DEADLINE, Program, directory, strace};
 
 const QUESTION: &[u8] = b"Hello UDP Server";
 
 /// How long a client waits before it asks again: what it asked may be lost.
 const AGAIN: Duration = Duration::from_millis(300);
 
-/// A server under `strace`, and what is told of it.
+/// A server with `strace` set at it, and what is told of it.
 struct Injected {
     server: Program,
     log: std::path::PathBuf,
+    _strace: Program,
     _directory: tempfile::TempDir,
 }
 
 impl Injected {
     /// Starts a server whose calls of `call` fail with `error`: those that `when` names, as strace's manual says.
-    fn start(listen: &str, call: &str, error: &str, when: &str) -> Option<Injected> {
-        if !need("strace") {
-            return None;
-        }
+    fn start(listen: &str, call: &str, error: &str, when: &str) -> Injected {
+        let server = Program::server(&["--scenario", "udp", "--listen", listen]);
         let directory = directory();
         let log = directory.path().join("log");
-        let mut command = Command::new("strace");
-        command.args(["-f", "-ttt", "-o"]).arg(&log);
-        command.args(["-e", &format!("trace={call}")]);
-        command.args(["-e", &format!("inject={call}:error={error}:when={when}")]);
-        command.args([BINARY, "--scenario", "udp", "--listen", listen]);
-        let server = Program::start(&mut command);
-        let told = server
-            .wait_for_error_line(|line| line.contains("listening") || line.contains("ptrace"));
-        if told.contains("ptrace") {
-            skip("strace may not trace here");
-            return None;
-        }
-        Some(Injected { server: server.listening(), log, _directory: directory })
+        let trace = format!("trace={call}");
+        let inject = format!("inject={call}:error={error}:when={when}");
+        let strace = strace::attach(&server, &["-ttt", "-e", &trace, "-e", &inject], &log);
+        Injected { server, log, _strace: strace, _directory: directory }
     }
 
     /// The lines of the log that tell of an injected error, each with its time in seconds.
@@ -60,13 +49,6 @@ impl Injected {
                 (time, line.to_owned())
             })
             .collect()
-    }
-
-    /// How many descriptors the traced process has.
-    fn descriptors(&self) -> usize {
-        let pid = fs::read_to_string(&self.log).unwrap();
-        let pid = pid.split_whitespace().next().unwrap();
-        fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count()
     }
 }
 
@@ -115,6 +97,9 @@ fn is_served(client: &impl Asks, what: &str) {
 
 #[test]
 fn each_error_of_a_receive_is_survived() {
+    if !strace::works() {
+        return;
+    }
     let errors = [
         "EAGAIN",
         "EINTR",
@@ -131,12 +116,10 @@ fn each_error_of_a_receive_is_survived() {
     // One call takes many, and one takes those that come alone.
     for (error, call) in errors.iter().flat_map(|error| [(error, "recvmmsg"), (error, "recvfrom")])
     {
-        let Some(server) = Injected::start("127.0.0.1:0", call, error, "1..2") else {
-            return;
-        };
+        let server = Injected::start("127.0.0.1:0", call, error, "1..2");
         let client = inet(&server);
         is_served(&client, error);
-        let before = server.descriptors();
+        let before = descriptors(&server.server);
         for _ in 0..20 {
             is_served(&client, error);
         }
@@ -144,12 +127,15 @@ fn each_error_of_a_receive_is_survived() {
         let injected = server.injected();
         let of_datagrams = injected.iter().filter(|(_, line)| line.contains("MSG_TRUNC"));
         assert_eq!(of_datagrams.count(), 2, "{error}: {injected:?}");
-        assert_eq!(server.descriptors(), before, "{error}");
+        assert_eq!(descriptors(&server.server), before, "{error}");
     }
 }
 
 #[test]
 fn each_error_of_an_answer_costs_that_answer_alone() {
+    if !strace::works() {
+        return;
+    }
     let errors = [
         "EACCES",
         "EINTR",
@@ -167,15 +153,15 @@ fn each_error_of_an_answer_costs_that_answer_alone() {
         "EPIPE",
     ];
     for error in errors {
-        let Some(server) = Injected::start("127.0.0.1:0", "sendto", error, "2") else { return };
+        let server = Injected::start("127.0.0.1:0", "sendto", error, "2");
         let client = inet(&server);
         is_served(&client, error);
-        let before = server.descriptors();
+        let before = descriptors(&server.server);
         for _ in 0..20 {
             is_served(&client, error);
         }
         assert_eq!(server.injected().len(), 1, "{error}");
-        assert_eq!(server.descriptors(), before, "{error}");
+        assert_eq!(descriptors(&server.server), before, "{error}");
         if error != "EINTR" {
             server.server.wait_for_error_line(|line| line.contains("the answer could not be sent"));
         }
@@ -184,8 +170,11 @@ fn each_error_of_an_answer_costs_that_answer_alone() {
 
 #[test]
 fn each_error_of_an_answer_to_many_costs_one_answer_of_them() {
+    if !strace::works() {
+        return;
+    }
     for error in ["EACCES", "ECONNREFUSED", "EINVAL", "ENETDOWN", "ENOBUFS", "ENOMEM", "EPERM"] {
-        let Some(server) = Injected::start("127.0.0.1:0", "sendmmsg", error, "1") else { return };
+        let server = Injected::start("127.0.0.1:0", "sendmmsg", error, "1");
         let client = inet(&server);
         let until = Instant::now() + DEADLINE;
         while server.injected().is_empty() {
@@ -203,13 +192,16 @@ fn each_error_of_an_answer_to_many_costs_one_answer_of_them() {
 
 #[test]
 fn each_error_of_an_answer_over_a_unix_socket_costs_that_answer_alone() {
+    if !strace::works() {
+        return;
+    }
     for error in
         ["EAGAIN", "EINTR", "ECONNREFUSED", "ENOBUFS", "ENOENT", "ENOMEM", "EPERM", "EPIPE"]
     {
         let place = directory();
         let path = place.path().join("server");
         let listen = format!("unix:{}", path.display());
-        let Some(server) = Injected::start(&listen, "sendto", error, "2") else { return };
+        let server = Injected::start(&listen, "sendto", error, "2");
         let client = UnixDatagram::bind(place.path().join("client")).unwrap();
         client.set_read_timeout(Some(AGAIN)).unwrap();
         client.connect(&path).unwrap();
@@ -222,7 +214,10 @@ fn each_error_of_an_answer_over_a_unix_socket_costs_that_answer_alone() {
 
 #[test]
 fn a_receive_that_always_fails_is_tried_ten_times_a_second() {
-    let Some(server) = Injected::start("127.0.0.1:0", "recvmmsg", "ENOMEM", "1+") else { return };
+    if !strace::works() {
+        return;
+    }
+    let server = Injected::start("127.0.0.1:0", "recvmmsg", "ENOMEM", "1+");
     inet(&server).ask();
     server.server.wait_for_error_line(|line| line.contains("could not be read"));
     while server.injected().len() < 5 {
@@ -235,10 +230,11 @@ fn a_receive_that_always_fails_is_tried_ten_times_a_second() {
 
 #[test]
 fn an_answer_that_never_goes_is_tried_once_for_each_datagram() {
+    if !strace::works() {
+        return;
+    }
     for error in ["ENOBUFS", "EPERM", "EINVAL"] {
-        let Some(server) = Injected::start("127.0.0.1:0", "sendto,sendmmsg", error, "1+") else {
-            return;
-        };
+        let server = Injected::start("127.0.0.1:0", "sendto,sendmmsg", error, "1+");
         let client = inet(&server);
         for _ in 0..30 {
             client.ask();
