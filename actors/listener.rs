@@ -127,7 +127,7 @@ where
         }
     }
 
-    /// Does what an error of accept calls for.
+    /// Does what an error of accept calls for, or a pool that is closed for now.
     async fn failed(&self, error: io::Error, ctx: &mut Context<()>, door: &mut Door) {
         let turned_away = match classify(&error) {
             AcceptError::Connection if door.failed < FAILED_IN_A_ROW => {
@@ -186,7 +186,6 @@ where
                 }
                 Step::Wait => self.wait(&mut ctx, &door).await,
                 Step::Failed(error) => Err(error),
-                Step::Closed => Ok(false),
             };
             match waited {
                 Ok(true) => {}

@@ -90,6 +90,7 @@ mod udp_client;
 mod udp_flood;
 mod udp_probe;
 mod udp_responder;
+mod unanswered;
 mod vault;
 mod wish;
 

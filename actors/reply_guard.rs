@@ -6,10 +6,9 @@
 //! and beyond this machine it answers with no more bytes than it was sent, and each network only so often.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::ReplyRate;
-use super::gathered::Gathered;
 use crate::net::{Datagram, DatagramSocket, Peer};
 use crate::runtime::Clock;
 
@@ -73,7 +72,7 @@ impl ReplyGuard {
         reply: &[u8],
         clock: &Clock,
     ) -> Result<(), Denial> {
-        if datagram.length == reply.len() && reply.starts_with(datagram.bytes) {
+        if datagram.bytes == reply && !datagram.is_cut() {
             return Err(Denial::OwnReply);
         }
         if socket.is_own(datagram) {
@@ -98,42 +97,12 @@ impl ReplyGuard {
     }
 }
 
-/// Counts denials and the last peer of each, since a flood of datagrams is no reason for a flood of lines.
-#[derive(Debug, Default)]
-pub(super) struct Denials(Gathered<Peer, { Denial::ALL.len() }>);
-
-impl Denials {
-    pub(super) fn count(&mut self, denial: Denial, peer: &Peer) {
-        self.0.add(denial as usize, 1, peer.clone());
-    }
-
-    /// Tells whether there is nothing to be told, now or later.
-    pub(super) fn is_quiet(&self) -> bool {
-        self.0.is_quiet()
-    }
-
-    /// Returns how long it is until something is to be told, if there is anything.
-    pub(super) fn due(&self, now: impl FnOnce() -> Instant) -> Option<Duration> {
-        self.0.due(now)
-    }
-
-    /// Returns what is to be told now, each reason with its count since the start.
-    pub(super) fn take(&mut self, now: impl Fn() -> Instant) -> Vec<(Peer, String)> {
-        self.0.take(now).into_iter().map(Denial::told).collect()
-    }
-
-    /// Returns what has not been told.
-    pub(super) fn rest(&mut self) -> Vec<(Peer, String)> {
-        self.0.rest().into_iter().map(Denial::told).collect()
-    }
-}
-
 impl Denial {
-    const ALL: [Denial; 5] =
-        [Denial::OwnReply, Denial::NoPort, Denial::Itself, Denial::Amplifies, Denial::TooMany];
+    pub(super) const KINDS: usize = 5;
 
-    fn told((kind, count, peer): (usize, u64, Peer)) -> (Peer, String) {
-        let why = match Denial::ALL[kind] {
+    /// Says why.
+    pub(super) fn why(self) -> &'static str {
+        match self {
             Denial::OwnReply => "it says what the answer says, so it may be an answer itself",
             Denial::NoPort => "it names no port to answer to",
             Denial::Itself => "it claims to come from here",
@@ -141,7 +110,6 @@ impl Denial {
                 "the answer is longer than the datagram, which can be used to flood a third party"
             }
             Denial::TooMany => "its network has been answered too often",
-        };
-        (peer, format!("a datagram was not answered ({count} so far): {why}"))
+        }
     }
 }

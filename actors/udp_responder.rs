@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use futures_lite::future;
 
-use super::reply_guard::Denials;
+use super::unanswered::{Trouble, Unanswered};
 use super::{Admissions, ReplyGuard, Report, Reporter};
-use crate::net::{Datagram, DatagramBatch, DatagramSocket, Peer};
+use crate::net::{Datagram, DatagramBatch, DatagramSocket};
 use crate::runtime::{Actor, Context, Event, Outcome, Sleep};
 
 /// How long a full send buffer may hold up an answer before it is dropped.
@@ -37,7 +37,7 @@ pub struct UdpResponder {
 }
 
 impl UdpResponder {
-    /// Makes a responder that reads at most `buffer_size` bytes of each datagram, with the default [`ReplyGuard`].
+    /// Makes a responder that tells at most `buffer_size` bytes of each datagram, with the default [`ReplyGuard`].
     ///
     /// It ends normally once `admissions` are complete: each answered datagram is one.
     pub fn new(
@@ -82,7 +82,7 @@ impl UdpResponder {
                 received => received?,
             }
             self.pick(ctx, work);
-            self.answer(ctx, &work.batch, &work.picked).await;
+            self.answer(ctx, work).await;
             if self.reporter.is_heard() {
                 self.tell(&work.batch).await;
             }
@@ -99,14 +99,18 @@ impl UdpResponder {
         for (index, datagram) in work.batch.iter().enumerate() {
             match self.guard.judge(&self.socket, &datagram, &self.reply, ctx.clock()) {
                 Ok(()) => work.picked.push(index),
-                Err(denial) => work.denials.count(denial, datagram.peer),
+                Err(denial) => {
+                    work.unanswered.add(Trouble::Denied(denial), Some(datagram.peer));
+                }
             }
         }
         work.picked.truncate(self.admissions.admit_many(work.picked.len()));
     }
 
-    /// Answers those that were picked; what cannot be sent is told, and the next one's turn comes.
-    async fn answer(&self, ctx: &Context<()>, batch: &DatagramBatch, mut picked: &[usize]) {
+    /// Answers those that were picked; what cannot be sent is counted, and the next one's turn comes.
+    async fn answer(&self, ctx: &Context<()>, work: &mut Work) {
+        let Work { batch, picked, unanswered } = work;
+        let mut picked = &picked[..];
         while let Some(first) = picked.first() {
             let sent = match self.socket.try_answer(batch, picked, &self.reply) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -119,9 +123,8 @@ impl UdpResponder {
             let done = match sent {
                 Ok(sent) => sent,
                 Err(error) => {
-                    let why = format!("the answer could not be sent: {error}");
-                    let peer = batch.get(*first).map(|datagram| datagram.peer.clone());
-                    self.reporter.tell(|| Report::Refused { peer, why }).await;
+                    let peer = batch.get(*first).map(|datagram| datagram.peer);
+                    unanswered.add(Trouble::Unsent(error), peer);
                     1
                 }
             };
@@ -132,6 +135,8 @@ impl UdpResponder {
 
     async fn tell(&self, batch: &DatagramBatch) {
         for Datagram { bytes, length, peer, .. } in batch.iter() {
+            // There is room for a whole reply, however little is to be told.
+            let bytes = &bytes[..bytes.len().min(self.buffer_size)];
             let text = || String::from_utf8_lossy(bytes).into_owned();
             let report =
                 || Report::Message { peer: peer.clone(), nick: None, room: None, text: text() };
@@ -143,9 +148,10 @@ impl UdpResponder {
         }
     }
 
-    async fn refuse(&self, denied: Vec<(Peer, String)>) {
-        for (peer, why) in denied {
-            self.reporter.tell(|| Report::Refused { peer: Some(peer), why }).await;
+    /// Tells what was not answered.
+    async fn tell_of(&self, unanswered: Vec<Report>) {
+        for report in unanswered {
+            self.reporter.tell(|| report).await;
         }
     }
 }
@@ -155,14 +161,15 @@ struct Work {
     batch: DatagramBatch,
     /// Which datagrams of the batch are to be answered.
     picked: Vec<usize>,
-    denials: Denials,
+    unanswered: Unanswered,
 }
 
 impl Work {
-    fn new(buffer_size: usize) -> Work {
-        let batch = DatagramBatch::new(buffer_size);
+    /// Makes room for datagrams of up to `size` bytes.
+    fn new(size: usize) -> Work {
+        let batch = DatagramBatch::new(size);
         let picked = Vec::with_capacity(batch.capacity());
-        Work { batch, picked, denials: Denials::default() }
+        Work { batch, picked, unanswered: Unanswered::default() }
     }
 }
 
@@ -170,26 +177,29 @@ impl Actor for UdpResponder {
     type Message = ();
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
-        let mut work = Work::new(self.buffer_size);
+        // What cannot be told from our own reply is none only if it is seen whole.
+        let mut work = Work::new(self.buffer_size.max(self.reply.len()));
         loop {
-            let due = work.denials.due(|| ctx.now()).map(|left| ctx.sleep(left));
+            let due = work.unanswered.due(|| ctx.now()).map(|left| ctx.sleep(left));
             let served = match ctx.next(self.wait(due)).await {
                 Event::Stop | Event::Io(None) => break,
                 Event::Message(()) => Ok(()),
-                Event::Io(Some(Ok(()))) => self.serve(&ctx, &mut work).await,
-                Event::Io(Some(Err(error))) => Err(error),
+                // A socket that cannot be waited for can still be read now and then.
+                Event::Io(Some(ready)) => self.serve(&ctx, &mut work).await.and(ready),
             };
-            if !work.denials.is_quiet() {
-                self.refuse(work.denials.take(|| ctx.now())).await;
-            }
+            let is_well = served.is_ok();
             if let Err(error) = served {
+                work.unanswered.add(Trouble::Unread(error), None);
+            }
+            if !work.unanswered.is_quiet() {
+                self.tell_of(work.unanswered.due_now(&ctx)).await;
+            }
+            if !is_well {
                 // An error here is mostly one that an earlier answer met, so the next read is well.
-                let why = format!("a datagram could not be read: {error}");
-                self.reporter.tell(|| Report::Refused { peer: None, why }).await;
                 ctx.pause(BACK_OFF).await;
             }
         }
-        self.refuse(work.denials.rest()).await;
+        self.tell_of(work.unanswered.rest()).await;
         Ok(())
     }
 }

@@ -9,8 +9,10 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 
 use common::line::{Line, connect, receipt};
+use common::vitals::wait_until_frozen;
 use common::{DEADLINE, Program, sockactors};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
+use rustix::process::Signal;
 
 fn server() -> Program {
     Program::server(&["--scenario", "chat"])
@@ -174,6 +176,20 @@ fn an_address_has_no_more_connections_at_once_than_it_may() {
     let mut fourth = Line::joined(server.endpoint());
     fourth.say("here");
     second.hear_said("here");
+}
+
+#[test]
+fn whoever_is_turned_away_and_has_said_something_reads_to_the_end() {
+    let server = Program::server(&["--scenario", "chat", "--max-per-ip", "1"]);
+    let _member = Line::joined(server.endpoint());
+    server.signal(Signal::STOP);
+    wait_until_frozen(&server);
+    let mut second = connect(server.endpoint());
+    second.write_all(b"may I come in?\n").unwrap();
+    server.signal(Signal::CONT);
+    let mut heard = String::new();
+    second.read_to_string(&mut heard).unwrap();
+    assert!(heard.contains("you were turned away"), "{heard}");
 }
 
 #[test]

@@ -3,10 +3,15 @@
 mod runtime_common;
 
 use std::future::Future;
+use std::io::Read;
+use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Duration;
 
 use runtime_common::{Running, live};
-use sockactors::runtime::{Actor, Context, Outcome, Pool, Strategy, Supervisor, System};
+use sockactors::actors::{Greeter, Listener, Report, Reporter};
+use sockactors::net::ListeningSocket;
+use sockactors::runtime::{Actor, Child, Context, Outcome, Pool, Strategy, Supervisor, System};
 
 #[test]
 fn a_pool_starts_counts_and_stops_its_children_within_its_limit() {
@@ -122,5 +127,45 @@ fn a_panic_of_an_observer_costs_no_place() {
         smol::block_on(pool.start(ends)).unwrap();
         smol::block_on(pool.idle());
     }
+    run.stop().unwrap();
+}
+
+#[test]
+fn who_comes_while_a_pool_is_closed_waits_until_it_is_open_again() {
+    let anywhere = "127.0.0.1:0".parse().unwrap();
+    let socket = Arc::new(smol::block_on(ListeningSocket::bind(&anywhere, 8)).unwrap());
+    let at = socket.endpoint().to_string();
+    let (teller, told) = async_channel::unbounded();
+    let mut tree = Supervisor::new("t", Strategy::OneForOne);
+    let admin = tree.address();
+    let hears = move |mut ctx: Context<Report>| {
+        let teller = teller.clone();
+        async move {
+            while let Some(report) = ctx.recv().await {
+                if let Report::Refused { why, .. } = report {
+                    teller.send(why).await?;
+                }
+            }
+            Ok(())
+        }
+    };
+    let reporter = Reporter::new(tree.child(Child::new("hears", move || hears.clone())));
+    let greeters = tree.pool(Pool::new("greeters"));
+    let listener = move || {
+        let greet = |connection| Greeter::new(connection, (*b"hello").into(), Reporter::nobody());
+        Listener::new(socket.clone(), greeters.clone(), greet).reporter(reporter.clone())
+    };
+    tree.child(Child::new("listener", listener).transient().significant());
+    let mut run = Running::start(tree);
+    let mut heard = String::new();
+    smol::block_on(async {
+        admin.terminate("greeters").await.unwrap();
+        let mut client = TcpStream::connect(at).unwrap();
+        let why = told.recv().await.unwrap();
+        assert!(why.contains("the pool is closed"), "{why}");
+        admin.restart("greeters").await.unwrap();
+        client.read_to_string(&mut heard).unwrap();
+    });
+    assert_eq!(heard, "hello");
     run.stop().unwrap();
 }

@@ -133,6 +133,16 @@ fn a_reply_text_of_ones_own_is_sent_and_not_answered_either() {
 }
 
 #[test]
+fn a_question_that_begins_as_the_reply_does_is_answered_however_little_of_it_is_told() {
+    let server = Program::server(&["--scenario", "udp", "--buffer-size", "1"]);
+    let socket = socket(&server);
+    socket.send(QUESTION.as_bytes()).unwrap();
+    assert_eq!(receive(&socket), ANSWER);
+    server.wait_for_line(|line| line == "Message from Client: H");
+    server.wait_for_error_line(|line| line.contains("16 bytes"));
+}
+
+#[test]
 fn a_reply_text_that_the_buffer_cuts_is_not_answered_either() {
     let server = Program::server(&["--scenario", "udp", "--buffer-size", "8"]);
     let (other, asking) = (socket(&server), socket(&server));

@@ -10,7 +10,7 @@ use crate::actors::crowd::{Crowd, Next};
 use crate::actors::refused::{Refusal, Refused};
 use crate::actors::{Connection, Visit};
 use crate::net::{AcceptError, Stream, classify};
-use crate::runtime::{Context, IntoActor, PoolClosed};
+use crate::runtime::{Context, IntoActor};
 
 /// What one incarnation remembers.
 #[derive(Default)]
@@ -29,9 +29,8 @@ pub(super) enum Step {
     In,
     /// Nobody waits, or none may come in, before something has happened.
     Wait,
+    /// Nobody can be accepted, or started.
     Failed(io::Error),
-    /// The pool starts nobody any more.
-    Closed,
 }
 
 impl<F, A, K> Listener<F, K>
@@ -65,7 +64,7 @@ where
         let vacancy = match self.pool.vacancy() {
             Ok(Some(vacancy)) => vacancy,
             Ok(None) => return Step::Wait,
-            Err(PoolClosed) => return Step::Closed,
+            Err(closed) => return Step::Failed(io::Error::other(closed)),
         };
         let stream = match self.socket.try_accept() {
             Ok(stream) => stream,
@@ -79,6 +78,8 @@ where
                 if let Some(parting) = self.parting {
                     // A new connection has room for a line; one that has none is not waited for.
                     let _ = stream.try_write(parting(&why).as_bytes());
+                    // What it may have said already is not read, and a close alone would be a reset.
+                    let _ = stream.shutdown_write();
                 }
                 door.refused.add(refusal, 1, Some(stream.peer().clone()), why);
                 return Step::In;
@@ -88,7 +89,7 @@ where
         let Some(number) = self.admissions.admit() else { return Step::In };
         match vacancy.start((self.serve)(Connection { stream, number, visit })) {
             Ok(_) => Step::In,
-            Err(PoolClosed) => Step::Closed,
+            Err(closed) => Step::Failed(io::Error::other(closed)),
         }
     }
 

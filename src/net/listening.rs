@@ -116,12 +116,16 @@ impl ListeningSocket {
     ///
     /// # Errors
     ///
-    /// What listen(2) says.
+    /// Fails with [`io::ErrorKind::AddrInUse`] where the kernel chose the port and somebody else has got it since the
+    /// door was closed, and with what listen(2) says.
     pub fn open_door(&self) -> io::Result<()> {
         // The kernel takes back a port that it chose itself when the door closes; a socket that still
-        // has its address refuses to be bound again, and needs not.
-        if let Some(local) = self.local {
-            let _ = rustix::net::bind(&self.socket, &local);
+        // has its address refuses to be bound again, and needs not. One that has lost it must not
+        // listen, since the kernel would choose another port then, on every interface.
+        let bound = self.local.map(|local| rustix::net::bind(&self.socket, &local));
+        if bound == Some(Err(Errno::ADDRINUSE)) {
+            let taken = format!("somebody else listens at {} by now", self.endpoint);
+            return Err(io::Error::new(io::ErrorKind::AddrInUse, taken));
         }
         Ok(rustix::net::listen(&self.socket, self.backlog)?)
     }

@@ -131,13 +131,13 @@ impl Pipe {
 impl Stream {
     /// Waits until a write would not block, which an error also causes.
     ///
-    /// It always joins the reactor. The future may be dropped at any time.
+    /// It always joins the reactor, and any number of tasks may wait. The future may be dropped at any time.
     ///
     /// # Errors
     ///
     /// Fails when the reactor cannot take the socket, because descriptors or memory have run out.
     pub async fn writable(&self) -> io::Result<()> {
-        std::future::poll_fn(|cx| self.poll_writable(cx)).await
+        self.transport.writable().await
     }
 
     /// Waits for something to read, for so long and on this very thread, which must be one that may block. Tells whether

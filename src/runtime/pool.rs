@@ -103,11 +103,10 @@ impl PoolAddress {
 
     /// Takes a place for a child that is to come, if there is one; whoever waits for room waits for its drop too.
     pub(crate) fn vacancy(&self) -> Result<Option<Vacancy<'_>>, PoolClosed> {
-        match self.0.claim() {
-            Some(claim) => Ok(Some(Vacancy { children: &self.0, claim })),
-            None if self.0.is_open() => Ok(None),
-            None => Err(PoolClosed),
+        if !self.0.is_open() {
+            return Err(PoolClosed);
         }
+        Ok(self.0.claim().map(|claim| Vacancy { children: &self.0, claim }))
     }
 
     /// Waits until a child can be started, or the pool is closed. Cancel-safe.

@@ -222,11 +222,14 @@ impl Drop for End<'_> {
     fn drop(&mut self) {
         loop {
             let mut state = self.0.state();
-            if state.ready.is_empty() {
-                return;
-            }
+            // Whoever kept a handle to the system would keep what it slept on, too.
+            let sleeper = state.sleeper.take();
             let left = mem::take(&mut state.ready);
             drop(state);
+            drop(sleeper);
+            if left.is_empty() {
+                return;
+            }
             drop(left);
         }
     }

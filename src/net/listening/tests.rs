@@ -246,6 +246,19 @@ fn a_connection_that_was_reset_is_accepted_with_its_peer() {
 }
 
 #[test]
+fn a_door_whose_port_is_taken_meanwhile_stays_closed_until_it_is_free() {
+    let socket = bind(&endpoint("127.0.0.1:0")).unwrap();
+    socket.close_door().unwrap();
+    let taken = std::net::TcpListener::bind(socket.endpoint().to_string()).unwrap();
+    let error = socket.open_door().unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}");
+    assert!(error.to_string().contains(&socket.endpoint().to_string()), "{error}");
+    drop(taken);
+    socket.open_door().unwrap();
+    block_on(Stream::connect(socket.endpoint(), SOON)).unwrap();
+}
+
+#[test]
 fn a_closed_door_refuses_and_opens_again() {
     for endpoint in ["127.0.0.1:0", "[::1]:0"] {
         let endpoint: Endpoint = endpoint.parse().unwrap();

@@ -3,6 +3,7 @@
 use super::*;
 use crate::net::{Endpoint, ListeningSocket};
 use std::io::{Seek, SeekFrom, Write};
+use std::pin::pin;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -190,4 +191,21 @@ fn what_there_is_to_read_is_waited_for_on_this_thread() {
     assert!(!theirs.is_readable_within(Duration::ZERO));
     drop(ours);
     assert!(theirs.is_readable_within(PATIENCE));
+}
+
+#[test]
+fn any_number_wait_for_room() {
+    let (sender, receiver) = connected();
+    while sender.try_write(&[0; 65536]).is_ok() {}
+    let (mut first, mut second) = (pin!(sender.writable()), pin!(sender.writable()));
+    smol::block_on(async {
+        assert!(futures_lite::future::poll_once(&mut first).await.is_none());
+        assert!(futures_lite::future::poll_once(&mut second).await.is_none());
+        let drain = async {
+            let mut buffer = vec![0; 1 << 20];
+            while receiver.read(&mut buffer).await.unwrap() > 0 {}
+        };
+        let waited = futures_lite::future::zip(first, second);
+        futures_lite::future::or(async { drop(waited.await) }, drain).await;
+    });
 }

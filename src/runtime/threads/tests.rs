@@ -123,3 +123,26 @@ fn a_task_that_is_left_at_the_end_is_dropped() {
     ready.detach();
     assert_eq!(Arc::strong_count(&held), 1);
 }
+
+#[test]
+fn what_a_thread_slept_on_is_not_kept_beyond_the_end() {
+    struct Bed;
+
+    impl std::task::Wake for Bed {
+        fn wake(self: Arc<Bed>) {}
+    }
+
+    let turns = Turns::default();
+    let bed = Arc::new(Bed);
+    let mut asked = 0;
+    let mut run = Box::pin(turns.run(poll_fn(|_| {
+        asked += 1;
+        if asked > 1 { Poll::Ready(()) } else { Poll::Pending }
+    })));
+    let waker = Waker::from(bed.clone());
+    assert!(run.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    assert!(turns.state().sleeper.is_some());
+    assert!(run.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
+    drop((run, waker));
+    assert_eq!(Arc::strong_count(&bed), 1);
+}
