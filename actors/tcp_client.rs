@@ -41,11 +41,10 @@ impl TcpClient {
         let asked = clock.now();
         let stream = Stream::connect(&self.endpoint, self.pace.timeout).await?;
         let mut answer = Vec::with_capacity(ANSWER_MAX);
-        while answer.len() < ANSWER_MAX {
-            match self.read(clock, &stream, &mut answer, asked).await? {
-                0 => break,
-                _ => continue,
-            }
+        let mut heard = asked;
+        while answer.len() < ANSWER_MAX && self.read(clock, &stream, &mut answer, asked).await? > 0
+        {
+            heard = clock.now();
         }
         if answer.is_empty() {
             return Err(Failure::Closed {
@@ -53,7 +52,7 @@ impl TcpClient {
                 when: "without saying anything",
             });
         }
-        let rtt = clock.now() - asked;
+        let rtt = heard - asked;
         let text = String::from_utf8_lossy(&answer).into_owned();
         self.reporter.tell(|| Report::Reply { text, bytes: answer.len(), rtt }).await;
         Ok(())
@@ -69,10 +68,8 @@ impl TcpClient {
     ) -> Result<usize, Failure> {
         let mut buf = [0; ANSWER_MAX];
         let room = ANSWER_MAX - answer.len();
-        let patience = match answer.is_empty() {
-            true => self.pace.timeout.saturating_sub(clock.now() - asked),
-            false => REST,
-        };
+        let left = self.pace.timeout.saturating_sub(clock.now() - asked);
+        let patience = if answer.is_empty() { left } else { left.min(REST) };
         let server = || self.endpoint.to_string();
         match clock.within(patience, stream.read(&mut buf[..room])).await {
             Some(Ok(n)) => {

@@ -16,6 +16,9 @@ use super::{Failure, Pace, Report, Reporter};
 use crate::net::{ConnectError, DatagramSocket, Endpoint};
 use crate::runtime::{Actor, Clock, Context, Event, Outcome};
 
+/// A request that was sent so long ago, and longer than any answer took, is taken to be lost when the client is stopped.
+const PATIENCE: Duration = Duration::from_secs(1);
+
 /// Sends datagrams as often as its [`Pace`] says, and measures what comes back.
 #[derive(Debug)]
 pub struct UdpProbe {
@@ -124,6 +127,8 @@ impl Run<'_> {
     async fn send(&mut self) {
         self.figures.sent += 1;
         let number = self.figures.sent;
+        // A schedule that was missed is not caught up with: that would be a burst. A request that fails has its pause, too.
+        self.due = (self.due + self.probe.pace.interval).max(self.clock.now());
         let socket = match DatagramSocket::connect(&self.to).await {
             Ok(socket) => socket,
             Err(error) => return self.fail(io::Error::other(error)),
@@ -131,8 +136,6 @@ impl Run<'_> {
         // Where the kernel does not note arrivals, they are timed when they are read.
         drop(socket.stamp_arrivals());
         let sent = self.clock.now();
-        // A schedule that was missed is not caught up with: that would be a burst.
-        self.due = (self.due + self.probe.pace.interval).max(sent);
         let sending = self.clock.within(self.probe.pace.timeout, socket.send(&self.probe.request));
         match sending.await {
             Some(Ok(())) => self.lanes.push(Lane::new(number, socket, sent)),
@@ -235,12 +238,13 @@ impl Actor for UdpProbe {
                 Event::Stop => break,
             }
         }
-        // Nobody knows whether these would have been answered.
-        run.figures.sent -= run.lanes.waiting() as u64;
         while let Some(heard) = run.lanes.pop() {
             run.take(heard).await;
         }
         run.figures.rtt = run.times.spread();
+        // Nobody knows whether those would have been answered that had no more time than an answer may take.
+        let slowest = run.figures.rtt.as_ref().map_or(PATIENCE, |rtt| rtt.max.max(PATIENCE));
+        run.figures.sent -= run.lanes.waiting_since(ctx.now(), slowest) as u64;
         let figures = Box::new(run.figures.clone());
         self.reporter.tell(|| Report::Figures(figures)).await;
         self.judge(run)

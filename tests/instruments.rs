@@ -7,6 +7,7 @@ mod common;
 use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use common::peers::{Family, Kind, need};
 use common::{BINARY, DEADLINE, Program, directory, sockactors};
@@ -206,6 +207,22 @@ fn an_interrupted_measurement_tells_what_it_has() {
     client.interrupt();
     let ended = client.wait().with_code(130);
     assert!(ended.out().contains("received, 0% lost"), "{ended:?}");
+}
+
+#[test]
+fn what_was_long_unanswered_when_a_measurement_is_interrupted_is_lost() {
+    let server = Server::new();
+    let at = server.at();
+    let args = ["--scenario", "udp", "--connect", &at, "--count", "100000", "--interval", "20ms"];
+    let client = Program::run(&args);
+    server.next();
+    let first = Instant::now();
+    while first.elapsed() < Duration::from_millis(1200) {
+        server.next();
+    }
+    client.interrupt();
+    let ended = client.wait();
+    assert!(ended.out().contains(" sent, 0 received, 100% lost"), "{ended:?}");
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use common::line::connect;
 use common::peers::{Family, Kind, Peer, Where};
@@ -179,6 +179,21 @@ fn a_silent_server_makes_the_client_time_out() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = silent.local_addr().unwrap().to_string();
     sockactors(&["--scenario", "tcp", "--connect", &at, "--timeout", "200ms"], "").with_code(4);
+}
+
+#[test]
+fn a_server_that_never_stops_talking_keeps_the_client_no_longer_than_it_may() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = server.local_addr().unwrap().to_string();
+    let talks = std::thread::spawn(move || {
+        let (mut stream, _) = server.accept().unwrap();
+        while stream.write_all(b"x").is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    let ended = sockactors(&["--scenario", "tcp", "--connect", &at, "--timeout", "300ms"], "");
+    assert!(ended.with_code(0).out().starts_with("xx"));
+    talks.join().unwrap();
 }
 
 #[test]

@@ -110,6 +110,9 @@ fn a_port_is_shared_with_nobody_unless_there_are_threads() {
     let alone = server(&[]);
     let args = ["--scenario", "udp", "--listen", alone.endpoint()];
     sockactors(&args, "").with_code(3).naming("in use");
+    let shared = server(&["--threads", "2"]);
+    let args = ["--scenario", "udp", "--threads", "2", "--listen", shared.endpoint()];
+    sockactors(&args, "").with_code(3).naming("in use");
 }
 
 #[test]
@@ -120,6 +123,11 @@ fn a_rate_and_a_group_that_make_no_sense_are_told() {
         sockactors(&["--scenario", "udp", flag, wrong], "").with_code(2).naming(flag);
     }
     sockactors(&["--scenario", "tcp", "--reply-rate", "1/s"], "").with_code(2).naming("udp");
+    for flag in ["--backlog", "--max-conns"] {
+        sockactors(&["--scenario", "udp", flag, "10"], "").with_code(2).naming(flag);
+    }
+    let deaf = ["--scenario", "udp", "--listen", "127.0.0.1:0", "--join-group", "239.1.2.3"];
+    sockactors(&deaf, "").with_code(3).naming(":PORT");
     let server = server(&["--reply-rate", "off", "--allow-amplification"]);
     is_answered(&socket(&server), b"");
 }

@@ -207,6 +207,8 @@ impl AsFd for ListeningSocket {
 pub(super) enum Purpose {
     Connections,
     Datagrams,
+    /// Datagrams that others are to share, too, once this socket has the address.
+    FirstOfDatagrams,
     /// Datagrams that several sockets of one address share.
     SharedDatagrams,
 }
@@ -237,20 +239,25 @@ pub(super) fn bind_address(
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let kind = match purpose {
         Purpose::Connections => SocketType::STREAM,
-        Purpose::Datagrams | Purpose::SharedDatagrams => SocketType::DGRAM,
+        Purpose::Datagrams | Purpose::FirstOfDatagrams | Purpose::SharedDatagrams => {
+            SocketType::DGRAM
+        }
     };
     let fd =
         rustix::net::socket_with(family, kind, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
     match purpose {
         Purpose::Connections => sockopt::set_socket_reuseaddr(&fd, true)?,
         // The option would let two servers share a port, and starve one of them.
-        Purpose::Datagrams => {}
+        Purpose::Datagrams | Purpose::FirstOfDatagrams => {}
         Purpose::SharedDatagrams => sockopt::set_socket_reuseport(&fd, true)?,
     }
     if dual && address.is_ipv6() {
         sockopt::set_ipv6_v6only(&fd, false)?;
     }
     rustix::net::bind(&fd, &address)?;
+    if purpose == Purpose::FirstOfDatagrams {
+        sockopt::set_socket_reuseport(&fd, true)?;
+    }
     Ok(fd)
 }
 

@@ -8,8 +8,9 @@ use crate::net::listening::{Purpose, bind_address, bind_inet};
 use crate::net::{BindError, Endpoint, Group, address};
 
 impl DatagramSocket {
-    /// Binds `count` UDP sockets to one address (`SO_REUSEPORT`); the kernel deals the peers out among them. Other
-    /// programs of the same user may join them. A single socket, and a Unix one, is bound as
+    /// Binds `count` UDP sockets to one address (`SO_REUSEPORT`); the kernel deals the peers out among them. The
+    /// first one has to find the address free of all others; another program of the same user that asks for less may
+    /// join them later. A single socket, and a Unix one, is bound as
     /// [`bind`](DatagramSocket::bind) does.
     ///
     /// What is sent to a multicast group or a broadcast address arrives at each of them.
@@ -24,7 +25,7 @@ impl DatagramSocket {
         if count < 2 || matches!(endpoint, Endpoint::Unix(_)) {
             return Ok(vec![DatagramSocket::bind(endpoint).await?]);
         }
-        let first = bind_inet(endpoint, Purpose::SharedDatagrams).await?;
+        let first = bind_inet(endpoint, Purpose::FirstOfDatagrams).await?;
         share(first, endpoint, count).map_err(|error| BindError::new(endpoint, error))
     }
 
@@ -32,11 +33,22 @@ impl DatagramSocket {
     ///
     /// # Errors
     ///
-    /// [`BindError::NoGroup`], where there is no such interface or none that carries groups, or the group and the
+    /// [`BindError::NoGroup`], where the socket is bound to another address or a path, there is no such interface or none that carries groups, or the group and the
     /// socket are of different families.
     pub fn join(&self, group: &Group) -> Result<(), BindError> {
         let failed = |source| BindError::NoGroup { group: group.clone(), source };
-        group.join(self.as_fd()).map_err(failed)
+        match self.local.map(|local| local.ip()) {
+            Some(own) if !own.is_unspecified() && own != group.address => {
+                let deaf =
+                    format!("what is sent to a group does not arrive at {own}; listen on :PORT");
+                Err(failed(io::Error::new(io::ErrorKind::InvalidInput, deaf)))
+            }
+            None => Err(failed(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "a Unix socket hears no group",
+            ))),
+            _ => group.join(self.as_fd()).map_err(failed),
+        }
     }
 }
 
@@ -77,6 +89,21 @@ mod tests {
             assert_eq!(dealt.iter().sum::<usize>(), 64, "{dealt:?}");
             assert!(dealt.iter().filter(|count| **count > 0).count() > 1, "{dealt:?}");
         }
+    }
+
+    #[test]
+    fn an_address_that_others_share_already_is_in_use() {
+        let ours = block_on(DatagramSocket::bind_many(&"127.0.0.1:0".parse().unwrap(), 2)).unwrap();
+        let error = block_on(DatagramSocket::bind_many(ours[0].endpoint(), 2)).unwrap_err();
+        assert!(matches!(error, BindError::InUse { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_socket_that_a_group_does_not_reach_is_told() {
+        let group = "239.1.2.3".parse().unwrap();
+        let socket = block_on(DatagramSocket::bind(&"127.0.0.1:0".parse().unwrap())).unwrap();
+        let error = socket.join(&group).unwrap_err().to_string();
+        assert!(error.contains("does not arrive at 127.0.0.1"), "{error}");
     }
 
     #[test]
