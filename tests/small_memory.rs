@@ -51,8 +51,11 @@ impl Small {
         }
         let program = std::env::var("SOCKACTORS_SMALL_PROGRAM").unwrap_or_else(|_| BINARY.into());
         let mut command = group.command(&program);
-        command.args(["--max-conns", &(crowd() + 100).to_string(), "--listen", "127.0.0.1:0"]);
-        let server = Program::start(command.args(args)).listening();
+        if !args.contains(&"udp") {
+            command.args(["--max-conns", &(crowd() + 100).to_string()]);
+        }
+        let server =
+            Program::start(command.args(args).args(["--listen", "127.0.0.1:0"])).listening();
         Some(Small { server, group })
     }
 

@@ -87,10 +87,10 @@ impl Children {
         actor: A,
     ) -> Result<Address<A::Message>, PoolClosed> {
         let (place, env) = self.place.get().ok_or(PoolClosed)?;
-        let name = Name::Number(self.next.fetch_add(1, Ordering::Relaxed));
         if !self.is_open() {
             return Err(PoolClosed);
         }
+        let name = Name::Number(self.next.fetch_add(1, Ordering::Relaxed));
         let now = env.scheduler.now();
         let (mailbox, node) = Mailbox::of_child(self.capacity, |gauge| {
             Node::begun(name, Below::Nothing(gauge), place, now)

@@ -14,12 +14,12 @@ impl World {
         parent.is_some_and(|parent| matches!(self.nodes[parent].plan.body, Body::Pool(_)))
     }
 
-    /// Starts a child of a pool; none where the pool is closed, but its number is used up.
+    /// Starts a child of a pool; none where the pool is closed, and then no number is used up.
     pub fn join(&mut self, pool: Id, plan: &std::sync::Arc<Plan>) -> Option<Id> {
-        self.nodes[pool].next_member += 1;
         if self.nodes[pool].life != Life::Up {
             return None;
         }
+        self.nodes[pool].next_member += 1;
         let member = self.place(plan, Some(pool));
         let node = &mut self.nodes[member];
         (node.incarnation, node.slot) = (1, Slot::Alive(true));
