@@ -72,6 +72,8 @@ fn cut(server: Program, within: f64) -> (u64, Ended) {
 #[test]
 fn every_client_that_is_connected_is_greeted_before_the_door_closes() {
     let server = server("tcp", &[]);
+    // It listens before its tree is up, and a stop until then finds nobody at the door.
+    connect(server.endpoint()).read_to_end(&mut Vec::new()).unwrap();
     server.signal(Signal::STOP);
     wait_until_frozen(&server);
     // All wait, so that the stop and they are there at once.
