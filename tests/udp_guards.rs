@@ -123,9 +123,6 @@ fn a_rate_and_a_group_that_make_no_sense_are_told() {
         sockactors(&["--scenario", "udp", flag, wrong], "").with_code(2).naming(flag);
     }
     sockactors(&["--scenario", "tcp", "--reply-rate", "1/s"], "").with_code(2).naming("udp");
-    for flag in ["--backlog", "--max-conns"] {
-        sockactors(&["--scenario", "udp", flag, "10"], "").with_code(2).naming(flag);
-    }
     let deaf = ["--scenario", "udp", "--listen", "127.0.0.1:0", "--join-group", "239.1.2.3"];
     sockactors(&deaf, "").with_code(3).naming(":PORT");
     let server = server(&["--reply-rate", "off", "--allow-amplification"]);
