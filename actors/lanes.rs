@@ -78,9 +78,9 @@ impl Lanes {
     }
 
     /// Returns how many requests are waited for that were sent no longer ago than `limit`.
-    pub(super) fn waiting_since(&self, now: Instant, limit: Duration) -> usize {
-        let is_late = |lane: &&Lane| now.saturating_duration_since(lane.sent) > limit;
-        self.lanes.iter().filter(|lane| !lane.answered).filter(|lane| !is_late(lane)).count()
+    pub(super) fn sent_within(&self, limit: Duration, now: Instant) -> usize {
+        let is_young = |lane: &&Lane| now.saturating_duration_since(lane.sent) <= limit;
+        self.lanes.iter().filter(|lane| !lane.answered).filter(is_young).count()
     }
 
     pub(super) fn has_room(&self) -> bool {

@@ -244,7 +244,7 @@ impl Actor for UdpProbe {
         run.figures.rtt = run.times.spread();
         // Nobody knows whether those would have been answered that had no more time than an answer may take.
         let slowest = run.figures.rtt.as_ref().map_or(PATIENCE, |rtt| rtt.max.max(PATIENCE));
-        run.figures.sent -= run.lanes.waiting_since(ctx.now(), slowest) as u64;
+        run.figures.sent -= run.lanes.sent_within(slowest, ctx.now()) as u64;
         let figures = Box::new(run.figures.clone());
         self.reporter.tell(|| Report::Figures(figures)).await;
         self.judge(run)
