@@ -35,8 +35,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use peers::{CHECKED, Place, RAW};
-use sockactors::wire::digest::value;
-use sockactors::wire::offer::{CHUNK, Frame, FrameWriter, Offer, hello};
+use sockactors::wire::file::digest::value;
+use sockactors::wire::file::codec::{CHUNK, Frame, FrameWriter, Offer, hello};
 
 fn main() -> ExitCode {
     match run(env::args().skip(1).collect()) {

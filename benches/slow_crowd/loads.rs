@@ -5,8 +5,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::time::Instant;
 
-use sockactors::wire::digest::value;
-use sockactors::wire::offer::{CHUNK, Frame, FrameWriter, Offer, hello};
+use sockactors::wire::file::digest::value;
+use sockactors::wire::file::codec::{CHUNK, Frame, FrameWriter, Offer, hello};
 
 use super::{Server, other};
 

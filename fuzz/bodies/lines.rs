@@ -7,7 +7,7 @@
 use std::borrow::Cow;
 
 use sockactors::wire::chat::{Utf8Chunks, valid_nick, valid_room};
-use sockactors::wire::command::{Command, parse};
+use sockactors::wire::chat::command::{Command, parse};
 use sockactors::wire::lines::{Line, LineBuffer};
 use sockactors::wire::text::{escape, is_unsafe, lossy};
 

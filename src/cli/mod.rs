@@ -22,26 +22,9 @@
 //! files are. [`exit`] lists the codes that the program ends with.
 
 pub mod args;
-pub mod bars;
-pub mod choices;
 pub mod exit;
-pub mod figures;
-pub mod flags;
-pub mod input;
-pub mod json;
-pub mod keys;
-pub mod known;
-pub mod logger;
-pub mod names;
-pub mod narration;
-pub mod narrator;
-pub mod paint;
-pub mod parse;
+pub mod output;
 pub mod run;
-pub mod scribe;
 pub mod terminal;
-pub mod values;
-pub mod watch;
-pub mod words;
 
 pub use run::main;

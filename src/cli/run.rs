@@ -12,17 +12,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::bars::Bars;
+use super::args::argv::Env;
+use super::args::names::{Side, kind_name};
+use super::args::parse::{OutputSettings, Parsed, parse};
 use super::exit::Code;
-use super::input;
-use super::logger::{Logger, Look};
-use super::names::{Side, kind_name};
-use super::narrator::{Narrator, OnError, Sink, Style, stderr, stdout};
-use super::parse::{OutputSettings, Parsed, parse};
-use super::scribe::Scribe;
+use super::output::background_writer::Scribe;
+use super::output::lifecycle::Watch;
+use super::output::logger::{Logger, Look};
+use super::output::printer::{Narrator, OnError, Sink, Style, stderr, stdout};
+use super::output::progress::Bars;
+use super::terminal::stdin;
 use super::terminal::{Reader, Terminal};
-use super::watch::Watch;
-use super::words::Env;
 use crate::actors::{ChatInput, FileInput, Reconnect, Report, Reporter, ToConsole};
 use crate::net::{Endpoint, max_open_files, raise_open_files};
 use crate::runtime::{
@@ -98,7 +98,7 @@ fn run(
     settings.at_terminal = terminal.is_some();
     let auto = if terminal.is_some() { Reconnect::OnceIn } else { Reconnect::Never };
     settings.reconnect = output.reconnect.unwrap_or(auto);
-    let interactive = input::is_interactive(output.no_input);
+    let interactive = stdin::is_interactive(output.no_input);
     if let Err(code) = prepare(&mut settings, &output, interactive) {
         return code;
     }
@@ -249,7 +249,7 @@ fn feed(composed: Composed, settings: &Settings, reader: Option<Reader>) -> io::
             };
             match reader {
                 Some(reader) => reader.lines(None, take),
-                None => input::lines(take),
+                None => stdin::lines(take),
             }
         }
         (Some(Input::Console(console)), _) => match reader {
@@ -260,7 +260,7 @@ fn feed(composed: Composed, settings: &Settings, reader: Option<Reader>) -> io::
             }),
             None => Ok(()),
         },
-        (Some(Input::File(sender)), _) => input::lines(move |line| match line {
+        (Some(Input::File(sender)), _) => stdin::lines(move |line| match line {
             Some(name) => sender.send_blocking(FileInput::Name(path_of(name))).is_ok(),
             None => sender.send_blocking(FileInput::End).is_ok(),
         }),

@@ -3,7 +3,8 @@
 //! Each text names the endpoint and the remedy. The [`io::Error`] beneath, where there is one, is
 //! the [`source`](std::error::Error::source), for those who need the number.
 
-use super::{Endpoint, Group, address::PATH_MAX};
+use super::address::PATH_MAX;
+use super::{Endpoint, Group};
 use rustix::io::Errno;
 use std::io;
 use std::time::Duration;

@@ -53,39 +53,27 @@
 //! # }
 //! ```
 
-mod accept_error;
 mod address;
-mod batch;
 mod datagram;
-mod dial;
 mod endpoint;
 mod error;
-mod group;
-mod guess;
 mod limits;
-mod listening;
-#[cfg(feature = "testing")]
-mod memory;
-mod mmsg;
+mod listen;
 mod peer;
-mod reserve;
+mod predictor;
 mod socket;
-mod socket_file;
-mod splice;
 mod stream;
-mod transport;
-mod writer;
 
-pub use accept_error::{AcceptError, classify};
-pub use batch::{Datagram, DatagramBatch};
 pub use datagram::DatagramSocket;
+pub use datagram::batch::{Datagram, DatagramBatch};
+pub use datagram::multicast::{Group, GroupError};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{BindError, ConnectError};
-pub use group::{Group, GroupError};
-pub(crate) use guess::Guess;
 pub use limits::{max_open_files, raise_open_files};
-pub use listening::ListeningSocket;
+pub use listen::ListeningSocket;
+pub use listen::accept_error::{AcceptError, classify};
 pub use peer::Peer;
-pub use splice::Pipe;
+pub(crate) use predictor::Guess;
 pub use stream::Stream;
-pub(crate) use writer::Writer;
+pub use stream::splice::Pipe;
+pub(crate) use stream::writer::Writer;

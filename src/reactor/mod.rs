@@ -15,8 +15,8 @@
 //!
 //! So a sleep is one system call. See `docs/performance.md`.
 
-mod bell;
-mod interest;
+mod notifier;
+mod registry;
 mod source;
 mod timer;
 
@@ -35,11 +35,11 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
-use self::bell::Bell;
-use self::interest::Interests;
-pub(crate) use self::source::{Direction, Source};
-use self::timer::Alarms;
-pub(crate) use self::timer::Timer;
+use notifier::Bell;
+use registry::Interests;
+pub(crate) use source::{Direction, Source};
+use timer::Alarms;
+pub(crate) use timer::Timer;
 
 /// Events that are taken from the kernel at a time. The others wait for the next turn, and go first then.
 const EVENTS: usize = 256;

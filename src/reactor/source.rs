@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 
 use smol::Async;
 
-use super::interest::Who;
+use super::registry::Who;
 use super::{Reactor, here, lock};
 
 /// What is waited for.

@@ -10,7 +10,7 @@ use std::time::Instant;
 use futures_lite::future::{self, poll_fn, poll_once, yield_now};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use super::*;
+use crate::reactor::*;
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     Reactor::new().unwrap().drive(future)

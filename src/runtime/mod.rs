@@ -138,85 +138,40 @@
 
 mod actor;
 mod address;
-mod admin;
-mod administer;
-mod asking;
-mod below;
-mod child;
 mod context;
-mod control;
-#[cfg(test)]
-#[path = "control/tests.rs"]
-mod control_tests;
-mod desk;
-mod entries;
-mod exit;
-mod extra;
-#[cfg(feature = "testing")]
-mod fault;
-mod guard;
-mod handle;
-mod intensity;
-mod late;
+mod executor;
+mod job_queue;
 mod lifecycle;
 mod mailbox;
-mod node;
-mod observer;
-mod path;
-mod place;
 mod pool;
-mod pool_children;
-mod queue;
-#[cfg(test)]
-#[path = "queue/tests.rs"]
-mod queue_tests;
-mod render;
-mod reply;
-#[cfg(test)]
-#[path = "reply/tests.rs"]
-mod reply_tests;
-mod request;
-mod restart;
-mod scheduler;
-mod slim;
-mod spec;
-mod stall;
-mod stopping;
-mod supervise;
+mod sim;
 mod supervisor;
-mod sync;
 mod system;
-mod threads;
-mod timers;
 mod tree;
-mod until;
-mod vitals;
-#[cfg(feature = "testing")]
-mod world;
 
 pub use actor::{Actor, BoxError, Closure, IntoActor, IsActor, IsClosure, Outcome};
 pub use address::{Address, AskError, SendError};
-pub use admin::{AdminError, ChildInfo, Counts, SupervisorAddress};
-pub use child::{Child, Restart, Shutdown};
+pub use context::timers::TimerId;
 pub use context::{Context, Event};
-pub use desk::Desk;
-pub use exit::Exit;
-#[cfg(feature = "testing")]
-pub use fault::{Edge, Fault, Turn};
-pub use guard::record_backtraces;
-pub use handle::Handle;
+pub(crate) use executor::until::until;
+pub use executor::{Clock, Sleep};
+pub use job_queue::Desk;
+pub use lifecycle::actor_future::record_backtraces;
+pub use lifecycle::exit::Exit;
+pub use lifecycle::observer::Events;
 pub use lifecycle::{Lifecycle, Lost};
 pub use mailbox::Overflow;
-pub use observer::Events;
-pub use path::Path;
+pub use mailbox::reply::Reply;
 pub use pool::{Pool, PoolAddress, PoolClosed};
-pub use reply::Reply;
-pub use scheduler::{Clock, Sleep};
-pub use supervisor::{AutoShutdown, Strategy, Supervisor};
-pub use system::{Ended, System};
-pub use timers::TimerId;
-pub use tree::{Kind, Snapshot, State};
-pub(crate) use until::until;
-pub use vitals::{NotAlive, Watch};
 #[cfg(feature = "testing")]
-pub(crate) use world::World;
+pub(crate) use sim::executor::World;
+#[cfg(feature = "testing")]
+pub use sim::fault::{Edge, Fault, Turn};
+pub use supervisor::admin::{AdminError, ChildInfo, Counts, SupervisorAddress};
+pub use supervisor::child::{Child, Restart, Shutdown};
+pub use supervisor::{AutoShutdown, Strategy, Supervisor};
+pub use system::handle::Handle;
+pub use system::{Ended, System};
+pub use tree::liveness::{NotAlive, Watch};
+pub use tree::path::Path;
+pub use tree::snapshot::{Kind, Snapshot, State};

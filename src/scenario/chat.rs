@@ -12,7 +12,7 @@ use crate::actors::{
 };
 use crate::net::Endpoint;
 use crate::runtime::{Child, Supervisor};
-use crate::wire::notice;
+use crate::wire::chat::notice;
 
 /// The room that everybody comes to first, unless it is set.
 const ROOM: &str = "lobby";

@@ -20,7 +20,7 @@
 //!
 //! ```
 //! use sockactors::wire::chat;
-//! use sockactors::wire::command::{self, Command};
+//! use sockactors::wire::chat::command::{self, Command};
 //! use sockactors::wire::lines::{Line, LineBuffer};
 //!
 //! let mut lines = LineBuffer::new(chat::LINE_MAX);
@@ -40,16 +40,9 @@
 //! ```
 
 pub mod chat;
-pub mod command;
 pub mod date;
-pub mod digest;
-pub mod filename;
-mod frames;
-pub mod journal;
+pub mod file;
 pub mod lines;
-pub mod notice;
-pub mod offer;
-pub mod order;
 pub mod text;
 pub mod units;
 pub mod utf8;

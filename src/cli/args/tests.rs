@@ -2,8 +2,8 @@
 
 use argh::{ArgsInfo, FlagInfoKind, Optionality};
 
-use super::super::flags::{FLAGS, Takes};
-use super::*;
+use crate::cli::args::flags::{FLAGS, Takes};
+use crate::cli::args::*;
 
 #[test]
 fn argh_and_the_table_list_the_same_flags() {

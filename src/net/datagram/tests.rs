@@ -1,6 +1,6 @@
 //! Datagram sockets over loopback and Unix paths.
 
-use super::*;
+use crate::net::datagram::*;
 use futures_lite::future::{block_on, poll_once};
 use std::os::unix::net::UnixDatagram;
 
@@ -131,7 +131,7 @@ fn a_stale_file_is_replaced_and_a_live_one_is_not() {
         exchange(&client, &server).await;
         let second = DatagramSocket::bind(&at).await;
         assert!(matches!(second, Err(BindError::StillServed { .. })));
-        let stream = super::super::ListeningSocket::bind(&at, 8).await;
+        let stream = crate::net::ListeningSocket::bind(&at, 8).await;
         assert!(matches!(stream, Err(BindError::StillServed { .. })));
         exchange(&client, &server).await;
     });

@@ -1,6 +1,6 @@
 //! Endpoints, parsed, printed and resolved.
 
-use super::*;
+use crate::net::endpoint::*;
 use proptest::prelude::*;
 
 fn parse(text: &str) -> Result<Endpoint, EndpointError> {

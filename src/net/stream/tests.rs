@@ -1,7 +1,7 @@
 //! Streams over loopback and Unix pairs.
 
-use super::*;
 use crate::net::ListeningSocket;
+use crate::net::stream::*;
 use futures_lite::future::{block_on, or, poll_once, zip};
 use rustix::net::sockopt;
 use std::net::TcpListener;

@@ -4,7 +4,7 @@ use std::future::poll_fn;
 
 use futures_lite::future::{block_on, poll_once};
 
-use super::*;
+use crate::runtime::mailbox::*;
 
 fn full(overflow: Overflow) -> Arc<Mailbox<u8>> {
     let mailbox = Mailbox::new(2);

@@ -1,6 +1,6 @@
 //! Durations and sizes, as people write them.
 
-use super::*;
+use crate::wire::units::*;
 use proptest::prelude::*;
 
 #[test]

@@ -1,0 +1,237 @@
+//! One call of a chat client: a connection, from its opening to its end.
+//!
+//! Whoever wants a name or a room wants a server that has them, so the talk is in lines from its beginning.
+//! Otherwise the dialect is [found out](crate::actors::chat::client::lecture) first.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use crate::actors::chat::client::{ChatClient, ChatInput, Part, Speaks};
+use crate::actors::{Failure, Report};
+use crate::net::Stream;
+use crate::runtime::{Context, Event};
+use crate::wire::chat::command::{Command, parse};
+use crate::wire::chat::notice::{Heard, read};
+use crate::wire::chat::{ACK_OFF, LINE_MAX, RECEIPT};
+use crate::wire::lines::{Line, LineBuffer};
+use crate::wire::text::{escape, lossy};
+
+/// The opening of a client that has nothing to say yet.
+pub(crate) const HELLO: &str = "/ack off";
+
+/// How long the server may go on talking after the talk is over.
+const LINGER: Duration = Duration::from_millis(100);
+
+/// After so long a silence the kernel asks whether the server still lives.
+const KEEPALIVE: Duration = Duration::from_secs(120);
+
+/// A connection to a server.
+pub(crate) struct Call<'a> {
+    pub(crate) client: &'a ChatClient,
+    pub(crate) stream: Stream,
+    /// How long it took to connect.
+    pub(crate) took: Duration,
+    pub(crate) heard: LineBuffer,
+    /// Lines that are the client's own business and are not shown once they are heard.
+    pub(crate) hidden: Vec<String>,
+}
+
+/// What brought a wait to its end.
+enum Io {
+    Readable,
+    Writable,
+    Late,
+}
+
+impl Call<'_> {
+    /// Makes a call of a connection that took `took` to be made.
+    pub(crate) fn new(client: &ChatClient, stream: Stream, took: Duration) -> Call<'_> {
+        // A line must not wait until the server has acknowledged the last one.
+        let _ = stream.nodelay(true);
+        // Else a server that is gone without a word is never noticed by one who only listens.
+        let _ = stream.keepalive(KEEPALIVE);
+        // A receipt has its text behind it, and a member's line a name before it.
+        let heard = LineBuffer::new(2 * LINE_MAX);
+        Call { client, stream, took, heard, hidden: Vec::new() }
+    }
+
+    /// Talks until the person or the server has had enough.
+    ///
+    /// # Errors
+    ///
+    /// The connection is lost.
+    pub(crate) async fn talk(
+        &mut self,
+        ctx: &mut Context<ChatInput>,
+        part: &mut Part,
+    ) -> Result<(), Failure> {
+        let opening = part.opening();
+        match part.speaks {
+            None if opening.is_empty() => {
+                let Some(dialect) = self.find_out(ctx, part).await? else { return Ok(()) };
+                part.speaks = Some(dialect);
+            }
+            Some(Speaks::Lecture) => {}
+            _ => {
+                let hello = opening.into_iter().chain([HELLO.into()]);
+                part.outgoing.open_with(&hello.collect::<Vec<_>>());
+                self.hidden.push(ACK_OFF.into());
+                part.speaks = Some(Speaks::Lines);
+            }
+        }
+        if part.speaks == Some(Speaks::Lines) && self.lines(ctx, part).await? {
+            part.speaks = Some(Speaks::Lecture);
+        }
+        match part.speaks {
+            Some(Speaks::Lecture) => self.lecture(ctx, part).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the connection; how makes no difference to anybody.
+    pub(crate) async fn close(self) {
+        let _ = self.stream.close(LINGER).await;
+    }
+
+    pub(crate) fn broken(&self, source: io::Error) -> Failure {
+        Failure::of_io(source, &self.client.endpoint, self.client.timeout)
+    }
+
+    pub(crate) fn closed(&self, when: &'static str) -> Failure {
+        Failure::Closed { server: self.client.endpoint.to_string(), when }
+    }
+
+    pub(crate) fn timed_out(&self) -> Failure {
+        Failure::TimedOut { server: self.client.endpoint.to_string(), limit: self.client.timeout }
+    }
+
+    /// Talks in lines: what is typed goes out and what is heard comes in, neither waiting for the other.
+    /// Returns `true` if it turns out that the server is a lecture's after all.
+    async fn lines(
+        &mut self,
+        ctx: &mut Context<ChatInput>,
+        part: &mut Part,
+    ) -> Result<bool, Failure> {
+        // When the server last took something, or the talk was over: it is not waited for longer than the limit.
+        let mut since: Option<Instant> = None;
+        let mut is_shut = false;
+        loop {
+            while let Some(line) = self.heard.next_line() {
+                if self.hear(line, part).await {
+                    return Ok(true);
+                }
+            }
+            let any = part.outgoing.flush(&self.stream).map_err(|source| self.broken(source))?;
+            if part.is_over && part.outgoing.is_empty() && !is_shut {
+                // What was said is still being answered: the server closes when it is done.
+                self.stream.shutdown_write().map_err(|source| self.broken(source))?;
+                (is_shut, since) = (true, None);
+            }
+            let is_waiting = is_shut || !part.outgoing.is_empty();
+            since = is_waiting.then(|| since.filter(|_| !any).unwrap_or(ctx.now()));
+            match self.next(ctx, part, since).await? {
+                None => return Ok(false),
+                Some(Io::Late) if is_shut => return Ok(false),
+                Some(Io::Late) => return Err(self.timed_out()),
+                Some(Io::Writable) => {}
+                Some(Io::Readable) => {
+                    let heard = &mut self.heard;
+                    match self.stream.try_take(|bytes| heard.push(bytes)) {
+                        Ok(0) if is_shut => return Ok(false),
+                        Ok(0) => return Err(self.closed("before the talk was over")),
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        Err(source) => return Err(self.broken(source)),
+                        Ok(_) => {}
+                    }
+                }
+            }
+        }
+    }
+
+    /// Waits until there is something to do; nothing comes back for a stop.
+    async fn next(
+        &self,
+        ctx: &mut Context<ChatInput>,
+        part: &mut Part,
+        since: Option<Instant>,
+    ) -> Result<Option<Io>, Failure> {
+        let Call { stream, .. } = self;
+        let writes = !part.outgoing.is_empty();
+        let ready = poll_fn(|cx| {
+            if let Poll::Ready(ready) = stream.poll_readable(cx) {
+                return Poll::Ready(ready.map(|()| Io::Readable));
+            }
+            match writes {
+                true => stream.poll_writable(cx).map(|ready| ready.map(|()| Io::Writable)),
+                false => Poll::Pending,
+            }
+        });
+        let (clock, limit) = (ctx.clock().clone(), self.client.timeout);
+        let io = async {
+            let Some(since) = since else { return ready.await };
+            let left = (since + limit).saturating_duration_since(clock.now());
+            clock.within(left, ready).await.unwrap_or(Ok(Io::Late))
+        };
+        let io = match part.is_over || part.outgoing.is_full() {
+            true => ctx.unless_stopped(io).await,
+            false => match ctx.next(io).await {
+                Event::Io(io) => Some(io),
+                Event::Stop => None,
+                Event::Message(input) => {
+                    match input {
+                        ChatInput::Line(text) => {
+                            part.is_over = is_quit(&text);
+                            part.say(&text);
+                        }
+                        ChatInput::End => part.is_over = true,
+                    }
+                    return Ok(Some(Io::Writable));
+                }
+            },
+        };
+        io.transpose().map_err(|source| self.broken(source))
+    }
+
+    /// Shows a line unless it is the client's own business; `true` if only a lecture's server says such.
+    async fn hear(&mut self, line: Line, part: &mut Part) -> bool {
+        let text = match &line {
+            Line::Whole(line) => lossy(line).into_owned(),
+            Line::TooLong(len) => format!("* a line of {len} bytes was too long to show"),
+        };
+        if text.strip_prefix(RECEIPT) == Some(HELLO) {
+            return true;
+        }
+        self.learn(&text, part);
+        // A receipt has the text as the client said it, or escaped for lines.
+        match self.hidden.iter().position(|own| *own == escape(&text)) {
+            Some(own) => drop(self.hidden.remove(own)),
+            None => self.client.reporter.tell(|| Report::Line(text)).await,
+        }
+        false
+    }
+
+    /// Keeps in mind what a line says of the person's own place.
+    fn learn(&self, line: &str, part: &mut Part) {
+        match read(line) {
+            Heard::Seated { nick, room, is_alone } => {
+                (part.was_in, part.is_in) = (true, true);
+                // Somebody whose name was taken for the moment still wants it.
+                part.nick.get_or_insert_with(|| nick.into());
+                part.room = Some(room.into());
+                if self.client.asks_who && !is_alone {
+                    part.outgoing.tell("/who");
+                }
+            }
+            Heard::Renamed(nick) => part.nick = Some(nick.into()),
+            Heard::Out => part.room = None,
+            Heard::Dismissed => part.is_dismissed = true,
+            _ => {}
+        }
+    }
+}
+
+pub(crate) fn is_quit(text: &str) -> bool {
+    matches!(parse(text), Command::Quit)
+}

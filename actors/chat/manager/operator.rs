@@ -1,0 +1,134 @@
+//! What the keeper of a chat's rooms does for its operators.
+//!
+//! An operator's order is heard by those whom it concerns, with the operator's name: nobody is silenced in secret.
+//! Who is muted or banned comes to that only as a member or an address: a mute ends with the member's session.
+
+use std::net::IpAddr;
+
+use crate::actors::ToSession;
+use crate::actors::chat::manager::ChatRoom;
+use crate::actors::chat::manager::queries::listed;
+use crate::actors::chat::registry::directory::{Book, Member};
+use crate::runtime::Clock;
+use crate::wire::chat::operator_command::{Order, parse};
+use crate::wire::text::escape;
+
+impl ChatRoom {
+    /// Does what an operator orders: a member, or whoever is at the server's own terminal.
+    pub(crate) fn order(
+        &self,
+        by: Option<u64>,
+        line: &str,
+        clock: &Clock,
+    ) -> Result<String, String> {
+        let order = parse(line).ok_or("that is no order")??;
+        let mut book = self.hall.book();
+        let by = by.and_then(|id| book.members.get(&id)).map(|member| member.nick.to_string());
+        let by = by.unwrap_or_else(|| "the operator".into());
+        match order {
+            Order::Members => Ok(members(&book)),
+            Order::Bans => {
+                let bans = self.bans.all();
+                let count = bans.len();
+                Ok(format!("banned: {}", listed(bans.iter().map(IpAddr::to_string), count)))
+            }
+            Order::Kick(nick, why) => {
+                let (id, member) = find(&mut book, nick)?;
+                let why = match escape(why) {
+                    none if none.is_empty() => format!("kicked by {by}"),
+                    why => format!("kicked by {by}: {why}"),
+                };
+                end(member, &why)?;
+                let nick = member.nick.clone();
+                announce(&book, Some(id), &format!("{nick} was {why}"), clock);
+                Ok(format!("{nick} is kicked"))
+            }
+            Order::Mute(nick) => self.mute(book_member(&mut book, nick)?, true, &by),
+            Order::Unmute(nick) => self.mute(book_member(&mut book, nick)?, false, &by),
+            Order::Ban(who) => self.ban(&mut book, who, &by),
+            Order::Unban(address) => {
+                let address: IpAddr = address
+                    .parse()
+                    .map_err(|_| format!("{} is no address; /bans lists them", escape(address)))?;
+                match self.bans.lift(address) {
+                    true => Ok(format!("{address} may come again")),
+                    false => Err(format!("{address} is not banned; /bans lists who is")),
+                }
+            }
+            Order::Announce(text) => {
+                announce(&book, None, &format!("{by} announces: {}", escape(text)), clock);
+                Ok("it is announced".into())
+            }
+        }
+    }
+
+    fn mute(&self, member: &mut Member, muted: bool, by: &str) -> Result<String, String> {
+        member.muted = muted;
+        let (nick, told) = match muted {
+            true => (&member.nick, format!("* {by} has muted you; nobody hears what you say\n")),
+            false => (&member.nick, format!("* {by} has unmuted you; you are heard again\n")),
+        };
+        if let (Some(session), false) = (&member.session, member.quiet) {
+            // Whoever has too much to read finds out at its next word.
+            let _ = session.try_send(ToSession::Line(told));
+        }
+        Ok(format!("{nick} is {}", if muted { "muted" } else { "heard again" }))
+    }
+
+    fn ban(&self, book: &mut Book, who: &str, by: &str) -> Result<String, String> {
+        let address = match who.parse() {
+            Ok(address) => address,
+            Err(_) => {
+                let (_, member) = find(book, who)?;
+                let unknown = || format!("{} has no address to ban; /kick it", member.nick);
+                member.address.ok_or_else(unknown)?
+            }
+        };
+        self.bans.add(address)?;
+        let why = format!("banned by {by}");
+        let from_there =
+            |member: &&Member| member.address.is_some_and(|address| self.bans.hold(address));
+        let ended = book.members.values().filter(from_there).filter(|m| end(m, &why).is_ok());
+        Ok(format!("{address} is banned; {} of its sessions are ended", ended.count()))
+    }
+}
+
+fn find<'a>(book: &'a mut Book, nick: &str) -> Result<(u64, &'a mut Member), String> {
+    let id = book.called(nick);
+    id.and_then(|id| Some((id, book.members.get_mut(&id)?)))
+        .ok_or_else(|| format!("there is nobody called {}; /members lists everybody", escape(nick)))
+}
+
+fn book_member<'a>(book: &'a mut Book, nick: &str) -> Result<&'a mut Member, String> {
+    find(book, nick).map(|(_, member)| member)
+}
+
+/// Has a member's session end.
+fn end(member: &Member, why: &str) -> Result<(), String> {
+    let session = member.session.as_ref();
+    let told = session.map(|session| session.try_send(ToSession::End(why.into())));
+    match told {
+        Some(Ok(())) => Ok(()),
+        _ => Err(format!("{} cannot be reached at the moment; try again", member.nick)),
+    }
+}
+
+/// Has a member's room hear a notice, or all rooms.
+fn announce(book: &Book, in_room_of: Option<u64>, notice: &str, clock: &Clock) {
+    let one = in_room_of.map(|id| book.place(id).map(|(_, room)| room));
+    for room in book.rooms.values() {
+        if one.is_none_or(|one| one.is_some_and(|one| one.name == room.name)) {
+            drop(room.ring.say(None, format!("* {notice}\n"), clock.wall()));
+        }
+    }
+}
+
+fn members(book: &Book) -> String {
+    let each = book.members.values().map(|member| {
+        let room = member.room.as_deref().unwrap_or("no room");
+        let address = member.address.map_or("no address".into(), |address| address.to_string());
+        let muted = if member.muted { ", muted" } else { "" };
+        format!("{} ({room}, {address}{muted})", member.nick)
+    });
+    format!("members: {}", listed(each, book.members.len()))
+}

@@ -1,0 +1,234 @@
+//! The book of a hall: who is a member, and which rooms there are.
+//!
+//! It is plain data behind the [hall](crate::actors::chat::registry)'s lock. Names are looked up whatever the case of their letters, and
+//! all rings together hold no more than their budget, however many rooms somebody opens.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::actors::ToSession;
+use crate::actors::chat::broadcast::log::Ring;
+use crate::actors::chat::registry::closed_rooms::Past;
+use crate::runtime::Address;
+use crate::wire::chat::{valid_nick, valid_room};
+use crate::wire::text::escape;
+
+/// How many bytes of lines all rooms hold together, about.
+const BYTES: usize = 8 << 20;
+
+/// How many bytes of lines a room may hold however many there are.
+const LEAST: usize = 16 << 10;
+
+/// What is known of the members and the rooms.
+#[derive(Debug, Default)]
+pub(crate) struct Book {
+    pub(crate) members: BTreeMap<u64, Member>,
+    /// The members, by their names.
+    nicks: BTreeMap<Nick, u64>,
+    /// By their names in lower case.
+    pub(crate) rooms: BTreeMap<Arc<str>, Room>,
+    /// Members who left since the room actor last looked.
+    pub(crate) gone: Vec<u64>,
+    /// What was said in rooms that are closed, where that is remembered.
+    pub(crate) past: Option<Past>,
+    next: u64,
+}
+
+/// A member's name, as the members are ordered by it: whatever the case of its letters.
+#[derive(Debug)]
+struct Nick(Arc<str>);
+
+impl Ord for Nick {
+    fn cmp(&self, other: &Nick) -> Ordering {
+        let lower = |byte: u8| byte.to_ascii_lowercase();
+        self.0.bytes().map(lower).cmp(other.0.bytes().map(lower))
+    }
+}
+
+impl PartialOrd for Nick {
+    fn partial_cmp(&self, other: &Nick) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Nick {
+    fn eq(&self, other: &Nick) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl Eq for Nick {}
+
+/// A member, as the book has it.
+#[derive(Debug)]
+pub(crate) struct Member {
+    pub(crate) nick: Arc<str>,
+    /// The key of its room.
+    pub(crate) room: Option<Arc<str>>,
+    /// Whether the others are told of its coming and going.
+    pub(crate) quiet: bool,
+    /// Whether nobody is to hear it.
+    pub(crate) muted: bool,
+    /// Where it comes from, if that is an address.
+    pub(crate) address: Option<IpAddr>,
+    /// Where it is told what is for it alone; a lecture client is told its end.
+    pub(crate) session: Option<Address<ToSession>>,
+}
+
+/// A room, as the book has it.
+#[derive(Debug)]
+pub(crate) struct Room {
+    pub(crate) name: Arc<str>,
+    pub(crate) topic: Option<String>,
+    pub(crate) ring: Ring,
+    pub(crate) members: BTreeSet<u64>,
+}
+
+impl Book {
+    /// Takes in a member, which is in no room yet.
+    pub(crate) fn admit(
+        &mut self,
+        nick: String,
+        quiet: bool,
+        address: Option<IpAddr>,
+        session: Option<Address<ToSession>>,
+    ) -> u64 {
+        let id = self.next;
+        self.next += 1;
+        let nick: Arc<str> = nick.into();
+        self.nicks.insert(Nick(nick.clone()), id);
+        self.members.insert(id, Member { nick, room: None, quiet, muted: false, address, session });
+        id
+    }
+
+    /// Strikes a member out.
+    pub(crate) fn strike(&mut self, id: u64) -> Option<Member> {
+        let member = self.members.remove(&id)?;
+        self.nicks.remove(&Nick(member.nick.clone()));
+        Some(member)
+    }
+
+    /// Gives a member another name, which must be free, and returns the old one.
+    pub(crate) fn rename(&mut self, id: u64, nick: &str) -> Option<Arc<str>> {
+        let member = self.members.get_mut(&id)?;
+        let nick: Arc<str> = nick.into();
+        let old = std::mem::replace(&mut member.nick, nick.clone());
+        self.nicks.remove(&Nick(old.clone()));
+        self.nicks.insert(Nick(nick), id);
+        Some(old)
+    }
+
+    pub(crate) fn called(&self, nick: &str) -> Option<u64> {
+        self.nicks.get(&Nick(nick.into())).copied()
+    }
+
+    /// Finds a room, or makes it, and returns its key.
+    pub(crate) fn open(&mut self, name: &str) -> Arc<str> {
+        let key = name.to_ascii_lowercase();
+        // The key that is there is the one that all members of the room share.
+        if let Some((key, _)) = self.rooms.get_key_value(key.as_str()) {
+            return key.clone();
+        }
+        let past = self.past.as_mut().and_then(|past| past.take(&key));
+        let key: Arc<str> = key.into();
+        let (ring, members) = (past.unwrap_or_default(), BTreeSet::new());
+        self.rooms.insert(key.clone(), Room { name: name.into(), topic: None, ring, members });
+        self.share_out();
+        key
+    }
+
+    /// Gives a room a line that was said in an earlier life of the chat.
+    pub(crate) fn restore(&mut self, room: &str, line: &str, at: SystemTime) {
+        let key = room.to_ascii_lowercase();
+        if let Some(room) = self.rooms.get(key.as_str()) {
+            room.ring.say(None, line.to_owned(), at);
+            return;
+        }
+        let share = self.share();
+        let Some(past) = &mut self.past else { return };
+        let known = past.len();
+        let ring = past.take(&key).unwrap_or_default();
+        ring.hold(share);
+        ring.say(None, line.to_owned(), at);
+        past.put(&key, ring);
+        if past.len() > known {
+            self.share_out();
+        }
+    }
+
+    /// Closes a room that nobody is in any more.
+    pub(crate) fn close(&mut self, key: &str) {
+        if let (Some(room), Some(past)) = (self.rooms.remove(key), &mut self.past) {
+            // Whoever only comes and goes takes no room's place.
+            if room.ring.any(|said| !said.line.starts_with("* ")) {
+                past.put(key, room.ring);
+            }
+        }
+        self.share_out();
+    }
+
+    /// Gives each room its share of the memory: whoever opens a thousand rooms gets no more of it.
+    fn share_out(&self) {
+        let (share, past) = (self.share(), self.past.iter().flat_map(Past::rings));
+        self.rooms.values().map(|room| &room.ring).chain(past).for_each(|ring| ring.hold(share));
+    }
+
+    fn share(&self) -> usize {
+        let rooms = self.rooms.len() + self.past.as_ref().map_or(0, Past::len);
+        (BYTES / rooms.max(1)).max(LEAST)
+    }
+
+    /// Returns a member and the room that it is in.
+    pub(crate) fn place(&self, id: u64) -> Option<(&Member, &Room)> {
+        let member = self.members.get(&id)?;
+        Some((member, self.rooms.get(member.room.as_deref()?)?))
+    }
+
+    /// Returns the name if it is valid and nobody but `owner` has it.
+    pub(crate) fn free(&self, nick: String, owner: Option<u64>) -> Result<String, String> {
+        valid_nick(&nick)
+            .map_err(|why| format!("the name {} cannot be had: {why}", escape(&nick)))?;
+        match self.called(&nick) {
+            Some(id) if Some(id) != owner => {
+                Err(format!("the name {nick} is taken; choose another"))
+            }
+            _ => Ok(nick),
+        }
+    }
+
+    /// Returns a name for somebody who wished for none.
+    pub(crate) fn guest(&self) -> String {
+        let mut names = (self.members.len() as u64 + 1..).map(|n| format!("guest{n}"));
+        // There are more numbers than members.
+        names.find(|name| self.called(name).is_none()).unwrap_or_default()
+    }
+}
+
+/// Checks the name of a room that somebody wants to go to.
+pub(crate) fn room_named(name: String) -> Result<String, String> {
+    valid_room(&name)
+        .map_err(|why| format!("the room {} cannot be had: {why}", escape(&name)))
+        .map(|()| name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_rooms_hold_little_more_than_one() {
+        let mut book = Book::default();
+        book.open("lobby");
+        let line = || "x".repeat(1000);
+        for k in 0..1000 {
+            let key = book.open(&format!("room{k}"));
+            let ring = book.rooms[&key].ring.clone();
+            (0..1100).for_each(|_| drop(ring.say(None, line(), SystemTime::UNIX_EPOCH)));
+        }
+        let bytes: usize = book.rooms.values().map(|room| room.ring.bytes()).sum();
+        assert!(bytes <= 1001 * LEAST, "{bytes}");
+    }
+}

@@ -1,0 +1,66 @@
+//! The file reaper: removes the parts that nobody comes back for.
+//!
+//! A board that takes uploads for years would keep the beginning of each that was given up. The reaper looks at the start, and
+//! then every hour, for parts that nobody has written to for a while.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use crate::actors::{Disk, Report, Reporter, Vault};
+use crate::runtime::{Actor, Context, Outcome};
+
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Removes the parts that nobody comes back for.
+#[derive(Debug)]
+pub struct FileReaper {
+    vault: Arc<Vault>,
+    disk: Disk,
+    /// How old a part becomes; `None` is as old as can be.
+    ttl: Option<Duration>,
+    reporter: Reporter,
+}
+
+impl FileReaper {
+    /// Makes the reaper of a vault, for parts that nobody has written to for `ttl`.
+    pub fn new(
+        vault: Arc<Vault>,
+        disk: Disk,
+        ttl: Option<Duration>,
+        reporter: Reporter,
+    ) -> FileReaper {
+        FileReaper { vault, disk, ttl, reporter }
+    }
+
+    async fn reap(&self, wall: SystemTime, ttl: Duration) {
+        let before = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let Some(before) = before.checked_sub(ttl) else { return };
+        let before = i64::try_from(before.as_secs()).unwrap_or_default();
+        let vault = self.vault.clone();
+        let tell = |why| self.reporter.tell(|| Report::Refused { peer: None, why });
+        match self.disk.run(move || vault.reap(before)).await {
+            Ok(reaped) => {
+                for name in reaped {
+                    tell(format!("{name} was removed: nobody has come back for it")).await;
+                }
+            }
+            Err(error) => tell(error.to_string()).await,
+        }
+    }
+}
+
+impl Actor for FileReaper {
+    type Message = ();
+
+    async fn run(self, mut ctx: Context<()>) -> Outcome {
+        if let Some(ttl) = self.ttl {
+            while !ctx.is_stopping() {
+                self.reap(ctx.clock().wall(), ttl).await;
+                ctx.pause(LOOK_EVERY).await;
+            }
+        }
+        ctx.stopped().await;
+        Ok(())
+    }
+}

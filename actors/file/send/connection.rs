@@ -1,0 +1,193 @@
+//! A framed connection from its client's side: what is said on it, and what the server answers.
+//!
+//! The server has a limit for each thing: to accept the connection, to take a piece, to say something. One that works
+//! longer on a file says so meanwhile, so the limit says nothing about the size of a file.
+
+use std::time::Duration;
+
+use crate::actors::Failure;
+use crate::actors::support::write;
+use crate::net::{Endpoint, Stream};
+use crate::runtime::Clock;
+use crate::wire::file::codec::{Frame, FrameError, FrameReader, FrameWriter, hello, welcomed};
+use crate::wire::file::digest::Value;
+
+/// The bytes that are read at a time: a client is sent little.
+const PIECE: usize = 4 << 10;
+
+/// A connection to a server that speaks the framed protocol.
+#[derive(Debug)]
+pub(crate) struct FramedLine {
+    stream: Stream,
+    clock: Clock,
+    endpoint: Endpoint,
+    /// How long the server may take for each thing.
+    limit: Duration,
+    reader: FrameReader,
+    frames: FrameWriter,
+}
+
+/// What a server says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It holds so many chunks, with this digest of their values.
+    Held(u64, Value),
+    /// It has stored the file, with this digest, under this name.
+    Stored(Value, String),
+    /// It has not: the code and a sentence.
+    Failed(u16, String),
+}
+
+impl FramedLine {
+    /// Connects, and finds out that the server speaks the protocol.
+    pub(crate) async fn open(
+        clock: &Clock,
+        endpoint: &Endpoint,
+        limit: Duration,
+    ) -> Result<FramedLine, Failure> {
+        let stream = Stream::connect(endpoint, limit).await?;
+        // A small file is a few frames, none of which must wait until the last one has been acknowledged.
+        let _ = stream.nodelay(true);
+        let mut line = FramedLine {
+            stream,
+            clock: clock.clone(),
+            endpoint: endpoint.clone(),
+            limit,
+            reader: FrameReader::default(),
+            frames: FrameWriter::default(),
+        };
+        line.write(&hello()).await?;
+        let mut heard = Vec::new();
+        loop {
+            match welcomed(&heard).map_err(|source| line.strange(source))? {
+                Some((length, _)) => {
+                    line.reader.push(&heard[length..]);
+                    return Ok(line);
+                }
+                None => heard.extend(line.welcome(heard.is_empty()).await?),
+            }
+        }
+    }
+
+    /// Reads a piece of the server's first words; one that has none is no server of this protocol.
+    async fn welcome(&self, is_silent: bool) -> Result<Vec<u8>, Failure> {
+        let plain = |silent| Failure::Plain { server: self.endpoint.to_string(), silent };
+        match self.read().await {
+            Ok(piece) if !piece.is_empty() => Ok(piece),
+            Ok(_) => Err(plain(None)),
+            Err(Failure::TimedOut { limit, .. }) if is_silent => Err(plain(Some(limit))),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Makes a failure of first words that are none of this protocol, or of another version.
+    fn strange(&self, source: FrameError) -> Failure {
+        let server = self.endpoint.to_string();
+        match source {
+            FrameError::Signature => Failure::Plain { server, silent: None },
+            _ => Failure::Protocol { server, source },
+        }
+    }
+
+    /// Returns what numbers the next frames.
+    pub(crate) fn frames(&self) -> FrameWriter {
+        self.frames.clone()
+    }
+
+    /// Writes frames that were numbered by `frames`, and returns what the server said meanwhile, if it said anything.
+    ///
+    /// What it said before it closed the connection is heard, too.
+    pub(crate) async fn send(
+        &mut self,
+        bytes: &[u8],
+        frames: FrameWriter,
+    ) -> Result<Option<Answer>, Failure> {
+        let written = self.write(bytes).await;
+        self.frames = frames;
+        let heard = self.heard();
+        match (heard, written) {
+            (Ok(None), Err(failure)) => Err(failure),
+            (heard, _) => heard,
+        }
+    }
+
+    /// Writes bytes, with a limit for each write that the kernel takes.
+    async fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
+        let written = write::write_all(&self.clock, &self.stream, self.limit, bytes).await;
+        written.map_err(|error| Failure::of_io(error, &self.endpoint, self.limit))
+    }
+
+    /// Says one thing, and waits for the answer.
+    pub(crate) async fn ask(&mut self, frame: &Frame<'_>) -> Result<Answer, Failure> {
+        self.tell(frame).await?;
+        self.answer().await
+    }
+
+    /// Writes one frame.
+    pub(crate) async fn tell(&mut self, frame: &Frame<'_>) -> Result<(), Failure> {
+        let mut bytes = Vec::new();
+        self.frames.write(frame, &mut bytes);
+        self.write(&bytes).await
+    }
+
+    async fn read(&self) -> Result<Vec<u8>, Failure> {
+        let mut piece = vec![0; PIECE];
+        let read = self.clock.within(self.limit, self.stream.read(&mut piece)).await;
+        let late = || Failure::TimedOut { server: self.endpoint.to_string(), limit: self.limit };
+        let length = read.ok_or_else(late)?;
+        piece.truncate(length.map_err(|e| Failure::of_io(e, &self.endpoint, self.limit))?);
+        Ok(piece)
+    }
+
+    /// Returns what the server has said already, if it said anything.
+    fn heard(&mut self) -> Result<Option<Answer>, Failure> {
+        let reader = &mut self.reader;
+        // An error or an end shows itself again where it is waited for.
+        let _ = self.stream.try_take(|bytes| reader.push(bytes));
+        self.next()
+    }
+
+    /// Makes a failure of an answer that has no place.
+    pub(crate) fn senseless(&self) -> Failure {
+        Failure::Senseless { server: self.endpoint.to_string() }
+    }
+
+    fn next(&mut self) -> Result<Option<Answer>, Failure> {
+        loop {
+            let next = self.reader.next_frame();
+            let server = || self.endpoint.to_string();
+            let frame = next.map_err(|source| Failure::Protocol { server: server(), source })?;
+            return Ok(match frame {
+                None => None,
+                Some(Frame::Wait) => continue,
+                Some(Frame::Answer { held, digest }) => Some(Answer::Held(held, digest)),
+                Some(Frame::Stored(stored)) => {
+                    Some(Answer::Stored(stored.digest, stored.name.into()))
+                }
+                Some(Frame::Failed(failed)) => Some(Answer::Failed(failed.code, failed.why.into())),
+                Some(_) => return Err(Failure::Senseless { server: server() }),
+            });
+        }
+    }
+
+    /// Waits for what the server says next; it may take the limit for each thing that it says.
+    pub(crate) async fn answer(&mut self) -> Result<Answer, Failure> {
+        loop {
+            if let Some(answer) = self.next()? {
+                return Ok(answer);
+            }
+            let piece = self.read().await?;
+            if piece.is_empty() {
+                let server = self.endpoint.to_string();
+                return Err(Failure::Closed { server, when: "before it answered" });
+            }
+            self.reader.push(&piece);
+        }
+    }
+
+    /// Ends our side, and waits for the server's end.
+    pub(crate) async fn close(self) {
+        // Everything was answered: how it ends makes no difference.
+        let _ = self.stream.close(Duration::from_millis(100)).await;
+    }
+}

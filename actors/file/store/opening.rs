@@ -1,0 +1,70 @@
+//! The beginning of a part: it is opened or made, and what is held of its file is found.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+
+use rustix::fs::{AtFlags, FlockOperation, OFlags, flock, fsync, statat, unlinkat};
+use rustix::io::{Errno, retry_on_intr};
+
+use super::checksums::{Known, Sums};
+use super::{Wanted, is_plain, open_file};
+use crate::wire::file::codec::CHUNK;
+use crate::wire::file::filename::SafeName;
+
+/// How often somebody else may take a hidden name away before that is an error.
+const ATTEMPTS: usize = 8;
+
+/// Opens a part for one holder alone, or makes it; nothing comes back where it has another.
+pub(super) fn lock(directory: &OwnedFd, name: &str) -> io::Result<Option<File>> {
+    for _ in 0..ATTEMPTS {
+        let file = match open_file(directory, name, OFlags::RDWR | OFlags::CREATE) {
+            Ok(file) if is_plain(&file)? => file,
+            // It is not ours, or one that has its name already and was not told so.
+            Ok(_) | Err(Errno::LOOP | Errno::NXIO) => {
+                retry_on_intr(|| unlinkat(directory, name, AtFlags::empty()))?;
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
+            Err(Errno::WOULDBLOCK) => return Ok(None),
+            locked => locked?,
+        }
+        // Its last holder may have given it its name, or removed it, before it was locked.
+        let named = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
+        let meta = file.metadata()?;
+        if named.is_ok_and(|named| (named.st_ino, named.st_dev) == (meta.ino(), meta.dev())) {
+            return Ok(Some(file));
+        }
+    }
+    Err(io::Error::other("somebody else works in the directory"))
+}
+
+/// Finds what is held of a file in its part.
+pub(super) fn resume(
+    directory: &OwnedFd,
+    file: &File,
+    wanted: &Wanted,
+) -> io::Result<(Sums, Known)> {
+    let whole = file.metadata()?.len() / CHUNK as u64;
+    if whole > 0 {
+        if let Some((mut sums, known)) = Sums::open(directory, wanted, whole)? {
+            // The value of a file's only chunk does not tell its digest, and one chunk is soon sent again.
+            let known = if known.count == 1 { sums.keep(0)? } else { known };
+            return Ok((sums, known));
+        }
+    }
+    if Sums::remove(directory, &wanted.name.sums())? {
+        retry_on_intr(|| fsync(directory))?;
+    }
+    file.set_len(0)?;
+    Ok((Sums::create(directory, wanted)?, Known::default()))
+}
+
+/// Removes a part that was opened and will hold nothing. One that cannot be removed is reaped later.
+pub(super) fn remove(directory: &OwnedFd, name: &SafeName) {
+    let _ = retry_on_intr(|| unlinkat(directory, name.part(), AtFlags::empty()));
+    let _ = Sums::remove(directory, &name.sums());
+}

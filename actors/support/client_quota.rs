@@ -1,0 +1,68 @@
+//! How many clients a server admits before it is finished.
+//!
+//! The count belongs to the tree: it survives the restart of a listener, and several listeners of one
+//! server share it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use event_listener::Event;
+
+use crate::runtime::until;
+
+/// Numbers a server's clients from 0, up to a limit if there is one.
+///
+/// # Examples
+///
+/// ```
+/// use sockactors::actors::Admissions;
+///
+/// let admissions = Admissions::new(Some(2));
+/// assert_eq!(admissions.admit(), Some(0));
+/// assert_eq!(admissions.admit(), Some(1));
+/// assert_eq!(admissions.admit(), None);
+/// ```
+#[derive(Debug, Default)]
+pub struct Admissions {
+    admitted: AtomicU64,
+    limit: Option<u64>,
+    changed: Event,
+}
+
+impl Admissions {
+    /// Makes a count that ends after `limit` clients, or never.
+    pub fn new(limit: Option<u64>) -> Admissions {
+        Admissions { admitted: AtomicU64::new(0), limit, changed: Event::new() }
+    }
+
+    /// Admits one more client and gives its number; `None` when the limit is reached.
+    pub fn admit(&self) -> Option<u64> {
+        let limit = self.limit.unwrap_or(u64::MAX);
+        let more = |count| (count < limit).then_some(count + 1);
+        let number = self.admitted.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
+        if self.is_complete() {
+            self.changed.notify(usize::MAX);
+        }
+        Some(number)
+    }
+
+    /// Admits up to `count` clients at once, and says how many.
+    pub(crate) fn admit_many(&self, count: usize) -> usize {
+        match self.limit {
+            Some(_) => (0..count).take_while(|_| self.admit().is_some()).count(),
+            None => count,
+        }
+    }
+
+    /// Tells whether the limit is reached.
+    pub fn is_complete(&self) -> bool {
+        self.limit.is_some_and(|limit| self.admitted.load(Ordering::SeqCst) >= limit)
+    }
+
+    /// Waits until the limit is reached; for ever where there is none. Cancel-safe.
+    pub async fn complete(&self) {
+        if self.limit.is_none() {
+            return std::future::pending().await;
+        }
+        until(&self.changed, || self.is_complete()).await;
+    }
+}

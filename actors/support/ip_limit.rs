@@ -1,0 +1,125 @@
+//! How many connections one address may have at once.
+//!
+//! The count belongs to the tree, and all listeners of a server share it. An IPv6 network of 64 bits counts as one
+//! address, since whoever has one of its addresses has them all; a Unix socket's peers are not counted.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::net::Peer;
+
+/// Counts a server's connections by the address that they come from, up to a limit each.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::Arc;
+/// use sockactors::actors::PerAddress;
+/// use sockactors::net::Peer;
+///
+/// let per_address = Arc::new(PerAddress::new(1));
+/// let peer = Peer::Inet("192.0.2.1:4000".parse()?);
+/// let visit = per_address.admit(&peer).expect("the first one");
+/// assert!(per_address.admit(&peer).is_none());
+/// assert!(per_address.admit(&Peer::Inet("192.0.2.2:4000".parse()?)).is_some());
+/// drop(visit);
+/// assert!(per_address.admit(&peer).is_some());
+/// # Ok::<(), std::net::AddrParseError>(())
+/// ```
+pub struct PerAddress {
+    limit: usize,
+    open: Mutex<HashMap<IpAddr, usize>>,
+}
+
+impl PerAddress {
+    /// Makes a count of at most `limit` connections for each address (at least 1).
+    pub fn new(limit: usize) -> PerAddress {
+        PerAddress { limit: limit.max(1), open: Mutex::default() }
+    }
+
+    /// Returns the limit.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Counts one more connection of a peer, until what is returned is dropped; none if it has as many as
+    /// may be.
+    pub fn admit(self: &Arc<PerAddress>, peer: &Peer) -> Option<Visit> {
+        let address = match peer {
+            Peer::Inet(address) => network(address.ip()),
+            _ => return Some(Visit(None)),
+        };
+        let mut open = self.open();
+        let count = open.entry(address).or_default();
+        if *count >= self.limit {
+            return None;
+        }
+        *count += 1;
+        Some(Visit(Some(Box::new((self.clone(), address)))))
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for PerAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PerAddress({} each, {} addresses)", self.limit, self.open().len())
+    }
+}
+
+/// What counts as one address.
+pub(crate) fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
+        address => address,
+    }
+}
+
+/// A connection that is counted. Dropping it counts it off.
+#[derive(Debug)]
+pub struct Visit(Option<Box<(Arc<PerAddress>, IpAddr)>>);
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let Some((per_address, address)) = self.0.as_deref() else { return };
+        let mut open = per_address.open();
+        if let Some(count) = open.get_mut(address) {
+            *count -= 1;
+            if *count == 0 {
+                open.remove(address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn peer(address: &str) -> Peer {
+        Peer::Inet(address.parse().unwrap())
+    }
+
+    #[test]
+    fn a_network_of_64_bits_is_one_address_and_a_mapped_address_is_what_it_maps() {
+        let per_address = Arc::new(PerAddress::new(1));
+        let _one = per_address.admit(&peer("[2001:db8::1]:1")).unwrap();
+        assert!(per_address.admit(&peer("[2001:db8::ffff:2]:2")).is_none());
+        assert!(per_address.admit(&peer("[2001:db8:0:1::1]:1")).is_some());
+        let _other = per_address.admit(&peer("192.0.2.1:1")).unwrap();
+        assert!(per_address.admit(&peer("[::ffff:192.0.2.1]:1")).is_none());
+    }
+
+    #[test]
+    fn nothing_is_kept_of_an_address_that_has_gone() {
+        let per_address = Arc::new(PerAddress::new(2));
+        let visits = [1, 2].map(|port| per_address.admit(&peer(&format!("192.0.2.1:{port}"))));
+        drop(visits);
+        assert!(per_address.open().is_empty());
+        assert!(per_address.admit(&Peer::Unix(None)).is_some());
+    }
+}

@@ -1,0 +1,14 @@
+//! Support.
+
+pub(crate) mod allowance;
+pub(crate) mod backoff;
+pub(crate) mod ban_list;
+pub(crate) mod blocking_pool;
+pub(crate) mod client_error;
+pub(crate) mod client_quota;
+pub(crate) mod connection;
+pub(crate) mod ip_limit;
+pub(crate) mod report;
+pub(crate) mod stats;
+pub(crate) mod throttle;
+pub(crate) mod write;

@@ -1,0 +1,190 @@
+//! The lives of the actors, as the log, the JSON lines and the drills see them.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::actors::VaultError;
+use crate::cli::exit::Code;
+use crate::cli::output::background_writer::Scribe;
+use crate::cli::output::json;
+use crate::cli::output::printer::{Sink, write_line};
+use crate::runtime::{Ended, Exit, Handle, Lifecycle, Path};
+use crate::scenario::Role;
+
+/// Watches the lifecycle events of a run.
+#[derive(Debug, Clone)]
+pub struct Watch(Arc<Inner>);
+
+struct Inner {
+    handle: Handle,
+    /// Writes JSON lines, if they are wanted.
+    json: Option<Scribe>,
+    /// Whether any actor is to be crashed: each start asks.
+    has_drills: bool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Which actors are still to be crashed, and how often.
+    drills: Vec<(String, u32)>,
+    /// Why actors that are about to be restarted ended.
+    reasons: HashMap<String, String>,
+    /// When the first actor was stopped.
+    stopping: Option<Instant>,
+    /// Connections that did not end in time.
+    killed: usize,
+    /// The code for something that went wrong while the rest went on.
+    code: Code,
+}
+
+impl fmt::Debug for Inner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.state)
+    }
+}
+
+impl Watch {
+    /// Makes a watch that crashes the actors in `drills` by way of `handle`, and writes JSON lines
+    /// to `sink` if there is one.
+    pub fn new(drills: Vec<(String, u32)>, handle: Handle, sink: Option<Sink>) -> Watch {
+        let (reasons, has_drills) = (HashMap::new(), !drills.is_empty());
+        let state = State { drills, reasons, stopping: None, killed: 0, code: Code::Well };
+        let json = sink.map(scribe);
+        Watch(Arc::new(Inner { handle, json, has_drills, state: Mutex::new(state) }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of one event.
+    pub fn see(&self, event: &Lifecycle) {
+        match event {
+            Lifecycle::Started { path, .. } => {
+                log::debug!("{event}");
+                self.drill(path);
+            }
+            // The root's end is the program's, which tells it at its own.
+            Lifecycle::Exited { path, .. } | Lifecycle::StartFailed { path, .. }
+                if path.is_root() =>
+            {
+                log::debug!("{event}");
+            }
+            Lifecycle::Exited { exit, .. } if exit.is_normal() => log::debug!("{event}"),
+            Lifecycle::Exited { path, exit, .. } => {
+                let store = exit.error().and_then(|error| error.downcast_ref::<VaultError>());
+                // A client's failure ends the program, which tells it then; a receiver told its own.
+                let is_told = path.name() == "client" && matches!(exit, Exit::Failed(_));
+                match is_told || store.is_some() {
+                    true => log::debug!("{event}"),
+                    false => log::warn!("{event}"),
+                }
+                let mut state = self.state();
+                if let Some(error) = store {
+                    state.code = match error {
+                        VaultError::Full { .. } => Code::DiskFull,
+                        _ => Code::Failed,
+                    };
+                }
+                // The children of pools are never restarted.
+                if !path.is_numbered() {
+                    state.reasons.insert(path.to_string(), exit.to_string());
+                }
+            }
+            Lifecycle::Restarting { path, restarts, .. } => {
+                log::warn!("{event}");
+                let why = self.state().reasons.remove(&path.to_string());
+                let why = why.unwrap_or_else(|| "restarted with its group".into());
+                self.write(|| json::restarted(&path.to_string(), &why, *restarts));
+            }
+            Lifecycle::StartFailed { path, exit, .. } => {
+                log::warn!("{event}");
+                self.state().reasons.insert(path.to_string(), exit.to_string());
+            }
+            Lifecycle::Stalled { .. } => log::warn!("{event}"),
+            // The program tells why it gave up at its end.
+            Lifecycle::GaveUp { .. } | Lifecycle::Ignored { .. } => log::debug!("{event}"),
+            Lifecycle::Stopped { path, exit, .. } => {
+                self.state().stopping.get_or_insert_with(Instant::now);
+                // The root's exit is the program's, which tells it at its end.
+                match exit.is_normal() || path.is_root() {
+                    true => log::debug!("{event}"),
+                    false => log::warn!("{event}"),
+                }
+            }
+            Lifecycle::Killed { path, .. } => {
+                let mut state = self.state();
+                state.stopping.get_or_insert_with(Instant::now);
+                state.killed += usize::from(path.is_numbered());
+                drop(state);
+                log::warn!("{event}: it did not end in time");
+            }
+        }
+    }
+
+    /// Crashes an actor that has just been started, if a drill is left for it.
+    fn drill(&self, path: &Path) {
+        if !self.0.has_drills {
+            return;
+        }
+        let mut state = self.state();
+        let Some((name, left)) = state.drills.iter_mut().find(|(name, _)| path.is(name)) else {
+            return;
+        };
+        if *left > 0 {
+            *left -= 1;
+            let name = name.clone();
+            drop(state);
+            if !self.0.handle.crash(&name) {
+                log::warn!("{name} is no actor, so there is nothing to crash");
+            }
+        }
+    }
+
+    /// Tells how a server's end went, and which drills found no actor.
+    pub fn report_end(&self, role: Role, ended: &Result<Ended, Exit>) {
+        let state = self.state();
+        for (name, _) in state.drills.iter().filter(|(_, left)| *left > 0) {
+            log::warn!(
+                "the drill of {name} was not done as often as asked; SIGUSR1 lists the actors"
+            );
+        }
+        if role == Role::Client || !matches!(ended, Ok(Ended::Signalled(_) | Ended::Killed(_))) {
+            return;
+        }
+        let seconds = state.stopping.map_or(0.0, |since| since.elapsed().as_secs_f64());
+        let left = state.killed;
+        drop(state);
+        log::info!("drained in {seconds:.1} s, {left} connections were cut");
+        self.write(|| json::drained(left, seconds));
+    }
+
+    /// Returns the code for what went wrong while the rest went on.
+    pub fn code(&self) -> Code {
+        self.state().code
+    }
+
+    fn write(&self, line: impl FnOnce() -> String) {
+        if let Some(scribe) = &self.0.json {
+            scribe.write(line());
+        }
+    }
+
+    /// Waits until what was handed to the JSON lines is written, at most `within`.
+    pub fn finish(&self, within: Duration) {
+        if let Some(scribe) = &self.0.json {
+            scribe.finish(within);
+        }
+    }
+}
+
+fn scribe(sink: Sink) -> Scribe {
+    let write = move |line: &str| {
+        // Whether anybody reads is the narrator's to find out.
+        let _ = write_line(&sink, line);
+    };
+    Scribe::new("events", write, json::dropped)
+}

@@ -1,0 +1,173 @@
+//! Many datagrams at once: a batch received, and answered.
+//!
+//! UDP sockets have system calls for it, which cost more than those for one where there is but one. A Unix socket, where a
+//! peer may have a path for a name and whose receiver may be full by itself, takes one datagram after the other.
+
+use std::io;
+use std::os::fd::BorrowedFd;
+
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recvfrom};
+
+use crate::net::datagram::DatagramSocket;
+use crate::net::datagram::batch::Received;
+use crate::net::datagram::batch::mmsg;
+use crate::net::error::errno;
+use crate::net::{Datagram, DatagramBatch, Endpoint, Peer, address};
+
+impl DatagramSocket {
+    /// Receives datagrams that wait, in place of those that are in the batch; waits for the first.
+    ///
+    /// It takes up to twice as many as the last time, at least 8, if the batch has room for them: so a batch grows
+    /// with what comes, and room that nothing would fill costs nothing. Of those that have come alone for a while it mostly takes
+    /// one. The future may be dropped at any time: what was not returned was not received.
+    ///
+    /// # Errors
+    ///
+    /// See [`recv_from`](DatagramSocket::recv_from); the batch is empty then.
+    pub async fn receive_batch(&self, batch: &mut DatagramBatch) -> io::Result<()> {
+        self.socket.reading(|fd| self.receive(fd, batch)).await
+    }
+
+    /// Receives without waiting, like [`receive_batch`](DatagramSocket::receive_batch).
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`io::ErrorKind::WouldBlock`] when the queue is empty.
+    pub fn try_receive_batch(&self, batch: &mut DatagramBatch) -> io::Result<()> {
+        self.socket.trying(|fd| self.receive(fd, batch))
+    }
+
+    /// Waits until there may be datagrams, for whoever then [tries](DatagramSocket::try_receive_batch) until
+    /// there are none left. The future may be dropped at any time.
+    ///
+    /// # Errors
+    ///
+    /// Fails when the reactor does not take the socket.
+    pub async fn readable(&self) -> io::Result<()> {
+        self.socket.readable().await
+    }
+
+    fn receive(&self, fd: BorrowedFd<'_>, batch: &mut DatagramBatch) -> Result<(), Errno> {
+        let most = match self.local {
+            // One alone is had for less, unless it is to tell the address that was asked.
+            Some(local) if self.tells_local || batch.offered > 1 => {
+                return mmsg::receive(fd, local.is_ipv6(), self.tells_local, batch);
+            }
+            Some(_) => batch.offered,
+            None => batch.capacity(),
+        };
+        batch.received.clear();
+        for buffer in batch.bytes.chunks_exact_mut(batch.size).take(most) {
+            match recvfrom(fd, buffer, RecvFlags::TRUNC) {
+                Ok((_, length, from)) => {
+                    batch.received.push(Received {
+                        length,
+                        peer: address::peer(from),
+                        local: None,
+                    });
+                }
+                Err(_) if !batch.received.is_empty() => break,
+                Err(error) => return Err(error),
+            }
+        }
+        batch.offer_next();
+        Ok(())
+    }
+
+    /// Sends one text to the senders of some datagrams of a batch, and says how many of them, from the first on, were
+    /// sent to: at least one. Waits for room as [`send_to`](DatagramSocket::send_to) does.
+    ///
+    /// A socket that is bound to no address in particular answers from the one that was asked.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`send_to`](DatagramSocket::send_to) does where the first of them cannot be sent to; with
+    /// [`io::ErrorKind::InvalidInput`] where there is none.
+    pub async fn answer(
+        &self,
+        batch: &DatagramBatch,
+        which: &[usize],
+        bytes: &[u8],
+    ) -> io::Result<usize> {
+        loop {
+            match self.try_answer(batch, which, bytes) {
+                // The room that a Unix receiver has is its own, see `send_to`.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.local.is_some() => {
+                    self.socket.writable().await?;
+                }
+                tried => return tried,
+            }
+        }
+    }
+
+    /// Sends without waiting, like [`answer`](DatagramSocket::answer).
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`io::ErrorKind::WouldBlock`] when there is no room, and as [`answer`](DatagramSocket::answer) does.
+    pub fn try_answer(
+        &self,
+        batch: &DatagramBatch,
+        which: &[usize],
+        bytes: &[u8],
+    ) -> io::Result<usize> {
+        let first = which.first().and_then(|first| batch.received.get(*first));
+        let (first, local) = match (first, self.local) {
+            (Some(first), Some(local)) if which.len() > 1 || first.local.is_some() => {
+                (first, local)
+            }
+            (Some(first), _) => return self.try_send_to(bytes, &first.peer).map(|()| 1),
+            (None, _) => return Err(io::ErrorKind::InvalidInput.into()),
+        };
+        let send = |fd: BorrowedFd<'_>, from| {
+            mmsg::answer(fd, local.is_ipv6(), bytes, (&batch.received, which), from)
+        };
+        match self.socket.trying(|fd| send(fd, first.local)) {
+            // A broadcast address of a network looks like any other, and is no address to answer from.
+            Err(error) if first.local.is_some() && is_unfit(&error) => {
+                self.socket.trying(|fd| send(fd, None))
+            }
+            sent => sent,
+        }
+    }
+
+    /// Sends one text several times to where a UDP socket is connected, and says how often: at least once, at most as
+    /// often as it was asked to or 64 times. Waits for room.
+    ///
+    /// # Errors
+    ///
+    /// See [`send`](DatagramSocket::send).
+    pub async fn send_batch(&self, bytes: &[u8], count: usize) -> io::Result<usize> {
+        match self.local {
+            Some(_) => {
+                let send = |fd: BorrowedFd<'_>| match self.many {
+                    Some(many) => mmsg::repeat_to(fd, bytes, many, count),
+                    None => mmsg::repeat(fd, bytes, count),
+                };
+                self.socket.writing(send).await
+            }
+            None => self.send(bytes).await.map(|()| 1),
+        }
+    }
+
+    /// Tells whether a datagram claims to come from this very socket.
+    pub fn is_own(&self, datagram: &Datagram<'_>) -> bool {
+        match (datagram.peer, self.local) {
+            (Peer::Inet(peer), Some(own)) => {
+                let ip = || datagram.local.unwrap_or(own.ip()).to_canonical();
+                peer.port() == own.port() && peer.ip().to_canonical() == ip()
+            }
+            (Peer::Unix(Some(peer)), None) => self.endpoint == Endpoint::Unix(peer.clone()),
+            _ => false,
+        }
+    }
+}
+
+/// Tells whether the kernel refused the address that an answer was to come from.
+fn is_unfit(error: &io::Error) -> bool {
+    matches!(errno(error), Some(Errno::INVAL | Errno::ADDRNOTAVAIL | Errno::NETUNREACH))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,57 @@
+//! A descriptor that is kept for the moment in which there is none left.
+//!
+//! A server that has run out of descriptors can accept nobody, so nobody whom it could turn away either: those who wait stay
+//! in the kernel's queue until they lose patience. With one descriptor in reserve, which is closed for the length of one
+//! `accept`, each of them can be let in and shown out at once.
+
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use std::os::fd::OwnedFd;
+use std::sync::{Mutex, PoisonError};
+
+/// One descriptor in reserve.
+#[derive(Debug, Default)]
+pub(crate) struct Reserve(Mutex<Option<OwnedFd>>);
+
+impl Reserve {
+    /// Takes a descriptor into reserve, if there is one to take.
+    pub(crate) fn new() -> Reserve {
+        Reserve(Mutex::new(spare()))
+    }
+
+    /// Makes a call with one descriptor more than there are otherwise. It must not keep what it opens.
+    ///
+    /// Another thread may be quicker to take it; the call fails then as it would have without. Without a reserve, which
+    /// is taken anew after each call, nothing is called.
+    pub(crate) fn lend<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
+        let mut reserve = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if reserve.is_none() {
+            *reserve = spare();
+        }
+        drop(reserve.take()?);
+        let called = call();
+        *reserve = spare();
+        Some(called)
+    }
+}
+
+/// Opens what is open at no cost.
+fn spare() -> Option<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    openat(CWD, "/dev/null", flags, Mode::empty()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_lent_comes_back() {
+        let reserve = Reserve::new();
+        for _ in 0..2 {
+            assert_eq!(reserve.lend(|| 5), Some(5));
+            assert!(reserve.0.lock().unwrap().is_some());
+        }
+        let none = Reserve::default();
+        assert_eq!(none.lend(|| none.0.try_lock().is_err()), Some(true));
+    }
+}

@@ -1,0 +1,198 @@
+//! A connection in memory, so that what serves one can be simulated and fuzzed.
+//!
+//! Two pipes, one for each direction, each bounded. There is no reactor: whoever waits is woken on the thread that
+//! writes, reads or drops, within that call, in the order in which they began to wait. So a run with the same steps
+//! is the same run.
+//!
+//! An end that is dropped ends its side; the other end reads what was written before, then the end of the stream,
+//! and its writes fail with [`BrokenPipe`](io::ErrorKind::BrokenPipe). Nothing is reset: unread input destroys nothing.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::{self, IoSlice, Read};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use crate::net::stream::transport::Transport;
+use crate::net::{Peer, Stream};
+
+impl Stream {
+    /// Makes two ends of a connection in memory; at most `capacity` bytes (at least 1) wait in each direction.
+    ///
+    /// It has no descriptor and no address; options of sockets are ignored.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockactors::net::Stream;
+    ///
+    /// let (ours, theirs) = Stream::memory(4);
+    /// smol::block_on(async {
+    ///     assert_eq!(ours.write(b"hello").await?, 4);
+    ///     drop(ours);
+    ///     let mut heard = [0; 16];
+    ///     assert_eq!(theirs.read(&mut heard).await?, 4);
+    ///     assert_eq!(theirs.read(&mut heard).await?, 0);
+    ///     assert!(theirs.write(b"?").await.is_err());
+    ///     # Ok::<(), std::io::Error>(())
+    /// })?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn memory(capacity: usize) -> (Stream, Stream) {
+        let (there, back) = (Pipe::new(capacity), Pipe::new(capacity));
+        let one = End { input: back.clone(), output: there.clone() };
+        let other = End { input: there, output: back };
+        let stream = |end| Stream::new(Transport::Memory(end), Peer::Unix(None), false);
+        (stream(one), stream(other))
+    }
+}
+
+/// One end of a connection in memory.
+pub(crate) struct End {
+    input: Pipe,
+    output: Pipe,
+}
+
+/// One direction.
+#[derive(Clone)]
+pub(crate) struct Pipe(Arc<Mutex<State>>);
+
+struct State {
+    bytes: VecDeque<u8>,
+    capacity: usize,
+    /// The writer has ended its side.
+    is_ended: bool,
+    /// Nobody is left who could read.
+    is_deaf: bool,
+    readers: Vec<Waker>,
+    writers: Vec<Waker>,
+}
+
+impl Pipe {
+    fn new(capacity: usize) -> Pipe {
+        Pipe(Arc::new(Mutex::new(State {
+            bytes: VecDeque::new(),
+            capacity: capacity.max(1),
+            is_ended: false,
+            is_deaf: false,
+            readers: Vec::new(),
+            writers: Vec::new(),
+        })))
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let mut state = self.state();
+        if state.is_ended || state.is_deaf {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let before = state.bytes.len();
+        for buf in bufs {
+            let room = state.capacity - state.bytes.len();
+            state.bytes.extend(&buf[..buf.len().min(room)]);
+        }
+        let length = state.bytes.len() - before;
+        if length > 0 {
+            let readers = std::mem::take(&mut state.readers);
+            drop(state);
+            wake(readers);
+        } else if bufs.iter().any(|buf| !buf.is_empty()) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(length)
+    }
+}
+
+impl End {
+    pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.input.state();
+        let length = state.bytes.read(buf)?;
+        if length > 0 {
+            let writers = std::mem::take(&mut state.writers);
+            drop(state);
+            wake(writers);
+        } else if !state.is_ended && !buf.is_empty() {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(length)
+    }
+
+    pub(crate) fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.output.try_write(bufs)
+    }
+
+    /// Returns the pipe that this end writes to.
+    pub(crate) fn output(&self) -> Pipe {
+        self.output.clone()
+    }
+
+    pub(crate) fn poll_readable(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.input.state();
+        if state.is_ended || !state.bytes.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        wait(&mut state.readers, cx)
+    }
+
+    pub(crate) fn poll_writable(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = self.output.state();
+        if state.is_ended || state.is_deaf || state.bytes.len() < state.capacity {
+            return Poll::Ready(Ok(()));
+        }
+        wait(&mut state.writers, cx)
+    }
+
+    pub(crate) fn shutdown_write(&self) {
+        let mut state = self.output.state();
+        state.is_ended = true;
+        let (mut woken, writers) =
+            (std::mem::take(&mut state.readers), std::mem::take(&mut state.writers));
+        drop(state);
+        woken.extend(writers);
+        wake(woken);
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let mut state = self.input.state();
+        state.is_deaf = true;
+        state.bytes = VecDeque::new();
+        let writers = std::mem::take(&mut state.writers);
+        drop(state);
+        wake(writers);
+        self.shutdown_write();
+    }
+}
+
+impl fmt::Debug for Pipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pipe({} bytes)", self.state().bytes.len())
+    }
+}
+
+impl fmt::Debug for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (input, output) = (self.input.state().bytes.len(), self.output.state().bytes.len());
+        write!(f, "Memory({input} bytes to read, {output} written)")
+    }
+}
+
+/// Notes who waits; a task that asks again is noted once.
+fn wait<T>(wakers: &mut Vec<Waker>, cx: &Context<'_>) -> Poll<T> {
+    if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
+        wakers.push(cx.waker().clone());
+    }
+    Poll::Pending
+}
+
+/// Wakes them, outside of any lock: a waker may run its task at once.
+fn wake(wakers: Vec<Waker>) {
+    wakers.into_iter().for_each(Waker::wake);
+}
+
+#[cfg(test)]
+mod tests;

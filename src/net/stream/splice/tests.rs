@@ -1,0 +1,211 @@
+//! Bytes from socket to file and back, the ends of both, and what cannot take part.
+
+use crate::net::stream::splice::*;
+use crate::net::{Endpoint, ListeningSocket};
+use std::io::{Seek, SeekFrom, Write};
+use std::pin::pin;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Two ends of a TCP connection.
+fn connected() -> (Stream, Stream) {
+    smol::block_on(async {
+        let at: Endpoint = "127.0.0.1:0".parse().unwrap();
+        let server = ListeningSocket::bind(&at, 1).await.unwrap();
+        let client = Stream::connect(server.endpoint(), PATIENCE).await.unwrap();
+        (client, server.accept().await.unwrap())
+    })
+}
+
+/// Bytes of which no stretch looks like another.
+fn bytes(length: usize) -> Vec<u8> {
+    let mut bytes = vec![0; length];
+    blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+fn contents(file: &File) -> Vec<u8> {
+    let mut contents = vec![0; file.metadata().unwrap().len() as usize];
+    file.read_exact_at(&mut contents, 0).unwrap();
+    contents
+}
+
+/// Sends bytes from one end, and takes them in a file at the other.
+fn carry(sender: Stream, receiver: &Stream, sent: &[u8], file: &File) {
+    let mut pipe = Pipe::new().unwrap();
+    let receive = async {
+        let mut offset = 0;
+        loop {
+            match pipe.fill(receiver, 1 << 20) {
+                Ok(0) => break offset,
+                Ok(_) => offset += pipe.drain(file, offset).unwrap() as u64,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    receiver.readable().await.unwrap();
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    let send = async {
+        sender.write_all(sent).await.unwrap();
+        drop(sender);
+    };
+    let (received, ()) = smol::block_on(futures_lite::future::zip(receive, send));
+    assert_eq!(received, sent.len() as u64);
+    assert_eq!(pipe.holds(), 0);
+}
+
+#[test]
+fn what_comes_over_a_socket_is_in_the_file_byte_for_byte() {
+    let sent = bytes((5 << 20) + 7);
+    for (sender, receiver) in [connected(), Stream::pair().unwrap()] {
+        let file = tempfile::tempfile().unwrap();
+        carry(sender, &receiver, &sent, &file);
+        assert!(contents(&file) == sent);
+    }
+}
+
+#[test]
+fn a_file_that_takes_nothing_from_a_pipe_is_written_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    // The kernel splices nothing into a file that is open for appending.
+    let file = File::options().read(true).append(true).create(true).open(path).unwrap();
+    let (sender, receiver) = connected();
+    let sent = bytes((1 << 20) + 7);
+    carry(sender, &receiver, &sent, &file);
+    assert!(contents(&file) == sent);
+}
+
+#[test]
+fn nothing_to_take_in_would_block_and_the_end_is_nothing() {
+    let (sender, receiver) = connected();
+    let mut pipe = Pipe::new().unwrap();
+    assert_eq!(pipe.fill(&receiver, 10).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+    assert_eq!(pipe.fill(&receiver, 0).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    sender.shutdown_write().unwrap();
+    smol::block_on(receiver.readable()).unwrap();
+    assert_eq!(pipe.fill(&receiver, 10).unwrap(), 0);
+}
+
+#[test]
+fn a_file_that_fails_leaves_the_rest_in_the_pipe() {
+    let (sender, receiver) = connected();
+    let mut pipe = Pipe::new().unwrap();
+    smol::block_on(async {
+        sender.write_all(b"hello").await.unwrap();
+        receiver.readable().await.unwrap();
+    });
+    assert_eq!(pipe.fill(&receiver, 3).unwrap(), 3);
+    let readable = tempfile::NamedTempFile::new().unwrap();
+    let only_readable = File::open(readable.path()).unwrap();
+    pipe.drain(&only_readable, 0).unwrap_err();
+    assert_eq!(pipe.holds(), 3);
+    assert_eq!(pipe.fill(&receiver, 3).unwrap_err().kind(), io::ErrorKind::InvalidInput);
+    assert_eq!(pipe.drain(readable.as_file(), 0).unwrap(), 3);
+    assert_eq!(contents(readable.as_file()), b"hel");
+}
+
+#[test]
+fn a_file_is_sent_from_anywhere_in_it_and_its_end_is_nothing() {
+    let (sender, receiver) = connected();
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(b"a file").unwrap();
+    assert_eq!(sender.try_send_file(&file, 100).unwrap(), 0);
+    file.seek(SeekFrom::Start(2)).unwrap();
+    assert_eq!(sender.try_send_file(&file, 3).unwrap(), 3);
+    assert_eq!(file.stream_position().unwrap(), 5);
+    let mut heard = [0; 16];
+    let length = smol::block_on(receiver.read(&mut heard)).unwrap();
+    assert_eq!(&heard[..length], b"fil");
+}
+
+#[test]
+fn a_file_that_is_larger_than_the_room_would_block_until_there_is_some() {
+    let (sender, receiver) = connected();
+    let mut file = tempfile::tempfile().unwrap();
+    let sent = bytes(32 << 20);
+    file.write_all(&sent).unwrap();
+    file.rewind().unwrap();
+    let mut received = Vec::new();
+    let send = async {
+        let mut waits = 0;
+        loop {
+            match sender.try_send_file(&file, 1 << 30) {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    waits += 1;
+                    sender.writable().await.unwrap();
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+        drop(sender);
+        waits
+    };
+    let receive = async {
+        let mut buffer = vec![0; 1 << 20];
+        loop {
+            match receiver.read(&mut buffer).await.unwrap() {
+                0 => break,
+                length => received.extend_from_slice(&buffer[..length]),
+            }
+        }
+    };
+    let (waits, ()) = smol::block_on(futures_lite::future::zip(send, receive));
+    assert!(waits > 0);
+    assert!(received == sent);
+}
+
+#[test]
+fn what_cannot_be_spliced_or_sent_says_so() {
+    let (sender, _receiver) = connected();
+    let end = Pipe::new().unwrap().end;
+    let refused = sender.try_send_file(&end, 10).unwrap_err();
+    assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
+}
+
+#[cfg(feature = "testing")]
+#[test]
+fn a_stream_in_memory_is_no_socket() {
+    let (one, _other) = Stream::memory(16);
+    let file = tempfile::tempfile().unwrap();
+    let filled = Pipe::new().unwrap().fill(&one, 10).unwrap_err();
+    assert_eq!(filled.kind(), io::ErrorKind::Unsupported);
+    let sent = one.try_send_file(&file, 10).unwrap_err();
+    assert_eq!(sent.kind(), io::ErrorKind::Unsupported);
+}
+
+#[test]
+fn what_there_is_to_read_is_waited_for_on_this_thread() {
+    let (ours, theirs) = connected();
+    assert!(!theirs.is_readable_within(Duration::ZERO));
+    let writer = std::thread::spawn(move || {
+        smol::block_on(ours.write_all(b"late")).unwrap();
+        ours
+    });
+    assert!(theirs.is_readable_within(PATIENCE));
+    assert_eq!(theirs.try_read(&mut [0; 9]).unwrap(), 4);
+    let ours = writer.join().unwrap();
+    assert!(!theirs.is_readable_within(Duration::ZERO));
+    drop(ours);
+    assert!(theirs.is_readable_within(PATIENCE));
+}
+
+#[test]
+fn any_number_wait_for_room() {
+    let (sender, receiver) = connected();
+    while sender.try_write(&[0; 65536]).is_ok() {}
+    let (mut first, mut second) = (pin!(sender.writable()), pin!(sender.writable()));
+    smol::block_on(async {
+        assert!(futures_lite::future::poll_once(&mut first).await.is_none());
+        assert!(futures_lite::future::poll_once(&mut second).await.is_none());
+        let drain = async {
+            let mut buffer = vec![0; 1 << 20];
+            while receiver.read(&mut buffer).await.unwrap() > 0 {}
+        };
+        let waited = futures_lite::future::zip(first, second);
+        futures_lite::future::or(async { drop(waited.await) }, drain).await;
+    });
+}

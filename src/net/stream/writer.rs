@@ -1,0 +1,46 @@
+//! A second handle to a stream, which only writes.
+//!
+//! Who waits for something to write may lend its stream to somebody who has it. A handle is all that is needed for
+//! that: it costs no descriptor, and the connection is closed when both are gone.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use rustix::net::{SendFlags, send};
+
+use crate::net::Stream;
+#[cfg(feature = "testing")]
+use crate::net::stream::duplex::Pipe;
+
+/// Writes to a stream that somebody else has.
+#[derive(Debug, Clone)]
+pub(crate) enum Writer {
+    Socket(Arc<OwnedFd>),
+    #[cfg(feature = "testing")]
+    Memory(Pipe),
+}
+
+impl Stream {
+    /// Returns a second handle to write with. Whoever has both sees to it that no two lines get into each other.
+    pub(crate) fn writer(&self) -> Writer {
+        self.transport.writer()
+    }
+}
+
+impl Writer {
+    /// Writes without waiting, as [`Stream::try_write_vectored`] does.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            Writer::Socket(fd) => {
+                Ok(rustix::io::retry_on_intr(|| send(fd, buf, SendFlags::NOSIGNAL))?)
+            }
+            #[cfg(feature = "testing")]
+            Writer::Memory(pipe) => pipe.try_write(&[io::IoSlice::new(buf)]),
+        }
+    }
+}

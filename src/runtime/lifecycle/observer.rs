@@ -1,0 +1,180 @@
+//! Who is told of lifecycle events: observers, which are called, and streams, which are read.
+//!
+//! An observer is called where the event happens, so it must be quick. A stream of [`Events`] may be read at
+//! leisure: it holds a bounded number of events, drops the oldest for a new one, and counts what it dropped.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use async_channel::{Receiver, Sender};
+use futures_lite::Stream;
+
+use crate::runtime::Lifecycle;
+use crate::runtime::lifecycle::actor_future;
+
+/// Whoever watches the lives of a system's actors.
+#[derive(Clone, Default)]
+pub(crate) struct Observer {
+    watch: Option<Watch>,
+    hub: Arc<Hub>,
+}
+
+type Watch = Arc<dyn Fn(&Lifecycle) + Send + Sync>;
+
+impl Observer {
+    /// Tells those that subscribe to `hub` too.
+    pub(crate) fn with(self, hub: Arc<Hub>) -> Observer {
+        Observer { hub, ..self }
+    }
+
+    /// Adds `watch` behind those that are there already.
+    pub(crate) fn and(self, watch: impl Fn(&Lifecycle) + Send + Sync + 'static) -> Observer {
+        let watch: Watch = match self.watch {
+            None => Arc::new(watch),
+            Some(first) => Arc::new(move |event| {
+                first(event);
+                watch(event);
+            }),
+        };
+        Observer { watch: Some(watch), ..self }
+    }
+
+    /// Tells an event, made only if somebody watches.
+    pub(crate) fn tell(&self, event: impl FnOnce() -> Lifecycle) {
+        let subscribed = self.hub.subscribed.load(Ordering::Relaxed);
+        if self.watch.is_none() && !subscribed {
+            return;
+        }
+        let event = event();
+        if let Some(watch) = &self.watch {
+            // What it throws is nobody's crash: neither the actor's that it is told of, nor the supervisor's.
+            actor_future::shielded("an observer", || watch(&event));
+        }
+        if subscribed {
+            self.hub.tell(&event);
+        }
+    }
+}
+
+impl fmt::Debug for Observer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.watch.is_some() { "Observer(..)" } else { "Observer(nobody)" })
+    }
+}
+
+/// Where streams of events are subscribed to, before the system runs or later.
+#[derive(Debug, Default)]
+pub(crate) struct Hub {
+    subscribed: AtomicBool,
+    ended: AtomicBool,
+    subscribers: Mutex<Vec<Subscriber>>,
+}
+
+#[derive(Debug)]
+struct Subscriber {
+    sender: Sender<Lifecycle>,
+    missed: Arc<AtomicU64>,
+}
+
+impl Hub {
+    pub(crate) fn subscribe(&self, capacity: usize) -> Events {
+        let (sender, receiver) = async_channel::bounded(capacity.max(1));
+        let missed = Arc::new(AtomicU64::new(0));
+        let mut subscribers = self.subscribers();
+        if !self.ended.load(Ordering::SeqCst) {
+            subscribers.push(Subscriber { sender, missed: missed.clone() });
+            self.subscribed.store(true, Ordering::SeqCst);
+        }
+        drop(subscribers);
+        Events { receiver: Box::pin(receiver), missed }
+    }
+
+    fn subscribers(&self) -> MutexGuard<'_, Vec<Subscriber>> {
+        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, event: &Lifecycle) {
+        let mut subscribers = self.subscribers();
+        subscribers.retain(|subscriber| match subscriber.sender.force_send(event.clone()) {
+            Ok(oldest) => {
+                subscriber.missed.fetch_add(u64::from(oldest.is_some()), Ordering::Relaxed);
+                true
+            }
+            // The stream was dropped.
+            Err(_) => false,
+        });
+        self.subscribed.store(!subscribers.is_empty(), Ordering::SeqCst);
+    }
+
+    /// Ends every stream behind the events that it holds.
+    pub(crate) fn end(&self) {
+        let mut subscribers = self.subscribers();
+        self.ended.store(true, Ordering::SeqCst);
+        subscribers.clear();
+    }
+}
+
+/// A stream of a system's lifecycle events; made by [`Handle::events`](crate::runtime::Handle::events).
+#[derive(Debug)]
+pub struct Events {
+    receiver: Pin<Box<Receiver<Lifecycle>>>,
+    missed: Arc<AtomicU64>,
+}
+
+impl Events {
+    /// Returns how many events were dropped because the stream held as many as it may.
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
+    }
+}
+
+impl Stream for Events {
+    type Item = Lifecycle;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Lifecycle>> {
+        self.receiver.as_mut().poll_next(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use futures_lite::StreamExt;
+    use futures_lite::future::block_on;
+
+    use super::*;
+    use crate::runtime::Path;
+    use crate::runtime::tree::path::Name;
+
+    fn event(number: u64) -> Lifecycle {
+        Lifecycle::Ignored { path: Path::root(Name::Number(number)) }
+    }
+
+    #[test]
+    fn a_stream_holds_the_newest_events_and_counts_the_rest() {
+        let hub = Arc::new(Hub::default());
+        let observer = Observer::default().with(hub.clone());
+        observer.tell(|| unreachable!("nobody watches"));
+        let events = hub.subscribe(2);
+        for number in 0..5 {
+            observer.tell(|| event(number));
+        }
+        hub.end();
+        assert_eq!(events.missed(), 3);
+        let seen: Vec<_> = block_on(events.map(|event| event.path().to_string()).collect());
+        assert_eq!(seen, ["3", "4"]);
+    }
+
+    #[test]
+    fn a_dropped_stream_is_forgotten() {
+        let hub = Arc::new(Hub::default());
+        let observer = Observer::default().with(hub.clone());
+        drop(hub.subscribe(1));
+        observer.tell(|| event(0));
+        observer.tell(|| unreachable!("nobody watches any more"));
+    }
+}

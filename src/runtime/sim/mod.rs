@@ -1,0 +1,6 @@
+//! Sim.
+
+#[cfg(feature = "testing")]
+pub(crate) mod executor;
+#[cfg(feature = "testing")]
+pub(crate) mod fault;

@@ -1,0 +1,285 @@
+//! What a child is: a specification that its supervisor can start again and again.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use smol::Task;
+
+use crate::runtime::executor::futures::Lazy;
+use crate::runtime::lifecycle::actor_future::Guard;
+use crate::runtime::mailbox::{Gauge, Mailbox};
+use crate::runtime::supervisor::spec::{Env, Notice, Options, Spec, Start, spawn};
+use crate::runtime::tree::below::Below;
+use crate::runtime::tree::node::Node;
+use crate::runtime::tree::path::Name;
+use crate::runtime::tree::place::Place;
+use crate::runtime::{Actor, Address, Context, Exit, IntoActor, Overflow};
+
+/// Messages that wait in a child's mailbox at most, unless [`Child::mailbox`] says otherwise.
+const MAILBOX: usize = 64;
+
+/// When a child that ended is started again. The words and their meaning are Erlang/OTP's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Restart {
+    /// Always.
+    Permanent,
+    /// Only after an abnormal exit: an error, a panic, a kill.
+    Transient,
+    /// Never, not even when its group is restarted.
+    Temporary,
+}
+
+/// How a child is brought to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shutdown {
+    /// It is asked to stop, and dropped if it has not within this time.
+    Within(Duration),
+    /// It is dropped at once.
+    Kill,
+    /// It is asked to stop and waited for, however long. For supervisors.
+    Forever,
+}
+
+/// A specification of a child: its name, a factory that makes each incarnation, and how it is kept alive.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use sockactors::runtime::{Child, Context, Outcome, Restart, Shutdown};
+///
+/// let child = Child::new("clock", || async |ctx: Context<()>| -> Outcome {
+///     ctx.sleep(Duration::from_millis(1)).await;
+///     Ok(())
+/// })
+/// .restart(Restart::Transient)
+/// .shutdown(Shutdown::Within(Duration::from_secs(1)))
+/// .mailbox(8);
+/// assert_eq!(format!("{child:?}"), "Child(clock, Transient)");
+/// ```
+pub struct Child<A: Actor> {
+    name: Name,
+    make: Arc<dyn Fn() -> A + Send + Sync>,
+    options: Options,
+    mailbox: Option<Arc<Mailbox<A::Message>>>,
+    /// Whether the mailbox is that of an address which was made before.
+    is_given: bool,
+    overflow: Overflow,
+}
+
+impl<A: Actor> Child<A> {
+    /// Specifies a permanent child with a mailbox for 64 messages and 5 seconds to stop in.
+    ///
+    /// `factory` makes the actor of each incarnation, in the incarnation's own task. The child has started
+    /// when it is made, and only then is the next one started; a panic in it is a failed start. See
+    /// [`Child::ready_within`] for a start that takes more.
+    pub fn new<K, I>(
+        name: impl Into<Cow<'static, str>>,
+        factory: impl Fn() -> I + Send + Sync + 'static,
+    ) -> Child<A>
+    where
+        I: IntoActor<K, Actor = A>,
+    {
+        Child {
+            name: Name::text(name),
+            make: Arc::new(move || factory().into_actor()),
+            options: Options {
+                restart: Restart::Permanent,
+                shutdown: Shutdown::Within(Duration::from_secs(5)),
+                significant: false,
+                start: Start::Made,
+            },
+            mailbox: None,
+            is_given: false,
+            overflow: Overflow::Wait,
+        }
+    }
+
+    /// Sets when it is started again.
+    pub fn restart(mut self, restart: Restart) -> Child<A> {
+        self.options.restart = restart;
+        self
+    }
+
+    /// Starts it again only after an abnormal exit.
+    pub fn transient(self) -> Child<A> {
+        self.restart(Restart::Transient)
+    }
+
+    /// Never starts it again.
+    pub fn temporary(self) -> Child<A> {
+        self.restart(Restart::Temporary)
+    }
+
+    /// Sets how it is brought to its end.
+    pub fn shutdown(mut self, shutdown: Shutdown) -> Child<A> {
+        self.options.shutdown = shutdown;
+        self
+    }
+
+    /// Has the actor say itself when it has started, with [`Context::ready`], `within` a limit or however
+    /// long it takes. The children behind it wait for that. An actor that fails before it, or is late, has
+    /// failed to start; one that ends normally before it chose not to run, and is left at rest. As the `init`
+    /// of Erlang's `gen_server`, with its `{stop, Reason}` and `ignore`.
+    ///
+    /// # Examples
+    ///
+    /// This example shows a tree that does not start, since one of its children cannot.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use sockactors::runtime::{Child, Context, Outcome, Strategy, Supervisor, System};
+    ///
+    /// let mut tree = Supervisor::new("shop", Strategy::OneForOne);
+    /// tree.child(Child::new("store", || async |mut ctx: Context<()>| -> Outcome {
+    ///     let stock: u32 = "many".parse()?;
+    ///     ctx.ready();
+    ///     while ctx.recv().await.is_some() {}
+    ///     assert!(stock > 0);
+    ///     Ok(())
+    /// }).ready_within(Duration::from_secs(1)));
+    /// let exit = System::new().run(tree).unwrap_err();
+    /// assert_eq!(
+    ///     exit.to_string(),
+    ///     "could not start: shop/store failed: invalid digit found in string"
+    /// );
+    /// ```
+    pub fn ready_within(mut self, limit: impl Into<Option<Duration>>) -> Child<A> {
+        self.options.start = Start::Said(limit.into());
+        self
+    }
+
+    /// Sets what happens to a message that finds the mailbox full; [`Overflow::Wait`] unless said.
+    pub fn overflow(mut self, overflow: Overflow) -> Child<A> {
+        self.overflow = overflow;
+        self
+    }
+
+    /// Sets how many messages wait in its mailbox at most (at least 1). The memory is taken when it is
+    /// first used.
+    pub fn mailbox(mut self, capacity: usize) -> Child<A> {
+        (self.mailbox, self.is_given) = (Some(Mailbox::new(capacity)), false);
+        self
+    }
+
+    /// Has it read the mailbox of an address that was made before, with [`Address::new`]. An address is one
+    /// child's: a second child of it is refused as misconfigured.
+    ///
+    /// # Examples
+    ///
+    /// This example shows two actors that know each other.
+    ///
+    /// ```
+    /// use sockactors::runtime::{Address, Child, Context, Outcome, Strategy, Supervisor, System};
+    ///
+    /// async fn player(mut ctx: Context<u32>, other: Address<u32>) -> Outcome {
+    ///     while let Some(ball) = ctx.recv().await {
+    ///         if ball == 0 {
+    ///             break;
+    ///         }
+    ///         other.send(ball - 1).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// let mut tree = Supervisor::new("game", Strategy::OneForOne);
+    /// let ping = Address::new(1);
+    /// let to_ping = ping.clone();
+    /// let pong = tree.child(Child::new("pong", move || {
+    ///     let ping = to_ping.clone();
+    ///     move |ctx| player(ctx, ping)
+    /// }));
+    /// let to_pong = pong.clone();
+    /// tree.child(Child::new("ping", move || {
+    ///     let pong = to_pong.clone();
+    ///     move |ctx| player(ctx, pong)
+    /// }).address(&ping).transient().significant());
+    /// pong.try_send(9).unwrap();
+    /// System::new().run(tree).unwrap();
+    /// ```
+    pub fn address(mut self, address: &Address<A::Message>) -> Child<A> {
+        (self.mailbox, self.is_given) = (Some(address.mailbox()), true);
+        self
+    }
+
+    /// Makes it significant: when it has ended and is not started again, its supervisor ends too, by its
+    /// [`AutoShutdown`](crate::runtime::AutoShutdown), with the child's exit if that was abnormal.
+    ///
+    /// A permanent child is always started again, so it cannot be significant, as in Erlang/OTP; the
+    /// supervisor does not start then.
+    pub fn significant(mut self) -> Child<A> {
+        self.options.significant = true;
+        self
+    }
+
+    pub(crate) fn build(self) -> (Address<A::Message>, Arc<dyn Spec>) {
+        let mailbox = self.mailbox.unwrap_or_else(|| Mailbox::new(MAILBOX));
+        mailbox.set_overflow(self.overflow);
+        let gauge: Weak<dyn Gauge> = Arc::downgrade(&(mailbox.clone() as Arc<dyn Gauge>));
+        let node = Node::new(self.name, Below::Nothing(gauge));
+        if !self.is_given {
+            mailbox.belongs_to(&node);
+        }
+        let address = Address::of(mailbox.clone());
+        (address, Arc::new(ActorSpec { make: self.make, options: self.options, node, mailbox }))
+    }
+}
+
+impl<A: Actor> fmt::Debug for Child<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Child({}, {:?})", self.name, self.options.restart)
+    }
+}
+
+/// A [`Child`] with its mailbox and its place.
+struct ActorSpec<A: Actor> {
+    make: Arc<dyn Fn() -> A + Send + Sync>,
+    options: Options,
+    node: Arc<Node>,
+    mailbox: Arc<Mailbox<A::Message>>,
+}
+
+impl<A: Actor> Spec for ActorSpec<A> {
+    fn node(&self) -> &Arc<Node> {
+        &self.node
+    }
+
+    fn options(&self) -> &Options {
+        &self.options
+    }
+
+    fn check(&self) -> Result<(), String> {
+        match self.mailbox.may_belong_to(&self.node) {
+            true => Ok(()),
+            false => {
+                Err(format!("the address of {} is another child's, or over", self.node.name()))
+            }
+        }
+    }
+
+    fn attach(&self, place: &Arc<Place>, _env: &Env) {
+        self.node.attach(place);
+        // An address that was made before becomes the child's only now: it may be refused until here.
+        self.mailbox.belongs_to(&self.node);
+    }
+
+    fn launch(&self, env: &Env, notice: Notice) -> Task<Exit> {
+        let (make, node, start) = (self.make.clone(), self.node.clone(), self.options.start);
+        let (mailbox, of_start) = (self.mailbox.clone(), notice.clone());
+        let life = Lazy::new(move || {
+            let actor = make();
+            let mut ctx = Context::new(mailbox, node, Some(of_start));
+            if start == Start::Made {
+                ctx.ready();
+            }
+            actor.run(ctx)
+        });
+        spawn(env, Guard::new(self.node.clone(), life), notice)
+    }
+
+    fn retire(&self) {
+        self.mailbox.close();
+    }
+}

@@ -1,0 +1,108 @@
+//! Children of whatever kind, as their supervisor uses them.
+//!
+//! An actor, a supervisor and a pool are alike to the supervisor above: each has a node and a mode of restart
+//! and shutdown, is launched as a task, and gives notice when it has started and when it has ended.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_channel::Sender;
+use smol::Task;
+
+use crate::runtime::executor::Scheduler;
+use crate::runtime::executor::futures::Then;
+use crate::runtime::lifecycle::observer::Observer;
+use crate::runtime::tree::node::Node;
+use crate::runtime::tree::place::Place;
+use crate::runtime::tree::snapshot::State;
+use crate::runtime::{Exit, Lifecycle, Restart, Shutdown};
+
+/// What a supervisor knows of any child before it starts.
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) restart: Restart,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) significant: bool,
+    pub(crate) start: Start,
+}
+
+/// When a child counts as started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Start {
+    /// Once its actor is made.
+    Made,
+    /// When the actor says so, within a limit if there is one.
+    Said(Option<Duration>),
+}
+
+/// The clock and the observer that one system's actors share.
+#[derive(Debug, Clone)]
+pub(crate) struct Env {
+    pub(crate) scheduler: Scheduler,
+    pub(crate) observer: Observer,
+}
+
+/// What a child's task tells its supervisor: of which child, and of which incarnation of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Note {
+    /// It has started.
+    Ready(u64, u32),
+    /// It has ended.
+    Ended(u64, u32),
+}
+
+/// How a child's task reaches its supervisor.
+#[derive(Debug, Clone)]
+pub(crate) struct Notice {
+    pub(crate) child: u64,
+    pub(crate) incarnation: u32,
+    pub(crate) notes: Sender<Note>,
+    pub(crate) observer: Observer,
+}
+
+impl Notice {
+    /// Tells that the incarnation has started.
+    pub(crate) fn ready(&self, node: &Node) {
+        node.set(State::Running);
+        let incarnation = self.incarnation;
+        self.observer.tell(|| Lifecycle::Started { path: node.path(), incarnation });
+        self.note(Note::Ready(self.child, self.incarnation));
+    }
+
+    fn note(&self, note: Note) {
+        // A supervisor that is gone takes no notice, and needs none.
+        let _ = self.notes.try_send(note);
+    }
+}
+
+/// A child of whatever kind, as its supervisor uses it.
+pub(crate) trait Spec: Send + Sync {
+    fn node(&self) -> &Arc<Node>;
+    fn options(&self) -> &Options;
+    /// Tells what there is against starting it, whoever supervises it.
+    fn check(&self) -> Result<(), String> {
+        Ok(())
+    }
+    /// Gives the child its place in the tree, before it is first started.
+    fn attach(&self, place: &Arc<Place>, env: &Env);
+    /// Starts an incarnation. The task ends once nothing of the incarnation is left.
+    fn launch(&self, env: &Env, notice: Notice) -> Task<Exit>;
+    /// Notes that no incarnation lives, and refuses what waits for one.
+    fn rest(&self) {
+        self.node().set(State::Idle);
+    }
+    /// Closes what outlives incarnations: the child is over for good.
+    fn retire(&self);
+}
+
+/// Spawns an incarnation's task, which gives notice to its supervisor at its end.
+pub(crate) fn spawn(
+    env: &Env,
+    life: impl Future<Output = Exit> + Send + 'static,
+    notice: Notice,
+) -> Task<Exit> {
+    env.scheduler.spawn(Then::new(life, move |_: &Exit| {
+        notice.note(Note::Ended(notice.child, notice.incarnation));
+    }))
+}

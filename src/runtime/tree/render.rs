@@ -1,0 +1,232 @@
+//! How a tree is shown: as a table for people, as JSON for programs, as a graph for Graphviz.
+
+use std::fmt::{self, Write};
+
+use crate::runtime::{Kind, Snapshot, State};
+
+const HEAD: [&str; 7] = ["actor", "state", "restarts", "uptime", "mailbox", "dropped", "handled"];
+
+impl Snapshot {
+    fn rows(&self, lead: &str, below: &str, rows: &mut Vec<[String; 7]>) {
+        let is_actor = self.kind == Kind::Actor;
+        let of_actor = |count: u64| if is_actor { count.to_string() } else { "-".into() };
+        rows.push([
+            format!("{lead}{}", self.path.name()),
+            self.state.word().into(),
+            self.restarts.to_string(),
+            format!("{:.1}s", self.uptime.as_secs_f64()),
+            self.mailbox.map_or_else(|| "-".into(), |(len, cap)| format!("{len}/{cap}")),
+            of_actor(self.dropped),
+            of_actor(self.handled),
+        ]);
+        let last = self.children.len().saturating_sub(1);
+        for (i, child) in self.children.iter().enumerate() {
+            let (lead, next) = if i == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            child.rows(&format!("{below}{lead}"), &format!("{below}{next}"), rows);
+        }
+    }
+
+    /// Writes the tree as one JSON object on one line, the children nested.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockactors::runtime::{Context, Child, Outcome, Strategy, Supervisor, System};
+    ///
+    /// let mut tree = Supervisor::new("shop", Strategy::OneForOne);
+    /// let system = System::new();
+    /// let handle = system.handle();
+    /// tree.child(Child::new("clerk", move || {
+    ///     let handle = handle.clone();
+    ///     async move |_: Context<()>| -> Outcome {
+    ///         let json = handle.tree().expect("it runs").to_json();
+    ///         assert!(json.starts_with(r#"{"path":"shop","kind":"supervisor","state":"running""#));
+    ///         Ok(())
+    ///     }
+    /// }).transient().significant());
+    /// system.run(tree).unwrap();
+    /// ```
+    pub fn to_json(&self) -> String {
+        let mut json = String::new();
+        self.write_json(&mut json);
+        json
+    }
+
+    fn write_json(&self, json: &mut String) {
+        let text = format_args!(
+            r#"{{"path":{},"kind":"{}","state":"{}","restarts":{},"uptime":{:.6}"#,
+            quoted(&self.path.to_string()),
+            self.kind.word(),
+            self.state.word(),
+            self.restarts,
+            self.uptime.as_secs_f64(),
+        )
+        .to_string();
+        json.push_str(&text);
+        if let Some((waiting, capacity)) = self.mailbox {
+            let (dropped, handled) = (self.dropped, self.handled);
+            json.push_str(&format!(
+                r#","waiting":{waiting},"capacity":{capacity},"dropped":{dropped},"handled":{handled}"#
+            ));
+        }
+        json.push_str(r#","children":["#);
+        for (i, child) in self.children.iter().enumerate() {
+            if i > 0 {
+                json.push(',');
+            }
+            child.write_json(json);
+        }
+        json.push_str("]}");
+    }
+
+    /// Writes the tree as a graph in Graphviz's language: `dot -Tsvg` draws it.
+    pub fn to_dot(&self) -> String {
+        let mut dot = String::from("digraph tree {\n  node [shape=box];\n");
+        self.write_dot(&mut dot);
+        dot.push_str("}\n");
+        dot
+    }
+
+    fn write_dot(&self, dot: &mut String) {
+        let path = quoted(&self.path.to_string());
+        let shape = match self.kind {
+            Kind::Actor => "ellipse",
+            Kind::Supervisor => "box",
+            Kind::Pool => "box3d",
+        };
+        let label = format!("{}\n{}", self.path.name(), self.state.word());
+        dot.push_str(&format!("  {path} [label={}, shape={shape}];\n", quoted(&label)));
+        for child in &self.children {
+            child.write_dot(dot);
+            dot.push_str(&format!("  {path} -> {};\n", quoted(&child.path.to_string())));
+        }
+    }
+}
+
+impl fmt::Display for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rows = vec![HEAD.map(String::from)];
+        self.rows("", "", &mut rows);
+        let width = |column: usize| {
+            rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
+        };
+        let widths: [usize; HEAD.len()] = std::array::from_fn(width);
+        for row in &rows {
+            let mut cells = row.iter().zip(widths).enumerate();
+            cells.try_for_each(|(column, (cell, width))| match column {
+                0 => write!(f, "{cell:width$}"),
+                1 => write!(f, "  {cell:width$}"),
+                _ => write!(f, "  {cell:>width$}"),
+            })?;
+            f.write_char('\n')?;
+        }
+        Ok(())
+    }
+}
+
+impl Kind {
+    fn word(self) -> &'static str {
+        match self {
+            Kind::Actor => "actor",
+            Kind::Supervisor => "supervisor",
+            Kind::Pool => "pool",
+        }
+    }
+}
+
+impl State {
+    fn word(self) -> &'static str {
+        match self {
+            State::Idle => "idle",
+            State::Running => "running",
+            State::Restarting => "restarting",
+            State::Stopping => "stopping",
+            State::Starting => "starting",
+        }
+    }
+}
+
+/// Puts a text into quotes, as JSON wants it and Graphviz understands it.
+fn quoted(text: &str) -> String {
+    let mut quoted = String::from('"');
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => quoted.extend(['\\', letter]),
+            '\n' => quoted.push_str("\\n"),
+            // Into a `String` nothing fails to be written.
+            control if control.is_control() => {
+                let _ = write!(quoted, "\\u{:04x}", u32::from(control));
+            }
+            letter => quoted.push(letter),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::runtime::Path;
+    use crate::runtime::tree::path::Name;
+
+    fn shop() -> Snapshot {
+        let root = Arc::new(Path::root(Name::Text("shop".into())));
+        let node = |path, kind, mailbox| Snapshot {
+            path,
+            kind,
+            state: State::Running,
+            restarts: 2,
+            uptime: Duration::from_millis(1500),
+            mailbox,
+            dropped: 1,
+            handled: 9,
+            children: Vec::new(),
+        };
+        let clerk = Path::below(&root, Name::Text("the \"clerk\"".into()));
+        let mut shop = node((*root).clone(), Kind::Supervisor, None);
+        shop.children.push(node(clerk, Kind::Actor, Some((3, 64))));
+        shop
+    }
+
+    #[test]
+    fn as_a_table() {
+        let expected = "\
+actor           state    restarts  uptime  mailbox  dropped  handled
+shop            running         2    1.5s        -        -        -
+└─ the \"clerk\"  running         2    1.5s     3/64        1        9
+";
+        assert_eq!(shop().to_string(), expected);
+    }
+
+    #[test]
+    fn as_json() {
+        let expected = concat!(
+            r#"{"path":"shop","kind":"supervisor","state":"running","restarts":2,"uptime":1.500000,"#,
+            r#""children":[{"path":"shop/the \"clerk\"","kind":"actor","state":"running","#,
+            r#""restarts":2,"uptime":1.500000,"waiting":3,"capacity":64,"dropped":1,"handled":9,"#,
+            r#""children":[]}]}"#
+        );
+        assert_eq!(shop().to_json(), expected);
+    }
+
+    #[test]
+    fn as_a_graph() {
+        let expected = r#"digraph tree {
+  node [shape=box];
+  "shop" [label="shop\nrunning", shape=box];
+  "shop/the \"clerk\"" [label="the \"clerk\"\nrunning", shape=ellipse];
+  "shop" -> "shop/the \"clerk\"";
+}
+"#;
+        assert_eq!(shop().to_dot(), expected);
+    }
+
+    #[test]
+    fn control_characters_are_escaped() {
+        assert_eq!(quoted("a\u{1}\u{85}\\"), r#""a\u0001\u0085\\""#);
+    }
+}

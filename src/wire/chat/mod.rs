@@ -1,0 +1,140 @@
+//! The chat port's dialects.
+//!
+//! Three kinds of peer speak on one chat port. A *lecture* client sends what its user typed as one
+//! chunk without a newline and waits for the receipt. A *line* client (netcat, telnet, our own)
+//! sends lines, of which those that begin with `/` are commands. An IRC client registers itself
+//! first. This module knows what they say; the sessions in `actors/` know what to do about it.
+//!
+//! The first bytes settle which one it is: see [`opening`]. A line is then read with
+//! [`parse`](command::parse).
+
+pub mod command;
+pub mod history_record;
+pub mod notice;
+pub mod operator_command;
+
+pub use super::utf8::Utf8Chunks;
+use std::time::Duration;
+
+/// The longest line in bytes, its line end not counted. A longer one is refused with a notice.
+pub const LINE_MAX: usize = 4096;
+
+/// What comes before the text in the receipt that a sender gets.
+pub const RECEIPT: &str = "Server received your message: ";
+
+/// What `/ack off` answers, without its newline.
+pub const ACK_OFF: &str = "* receipts are off";
+
+/// What `/ack on` answers, without its newline.
+pub const ACK_ON: &str = "* receipts are on";
+
+/// How long a chunk without a newline stands alone before its sender is taken for a lecture client.
+pub const SETTLE: Duration = Duration::from_millis(100);
+
+/// How many bytes without a newline settle the dialect even though more keep coming.
+///
+/// It bounds what a session has to hold before it knows whom it talks to.
+pub const OPENING_MAX: usize = 4 * LINE_MAX;
+
+/// The longest nickname in bytes.
+pub const NICK_MAX: usize = 32;
+
+/// Checks a nickname: 1 to [`NICK_MAX`] ASCII letters, digits and `- _ [ ] \`.
+///
+/// This is narrower than RFC 2812 section 2.3.1 allows (no `` ` ^ { } | ``) and wider at the front
+/// (a digit or a hyphen may come first). Nicknames are shown to others, so none can carry a space,
+/// a colon or a control character.
+///
+/// # Errors
+///
+/// Gives the rule that was broken, in plain words for the one who chose the name.
+///
+/// # Examples
+///
+/// ```
+/// use sockactors::wire::chat::valid_nick;
+///
+/// assert_eq!(valid_nick("ada_1815"), Ok(()));
+/// assert!(valid_nick("two words").is_err());
+/// ```
+pub fn valid_nick(nick: &str) -> Result<(), &'static str> {
+    if nick.is_empty() {
+        return Err("a name needs at least one character");
+    }
+    if nick.len() > NICK_MAX {
+        return Err("a name has at most 32 characters");
+    }
+    if nick.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_[]\\".contains(&byte)) {
+        return Ok(());
+    }
+    Err("a name is made of the letters a to z, digits, and - _ [ ] \\")
+}
+
+/// Checks a room's name, by the same rule as a nickname's: it is shown to others, too.
+///
+/// # Errors
+///
+/// Gives the rule that was broken, in plain words.
+pub fn valid_room(room: &str) -> Result<(), &'static str> {
+    valid_nick(room)
+}
+
+/// What the first bytes of a session tell about its peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opening {
+    /// Nothing yet: wait for more bytes, or for [`SETTLE`] to pass since the last ones.
+    Wait,
+    /// A lecture client: acknowledge it chunk by chunk and send it nothing else.
+    Lecture,
+    /// A client that sends lines.
+    Line,
+}
+
+/// Judges a session by all the bytes that it has sent so far, and by how long it has been silent
+/// since.
+///
+/// A newline anywhere makes it a [`Line`](Opening::Line) session. Without one, [`SETTLE`] of
+/// silence or more than [`OPENING_MAX`] bytes make it a [`Lecture`](Opening::Lecture) session. A
+/// peer that has sent nothing stays undecided for as long as it likes.
+///
+/// # Examples
+///
+/// ```
+/// use sockactors::wire::chat::{Opening, SETTLE, opening};
+/// use std::time::Duration;
+///
+/// assert_eq!(opening(b"", SETTLE), Opening::Wait);
+/// assert_eq!(opening(b"Hello", Duration::ZERO), Opening::Wait);
+/// assert_eq!(opening(b"Hello", SETTLE), Opening::Lecture);
+/// assert_eq!(opening(b"Hello\n", Duration::ZERO), Opening::Line);
+/// ```
+pub fn opening(first_bytes: &[u8], silent: Duration) -> Opening {
+    if first_bytes.contains(&b'\n') {
+        Opening::Line
+    } else if !first_bytes.is_empty() && (silent >= SETTLE || first_bytes.len() > OPENING_MAX) {
+        Opening::Lecture
+    } else {
+        Opening::Wait
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nicknames_are_judged_by_length_and_letters() {
+        for good in ["a", "7of9", "x-_[]\\9", &"n".repeat(NICK_MAX)] {
+            assert_eq!(valid_nick(good), Ok(()), "{good}");
+        }
+        for bad in ["", "a b", "a:b", "zoë", "a\u{1b}", &"n".repeat(NICK_MAX + 1)] {
+            assert!(valid_nick(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_flood_without_a_newline_settles_at_once() {
+        assert_eq!(opening(&vec![b'x'; OPENING_MAX], Duration::ZERO), Opening::Wait);
+        assert_eq!(opening(&vec![b'x'; OPENING_MAX + 1], Duration::ZERO), Opening::Lecture);
+    }
+}
