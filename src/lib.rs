@@ -90,10 +90,11 @@ pub mod wire;
 
 #[doc(inline)]
 pub use runtime::{
-    Actor, Address, AdminError, AskError, AutoShutdown, BoxError, Child, ChildInfo, Clock, Context,
-    Counts, Desk, Ended, Event, Events, Exit, Handle, Kind, Lifecycle, Lost, NotAlive, Outcome,
-    Overflow, Path, Pool, PoolAddress, PoolClosed, Reply, Restart, SendError, Shutdown, Snapshot,
-    State, Strategy, Supervisor, SupervisorAddress, System, TimerId, Watch,
+    Actor, Address, AdminError, AskError, AutoShutdown, BoxError, Child, ChildCounts, ChildInfo,
+    Clock, Context, Event, Events, Exit, Handle, JobQueue, Lifecycle, LostMessage, Monitor,
+    NodeKind, NodeState, NotRunning, Outcome, Overflow, Path, Pool, PoolAddress, PoolClosed, Reply,
+    Restart, SendError, Shutdown, Snapshot, StopReason, Strategy, Supervisor, SupervisorAddress,
+    System, TimerId,
 };
 
 /// The README's code, so that its example is compiled and run with the tests.

@@ -10,8 +10,8 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-pub use crate::runtime::{Edge, Fault, Turn};
-use crate::runtime::{Ended, Exit, Handle, Lifecycle, Supervisor, System, World};
+use crate::runtime::{Exit, Handle, Lifecycle, SimExecutor, StopReason, Supervisor, System};
+pub use crate::runtime::{Fault, MessageInfo, PollInfo};
 
 /// Runs a tree in simulation. Same seed, same run.
 ///
@@ -43,12 +43,12 @@ use crate::runtime::{Ended, Exit, Handle, Lifecycle, Supervisor, System, World};
 pub struct Simulation {
     seed: u64,
     system: System,
-    world: Arc<World>,
+    executor: Arc<SimExecutor>,
     events: Arc<Mutex<VecDeque<String>>>,
 }
 
 /// So many lifecycle events are told of a failed run: the last ones.
-const TOLD: usize = 1000;
+const MAX_LOGGED_EVENTS: usize = 1000;
 
 impl Simulation {
     /// Makes a simulation without faults.
@@ -57,31 +57,31 @@ impl Simulation {
         let log = events.clone();
         let system = System::new().observe(move |event| {
             let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-            if log.len() == TOLD {
+            if log.len() == MAX_LOGGED_EVENTS {
                 log.pop_front();
             }
             log.push_back(event.to_string());
         });
-        let world = World::new(seed);
-        world.faults().left = u64::MAX;
-        Simulation { seed, system, world, events }
+        let world = SimExecutor::new(seed);
+        world.faults().remaining = u64::MAX;
+        Simulation { seed, system, executor: world, events }
     }
 
     /// Has a random actor panic before a step, with this probability (0 to 1) for each step.
-    pub fn crashes(self, probability: f64) -> Simulation {
-        self.faults(probability, &[Fault::Panic])
+    pub fn crash_probability(self, probability: f64) -> Simulation {
+        self.random_faults(probability, &[Fault::Panic])
     }
 
     /// Has one of `faults` befall a random actor before a step, with this probability (0 to 1) for each
     /// step. A delay is nothing that can befall an actor at random; give a rule for it.
-    pub fn faults(self, probability: f64, faults: &[Fault]) -> Simulation {
-        self.world.faults().random = (probability, faults.to_vec());
+    pub fn random_faults(self, probability: f64, faults: &[Fault]) -> Simulation {
+        self.executor.faults().random = (probability, faults.to_vec());
         self
     }
 
     /// Limits how many random faults there are in all.
-    pub fn at_most(self, faults: u64) -> Simulation {
-        self.world.faults().left = faults;
+    pub fn max_faults(self, faults: u64) -> Simulation {
+        self.executor.faults().remaining = faults;
         self
     }
 
@@ -119,14 +119,20 @@ impl Simulation {
     /// }).transient());
     /// simulation.run(tree).unwrap();
     /// ```
-    pub fn when(self, rule: impl FnMut(&Turn) -> Option<Fault> + Send + 'static) -> Simulation {
-        self.world.faults().rules.push(Box::new(rule));
+    pub fn inject(
+        self,
+        rule: impl FnMut(&PollInfo) -> Option<Fault> + Send + 'static,
+    ) -> Simulation {
+        self.executor.faults().fault_rules.push(Box::new(rule));
         self
     }
 
     /// Adds a rule, asked for each message: is it lost on its way? Its sender is told nothing.
-    pub fn lose(self, rule: impl FnMut(&Edge) -> bool + Send + 'static) -> Simulation {
-        self.world.faults().losses.push(Box::new(rule));
+    pub fn drop_messages(
+        self,
+        rule: impl FnMut(&MessageInfo) -> bool + Send + 'static,
+    ) -> Simulation {
+        self.executor.faults().drop_rules.push(Box::new(rule));
         self
     }
 
@@ -142,8 +148,8 @@ impl Simulation {
     }
 
     /// Returns what counts the simulation's tasks, timers and children, to see that nothing is left.
-    pub fn census(&self) -> Census {
-        Census(self.world.clone())
+    pub fn live_counts(&self) -> LiveCounts {
+        LiveCounts(self.executor.clone())
     }
 
     /// Runs the tree to its end.
@@ -155,17 +161,17 @@ impl Simulation {
     /// # Panics
     ///
     /// When every actor waits for ever.
-    pub fn run(self, tree: Supervisor) -> Result<Ended, Exit> {
-        let _told = Told { seed: self.seed, events: self.events.clone() };
-        self.system.simulate(tree, &self.world)
+    pub fn run(self, tree: Supervisor) -> Result<StopReason, Exit> {
+        let _told = FailureLog { seed: self.seed, events: self.events.clone() };
+        self.system.simulate(tree, &self.executor)
     }
 }
 
 /// Counts what there is in a simulation.
 #[derive(Debug, Clone)]
-pub struct Census(Arc<World>);
+pub struct LiveCounts(Arc<SimExecutor>);
 
-impl Census {
+impl LiveCounts {
     /// Returns how many tasks there are that have not ended.
     pub fn tasks(&self) -> usize {
         self.0.tasks.get()
@@ -184,12 +190,12 @@ impl Census {
 }
 
 /// Tells what led to a panic.
-struct Told {
+struct FailureLog {
     seed: u64,
     events: Arc<Mutex<VecDeque<String>>>,
 }
 
-impl Drop for Told {
+impl Drop for FailureLog {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);

@@ -56,8 +56,8 @@ impl Actor for FileReaper {
     async fn run(self, mut ctx: Context<()>) -> Outcome {
         if let Some(ttl) = self.ttl {
             while !ctx.is_stopping() {
-                self.reap(ctx.clock().wall(), ttl).await;
-                ctx.pause(LOOK_EVERY).await;
+                self.reap(ctx.clock().system_time(), ttl).await;
+                ctx.sleep_unless_stopped(LOOK_EVERY).await;
             }
         }
         ctx.stopped().await;

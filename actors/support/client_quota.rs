@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use event_listener::Event;
 
-use crate::runtime::until;
+use crate::runtime::wait_until;
 
 /// Numbers a server's clients from 0, up to a limit if there is one.
 ///
@@ -63,6 +63,6 @@ impl Admissions {
         if self.limit.is_none() {
             return std::future::pending().await;
         }
-        until(&self.changed, || self.is_complete()).await;
+        wait_until(&self.changed, || self.is_complete()).await;
     }
 }

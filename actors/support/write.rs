@@ -34,5 +34,5 @@ async fn write_some(
 ) -> io::Result<usize> {
     let late =
         || Err(io::Error::new(io::ErrorKind::TimedOut, format!("it took nothing for {limit:?}")));
-    clock.within(limit, stream.write(bytes)).await.unwrap_or_else(late)
+    clock.timeout(limit, stream.write(bytes)).await.unwrap_or_else(late)
 }

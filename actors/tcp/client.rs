@@ -71,7 +71,7 @@ impl TcpClient {
         let left = self.pace.timeout.saturating_sub(clock.now() - asked);
         let patience = if answer.is_empty() { left } else { left.min(REST) };
         let server = || self.endpoint.to_string();
-        match clock.within(patience, stream.read(&mut buf[..room])).await {
+        match clock.timeout(patience, stream.read(&mut buf[..room])).await {
             Some(Ok(n)) => {
                 answer.extend_from_slice(&buf[..n]);
                 Ok(n)
@@ -90,7 +90,7 @@ impl Actor for TcpClient {
         let clock = ctx.clock().clone();
         for turn in 0..self.pace.count {
             if turn > 0 {
-                ctx.pause(self.pace.interval).await;
+                ctx.sleep_unless_stopped(self.pace.interval).await;
             }
             let Some(asked) = ctx.unless_stopped(self.ask(&clock)).await else { break };
             asked?;

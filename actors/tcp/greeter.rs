@@ -36,7 +36,7 @@ impl Greeter {
 
 /// Says the rest of a greeting, and has the peer end its side where it talks; returns how that went.
 async fn wait(ctx: &Context<()>, stream: &Stream, rest: &[u8]) -> Cow<'static, str> {
-    match ctx.within(PATIENCE, stream.write_all(rest)).await {
+    match ctx.timeout(PATIENCE, stream.write_all(rest)).await {
         Some(Ok(())) => {
             // A peer that is gone already has what it wanted, or wants nothing.
             let _ = stream.end(LINGER).await;

@@ -106,7 +106,7 @@ impl TcpProbe {
         let mut first = None;
         while length < GREETING_MAX {
             let patience = self.pace.timeout.saturating_sub(clock.now() - begun);
-            match clock.within(patience, stream.read(&mut buffer[length..])).await {
+            match clock.timeout(patience, stream.read(&mut buffer[length..])).await {
                 Some(Ok(0)) => break,
                 Some(Ok(more)) => {
                     first.get_or_insert_with(|| clock.now() - begun);
@@ -130,7 +130,7 @@ impl Actor for TcpProbe {
         let mut is_first = true;
         while let Some(mut ticket) = self.tickets.take() {
             if !std::mem::take(&mut is_first) {
-                ctx.pause(self.pace.interval).await;
+                ctx.sleep_unless_stopped(self.pace.interval).await;
             }
             let Some(measured) = ctx.unless_stopped(self.measure(&clock)).await else { break };
             // Nobody adds up any more once a stop was asked for.

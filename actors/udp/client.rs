@@ -43,7 +43,7 @@ impl UdpClient {
             socket.send(&self.message).await?;
             socket.recv(&mut buf).await
         };
-        let Some(len) = clock.within(self.pace.timeout, exchange).await.transpose()? else {
+        let Some(len) = clock.timeout(self.pace.timeout, exchange).await.transpose()? else {
             return Ok(None);
         };
         let rtt = clock.now() - asked;
@@ -73,7 +73,7 @@ impl Actor for UdpClient {
         let mut refused = None;
         for turn in 0..self.pace.count {
             if turn > 0 {
-                ctx.pause(self.pace.interval).await;
+                ctx.sleep_unless_stopped(self.pace.interval).await;
             }
             let exchange = self.exchange(&clock, &socket);
             let Some(exchange) = ctx.unless_stopped(exchange).await else { break };

@@ -140,7 +140,7 @@ impl Lanes {
                     break;
                 };
                 // In this order, a pause in between makes no round trip shorter than it was.
-                let (wall, now) = (clock.wall(), clock.now());
+                let (wall, now) = (clock.system_time(), clock.now());
                 let age = match result {
                     Ok((_, Some(stamp))) => wall.duration_since(stamp).unwrap_or_default(),
                     _ => Duration::ZERO,

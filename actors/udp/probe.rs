@@ -136,7 +136,7 @@ impl Run<'_> {
         // Where the kernel does not note arrivals, they are timed when they are read.
         drop(socket.stamp_arrivals());
         let sent = self.clock.now();
-        let sending = self.clock.within(self.probe.pace.timeout, socket.send(&self.probe.request));
+        let sending = self.clock.timeout(self.probe.pace.timeout, socket.send(&self.probe.request));
         match sending.await {
             Some(Ok(())) => self.lanes.push(Lane::new(number, socket, sent)),
             Some(Err(error)) => self.fail(error),

@@ -116,7 +116,7 @@ impl UdpResponder {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let sent = self.socket.answer(batch, picked, &self.reply);
                     let full = || Err(io::ErrorKind::TimedOut.into());
-                    ctx.within(PATIENCE, sent).await.unwrap_or_else(full)
+                    ctx.timeout(PATIENCE, sent).await.unwrap_or_else(full)
                 }
                 tried => tried,
             };
@@ -196,7 +196,7 @@ impl Actor for UdpResponder {
             }
             if !is_well {
                 // An error here is mostly one that an earlier answer met, so the next read is well.
-                ctx.pause(BACK_OFF).await;
+                ctx.sleep_unless_stopped(BACK_OFF).await;
             }
         }
         self.tell_of(work.unanswered.rest()).await;

@@ -26,7 +26,7 @@ use super::terminal::{Reader, Terminal};
 use crate::actors::{ChatInput, FileInput, Reconnect, Report, Reporter, ToConsole};
 use crate::net::{Endpoint, max_open_files, raise_open_files};
 use crate::runtime::{
-    Child, Ended, Exit, Shutdown, Snapshot, Strategy, Supervisor, System, record_backtraces,
+    Child, Exit, Shutdown, Snapshot, StopReason, Strategy, Supervisor, System, record_backtraces,
 };
 use crate::scenario::{Composed, Input, Kind, Reporters, Role, Settings, compose};
 use crate::wire::text::lossy;
@@ -205,9 +205,9 @@ fn narrators(
         let child = Child::new(format!("{}-narrator", side.name()), move || narrator.clone())
             .mailbox(64 + settings.listen.len())
             .shutdown(match side {
-                Side::Server => Shutdown::Within(NARRATED_WITHIN),
+                Side::Server => Shutdown::Timeout(NARRATED_WITHIN),
                 // What came back is what the client was run for; Ctrl-C ends the wait for its reader.
-                Side::Client => Shutdown::Forever,
+                Side::Client => Shutdown::Infinity,
             });
         Reporter::new(tree.child(child))
     };
@@ -273,10 +273,10 @@ fn path_of(name: Vec<u8>) -> PathBuf {
 }
 
 /// Finds the code for an end, and tells the reason of a bad one.
-fn code(role: Role, ended: Result<Ended, Exit>) -> Code {
+fn code(role: Role, ended: Result<StopReason, Exit>) -> Code {
     match ended {
-        Ok(Ended::Signalled(_)) if role == Role::Client => Code::Interrupted,
-        Ok(Ended::Killed(_)) => Code::Interrupted,
+        Ok(StopReason::Signalled(_)) if role == Role::Client => Code::Interrupted,
+        Ok(StopReason::Killed(_)) => Code::Interrupted,
         Ok(_) => Code::Well,
         Err(Exit::Failed(error)) => {
             log::error!("{error}");

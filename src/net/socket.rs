@@ -24,22 +24,22 @@ impl Socket {
 
     /// Waits until a read makes sense. Dropping the future loses nothing.
     pub(super) async fn readable(&self) -> io::Result<()> {
-        self.0.ready(Direction::In).await
+        self.0.ready(Direction::Read).await
     }
 
     /// Waits until a write makes sense. Dropping the future loses nothing.
     pub(super) async fn writable(&self) -> io::Result<()> {
-        self.0.ready(Direction::Out).await
+        self.0.ready(Direction::Write).await
     }
 
     /// Is ready when a read makes sense. One task at a time is woken; asked again, it costs no system call.
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_ready(Direction::In, cx)
+        self.0.poll_ready(Direction::Read, cx)
     }
 
     /// Is ready when a write makes sense, as [`Socket::poll_readable`].
     pub(super) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_ready(Direction::Out, cx)
+        self.0.poll_ready(Direction::Write, cx)
     }
 
     /// Tries `call`, and again after each wait for input, until it does something else than block.
@@ -85,7 +85,7 @@ impl Socket {
 
     #[cfg(test)]
     pub(super) fn has_joined(&self) -> bool {
-        self.0.has_joined()
+        self.0.is_registered()
     }
 }
 

@@ -35,36 +35,36 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
-use notifier::Bell;
-use registry::Interests;
+use notifier::Notifier;
+use registry::Registry;
 pub(crate) use source::{Direction, Source};
-use timer::Alarms;
 pub(crate) use timer::Timer;
+use timer::TimerQueue;
 
 /// Events that are taken from the kernel at a time. The others wait for the next turn, and go first then.
-const EVENTS: usize = 256;
+const MAX_EVENTS: usize = 256;
 
 /// After so long a thread looks at the clock again: the kernel counts the milliseconds of a sleep in 31 bits.
-const LONGEST: Duration = Duration::from_secs(24 * 3600);
+const MAX_SLEEP: Duration = Duration::from_secs(24 * 3600);
 
 /// What the kernel calls the bell by.
-const BELL: u64 = u64::MAX;
+const NOTIFIER_KEY: u64 = u64::MAX;
 
 /// What one thread sleeps in.
 pub(crate) struct Reactor {
     epoll: OwnedFd,
-    bell: Arc<Bell>,
-    interests: Mutex<Interests>,
-    alarms: Mutex<Alarms>,
+    notifier: Arc<Notifier>,
+    registry: Mutex<Registry>,
+    timers: Mutex<TimerQueue>,
 }
 
 thread_local! {
-    static HERE: RefCell<Option<Arc<Reactor>>> = const { RefCell::new(None) };
+    static CURRENT: RefCell<Option<Arc<Reactor>>> = const { RefCell::new(None) };
 }
 
 /// Returns the reactor that this thread sleeps in.
-fn here() -> Option<Arc<Reactor>> {
-    HERE.try_with(|here| here.borrow().clone()).ok().flatten()
+fn current() -> Option<Arc<Reactor>> {
+    CURRENT.try_with(|here| here.borrow().clone()).ok().flatten()
 }
 
 /// Takes a lock. Nothing is done under it that could panic halfway.
@@ -80,59 +80,63 @@ impl Reactor {
     /// Fails when descriptors have run out.
     pub(crate) fn new() -> io::Result<Arc<Reactor>> {
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-        let bell = Bell::new()?;
+        let bell = Notifier::new()?;
         // Told of each time that it is rung, so that nobody has to read what it holds.
         let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
-        epoll::add(&epoll, &*bell, epoll::EventData::new_u64(BELL), flags)?;
+        epoll::add(&epoll, &*bell, epoll::EventData::new_u64(NOTIFIER_KEY), flags)?;
         let (interests, alarms) = Default::default();
-        Ok(Arc::new(Reactor { epoll, bell, interests, alarms }))
+        Ok(Arc::new(Reactor { epoll, notifier: bell, registry: interests, timers: alarms }))
     }
 
     /// Drives a future on this thread until it is ready. Whoever is woken here on the way is woken before it is polled again.
-    pub(crate) fn drive<T>(self: Arc<Reactor>, future: impl Future<Output = T>) -> T {
+    pub(crate) fn block_on<T>(self: Arc<Reactor>, future: impl Future<Output = T>) -> T {
         // Dropped after the future, by a panic too.
-        let _here = Here::enter(self.clone());
-        let waker = Waker::from(self.bell.clone());
+        let _here = EnterGuard::enter(self.clone());
+        let waker = Waker::from(self.notifier.clone());
         let mut cx = Context::from_waker(&waker);
         let mut future = pin!(future);
-        let (mut events, mut woken) = (Vec::with_capacity(EVENTS), Vec::new());
+        let (mut events, mut woken) = (Vec::with_capacity(MAX_EVENTS), Vec::new());
         loop {
-            self.bell.attend();
+            self.notifier.clear();
             if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
                 return output;
             }
-            self.turn(&mut events, &mut woken);
+            self.react(&mut events, &mut woken);
         }
     }
 
     /// Sleeps until there is something to do, or looks whether there is if the bell has been rung, and wakes whom it concerns.
-    fn turn(&self, events: &mut Vec<epoll::Event>, woken: &mut Vec<Waker>) {
-        let is_idle = self.bell.lie_down();
-        let next = lock(&self.alarms).next();
+    fn react(&self, events: &mut Vec<epoll::Event>, woken: &mut Vec<Waker>) {
+        let is_idle = self.notifier.try_park();
+        let next = lock(&self.timers).next_timeout();
         let limit = if is_idle { next } else { Some(Duration::ZERO) };
         events.clear();
         // The descriptor and the room are our own, so that nothing fails here but a sleep that a signal interrupts.
-        let _ = self.sleep(events, limit);
-        self.bell.get_up();
+        let _ = self.wait_events(events, limit);
+        self.notifier.finish_park();
         if !events.is_empty() {
-            lock(&self.interests).tell(&self.epoll, events, is_idle, woken);
+            lock(&self.registry).dispatch(&self.epoll, events, is_idle, woken);
         }
         if next.is_some() {
-            lock(&self.alarms).ring(woken);
+            lock(&self.timers).fire(woken);
         }
         woken.drain(..).for_each(Waker::wake);
     }
 
     /// Sleeps for so long, rounded up to what the kernel counts in, or shorter.
-    fn sleep(&self, events: &mut Vec<epoll::Event>, limit: Option<Duration>) -> Result<(), Errno> {
-        let limit = limit.and_then(|limit| Timespec::try_from(limit.min(LONGEST)).ok());
+    fn wait_events(
+        &self,
+        events: &mut Vec<epoll::Event>,
+        limit: Option<Duration>,
+    ) -> Result<(), Errno> {
+        let limit = limit.and_then(|limit| Timespec::try_from(limit.min(MAX_SLEEP)).ok());
         epoll::wait(&self.epoll, spare_capacity(events), limit.as_ref()).map(drop)
     }
 
     /// Sends away whoever waits: nobody will sleep here any more.
     fn close(&self) {
-        let mut left = lock(&self.interests).close();
-        left.extend(lock(&self.alarms).close());
+        let mut left = lock(&self.registry).close();
+        left.extend(lock(&self.timers).close());
         left.into_iter().for_each(Waker::wake);
     }
 }
@@ -144,21 +148,21 @@ impl fmt::Debug for Reactor {
 }
 
 /// A thread has a reactor, until this is dropped. One may be driven within a turn of another.
-struct Here {
+struct EnterGuard {
     reactor: Arc<Reactor>,
     outer: Option<Arc<Reactor>>,
 }
 
-impl Here {
-    fn enter(reactor: Arc<Reactor>) -> Here {
-        let outer = HERE.replace(Some(reactor.clone()));
-        Here { reactor, outer }
+impl EnterGuard {
+    fn enter(reactor: Arc<Reactor>) -> EnterGuard {
+        let outer = CURRENT.replace(Some(reactor.clone()));
+        EnterGuard { reactor, outer }
     }
 }
 
-impl Drop for Here {
+impl Drop for EnterGuard {
     fn drop(&mut self) {
-        HERE.set(mem::take(&mut self.outer));
+        CURRENT.set(mem::take(&mut self.outer));
         self.reactor.close();
     }
 }

@@ -7,53 +7,53 @@ use std::task::Wake;
 
 use rustix::event::{EventfdFlags, eventfd};
 
-const AWAKE: u8 = 0;
-const ASLEEP: u8 = 1;
-const RUNG: u8 = 2;
+const EMPTY: u8 = 0;
+const PARKED: u8 = 1;
+const NOTIFIED: u8 = 2;
 
 /// What wakes a thread. Rung while the thread is awake, it costs no system call, and the thread does not go to sleep.
-pub(super) struct Bell {
+pub(super) struct Notifier {
     state: AtomicU8,
     /// An eventfd(2), which is never read: it would overflow after more calls than anybody makes.
     fd: OwnedFd,
 }
 
-impl Bell {
-    pub(super) fn new() -> Result<Arc<Bell>, rustix::io::Errno> {
+impl Notifier {
+    pub(super) fn new() -> Result<Arc<Notifier>, rustix::io::Errno> {
         let fd = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
-        Ok(Arc::new(Bell { state: AtomicU8::new(AWAKE), fd }))
+        Ok(Arc::new(Notifier { state: AtomicU8::new(EMPTY), fd }))
     }
 
     /// Says that the thread begins to look after everything that it was rung for until now.
-    pub(super) fn attend(&self) {
-        self.state.swap(AWAKE, Ordering::SeqCst);
+    pub(super) fn clear(&self) {
+        self.state.swap(EMPTY, Ordering::SeqCst);
     }
 
     /// Says that the thread goes to sleep, unless the bell was rung meanwhile; tells whether it may.
-    pub(super) fn lie_down(&self) -> bool {
-        let asleep = self.state.compare_exchange(AWAKE, ASLEEP, Ordering::SeqCst, Ordering::SeqCst);
+    pub(super) fn try_park(&self) -> bool {
+        let asleep = self.state.compare_exchange(EMPTY, PARKED, Ordering::SeqCst, Ordering::SeqCst);
         asleep.is_ok()
     }
 
-    /// Says that the thread is awake, and will [attend](Bell::attend) in any case.
-    pub(super) fn get_up(&self) {
-        self.state.store(RUNG, Ordering::SeqCst);
+    /// Says that the thread is awake, and will [attend](Notifier::clear) in any case.
+    pub(super) fn finish_park(&self) {
+        self.state.store(NOTIFIED, Ordering::SeqCst);
     }
 }
 
-impl Wake for Bell {
-    fn wake(self: Arc<Bell>) {
+impl Wake for Notifier {
+    fn wake(self: Arc<Notifier>) {
         self.wake_by_ref();
     }
 
-    fn wake_by_ref(self: &Arc<Bell>) {
-        if self.state.swap(RUNG, Ordering::SeqCst) == ASLEEP {
+    fn wake_by_ref(self: &Arc<Notifier>) {
+        if self.state.swap(NOTIFIED, Ordering::SeqCst) == PARKED {
             let _ = rustix::io::write(&self.fd, &1u64.to_ne_bytes());
         }
     }
 }
 
-impl AsFd for Bell {
+impl AsFd for Notifier {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
     }

@@ -15,19 +15,19 @@ use slab::Slab;
 
 use super::Direction;
 
-const BOTH: [Direction; 2] = [Direction::In, Direction::Out];
+const DIRECTIONS: [Direction; 2] = [Direction::Read, Direction::Write];
 
 /// All that is waited for in one reactor.
 #[derive(Default)]
-pub(super) struct Interests {
-    kept: Slab<Interest>,
+pub(super) struct Registry {
+    registrations: Slab<Registration>,
     /// The number of the waiter that came last; see [`Waiters`].
-    last: u64,
+    last_waiter: u64,
     is_closed: bool,
 }
 
 /// A descriptor, and those who wait for it.
-pub(super) struct Interest {
+pub(super) struct Registration {
     fd: Arc<OwnedFd>,
     waiters: [Waiters; 2],
     /// What the kernel tells of, a bit for each direction.
@@ -36,125 +36,132 @@ pub(super) struct Interest {
 
 /// One who waits for one direction of a descriptor.
 #[derive(Debug)]
-pub(super) enum Who {
+pub(super) enum WaiterKey {
     /// The one whose turn it is to poll, of whom there is one.
-    Polling,
+    Poll,
     /// One of any number of others, who has not waited yet.
-    Newcomer,
+    New,
     /// Who has, and is known by a number.
-    Other(u64),
+    Queued(u64),
 }
 
 /// Those who wait for one direction of a descriptor.
 #[derive(Default)]
 struct Waiters {
     /// The kernel has told, and who was woken has not come yet.
-    is_told: bool,
+    is_ready: bool,
     /// The one whose turn it is to poll; one who comes later takes the place.
-    polling: Option<Waker>,
+    poll_waker: Option<Waker>,
     /// Any number of others, each with a number.
-    others: Vec<(u64, Waker)>,
+    queued: Vec<(u64, Waker)>,
 }
 
 impl Waiters {
     /// Wakes all, if there are any.
-    fn tell(&mut self, woken: &mut Vec<Waker>) -> bool {
-        if self.polling.is_none() && self.others.is_empty() {
+    fn wake_all(&mut self, woken: &mut Vec<Waker>) -> bool {
+        if self.poll_waker.is_none() && self.queued.is_empty() {
             return false;
         }
-        self.is_told = true;
-        woken.extend(self.polling.take());
-        woken.extend(self.others.drain(..).map(|(_, waker)| waker));
+        self.is_ready = true;
+        woken.extend(self.poll_waker.take());
+        woken.extend(self.queued.drain(..).map(|(_, waker)| waker));
         true
     }
 
     /// Has somebody wait; returns the waker that waited for them before.
-    fn join(&mut self, who: &Who, waker: &Waker) -> Replaced {
+    fn register(&mut self, who: &WaiterKey, waker: &Waker) -> StaleWaker {
         let last = match who {
-            Who::Polling => self.polling.as_mut(),
-            Who::Newcomer | Who::Other(_) => self.find(who).map(|at| &mut self.others[at].1),
+            WaiterKey::Poll => self.poll_waker.as_mut(),
+            WaiterKey::New | WaiterKey::Queued(_) => {
+                self.find(who).map(|at| &mut self.queued[at].1)
+            }
         };
         match (last, who) {
             (Some(last), _) if last.will_wake(waker) => return None,
             (Some(last), _) => return Some(mem::replace(last, waker.clone())),
-            (None, Who::Other(number)) => self.others.push((*number, waker.clone())),
-            (None, _) => self.polling = Some(waker.clone()),
+            (None, WaiterKey::Queued(number)) => self.queued.push((*number, waker.clone())),
+            (None, _) => self.poll_waker = Some(waker.clone()),
         }
         None
     }
 
     /// Has one of the others wait no more.
-    fn leave(&mut self, who: &mut Who) -> Replaced {
+    fn deregister(&mut self, who: &mut WaiterKey) -> StaleWaker {
         let at = self.find(who);
-        if let Who::Other(_) = who {
-            *who = Who::Newcomer;
+        if let WaiterKey::Queued(_) = who {
+            *who = WaiterKey::New;
         }
-        at.map(|at| self.others.swap_remove(at).1)
+        at.map(|at| self.queued.swap_remove(at).1)
     }
 
-    fn find(&self, who: &Who) -> Option<usize> {
-        let Who::Other(number) = who else { return None };
-        self.others.iter().position(|(other, _)| other == number)
+    fn find(&self, who: &WaiterKey) -> Option<usize> {
+        let WaiterKey::Queued(number) = who else { return None };
+        self.queued.iter().position(|(other, _)| other == number)
     }
 }
 
 /// Whoever has to be dropped once no lock is held, since a drop may come back here.
-pub(super) type Replaced = Option<Waker>;
+pub(super) type StaleWaker = Option<Waker>;
 
-impl Interests {
+impl Registry {
     /// Takes a descriptor, of which nothing is asked yet; `None` where nobody will sleep any more.
     pub(super) fn add(&mut self, fd: Arc<OwnedFd>) -> Option<usize> {
-        let interest = Interest { fd, waiters: Default::default(), armed: 0 };
-        (!self.is_closed).then(|| self.kept.insert(interest))
+        let interest = Registration { fd, waiters: Default::default(), armed: 0 };
+        (!self.is_closed).then(|| self.registrations.insert(interest))
     }
 
     /// Is ready when the kernel has told of the descriptor since it was last asked, and has `who` woken otherwise; `None` where
     /// nobody will sleep any more.
-    pub(super) fn poll(
+    pub(super) fn poll_ready(
         &mut self,
         epoll: &OwnedFd,
         (key, direction): (usize, Direction),
-        who: &mut Who,
+        who: &mut WaiterKey,
         cx: &Context<'_>,
-    ) -> Option<(Poll<Result<(), Errno>>, Replaced)> {
-        let interest = self.kept.get_mut(key).filter(|_| !self.is_closed)?;
+    ) -> Option<(Poll<Result<(), Errno>>, StaleWaker)> {
+        let interest = self.registrations.get_mut(key).filter(|_| !self.is_closed)?;
         let waiters = &mut interest.waiters[direction as usize];
-        if mem::take(&mut waiters.is_told) {
-            return Some((Poll::Ready(Ok(())), waiters.leave(who)));
+        if mem::take(&mut waiters.is_ready) {
+            return Some((Poll::Ready(Ok(())), waiters.deregister(who)));
         }
-        if let Who::Newcomer = who {
-            self.last += 1;
-            *who = Who::Other(self.last);
+        if let WaiterKey::New = who {
+            self.last_waiter += 1;
+            *who = WaiterKey::Queued(self.last_waiter);
         }
-        let replaced = waiters.join(who, cx.waker());
-        Some(match interest.ask(epoll, key, interest.armed | direction.bit()) {
+        let replaced = waiters.register(who, cx.waker());
+        Some(match interest.set_armed(epoll, key, interest.armed | direction.bit()) {
             Ok(()) => (Poll::Pending, replaced),
             Err(error) => {
-                let gone = interest.waiters[direction as usize].leave(who);
+                let gone = interest.waiters[direction as usize].deregister(who);
                 (Poll::Ready(Err(error)), replaced.or(gone))
             }
         })
     }
 
     /// Has a waiter go who was not told, or was told and did not come.
-    pub(super) fn leave(&mut self, key: usize, direction: Direction, who: &mut Who) -> Replaced {
-        let waiters = &mut self.kept.get_mut(key)?.waiters[direction as usize];
-        let gone = waiters.leave(who);
+    pub(super) fn deregister_waiter(
+        &mut self,
+        key: usize,
+        direction: Direction,
+        who: &mut WaiterKey,
+    ) -> StaleWaker {
+        let waiters = &mut self.registrations.get_mut(key)?.waiters[direction as usize];
+        let gone = waiters.deregister(who);
         // The kernel tells anew whom else it concerns.
-        waiters.is_told &= gone.is_some();
+        waiters.is_ready &= gone.is_some();
         gone
     }
 
     /// Gives a descriptor back, and returns what was kept of it.
-    pub(super) fn remove(&mut self, epoll: &OwnedFd, key: usize) -> Option<Interest> {
-        let mut interest = self.kept.try_remove(key)?;
+    pub(super) fn remove(&mut self, epoll: &OwnedFd, key: usize) -> Option<Registration> {
+        let mut interest = self.registrations.try_remove(key)?;
         // Somebody else may hold the descriptor open.
-        let _ = interest.ask(epoll, key, 0);
+        let _ = interest.set_armed(epoll, key, 0);
         Some(interest)
     }
 
     /// Wakes whom the events concern. Where all have had their turns and nobody waits, the kernel is not asked any more.
-    pub(super) fn tell(
+    pub(super) fn dispatch(
         &mut self,
         epoll: &OwnedFd,
         events: &[epoll::Event],
@@ -164,15 +171,16 @@ impl Interests {
         for event in events {
             let (flags, key) = (event.flags, event.data.u64() as usize);
             // The bell is none of them, nor is what has gone meanwhile.
-            let Some(interest) = self.kept.get_mut(key) else { continue };
+            let Some(interest) = self.registrations.get_mut(key) else { continue };
             let mut armed = interest.armed;
-            for direction in BOTH {
-                let is_meant = armed & direction.bit() != 0 && flags.intersects(direction.events());
-                if is_meant && !interest.waiters[direction as usize].tell(woken) && is_idle {
+            for direction in DIRECTIONS {
+                let is_meant =
+                    armed & direction.bit() != 0 && flags.intersects(direction.ready_flags());
+                if is_meant && !interest.waiters[direction as usize].wake_all(woken) && is_idle {
                     armed &= !direction.bit();
                 }
             }
-            let _ = interest.ask(epoll, key, armed);
+            let _ = interest.set_armed(epoll, key, armed);
         }
     }
 
@@ -180,27 +188,28 @@ impl Interests {
     pub(super) fn close(&mut self) -> Vec<Waker> {
         self.is_closed = true;
         let mut left = Vec::new();
-        for waiters in self.kept.iter_mut().flat_map(|(_, interest)| &mut interest.waiters) {
-            waiters.tell(&mut left);
+        for waiters in self.registrations.iter_mut().flat_map(|(_, interest)| &mut interest.waiters)
+        {
+            waiters.wake_all(&mut left);
         }
         left
     }
 
     #[cfg(test)]
     pub(super) fn armed(&self) -> Vec<u8> {
-        self.kept.iter().map(|(_, interest)| interest.armed).collect()
+        self.registrations.iter().map(|(_, interest)| interest.armed).collect()
     }
 }
 
-impl Interest {
+impl Registration {
     /// Asks the kernel to tell of these directions and no others.
-    fn ask(&mut self, epoll: &OwnedFd, key: usize, armed: u8) -> Result<(), Errno> {
+    fn set_armed(&mut self, epoll: &OwnedFd, key: usize, armed: u8) -> Result<(), Errno> {
         if armed == self.armed {
             return Ok(());
         }
         let meant = |direction: &&Direction| armed & direction.bit() != 0;
         let flags: EventFlags =
-            BOTH.iter().filter(meant).map(|direction| direction.ask()).collect();
+            DIRECTIONS.iter().filter(meant).map(|direction| direction.interest_flags()).collect();
         let data = EventData::new_u64(key as u64);
         match (self.armed, armed) {
             (0, _) => epoll::add(epoll, &self.fd, data, flags)?,
@@ -217,15 +226,15 @@ impl Direction {
         1 << self as u8
     }
 
-    fn ask(self) -> EventFlags {
+    fn interest_flags(self) -> EventFlags {
         match self {
-            Direction::In => EventFlags::IN,
-            Direction::Out => EventFlags::OUT,
+            Direction::Read => EventFlags::IN,
+            Direction::Write => EventFlags::OUT,
         }
     }
 
     /// What makes a call in this direction not block, if only because it fails.
-    fn events(self) -> EventFlags {
-        self.ask() | EventFlags::ERR | EventFlags::HUP
+    fn ready_flags(self) -> EventFlags {
+        self.interest_flags() | EventFlags::ERR | EventFlags::HUP
     }
 }

@@ -9,16 +9,16 @@ use std::task::{Context, Poll, ready};
 
 use smol::Async;
 
-use super::registry::Who;
-use super::{Reactor, here, lock};
+use super::registry::WaiterKey;
+use super::{Reactor, current, lock};
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
     /// That there is something to read, or an end, or an error.
-    In = 0,
+    Read = 0,
     /// That there is room to write, or an error.
-    Out = 1,
+    Write = 1,
 }
 
 /// A descriptor in non-blocking mode, which joins a reactor when it is waited for.
@@ -28,26 +28,26 @@ pub(crate) enum Direction {
 #[derive(Debug)]
 pub(crate) struct Source {
     fd: Arc<OwnedFd>,
-    home: Mutex<Option<Home>>,
+    backend: Mutex<Option<SourceBackend>>,
 }
 
 /// Where a descriptor is waited for.
 #[derive(Debug, Clone)]
-enum Home {
-    Here(Arc<Place>),
-    Smol(Arc<Async<Arc<OwnedFd>>>),
+enum SourceBackend {
+    Local(Arc<RegistrationHandle>),
+    Global(Arc<Async<Arc<OwnedFd>>>),
 }
 
 /// A place in the reactor of one thread, given back when it is dropped.
 #[derive(Debug)]
-struct Place {
+struct RegistrationHandle {
     reactor: Arc<Reactor>,
     key: usize,
 }
 
 impl Source {
     pub(crate) fn new(fd: OwnedFd) -> Source {
-        Source { fd: Arc::new(fd), home: Mutex::new(None) }
+        Source { fd: Arc::new(fd), backend: Mutex::new(None) }
     }
 
     /// Returns the descriptor.
@@ -57,8 +57,8 @@ impl Source {
 
     /// Tells whether it has been waited for.
     #[cfg(test)]
-    pub(crate) fn has_joined(&self) -> bool {
-        lock(&self.home).is_some()
+    pub(crate) fn is_registered(&self) -> bool {
+        lock(&self.backend).is_some()
     }
 
     /// Waits until it is ready, as any number of tasks may at once. Dropping the future loses nothing.
@@ -68,18 +68,19 @@ impl Source {
     /// Fails when the kernel has no room for one more descriptor to tell of.
     pub(crate) async fn ready(&self, direction: Direction) -> io::Result<()> {
         loop {
-            match self.home()? {
-                Home::Here(place) => {
-                    let waiter = Waiter { place: &place, direction, who: Who::Newcomer };
+            match self.register()? {
+                SourceBackend::Local(place) => {
+                    let waiter =
+                        ReadyFuture { registration: &place, direction, key: WaiterKey::New };
                     if waiter.await? {
                         return Ok(());
                     }
-                    self.leave(&place);
+                    self.detach(&place);
                 }
-                Home::Smol(socket) => {
+                SourceBackend::Global(socket) => {
                     return match direction {
-                        Direction::In => socket.readable().await,
-                        Direction::Out => socket.writable().await,
+                        Direction::Read => socket.readable().await,
+                        Direction::Write => socket.writable().await,
                     };
                 }
             }
@@ -97,16 +98,18 @@ impl Source {
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
         loop {
-            match self.home()? {
-                Home::Here(place) => match ready!(place.poll(direction, &mut Who::Polling, cx)) {
-                    Ok(true) => return Poll::Ready(Ok(())),
-                    Ok(false) => self.leave(&place),
-                    Err(error) => return Poll::Ready(Err(error)),
-                },
-                Home::Smol(socket) => {
+            match self.register()? {
+                SourceBackend::Local(place) => {
+                    match ready!(place.poll_ready(direction, &mut WaiterKey::Poll, cx)) {
+                        Ok(true) => return Poll::Ready(Ok(())),
+                        Ok(false) => self.detach(&place),
+                        Err(error) => return Poll::Ready(Err(error)),
+                    }
+                }
+                SourceBackend::Global(socket) => {
                     return match direction {
-                        Direction::In => socket.poll_readable(cx),
-                        Direction::Out => socket.poll_writable(cx),
+                        Direction::Read => socket.poll_readable(cx),
+                        Direction::Write => socket.poll_writable(cx),
                     };
                 }
             }
@@ -114,40 +117,40 @@ impl Source {
     }
 
     /// Returns where it is waited for, which from now on is here if it was nowhere.
-    fn home(&self) -> io::Result<Home> {
-        let mut home = lock(&self.home);
+    fn register(&self) -> io::Result<SourceBackend> {
+        let mut home = lock(&self.backend);
         if let Some(home) = &*home {
             return Ok(home.clone());
         }
-        let place = here().and_then(|reactor| {
-            let key = lock(&reactor.interests).add(self.fd.clone())?;
-            Some(Arc::new(Place { reactor, key }))
+        let place = current().and_then(|reactor| {
+            let key = lock(&reactor.registry).add(self.fd.clone())?;
+            Some(Arc::new(RegistrationHandle { reactor, key }))
         });
         let found = match place {
-            Some(place) => Home::Here(place),
-            None => Home::Smol(Arc::new(Async::new_nonblocking(self.fd.clone())?)),
+            Some(place) => SourceBackend::Local(place),
+            None => SourceBackend::Global(Arc::new(Async::new_nonblocking(self.fd.clone())?)),
         };
         Ok(home.insert(found).clone())
     }
 
     /// Goes from a reactor that nobody sleeps in any more.
-    fn leave(&self, place: &Place) {
-        let is_there = |home: &mut Home| matches!(home, Home::Here(now) if Arc::ptr_eq(&now.reactor, &place.reactor));
-        let left = lock(&self.home).take_if(is_there);
+    fn detach(&self, place: &RegistrationHandle) {
+        let is_there = |home: &mut SourceBackend| matches!(home, SourceBackend::Local(now) if Arc::ptr_eq(&now.reactor, &place.reactor));
+        let left = lock(&self.backend).take_if(is_there);
         drop(left);
     }
 }
 
-impl Place {
+impl RegistrationHandle {
     /// Is ready with `true` when the descriptor is, and with `false` when nobody will tell.
-    fn poll(
+    fn poll_ready(
         &self,
         direction: Direction,
-        who: &mut Who,
+        who: &mut WaiterKey,
         cx: &Context<'_>,
     ) -> Poll<io::Result<bool>> {
-        let Reactor { epoll, interests, .. } = &*self.reactor;
-        let polled = lock(interests).poll(epoll, (self.key, direction), who, cx);
+        let Reactor { epoll, registry: interests, .. } = &*self.reactor;
+        let polled = lock(interests).poll_ready(epoll, (self.key, direction), who, cx);
         match polled {
             Some((polled, _replaced)) => polled.map(|ready| Ok(ready.map(|()| true)?)),
             None => Poll::Ready(Ok(false)),
@@ -155,34 +158,34 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for RegistrationHandle {
     fn drop(&mut self) {
-        let left = lock(&self.reactor.interests).remove(&self.reactor.epoll, self.key);
+        let left = lock(&self.reactor.registry).remove(&self.reactor.epoll, self.key);
         drop(left);
     }
 }
 
 /// One of any number who wait for a place; gone when it is dropped.
-struct Waiter<'a> {
-    place: &'a Place,
+struct ReadyFuture<'a> {
+    registration: &'a RegistrationHandle,
     direction: Direction,
-    who: Who,
+    key: WaiterKey,
 }
 
-impl Future for Waiter<'_> {
+impl Future for ReadyFuture<'_> {
     type Output = io::Result<bool>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let Waiter { place, direction, who } = &mut *self;
-        place.poll(*direction, who, cx)
+        let ReadyFuture { registration: place, direction, key: who } = &mut *self;
+        place.poll_ready(*direction, who, cx)
     }
 }
 
-impl Drop for Waiter<'_> {
+impl Drop for ReadyFuture<'_> {
     fn drop(&mut self) {
-        if let Who::Other(_) = self.who {
-            let Waiter { place, direction, who } = self;
-            let gone = lock(&place.reactor.interests).leave(place.key, *direction, who);
+        if let WaiterKey::Queued(_) = self.key {
+            let ReadyFuture { registration: place, direction, key: who } = self;
+            let gone = lock(&place.reactor.registry).deregister_waiter(place.key, *direction, who);
             drop(gone);
         }
     }

@@ -13,7 +13,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 use crate::reactor::*;
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
-    Reactor::new().unwrap().drive(future)
+    Reactor::new().unwrap().block_on(future)
 }
 
 fn pair() -> (Source, UnixStream) {
@@ -22,13 +22,13 @@ fn pair() -> (Source, UnixStream) {
     (Source::new(ours), theirs.into())
 }
 
-fn take(source: &Source) -> usize {
+fn read_some(source: &Source) -> usize {
     rustix::io::read(source.fd(), &mut [0; 16]).unwrap_or(0)
 }
 
 /// The directions that the kernel tells of, a bit each, for each descriptor here.
-fn armed() -> Vec<u8> {
-    lock(&here().unwrap().interests).armed()
+fn armed_directions() -> Vec<u8> {
+    lock(&current().unwrap().registry).armed()
 }
 
 #[test]
@@ -37,10 +37,10 @@ fn who_waits_for_input_is_woken_and_the_descriptor_stays_for_the_next_time() {
     block_on(async {
         let (source, mut theirs) = pair();
         for _ in 0..3 {
-            assert!(poll_once(source.ready(Direction::In)).await.is_none());
+            assert!(poll_once(source.ready(Direction::Read)).await.is_none());
             theirs.write_all(b"x").unwrap();
-            source.ready(Direction::In).await.unwrap();
-            assert_eq!((take(&source), armed()), (1, vec![1]));
+            source.ready(Direction::Read).await.unwrap();
+            assert_eq!((read_some(&source), armed_directions()), (1, vec![1]));
         }
     });
 }
@@ -50,14 +50,14 @@ fn who_waits_for_input_is_woken_and_the_descriptor_stays_for_the_next_time() {
 fn a_descriptor_that_nobody_wants_to_know_of_is_not_asked_for_and_keeps_nobody_awake() {
     block_on(async {
         let (source, theirs) = pair();
-        assert!(poll_once(source.ready(Direction::In)).await.is_none());
-        assert_eq!(armed(), [1]);
+        assert!(poll_once(source.ready(Direction::Read)).await.is_none());
+        assert_eq!(armed_directions(), [1]);
         // It is at its end from now on, which would be told for ever.
         drop(theirs);
         Timer::after(Duration::from_millis(1)).await;
-        assert_eq!(armed(), [0]);
-        source.ready(Direction::In).await.unwrap();
-        assert_eq!(armed(), [1]);
+        assert_eq!(armed_directions(), [0]);
+        source.ready(Direction::Read).await.unwrap();
+        assert_eq!(armed_directions(), [1]);
     });
 }
 
@@ -67,11 +67,12 @@ fn input_and_room_are_waited_for_side_by_side() {
     block_on(async {
         let (source, mut theirs) = pair();
         while rustix::io::write(source.fd(), &[0; 4096]).is_ok() {}
-        let mut waits = [source.ready(Direction::Out), source.ready(Direction::In)].map(Box::pin);
+        let mut waits =
+            [source.ready(Direction::Write), source.ready(Direction::Read)].map(Box::pin);
         assert!(
             poll_once(&mut waits[0]).await.is_none() && poll_once(&mut waits[1]).await.is_none()
         );
-        assert_eq!(armed(), [3]);
+        assert_eq!(armed_directions(), [3]);
         theirs.write_all(b"x").unwrap();
         waits[1].as_mut().await.unwrap();
         assert!(poll_once(&mut waits[0]).await.is_none());
@@ -98,10 +99,10 @@ fn a_thread_that_waits_for_a_time_sleeps_once() {
 
 /// Counts how often it is woken.
 #[derive(Default)]
-struct Count(AtomicUsize);
+struct WakeCounter(AtomicUsize);
 
-impl Wake for Count {
-    fn wake(self: Arc<Count>) {
+impl Wake for WakeCounter {
+    fn wake(self: Arc<WakeCounter>) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -111,14 +112,14 @@ impl Wake for Count {
 fn any_number_wait_for_one_descriptor_and_each_is_woken_once() {
     block_on(async {
         let (source, mut theirs) = pair();
-        let counts: [Arc<Count>; 4] = Default::default();
-        let mut waits: Vec<_> = (0..3).map(|_| Box::pin(source.ready(Direction::In))).collect();
+        let counts: [Arc<WakeCounter>; 4] = Default::default();
+        let mut waits: Vec<_> = (0..3).map(|_| Box::pin(source.ready(Direction::Read))).collect();
         for (wait, count) in waits.iter_mut().zip(&counts) {
             let waker = Waker::from(count.clone());
             assert!(wait.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
         }
         let waker = Waker::from(counts[3].clone());
-        assert!(source.poll_ready(Direction::In, &mut Context::from_waker(&waker)).is_pending());
+        assert!(source.poll_ready(Direction::Read, &mut Context::from_waker(&waker)).is_pending());
         drop(waits.swap_remove(1));
         theirs.write_all(b"x").unwrap();
         yield_now().await;
@@ -126,7 +127,7 @@ fn any_number_wait_for_one_descriptor_and_each_is_woken_once() {
         for wait in waits {
             wait.await.unwrap();
         }
-        poll_fn(|cx| source.poll_ready(Direction::In, cx)).await.unwrap();
+        poll_fn(|cx| source.poll_ready(Direction::Read, cx)).await.unwrap();
     });
 }
 
@@ -137,7 +138,7 @@ fn who_waits_for_room_hears_that_there_will_never_be_any() {
         let (end, mouth) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
         let source = Source::new(mouth);
         while rustix::io::write(source.fd(), &[0; 4096]).is_ok() {}
-        let mut wait = Box::pin(source.ready(Direction::Out));
+        let mut wait = Box::pin(source.ready(Direction::Write));
         assert!(poll_once(&mut wait).await.is_none());
         // The kernel tells of an error here, and of no room.
         drop(end);
@@ -150,13 +151,13 @@ fn who_waits_for_room_hears_that_there_will_never_be_any() {
 fn who_was_told_and_does_not_come_leaves_no_word_for_the_next() {
     block_on(async {
         let (source, mut theirs) = pair();
-        let mut wait = Box::pin(source.ready(Direction::In));
+        let mut wait = Box::pin(source.ready(Direction::Read));
         assert!(poll_once(&mut wait).await.is_none());
         theirs.write_all(b"x").unwrap();
         yield_now().await;
         drop(wait);
-        assert_eq!(take(&source), 1);
-        assert!(poll_once(source.ready(Direction::In)).await.is_none());
+        assert_eq!(read_some(&source), 1);
+        assert!(poll_once(source.ready(Direction::Read)).await.is_none());
     });
 }
 
@@ -180,9 +181,9 @@ fn timers_come_in_the_order_of_their_times_and_are_gone_when_they_are_dropped() 
         assert_eq!(first.await, "early");
         late.await;
         assert!(begun.elapsed() >= Duration::from_millis(20));
-        assert_eq!(lock(&here().unwrap().alarms).len(), 1);
+        assert_eq!(lock(&current().unwrap().timers).len(), 1);
         drop((early, never));
-        assert_eq!(lock(&here().unwrap().alarms).len(), 0);
+        assert_eq!(lock(&current().unwrap().timers).len(), 0);
         Timer::after(Duration::ZERO).await;
         assert!(poll_once(Timer::after(Duration::MAX)).await.is_none());
     });
@@ -193,15 +194,15 @@ fn a_sleep_is_not_cut_short() {
     let reactor = Reactor::new().unwrap();
     let sleep = |limit| {
         let begun = Instant::now();
-        reactor.sleep(&mut Vec::with_capacity(1), Some(limit)).unwrap();
+        reactor.wait_events(&mut Vec::with_capacity(1), Some(limit)).unwrap();
         begun.elapsed()
     };
     let limit = Duration::from_micros(1500);
     assert!(sleep(limit) >= limit);
     // Rung before, so that the longest of all ends at once, and not in an error.
-    assert!(reactor.bell.lie_down());
-    Arc::clone(&reactor.bell).wake();
-    assert!(sleep(Duration::MAX) < LONGEST);
+    assert!(reactor.notifier.try_park());
+    Arc::clone(&reactor.notifier).wake();
+    assert!(sleep(Duration::MAX) < MAX_SLEEP);
 }
 
 #[test]
@@ -234,7 +235,7 @@ fn who_is_always_ready_keeps_no_event_from_the_others() {
                 yield_now().await;
             }
         };
-        future::or(async { source.ready(Direction::In).await.unwrap() }, restless).await;
+        future::or(async { source.ready(Direction::Read).await.unwrap() }, restless).await;
     });
 }
 
@@ -244,7 +245,7 @@ fn what_waits_when_the_reactor_ends_goes_on_elsewhere() {
     let (source, mut theirs) = pair();
     let mut timer = Timer::after(Duration::from_millis(20));
     {
-        let mut wait = Box::pin(source.ready(Direction::In));
+        let mut wait = Box::pin(source.ready(Direction::Read));
         block_on(async {
             assert!(poll_once(&mut wait).await.is_none());
             assert!(poll_once(&mut timer).await.is_none());
@@ -254,7 +255,7 @@ fn what_waits_when_the_reactor_ends_goes_on_elsewhere() {
         smol::block_on(wait).unwrap();
     }
     block_on(async {
-        source.ready(Direction::In).await.unwrap();
+        source.ready(Direction::Read).await.unwrap();
         timer.await;
     });
 }
@@ -264,15 +265,15 @@ fn what_waits_when_the_reactor_ends_goes_on_elsewhere() {
 fn a_reactor_within_a_turn_of_another_has_sources_of_its_own() {
     block_on(async {
         let (source, mut theirs) = pair();
-        assert!(poll_once(source.ready(Direction::In)).await.is_none());
+        assert!(poll_once(source.ready(Direction::Read)).await.is_none());
         block_on(async {
             let (inner, mut theirs) = pair();
             theirs.write_all(b"x").unwrap();
-            inner.ready(Direction::In).await.unwrap();
-            assert_eq!(armed(), [1]);
+            inner.ready(Direction::Read).await.unwrap();
+            assert_eq!(armed_directions(), [1]);
         });
         theirs.write_all(b"x").unwrap();
-        source.ready(Direction::In).await.unwrap();
+        source.ready(Direction::Read).await.unwrap();
     });
 }
 

@@ -8,26 +8,26 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::{Reactor, here, lock};
+use super::{Reactor, current, lock};
 
 /// The times that are waited for in one reactor.
 #[derive(Default)]
-pub(super) struct Alarms {
+pub(super) struct TimerQueue {
     /// By their time, and among the same time by their age.
     due: BTreeMap<(Instant, u64), Waker>,
-    last: u64,
+    last_id: u64,
     is_closed: bool,
 }
 
-impl Alarms {
+impl TimerQueue {
     /// Returns how long it is until the next one.
-    pub(super) fn next(&self) -> Option<Duration> {
+    pub(super) fn next_timeout(&self) -> Option<Duration> {
         let ((at, _), _) = self.due.first_key_value()?;
         Some(at.saturating_duration_since(Instant::now()))
     }
 
     /// Takes those whose time has come.
-    pub(super) fn ring(&mut self, woken: &mut Vec<Waker>) {
+    pub(super) fn fire(&mut self, woken: &mut Vec<Waker>) {
         let now = Instant::now();
         while let Some(first) = self.due.first_entry().filter(|first| first.key().0 <= now) {
             woken.push(first.remove());
@@ -39,13 +39,13 @@ impl Alarms {
         if self.is_closed {
             return None;
         }
-        self.last += 1;
-        self.due.insert((at, self.last), waker.clone());
-        Some(self.last)
+        self.last_id += 1;
+        self.due.insert((at, self.last_id), waker.clone());
+        Some(self.last_id)
     }
 
     /// Has another waker woken; tells whether the time is still waited for.
-    fn stays(alarms: &Mutex<Alarms>, key: (Instant, u64), waker: &Waker) -> bool {
+    fn update_waker(alarms: &Mutex<TimerQueue>, key: (Instant, u64), waker: &Waker) -> bool {
         // Dropped once the lock is not held, since a drop may come back here.
         let _replaced = {
             let mut alarms = lock(alarms);
@@ -71,31 +71,34 @@ impl Alarms {
 #[derive(Debug)]
 pub(crate) struct Timer {
     /// `None` is later than a clock can show.
-    at: Option<Instant>,
-    home: Home,
+    deadline: Option<Instant>,
+    backend: TimerBackend,
 }
 
 /// Where a time is waited for.
 #[derive(Debug)]
-enum Home {
-    Nowhere,
-    Here(Arc<Reactor>, u64),
-    Smol(smol::Timer),
+enum TimerBackend {
+    Unregistered,
+    Local(Arc<Reactor>, u64),
+    Global(smol::Timer),
 }
 
 impl Timer {
     /// Makes a timer for a while from now on.
     pub(crate) fn after(duration: Duration) -> Timer {
-        Timer { at: Instant::now().checked_add(duration), home: Home::Nowhere }
+        Timer {
+            deadline: Instant::now().checked_add(duration),
+            backend: TimerBackend::Unregistered,
+        }
     }
 
     /// Takes a place in the reactor of this thread, or in smol's.
-    fn settle(at: Instant, waker: &Waker) -> Home {
-        let joined = here().and_then(|reactor| {
-            let age = lock(&reactor.alarms).add(at, waker)?;
-            Some(Home::Here(reactor, age))
+    fn register(at: Instant, waker: &Waker) -> TimerBackend {
+        let joined = current().and_then(|reactor| {
+            let age = lock(&reactor.timers).add(at, waker)?;
+            Some(TimerBackend::Local(reactor, age))
         });
-        joined.unwrap_or_else(|| Home::Smol(smol::Timer::at(at)))
+        joined.unwrap_or_else(|| TimerBackend::Global(smol::Timer::at(at)))
     }
 }
 
@@ -103,32 +106,34 @@ impl Future for Timer {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(at) = self.at else { return Poll::Pending };
-        let stays = match &self.home {
-            Home::Here(reactor, age) => Alarms::stays(&reactor.alarms, (at, *age), cx.waker()),
-            Home::Nowhere | Home::Smol(_) => false,
+        let Some(at) = self.deadline else { return Poll::Pending };
+        let stays = match &self.backend {
+            TimerBackend::Local(reactor, age) => {
+                TimerQueue::update_waker(&reactor.timers, (at, *age), cx.waker())
+            }
+            TimerBackend::Unregistered | TimerBackend::Global(_) => false,
         };
         if stays {
             return Poll::Pending;
         }
-        if !matches!(self.home, Home::Smol(_)) {
+        if !matches!(self.backend, TimerBackend::Global(_)) {
             if Instant::now() >= at {
                 return Poll::Ready(());
             }
             // It has not been anywhere, or nobody sleeps any more where it was.
-            self.home = Timer::settle(at, cx.waker());
+            self.backend = Timer::register(at, cx.waker());
         }
-        match &mut self.home {
-            Home::Smol(timer) => Pin::new(timer).poll(cx).map(drop),
-            Home::Nowhere | Home::Here(..) => Poll::Pending,
+        match &mut self.backend {
+            TimerBackend::Global(timer) => Pin::new(timer).poll(cx).map(drop),
+            TimerBackend::Unregistered | TimerBackend::Local(..) => Poll::Pending,
         }
     }
 }
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        if let (Home::Here(reactor, age), Some(at)) = (&self.home, self.at) {
-            let gone = lock(&reactor.alarms).due.remove(&(at, *age));
+        if let (TimerBackend::Local(reactor, age), Some(at)) = (&self.backend, self.deadline) {
+            let gone = lock(&reactor.timers).due.remove(&(at, *age));
             drop(gone);
         }
     }

@@ -13,9 +13,9 @@
 //! | start in order | [`Child::ready_within`] and [`Context::ready`] |
 //! | end with a child | [`Child::significant`] and [`AutoShutdown`] |
 //! | change a tree that runs | [`SupervisorAddress`] |
-//! | learn of an end | [`Address::watch`], [`Context::link`] |
+//! | learn of an end | [`Address::monitor`], [`Context::link`] |
 //! | do something later | [`Context::send_after`], [`Context::send_every`], [`Context::sleep`] |
-//! | do blocking work | [`Desk`] |
+//! | do blocking work | [`JobQueue`] |
 //! | run it | [`System`]; [`Handle`] stops it and looks at it from outside |
 //! | see it | [`Lifecycle`] events to an [observer](System::observe) or as a [stream](Handle::events); a [`Snapshot`] as a table, [JSON](Snapshot::to_json) or a [graph](Snapshot::to_dot); a [stall limit](System::stall_limit) |
 #![cfg_attr(
@@ -37,7 +37,7 @@
 //! stops all its children and ends abnormally, for its own supervisor to decide.
 //!
 //! The mailbox is the child's and not the incarnation's: what waits in it at a crash is handled by the next
-//! incarnation. What the actor had in hand is lost, and the event of the exit [says which](Lost) message it
+//! incarnation. What the actor had in hand is lost, and the event of the exit [says which](LostMessage) message it
 //! was.
 //!
 //! A stop is a level beside the mailbox. [`Context::next`] tells it before anything else, [`Context::recv`]
@@ -153,25 +153,25 @@ pub use actor::{Actor, BoxError, Closure, IntoActor, IsActor, IsClosure, Outcome
 pub use address::{Address, AskError, SendError};
 pub use context::timers::TimerId;
 pub use context::{Context, Event};
-pub(crate) use executor::until::until;
+pub(crate) use executor::until::wait_until;
 pub use executor::{Clock, Sleep};
-pub use job_queue::Desk;
+pub use job_queue::JobQueue;
 pub use lifecycle::actor_future::record_backtraces;
 pub use lifecycle::exit::Exit;
 pub use lifecycle::observer::Events;
-pub use lifecycle::{Lifecycle, Lost};
+pub use lifecycle::{Lifecycle, LostMessage};
 pub use mailbox::Overflow;
 pub use mailbox::reply::Reply;
 pub use pool::{Pool, PoolAddress, PoolClosed};
 #[cfg(feature = "testing")]
-pub(crate) use sim::executor::World;
+pub(crate) use sim::executor::SimExecutor;
 #[cfg(feature = "testing")]
-pub use sim::fault::{Edge, Fault, Turn};
-pub use supervisor::admin::{AdminError, ChildInfo, Counts, SupervisorAddress};
+pub use sim::fault::{Fault, MessageInfo, PollInfo};
+pub use supervisor::admin::{AdminError, ChildCounts, ChildInfo, SupervisorAddress};
 pub use supervisor::child::{Child, Restart, Shutdown};
 pub use supervisor::{AutoShutdown, Strategy, Supervisor};
 pub use system::handle::Handle;
-pub use system::{Ended, System};
-pub use tree::liveness::{NotAlive, Watch};
+pub use system::{StopReason, System};
+pub use tree::liveness::{Monitor, NotRunning};
 pub use tree::path::Path;
-pub use tree::snapshot::{Kind, Snapshot, State};
+pub use tree::snapshot::{NodeKind, NodeState, Snapshot};

@@ -172,7 +172,7 @@ impl Call<'_> {
         let io = async {
             let Some(since) = since else { return ready.await };
             let left = (since + limit).saturating_duration_since(clock.now());
-            clock.within(left, ready).await.unwrap_or(Ok(Io::Late))
+            clock.timeout(left, ready).await.unwrap_or(Ok(Io::Late))
         };
         let io = match part.is_over || part.outgoing.is_full() {
             true => ctx.unless_stopped(io).await,

@@ -63,7 +63,7 @@ impl Call<'_> {
         let (asked, answers) = (ctx.now(), (ANSWERS + self.took).min(ANSWERS_MOST));
         self.write(ctx, &text).await?;
         let mut buf = [0; LINE_MAX];
-        match ctx.clock().within(answers, self.stream.read(&mut buf)).await {
+        match ctx.clock().timeout(answers, self.stream.read(&mut buf)).await {
             Some(Ok(0)) => return Err(self.closed("at once")),
             // Servers that speak in lines end each of them, at this point too.
             Some(Ok(n)) if !buf[..n].ends_with(b"\n") => {
@@ -106,7 +106,7 @@ impl Call<'_> {
                 asked = clock.now();
                 let answered = async {
                     self.write(ctx, &text).await?;
-                    let answer = clock.within(self.client.timeout, self.stream.read(&mut buf));
+                    let answer = clock.timeout(self.client.timeout, self.stream.read(&mut buf));
                     let Some(answer) = ctx.unless_stopped(answer).await else { return Ok(None) };
                     match answer {
                         None => Err(self.timed_out()),

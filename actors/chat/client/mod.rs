@@ -185,7 +185,7 @@ impl ChatClient {
             let (conn, why) = (part.calls - 1, failure.to_string());
             self.reporter.tell(|| Report::Disconnected { peer, conn, why }).await;
         }
-        let pause = ctx.clock().sleep_about(pause);
+        let pause = ctx.clock().sleep_jittered(pause);
         self.meanwhile(ctx, part, pause).await.is_some()
     }
 }

@@ -6,7 +6,7 @@
 //! tried again later; the chat does not notice.
 //!
 //! Files and counts are the [`History`]'s, which belongs to the tree, and the batch in the journal's hand lies on a
-//! [`Desk`]: a journal that crashes loses neither.
+//! [`JobQueue`]: a journal that crashes loses neither.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::actors::{Hall, Report, Reporter, Said};
-use crate::runtime::{Actor, Address, Context, Desk, Outcome};
+use crate::runtime::{Actor, Address, Context, JobQueue, Outcome};
 use crate::wire::chat::history_record::{Record, encode};
 use segments::{HistoryError, Segments};
 
@@ -44,7 +44,7 @@ pub struct History(Arc<Inner>);
 struct Inner {
     /// Held while the disk is written to, so no actor ever waits for it.
     state: Mutex<State>,
-    desk: Desk<Job>,
+    desk: JobQueue<Job>,
     /// Bytes of the lines in the mailbox.
     waiting: AtomicUsize,
     /// Lines that were left out since it was last told.
@@ -95,7 +95,7 @@ impl History {
         let state = State { segments, failing: None, news: Vec::new() };
         let history = Inner {
             state: Mutex::new(state),
-            desk: Desk::new(),
+            desk: JobQueue::new(),
             waiting: AtomicUsize::new(0),
             lost: AtomicU64::new(0),
         };
@@ -222,7 +222,7 @@ impl ChatJournal {
     /// Does what is on the desk, and tells what came of it.
     async fn work(&self) {
         let history = self.history.clone();
-        self.history.0.desk.clear(move |job| history.work(&job)).await;
+        self.history.0.desk.run_all(move |job| history.work(&job)).await;
         for why in self.history.news() {
             self.reporter.tell(|| Report::Refused { peer: None, why }).await;
         }
@@ -239,7 +239,7 @@ impl Actor for ChatJournal {
         let mut sync_at = clock.now().checked_add(SYNC_WITHIN);
         loop {
             let limit = sync_at.map(|at| at.saturating_duration_since(clock.now()));
-            let (first, is_over) = match clock.within(limit, ctx.recv()).await {
+            let (first, is_over) = match clock.timeout(limit, ctx.recv()).await {
                 Some(Some(spoken)) => (Some(spoken), false),
                 Some(None) => (None, true),
                 None => (None, false),
@@ -252,7 +252,7 @@ impl Actor for ChatJournal {
                 sync_at = None;
             }
             let job = self.batch(first, sync, &mut ctx);
-            self.history.0.desk.put(job);
+            self.history.0.desk.push(job);
             self.work().await;
             if is_over {
                 return Ok(());

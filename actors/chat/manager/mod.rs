@@ -133,7 +133,7 @@ impl ChatRoom {
         let others = room.members.len();
         room.members.insert(id);
         if !quiet {
-            room.ring.say(Some(id), format!("* {nick} joined\n"), clock.wall());
+            room.ring.say(Some(id), format!("* {nick} joined\n"), clock.system_time());
         }
         let (topic, ear) = (room.topic.clone(), room.ring.ear(id));
         Ok(Joined { room: room.name.clone(), topic, ear, others })
@@ -148,7 +148,7 @@ impl ChatRoom {
         let room = book.rooms.get_mut(&key).ok_or(NOWHERE)?;
         room.members.remove(&id);
         if !quiet {
-            room.ring.say(None, format!("* {nick} left\n"), clock.wall());
+            room.ring.say(None, format!("* {nick} left\n"), clock.system_time());
         }
         let name = room.name.to_string();
         if room.members.is_empty() && !self.hall.stays(&key) {
@@ -162,7 +162,7 @@ impl ChatRoom {
         let nick = book.free(nick, Some(id))?;
         let old = book.rename(id, &nick).ok_or("you are gone")?;
         if let (Some((_, room)), true) = (book.place(id), *old != *nick) {
-            room.ring.say(Some(id), format!("* {old} is now {nick}\n"), clock.wall());
+            room.ring.say(Some(id), format!("* {old} is now {nick}\n"), clock.system_time());
         }
         Ok(nick)
     }

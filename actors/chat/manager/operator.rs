@@ -118,7 +118,7 @@ fn announce(book: &Book, in_room_of: Option<u64>, notice: &str, clock: &Clock) {
     let one = in_room_of.map(|id| book.place(id).map(|(_, room)| room));
     for room in book.rooms.values() {
         if one.is_none_or(|one| one.is_some_and(|one| one.name == room.name)) {
-            drop(room.ring.say(None, format!("* {notice}\n"), clock.wall()));
+            drop(room.ring.say(None, format!("* {notice}\n"), clock.system_time()));
         }
     }
 }

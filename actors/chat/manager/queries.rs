@@ -64,7 +64,7 @@ impl ChatRoom {
         let topic = escape(&text).into_owned();
         let room = book.rooms.get_mut(key.as_str()).ok_or(NOWHERE)?;
         let line = format!("* {nick} set the topic: {topic}\n");
-        self.hall.keep(&room.name, &room.ring.say(Some(id), line, clock.wall()));
+        self.hall.keep(&room.name, &room.ring.say(Some(id), line, clock.system_time()));
         let told = format!("{} is about: {topic}", room.name);
         room.topic = Some(topic);
         Ok(told)

@@ -112,7 +112,7 @@ impl Session {
     fn say_block(&mut self, speaker: &Speaker, block: &mut Block) {
         if block.count > 0 {
             let Block { text, count, .. } = std::mem::take(block);
-            if let Err(why) = speaker.member.hear(count, self.ctx.clock().wall(), |_| text) {
+            if let Err(why) = speaker.member.hear(count, self.ctx.clock().system_time(), |_| text) {
                 self.talk.outbox.push(format!("* {why}\n"));
             }
         }
@@ -151,7 +151,7 @@ impl Session {
             Command::Act(text) => {
                 let (nick, _) = speaker.member.name_and_room();
                 self.report(&speaker.member, Some(nick), text).await;
-                match speaker.member.act(text, self.ctx.clock().wall()) {
+                match speaker.member.act(text, self.ctx.clock().system_time()) {
                     Ok(()) => {
                         self.receipt(speaker, text);
                         return Ok(());
@@ -269,7 +269,7 @@ impl Session {
         let kept = lines.iter().rev().take_while(fits).count();
         lines.drain(..lines.len() - kept);
         self.talk.outbox.push(format!("* the last {} lines:\n", lines.len()));
-        let now = self.ctx.clock().wall();
+        let now = self.ctx.clock().system_time();
         lines.iter().for_each(|one| self.talk.outbox.push(timed(&one.line, one.at, now)));
     }
 }

@@ -196,7 +196,7 @@ impl<F: FnMut(&[u8]) + Unpin> Future for Next<'_, F> {
             return Poll::Ready(Happened::Broken(error));
         }
         loop {
-            ctx.done();
+            ctx.message_done();
             debug_assert!(talk.outbox.len() <= MOST, "{} bytes wait", talk.outbox.len());
             if let Err(error) = talk.outbox.flush(&talk.stream, || ctx.now()) {
                 return Poll::Ready(Happened::Broken(error));

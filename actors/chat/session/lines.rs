@@ -103,7 +103,7 @@ impl Session {
             self.talk.outbox.push(format!("* you missed {untold} messages for you alone\n"));
         }
         if let (Some(ear), true) = (&mut speaker.ear, speaker.times) {
-            let now = self.ctx.clock().wall();
+            let now = self.ctx.clock().system_time();
             self.talk.hear(ear, |heard, outbox| match heard {
                 Heard::Said(said) => {
                     said.lines().for_each(|line| outbox.push(timed(line, said.at, now)));

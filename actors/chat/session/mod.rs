@@ -245,7 +245,7 @@ impl Session {
         self.report(member, nick, text).await;
         match text.trim_end_matches(['\r', '\n']) {
             "" => Ok(()),
-            text => member.say(text, self.ctx.clock().wall()),
+            text => member.say(text, self.ctx.clock().system_time()),
         }
     }
 

@@ -171,7 +171,7 @@ impl Service {
         };
         let read = async {
             let late = || Err(silent(limit));
-            clock.within(limit, bytes).await.unwrap_or_else(late)
+            clock.timeout(limit, bytes).await.unwrap_or_else(late)
         };
         let stopped = async {
             ctx.stopped().await;
@@ -221,7 +221,7 @@ impl Service {
     ) -> Result<(), String> {
         let (clock, limit) = (ctx.clock().clone(), self.limits.idle_timeout);
         let readable = async {
-            match clock.within(limit, stream.readable()).await {
+            match clock.timeout(limit, stream.readable()).await {
                 Some(ready) => ready.map_err(|error| error.to_string()),
                 None => Err(silent(limit)),
             }

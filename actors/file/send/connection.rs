@@ -132,7 +132,7 @@ impl FramedLine {
 
     async fn read(&self) -> Result<Vec<u8>, Failure> {
         let mut piece = vec![0; PIECE];
-        let read = self.clock.within(self.limit, self.stream.read(&mut piece)).await;
+        let read = self.clock.timeout(self.limit, self.stream.read(&mut piece)).await;
         let late = || Failure::TimedOut { server: self.endpoint.to_string(), limit: self.limit };
         let length = read.ok_or_else(late)?;
         piece.truncate(length.map_err(|e| Failure::of_io(e, &self.endpoint, self.limit))?);

@@ -210,7 +210,7 @@ impl FileSender {
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
                         let late = || Err(io::ErrorKind::TimedOut.into());
-                        let ready = clock.within(self.timeout, stream.writable()).await;
+                        let ready = clock.timeout(self.timeout, stream.writable()).await;
                         ready.unwrap_or_else(late).map_err(|error| self.broken(error))?;
                     }
                     io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
@@ -246,7 +246,7 @@ impl FileSender {
                 }
             }
         };
-        clock.within(END_WITHIN, end).await.unwrap_or(Ok(()))
+        clock.timeout(END_WITHIN, end).await.unwrap_or(Ok(()))
     }
 }
 

@@ -107,7 +107,7 @@ impl Courier {
             let Some(pause) = tries.again() else { return Err(failure) };
             let why = format!("{failure}; trying again");
             self.reporter.tell(|| Report::Refused { peer: None, why }).await;
-            self.clock.sleep_about(pause).await;
+            self.clock.sleep_jittered(pause).await;
         }
     }
 

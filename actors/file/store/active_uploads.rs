@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use event_listener::Event;
 
 use super::Vault;
-use crate::runtime::until;
+use crate::runtime::wait_until;
 
 /// Who has a file in hand.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ impl Holders {
 
     /// Waits until a file that is in hand is contested. Cancel-safe.
     pub(super) async fn contested(&self, name: &str) {
-        until(&self.contest, || self.names().get(name) == Some(&true)).await;
+        wait_until(&self.contest, || self.names().get(name) == Some(&true)).await;
     }
 }
 

@@ -61,7 +61,7 @@ where
             return Step::Wait;
         }
         // The place is taken first, so that nobody is let in who would have to wait for one.
-        let vacancy = match self.pool.vacancy() {
+        let vacancy = match self.pool.try_reserve() {
             Ok(Some(vacancy)) => vacancy,
             Ok(None) => return Step::Wait,
             Err(closed) => return Step::Failed(io::Error::other(closed)),

@@ -99,7 +99,7 @@ where
             if !self.pool.is_full() {
                 return Knock::Come(self.socket.readable().await);
             }
-            self.pool.room().await;
+            self.pool.wait_for_capacity().await;
             Knock::Come(Ok(()))
         };
         let complete = async {
@@ -136,13 +136,13 @@ where
                 door.failed += 1;
                 return;
             }
-            AcceptError::Connection => return ctx.pause(BACK_OFF).await,
+            AcceptError::Connection => return ctx.sleep_unless_stopped(BACK_OFF).await,
             AcceptError::Descriptors => self.socket.turn_away(self.socket.most_waiting()),
             AcceptError::Resource => 0,
         };
         door.refused.add(Refusal::Stuck, turned_away as u64, None, error.to_string());
         self.tell(door.refused.due_now(ctx)).await;
-        ctx.pause(BACK_OFF).await;
+        ctx.sleep_unless_stopped(BACK_OFF).await;
     }
 
     /// Notes that the pool has become full.
@@ -200,7 +200,7 @@ where
         }
         self.tell(door.refused.rest()).await;
         self.socket.close_door()?;
-        while let Event::Message(()) = ctx.next(self.pool.idle()).await {}
+        while let Event::Message(()) = ctx.next(self.pool.wait_idle()).await {}
         Ok(())
     }
 }

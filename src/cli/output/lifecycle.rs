@@ -10,7 +10,7 @@ use crate::cli::exit::Code;
 use crate::cli::output::background_writer::Scribe;
 use crate::cli::output::json;
 use crate::cli::output::printer::{Sink, write_line};
-use crate::runtime::{Ended, Exit, Handle, Lifecycle, Path};
+use crate::runtime::{Exit, Handle, Lifecycle, Path, StopReason};
 use crate::scenario::Role;
 
 /// Watches the lifecycle events of a run.
@@ -90,7 +90,7 @@ impl Watch {
                     };
                 }
                 // The children of pools are never restarted.
-                if !path.is_numbered() {
+                if !path.is_pool_child() {
                     state.reasons.insert(path.to_string(), exit.to_string());
                 }
             }
@@ -118,7 +118,7 @@ impl Watch {
             Lifecycle::Killed { path, .. } => {
                 let mut state = self.state();
                 state.stopping.get_or_insert_with(Instant::now);
-                state.killed += usize::from(path.is_numbered());
+                state.killed += usize::from(path.is_pool_child());
                 drop(state);
                 log::warn!("{event}: it did not end in time");
             }
@@ -131,7 +131,8 @@ impl Watch {
             return;
         }
         let mut state = self.state();
-        let Some((name, left)) = state.drills.iter_mut().find(|(name, _)| path.is(name)) else {
+        let Some((name, left)) = state.drills.iter_mut().find(|(name, _)| path.matches(name))
+        else {
             return;
         };
         if *left > 0 {
@@ -145,14 +146,16 @@ impl Watch {
     }
 
     /// Tells how a server's end went, and which drills found no actor.
-    pub fn report_end(&self, role: Role, ended: &Result<Ended, Exit>) {
+    pub fn report_end(&self, role: Role, ended: &Result<StopReason, Exit>) {
         let state = self.state();
         for (name, _) in state.drills.iter().filter(|(_, left)| *left > 0) {
             log::warn!(
                 "the drill of {name} was not done as often as asked; SIGUSR1 lists the actors"
             );
         }
-        if role == Role::Client || !matches!(ended, Ok(Ended::Signalled(_) | Ended::Killed(_))) {
+        if role == Role::Client
+            || !matches!(ended, Ok(StopReason::Signalled(_) | StopReason::Killed(_)))
+        {
             return;
         }
         let seconds = state.stopping.map_or(0.0, |since| since.elapsed().as_secs_f64());

@@ -25,7 +25,7 @@ use crate::cli::output::progress::Bars;
 use crate::cli::output::text;
 use crate::cli::output::text::Stream;
 use crate::net::Peer;
-use crate::runtime::{Actor, Context, Desk, Outcome};
+use crate::runtime::{Actor, Context, JobQueue, Outcome};
 use crate::scenario::Kind;
 
 /// How many reports are written at once, at most.
@@ -84,7 +84,7 @@ pub struct Narrator {
     bars: Bars,
     on_error: OnError,
     /// What is being written, and what became of it: a crash loses no line and tells no failure twice.
-    desk: Desk<Batch>,
+    desk: JobQueue<Batch>,
     sight: Arc<Mutex<Sight>>,
 }
 
@@ -94,7 +94,7 @@ impl Narrator {
     pub fn new(kind: Kind, side: Side, style: Style, sink: Sink, on_error: OnError) -> Narrator {
         let sight = Arc::new(Mutex::new(Sight::Seen));
         let bars = Bars::default();
-        Narrator { kind, side, style, sink, bars, on_error, desk: Desk::new(), sight }
+        Narrator { kind, side, style, sink, bars, on_error, desk: JobQueue::new(), sight }
     }
 
     /// Sets what shows how far files are.
@@ -169,7 +169,7 @@ impl Narrator {
             let mut sight = narrator.sight.lock().unwrap_or_else(PoisonError::into_inner);
             *sight = narrator.tell(batch, *sight);
         };
-        self.desk.clear(work).await;
+        self.desk.run_all(work).await;
     }
 }
 
@@ -181,7 +181,7 @@ impl Actor for Narrator {
         while let Some(report) = ctx.recv().await {
             let batch = self.batch(&report, || ctx.try_recv());
             if !batch.is_empty() {
-                self.desk.put(batch);
+                self.desk.push(batch);
                 self.clear().await;
             }
         }

@@ -10,47 +10,47 @@ use std::time::Duration;
 
 use crate::runtime::address::{AskError, SendError};
 use crate::runtime::executor::{Scheduler, Sleep};
-use crate::runtime::mailbox::reply::Answer;
-use crate::runtime::mailbox::{Mailbox, Sending};
+use crate::runtime::mailbox::reply::ReplyReceiver;
+use crate::runtime::mailbox::{Mailbox, SendFuture};
 
 /// A question and the wait for its answer, within a limit that covers both.
-pub(crate) struct Asking<'a, M, R> {
+pub(crate) struct AskFuture<'a, M, R> {
     mailbox: &'a Mailbox<M>,
-    sending: Sending<'a, M>,
+    send: SendFuture<'a, M>,
     is_sent: bool,
-    answer: Answer<R>,
-    within: Duration,
+    reply: ReplyReceiver<R>,
+    timeout: Duration,
     /// Whether it had a turn before.
-    has_waited: bool,
-    limit: Option<Sleep>,
+    was_polled: bool,
+    timer: Option<Sleep>,
 }
 
-impl<'a, M, R> Asking<'a, M, R> {
+impl<'a, M, R> AskFuture<'a, M, R> {
     pub(crate) fn new(
         mailbox: &'a Mailbox<M>,
         question: M,
-        answer: Answer<R>,
+        answer: ReplyReceiver<R>,
         within: Duration,
-    ) -> Asking<'a, M, R> {
-        Asking {
+    ) -> AskFuture<'a, M, R> {
+        AskFuture {
             mailbox,
-            sending: mailbox.send(question),
+            send: mailbox.send(question),
             is_sent: false,
-            answer,
-            within,
-            has_waited: false,
-            limit: None,
+            reply: answer,
+            timeout: within,
+            was_polled: false,
+            timer: None,
         }
     }
 }
 
-impl<M, R> Future for Asking<'_, M, R> {
+impl<M, R> Future for AskFuture<'_, M, R> {
     type Output = Result<R, AskError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         if !this.is_sent {
-            if let Poll::Ready(sent) = Pin::new(&mut this.sending).poll(cx) {
+            if let Poll::Ready(sent) = Pin::new(&mut this.send).poll(cx) {
                 sent.map_err(|refused| match refused {
                     SendError::Full(_) => AskError::Full,
                     SendError::Closed(_) => AskError::Closed,
@@ -58,18 +58,18 @@ impl<M, R> Future for Asking<'_, M, R> {
                 this.is_sent = true;
             }
         }
-        if !this.has_waited {
-            this.has_waited = true;
+        if !this.was_polled {
+            this.was_polled = true;
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         if this.is_sent {
-            if let Poll::Ready(answer) = this.answer.poll(cx) {
+            if let Poll::Ready(answer) = this.reply.poll_recv(cx) {
                 return Poll::Ready(answer.ok_or(AskError::Dropped));
             }
         }
-        let (scheduler, within) = (this.mailbox.scheduler(), this.within);
-        let limit = this.limit.get_or_insert_with(|| Scheduler::sleep_of(scheduler, within));
+        let (scheduler, within) = (this.mailbox.scheduler(), this.timeout);
+        let limit = this.timer.get_or_insert_with(|| Scheduler::sleep_on(scheduler, within));
         ready!(Pin::new(limit).poll(cx));
         Poll::Ready(Err(AskError::TimedOut(within)))
     }

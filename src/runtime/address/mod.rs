@@ -15,9 +15,9 @@ use thiserror::Error;
 use super::mailbox::Mailbox;
 use super::mailbox::reply;
 use super::mailbox::reply::Reply;
-use super::tree::liveness::Watch;
+use super::tree::liveness::Monitor;
 use super::tree::node::Node;
-use ask::Asking;
+use ask::AskFuture;
 
 /// Why a message was not taken. It comes back.
 #[derive(Error, Clone, Copy, PartialEq, Eq)]
@@ -91,7 +91,7 @@ impl<M: Send + 'static> Address<M> {
         Address(Mailbox::new(capacity))
     }
 
-    pub(crate) fn of(mailbox: Arc<Mailbox<M>>) -> Address<M> {
+    pub(crate) fn from_mailbox(mailbox: Arc<Mailbox<M>>) -> Address<M> {
         Address(mailbox)
     }
 
@@ -147,8 +147,8 @@ impl<M: Send + 'static> Address<M> {
         within: Duration,
         question: impl FnOnce(Reply<R>) -> M,
     ) -> Result<R, AskError> {
-        let (reply, answer) = reply::slot();
-        Asking::new(&self.0, question(reply), answer, within).await
+        let (reply, answer) = reply::channel();
+        AskFuture::new(&self.0, question(reply), answer, within).await
     }
 
     /// Watches the actor: the future is ready with the exit of the incarnation that lives now, or of the
@@ -178,8 +178,8 @@ impl<M: Send + 'static> Address<M> {
     /// }).transient().significant());
     /// System::new().run(tree).unwrap();
     /// ```
-    pub fn watch(&self) -> Watch {
-        Watch::new(self.0.node())
+    pub fn monitor(&self) -> Monitor {
+        Monitor::new(self.0.node())
     }
 
     /// Returns how many messages wait.
@@ -227,17 +227,17 @@ mod tests {
     #[test]
     fn closed_before_it_was_used() {
         let mailbox = Mailbox::new(1);
-        let address = Address::of(mailbox.clone());
+        let address = Address::from_mailbox(mailbox.clone());
         assert!(!address.is_closed() && address.is_empty());
         mailbox.close();
-        assert!(address.is_closed() && mailbox.mail().try_pop().is_none());
+        assert!(address.is_closed() && mailbox.queue().try_pop().is_none());
         assert_eq!(address.try_send(5), Err(SendError::Closed(5)));
     }
 
     #[test]
     fn closed_hands_the_message_back() {
         let mailbox = Mailbox::new(1);
-        let address = Address::of(mailbox.clone());
+        let address = Address::from_mailbox(mailbox.clone());
         mailbox.close();
         assert_eq!(future::block_on(address.send(5)), Err(SendError::Closed(5)));
         assert_eq!(address.try_send(6), Err(SendError::Closed(6)));
@@ -247,7 +247,7 @@ mod tests {
     #[test]
     fn a_question_to_a_closed_mailbox_fails_at_once() {
         let mailbox: Arc<Mailbox<Reply<u8>>> = Mailbox::new(1);
-        let address = Address::of(mailbox.clone());
+        let address = Address::from_mailbox(mailbox.clone());
         mailbox.close();
         let answer = future::block_on(address.ask(Duration::from_secs(60), |reply| reply));
         assert_eq!(answer, Err(AskError::Closed));
@@ -257,7 +257,7 @@ mod tests {
     #[cfg_attr(miri, ignore = "outside of a tree the limit is a timer of the reactor: timerfd")]
     fn closing_drops_waiting_questions() {
         let mailbox: Arc<Mailbox<Reply<u8>>> = Mailbox::new(1);
-        let address = Address::of(mailbox.clone());
+        let address = Address::from_mailbox(mailbox.clone());
         let answer = future::block_on(future::zip(
             address.ask(Duration::from_secs(60), |reply| reply),
             async { mailbox.close() },

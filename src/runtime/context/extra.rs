@@ -4,31 +4,31 @@
 
 use std::sync::Mutex;
 
-use crate::runtime::context::timers::{Timers, unlocked};
-use crate::runtime::supervisor::spec::Notice;
+use crate::runtime::context::timers::{Timers, mutex_mut};
+use crate::runtime::supervisor::spec::ParentNotifier;
 
 /// What few incarnations have.
-pub(crate) struct Extra<M> {
+pub(crate) struct ContextExtras<M> {
     /// In a mutex that nobody locks: it lets a context be shared whose messages cannot be.
     pub(crate) timers: Option<Mutex<Timers<M>>>,
     /// Taken when it is said that the incarnation is ready.
-    pub(crate) notice: Option<Notice>,
+    pub(crate) notifier: Option<ParentNotifier>,
 }
 
 // By hand, since a derived one asks the same of the messages.
-impl<M> Default for Extra<M> {
-    fn default() -> Extra<M> {
-        Extra { timers: None, notice: None }
+impl<M> Default for ContextExtras<M> {
+    fn default() -> ContextExtras<M> {
+        ContextExtras { timers: None, notifier: None }
     }
 }
 
-impl<M> Extra<M> {
-    pub(crate) fn of(notice: Notice) -> Box<Extra<M>> {
-        Box::new(Extra { timers: None, notice: Some(notice) })
+impl<M> ContextExtras<M> {
+    pub(crate) fn with_notifier(notice: ParentNotifier) -> Box<ContextExtras<M>> {
+        Box::new(ContextExtras { timers: None, notifier: Some(notice) })
     }
 }
 
 /// Returns an incarnation's timers, if it has any.
-pub(crate) fn timers_of<M>(extra: &mut Option<Box<Extra<M>>>) -> Option<&mut Timers<M>> {
-    extra.as_mut()?.timers.as_mut().map(unlocked)
+pub(crate) fn timers_mut<M>(extra: &mut Option<Box<ContextExtras<M>>>) -> Option<&mut Timers<M>> {
+    extra.as_mut()?.timers.as_mut().map(mutex_mut)
 }

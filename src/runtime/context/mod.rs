@@ -14,13 +14,13 @@ use futures_lite::future;
 
 use super::executor::{Clock, Sleep};
 use super::mailbox::Mailbox;
-use super::supervisor::spec::Notice;
+use super::supervisor::spec::ParentNotifier;
 use super::tree::node::Node;
 use super::{Address, Path};
-use extra::{Extra, timers_of};
+use extra::{ContextExtras, timers_mut};
 
 /// After so many events without a pause an actor lets the others run: nothing else preempts it.
-const BUDGET: u8 = 64;
+const POLL_BUDGET: u8 = 64;
 
 /// What [`Context::next`] brings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,31 +37,31 @@ pub enum Event<M, T> {
 pub struct Context<M> {
     mailbox: Arc<Mailbox<M>>,
     pub(super) node: Arc<Node>,
-    mail_first: bool,
+    message_first: bool,
     timer_first: bool,
     /// Whether its task may be known to the mailbox, as who waits for a message.
-    has_waited: bool,
+    is_registered: bool,
     budget: u8,
     /// As many messages as it takes at most once its stop was asked for.
-    last: u32,
-    pub(super) extra: Option<Box<Extra<M>>>,
+    drain_limit: u32,
+    pub(super) extras: Option<Box<ContextExtras<M>>>,
 }
 
 impl<M: Send + 'static> Context<M> {
     pub(crate) fn new(
         mailbox: Arc<Mailbox<M>>,
         node: Arc<Node>,
-        notice: Option<Notice>,
+        notice: Option<ParentNotifier>,
     ) -> Context<M> {
         Context {
             mailbox,
             node,
-            mail_first: false,
+            message_first: false,
             timer_first: false,
-            has_waited: false,
-            budget: BUDGET,
-            last: u32::MAX,
-            extra: notice.map(Extra::of),
+            is_registered: false,
+            budget: POLL_BUDGET,
+            drain_limit: u32::MAX,
+            extras: notice.map(ContextExtras::with_notifier),
         }
     }
 
@@ -94,15 +94,15 @@ impl<M: Send + 'static> Context<M> {
     /// System::new().run(tree).unwrap();
     /// ```
     pub async fn next<F: Future>(&mut self, io: F) -> Event<M, F::Output> {
-        self.done();
+        self.message_done();
         let mut io = pin!(io);
         poll_fn(|cx| self.poll_next(cx, |cx| io.as_mut().poll(cx))).await
     }
 
     /// Notes that what the last event brought is dealt with: an actor that polls by itself says so before each
     /// wait.
-    pub(crate) fn done(&self) {
-        self.node.drop_in_hand();
+    pub(crate) fn message_done(&self) {
+        self.node.message_done();
     }
 
     /// Is ready with whatever comes first, as [`Context::next`], for an actor whose wait is a poll of its own.
@@ -114,20 +114,20 @@ impl<M: Send + 'static> Context<M> {
         if self.node.control.poll_stop(cx).is_ready() {
             return Poll::Ready(Event::Stop);
         }
-        if self.spent(cx) {
+        if self.exhaust_budget(cx) {
             return Poll::Pending;
         }
-        self.mail_first = !self.mail_first;
-        for mail in [self.mail_first, !self.mail_first] {
+        self.message_first = !self.message_first;
+        for mail in [self.message_first, !self.message_first] {
             if mail {
-                if let Poll::Ready(message) = self.poll_mail(cx) {
+                if let Poll::Ready(message) = self.poll_message(cx) {
                     return Poll::Ready(Event::Message(message));
                 }
             } else if let Poll::Ready(output) = io(cx) {
                 return Poll::Ready(Event::Io(output));
             }
         }
-        self.budget = BUDGET;
+        self.budget = POLL_BUDGET;
         Poll::Pending
     }
 
@@ -135,47 +135,47 @@ impl<M: Send + 'static> Context<M> {
     /// then. What is sent later stays in it, so nobody puts off the stop by sending on and on. Timers that have
     /// not fired until then do not any more. Cancel-safe.
     pub async fn recv(&mut self) -> Option<M> {
-        self.node.drop_in_hand();
+        self.node.message_done();
         poll_fn(|cx| {
-            if self.spent(cx) {
+            if self.exhaust_budget(cx) {
                 return Poll::Pending;
             }
             if self.is_stopping() {
-                return Poll::Ready(self.take_last());
+                return Poll::Ready(self.drain_next());
             }
-            if let Poll::Ready(message) = self.poll_mail(cx) {
+            if let Poll::Ready(message) = self.poll_message(cx) {
                 return Poll::Ready(Some(message));
             }
-            self.budget = BUDGET;
+            self.budget = POLL_BUDGET;
             ready!(self.node.control.poll_stop(cx));
-            Poll::Ready(self.take_last())
+            Poll::Ready(self.drain_next())
         })
         .await
     }
 
     /// Takes one of the messages that waited when it was first asked for them after the stop.
-    fn take_last(&mut self) -> Option<M> {
-        if let Some(extra) = &mut self.extra {
+    fn drain_next(&mut self) -> Option<M> {
+        if let Some(extra) = &mut self.extras {
             extra.timers = None;
         }
         let waiting = u32::try_from(self.mailbox.len()).unwrap_or(u32::MAX);
-        self.last = self.last.min(waiting).checked_sub(1)?;
-        let message = self.mailbox.mail().try_pop()?;
-        self.node.take_in_hand();
+        self.drain_limit = self.drain_limit.min(waiting).checked_sub(1)?;
+        let message = self.mailbox.queue().try_pop()?;
+        self.node.message_started();
         Some(message)
     }
 
     /// Takes a message if one waits.
     pub fn try_recv(&mut self) -> Option<M> {
-        self.node.drop_in_hand();
+        self.node.message_done();
         let node = &self.node;
-        let timers = timers_of(&mut self.extra);
-        let timed = timers.and_then(|timers| timers.take(node.clock().now()));
+        let timers = timers_mut(&mut self.extras);
+        let timed = timers.and_then(|timers| timers.pop_due(node.clock().now()));
         let message = match timed {
             Some(message) => message,
-            None => self.mailbox.mail().try_pop()?,
+            None => self.mailbox.queue().try_pop()?,
         };
-        self.node.take_in_hand();
+        self.node.message_started();
         Some(message)
     }
 
@@ -183,8 +183,8 @@ impl<M: Send + 'static> Context<M> {
     /// What happens before it is the start: an error or a panic there is a failed start, and an `Ok` there
     /// means that the actor chooses not to run. Said again, or by any other child, it changes nothing.
     pub fn ready(&mut self) {
-        let notice = self.extra.as_mut().and_then(|extra| extra.notice.take());
-        self.extra = self.extra.take().filter(|extra| extra.timers.is_some());
+        let notice = self.extras.as_mut().and_then(|extra| extra.notifier.take());
+        self.extras = self.extras.take().filter(|extra| extra.timers.is_some());
         if let Some(notice) = notice {
             notice.ready(&self.node);
         }
@@ -206,7 +206,7 @@ impl<M: Send + 'static> Context<M> {
 
     /// Tells whether a stop was asked for.
     pub fn is_stopping(&self) -> bool {
-        self.node.control.is_stop()
+        self.node.control.is_stop_requested()
     }
 
     /// Returns a future that is ready once `duration` has passed.
@@ -215,17 +215,17 @@ impl<M: Send + 'static> Context<M> {
     }
 
     /// Sleeps for `duration`, or until a stop is asked for. Cancel-safe.
-    pub async fn pause(&mut self, duration: Duration) {
+    pub async fn sleep_unless_stopped(&mut self, duration: Duration) {
         future::or(self.node.clock().sleep(duration), self.stopped()).await;
     }
 
-    /// Awaits `io` for at most `limit`; `None` when it passed first. See [`Clock::within`].
-    pub async fn within<T>(
+    /// Awaits `io` for at most `limit`; `None` when it passed first. See [`Clock::timeout`].
+    pub async fn timeout<T>(
         &self,
         limit: impl Into<Option<Duration>>,
         io: impl Future<Output = T>,
     ) -> Option<T> {
-        self.node.clock().within(limit, io).await
+        self.node.clock().timeout(limit, io).await
     }
 
     /// Returns the time on the system's monotonic clock.
@@ -240,7 +240,7 @@ impl<M: Send + 'static> Context<M> {
 
     /// Returns the actor's own address.
     pub fn address(&self) -> Address<M> {
-        Address::of(self.mailbox.clone())
+        Address::from_mailbox(self.mailbox.clone())
     }
 
     /// Returns where the actor stands in its tree.
@@ -249,23 +249,23 @@ impl<M: Send + 'static> Context<M> {
     }
 
     /// Is ready with a message: of a timer or of the mailbox, in turns while both have one.
-    fn poll_mail(&mut self, cx: &mut Waking<'_>) -> Poll<M> {
-        self.has_waited = true;
-        let message = match self.extra {
-            None => ready!(self.mailbox.mail().poll_pop(cx)),
-            Some(_) => ready!(self.poll_timed(cx)),
+    fn poll_message(&mut self, cx: &mut Waking<'_>) -> Poll<M> {
+        self.is_registered = true;
+        let message = match self.extras {
+            None => ready!(self.mailbox.queue().poll_pop(cx)),
+            Some(_) => ready!(self.poll_message_or_timer(cx)),
         };
-        self.node.take_in_hand();
+        self.node.message_started();
         Poll::Ready(message)
     }
 
-    fn poll_timed(&mut self, cx: &mut Waking<'_>) -> Poll<M> {
+    fn poll_message_or_timer(&mut self, cx: &mut Waking<'_>) -> Poll<M> {
         self.timer_first = !self.timer_first;
         for timer in [self.timer_first, !self.timer_first] {
-            let polled = match (timer, timers_of(&mut self.extra)) {
+            let polled = match (timer, timers_mut(&mut self.extras)) {
                 (true, Some(timers)) => timers.poll(cx, self.node.clock()),
                 (true, None) => Poll::Pending,
-                (false, _) => self.mailbox.mail().poll_pop(cx),
+                (false, _) => self.mailbox.queue().poll_pop(cx),
             };
             if polled.is_ready() {
                 return polled;
@@ -275,12 +275,12 @@ impl<M: Send + 'static> Context<M> {
     }
 
     /// Counts one event; when the budget is spent, asks to be polled again and tells so.
-    fn spent(&mut self, cx: &Waking<'_>) -> bool {
+    fn exhaust_budget(&mut self, cx: &Waking<'_>) -> bool {
         if let Some(rest) = self.budget.checked_sub(1) {
             self.budget = rest;
             return false;
         }
-        self.budget = BUDGET;
+        self.budget = POLL_BUDGET;
         cx.waker().wake_by_ref();
         true
     }
@@ -289,8 +289,8 @@ impl<M: Send + 'static> Context<M> {
 impl<M> Drop for Context<M> {
     fn drop(&mut self) {
         // Else the task of an incarnation that is gone would be kept until the next one looks for mail.
-        if self.has_waited {
-            self.mailbox.mail().leave();
+        if self.is_registered {
+            self.mailbox.queue().clear_reader();
         }
     }
 }

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 use crate::runtime::Context;
-use crate::runtime::context::extra::timers_of;
+use crate::runtime::context::extra::timers_mut;
 use crate::runtime::executor::{Clock, Sleep};
 
 impl<M: Send + 'static> Context<M> {
@@ -44,8 +44,8 @@ impl<M: Send + 'static> Context<M> {
     /// Simulation::new(1).run(tree).unwrap();
     /// ```
     pub fn send_after(&mut self, after: Duration, message: M) -> TimerId {
-        let at = later(self.now(), after);
-        self.timers().add(at, Timed::Once(message))
+        let at = saturating_add(self.now(), after);
+        self.timers().add(at, TimedMessage::Once(message))
     }
 
     /// Sends the actor a message of `make` after each `period`, until it is cancelled or the incarnation
@@ -55,18 +55,18 @@ impl<M: Send + 'static> Context<M> {
         period: Duration,
         make: impl FnMut() -> M + Send + 'static,
     ) -> TimerId {
-        let first = later(self.now(), period);
-        self.timers().add(first, Timed::Every(period, Box::new(make)))
+        let first = saturating_add(self.now(), period);
+        self.timers().add(first, TimedMessage::Periodic(period, Box::new(make)))
     }
 
     /// Cancels a timer; tells whether there was anything left to cancel.
     pub fn cancel(&mut self, timer: TimerId) -> bool {
-        timers_of(&mut self.extra).is_some_and(|timers| timers.cancel(timer))
+        timers_mut(&mut self.extras).is_some_and(|timers| timers.cancel(timer))
     }
 
     fn timers(&mut self) -> &mut Timers<M> {
-        let extra = self.extra.get_or_insert_default();
-        unlocked(extra.timers.get_or_insert_with(|| Mutex::new(Timers::new())))
+        let extra = self.extras.get_or_insert_default();
+        mutex_mut(extra.timers.get_or_insert_with(|| Mutex::new(Timers::new())))
     }
 }
 
@@ -75,17 +75,17 @@ impl<M: Send + 'static> Context<M> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TimerId {
     number: u64,
-    kept: usize,
+    key: usize,
 }
 
-enum Timed<M> {
+enum TimedMessage<M> {
     Once(M),
-    Every(Duration, Box<dyn FnMut() -> M + Send>),
+    Periodic(Duration, Box<dyn FnMut() -> M + Send>),
 }
 
 /// The messages that wait for their time.
 pub(crate) struct Timers<M> {
-    kept: Slab<(Instant, u64, Timed<M>)>,
+    kept: Slab<(Instant, u64, TimedMessage<M>)>,
     /// Where they are kept, by their time, and among the same time by their age.
     due: BTreeMap<(Instant, u64), usize>,
     next: u64,
@@ -94,7 +94,7 @@ pub(crate) struct Timers<M> {
 }
 
 /// Looks into a mutex that is one's own.
-pub(crate) fn unlocked<T>(mutex: &mut Mutex<T>) -> &mut T {
+pub(crate) fn mutex_mut<T>(mutex: &mut Mutex<T>) -> &mut T {
     mutex.get_mut().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -103,19 +103,19 @@ impl<M> Timers<M> {
         Timers { kept: Slab::new(), due: BTreeMap::new(), next: 0, sleep: None }
     }
 
-    fn add(&mut self, at: Instant, timed: Timed<M>) -> TimerId {
+    fn add(&mut self, at: Instant, timed: TimedMessage<M>) -> TimerId {
         let number = self.next;
         self.next += 1;
         let kept = self.kept.insert((at, number, timed));
         self.due.insert((at, number), kept);
-        TimerId { number, kept }
+        TimerId { number, key: kept }
     }
 
     fn cancel(&mut self, id: TimerId) -> bool {
-        match self.kept.get(id.kept) {
+        match self.kept.get(id.key) {
             Some((at, number, _)) if *number == id.number => {
                 self.due.remove(&(*at, *number));
-                self.kept.remove(id.kept);
+                self.kept.remove(id.key);
                 true
             }
             _ => false,
@@ -123,20 +123,20 @@ impl<M> Timers<M> {
     }
 
     /// Takes the message of the first timer, if its time has come.
-    pub(crate) fn take(&mut self, now: Instant) -> Option<M> {
+    pub(crate) fn pop_due(&mut self, now: Instant) -> Option<M> {
         let (&(at, _), &kept) = self.due.first_key_value()?;
         if at > now {
             return None;
         }
         self.due.pop_first();
-        if let (at, number, Timed::Every(period, make)) = &mut self.kept[kept] {
-            *at = next(*at, *period, now);
+        if let (at, number, TimedMessage::Periodic(period, make)) = &mut self.kept[kept] {
+            *at = next_tick(*at, *period, now);
             self.due.insert((*at, *number), kept);
             return Some(make());
         }
         match self.kept.remove(kept).2 {
-            Timed::Once(message) => Some(message),
-            Timed::Every(..) => None,
+            TimedMessage::Once(message) => Some(message),
+            TimedMessage::Periodic(..) => None,
         }
     }
 
@@ -145,14 +145,14 @@ impl<M> Timers<M> {
         let Some((&(at, _), _)) = self.due.first_key_value() else {
             return Poll::Pending;
         };
-        ready!(poll_until(&mut self.sleep, at, cx, clock));
+        ready!(poll_sleep_until(&mut self.sleep, at, cx, clock));
         // The clock may not have come quite as far as the timer that slept for it.
-        self.take(clock.now().max(at)).map_or(Poll::Pending, Poll::Ready)
+        self.pop_due(clock.now().max(at)).map_or(Poll::Pending, Poll::Ready)
     }
 }
 
 /// Is ready once it is time, with a sleep that is made anew where it is for another time.
-fn poll_until(
+fn poll_sleep_until(
     sleep: &mut Option<(Instant, Sleep)>,
     at: Instant,
     cx: &mut Waking<'_>,
@@ -169,16 +169,16 @@ fn poll_until(
 }
 
 /// Returns when a period ends next: in step with `last`, and after `now`, whatever was missed in between.
-fn next(last: Instant, period: Duration, now: Instant) -> Instant {
+fn next_tick(last: Instant, period: Duration, now: Instant) -> Instant {
     let (late, period) = (now.saturating_duration_since(last).as_nanos(), period.as_nanos().max(1));
     let ahead = (late / period + 1).saturating_mul(period);
-    later(last, Duration::from_nanos(u64::try_from(ahead).unwrap_or(u64::MAX)))
+    saturating_add(last, Duration::from_nanos(u64::try_from(ahead).unwrap_or(u64::MAX)))
 }
 
 /// Adds to a time what may be more than a clock can show.
-fn later(time: Instant, after: Duration) -> Instant {
-    const AGES: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-    time.checked_add(after).unwrap_or(time + AGES)
+fn saturating_add(time: Instant, after: Duration) -> Instant {
+    const FAR_FUTURE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+    time.checked_add(after).unwrap_or(time + FAR_FUTURE)
 }
 
 impl<M> fmt::Debug for Timers<M> {

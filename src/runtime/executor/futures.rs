@@ -46,26 +46,26 @@ impl<M: FnOnce() -> F, F: Future> Future for Lazy<M, F> {
 
 pin_project! {
     /// A future with something to do at its end.
-    pub(crate) struct Then<F, D> {
+    pub(crate) struct Inspect<F, D> {
         #[pin]
         future: F,
-        done: Option<D>,
+        on_ready: Option<D>,
     }
 }
 
-impl<F: Future, D: FnOnce(&F::Output)> Then<F, D> {
-    pub(crate) fn new(future: F, done: D) -> Then<F, D> {
-        Then { future, done: Some(done) }
+impl<F: Future, D: FnOnce(&F::Output)> Inspect<F, D> {
+    pub(crate) fn new(future: F, done: D) -> Inspect<F, D> {
+        Inspect { future, on_ready: Some(done) }
     }
 }
 
-impl<F: Future, D: FnOnce(&F::Output)> Future for Then<F, D> {
+impl<F: Future, D: FnOnce(&F::Output)> Future for Inspect<F, D> {
     type Output = F::Output;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         let this = self.project();
         let output = ready!(this.future.poll(cx));
-        if let Some(done) = this.done.take() {
+        if let Some(done) = this.on_ready.take() {
             done(&output);
         }
         Poll::Ready(output)
@@ -86,7 +86,7 @@ mod tests {
             held
         }
         let mut length = 0;
-        let then = Then::new(Lazy::new(large), |output: &[u8; 1000]| length = output.len());
+        let then = Inspect::new(Lazy::new(large), |output: &[u8; 1000]| length = output.len());
         assert!(size_of_val(&then) < size_of_val(&large()) + 100);
         futures_lite::future::block_on(then);
         assert_eq!(length, 1000);

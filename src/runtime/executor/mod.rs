@@ -20,23 +20,23 @@ use futures_lite::future;
 use smol::Task;
 
 use crate::reactor::Timer;
-use threads::Threads;
+use threads::TaskExecutor;
 
 #[cfg(feature = "testing")]
-use super::sim::executor::{SimulatedTimer, World};
+use super::sim::executor::{SimExecutor, SimTimer};
 
 /// The clock, the executor and the dice of one system.
 #[derive(Clone)]
 pub(crate) enum Scheduler {
-    Real(Arc<Threads>),
+    Real(Arc<TaskExecutor>),
     #[cfg(feature = "testing")]
-    Simulated(Arc<World>),
+    Simulated(Arc<SimExecutor>),
 }
 
 impl Scheduler {
     /// Makes a scheduler on the machine's own clock; [`Scheduler::block_on`] drives it on each of so many threads.
     pub(crate) fn real(threads: usize) -> Scheduler {
-        Scheduler::Real(Threads::new(threads))
+        Scheduler::Real(TaskExecutor::new(threads))
     }
 
     /// Drives the tasks on this thread until `done` is ready.
@@ -72,22 +72,22 @@ impl Scheduler {
     /// Returns a future that is ready once `duration` has passed.
     pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
         Sleep(match self {
-            Scheduler::Real(_) => Timers::Real(Timer::after(duration)),
+            Scheduler::Real(_) => SleepTimer::Real(Timer::after(duration)),
             #[cfg(feature = "testing")]
-            Scheduler::Simulated(world) => Timers::Simulated(world.timer(duration)),
+            Scheduler::Simulated(world) => SleepTimer::Simulated(world.timer(duration)),
         })
     }
 
     /// Sleeps on the clock of `scheduler`, or on the machine's where no tree has started yet.
-    pub(crate) fn sleep_of(scheduler: Option<&Scheduler>, duration: Duration) -> Sleep {
+    pub(crate) fn sleep_on(scheduler: Option<&Scheduler>, duration: Duration) -> Sleep {
         match scheduler {
             Some(scheduler) => scheduler.sleep(duration),
-            None => Sleep(Timers::Real(Timer::after(duration))),
+            None => Sleep(SleepTimer::Real(Timer::after(duration))),
         }
     }
 
     /// Returns the time of day. It may jump; a simulation's begins in 1970.
-    pub(crate) fn wall(&self) -> SystemTime {
+    pub(crate) fn system_time(&self) -> SystemTime {
         match self {
             Scheduler::Real(_) => SystemTime::now(),
             #[cfg(feature = "testing")]
@@ -100,7 +100,7 @@ impl Scheduler {
         let chance = match self {
             Scheduler::Real(_) => fastrand::f64(),
             #[cfg(feature = "testing")]
-            Scheduler::Simulated(world) => world.chance(),
+            Scheduler::Simulated(world) => world.random_f64(),
         };
         most.mul_f64(0.5 + chance / 2.0)
     }
@@ -123,8 +123,8 @@ impl Clock {
     }
 
     /// Returns the time of day, for people to read. It may jump; measure with [`Clock::now`].
-    pub fn wall(&self) -> SystemTime {
-        self.0.wall()
+    pub fn system_time(&self) -> SystemTime {
+        self.0.system_time()
     }
 
     /// Returns a future that is ready once `duration` has passed: never before, and in a system of one thread up to a millisecond
@@ -135,13 +135,13 @@ impl Clock {
 
     /// Returns a future that is ready after a random time between a half and the whole of `most`, so that many who
     /// lost the same thing at the same moment do not all come back at once.
-    pub fn sleep_about(&self, most: Duration) -> Sleep {
+    pub fn sleep_jittered(&self, most: Duration) -> Sleep {
         self.0.sleep(self.0.jitter(most))
     }
 
     /// Awaits `io` for at most `limit`, or as long as it takes where there is none; `None` when the limit
     /// passed first. Cancel-safe if `io` is.
-    pub async fn within<T>(
+    pub async fn timeout<T>(
         &self,
         limit: impl Into<Option<Duration>>,
         io: impl Future<Output = T>,
@@ -161,13 +161,13 @@ impl Clock {
 /// A future that is ready once its time has come; made by [`Context::sleep`](super::Context::sleep).
 #[derive(Debug)]
 #[must_use = "a sleep does nothing unless it is awaited"]
-pub struct Sleep(Timers);
+pub struct Sleep(SleepTimer);
 
 #[derive(Debug)]
-enum Timers {
+enum SleepTimer {
     Real(Timer),
     #[cfg(feature = "testing")]
-    Simulated(SimulatedTimer),
+    Simulated(SimTimer),
 }
 
 impl Future for Sleep {
@@ -175,9 +175,9 @@ impl Future for Sleep {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.0 {
-            Timers::Real(timer) => Pin::new(timer).poll(cx),
+            SleepTimer::Real(timer) => Pin::new(timer).poll(cx),
             #[cfg(feature = "testing")]
-            Timers::Simulated(timer) => timer.poll(cx),
+            SleepTimer::Simulated(timer) => timer.poll(cx),
         }
     }
 }

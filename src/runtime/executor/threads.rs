@@ -24,43 +24,43 @@ use crate::reactor::Reactor;
 use crate::runtime::executor::sync::{Mutex, MutexGuard, PoisonError};
 
 /// After so many turns the reactor is looked at.
-const ROUND: usize = 200;
+const EVENT_INTERVAL: usize = 200;
 
 /// The thread, or the threads, of a system.
-pub(crate) enum Threads {
-    One(Turns),
-    Several(Executor<'static>),
+pub(crate) enum TaskExecutor {
+    SingleThread(RunQueue),
+    MultiThread(Executor<'static>),
 }
 
-impl Threads {
-    /// Makes what runs the tasks on so many threads, each of which calls [`Threads::block_on`].
-    pub(crate) fn new(threads: usize) -> Arc<Threads> {
+impl TaskExecutor {
+    /// Makes what runs the tasks on so many threads, each of which calls [`TaskExecutor::block_on`].
+    pub(crate) fn new(threads: usize) -> Arc<TaskExecutor> {
         Arc::new(match threads {
-            0 | 1 => Threads::One(Turns::default()),
-            _ => Threads::Several(Executor::new()),
+            0 | 1 => TaskExecutor::SingleThread(RunQueue::default()),
+            _ => TaskExecutor::MultiThread(Executor::new()),
         })
     }
 
     /// Drives the tasks on this thread until `done` is ready.
     pub(crate) fn block_on<T>(&self, done: impl Future<Output = T>) -> T {
         match self {
-            Threads::One(turns) => turns.drive(done),
-            Threads::Several(executor) => smol::block_on(executor.run(done)),
+            TaskExecutor::SingleThread(turns) => turns.block_on(done),
+            TaskExecutor::MultiThread(executor) => smol::block_on(executor.run(done)),
         }
     }
 
     /// Spawns a task.
     pub(crate) fn spawn<T: Send + 'static>(
-        self: &Arc<Threads>,
+        self: &Arc<TaskExecutor>,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
-        if let Threads::Several(executor) = &**self {
+        if let TaskExecutor::MultiThread(executor) = &**self {
             return executor.spawn(future);
         }
         let threads = self.clone();
         let schedule = move |runnable| {
-            if let Threads::One(turns) = &*threads {
-                turns.add(runnable);
+            if let TaskExecutor::SingleThread(turns) = &*threads {
+                turns.schedule(runnable);
             }
         };
         // Whoever awaits the task is thrown what it throws, and not this thread, as with smol's executor.
@@ -73,28 +73,28 @@ impl Threads {
 
 thread_local! {
     /// The tasks that this thread is running through.
-    static OWN: RefCell<Own> = const { RefCell::new(Own { whose: 0, ready: VecDeque::new() }) };
+    static LOCAL_QUEUE: RefCell<LocalQueue> = const { RefCell::new(LocalQueue { owner_id: 0, ready: VecDeque::new() }) };
 }
 
-/// What a thread runs through, and where the [`Turns`] are whose it is; 0 for none.
-struct Own {
-    whose: usize,
+/// What a thread runs through, and where the [`RunQueue`] are whose it is; 0 for none.
+struct LocalQueue {
+    owner_id: usize,
     ready: VecDeque<Runnable>,
 }
 
 /// The tasks that are to have a turn: those that were woken from elsewhere than from within a turn.
 #[derive(Default)]
-pub(crate) struct Turns(Mutex<State>);
+pub(crate) struct RunQueue(Mutex<RunQueueState>);
 
 #[derive(Default)]
-struct State {
+struct RunQueueState {
     ready: VecDeque<Runnable>,
     /// The thread, when it has nothing to do.
-    sleeper: Option<Waker>,
+    parked_waker: Option<Waker>,
 }
 
-impl Turns {
-    fn state(&self) -> MutexGuard<'_, State> {
+impl RunQueue {
+    fn state(&self) -> MutexGuard<'_, RunQueueState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -104,26 +104,26 @@ impl Turns {
     }
 
     /// Has a task have a turn.
-    fn add(&self, runnable: Runnable) {
+    fn schedule(&self, runnable: Runnable) {
         let mut runnable = Some(runnable);
         // A thread that is just ending has no place of its own any more.
-        let _ = OWN.try_with(|own| {
+        let _ = LOCAL_QUEUE.try_with(|own| {
             let mut own = own.borrow_mut();
-            if own.whose == self.id() {
+            if own.owner_id == self.id() {
                 own.ready.extend(runnable.take());
             }
         });
         if let Some(runnable) = runnable {
-            self.add_from_elsewhere(runnable);
+            self.inject(runnable);
         }
     }
 
     /// Has a task have a turn. After the end it stays where it is: who wakes it may hold a lock that its drop would wait
     /// for.
-    fn add_from_elsewhere(&self, runnable: Runnable) {
+    fn inject(&self, runnable: Runnable) {
         let mut state = self.state();
         state.ready.push_back(runnable);
-        let sleeper = state.sleeper.take();
+        let sleeper = state.parked_waker.take();
         drop(state);
         if let Some(sleeper) = sleeper {
             sleeper.wake();
@@ -131,29 +131,29 @@ impl Turns {
     }
 
     /// Runs the tasks on this thread until `done` is ready, with a reactor of their own.
-    fn drive<T>(&self, done: impl Future<Output = T>) -> T {
+    fn block_on<T>(&self, done: impl Future<Output = T>) -> T {
         let Ok(reactor) = Reactor::new() else {
             // Out of descriptors, most likely, of which smol's may have its own already.
             return smol::block_on(self.run(done));
         };
         // Dropped after the thread's own, and by a panic too.
-        let _end = End(self);
-        let mut own = Own { whose: self.id(), ready: VecDeque::new() };
+        let _end = DrainOnDrop(self);
+        let mut own = LocalQueue { owner_id: self.id(), ready: VecDeque::new() };
         // Whom the reactor wakes between two rounds is at hand as well: there always is a next one.
-        let _lent = Lent::new(&mut own);
-        reactor.drive(self.run(done))
+        let _lent = LocalQueueGuard::new(&mut own);
+        reactor.block_on(self.run(done))
     }
 
     /// Runs the tasks until `done` is ready, and drops those that are left.
     async fn run<T>(&self, done: impl Future<Output = T>) -> T {
         // Dropped after the thread's own, and by a panic too.
-        let _end = End(self);
-        let mut own = Own { whose: self.id(), ready: VecDeque::new() };
+        let _end = DrainOnDrop(self);
+        let mut own = LocalQueue { owner_id: self.id(), ready: VecDeque::new() };
         let mut done = pin!(done);
         poll_fn(|cx| match done.as_mut().poll(cx) {
             Poll::Ready(output) => Poll::Ready(output),
             Poll::Pending => {
-                self.round(&mut own, cx);
+                self.run_batch(&mut own, cx);
                 Poll::Pending
             }
         })
@@ -161,18 +161,18 @@ impl Turns {
     }
 
     /// Gives tasks their turns until there is none, or the reactor is to have its own.
-    fn round(&self, own: &mut Own, cx: &Context<'_>) {
-        let is_lent = OWN.with_borrow(|at_hand| at_hand.whose == self.id());
-        let _lent = (!is_lent).then(|| Lent::new(own));
-        self.fetch(None);
-        for _ in 0..ROUND {
+    fn run_batch(&self, own: &mut LocalQueue, cx: &Context<'_>) {
+        let is_lent = LOCAL_QUEUE.with_borrow(|at_hand| at_hand.owner_id == self.id());
+        let _lent = (!is_lent).then(|| LocalQueueGuard::new(own));
+        self.take_injected(None);
+        for _ in 0..EVENT_INTERVAL {
             // The borrow ends before the task runs, which wakes others.
-            let next = OWN.with_borrow_mut(|own| own.ready.pop_front());
+            let next = LOCAL_QUEUE.with_borrow_mut(|own| own.ready.pop_front());
             match next {
                 Some(runnable) => {
                     runnable.run();
                 }
-                None if self.fetch(Some(cx)) => {}
+                None if self.take_injected(Some(cx)) => {}
                 None => return,
             }
         }
@@ -181,49 +181,49 @@ impl Turns {
 
     /// Takes the tasks that were woken from elsewhere; where there is none, tells so, and has a thread that would sleep
     /// woken by the next one.
-    fn fetch(&self, sleeper: Option<&Context<'_>>) -> bool {
+    fn take_injected(&self, sleeper: Option<&Context<'_>>) -> bool {
         let mut state = self.state();
         if state.ready.is_empty() {
             let is_known = |cx: &&Context<'_>| {
-                state.sleeper.as_ref().is_some_and(|last| last.will_wake(cx.waker()))
+                state.parked_waker.as_ref().is_some_and(|last| last.will_wake(cx.waker()))
             };
             let sleeper = sleeper.filter(|cx| !is_known(cx)).map(|cx| cx.waker().clone());
-            let last = sleeper.and_then(|sleeper| state.sleeper.replace(sleeper));
+            let last = sleeper.and_then(|sleeper| state.parked_waker.replace(sleeper));
             drop(state);
             drop(last);
             return false;
         }
-        OWN.with_borrow_mut(|own| own.ready.append(&mut state.ready));
+        LOCAL_QUEUE.with_borrow_mut(|own| own.ready.append(&mut state.ready));
         true
     }
 }
 
 /// What a thread runs through is at hand for those that it runs, until this is dropped. One system may run within a
 /// turn of another.
-struct Lent<'a>(&'a mut Own);
+struct LocalQueueGuard<'a>(&'a mut LocalQueue);
 
-impl<'a> Lent<'a> {
-    fn new(own: &'a mut Own) -> Lent<'a> {
-        OWN.with_borrow_mut(|at_hand| mem::swap(at_hand, own));
-        Lent(own)
+impl<'a> LocalQueueGuard<'a> {
+    fn new(own: &'a mut LocalQueue) -> LocalQueueGuard<'a> {
+        LOCAL_QUEUE.with_borrow_mut(|at_hand| mem::swap(at_hand, own));
+        LocalQueueGuard(own)
     }
 }
 
-impl Drop for Lent<'_> {
+impl Drop for LocalQueueGuard<'_> {
     fn drop(&mut self) {
-        OWN.with_borrow_mut(|at_hand| mem::swap(at_hand, self.0));
+        LOCAL_QUEUE.with_borrow_mut(|at_hand| mem::swap(at_hand, self.0));
     }
 }
 
 /// Drops the tasks that still wait for a turn, and those that they wake meanwhile.
-struct End<'a>(&'a Turns);
+struct DrainOnDrop<'a>(&'a RunQueue);
 
-impl Drop for End<'_> {
+impl Drop for DrainOnDrop<'_> {
     fn drop(&mut self) {
         loop {
             let mut state = self.0.state();
             // Whoever kept a handle to the system would keep what it slept on, too.
-            let sleeper = state.sleeper.take();
+            let sleeper = state.parked_waker.take();
             let left = mem::take(&mut state.ready);
             drop(state);
             drop(sleeper);

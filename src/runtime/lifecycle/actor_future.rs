@@ -1,6 +1,6 @@
 //! The wall around an incarnation.
 //!
-//! A panic in an actor must end that actor and nothing else. [`Guard`] drives the actor's future, catches
+//! A panic in an actor must end that actor and nothing else. [`ActorFuture`] drives the actor's future, catches
 //! what it throws, at its polls and at its drop alike, and turns it into an [`Exit`] with the panic's text
 //! and place. The place comes from a panic hook of our own, which keeps silent about panics inside a guard
 //! (the lifecycle event tells them) and leaves all others to the hook that was there before.
@@ -21,60 +21,60 @@ use pin_project_lite::pin_project;
 #[cfg(feature = "testing")]
 use crate::runtime::executor::Sleep;
 use crate::runtime::system::watchdog;
-use crate::runtime::tree::control::Blow;
+use crate::runtime::tree::control::Interrupt;
 use crate::runtime::tree::node::Node;
 use crate::runtime::{BoxError, Exit, Outcome};
 
 thread_local! {
-    static GUARDED: Cell<bool> = const { Cell::new(false) };
-    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+    static CATCHING_PANICS: Cell<bool> = const { Cell::new(false) };
+    static PANIC_LOCATION: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-static BACKTRACES: AtomicBool = AtomicBool::new(false);
+static RECORD_BACKTRACES: AtomicBool = AtomicBool::new(false);
 
 /// Makes the exits of panicked actors carry a backtrace in their place, which costs milliseconds and tens
 /// of megabytes for each panic. Off unless asked for.
 pub fn record_backtraces(on: bool) {
-    BACKTRACES.store(on, Ordering::Relaxed);
+    RECORD_BACKTRACES.store(on, Ordering::Relaxed);
 }
 
 /// Installs the panic hook, once for the process.
-pub(crate) fn install_hook() {
+pub(crate) fn install_panic_hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
         let previous = panic::take_hook();
         panic::set_hook(Box::new(move |info| {
-            if !GUARDED.get() {
+            if !CATCHING_PANICS.get() {
                 return previous(info);
             }
             let mut place = info.location().map_or_else(String::new, ToString::to_string);
-            if BACKTRACES.load(Ordering::Relaxed) {
+            if RECORD_BACKTRACES.load(Ordering::Relaxed) {
                 place = format!("{place}\n{}", Backtrace::force_capture());
             }
-            PLACE.set(Some(place));
+            PANIC_LOCATION.set(Some(place));
         }));
     });
 }
 
 /// Runs `body` and turns a panic in it into an exit.
-fn catch<T>(body: impl FnOnce() -> T) -> Result<T, Exit> {
-    let outer = GUARDED.replace(true);
+fn catch_panic<T>(body: impl FnOnce() -> T) -> Result<T, Exit> {
+    let outer = CATCHING_PANICS.replace(true);
     let result = panic::catch_unwind(AssertUnwindSafe(body));
-    GUARDED.set(outer);
+    CATCHING_PANICS.set(outer);
     result.map_err(|thrown| Exit::Panicked {
-        text: text_of(thrown.as_ref()).into(),
-        place: PLACE.take().unwrap_or_else(|| "an unknown place".into()).into(),
+        text: panic_text(thrown.as_ref()).into(),
+        location: PANIC_LOCATION.take().unwrap_or_else(|| "an unknown place".into()).into(),
     })
 }
 
 /// Runs what is not ours, whose panic is told in the log and goes no further.
-pub(crate) fn shielded(whose: &str, body: impl FnOnce()) {
-    if let Err(exit) = catch(body) {
+pub(crate) fn catch_and_log(whose: &str, body: impl FnOnce()) {
+    if let Err(exit) = catch_panic(body) {
         log::error!("{whose} {exit}");
     }
 }
 
-fn text_of(thrown: &(dyn Any + Send)) -> String {
+fn panic_text(thrown: &(dyn Any + Send)) -> String {
     if let Some(text) = thrown.downcast_ref::<&str>() {
         (*text).into()
     } else if let Some(text) = thrown.downcast_ref::<String>() {
@@ -85,77 +85,82 @@ fn text_of(thrown: &(dyn Any + Send)) -> String {
 }
 
 /// Turns a panic of the runtime itself, or of an observer that it calls, into an exit.
-pub(crate) async fn whole(life: impl Future<Output = Exit>) -> Exit {
+pub(crate) async fn catch_runtime_panic(life: impl Future<Output = Exit>) -> Exit {
     let life = AssertUnwindSafe(life).catch_unwind();
     life.await.unwrap_or_else(|thrown| Exit::Panicked {
-        text: text_of(thrown.as_ref()).into(),
-        place: "the runtime".into(),
+        text: panic_text(thrown.as_ref()).into(),
+        location: "the runtime".into(),
     })
 }
 
 /// How many turns an incarnation had, which nobody but a simulation asks.
 #[cfg(feature = "testing")]
-type Turns = u64;
+type PollCount = u64;
 #[cfg(not(feature = "testing"))]
-type Turns = ();
+type PollCount = ();
 
 /// How long an incarnation is held up, which happens in a simulation alone.
 #[cfg(feature = "testing")]
-type Hold = Option<Box<Sleep>>;
+type SimDelay = Option<Box<Sleep>>;
 #[cfg(not(feature = "testing"))]
-type Hold = ();
+type SimDelay = ();
 
 pin_project! {
     /// Drives one incarnation to its exit. When it is ready, or dropped, the incarnation is gone entirely.
-    pub(crate) struct Guard<F: Future> {
+    pub(crate) struct ActorFuture<F: Future> {
         #[pin]
         future: Option<F>,
         node: Arc<Node>,
-        hold: Hold,
-        turns: Turns,
+        delay: SimDelay,
+        polls: PollCount,
     }
 
-    impl<F: Future> PinnedDrop for Guard<F> {
+    impl<F: Future> PinnedDrop for ActorFuture<F> {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.future.is_some() {
                 // A killed actor that throws while it is dropped has nobody left to tell.
-                drop(catch(|| this.future.set(None)));
-                this.node.end(&Exit::Killed);
+                drop(catch_panic(|| this.future.set(None)));
+                this.node.end_incarnation(&Exit::Killed);
             }
         }
     }
 }
 
-impl<F: Future<Output = Outcome>> Guard<F> {
-    pub(crate) fn new(node: Arc<Node>, future: F) -> Guard<F> {
-        Guard { future: Some(future), node, hold: Hold::default(), turns: Turns::default() }
+impl<F: Future<Output = Outcome>> ActorFuture<F> {
+    pub(crate) fn new(node: Arc<Node>, future: F) -> ActorFuture<F> {
+        ActorFuture {
+            future: Some(future),
+            node,
+            delay: SimDelay::default(),
+            polls: PollCount::default(),
+        }
     }
 }
 
-impl<F: Future<Output = Outcome>> Future for Guard<F> {
+impl<F: Future<Output = Outcome>> Future for ActorFuture<F> {
     type Output = Exit;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exit> {
         let mut this = self.project();
         #[cfg(feature = "testing")]
         let _speaker = {
-            *this.turns += 1;
-            crate::runtime::sim::executor::enter(this.node, *this.turns, this.hold)
+            *this.polls += 1;
+            crate::runtime::sim::executor::enter_simulated_poll(this.node, *this.polls, this.delay)
         };
-        let polled = match ready!(before(this.node, this.hold, cx)) {
+        let polled = match ready!(poll_interrupt(this.node, this.delay, cx)) {
             Some(exit) => Err(exit),
             None => {
-                let _turn = watchdog::turn(this.node);
-                catch(|| {
+                let _turn = watchdog::enter_poll(this.node);
+                catch_panic(|| {
                     let future = this.future.as_mut().as_pin_mut();
                     future.map_or(Poll::Ready(Ok(())), |future| future.poll(cx))
                 })
             }
         };
-        let exit = ready!(judge(this.node, polled));
-        let exit = catch(|| this.future.set(None)).err().unwrap_or(exit);
-        this.node.end(&exit);
+        let exit = ready!(exit_from_poll(this.node, polled));
+        let exit = catch_panic(|| this.future.set(None)).err().unwrap_or(exit);
+        this.node.end_incarnation(&exit);
         Poll::Ready(exit)
     }
 }
@@ -163,7 +168,11 @@ impl<F: Future<Output = Outcome>> Future for Guard<F> {
 // What follows is no part of the guard's code, which there is once for each kind of actor.
 
 /// Looks whether anything befalls the incarnation before its turn: an exit, or a time of waiting.
-fn before(node: &Arc<Node>, hold: &mut Hold, cx: &mut Context<'_>) -> Poll<Option<Exit>> {
+fn poll_interrupt(
+    node: &Arc<Node>,
+    hold: &mut SimDelay,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Exit>> {
     node.control.register_task(cx);
     #[cfg(feature = "testing")]
     if let Some(sleep) = hold {
@@ -172,21 +181,23 @@ fn before(node: &Arc<Node>, hold: &mut Hold, cx: &mut Context<'_>) -> Poll<Optio
     }
     #[cfg(not(feature = "testing"))]
     let () = hold;
-    Poll::Ready(match node.control.blow() {
+    Poll::Ready(match node.control.pending_interrupt() {
         None => None,
-        Some(Blow::Hang) => return Poll::Pending,
-        Some(Blow::Panic) => catch(|| panic!("crashed on request")).err(),
-        Some(Blow::Error) => Some(Exit::Failed(Arc::from(BoxError::from("failed on request")))),
-        Some(Blow::Drop) => Some(Exit::Killed),
-        Some(Blow::Struck) => node.vitals().take_struck(),
+        Some(Interrupt::Hang) => return Poll::Pending,
+        Some(Interrupt::Panic) => catch_panic(|| panic!("crashed on request")).err(),
+        Some(Interrupt::Error) => {
+            Some(Exit::Failed(Arc::from(BoxError::from("failed on request"))))
+        }
+        Some(Interrupt::Drop) => Some(Exit::Killed),
+        Some(Interrupt::LinkExit) => node.liveness().take_link_exit(),
     })
 }
 
 /// Turns what a poll brought into an exit.
-fn judge(node: &Node, polled: Result<Poll<Outcome>, Exit>) -> Poll<Exit> {
+fn exit_from_poll(node: &Node, polled: Result<Poll<Outcome>, Exit>) -> Poll<Exit> {
     Poll::Ready(match polled {
         Ok(Poll::Pending) => return Poll::Pending,
-        Ok(Poll::Ready(Ok(()))) if node.control.is_stop() => Exit::Shutdown,
+        Ok(Poll::Ready(Ok(()))) if node.control.is_stop_requested() => Exit::Shutdown,
         Ok(Poll::Ready(Ok(()))) => Exit::Normal,
         Ok(Poll::Ready(Err(error))) => Exit::Failed(error.into()),
         Err(exit) => exit,
@@ -201,16 +212,16 @@ mod tests {
 
     use super::*;
     use crate::runtime::mailbox::Mailbox;
-    use crate::runtime::tree::below::Below;
+    use crate::runtime::tree::below::NodeBody;
     use crate::runtime::tree::path::Name;
 
     fn node() -> Arc<Node> {
-        Node::new(Name::Text("test".into()), Below::Nothing(Weak::<Mailbox<()>>::new()))
+        Node::new(Name::Text("test".into()), NodeBody::Actor(Weak::<Mailbox<()>>::new()))
     }
 
     fn run(future: impl Future<Output = Outcome>) -> Exit {
-        install_hook();
-        block_on(Guard::new(node(), future))
+        install_panic_hook();
+        block_on(ActorFuture::new(node(), future))
     }
 
     #[test]
@@ -221,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_an_exit_with_text_and_place() {
-        let Exit::Panicked { text, place } = run(async { panic!("lost {}", 7) }) else {
+        let Exit::Panicked { text, location: place } = run(async { panic!("lost {}", 7) }) else {
             panic!("it did not panic");
         };
         assert_eq!(&*text, "lost 7");
@@ -244,7 +255,7 @@ mod tests {
         assert!(exit.to_string().contains("boom"), "{exit}");
 
         let bomb = Bomb;
-        let guard = Guard::new(node(), async move {
+        let guard = ActorFuture::new(node(), async move {
             let _held = bomb;
             Ok(())
         });

@@ -22,7 +22,7 @@ pub enum Exit {
         /// What the panic said.
         text: Arc<str>,
         /// `file:line:column`, where the panic hook could tell.
-        place: Arc<str>,
+        location: Arc<str>,
     },
     /// It was dropped: it did not end in time, or was to end at once.
     Killed,
@@ -37,9 +37,9 @@ pub enum Exit {
     /// A supervisor saw more restarts than its intensity allows. Always abnormal.
     GaveUp {
         /// How many restarts are allowed ...
-        restarts: u32,
+        max_restarts: u32,
         /// ... within this time.
-        within: Duration,
+        window: Duration,
         /// The child whose exit was one too many, and that exit.
         last: Arc<(Path, Exit)>,
     },
@@ -73,13 +73,13 @@ impl fmt::Display for Exit {
             Exit::Normal => f.write_str("ended normally"),
             Exit::Shutdown => f.write_str("stopped as asked"),
             Exit::Failed(error) => write!(f, "failed: {error}"),
-            Exit::Panicked { text, place } => write!(f, "panicked at {place}: {text}"),
+            Exit::Panicked { text, location: place } => write!(f, "panicked at {place}: {text}"),
             Exit::Killed => f.write_str("killed"),
             Exit::Linked(other) => write!(f, "ended with {}, which {}", other.0, other.1),
             Exit::StartFailed(child) => write!(f, "could not start: {} {}", child.0, child.1),
             Exit::Misconfigured(text) => write!(f, "could not start: {text}"),
             Exit::NotReady(within) => write!(f, "was not ready within {within:?}"),
-            Exit::GaveUp { restarts, within, last } => write!(
+            Exit::GaveUp { max_restarts: restarts, window: within, last } => write!(
                 f,
                 "gave up: more than {restarts} restarts within {within:?}; at last, {} {}",
                 last.0, last.1

@@ -30,7 +30,7 @@ pub enum Lifecycle {
         /// How it ended.
         exit: Exit,
         /// The message that was lost with it.
-        lost: Option<Lost>,
+        lost: Option<LostMessage>,
     },
     /// An incarnation chose not to run: it ended normally before it was ready.
     Ignored {
@@ -44,7 +44,7 @@ pub enum Lifecycle {
         /// How it ended.
         exit: Exit,
         /// The message that was lost with it.
-        lost: Option<Lost>,
+        lost: Option<LostMessage>,
     },
     /// Its supervisor is going to start it again.
     Restarting {
@@ -53,7 +53,7 @@ pub enum Lifecycle {
         /// How often it has been restarted, this time included.
         restarts: u32,
         /// When: after this pause.
-        after: Duration,
+        delay: Duration,
     },
     /// A supervisor saw more restarts than its intensity allows, and ends.
     GaveUp {
@@ -67,7 +67,7 @@ pub enum Lifecycle {
         /// Who.
         path: Path,
         /// The message that was lost with it.
-        lost: Option<Lost>,
+        lost: Option<LostMessage>,
     },
     /// An incarnation ended after it was asked to.
     Stopped {
@@ -76,7 +76,7 @@ pub enum Lifecycle {
         /// How it ended: as asked, or otherwise on the way.
         exit: Exit,
         /// The message that was lost with it, if it did not end as asked.
-        lost: Option<Lost>,
+        lost: Option<LostMessage>,
     },
     /// An actor has kept its thread for longer than [`System::stall_limit`](super::System::stall_limit).
     Stalled {
@@ -91,11 +91,11 @@ pub enum Lifecycle {
 ///
 /// A message counts as handled once its actor asks for the next one, or ends well.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lost {
+pub struct LostMessage {
     /// Which of the messages that the actor was given, over all incarnations; the first is 1.
     pub number: u64,
     /// The name of its type.
-    pub message: &'static str,
+    pub message_type: &'static str,
 }
 
 impl Lifecycle {
@@ -115,7 +115,7 @@ impl Lifecycle {
     }
 
     /// Returns the message that was lost with an incarnation.
-    pub fn lost(&self) -> Option<Lost> {
+    pub fn lost(&self) -> Option<LostMessage> {
         match self {
             Lifecycle::Exited { lost, .. }
             | Lifecycle::StartFailed { lost, .. }
@@ -138,10 +138,10 @@ impl fmt::Display for Lifecycle {
             Lifecycle::Exited { path, exit, .. } | Lifecycle::Stopped { path, exit, .. } => {
                 write!(f, "{path} {exit}")
             }
-            Lifecycle::Restarting { path, restarts, after } if after.is_zero() => {
+            Lifecycle::Restarting { path, restarts, delay: after } if after.is_zero() => {
                 write!(f, "{path} is restarted, for the {restarts}. time")
             }
-            Lifecycle::Restarting { path, restarts, after } => {
+            Lifecycle::Restarting { path, restarts, delay: after } => {
                 write!(f, "{path} is restarted in {after:?}, for the {restarts}. time")
             }
             Lifecycle::GaveUp { path, exit } => write!(f, "{path} {exit}"),
@@ -157,8 +157,8 @@ impl fmt::Display for Lifecycle {
     }
 }
 
-impl fmt::Display for Lost {
+impl fmt::Display for LostMessage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "with its message {} in hand, a {}", self.number, self.message)
+        write!(f, "with its message {} in hand, a {}", self.number, self.message_type)
     }
 }

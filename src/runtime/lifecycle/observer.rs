@@ -18,86 +18,86 @@ use crate::runtime::lifecycle::actor_future;
 /// Whoever watches the lives of a system's actors.
 #[derive(Clone, Default)]
 pub(crate) struct Observer {
-    watch: Option<Watch>,
-    hub: Arc<Hub>,
+    callback: Option<ObserverFn>,
+    broadcaster: Arc<EventBroadcaster>,
 }
 
-type Watch = Arc<dyn Fn(&Lifecycle) + Send + Sync>;
+type ObserverFn = Arc<dyn Fn(&Lifecycle) + Send + Sync>;
 
 impl Observer {
-    /// Tells those that subscribe to `hub` too.
-    pub(crate) fn with(self, hub: Arc<Hub>) -> Observer {
-        Observer { hub, ..self }
+    /// Tells those that subscribe to `broadcaster` too.
+    pub(crate) fn with_broadcaster(self, hub: Arc<EventBroadcaster>) -> Observer {
+        Observer { broadcaster: hub, ..self }
     }
 
-    /// Adds `watch` behind those that are there already.
-    pub(crate) fn and(self, watch: impl Fn(&Lifecycle) + Send + Sync + 'static) -> Observer {
-        let watch: Watch = match self.watch {
+    /// Adds `callback` behind those that are there already.
+    pub(crate) fn chain(self, watch: impl Fn(&Lifecycle) + Send + Sync + 'static) -> Observer {
+        let watch: ObserverFn = match self.callback {
             None => Arc::new(watch),
             Some(first) => Arc::new(move |event| {
                 first(event);
                 watch(event);
             }),
         };
-        Observer { watch: Some(watch), ..self }
+        Observer { callback: Some(watch), ..self }
     }
 
     /// Tells an event, made only if somebody watches.
-    pub(crate) fn tell(&self, event: impl FnOnce() -> Lifecycle) {
-        let subscribed = self.hub.subscribed.load(Ordering::Relaxed);
-        if self.watch.is_none() && !subscribed {
+    pub(crate) fn emit(&self, event: impl FnOnce() -> Lifecycle) {
+        let subscribed = self.broadcaster.has_subscribers.load(Ordering::Relaxed);
+        if self.callback.is_none() && !subscribed {
             return;
         }
         let event = event();
-        if let Some(watch) = &self.watch {
+        if let Some(watch) = &self.callback {
             // What it throws is nobody's crash: neither the actor's that it is told of, nor the supervisor's.
-            actor_future::shielded("an observer", || watch(&event));
+            actor_future::catch_and_log("an observer", || watch(&event));
         }
         if subscribed {
-            self.hub.tell(&event);
+            self.broadcaster.send(&event);
         }
     }
 }
 
 impl fmt::Debug for Observer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.watch.is_some() { "Observer(..)" } else { "Observer(nobody)" })
+        f.write_str(if self.callback.is_some() { "Observer(..)" } else { "Observer(nobody)" })
     }
 }
 
 /// Where streams of events are subscribed to, before the system runs or later.
 #[derive(Debug, Default)]
-pub(crate) struct Hub {
-    subscribed: AtomicBool,
-    ended: AtomicBool,
-    subscribers: Mutex<Vec<Subscriber>>,
+pub(crate) struct EventBroadcaster {
+    has_subscribers: AtomicBool,
+    is_closed: AtomicBool,
+    senders: Mutex<Vec<EventSender>>,
 }
 
 #[derive(Debug)]
-struct Subscriber {
+struct EventSender {
     sender: Sender<Lifecycle>,
     missed: Arc<AtomicU64>,
 }
 
-impl Hub {
+impl EventBroadcaster {
     pub(crate) fn subscribe(&self, capacity: usize) -> Events {
         let (sender, receiver) = async_channel::bounded(capacity.max(1));
         let missed = Arc::new(AtomicU64::new(0));
-        let mut subscribers = self.subscribers();
-        if !self.ended.load(Ordering::SeqCst) {
-            subscribers.push(Subscriber { sender, missed: missed.clone() });
-            self.subscribed.store(true, Ordering::SeqCst);
+        let mut subscribers = self.senders();
+        if !self.is_closed.load(Ordering::SeqCst) {
+            subscribers.push(EventSender { sender, missed: missed.clone() });
+            self.has_subscribers.store(true, Ordering::SeqCst);
         }
         drop(subscribers);
         Events { receiver: Box::pin(receiver), missed }
     }
 
-    fn subscribers(&self) -> MutexGuard<'_, Vec<Subscriber>> {
-        self.subscribers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn senders(&self) -> MutexGuard<'_, Vec<EventSender>> {
+        self.senders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, event: &Lifecycle) {
-        let mut subscribers = self.subscribers();
+    fn send(&self, event: &Lifecycle) {
+        let mut subscribers = self.senders();
         subscribers.retain(|subscriber| match subscriber.sender.force_send(event.clone()) {
             Ok(oldest) => {
                 subscriber.missed.fetch_add(u64::from(oldest.is_some()), Ordering::Relaxed);
@@ -106,13 +106,13 @@ impl Hub {
             // The stream was dropped.
             Err(_) => false,
         });
-        self.subscribed.store(!subscribers.is_empty(), Ordering::SeqCst);
+        self.has_subscribers.store(!subscribers.is_empty(), Ordering::SeqCst);
     }
 
     /// Ends every stream behind the events that it holds.
-    pub(crate) fn end(&self) {
-        let mut subscribers = self.subscribers();
-        self.ended.store(true, Ordering::SeqCst);
+    pub(crate) fn close(&self) {
+        let mut subscribers = self.senders();
+        self.is_closed.store(true, Ordering::SeqCst);
         subscribers.clear();
     }
 }
@@ -156,14 +156,14 @@ mod tests {
 
     #[test]
     fn a_stream_holds_the_newest_events_and_counts_the_rest() {
-        let hub = Arc::new(Hub::default());
-        let observer = Observer::default().with(hub.clone());
-        observer.tell(|| unreachable!("nobody watches"));
+        let hub = Arc::new(EventBroadcaster::default());
+        let observer = Observer::default().with_broadcaster(hub.clone());
+        observer.emit(|| unreachable!("nobody watches"));
         let events = hub.subscribe(2);
         for number in 0..5 {
-            observer.tell(|| event(number));
+            observer.emit(|| event(number));
         }
-        hub.end();
+        hub.close();
         assert_eq!(events.missed(), 3);
         let seen: Vec<_> = block_on(events.map(|event| event.path().to_string()).collect());
         assert_eq!(seen, ["3", "4"]);
@@ -171,10 +171,10 @@ mod tests {
 
     #[test]
     fn a_dropped_stream_is_forgotten() {
-        let hub = Arc::new(Hub::default());
-        let observer = Observer::default().with(hub.clone());
+        let hub = Arc::new(EventBroadcaster::default());
+        let observer = Observer::default().with_broadcaster(hub.clone());
         drop(hub.subscribe(1));
-        observer.tell(|| event(0));
-        observer.tell(|| unreachable!("nobody watches any more"));
+        observer.emit(|| event(0));
+        observer.emit(|| unreachable!("nobody watches any more"));
     }
 }

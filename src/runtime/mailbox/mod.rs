@@ -12,9 +12,9 @@ use std::task::{Context, Poll};
 
 use super::address::SendError;
 use super::executor::Scheduler;
-use super::tree::late::Late;
+use super::tree::late::PresetOnce;
 use super::tree::node::Node;
-use queue::{Place, Queue, Refused};
+use queue::{PushError, Queue, WaiterId};
 
 /// What happens to a message that finds its mailbox full. Dropped messages are counted in the
 /// [`Snapshot`](super::Snapshot).
@@ -41,15 +41,15 @@ pub(crate) struct Mailbox<M> {
     dropped: AtomicU32,
     queue: Queue<M>,
     /// The child that reads it.
-    node: Late<Arc<Node>>,
+    node: PresetOnce<Arc<Node>>,
 }
 
 impl<M> Mailbox<M> {
     pub(crate) fn new(capacity: usize) -> Arc<Mailbox<M>> {
-        Arc::new(Mailbox::read_by(Late::comes(), capacity))
+        Arc::new(Mailbox::with_owner(PresetOnce::unset(), capacity))
     }
 
-    fn read_by(node: Late<Arc<Node>>, capacity: usize) -> Mailbox<M> {
+    fn with_owner(node: PresetOnce<Arc<Node>>, capacity: usize) -> Mailbox<M> {
         Mailbox {
             overflow: AtomicU8::new(Overflow::Wait as u8),
             dropped: AtomicU32::new(0),
@@ -72,26 +72,26 @@ impl<M> Mailbox<M> {
     }
 
     /// Returns the end that the mail comes out of.
-    pub(super) fn mail(&self) -> &Queue<M> {
+    pub(super) fn queue(&self) -> &Queue<M> {
         &self.queue
     }
 
     /// Puts a message in, or does with it what the overflow says.
     pub(super) fn try_send(&self, message: M) -> Result<(), SendError<M>> {
         #[cfg(feature = "testing")]
-        if !self.queue.is_closed() && self.node.get().is_some_and(|node| node.loses_mail()) {
+        if !self.queue.is_closed() && self.node.get().is_some_and(|node| node.drops_message()) {
             return Ok(());
         }
         match self.queue.try_push(message) {
             Ok(()) => Ok(()),
-            Err(Refused::Closed(message)) => Err(SendError::Closed(message)),
-            Err(Refused::Full(message)) => self.overflows(message),
+            Err(PushError::Closed(message)) => Err(SendError::Closed(message)),
+            Err(PushError::Full(message)) => self.apply_overflow(message),
         }
     }
 
     /// Does with a message that finds it full what the overflow says.
     #[cold]
-    fn overflows(&self, message: M) -> Result<(), SendError<M>> {
+    fn apply_overflow(&self, message: M) -> Result<(), SendError<M>> {
         match self.overflow() {
             Overflow::Wait | Overflow::Fail => Err(SendError::Full(message)),
             Overflow::DropNewest => {
@@ -103,7 +103,7 @@ impl<M> Mailbox<M> {
                     oldest.into_iter().for_each(|_| self.count_dropped());
                     Ok(())
                 }
-                Err(Refused::Closed(refused) | Refused::Full(refused)) => {
+                Err(PushError::Closed(refused) | PushError::Full(refused)) => {
                     Err(SendError::Closed(refused))
                 }
             },
@@ -117,14 +117,14 @@ impl<M> Mailbox<M> {
     }
 
     /// Puts a message in, and waits for room where the overflow says so.
-    pub(super) fn send(&self, message: M) -> Sending<'_, M> {
-        Sending { mailbox: self, message: Some(message), place: None }
+    pub(super) fn send(&self, message: M) -> SendFuture<'_, M> {
+        SendFuture { mailbox: self, message: Some(message), waiter_id: None }
     }
 
     /// Makes a mailbox, and with what its child's node knows of it the node.
-    pub(crate) fn of_child(
+    pub(crate) fn with_node(
         capacity: usize,
-        node: impl FnOnce(Weak<dyn Gauge>) -> Arc<Node>,
+        node: impl FnOnce(Weak<dyn ErasedMailbox>) -> Arc<Node>,
     ) -> (Arc<Mailbox<M>>, Arc<Node>)
     where
         M: Send + 'static,
@@ -132,7 +132,7 @@ impl<M> Mailbox<M> {
         let mut made = None;
         let mailbox = Arc::new_cyclic(|own: &Weak<Mailbox<M>>| {
             let node = made.insert(node(own.clone())).clone();
-            Mailbox::read_by(Late::There(node), capacity)
+            Mailbox::with_owner(PresetOnce::Set(node), capacity)
         });
         match made {
             Some(node) => (mailbox, node),
@@ -141,12 +141,12 @@ impl<M> Mailbox<M> {
     }
 
     /// Makes `node` the child that reads it. The first one stays.
-    pub(crate) fn belongs_to(&self, node: &Arc<Node>) {
-        self.node.set(|| node.clone());
+    pub(crate) fn set_owner(&self, node: &Arc<Node>) {
+        self.node.init(|| node.clone());
     }
 
     /// Tells whether `node` reads it, or may.
-    pub(crate) fn may_belong_to(&self, node: &Arc<Node>) -> bool {
+    pub(crate) fn can_be_owned_by(&self, node: &Arc<Node>) -> bool {
         !self.is_closed() && self.node.get().is_none_or(|owner| Arc::ptr_eq(owner, node))
     }
 
@@ -163,7 +163,7 @@ impl<M> Mailbox<M> {
     pub(crate) fn close(&self) {
         drop(self.queue.close());
         if let Some(node) = self.node.get() {
-            node.over();
+            node.close();
         }
     }
 
@@ -177,22 +177,22 @@ impl<M> Mailbox<M> {
 }
 
 /// A message on its way in. It is written out, since each actor that sends holds it.
-pub(super) struct Sending<'a, M> {
+pub(super) struct SendFuture<'a, M> {
     mailbox: &'a Mailbox<M>,
     /// None once it has arrived.
     message: Option<M>,
     /// Where it waits, if it had to.
-    place: Option<Place>,
+    waiter_id: Option<WaiterId>,
 }
 
 // The message is moved and never pinned.
-impl<M> Unpin for Sending<'_, M> {}
+impl<M> Unpin for SendFuture<'_, M> {}
 
-impl<M> Future for Sending<'_, M> {
+impl<M> Future for SendFuture<'_, M> {
     type Output = Result<(), SendError<M>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let Sending { mailbox, message, place } = &mut *self;
+        let SendFuture { mailbox, message, waiter_id: place } = &mut *self;
         let Some(mut taken) = message.take() else { return Poll::Pending };
         if place.is_none() {
             match mailbox.try_send(taken) {
@@ -200,10 +200,10 @@ impl<M> Future for Sending<'_, M> {
                 sent => return Poll::Ready(sent),
             }
         }
-        match mailbox.queue.push_or_wait(taken, place, cx) {
+        match mailbox.queue.push_or_register(taken, place, cx) {
             Ok(()) => Poll::Ready(Ok(())),
-            Err(Refused::Closed(refused)) => Poll::Ready(Err(SendError::Closed(refused))),
-            Err(Refused::Full(waiting)) => {
+            Err(PushError::Closed(refused)) => Poll::Ready(Err(SendError::Closed(refused))),
+            Err(PushError::Full(waiting)) => {
                 *message = Some(waiting);
                 Poll::Pending
             }
@@ -211,28 +211,28 @@ impl<M> Future for Sending<'_, M> {
     }
 }
 
-impl<M> Drop for Sending<'_, M> {
+impl<M> Drop for SendFuture<'_, M> {
     fn drop(&mut self) {
-        if let Some(place) = self.place.take() {
-            self.mailbox.queue.leave_place(place);
+        if let Some(place) = self.waiter_id.take() {
+            self.mailbox.queue.cancel_push(place);
         }
     }
 }
 
 /// What the tree reads of a mailbox whose message type it does not know.
-pub(crate) trait Gauge: Send + Sync {
+pub(crate) trait ErasedMailbox: Send + Sync {
     /// Messages that wait, and how many fit.
-    fn depth(&self) -> (usize, usize);
+    fn len_and_capacity(&self) -> (usize, usize);
     /// Messages that were dropped because it was full.
     fn dropped(&self) -> u64;
     /// The name of the messages' type.
-    fn message(&self) -> &'static str;
+    fn message_type(&self) -> &'static str;
     /// Refuses mail from now on, and drops what waits.
     fn close(&self);
 }
 
-impl<M: Send> Gauge for Mailbox<M> {
-    fn depth(&self) -> (usize, usize) {
+impl<M: Send> ErasedMailbox for Mailbox<M> {
+    fn len_and_capacity(&self) -> (usize, usize) {
         (self.len(), self.queue.capacity())
     }
 
@@ -240,7 +240,7 @@ impl<M: Send> Gauge for Mailbox<M> {
         self.dropped.load(Ordering::Relaxed).into()
     }
 
-    fn message(&self) -> &'static str {
+    fn message_type(&self) -> &'static str {
         std::any::type_name::<M>()
     }
 

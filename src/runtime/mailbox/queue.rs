@@ -14,65 +14,65 @@ use crate::runtime::executor::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A bounded queue.
 #[derive(Debug)]
-pub(crate) struct Queue<M>(Mutex<State<M>>);
+pub(crate) struct Queue<M>(Mutex<QueueState<M>>);
 
 #[derive(Debug)]
-struct State<M> {
+struct QueueState<M> {
     /// Who waits for a message.
     reader: Option<Waker>,
     /// Made for the first message: there may be a hundred thousand mailboxes that get none.
-    waiting: Option<Box<Waiting<M>>>,
+    contents: Option<Box<QueueContents<M>>>,
     capacity: u32,
     is_closed: bool,
 }
 
 /// What waits in a queue, and for it.
 #[derive(Debug)]
-struct Waiting<M> {
+struct QueueContents<M> {
     /// It grows as it is filled, up to the capacity.
     messages: VecDeque<M>,
-    senders: Senders,
+    senders: SenderQueue,
 }
 
 /// Senders that wait for room.
 #[derive(Debug, Default)]
-struct Senders {
+struct SenderQueue {
     /// In the order in which they came.
-    waiting: VecDeque<(Place, Waker)>,
-    next: u64,
+    entries: VecDeque<(WaiterId, Waker)>,
+    last_id: u64,
 }
 
 /// The place of a sender that waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place(u64);
+pub(crate) struct WaiterId(u64);
 
 /// Why a message was not taken; it comes back.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Refused<M> {
+pub(crate) enum PushError<M> {
     Full(M),
     Closed(M),
 }
 
-impl<M> State<M> {
-    fn waiting(&mut self) -> &mut Waiting<M> {
-        self.waiting.get_or_insert_with(|| {
-            Box::new(Waiting { messages: VecDeque::new(), senders: Senders::default() })
+impl<M> QueueState<M> {
+    fn contents_mut(&mut self) -> &mut QueueContents<M> {
+        self.contents.get_or_insert_with(|| {
+            Box::new(QueueContents { messages: VecDeque::new(), senders: SenderQueue::default() })
         })
     }
 
     /// Adds a message, for which there is room, and returns whom to wake.
-    fn add(&mut self, message: M) -> Option<Waker> {
-        self.waiting().messages.push_back(message);
+    fn push(&mut self, message: M) -> Option<Waker> {
+        self.contents_mut().messages.push_back(message);
         self.reader.take()
     }
 
     /// Takes the message that has waited longest.
-    fn take(&mut self) -> Option<M> {
-        self.waiting.as_mut()?.messages.pop_front()
+    fn pop(&mut self) -> Option<M> {
+        self.contents.as_mut()?.messages.pop_front()
     }
 
     fn len(&self) -> usize {
-        self.waiting.as_ref().map_or(0, |waiting| waiting.messages.len())
+        self.contents.as_ref().map_or(0, |waiting| waiting.messages.len())
     }
 
     fn is_full(&self) -> bool {
@@ -80,11 +80,11 @@ impl<M> State<M> {
     }
 
     /// Takes the sender that has waited longest, if there is room for it.
-    fn next_sender(&mut self) -> Option<Waker> {
+    fn pop_sender(&mut self) -> Option<Waker> {
         if self.is_full() {
             return None;
         }
-        self.waiting.as_mut()?.senders.waiting.pop_front().map(|(_, waker)| waker)
+        self.contents.as_mut()?.senders.entries.pop_front().map(|(_, waker)| waker)
     }
 }
 
@@ -92,74 +92,74 @@ impl<M> Queue<M> {
     pub(crate) fn new(capacity: usize) -> Queue<M> {
         // Nobody has as many messages as this has numbers.
         let capacity = u32::try_from(capacity).unwrap_or(u32::MAX);
-        Queue(Mutex::new(State { reader: None, waiting: None, capacity, is_closed: false }))
+        Queue(Mutex::new(QueueState { reader: None, contents: None, capacity, is_closed: false }))
     }
 
-    fn state(&self) -> MutexGuard<'_, State<M>> {
+    fn state(&self) -> MutexGuard<'_, QueueState<M>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds a message if there is room.
-    pub(crate) fn try_push(&self, message: M) -> Result<(), Refused<M>> {
+    pub(crate) fn try_push(&self, message: M) -> Result<(), PushError<M>> {
         let mut state = self.state();
         if state.is_closed {
-            return Err(Refused::Closed(message));
+            return Err(PushError::Closed(message));
         }
         if state.is_full() {
-            return Err(Refused::Full(message));
+            return Err(PushError::Full(message));
         }
-        let reader = state.add(message);
+        let reader = state.push(message);
         drop(state);
         wake(reader);
         Ok(())
     }
 
     /// Adds a message; where there is no room the oldest one goes for it, and comes back.
-    pub(crate) fn force_push(&self, message: M) -> Result<Option<M>, Refused<M>> {
+    pub(crate) fn force_push(&self, message: M) -> Result<Option<M>, PushError<M>> {
         let mut state = self.state();
         if state.is_closed {
-            return Err(Refused::Closed(message));
+            return Err(PushError::Closed(message));
         }
-        let oldest = if state.is_full() { state.take() } else { None };
-        let reader = state.add(message);
+        let oldest = if state.is_full() { state.pop() } else { None };
+        let reader = state.push(message);
         drop(state);
         wake(reader);
         Ok(oldest)
     }
 
     /// Adds a message as [`Queue::try_push`] does; where there is no room, whoever has the place is woken once there is.
-    /// The place is to be [left](Queue::leave_place) by who does not come back.
-    pub(crate) fn push_or_wait(
+    /// The place is to be [left](Queue::cancel_push) by who does not come back.
+    pub(crate) fn push_or_register(
         &self,
         message: M,
-        place: &mut Option<Place>,
+        place: &mut Option<WaiterId>,
         cx: &Context<'_>,
-    ) -> Result<(), Refused<M>> {
+    ) -> Result<(), PushError<M>> {
         let mut state = self.state();
         if state.is_closed {
             *place = None;
-            return Err(Refused::Closed(message));
+            return Err(PushError::Closed(message));
         }
         if !state.is_full() {
-            let gone = place.take().and_then(|place| state.waiting().senders.leave(place));
-            let reader = state.add(message);
+            let gone = place.take().and_then(|place| state.contents_mut().senders.remove(place));
+            let reader = state.push(message);
             drop(state);
             drop(gone);
             wake(reader);
             return Ok(());
         }
-        let last = state.waiting().senders.wait(place, cx.waker());
+        let last = state.contents_mut().senders.register(place, cx.waker());
         drop(state);
         drop(last);
-        Err(Refused::Full(message))
+        Err(PushError::Full(message))
     }
 
     /// Gives up a sender's place.
-    pub(crate) fn leave_place(&self, place: Place) {
+    pub(crate) fn cancel_push(&self, place: WaiterId) {
         let mut state = self.state();
-        let own = state.waiting.as_mut().and_then(|waiting| waiting.senders.leave(place));
+        let own = state.contents.as_mut().and_then(|waiting| waiting.senders.remove(place));
         // Who was woken and does not come hands the room on to the next one.
-        let next = if own.is_none() { state.next_sender() } else { None };
+        let next = if own.is_none() { state.pop_sender() } else { None };
         drop(state);
         drop(own);
         wake(next);
@@ -168,8 +168,8 @@ impl<M> Queue<M> {
     /// Takes a message if one waits.
     pub(crate) fn try_pop(&self) -> Option<M> {
         let mut state = self.state();
-        let message = state.take()?;
-        let sender = state.next_sender();
+        let message = state.pop()?;
+        let sender = state.pop_sender();
         drop(state);
         wake(sender);
         Some(message)
@@ -178,8 +178,8 @@ impl<M> Queue<M> {
     /// Is ready with the next message. One task at a time is woken.
     pub(crate) fn poll_pop(&self, cx: &Context<'_>) -> Poll<M> {
         let mut state = self.state();
-        if let Some(message) = state.take() {
-            let sender = state.next_sender();
+        if let Some(message) = state.pop() {
+            let sender = state.pop_sender();
             drop(state);
             wake(sender);
             return Poll::Ready(message);
@@ -194,7 +194,7 @@ impl<M> Queue<M> {
     }
 
     /// Forgets who waits for a message.
-    pub(crate) fn leave(&self) {
+    pub(crate) fn clear_reader(&self) {
         let reader = self.state().reader.take();
         drop(reader);
     }
@@ -203,11 +203,11 @@ impl<M> Queue<M> {
     pub(crate) fn close(&self) -> VecDeque<M> {
         let mut state = self.state();
         state.is_closed = true;
-        let (reader, waiting) = (state.reader.take(), state.waiting.take());
+        let (reader, waiting) = (state.reader.take(), state.contents.take());
         drop(state);
         wake(reader);
         let Some(waiting) = waiting else { return VecDeque::new() };
-        waiting.senders.waiting.into_iter().for_each(|(_, waker)| waker.wake());
+        waiting.senders.entries.into_iter().for_each(|(_, waker)| waker.wake());
         waiting.messages
     }
 
@@ -224,27 +224,27 @@ impl<M> Queue<M> {
     }
 }
 
-impl Senders {
+impl SenderQueue {
     /// Has a sender wait: behind the others at first, and where it was when it was woken in vain.
-    fn wait(&mut self, place: &mut Option<Place>, waker: &Waker) -> Option<Waker> {
+    fn register(&mut self, place: &mut Option<WaiterId>, waker: &Waker) -> Option<Waker> {
         let own = *place.get_or_insert_with(|| {
-            self.next += 1;
-            Place(self.next)
+            self.last_id += 1;
+            WaiterId(self.last_id)
         });
-        let at = self.waiting.partition_point(|(other, _)| *other < own);
-        match self.waiting.get_mut(at) {
+        let at = self.entries.partition_point(|(other, _)| *other < own);
+        match self.entries.get_mut(at) {
             Some((other, last)) if *other == own => Some(std::mem::replace(last, waker.clone())),
             _ => {
-                self.waiting.insert(at, (own, waker.clone()));
+                self.entries.insert(at, (own, waker.clone()));
                 None
             }
         }
     }
 
     /// Takes a sender off the list, if it is on it.
-    fn leave(&mut self, place: Place) -> Option<Waker> {
-        let at = self.waiting.binary_search_by_key(&place, |(other, _)| *other).ok()?;
-        self.waiting.remove(at).map(|(_, waker)| waker)
+    fn remove(&mut self, place: WaiterId) -> Option<Waker> {
+        let at = self.entries.binary_search_by_key(&place, |(other, _)| *other).ok()?;
+        self.entries.remove(at).map(|(_, waker)| waker)
     }
 }
 

@@ -12,41 +12,41 @@ use crate::runtime::executor::sync::{Arc, Mutex, PoisonError};
 ///
 /// Dropping it unanswered tells the asker so at once.
 #[derive(Debug)]
-pub struct Reply<R>(Option<Arc<Mutex<Slot<R>>>>);
+pub struct Reply<R>(Option<Arc<Mutex<ReplyShared<R>>>>);
 
 #[derive(Debug)]
-struct Slot<R> {
+struct ReplyShared<R> {
     answer: Option<R>,
     waker: Option<Waker>,
-    dropped: bool,
+    is_complete: bool,
 }
 
 /// The asker's end of a [`Reply`].
 #[derive(Debug)]
-pub(crate) struct Answer<R>(Arc<Mutex<Slot<R>>>);
+pub(crate) struct ReplyReceiver<R>(Arc<Mutex<ReplyShared<R>>>);
 
 /// Makes both ends of a slot.
-pub(crate) fn slot<R>() -> (Reply<R>, Answer<R>) {
-    let slot = Arc::new(Mutex::new(Slot { answer: None, waker: None, dropped: false }));
-    (Reply(Some(slot.clone())), Answer(slot))
+pub(crate) fn channel<R>() -> (Reply<R>, ReplyReceiver<R>) {
+    let slot = Arc::new(Mutex::new(ReplyShared { answer: None, waker: None, is_complete: false }));
+    (Reply(Some(slot.clone())), ReplyReceiver(slot))
 }
 
 impl<R> Reply<R> {
     /// Answers. An asker that no longer waits loses the answer, which is nobody's fault.
     pub fn send(mut self, answer: R) {
-        self.end(Some(answer));
+        self.complete(Some(answer));
     }
 
     /// Tells whether the asker still waits for the answer.
-    pub fn is_awaited(&self) -> bool {
+    pub fn has_receiver(&self) -> bool {
         self.0.as_ref().is_some_and(|slot| Arc::strong_count(slot) > 1)
     }
 
     /// Leaves the answer, or that there is none, and wakes the asker; once.
-    fn end(&mut self, answer: Option<R>) {
+    fn complete(&mut self, answer: Option<R>) {
         let Some(shared) = self.0.take() else { return };
         let mut slot = shared.lock().unwrap_or_else(PoisonError::into_inner);
-        (slot.answer, slot.dropped) = (answer, true);
+        (slot.answer, slot.is_complete) = (answer, true);
         let waker = slot.waker.take();
         drop(slot);
         if let Some(waker) = waker {
@@ -57,23 +57,23 @@ impl<R> Reply<R> {
 
 impl<R> Drop for Reply<R> {
     fn drop(&mut self) {
-        self.end(None);
+        self.complete(None);
     }
 }
 
-impl<R> Answer<R> {
+impl<R> ReplyReceiver<R> {
     /// Waits for the answer; `None` when the [`Reply`] was dropped unanswered.
-    pub(crate) async fn wait(self) -> Option<R> {
-        poll_fn(|cx| self.poll(cx)).await
+    pub(crate) async fn recv(self) -> Option<R> {
+        poll_fn(|cx| self.poll_recv(cx)).await
     }
 
     /// Is ready with the answer, or with `None` when the [`Reply`] was dropped unanswered.
-    pub(crate) fn poll(&self, cx: &mut Context<'_>) -> Poll<Option<R>> {
+    pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<R>> {
         let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(answer) = slot.answer.take() {
             return Poll::Ready(Some(answer));
         }
-        if slot.dropped {
+        if slot.is_complete {
             return Poll::Ready(None);
         }
         if !slot.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {

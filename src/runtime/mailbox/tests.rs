@@ -6,7 +6,7 @@ use futures_lite::future::{block_on, poll_once};
 
 use crate::runtime::mailbox::*;
 
-fn full(overflow: Overflow) -> Arc<Mailbox<u8>> {
+fn full_mailbox(overflow: Overflow) -> Arc<Mailbox<u8>> {
     let mailbox = Mailbox::new(2);
     mailbox.set_overflow(overflow);
     mailbox.try_send(1).unwrap();
@@ -14,41 +14,41 @@ fn full(overflow: Overflow) -> Arc<Mailbox<u8>> {
     mailbox
 }
 
-fn waiting(mailbox: &Mailbox<u8>) -> Vec<u8> {
-    std::iter::from_fn(|| mailbox.mail().try_pop()).collect()
+fn drain_queue(mailbox: &Mailbox<u8>) -> Vec<u8> {
+    std::iter::from_fn(|| mailbox.queue().try_pop()).collect()
 }
 
 #[test]
 fn wait_holds_the_sender_back() {
-    let mailbox = full(Overflow::Wait);
+    let mailbox = full_mailbox(Overflow::Wait);
     assert_eq!(mailbox.try_send(3), Err(SendError::Full(3)));
     let mut send = Box::pin(mailbox.send(3));
     assert!(block_on(poll_once(&mut send)).is_none());
-    assert_eq!(mailbox.mail().try_pop(), Some(1));
+    assert_eq!(mailbox.queue().try_pop(), Some(1));
     block_on(send).unwrap();
-    assert_eq!((waiting(&mailbox), mailbox.dropped()), (vec![2, 3], 0));
+    assert_eq!((drain_queue(&mailbox), mailbox.dropped()), (vec![2, 3], 0));
 }
 
 #[test]
 fn drop_newest_keeps_what_waits() {
-    let mailbox = full(Overflow::DropNewest);
+    let mailbox = full_mailbox(Overflow::DropNewest);
     assert_eq!(block_on(mailbox.send(3)), Ok(()));
-    assert_eq!((waiting(&mailbox), mailbox.dropped()), (vec![1, 2], 1));
+    assert_eq!((drain_queue(&mailbox), mailbox.dropped()), (vec![1, 2], 1));
 }
 
 #[test]
 fn drop_oldest_keeps_what_is_new() {
-    let mailbox = full(Overflow::DropOldest);
+    let mailbox = full_mailbox(Overflow::DropOldest);
     assert_eq!(block_on(mailbox.send(3)), Ok(()));
     assert_eq!(mailbox.try_send(4), Ok(()));
-    assert_eq!((waiting(&mailbox), mailbox.dropped()), (vec![3, 4], 2));
+    assert_eq!((drain_queue(&mailbox), mailbox.dropped()), (vec![3, 4], 2));
 }
 
 #[test]
 fn fail_hands_the_message_back() {
-    let mailbox = full(Overflow::Fail);
+    let mailbox = full_mailbox(Overflow::Fail);
     assert_eq!(block_on(mailbox.send(3)), Err(SendError::Full(3)));
-    assert_eq!((waiting(&mailbox), mailbox.dropped()), (vec![1, 2], 0));
+    assert_eq!((drain_queue(&mailbox), mailbox.dropped()), (vec![1, 2], 0));
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn what_another_thread_sends_arrives_in_order() {
     let sending = std::thread::spawn(move || {
         (0..20).for_each(|n| block_on(sender.send(n)).unwrap());
     });
-    let next = || block_on(poll_fn(|cx| mailbox.mail().poll_pop(cx)));
+    let next = || block_on(poll_fn(|cx| mailbox.queue().poll_pop(cx)));
     let seen: Vec<u8> = (0..20).map(|_| next()).collect();
     assert_eq!(seen, (0..20).collect::<Vec<_>>());
     sending.join().unwrap();
@@ -68,7 +68,7 @@ fn what_another_thread_sends_arrives_in_order() {
 #[test]
 fn whatever_the_overflow_a_closed_mailbox_refuses() {
     for overflow in [Overflow::Wait, Overflow::DropNewest, Overflow::DropOldest, Overflow::Fail] {
-        let mailbox = full(overflow);
+        let mailbox = full_mailbox(overflow);
         mailbox.close();
         assert_eq!(block_on(mailbox.send(3)), Err(SendError::Closed(3)));
     }

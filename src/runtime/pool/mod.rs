@@ -17,13 +17,13 @@ use thiserror::Error;
 
 use super::lifecycle::actor_future;
 use super::supervisor::spec;
-use super::supervisor::spec::{Env, Notice, Options, Spec, Start};
-use super::tree::below::Below;
+use super::supervisor::spec::{ChildOptions, ChildSpec, ParentNotifier, StartMode, SystemEnv};
+use super::tree::below::NodeBody;
 use super::tree::node::Node;
 use super::tree::path::Name;
-use super::tree::place::Place;
+use super::tree::place::ParentRef;
 use super::{Actor, Address, Exit, IntoActor, Restart, Shutdown};
-use children::{Children, Claim};
+use children::{PoolShared, SlotGuard};
 
 /// The pool is being stopped and starts no more children.
 #[derive(Error, Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct PoolClosed;
 pub struct Pool {
     name: Name,
     limit: usize,
-    capacity: usize,
+    mailbox_capacity: usize,
     shutdown: Duration,
 }
 
@@ -43,7 +43,12 @@ impl Pool {
     /// Specifies a pool for at most 1024 children, with a mailbox for one message each and 5 seconds for
     /// all of them to stop in.
     pub fn new(name: impl Into<Cow<'static, str>>) -> Pool {
-        Pool { name: Name::text(name), limit: 1024, capacity: 1, shutdown: Duration::from_secs(5) }
+        Pool {
+            name: Name::from_text(name),
+            limit: 1024,
+            mailbox_capacity: 1,
+            shutdown: Duration::from_secs(5),
+        }
     }
 
     /// Sets how many children live at once at most (at least 1).
@@ -55,7 +60,7 @@ impl Pool {
     /// Sets how many messages wait in each child's mailbox at most. The memory is taken when it is
     /// first used.
     pub fn mailbox(mut self, capacity: usize) -> Pool {
-        self.capacity = capacity;
+        self.mailbox_capacity = capacity;
         self
     }
 
@@ -65,26 +70,26 @@ impl Pool {
         self
     }
 
-    pub(crate) fn build(self) -> (PoolAddress, Arc<dyn Spec>) {
-        let shared = Arc::new(Children::new(
-            Node::new(self.name, Below::members()),
+    pub(crate) fn build(self) -> (PoolAddress, Arc<dyn ChildSpec>) {
+        let shared = Arc::new(PoolShared::new(
+            Node::new(self.name, NodeBody::pool()),
             self.limit,
-            self.capacity,
+            self.mailbox_capacity,
         ));
-        let options = Options {
+        let options = ChildOptions {
             restart: Restart::Permanent,
-            shutdown: Shutdown::Forever,
+            shutdown: Shutdown::Infinity,
             significant: false,
-            start: Start::Made,
+            start_mode: StartMode::OnCreate,
         };
-        let spec = PoolSpec { shared: shared.clone(), options, within: self.shutdown };
+        let spec = PoolSpec { shared: shared.clone(), options, shutdown_timeout: self.shutdown };
         (PoolAddress(shared), Arc::new(spec))
     }
 }
 
 /// Where a pool's children are started: a cheap, cloneable handle. It stays valid over restarts.
 #[derive(Clone)]
-pub struct PoolAddress(Arc<Children>);
+pub struct PoolAddress(Arc<PoolShared>);
 
 impl PoolAddress {
     /// Starts a child, waiting while the pool is full, and returns its address.
@@ -97,34 +102,36 @@ impl PoolAddress {
         actor: I,
     ) -> Result<Address<<I::Actor as Actor>::Message>, PoolClosed> {
         loop {
-            if let Some(vacancy) = self.vacancy()? {
+            if let Some(vacancy) = self.try_reserve()? {
                 return vacancy.start(actor);
             }
-            self.room().await;
+            self.wait_for_capacity().await;
         }
     }
 
     /// Takes a place for a child that is to come, if there is one; whoever waits for room waits for its drop too.
-    pub(crate) fn vacancy(&self) -> Result<Option<Vacancy<'_>>, PoolClosed> {
+    pub(crate) fn try_reserve(&self) -> Result<Option<PoolPermit<'_>>, PoolClosed> {
         if !self.0.is_open() {
             return Err(PoolClosed);
         }
-        Ok(self.0.claim().map(|claim| Vacancy { children: &self.0, claim }))
+        Ok(self.0.try_acquire().map(|claim| PoolPermit { pool: &self.0, slot: claim }))
     }
 
     /// Waits until a child can be started, or the pool is closed. Cancel-safe.
-    pub async fn room(&self) {
-        self.0.wait(|children| children.live() < children.limit || !children.is_open()).await;
+    pub async fn wait_for_capacity(&self) {
+        self.0
+            .wait_until(|children| children.live_count() < children.limit || !children.is_open())
+            .await;
     }
 
     /// Waits until no child lives. Cancel-safe.
-    pub async fn idle(&self) {
-        self.0.wait(|children| children.live() == 0 || !children.is_open()).await;
+    pub async fn wait_idle(&self) {
+        self.0.wait_until(|children| children.live_count() == 0 || !children.is_open()).await;
     }
 
     /// Returns how many children live.
     pub fn len(&self) -> usize {
-        self.0.live()
+        self.0.live_count()
     }
 
     /// Tells whether no child lives.
@@ -145,50 +152,54 @@ impl fmt::Debug for PoolAddress {
 }
 
 /// A place in a pool for one child, given back on drop.
-pub(crate) struct Vacancy<'a> {
-    children: &'a Arc<Children>,
-    claim: Claim<'a>,
+pub(crate) struct PoolPermit<'a> {
+    pool: &'a Arc<PoolShared>,
+    slot: SlotGuard<'a>,
 }
 
-impl Vacancy<'_> {
+impl PoolPermit<'_> {
     /// Starts the child, and returns its address.
     pub(crate) fn start<K, I: IntoActor<K>>(
         self,
         actor: I,
     ) -> Result<Address<<I::Actor as Actor>::Message>, PoolClosed> {
-        self.children.start(self.claim, actor.into_actor())
+        self.pool.start(self.slot, actor.into_actor())
     }
 }
 
 /// A [`Pool`] with its place.
 struct PoolSpec {
-    shared: Arc<Children>,
-    options: Options,
-    within: Duration,
+    shared: Arc<PoolShared>,
+    options: ChildOptions,
+    shutdown_timeout: Duration,
 }
 
-impl Spec for PoolSpec {
+impl ChildSpec for PoolSpec {
     fn node(&self) -> &Arc<Node> {
         &self.shared.node
     }
 
-    fn options(&self) -> &Options {
+    fn options(&self) -> &ChildOptions {
         &self.options
     }
 
-    fn attach(&self, place: &Arc<Place>, env: &Env) {
+    fn attach(&self, place: &Arc<ParentRef>, env: &SystemEnv) {
         self.shared.node.attach(place);
         self.shared.attach(env);
     }
 
-    fn launch(&self, env: &Env, notice: Notice) -> Task<Exit> {
+    fn launch(&self, env: &SystemEnv, notice: ParentNotifier) -> Task<Exit> {
         // Open before its start is told: whoever learns of it may start children.
         self.shared.open();
         notice.ready(&self.shared.node);
-        spec::spawn(env, actor_future::whole(self.shared.clone().run(self.within)), notice)
+        spec::spawn(
+            env,
+            actor_future::catch_runtime_panic(self.shared.clone().run(self.shutdown_timeout)),
+            notice,
+        )
     }
 
-    fn retire(&self) {
+    fn close(&self) {
         self.shared.close();
     }
 }

@@ -16,37 +16,37 @@ use std::time::{Duration, Instant};
 use async_task::{Runnable, Task};
 
 use crate::runtime::executor::{Scheduler, Sleep};
-use crate::runtime::sim::fault::{Edge, Fault, Faults, Turn};
+use crate::runtime::sim::fault::{Fault, FaultRules, MessageInfo, PollInfo};
 use crate::runtime::tree::node::Node;
 use crate::runtime::tree::snapshot;
-use crate::runtime::tree::snapshot::Kind;
+use crate::runtime::tree::snapshot::NodeKind;
 
 thread_local! {
     /// The actor whose turn it is.
-    static SPEAKER: RefCell<Option<Arc<Node>>> = const { RefCell::new(None) };
+    static CURRENT_ACTOR: RefCell<Option<Arc<Node>>> = const { RefCell::new(None) };
 }
 
 /// The tasks, the timers and the dice of a simulated system.
-pub(crate) struct World {
+pub(crate) struct SimExecutor {
     epoch: Instant,
-    state: Mutex<State>,
-    pub(crate) faults: Mutex<Faults>,
+    state: Mutex<SimState>,
+    pub(crate) faults: Mutex<FaultRules>,
     /// What there is, to see that nothing is left.
-    pub(crate) tasks: Count,
-    pub(crate) timers: Count,
-    pub(crate) children: Count,
+    pub(crate) tasks: LiveCount,
+    pub(crate) timers: LiveCount,
+    pub(crate) children: LiveCount,
 }
 
 /// How many there are of something.
 #[derive(Debug, Default)]
-pub(crate) struct Count(AtomicUsize);
+pub(crate) struct LiveCount(AtomicUsize);
 
-impl Count {
-    pub(crate) fn add(&self) {
+impl LiveCount {
+    pub(crate) fn increment(&self) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn remove(&self) {
+    pub(crate) fn decrement(&self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 
@@ -55,35 +55,35 @@ impl Count {
     }
 }
 
-struct State {
-    dice: fastrand::Rng,
+struct SimState {
+    rng: fastrand::Rng,
     runnable: Vec<Runnable>,
     /// By their time, and among the same time by their age.
     timers: BTreeMap<(Duration, u64), Waker>,
     elapsed: Duration,
-    next_timer: u64,
+    next_timer_id: u64,
 }
 
-impl World {
-    pub(crate) fn new(seed: u64) -> Arc<World> {
-        let state = State {
-            dice: fastrand::Rng::with_seed(seed),
+impl SimExecutor {
+    pub(crate) fn new(seed: u64) -> Arc<SimExecutor> {
+        let state = SimState {
+            rng: fastrand::Rng::with_seed(seed),
             runnable: Vec::new(),
             timers: BTreeMap::new(),
             elapsed: Duration::ZERO,
-            next_timer: 0,
+            next_timer_id: 0,
         };
-        Arc::new(World {
+        Arc::new(SimExecutor {
             epoch: Instant::now(),
             state: Mutex::new(state),
             faults: Mutex::default(),
-            tasks: Count::default(),
-            timers: Count::default(),
-            children: Count::default(),
+            tasks: LiveCount::default(),
+            timers: LiveCount::default(),
+            children: LiveCount::default(),
         })
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, SimState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -97,17 +97,17 @@ impl World {
     }
 
     /// Returns a number from 0 up to 1.
-    pub(crate) fn chance(&self) -> f64 {
-        self.state().dice.f64()
+    pub(crate) fn random_f64(&self) -> f64 {
+        self.state().rng.f64()
     }
 
     /// Returns a number below `end`.
-    pub(crate) fn below(&self, end: usize) -> usize {
-        self.state().dice.usize(..end)
+    pub(crate) fn random_index(&self, end: usize) -> usize {
+        self.state().rng.usize(..end)
     }
 
     pub(crate) fn spawn<T: Send + 'static>(
-        self: &Arc<World>,
+        self: &Arc<SimExecutor>,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
         let world = Arc::downgrade(self);
@@ -117,7 +117,7 @@ impl World {
                 world.state().runnable.push(runnable);
             }
         };
-        let counted = Counted::new(self.clone());
+        let counted = TaskCountGuard::new(self.clone());
         let future = async move {
             let _counted = counted;
             future.await
@@ -127,13 +127,13 @@ impl World {
         task
     }
 
-    pub(crate) fn timer(self: &Arc<World>, after: Duration) -> SimulatedTimer {
+    pub(crate) fn timer(self: &Arc<SimExecutor>, after: Duration) -> SimTimer {
         let mut state = self.state();
-        let number = state.next_timer;
-        state.next_timer += 1;
+        let number = state.next_timer_id;
+        state.next_timer_id += 1;
         let at = (state.elapsed.saturating_add(after), number);
-        self.timers.add();
-        SimulatedTimer { world: self.clone(), at }
+        self.timers.increment();
+        SimTimer { executor: self.clone(), key: at }
     }
 
     /// Runs tasks until `done` is ready, and calls `between` before each step.
@@ -144,7 +144,7 @@ impl World {
     pub(crate) fn run<T>(
         &self,
         done: impl Future<Output = T>,
-        mut between: impl FnMut(&World),
+        mut between: impl FnMut(&SimExecutor),
     ) -> T {
         let mut done = pin!(done);
         loop {
@@ -161,24 +161,24 @@ impl World {
     pub(crate) fn draw_fault(&self) -> Option<Fault> {
         let mut faults = self.faults();
         let (probability, choices) = &faults.random;
-        if faults.left == 0 || choices.is_empty() || self.chance() >= *probability {
+        if faults.remaining == 0 || choices.is_empty() || self.random_f64() >= *probability {
             return None;
         }
-        let fault = choices[self.below(choices.len())];
-        faults.left -= 1;
+        let fault = choices[self.random_index(choices.len())];
+        faults.remaining -= 1;
         Some(fault)
     }
 
     /// Asks the rules, while nothing is locked and no rule is asked: a rule may send, and must not be asked
     /// about what it sends.
-    fn apart<T>(&self, ask: impl FnOnce(&mut Faults) -> T) -> T {
+    fn with_faults<T>(&self, ask: impl FnOnce(&mut FaultRules) -> T) -> T {
         let mut faults = std::mem::take(&mut *self.faults());
         let answer = ask(&mut faults);
         *self.faults() = faults;
         answer
     }
 
-    pub(crate) fn faults(&self) -> MutexGuard<'_, Faults> {
+    pub(crate) fn faults(&self) -> MutexGuard<'_, FaultRules> {
         self.faults.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -193,7 +193,7 @@ impl World {
             return true;
         }
         let count = state.runnable.len();
-        let drawn = state.dice.usize(..count);
+        let drawn = state.rng.usize(..count);
         let runnable = state.runnable.swap_remove(drawn);
         drop(state);
         runnable.run();
@@ -201,33 +201,37 @@ impl World {
     }
 }
 
-impl fmt::Debug for World {
+impl fmt::Debug for SimExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("World")
     }
 }
 
 /// Notes that it is the turn of `node`, and has befall it what the rules say.
-pub(crate) fn enter(node: &Arc<Node>, turn: u64, hold: &mut Option<Box<Sleep>>) -> Speaker {
+pub(crate) fn enter_simulated_poll(
+    node: &Arc<Node>,
+    turn: u64,
+    hold: &mut Option<Box<Sleep>>,
+) -> CurrentActorGuard {
     let Some(scheduler @ Scheduler::Simulated(world)) = node.scheduler() else {
-        return Speaker(None);
+        return CurrentActorGuard(None);
     };
-    let turn = Turn { path: node.path(), incarnation: node.incarnation(), number: turn };
-    match world.apart(|faults| faults.befall(&turn)) {
+    let turn = PollInfo { path: node.path(), incarnation: node.incarnation(), number: turn };
+    match world.with_faults(|faults| faults.fault_for(&turn)) {
         Some(Fault::Delay(delay)) => *hold = Some(Box::new(scheduler.sleep(delay))),
-        Some(fault) => fault.blow().into_iter().for_each(|blow| node.control.deal(blow)),
+        Some(fault) => fault.interrupt().into_iter().for_each(|blow| node.control.interrupt(blow)),
         None => {}
     }
-    Speaker(Some(SPEAKER.replace(Some(node.clone()))))
+    CurrentActorGuard(Some(CURRENT_ACTOR.replace(Some(node.clone()))))
 }
 
 /// The turn of an actor, ended on drop.
-pub(crate) struct Speaker(Option<Option<Arc<Node>>>);
+pub(crate) struct CurrentActorGuard(Option<Option<Arc<Node>>>);
 
-impl Drop for Speaker {
+impl Drop for CurrentActorGuard {
     fn drop(&mut self) {
         if let Some(last) = self.0.take() {
-            SPEAKER.set(last);
+            CURRENT_ACTOR.set(last);
         }
     }
 }
@@ -235,64 +239,64 @@ impl Drop for Speaker {
 /// What concerns a simulation alone.
 impl Node {
     /// Tells whether the message that is just being sent to it is lost.
-    pub(crate) fn loses_mail(&self) -> bool {
+    pub(crate) fn drops_message(&self) -> bool {
         let Some(Scheduler::Simulated(world)) = self.scheduler() else { return false };
-        if world.faults().losses.is_empty() {
+        if world.faults().drop_rules.is_empty() {
             return false;
         }
-        let from = SPEAKER.with_borrow(|speaker| speaker.as_ref().map(|node| node.path()));
-        let edge = Edge { from, to: self.path() };
-        world.apart(|faults| faults.lose(&edge))
+        let from = CURRENT_ACTOR.with_borrow(|speaker| speaker.as_ref().map(|node| node.path()));
+        let edge = MessageInfo { from, to: self.path() };
+        world.with_faults(|faults| faults.drops(&edge))
     }
 
     /// Collects the actors that live below this node, in the order of the tree.
-    pub(crate) fn actors(self: &Arc<Node>, actors: &mut Vec<Arc<Node>>) {
-        if self.kind() == Kind::Actor && self.state() == snapshot::State::Running {
+    pub(crate) fn collect_actors(self: &Arc<Node>, actors: &mut Vec<Arc<Node>>) {
+        if self.kind() == NodeKind::Actor && self.state() == snapshot::NodeState::Running {
             actors.push(self.clone());
         }
-        self.nodes_below().iter().for_each(|child| child.actors(actors));
+        self.child_nodes().iter().for_each(|child| child.collect_actors(actors));
     }
 }
 
 /// Counts a task as long as there is anything of it.
-struct Counted(Arc<World>);
+struct TaskCountGuard(Arc<SimExecutor>);
 
-impl Counted {
-    fn new(world: Arc<World>) -> Counted {
-        world.tasks.add();
-        Counted(world)
+impl TaskCountGuard {
+    fn new(world: Arc<SimExecutor>) -> TaskCountGuard {
+        world.tasks.increment();
+        TaskCountGuard(world)
     }
 }
 
-impl Drop for Counted {
+impl Drop for TaskCountGuard {
     fn drop(&mut self) {
-        self.0.tasks.remove();
+        self.0.tasks.decrement();
     }
 }
 
 /// A timer on a world's clock.
 #[derive(Debug)]
-pub(crate) struct SimulatedTimer {
-    world: Arc<World>,
-    at: (Duration, u64),
+pub(crate) struct SimTimer {
+    executor: Arc<SimExecutor>,
+    key: (Duration, u64),
 }
 
-impl SimulatedTimer {
+impl SimTimer {
     pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<()> {
-        let mut state = self.world.state();
-        if state.elapsed >= self.at.0 {
-            state.timers.remove(&self.at);
+        let mut state = self.executor.state();
+        if state.elapsed >= self.key.0 {
+            state.timers.remove(&self.key);
             return Poll::Ready(());
         }
-        state.timers.insert(self.at, cx.waker().clone());
+        state.timers.insert(self.key, cx.waker().clone());
         Poll::Pending
     }
 }
 
-impl Drop for SimulatedTimer {
+impl Drop for SimTimer {
     fn drop(&mut self) {
-        self.world.timers.remove();
-        let waker = self.world.state().timers.remove(&self.at);
+        self.executor.timers.decrement();
+        let waker = self.executor.state().timers.remove(&self.key);
         // Dropped outside of the lock: a waker may hold the last handle of a task.
         drop(waker);
     }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::runtime::Path;
-use crate::runtime::tree::control::Blow;
+use crate::runtime::tree::control::Interrupt;
 
 /// What befalls an actor at one of its awaits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,12 +23,12 @@ pub enum Fault {
 
 impl Fault {
     /// What deals it; a delay is no blow.
-    pub(crate) fn blow(self) -> Option<Blow> {
+    pub(crate) fn interrupt(self) -> Option<Interrupt> {
         match self {
-            Fault::Panic => Some(Blow::Panic),
-            Fault::Error => Some(Blow::Error),
-            Fault::Kill => Some(Blow::Drop),
-            Fault::Hang => Some(Blow::Hang),
+            Fault::Panic => Some(Interrupt::Panic),
+            Fault::Error => Some(Interrupt::Error),
+            Fault::Kill => Some(Interrupt::Drop),
+            Fault::Hang => Some(Interrupt::Hang),
             Fault::Delay(_) => None,
         }
     }
@@ -37,7 +37,7 @@ impl Fault {
 /// A turn that an actor is about to have: it is polled.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Turn {
+pub struct PollInfo {
     /// Whose turn it is.
     pub path: Path,
     /// Which incarnation's, from 1.
@@ -49,46 +49,46 @@ pub struct Turn {
 /// A message on its way.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Edge {
+pub struct MessageInfo {
     /// Who sends it; none where it comes from outside of the tree.
     pub from: Option<Path>,
     /// Whose mailbox it goes to.
     pub to: Path,
 }
 
-type Befall = Box<dyn FnMut(&Turn) -> Option<Fault> + Send>;
-type Lose = Box<dyn FnMut(&Edge) -> bool + Send>;
+type FaultRule = Box<dyn FnMut(&PollInfo) -> Option<Fault> + Send>;
+type DropRule = Box<dyn FnMut(&MessageInfo) -> bool + Send>;
 
 /// The faults of one simulation.
 #[derive(Default)]
-pub(crate) struct Faults {
-    pub(crate) rules: Vec<Befall>,
-    pub(crate) losses: Vec<Lose>,
+pub(crate) struct FaultRules {
+    pub(crate) fault_rules: Vec<FaultRule>,
+    pub(crate) drop_rules: Vec<DropRule>,
     /// The probability of a random fault before each step, and the faults to choose from.
     pub(crate) random: (f64, Vec<Fault>),
     /// How many random faults there may still be.
-    pub(crate) left: u64,
+    pub(crate) remaining: u64,
 }
 
-impl Faults {
+impl FaultRules {
     /// Returns what befalls the actor at this turn.
-    pub(crate) fn befall(&mut self, turn: &Turn) -> Option<Fault> {
-        self.rules.iter_mut().find_map(|rule| rule(turn))
+    pub(crate) fn fault_for(&mut self, turn: &PollInfo) -> Option<Fault> {
+        self.fault_rules.iter_mut().find_map(|rule| rule(turn))
     }
 
     /// Tells whether a message is lost. Every rule sees every message.
-    pub(crate) fn lose(&mut self, edge: &Edge) -> bool {
-        self.losses.iter_mut().fold(false, |lost, rule| rule(edge) | lost)
+    pub(crate) fn drops(&mut self, edge: &MessageInfo) -> bool {
+        self.drop_rules.iter_mut().fold(false, |lost, rule| rule(edge) | lost)
     }
 }
 
-impl fmt::Debug for Faults {
+impl fmt::Debug for FaultRules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
             "Faults({} rules, {} losses, {:?})",
-            self.rules.len(),
-            self.losses.len(),
+            self.fault_rules.len(),
+            self.drop_rules.len(),
             self.random
         )
     }

@@ -16,7 +16,8 @@ use crate::runtime::mailbox::reply::Reply;
 use crate::runtime::supervisor::request::Request;
 use crate::runtime::tree::node::Node;
 use crate::runtime::{
-    Actor, Address, Child, Exit, Kind, Pool, PoolAddress, Restart, Shutdown, State, Supervisor,
+    Actor, Address, Child, Exit, NodeKind, NodeState, Pool, PoolAddress, Restart, Shutdown,
+    Supervisor,
 };
 
 /// Why a request to a supervisor was refused. Erlang/OTP's word for it is in parentheses.
@@ -47,7 +48,7 @@ pub enum AdminError {
     /// The supervisor does not run at the moment, or it or the child came to an end before this was answered
     /// (`noproc`). A supervisor that has not started yet, or is about to be restarted, is waited for.
     #[error("the supervisor is gone")]
-    Gone,
+    Unavailable,
 }
 
 /// A child, as its supervisor has it.
@@ -57,9 +58,9 @@ pub struct ChildInfo {
     /// Its name.
     pub name: String,
     /// What it is.
-    pub kind: Kind,
+    pub kind: NodeKind,
     /// What it is doing.
-    pub state: State,
+    pub state: NodeState,
     /// How often it was started again.
     pub restarts: u32,
     /// When it is started again.
@@ -72,7 +73,7 @@ pub struct ChildInfo {
 
 /// How many children a supervisor has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Counts {
+pub struct ChildCounts {
     /// All, whether they run or not.
     pub specs: usize,
     /// Those that run.
@@ -143,7 +144,7 @@ impl SupervisorAddress {
     /// specification is not kept then.
     pub async fn add<A: Actor>(&self, child: Child<A>) -> Result<Address<A::Message>, AdminError> {
         let (address, spec) = child.build();
-        self.change(|reply| Request::Add(spec, reply)).await?;
+        self.request_change(|reply| Request::Add(spec, reply)).await?;
         Ok(address)
     }
 
@@ -154,7 +155,7 @@ impl SupervisorAddress {
     /// As there.
     pub async fn add_pool(&self, pool: Pool) -> Result<PoolAddress, AdminError> {
         let (address, spec) = pool.build();
-        self.change(|reply| Request::Add(spec, reply)).await?;
+        self.request_change(|reply| Request::Add(spec, reply)).await?;
         Ok(address)
     }
 
@@ -165,7 +166,7 @@ impl SupervisorAddress {
     /// As there.
     pub async fn add_supervisor(&self, supervisor: Supervisor) -> Result<(), AdminError> {
         let spec = Arc::new(supervisor.build());
-        self.change(|reply| Request::Add(spec, reply)).await
+        self.request_change(|reply| Request::Add(spec, reply)).await
     }
 
     /// Forgets a child that does not run, and closes its mailbox, unless a restart of the supervisor may bring
@@ -175,7 +176,7 @@ impl SupervisorAddress {
     ///
     /// There is no such child, or it runs, or is about to.
     pub async fn remove(&self, name: &str) -> Result<(), AdminError> {
-        self.change(|reply| Request::Remove(name.into(), reply)).await
+        self.request_change(|reply| Request::Remove(name.into(), reply)).await
     }
 
     /// Stops a child by its shutdown, or calls its restart off, with that of its group, and keeps its
@@ -185,7 +186,7 @@ impl SupervisorAddress {
     ///
     /// There is no such child.
     pub async fn terminate(&self, name: &str) -> Result<(), AdminError> {
-        self.change(|reply| Request::Terminate(name.into(), reply)).await
+        self.request_change(|reply| Request::Terminate(name.into(), reply)).await
     }
 
     /// Starts a child again that does not run.
@@ -194,7 +195,7 @@ impl SupervisorAddress {
     ///
     /// There is no such child, it runs or is about to, or the start failed: then it is left at rest.
     pub async fn restart(&self, name: &str) -> Result<(), AdminError> {
-        self.change(|reply| Request::Restart(name.into(), reply)).await
+        self.request_change(|reply| Request::Restart(name.into(), reply)).await
     }
 
     /// Lists the children in the order of their start.
@@ -220,11 +221,11 @@ impl SupervisorAddress {
     /// # Errors
     ///
     /// The supervisor is gone.
-    pub async fn count(&self) -> Result<Counts, AdminError> {
+    pub async fn count(&self) -> Result<ChildCounts, AdminError> {
         self.ask(Request::Count).await
     }
 
-    async fn change(
+    async fn request_change(
         &self,
         request: impl FnOnce(Reply<Result<(), AdminError>>) -> Request,
     ) -> Result<(), AdminError> {
@@ -234,18 +235,18 @@ impl SupervisorAddress {
     async fn ask<R>(&self, request: impl FnOnce(Reply<R>) -> Request) -> Result<R, AdminError> {
         let is_gone = || {
             let node = self.node.get();
-            node.is_some_and(|node| node.state() == State::Idle && node.incarnation() > 0)
+            node.is_some_and(|node| node.state() == NodeState::Idle && node.incarnation() > 0)
         };
         if is_gone() {
-            return Err(AdminError::Gone);
+            return Err(AdminError::Unavailable);
         }
-        let (reply, answer) = reply::slot();
-        self.sender.send(request(reply)).await.map_err(|_| AdminError::Gone)?;
+        let (reply, answer) = reply::channel();
+        self.sender.send(request(reply)).await.map_err(|_| AdminError::Unavailable)?;
         // It may have come to rest, and refused what waited, just before.
         if is_gone() {
-            return Err(AdminError::Gone);
+            return Err(AdminError::Unavailable);
         }
-        answer.wait().await.ok_or(AdminError::Gone)
+        answer.recv().await.ok_or(AdminError::Unavailable)
     }
 }
 

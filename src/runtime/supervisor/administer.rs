@@ -1,113 +1,119 @@
 //! How a supervisor does what it is asked at run time; the asking is in `admin`.
 
-use crate::runtime::supervisor::admin::{AdminError, ChildInfo, Counts};
-use crate::runtime::supervisor::request::{Asked, Request};
-use crate::runtime::supervisor::run::{Entry, Life, Slot};
-use crate::runtime::{Kind, Restart, State};
+use crate::runtime::supervisor::admin::{AdminError, ChildCounts, ChildInfo};
+use crate::runtime::supervisor::request::{PendingStart, Request};
+use crate::runtime::supervisor::run::{ChildEntry, ChildState, SupervisorRun};
+use crate::runtime::{NodeKind, NodeState, Restart};
 
-impl Life {
-    pub(crate) async fn administer(&mut self, request: Request) {
+impl SupervisorRun {
+    pub(crate) async fn handle_request(&mut self, request: Request) {
         match request {
             // Whoever has gone, or was told that nobody answers, is not obeyed afterwards.
-            request if !request.is_awaited() => {}
+            request if !request.has_caller() => {}
             Request::Add(spec, reply) => {
                 // The specification is looked at before its name, as in Erlang/OTP.
-                let admitted = match self.plan.admits(spec.as_ref()) {
+                let admitted = match self.config.validate(spec.as_ref()) {
                     Err(text) => Err(AdminError::Misconfigured(text.into())),
                     Ok(()) => match self.find(&spec.node().name().to_string()) {
                         None => Ok(()),
-                        Some(key) => Err(match self.entries[&key].slot {
-                            Slot::Alive { is_ready: true, .. } => AdminError::AlreadyStarted,
+                        Some(key) => Err(match self.children[&key].state {
+                            ChildState::Running { is_ready: true, .. } => {
+                                AdminError::AlreadyStarted
+                            }
                             _ => AdminError::AlreadyPresent,
                         }),
                     },
                 };
                 match admitted {
-                    Ok(()) => self.enter(spec, true, Some(Asked { is_new: true, reply })),
+                    Ok(()) => {
+                        self.add_child(spec, true, Some(PendingStart { is_new: true, reply }))
+                    }
                     Err(refused) => reply.send(Err(refused)),
                 }
             }
             Request::Remove(name, reply) => {
-                reply.send(self.resting(&name).map(|key| self.leave(key)))
+                reply.send(self.find_idle(&name).map(|key| self.remove_child(key)))
             }
             Request::Terminate(name, reply) => match self.find(&name) {
                 Some(key) => {
-                    let is_restart = !self.is_first && self.entries[&key].asked.is_none();
+                    let is_restart =
+                        !self.is_initial_start && self.children[&key].pending_start.is_none();
                     if self.starting == Some(key) && is_restart {
-                        self.call_off(key);
+                        self.cancel_restart(key);
                     }
-                    self.refuse_start(key);
+                    self.reject_start(key);
                     self.stop(key).await;
-                    if self.entries[&key].spec.options().restart == Restart::Temporary {
-                        self.leave(key);
+                    if self.children[&key].spec.options().restart == Restart::Temporary {
+                        self.remove_child(key);
                     }
                     reply.send(Ok(()));
                 }
                 None => reply.send(Err(AdminError::NotFound)),
             },
-            Request::Restart(name, reply) => match self.resting(&name) {
+            Request::Restart(name, reply) => match self.find_idle(&name) {
                 Ok(key) => {
-                    if let Some(entry) = self.entries.get_mut(&key) {
-                        entry.slot = Slot::Waiting;
-                        entry.asked = Some(Asked { is_new: false, reply });
-                        self.queue.insert(key);
+                    if let Some(entry) = self.children.get_mut(&key) {
+                        entry.state = ChildState::Queued;
+                        entry.pending_start = Some(PendingStart { is_new: false, reply });
+                        self.start_queue.insert(key);
                     }
                 }
                 Err(refused) => reply.send(Err(refused)),
             },
-            Request::List(reply) => reply.send(self.entries.values().map(info).collect()),
+            Request::List(reply) => reply.send(self.children.values().map(child_info).collect()),
             Request::Find(name, reply) => {
                 let key = self.find(&name).ok_or(AdminError::NotFound);
-                reply.send(key.map(|key| info(&self.entries[&key])));
+                reply.send(key.map(|key| child_info(&self.children[&key])));
             }
-            Request::Count(reply) => reply.send(self.count()),
+            Request::Count(reply) => reply.send(self.count_children()),
         }
     }
 
-    fn count(&self) -> Counts {
-        let mut counts = Counts { specs: self.entries.len(), ..Counts::default() };
-        for entry in self.entries.values() {
-            counts.active += usize::from(matches!(entry.slot, Slot::Alive { is_ready: true, .. }));
+    fn count_children(&self) -> ChildCounts {
+        let mut counts = ChildCounts { specs: self.children.len(), ..ChildCounts::default() };
+        for entry in self.children.values() {
+            counts.active +=
+                usize::from(matches!(entry.state, ChildState::Running { is_ready: true, .. }));
             match entry.spec.node().kind() {
-                Kind::Actor => counts.workers += 1,
-                Kind::Supervisor | Kind::Pool => counts.supervisors += 1,
+                NodeKind::Actor => counts.workers += 1,
+                NodeKind::Supervisor | NodeKind::Pool => counts.supervisors += 1,
             }
         }
         counts
     }
 
     /// Leaves those at rest who wait for their turn in a child's restart.
-    fn call_off(&mut self, key: u64) {
+    fn cancel_restart(&mut self, key: u64) {
         for member in self.group(key).collect::<Vec<_>>() {
-            let Some(entry) = self.entries.get_mut(&member) else { continue };
-            if matches!(entry.slot, Slot::Waiting) && entry.asked.is_none() {
-                entry.slot = Slot::Idle;
-                entry.spec.node().set(State::Idle);
-                self.queue.remove(&member);
+            let Some(entry) = self.children.get_mut(&member) else { continue };
+            if matches!(entry.state, ChildState::Queued) && entry.pending_start.is_none() {
+                entry.state = ChildState::Idle;
+                entry.spec.node().set_state(NodeState::Idle);
+                self.start_queue.remove(&member);
             }
         }
     }
 
     /// Finds a child that is at rest.
-    fn resting(&self, name: &str) -> Result<u64, AdminError> {
+    fn find_idle(&self, name: &str) -> Result<u64, AdminError> {
         let key = self.find(name).ok_or(AdminError::NotFound)?;
-        match self.entries[&key].slot {
-            Slot::Idle => Ok(key),
-            Slot::Alive { is_ready: true, .. } => Err(AdminError::Running),
-            Slot::Alive { .. } | Slot::Waiting | Slot::Restarting { .. } => {
+        match self.children[&key].state {
+            ChildState::Idle => Ok(key),
+            ChildState::Running { is_ready: true, .. } => Err(AdminError::Running),
+            ChildState::Running { .. } | ChildState::Queued | ChildState::Restarting { .. } => {
                 Err(AdminError::Restarting)
             }
         }
     }
 }
 
-fn info(entry: &Entry) -> ChildInfo {
+fn child_info(entry: &ChildEntry) -> ChildInfo {
     let (node, options) = (entry.spec.node(), entry.spec.options());
-    let state = match entry.slot {
-        Slot::Idle => State::Idle,
-        Slot::Waiting | Slot::Restarting { .. } => State::Restarting,
-        Slot::Alive { is_ready: false, .. } => State::Starting,
-        Slot::Alive { .. } => State::Running,
+    let state = match entry.state {
+        ChildState::Idle => NodeState::Idle,
+        ChildState::Queued | ChildState::Restarting { .. } => NodeState::Restarting,
+        ChildState::Running { is_ready: false, .. } => NodeState::Starting,
+        ChildState::Running { .. } => NodeState::Running,
     };
     ChildInfo {
         name: node.name().to_string(),

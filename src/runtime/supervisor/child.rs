@@ -8,17 +8,19 @@ use std::time::Duration;
 use smol::Task;
 
 use crate::runtime::executor::futures::Lazy;
-use crate::runtime::lifecycle::actor_future::Guard;
-use crate::runtime::mailbox::{Gauge, Mailbox};
-use crate::runtime::supervisor::spec::{Env, Notice, Options, Spec, Start, spawn};
-use crate::runtime::tree::below::Below;
+use crate::runtime::lifecycle::actor_future::ActorFuture;
+use crate::runtime::mailbox::{ErasedMailbox, Mailbox};
+use crate::runtime::supervisor::spec::{
+    ChildOptions, ChildSpec, ParentNotifier, StartMode, SystemEnv, spawn,
+};
+use crate::runtime::tree::below::NodeBody;
 use crate::runtime::tree::node::Node;
 use crate::runtime::tree::path::Name;
-use crate::runtime::tree::place::Place;
+use crate::runtime::tree::place::ParentRef;
 use crate::runtime::{Actor, Address, Context, Exit, IntoActor, Overflow};
 
 /// Messages that wait in a child's mailbox at most, unless [`Child::mailbox`] says otherwise.
-const MAILBOX: usize = 64;
+const DEFAULT_MAILBOX_CAPACITY: usize = 64;
 
 /// When a child that ended is started again. The words and their meaning are Erlang/OTP's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,11 +37,11 @@ pub enum Restart {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shutdown {
     /// It is asked to stop, and dropped if it has not within this time.
-    Within(Duration),
+    Timeout(Duration),
     /// It is dropped at once.
     Kill,
     /// It is asked to stop and waited for, however long. For supervisors.
-    Forever,
+    Infinity,
 }
 
 /// A specification of a child: its name, a factory that makes each incarnation, and how it is kept alive.
@@ -55,17 +57,17 @@ pub enum Shutdown {
 ///     Ok(())
 /// })
 /// .restart(Restart::Transient)
-/// .shutdown(Shutdown::Within(Duration::from_secs(1)))
+/// .shutdown(Shutdown::Timeout(Duration::from_secs(1)))
 /// .mailbox(8);
 /// assert_eq!(format!("{child:?}"), "Child(clock, Transient)");
 /// ```
 pub struct Child<A: Actor> {
     name: Name,
-    make: Arc<dyn Fn() -> A + Send + Sync>,
-    options: Options,
+    factory: Arc<dyn Fn() -> A + Send + Sync>,
+    options: ChildOptions,
     mailbox: Option<Arc<Mailbox<A::Message>>>,
     /// Whether the mailbox is that of an address which was made before.
-    is_given: bool,
+    has_external_mailbox: bool,
     overflow: Overflow,
 }
 
@@ -83,16 +85,16 @@ impl<A: Actor> Child<A> {
         I: IntoActor<K, Actor = A>,
     {
         Child {
-            name: Name::text(name),
-            make: Arc::new(move || factory().into_actor()),
-            options: Options {
+            name: Name::from_text(name),
+            factory: Arc::new(move || factory().into_actor()),
+            options: ChildOptions {
                 restart: Restart::Permanent,
-                shutdown: Shutdown::Within(Duration::from_secs(5)),
+                shutdown: Shutdown::Timeout(Duration::from_secs(5)),
                 significant: false,
-                start: Start::Made,
+                start_mode: StartMode::OnCreate,
             },
             mailbox: None,
-            is_given: false,
+            has_external_mailbox: false,
             overflow: Overflow::Wait,
         }
     }
@@ -147,7 +149,7 @@ impl<A: Actor> Child<A> {
     /// );
     /// ```
     pub fn ready_within(mut self, limit: impl Into<Option<Duration>>) -> Child<A> {
-        self.options.start = Start::Said(limit.into());
+        self.options.start_mode = StartMode::OnReady(limit.into());
         self
     }
 
@@ -160,7 +162,7 @@ impl<A: Actor> Child<A> {
     /// Sets how many messages wait in its mailbox at most (at least 1). The memory is taken when it is
     /// first used.
     pub fn mailbox(mut self, capacity: usize) -> Child<A> {
-        (self.mailbox, self.is_given) = (Some(Mailbox::new(capacity)), false);
+        (self.mailbox, self.has_external_mailbox) = (Some(Mailbox::new(capacity)), false);
         self
     }
 
@@ -200,7 +202,7 @@ impl<A: Actor> Child<A> {
     /// System::new().run(tree).unwrap();
     /// ```
     pub fn address(mut self, address: &Address<A::Message>) -> Child<A> {
-        (self.mailbox, self.is_given) = (Some(address.mailbox()), true);
+        (self.mailbox, self.has_external_mailbox) = (Some(address.mailbox()), true);
         self
     }
 
@@ -214,16 +216,20 @@ impl<A: Actor> Child<A> {
         self
     }
 
-    pub(crate) fn build(self) -> (Address<A::Message>, Arc<dyn Spec>) {
-        let mailbox = self.mailbox.unwrap_or_else(|| Mailbox::new(MAILBOX));
+    pub(crate) fn build(self) -> (Address<A::Message>, Arc<dyn ChildSpec>) {
+        let mailbox = self.mailbox.unwrap_or_else(|| Mailbox::new(DEFAULT_MAILBOX_CAPACITY));
         mailbox.set_overflow(self.overflow);
-        let gauge: Weak<dyn Gauge> = Arc::downgrade(&(mailbox.clone() as Arc<dyn Gauge>));
-        let node = Node::new(self.name, Below::Nothing(gauge));
-        if !self.is_given {
-            mailbox.belongs_to(&node);
+        let gauge: Weak<dyn ErasedMailbox> =
+            Arc::downgrade(&(mailbox.clone() as Arc<dyn ErasedMailbox>));
+        let node = Node::new(self.name, NodeBody::Actor(gauge));
+        if !self.has_external_mailbox {
+            mailbox.set_owner(&node);
         }
-        let address = Address::of(mailbox.clone());
-        (address, Arc::new(ActorSpec { make: self.make, options: self.options, node, mailbox }))
+        let address = Address::from_mailbox(mailbox.clone());
+        (
+            address,
+            Arc::new(ActorSpec { factory: self.factory, options: self.options, node, mailbox }),
+        )
     }
 }
 
@@ -235,23 +241,23 @@ impl<A: Actor> fmt::Debug for Child<A> {
 
 /// A [`Child`] with its mailbox and its place.
 struct ActorSpec<A: Actor> {
-    make: Arc<dyn Fn() -> A + Send + Sync>,
-    options: Options,
+    factory: Arc<dyn Fn() -> A + Send + Sync>,
+    options: ChildOptions,
     node: Arc<Node>,
     mailbox: Arc<Mailbox<A::Message>>,
 }
 
-impl<A: Actor> Spec for ActorSpec<A> {
+impl<A: Actor> ChildSpec for ActorSpec<A> {
     fn node(&self) -> &Arc<Node> {
         &self.node
     }
 
-    fn options(&self) -> &Options {
+    fn options(&self) -> &ChildOptions {
         &self.options
     }
 
     fn check(&self) -> Result<(), String> {
-        match self.mailbox.may_belong_to(&self.node) {
+        match self.mailbox.can_be_owned_by(&self.node) {
             true => Ok(()),
             false => {
                 Err(format!("the address of {} is another child's, or over", self.node.name()))
@@ -259,27 +265,28 @@ impl<A: Actor> Spec for ActorSpec<A> {
         }
     }
 
-    fn attach(&self, place: &Arc<Place>, _env: &Env) {
+    fn attach(&self, place: &Arc<ParentRef>, _env: &SystemEnv) {
         self.node.attach(place);
         // An address that was made before becomes the child's only now: it may be refused until here.
-        self.mailbox.belongs_to(&self.node);
+        self.mailbox.set_owner(&self.node);
     }
 
-    fn launch(&self, env: &Env, notice: Notice) -> Task<Exit> {
-        let (make, node, start) = (self.make.clone(), self.node.clone(), self.options.start);
+    fn launch(&self, env: &SystemEnv, notice: ParentNotifier) -> Task<Exit> {
+        let (make, node, start) =
+            (self.factory.clone(), self.node.clone(), self.options.start_mode);
         let (mailbox, of_start) = (self.mailbox.clone(), notice.clone());
         let life = Lazy::new(move || {
             let actor = make();
             let mut ctx = Context::new(mailbox, node, Some(of_start));
-            if start == Start::Made {
+            if start == StartMode::OnCreate {
                 ctx.ready();
             }
             actor.run(ctx)
         });
-        spawn(env, Guard::new(self.node.clone(), life), notice)
+        spawn(env, ActorFuture::new(self.node.clone(), life), notice)
     }
 
-    fn retire(&self) {
+    fn close(&self) {
         self.mailbox.close();
     }
 }

@@ -1,6 +1,6 @@
 //! Restart intensity: how many restarts a supervisor takes before it gives up.
 //!
-//! As in Erlang/OTP: more than `restarts` within a sliding window of `within` are too many. A restart of
+//! As in Erlang/OTP: more than `max_restarts` within a sliding window of `window` are too many. A restart of
 //! a group counts once, and each failed attempt counts again.
 
 use std::collections::VecDeque;
@@ -9,23 +9,23 @@ use std::time::{Duration, Instant};
 /// The restarts of one supervisor within its sliding window.
 #[derive(Debug, Clone)]
 pub(crate) struct Intensity {
-    pub(crate) restarts: u32,
-    pub(crate) within: Duration,
-    /// When the counted restarts were; never more than `restarts` of them.
+    pub(crate) max_restarts: u32,
+    pub(crate) window: Duration,
+    /// When the counted restarts were; never more than `max_restarts` of them.
     recent: VecDeque<Instant>,
 }
 
 impl Intensity {
     pub(crate) fn new(restarts: u32, within: Duration) -> Intensity {
-        Intensity { restarts, within, recent: VecDeque::new() }
+        Intensity { max_restarts: restarts, window: within, recent: VecDeque::new() }
     }
 
     /// Counts a restart and tells whether it is still allowed.
     pub(crate) fn allow(&mut self, now: Instant) -> bool {
-        while self.recent.front().is_some_and(|then| now.duration_since(*then) > self.within) {
+        while self.recent.front().is_some_and(|then| now.duration_since(*then) > self.window) {
             self.recent.pop_front();
         }
-        if self.recent.len() >= self.restarts as usize {
+        if self.recent.len() >= self.max_restarts as usize {
             return false;
         }
         self.recent.push_back(now);
@@ -33,7 +33,7 @@ impl Intensity {
     }
 
     /// Returns how many restarts the window holds.
-    pub(crate) fn recent(&self) -> u32 {
+    pub(crate) fn recent_count(&self) -> u32 {
         u32::try_from(self.recent.len()).unwrap_or(u32::MAX)
     }
 }

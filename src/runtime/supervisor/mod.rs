@@ -23,16 +23,16 @@ use std::time::Duration;
 use smol::Task;
 
 use super::lifecycle::actor_future;
-use super::tree::below::Below;
+use super::tree::below::NodeBody;
 use super::tree::node::Node;
 use super::tree::path::Name;
-use super::tree::place::Place;
-use super::tree::snapshot::State;
+use super::tree::place::ParentRef;
+use super::tree::snapshot::NodeState;
 use super::{Actor, Address, Child, Exit, Pool, PoolAddress, Restart, Shutdown};
 use admin::SupervisorAddress;
-use request::Requests;
+use request::RequestReceiver;
 use run::supervise;
-use spec::{Env, Notice, Options, Spec, Start};
+use spec::{ChildOptions, ChildSpec, ParentNotifier, StartMode, SystemEnv};
 
 /// Who is restarted when one child is. The words and their meaning are Erlang/OTP's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,28 +100,28 @@ pub struct Supervisor {
     intensity: (u32, Duration),
     backoff: Option<(Duration, Duration)>,
     auto_shutdown: AutoShutdown,
-    options: Options,
-    children: Vec<Arc<dyn Spec>>,
-    admin: Option<(SupervisorAddress, Requests)>,
+    options: ChildOptions,
+    children: Vec<Arc<dyn ChildSpec>>,
+    request_channel: Option<(SupervisorAddress, RequestReceiver)>,
 }
 
 impl Supervisor {
     /// Makes a supervisor without children that takes 3 restarts within 5 seconds.
     pub fn new(name: impl Into<Cow<'static, str>>, strategy: Strategy) -> Supervisor {
         Supervisor {
-            name: Name::text(name),
+            name: Name::from_text(name),
             strategy,
             intensity: (3, Duration::from_secs(5)),
             backoff: None,
             auto_shutdown: AutoShutdown::AnySignificant,
-            options: Options {
+            options: ChildOptions {
                 restart: Restart::Permanent,
-                shutdown: Shutdown::Forever,
+                shutdown: Shutdown::Infinity,
                 significant: false,
-                start: Start::Said(None),
+                start_mode: StartMode::OnReady(None),
             },
             children: Vec::new(),
-            admin: None,
+            request_channel: None,
         }
     }
 
@@ -152,7 +152,7 @@ impl Supervisor {
         self
     }
 
-    /// Sets how its own supervisor brings it to its end; [`Shutdown::Forever`] unless said.
+    /// Sets how its own supervisor brings it to its end; [`Shutdown::Infinity`] unless said.
     pub fn shutdown(mut self, shutdown: Shutdown) -> Supervisor {
         self.options.shutdown = shutdown;
         self
@@ -166,7 +166,7 @@ impl Supervisor {
 
     /// Returns where its children are administered while it runs.
     pub fn address(&mut self) -> SupervisorAddress {
-        self.admin.get_or_insert_with(request::channel).0.clone()
+        self.request_channel.get_or_insert_with(request::channel).0.clone()
     }
 
     /// Adds a child and returns its address. Children start in the order in which they are added.
@@ -189,23 +189,23 @@ impl Supervisor {
     }
 
     pub(crate) fn build(self) -> SupervisorSpec {
-        let node = Node::new(self.name, Below::children());
-        node.children(|below| {
+        let node = Node::new(self.name, NodeBody::supervisor());
+        node.update_children(|below| {
             below.extend((0..).zip(self.children.iter().map(|child| child.node().clone())));
         });
-        if let Some((_, requests)) = &self.admin {
-            requests.belong_to(&node);
+        if let Some((_, requests)) = &self.request_channel {
+            requests.set_node(&node);
         }
         SupervisorSpec {
             options: self.options,
-            plan: Arc::new(Plan {
+            config: Arc::new(SupervisorConfig {
                 node,
                 strategy: self.strategy,
                 intensity: self.intensity,
                 backoff: self.backoff,
                 auto_shutdown: self.auto_shutdown,
                 children: self.children,
-                requests: self.admin.map(|(_, requests)| requests),
+                requests: self.request_channel.map(|(_, requests)| requests),
             }),
         }
     }
@@ -224,24 +224,24 @@ impl fmt::Debug for Supervisor {
 }
 
 /// What an incarnation of a supervisor works from.
-pub(crate) struct Plan {
+pub(crate) struct SupervisorConfig {
     pub(crate) node: Arc<Node>,
     pub(crate) strategy: Strategy,
     pub(crate) intensity: (u32, Duration),
     pub(crate) backoff: Option<(Duration, Duration)>,
     pub(crate) auto_shutdown: AutoShutdown,
-    pub(crate) children: Vec<Arc<dyn Spec>>,
+    pub(crate) children: Vec<Arc<dyn ChildSpec>>,
     /// What its address brings; none where nobody has the address.
-    pub(crate) requests: Option<Requests>,
+    pub(crate) requests: Option<RequestReceiver>,
 }
 
-impl Plan {
+impl SupervisorConfig {
     /// Tells whether a child fits in.
     ///
     /// # Errors
     ///
     /// What contradicts itself, as Erlang/OTP's `bad_combination`.
-    pub(crate) fn admits(&self, child: &dyn Spec) -> Result<(), String> {
+    pub(crate) fn validate(&self, child: &dyn ChildSpec) -> Result<(), String> {
         child.check()?;
         let (name, options) = (child.node().name(), child.options());
         if options.significant && self.auto_shutdown == AutoShutdown::Never {
@@ -260,45 +260,45 @@ impl Plan {
 
 /// A [`Supervisor`] with its place.
 pub(crate) struct SupervisorSpec {
-    options: Options,
-    pub(crate) plan: Arc<Plan>,
+    options: ChildOptions,
+    pub(crate) config: Arc<SupervisorConfig>,
 }
 
-impl Spec for SupervisorSpec {
+impl ChildSpec for SupervisorSpec {
     fn node(&self) -> &Arc<Node> {
-        &self.plan.node
+        &self.config.node
     }
 
-    fn options(&self) -> &Options {
+    fn options(&self) -> &ChildOptions {
         &self.options
     }
 
-    fn attach(&self, place: &Arc<Place>, env: &Env) {
-        self.plan.node.attach(place);
-        let below = Place::below(self.plan.node.path(), &env.scheduler);
-        for child in &self.plan.children {
+    fn attach(&self, place: &Arc<ParentRef>, env: &SystemEnv) {
+        self.config.node.attach(place);
+        let below = ParentRef::new(self.config.node.path(), &env.scheduler);
+        for child in &self.config.children {
             child.attach(&below, env);
         }
     }
 
-    fn launch(&self, env: &Env, notice: Notice) -> Task<Exit> {
-        let life = supervise(self.plan.clone(), env.clone(), notice.clone());
-        spec::spawn(env, actor_future::whole(life), notice)
+    fn launch(&self, env: &SystemEnv, notice: ParentNotifier) -> Task<Exit> {
+        let life = supervise(self.config.clone(), env.clone(), notice.clone());
+        spec::spawn(env, actor_future::catch_runtime_panic(life), notice)
     }
 
-    fn rest(&self) {
-        self.plan.node.set(State::Idle);
-        if let Some(requests) = &self.plan.requests {
-            requests.refuse();
+    fn set_idle(&self) {
+        self.config.node.set_state(NodeState::Idle);
+        if let Some(requests) = &self.config.requests {
+            requests.reject_all();
         }
     }
 
-    fn retire(&self) {
-        if let Some(requests) = &self.plan.requests {
+    fn close(&self) {
+        if let Some(requests) = &self.config.requests {
             requests.close();
         }
-        for child in &self.plan.children {
-            child.retire();
+        for child in &self.config.children {
+            child.close();
         }
     }
 }

@@ -9,23 +9,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::runtime::supervisor::admin::AdminError;
-use crate::runtime::supervisor::request::Asked;
-use crate::runtime::supervisor::run::{Life, Slot};
-use crate::runtime::supervisor::spec::Start;
-use crate::runtime::tree::snapshot::State;
+use crate::runtime::supervisor::request::PendingStart;
+use crate::runtime::supervisor::run::{ChildState, SupervisorRun};
+use crate::runtime::supervisor::spec::StartMode;
+use crate::runtime::tree::snapshot::NodeState;
 use crate::runtime::{AutoShutdown, Exit, Lifecycle, Restart, Strategy};
 
 /// Longer than any system runs.
-const AGES: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+const FAR_FUTURE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
-impl Life {
+impl SupervisorRun {
     /// Decides what follows the end of a child that had started; an exit is the supervisor's own.
-    pub(crate) async fn ended(&mut self, key: u64, exit: Exit) -> Option<Exit> {
-        let spec = self.entries.get(&key)?.spec.clone();
+    pub(crate) async fn on_exit(&mut self, key: u64, exit: Exit) -> Option<Exit> {
+        let spec = self.children.get(&key)?.spec.clone();
         let node = spec.node();
-        spec.rest();
-        let (path, lost) = (node.path(), node.lost(&exit));
-        self.env.observer.tell(|| Lifecycle::Exited { path, exit: exit.clone(), lost });
+        spec.set_idle();
+        let (path, lost) = (node.path(), node.lost_message(&exit));
+        self.env.observer.emit(|| Lifecycle::Exited { path, exit: exit.clone(), lost });
         let again = match spec.options().restart {
             Restart::Permanent => true,
             Restart::Transient => !exit.is_normal(),
@@ -35,11 +35,11 @@ impl Life {
             return self.count_and_restart(key, exit, false).await;
         }
         match spec.options().restart {
-            Restart::Temporary => self.leave(key),
-            _ => self.retire(spec.as_ref()),
+            Restart::Temporary => self.remove_child(key),
+            _ => self.close_if_final(spec.as_ref()),
         }
         let shuts_down = spec.options().significant
-            && match self.plan.auto_shutdown {
+            && match self.config.auto_shutdown {
                 AutoShutdown::Never => false,
                 AutoShutdown::AnySignificant => true,
                 AutoShutdown::AllSignificant => !self.has_significant(),
@@ -48,34 +48,34 @@ impl Life {
     }
 
     /// Decides what follows the end of a child that had not started; an exit is the supervisor's own.
-    pub(crate) async fn not_started(&mut self, key: u64, exit: Exit) -> Option<Exit> {
+    pub(crate) async fn on_exit_before_ready(&mut self, key: u64, exit: Exit) -> Option<Exit> {
         self.starting = None;
-        let entry = self.entries.get_mut(&key)?;
-        let (spec, asked) = (entry.spec.clone(), entry.asked.take());
+        let entry = self.children.get_mut(&key)?;
+        let (spec, asked) = (entry.spec.clone(), entry.pending_start.take());
         let path = spec.node().path();
-        spec.rest();
+        spec.set_idle();
         if exit.is_normal() {
-            self.env.observer.tell(|| Lifecycle::Ignored { path });
+            self.env.observer.emit(|| Lifecycle::Ignored { path });
             match spec.options().restart {
-                Restart::Temporary => self.leave(key),
-                _ => self.retire(spec.as_ref()),
+                Restart::Temporary => self.remove_child(key),
+                _ => self.close_if_final(spec.as_ref()),
             }
-            Asked::answer(&mut { asked }, Ok(()));
+            PendingStart::complete(&mut { asked }, Ok(()));
             return None;
         }
-        self.env.observer.tell(|| Lifecycle::StartFailed {
+        self.env.observer.emit(|| Lifecycle::StartFailed {
             path: path.clone(),
             exit: exit.clone(),
-            lost: spec.node().lost(&exit),
+            lost: spec.node().lost_message(&exit),
         });
         if let Some(asked) = asked {
             if asked.is_new {
-                self.leave(key);
+                self.remove_child(key);
             }
-            Asked::answer(&mut Some(asked), Err(AdminError::StartFailed(exit)));
+            PendingStart::complete(&mut Some(asked), Err(AdminError::StartFailed(exit)));
             return None;
         }
-        if self.is_first {
+        if self.is_initial_start {
             return Some(Exit::StartFailed(Arc::new((path, exit))));
         }
         self.count_and_restart(key, exit, true).await
@@ -89,57 +89,57 @@ impl Life {
         }
         self.stop_group(key).await;
         let group: Vec<_> = self.group(key).collect();
-        let after = self.pause();
+        let after = self.backoff_delay();
         if after.is_zero() && !is_retry {
             self.enqueue(&group);
-        } else if let Some(entry) = self.entries.get_mut(&key) {
+        } else if let Some(entry) = self.children.get_mut(&key) {
             // From now on, and not from before the others were stopped. A pause without an end only ends with a
             // stop, or when somebody starts the child.
             let now = self.env.scheduler.now();
-            let at = now.checked_add(after).unwrap_or(now + AGES);
-            entry.slot = Slot::Restarting { at };
-            self.pauses.insert((at, key));
-            entry.spec.node().set(State::Restarting);
+            let at = now.checked_add(after).unwrap_or(now + FAR_FUTURE);
+            entry.state = ChildState::Restarting { restart_at: at };
+            self.backoffs.insert((at, key));
+            entry.spec.node().set_state(NodeState::Restarting);
             if !after.is_zero() {
                 // Whose start was asked for does not wait for the others.
-                let is_asked = |member: &u64| self.entries[member].asked.is_some();
+                let is_asked = |member: &u64| self.children[member].pending_start.is_some();
                 let asked: Vec<_> = group.iter().copied().filter(is_asked).collect();
                 self.enqueue(&asked);
             }
         }
         for member in &group {
-            let node = self.entries[member].spec.node();
+            let node = self.children[member].spec.node();
             if node.incarnation() > 0 {
                 let (path, restarts) = (node.path(), node.restarts() + 1);
-                self.env.observer.tell(|| Lifecycle::Restarting { path, restarts, after });
+                self.env.observer.emit(|| Lifecycle::Restarting { path, restarts, delay: after });
             }
         }
         None
     }
 
     /// Does what the time is up for: a start that took too long, or a pause before a restart.
-    pub(crate) async fn due(&mut self, key: u64) -> Option<Exit> {
+    pub(crate) async fn on_deadline(&mut self, key: u64) -> Option<Exit> {
         if self.starting == Some(key) {
-            let entry = self.entries.get_mut(&key)?;
+            let entry = self.children.get_mut(&key)?;
             let spec = entry.spec.clone();
-            if let Slot::Alive { task, until, .. } = &mut entry.slot {
+            if let ChildState::Running { task, ready_deadline: until, .. } = &mut entry.state {
                 // Whoever became ready or ended in its time is not late, though its supervisor may be, which
                 // had somebody else to stop. There is a note of it.
-                if task.is_finished() || spec.node().state() != State::Starting {
+                if task.is_finished() || spec.node().state() != NodeState::Starting {
                     *until = None;
                     return None;
                 }
             }
-            let task = self.take_alive(key)?;
-            let limit = match spec.options().start {
-                Start::Said(Some(limit)) => limit,
+            let task = self.take_task(key)?;
+            let limit = match spec.options().start_mode {
+                StartMode::OnReady(Some(limit)) => limit,
                 _ => Duration::ZERO,
             };
             // One that ended by itself in the last moment has its own reason.
-            let exit = self.drop_alive(spec.as_ref(), task).await;
-            return self.not_started(key, exit.unwrap_or(Exit::NotReady(limit))).await;
+            let exit = self.kill_task(spec.as_ref(), task).await;
+            return self.on_exit_before_ready(key, exit.unwrap_or(Exit::NotReady(limit))).await;
         }
-        self.pauses.pop_first();
+        self.backoffs.pop_first();
         // Somebody may have started one of its group in between.
         self.stop_group(key).await;
         let group: Vec<_> = self.group(key).collect();
@@ -149,46 +149,46 @@ impl Life {
 
     /// Lists the children that are restarted when `key` is.
     pub(crate) fn group(&self, key: u64) -> impl Iterator<Item = u64> {
-        let (first, last) = match self.plan.strategy {
+        let (first, last) = match self.config.strategy {
             Strategy::OneForOne => (key, key),
             Strategy::OneForAll => (0, u64::MAX),
             Strategy::RestForOne => (key, u64::MAX),
         };
-        self.entries.range(first..=last).map(|(key, _)| *key)
+        self.children.range(first..=last).map(|(key, _)| *key)
     }
 
     fn enqueue(&mut self, group: &[u64]) {
         for member in group {
-            if let Some(entry) = self.entries.get_mut(member) {
-                entry.slot = Slot::Waiting;
-                entry.spec.node().set(State::Restarting);
-                self.queue.insert(*member);
+            if let Some(entry) = self.children.get_mut(member) {
+                entry.state = ChildState::Queued;
+                entry.spec.node().set_state(NodeState::Restarting);
+                self.start_queue.insert(*member);
             }
         }
     }
 
     fn has_significant(&self) -> bool {
-        let mut entries = self.entries.values();
-        entries.any(|e| e.spec.options().significant && !matches!(e.slot, Slot::Idle))
+        let mut entries = self.children.values();
+        entries.any(|e| e.spec.options().significant && !matches!(e.state, ChildState::Idle))
     }
 
     fn give_up(&self, key: u64, exit: Exit) -> Exit {
-        let last = self.entries[&key].spec.node().path();
+        let last = self.children[&key].spec.node().path();
         let exit = Exit::GaveUp {
-            restarts: self.intensity.restarts,
-            within: self.intensity.within,
+            max_restarts: self.intensity.max_restarts,
+            window: self.intensity.window,
             last: Arc::new((last, exit)),
         };
-        let path = self.plan.node.path();
-        self.env.observer.tell(|| Lifecycle::GaveUp { path, exit: exit.clone() });
+        let path = self.config.node.path();
+        self.env.observer.emit(|| Lifecycle::GaveUp { path, exit: exit.clone() });
         exit
     }
 
-    fn pause(&self) -> Duration {
-        let Some((first, most)) = self.plan.backoff else {
+    fn backoff_delay(&self) -> Duration {
+        let Some((first, most)) = self.config.backoff else {
             return Duration::ZERO;
         };
-        let doublings = self.intensity.recent().saturating_sub(1).min(31);
+        let doublings = self.intensity.recent_count().saturating_sub(1).min(31);
         self.env.scheduler.jitter(first.saturating_mul(1 << doublings).min(most))
     }
 }

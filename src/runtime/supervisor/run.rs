@@ -3,7 +3,7 @@
 //! It starts its children in order, each when the one before has started, and then waits for whatever comes
 //! first: its own stop, a note of a child, the end of a pause, a request. The rules that it applies are those
 //! of Erlang/OTP's `supervisor`; they are in `restart`. How children are brought to their end is in
-//! `stopping`, whom it has in `entries`, and what it is asked at run time in `administer`. Each child's task
+//! `stopping`, whom it has in `children`, and what it is asked at run time in `administer`. Each child's task
 //! is awaited before anything takes its place, so two incarnations of a child never live at once.
 //!
 //! A start may take its time, and so may the pause before a restart, but neither is waited for in place: both
@@ -20,129 +20,135 @@ use futures_lite::future;
 use smol::Task;
 
 use crate::runtime::Exit;
-use crate::runtime::supervisor::Plan;
+use crate::runtime::supervisor::SupervisorConfig;
 use crate::runtime::supervisor::intensity::Intensity;
-use crate::runtime::supervisor::request::{Asked, Request};
-use crate::runtime::supervisor::spec::{Env, Note, Notice, Spec, Start};
-use crate::runtime::tree::place::Place;
-use crate::runtime::tree::snapshot::State;
+use crate::runtime::supervisor::request::{PendingStart, Request};
+use crate::runtime::supervisor::spec::{
+    ChildEvent, ChildSpec, ParentNotifier, StartMode, SystemEnv,
+};
+use crate::runtime::tree::place::ParentRef;
+use crate::runtime::tree::snapshot::NodeState;
 
 /// Lives one incarnation of a supervisor. Its children are gone when it is ready.
-pub(crate) async fn supervise(plan: Arc<Plan>, env: Env, notice: Notice) -> Exit {
-    let mut life = Life::new(plan, env);
-    let exit = match life.enter_all() {
+pub(crate) async fn supervise(
+    plan: Arc<SupervisorConfig>,
+    env: SystemEnv,
+    notice: ParentNotifier,
+) -> Exit {
+    let mut life = SupervisorRun::new(plan, env);
+    let exit = match life.add_all() {
         Ok(()) => life.run(notice).await,
         Err(text) => Exit::Misconfigured(text.into()),
     };
     life.stop_all().await;
-    if let Some(requests) = &life.plan.requests {
-        requests.refuse();
+    if let Some(requests) = &life.config.requests {
+        requests.reject_all();
     }
     exit
 }
 
-pub(crate) struct Life {
-    pub(crate) plan: Arc<Plan>,
-    pub(crate) env: Env,
+pub(crate) struct SupervisorRun {
+    pub(crate) config: Arc<SupervisorConfig>,
+    pub(crate) env: SystemEnv,
     /// Where its children stand.
-    pub(crate) below: Arc<Place>,
+    pub(crate) as_parent: Arc<ParentRef>,
     /// By the order of their start.
-    pub(crate) entries: BTreeMap<u64, Entry>,
-    pub(crate) names: HashMap<String, u64>,
-    pub(crate) next: u64,
+    pub(crate) children: BTreeMap<u64, ChildEntry>,
+    pub(crate) keys_by_name: HashMap<String, u64>,
+    pub(crate) next_key: u64,
     pub(crate) intensity: Intensity,
-    sender: Sender<Note>,
+    event_sender: Sender<ChildEvent>,
     /// Unbounded, but never longer than the incarnations that began since it was last looked at.
-    notes: Receiver<Note>,
+    events: Receiver<ChildEvent>,
     /// Notes that came while a child was being started.
-    deferred: VecDeque<Note>,
+    deferred_events: VecDeque<ChildEvent>,
     /// The children to start, in their order.
-    pub(crate) queue: BTreeSet<u64>,
+    pub(crate) start_queue: BTreeSet<u64>,
     /// The child that is being started.
     pub(crate) starting: Option<u64>,
     /// When pauses end. A pause that was called off stays on the list until then.
-    pub(crate) pauses: BTreeSet<(Instant, u64)>,
+    pub(crate) backoffs: BTreeSet<(Instant, u64)>,
     /// Whether the first start of all children is not over yet.
-    pub(crate) is_first: bool,
+    pub(crate) is_initial_start: bool,
 }
 
 /// A child, as this incarnation of its supervisor has it.
-pub(crate) struct Entry {
-    pub(crate) spec: Arc<dyn Spec>,
-    pub(crate) slot: Slot,
+pub(crate) struct ChildEntry {
+    pub(crate) spec: Arc<dyn ChildSpec>,
+    pub(crate) state: ChildState,
     /// Whether it was added at run time, and is lost with the incarnation.
     pub(crate) is_added: bool,
     /// Who waits for its start.
-    pub(crate) asked: Option<Asked>,
+    pub(crate) pending_start: Option<PendingStart>,
 }
 
-pub(crate) enum Slot {
+pub(crate) enum ChildState {
     Idle,
     /// In the queue.
-    Waiting,
-    Alive {
+    Queued,
+    Running {
         task: Task<Exit>,
         incarnation: u32,
         is_ready: bool,
         /// When it must be ready.
-        until: Option<Instant>,
+        ready_deadline: Option<Instant>,
     },
     Restarting {
-        at: Instant,
+        restart_at: Instant,
     },
 }
 
 /// What the supervisor was woken for.
-enum Wake {
+enum SupervisorEvent {
     Stop,
-    Due(u64),
-    Note(Note),
+    Deadline(u64),
+    Child(ChildEvent),
     Request(Request),
 }
 
-impl Life {
-    fn new(plan: Arc<Plan>, env: Env) -> Life {
+impl SupervisorRun {
+    fn new(plan: Arc<SupervisorConfig>, env: SystemEnv) -> SupervisorRun {
         let (sender, notes) = async_channel::unbounded();
-        let below = Place::below(plan.node.path(), &env.scheduler);
+        let below = ParentRef::new(plan.node.path(), &env.scheduler);
         let intensity = Intensity::new(plan.intensity.0, plan.intensity.1);
-        Life {
-            plan,
+        SupervisorRun {
+            config: plan,
             env,
-            below,
-            entries: BTreeMap::new(),
-            names: HashMap::new(),
-            next: 0,
+            as_parent: below,
+            children: BTreeMap::new(),
+            keys_by_name: HashMap::new(),
+            next_key: 0,
             intensity,
-            sender,
-            notes,
-            deferred: VecDeque::new(),
-            queue: BTreeSet::new(),
+            event_sender: sender,
+            events: notes,
+            deferred_events: VecDeque::new(),
+            start_queue: BTreeSet::new(),
             starting: None,
-            pauses: BTreeSet::new(),
-            is_first: true,
+            backoffs: BTreeSet::new(),
+            is_initial_start: true,
         }
     }
 
-    async fn run(&mut self, notice: Notice) -> Exit {
+    async fn run(&mut self, notice: ParentNotifier) -> Exit {
         loop {
             // Before anybody else is started, and before an end that came meanwhile brings a restart.
-            if self.plan.node.control.is_stop() {
+            if self.config.node.control.is_stop_requested() {
                 return Exit::Shutdown;
             }
             if self.starting.is_none() {
-                if let Some(key) = self.queue.pop_first() {
-                    self.launch(key);
-                } else if self.is_first {
-                    self.is_first = false;
-                    notice.ready(&self.plan.node);
+                if let Some(key) = self.start_queue.pop_first() {
+                    self.start_child(key);
+                } else if self.is_initial_start {
+                    self.is_initial_start = false;
+                    notice.ready(&self.config.node);
                 }
             }
-            let exit = match self.wake().await {
-                Wake::Stop => return Exit::Shutdown,
-                Wake::Due(key) => self.due(key).await,
-                Wake::Note(note) => self.heed(note).await,
-                Wake::Request(request) => {
-                    self.administer(request).await;
+            let exit = match self.next_event().await {
+                SupervisorEvent::Stop => return Exit::Shutdown,
+                SupervisorEvent::Deadline(key) => self.on_deadline(key).await,
+                SupervisorEvent::Child(note) => self.on_child_event(note).await,
+                SupervisorEvent::Request(request) => {
+                    self.handle_request(request).await;
                     None
                 }
             };
@@ -152,28 +158,28 @@ impl Life {
         }
     }
 
-    async fn wake(&mut self) -> Wake {
+    async fn next_event(&mut self) -> SupervisorEvent {
         if self.starting.is_none() {
-            if let Some(note) = self.deferred.pop_front() {
-                return Wake::Note(note);
+            if let Some(note) = self.deferred_events.pop_front() {
+                return SupervisorEvent::Child(note);
             }
         }
-        let next_due = self.next_due();
-        let control = &self.plan.node.control;
+        let next_due = self.next_deadline();
+        let control = &self.config.node.control;
         let stop = async {
             poll_fn(|cx| control.poll_stop(cx)).await;
-            Wake::Stop
+            SupervisorEvent::Stop
         };
         let note = async {
-            match self.notes.recv().await {
-                Ok(note) => Wake::Note(note),
+            match self.events.recv().await {
+                Ok(note) => SupervisorEvent::Child(note),
                 // This incarnation holds a sender itself, so the channel is never closed.
                 Err(_) => future::pending().await,
             }
         };
         let request = async {
-            match &self.plan.requests {
-                Some(requests) => Wake::Request(requests.next().await),
+            match &self.config.requests {
+                Some(requests) => SupervisorEvent::Request(requests.recv().await),
                 None => future::pending().await,
             }
         };
@@ -184,7 +190,7 @@ impl Life {
                     if !pause.is_zero() {
                         self.env.scheduler.sleep(pause).await;
                     }
-                    Wake::Due(key)
+                    SupervisorEvent::Deadline(key)
                 }
                 None => future::pending().await,
             }
@@ -193,63 +199,68 @@ impl Life {
     }
 
     /// Returns the child whose time is up next, and when: of its start, or else of a pause.
-    fn next_due(&mut self) -> Option<(Instant, u64)> {
+    fn next_deadline(&mut self) -> Option<(Instant, u64)> {
         if let Some(key) = self.starting {
-            return match self.entries.get(&key)?.slot {
-                Slot::Alive { until, .. } => Some((until?, key)),
+            return match self.children.get(&key)?.state {
+                ChildState::Running { ready_deadline: until, .. } => Some((until?, key)),
                 _ => None,
             };
         }
         loop {
-            let (at, key) = *self.pauses.first()?;
-            match self.entries.get(&key).map(|entry| &entry.slot) {
-                Some(Slot::Restarting { at: paused }) if *paused == at => return Some((at, key)),
-                _ => self.pauses.pop_first(),
+            let (at, key) = *self.backoffs.first()?;
+            match self.children.get(&key).map(|entry| &entry.state) {
+                Some(ChildState::Restarting { restart_at: paused }) if *paused == at => {
+                    return Some((at, key));
+                }
+                _ => self.backoffs.pop_first(),
             };
         }
     }
 
-    fn launch(&mut self, key: u64) {
+    fn start_child(&mut self, key: u64) {
         let now = self.env.scheduler.now();
-        let Some(entry) = self.entries.get_mut(&key) else { return };
-        let incarnation = entry.spec.node().begin(now, State::Starting);
-        let (notes, observer) = (self.sender.clone(), self.env.observer.clone());
-        let notice = Notice { child: key, incarnation, notes, observer };
+        let Some(entry) = self.children.get_mut(&key) else { return };
+        let incarnation = entry.spec.node().start_incarnation(now, NodeState::Starting);
+        let (notes, observer) = (self.event_sender.clone(), self.env.observer.clone());
+        let notice = ParentNotifier { child: key, incarnation, events: notes, observer };
         let task = entry.spec.launch(&self.env, notice);
-        let until = match entry.spec.options().start {
-            Start::Said(Some(limit)) => now.checked_add(limit),
+        let until = match entry.spec.options().start_mode {
+            StartMode::OnReady(Some(limit)) => now.checked_add(limit),
             _ => None,
         };
-        entry.slot = Slot::Alive { task, incarnation, is_ready: false, until };
+        entry.state =
+            ChildState::Running { task, incarnation, is_ready: false, ready_deadline: until };
         self.starting = Some(key);
     }
 
     /// Decides what follows a note; an exit is the supervisor's own.
-    async fn heed(&mut self, note: Note) -> Option<Exit> {
-        let (Note::Ready(key, of) | Note::Ended(key, of)) = note;
+    async fn on_child_event(&mut self, note: ChildEvent) -> Option<Exit> {
+        let (ChildEvent::Ready(key, of) | ChildEvent::Exited(key, of)) = note;
         if self.starting.is_some_and(|starting| starting != key) {
-            self.deferred.push_back(note);
+            self.deferred_events.push_back(note);
             return None;
         }
-        let entry = self.entries.get_mut(&key)?;
-        let Slot::Alive { incarnation, is_ready, .. } = &mut entry.slot else { return None };
+        let entry = self.children.get_mut(&key)?;
+        let ChildState::Running { incarnation, is_ready, .. } = &mut entry.state else {
+            return None;
+        };
         // One that was stopped in between was told of then.
         if *incarnation != of {
             return None;
         }
         match note {
-            Note::Ready(..) => {
+            ChildEvent::Ready(..) => {
                 *is_ready = true;
                 self.starting = None;
-                Asked::answer(&mut entry.asked, Ok(()));
+                PendingStart::complete(&mut entry.pending_start, Ok(()));
                 None
             }
-            Note::Ended(..) => {
+            ChildEvent::Exited(..) => {
                 let was_ready = *is_ready;
-                let exit = self.take_alive(key)?.await;
+                let exit = self.take_task(key)?.await;
                 match was_ready {
-                    true => self.ended(key, exit).await,
-                    false => self.not_started(key, exit).await,
+                    true => self.on_exit(key, exit).await,
+                    false => self.on_exit_before_ready(key, exit).await,
                 }
             }
         }

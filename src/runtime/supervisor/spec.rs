@@ -11,98 +11,98 @@ use async_channel::Sender;
 use smol::Task;
 
 use crate::runtime::executor::Scheduler;
-use crate::runtime::executor::futures::Then;
+use crate::runtime::executor::futures::Inspect;
 use crate::runtime::lifecycle::observer::Observer;
 use crate::runtime::tree::node::Node;
-use crate::runtime::tree::place::Place;
-use crate::runtime::tree::snapshot::State;
+use crate::runtime::tree::place::ParentRef;
+use crate::runtime::tree::snapshot::NodeState;
 use crate::runtime::{Exit, Lifecycle, Restart, Shutdown};
 
 /// What a supervisor knows of any child before it starts.
 #[derive(Debug, Clone)]
-pub(crate) struct Options {
+pub(crate) struct ChildOptions {
     pub(crate) restart: Restart,
     pub(crate) shutdown: Shutdown,
     pub(crate) significant: bool,
-    pub(crate) start: Start,
+    pub(crate) start_mode: StartMode,
 }
 
 /// When a child counts as started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Start {
+pub(crate) enum StartMode {
     /// Once its actor is made.
-    Made,
+    OnCreate,
     /// When the actor says so, within a limit if there is one.
-    Said(Option<Duration>),
+    OnReady(Option<Duration>),
 }
 
 /// The clock and the observer that one system's actors share.
 #[derive(Debug, Clone)]
-pub(crate) struct Env {
+pub(crate) struct SystemEnv {
     pub(crate) scheduler: Scheduler,
     pub(crate) observer: Observer,
 }
 
 /// What a child's task tells its supervisor: of which child, and of which incarnation of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Note {
+pub(crate) enum ChildEvent {
     /// It has started.
     Ready(u64, u32),
     /// It has ended.
-    Ended(u64, u32),
+    Exited(u64, u32),
 }
 
 /// How a child's task reaches its supervisor.
 #[derive(Debug, Clone)]
-pub(crate) struct Notice {
+pub(crate) struct ParentNotifier {
     pub(crate) child: u64,
     pub(crate) incarnation: u32,
-    pub(crate) notes: Sender<Note>,
+    pub(crate) events: Sender<ChildEvent>,
     pub(crate) observer: Observer,
 }
 
-impl Notice {
+impl ParentNotifier {
     /// Tells that the incarnation has started.
     pub(crate) fn ready(&self, node: &Node) {
-        node.set(State::Running);
+        node.set_state(NodeState::Running);
         let incarnation = self.incarnation;
-        self.observer.tell(|| Lifecycle::Started { path: node.path(), incarnation });
-        self.note(Note::Ready(self.child, self.incarnation));
+        self.observer.emit(|| Lifecycle::Started { path: node.path(), incarnation });
+        self.send(ChildEvent::Ready(self.child, self.incarnation));
     }
 
-    fn note(&self, note: Note) {
+    fn send(&self, note: ChildEvent) {
         // A supervisor that is gone takes no notice, and needs none.
-        let _ = self.notes.try_send(note);
+        let _ = self.events.try_send(note);
     }
 }
 
 /// A child of whatever kind, as its supervisor uses it.
-pub(crate) trait Spec: Send + Sync {
+pub(crate) trait ChildSpec: Send + Sync {
     fn node(&self) -> &Arc<Node>;
-    fn options(&self) -> &Options;
+    fn options(&self) -> &ChildOptions;
     /// Tells what there is against starting it, whoever supervises it.
     fn check(&self) -> Result<(), String> {
         Ok(())
     }
     /// Gives the child its place in the tree, before it is first started.
-    fn attach(&self, place: &Arc<Place>, env: &Env);
+    fn attach(&self, place: &Arc<ParentRef>, env: &SystemEnv);
     /// Starts an incarnation. The task ends once nothing of the incarnation is left.
-    fn launch(&self, env: &Env, notice: Notice) -> Task<Exit>;
+    fn launch(&self, env: &SystemEnv, notice: ParentNotifier) -> Task<Exit>;
     /// Notes that no incarnation lives, and refuses what waits for one.
-    fn rest(&self) {
-        self.node().set(State::Idle);
+    fn set_idle(&self) {
+        self.node().set_state(NodeState::Idle);
     }
     /// Closes what outlives incarnations: the child is over for good.
-    fn retire(&self);
+    fn close(&self);
 }
 
 /// Spawns an incarnation's task, which gives notice to its supervisor at its end.
 pub(crate) fn spawn(
-    env: &Env,
+    env: &SystemEnv,
     life: impl Future<Output = Exit> + Send + 'static,
-    notice: Notice,
+    notice: ParentNotifier,
 ) -> Task<Exit> {
-    env.scheduler.spawn(Then::new(life, move |_: &Exit| {
-        notice.note(Note::Ended(notice.child, notice.incarnation));
+    env.scheduler.spawn(Inspect::new(life, move |_: &Exit| {
+        notice.send(ChildEvent::Exited(notice.child, notice.incarnation));
     }))
 }

@@ -4,40 +4,40 @@ use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU8, Ordering, fence};
 use std::sync::{Arc, OnceLock};
 
 use crate::runtime::executor::Scheduler;
-use crate::runtime::lifecycle::observer::{Events, Hub};
-use crate::runtime::tree::control::Blow;
+use crate::runtime::lifecycle::observer::{EventBroadcaster, Events};
+use crate::runtime::tree::control::Interrupt;
 use crate::runtime::tree::node::Node;
-use crate::runtime::{Kind, Path, Snapshot};
+use crate::runtime::{NodeKind, Path, Snapshot};
 
 /// A cheap, cloneable handle to a system, from before it runs until after it has ended.
 #[derive(Debug, Clone, Default)]
-pub struct Handle(pub(crate) Arc<Root>);
+pub struct Handle(pub(crate) Arc<SystemShared>);
 
 /// What a system and its handles share.
 #[derive(Debug, Default)]
-pub(crate) struct Root {
+pub(crate) struct SystemShared {
     /// Set when the tree starts.
     pub(crate) node: OnceLock<(Arc<Node>, Scheduler)>,
-    pub(crate) hub: Arc<Hub>,
+    pub(crate) broadcaster: Arc<EventBroadcaster>,
     /// The signal that asked for the stop, or 0.
     pub(crate) signal: AtomicI32,
     /// Whether a second signal came.
-    pub(crate) killed: AtomicBool,
+    pub(crate) second_signal: AtomicBool,
     /// A stop or a kill that came before the tree was there.
-    early: AtomicU8,
+    early_request: AtomicU8,
 }
 
 const STOP: u8 = 1;
 const KILL: u8 = 2;
 
-impl Root {
+impl SystemShared {
     /// Takes up the tree, and does to it what was asked for before it was there.
-    pub(crate) fn take_up(&self, node: &Arc<Node>, scheduler: &Scheduler) {
+    pub(crate) fn attach_tree(&self, node: &Arc<Node>, scheduler: &Scheduler) {
         // Each system runs one tree, so nothing was set before.
         drop(self.node.set((node.clone(), scheduler.clone())));
         // With those of `Handle::stop` and `Handle::kill`: either they see the tree, or this sees them.
         fence(Ordering::SeqCst);
-        match self.early.load(Ordering::SeqCst) {
+        match self.early_request.load(Ordering::SeqCst) {
             KILL => node.control.kill(),
             STOP => node.control.stop(),
             _ => {}
@@ -48,7 +48,7 @@ impl Root {
 impl Handle {
     /// Asks the tree to stop in order; a tree that does not run yet stops as soon as it does.
     pub fn stop(&self) {
-        self.0.early.fetch_max(STOP, Ordering::SeqCst);
+        self.0.early_request.fetch_max(STOP, Ordering::SeqCst);
         // With the one of the launch: either it sees this, or the tree is seen here.
         fence(Ordering::SeqCst);
         if let Some((root, _)) = self.0.node.get() {
@@ -58,7 +58,7 @@ impl Handle {
 
     /// Drops every actor at once; a tree that does not run yet ends as soon as it does.
     pub fn kill(&self) {
-        self.0.early.fetch_max(KILL, Ordering::SeqCst);
+        self.0.early_request.fetch_max(KILL, Ordering::SeqCst);
         fence(Ordering::SeqCst);
         if let Some((root, _)) = self.0.node.get() {
             root.control.kill();
@@ -95,7 +95,7 @@ impl Handle {
     /// );
     /// ```
     pub fn events(&self, capacity: usize) -> Events {
-        self.0.hub.subscribe(capacity)
+        self.0.broadcaster.subscribe(capacity)
     }
 
     /// Makes the actor at `path` panic at its next turn: a drill, to see its supervisor at work.
@@ -103,15 +103,15 @@ impl Handle {
     /// Returns whether there is such an actor.
     pub fn crash(&self, path: &str) -> bool {
         let node = self.0.node.get().and_then(|(root, _)| root.find(path));
-        let actor = node.filter(|node| node.kind() == Kind::Actor);
+        let actor = node.filter(|node| node.kind() == NodeKind::Actor);
         actor.is_some_and(|actor| {
-            actor.control.deal(Blow::Panic);
+            actor.control.interrupt(Interrupt::Panic);
             true
         })
     }
 
     /// Returns the actor whose turn it is on a thread.
-    pub(crate) fn in_turn(&self, thread: usize) -> Option<Path> {
-        self.0.node.get().and_then(|(root, _)| root.in_turn(thread))
+    pub(crate) fn find_running_on(&self, thread: usize) -> Option<Path> {
+        self.0.node.get().and_then(|(root, _)| root.find_running_on(thread))
     }
 }

@@ -20,19 +20,19 @@ use futures_lite::{StreamExt, future};
 use super::executor::Scheduler;
 use super::lifecycle::actor_future;
 use super::lifecycle::observer::Observer;
-use super::supervisor::spec::{Env, Notice, Spec};
-use super::tree::place::Place;
-use super::tree::snapshot::State;
+use super::supervisor::spec::{ChildSpec, ParentNotifier, SystemEnv};
+use super::tree::place::ParentRef;
+use super::tree::snapshot::NodeState;
 use super::{Exit, Lifecycle, Snapshot, Supervisor};
-use handle::{Handle, Root};
-use watchdog::Stalls;
+use handle::{Handle, SystemShared};
+use watchdog::Watchdog;
 
 /// How long a tree may take to fall once a second signal has come.
-const LAST_CHANCE: Duration = Duration::from_secs(1);
+const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Why a system came to an orderly end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum StopReason {
     /// Its tree finished: a significant child ended, or a handle asked for the stop.
     Finished,
     /// A signal asked for the stop; its number.
@@ -91,7 +91,7 @@ impl System {
 
     /// Calls `watch` at each lifecycle event, where it happens: it must be quick. May be said repeatedly.
     pub fn observe(mut self, watch: impl Fn(&Lifecycle) + Send + Sync + 'static) -> System {
-        self.observer = self.observer.and(watch);
+        self.observer = self.observer.chain(watch);
         self
     }
 
@@ -113,17 +113,18 @@ impl System {
     /// # Errors
     ///
     /// The exit of the root supervisor where it is abnormal: it gave up, or a significant child failed.
-    pub fn run(self, tree: Supervisor) -> Result<Ended, Exit> {
+    pub fn run(self, tree: Supervisor) -> Result<StopReason, Exit> {
         // Before anything runs: whoever sees the tree at work may send a signal.
-        let signals = self.signals.then(|| take_signals(self.on_usr1.is_some())).flatten();
+        let signals = self.signals.then(|| register_signals(self.on_usr1.is_some())).flatten();
         let (threads, root) = (self.threads, self.handle.0.clone());
         let scheduler = Scheduler::real(threads);
-        let signals = signals.map(|taken| heed(taken, root, self.on_usr1));
-        let observer = self.observer.with(self.handle.0.hub.clone());
-        let stalls = self.stall_limit.map(|limit| Stalls::new(limit, threads));
+        let signals = signals.map(|taken| handle_signals(taken, root, self.on_usr1));
+        let observer = self.observer.with_broadcaster(self.handle.0.broadcaster.clone());
+        let stalls = self.stall_limit.map(|limit| Watchdog::new(limit, threads));
         let watch = stalls.clone().map(|stalls| (stalls, observer.clone(), self.handle.clone()));
-        launch(&self.handle, observer, &scheduler, tree, |task| {
-            Drive { scheduler: &scheduler, threads, stalls }.run(task, signals, watch)
+        run_tree(&self.handle, observer, &scheduler, tree, |task| {
+            SystemThreads { scheduler: &scheduler, threads, watchdog: stalls }
+                .run(task, signals, watch)
         })
     }
 
@@ -132,20 +133,20 @@ impl System {
     pub(crate) fn simulate(
         self,
         tree: Supervisor,
-        world: &Arc<super::sim::executor::World>,
-    ) -> Result<Ended, Exit> {
+        world: &Arc<super::sim::executor::SimExecutor>,
+    ) -> Result<StopReason, Exit> {
         let scheduler = Scheduler::Simulated(world.clone());
-        let observer = self.observer.with(self.handle.0.hub.clone());
+        let observer = self.observer.with_broadcaster(self.handle.0.broadcaster.clone());
         let root = self.handle.0.clone();
-        launch(&self.handle, observer, &scheduler, tree, |task| {
+        run_tree(&self.handle, observer, &scheduler, tree, |task| {
             world.run(task, |world| {
                 let Some(fault) = world.draw_fault() else { return };
                 let mut actors = Vec::new();
                 if let Some((root, _)) = root.node.get() {
-                    root.actors(&mut actors);
+                    root.collect_actors(&mut actors);
                 }
-                if let (false, Some(blow)) = (actors.is_empty(), fault.blow()) {
-                    actors[world.below(actors.len())].control.deal(blow);
+                if let (false, Some(blow)) = (actors.is_empty(), fault.interrupt()) {
+                    actors[world.random_index(actors.len())].control.interrupt(blow);
                 }
             })
         })
@@ -153,56 +154,59 @@ impl System {
 }
 
 /// Starts a tree, has `drive` bring it to its end, and says how that was.
-fn launch(
+fn run_tree(
     handle: &Handle,
     observer: Observer,
     scheduler: &Scheduler,
     tree: Supervisor,
     drive: impl FnOnce(smol::Task<Exit>) -> Exit,
-) -> Result<Ended, Exit> {
-    actor_future::install_hook();
-    let env = Env { scheduler: scheduler.clone(), observer };
+) -> Result<StopReason, Exit> {
+    actor_future::install_panic_hook();
+    let env = SystemEnv { scheduler: scheduler.clone(), observer };
     let root = tree.build();
-    root.attach(&Place::of_root(&env.scheduler), &env);
-    root.plan.node.begin(env.scheduler.now(), State::Starting);
-    handle.0.take_up(&root.plan.node, &env.scheduler);
-    let path = root.plan.node.path();
+    root.attach(&ParentRef::root(&env.scheduler), &env);
+    root.config.node.start_incarnation(env.scheduler.now(), NodeState::Starting);
+    handle.0.attach_tree(&root.config.node, &env.scheduler);
+    let path = root.config.node.path();
     let (notes, _nobody) = async_channel::bounded(1);
-    let notice = Notice { child: 0, incarnation: 1, notes, observer: env.observer.clone() };
+    let notice =
+        ParentNotifier { child: 0, incarnation: 1, events: notes, observer: env.observer.clone() };
     let exit = drive(root.launch(&env, notice));
-    root.plan.node.set(State::Idle);
-    root.retire();
-    let is_stop = root.plan.node.control.is_stop();
-    env.observer.tell(|| match exit.clone() {
+    root.config.node.set_state(NodeState::Idle);
+    root.close();
+    let is_stop = root.config.node.control.is_stop_requested();
+    env.observer.emit(|| match exit.clone() {
         exit if is_stop => Lifecycle::Stopped { path, exit, lost: None },
         exit @ (Exit::StartFailed(_) | Exit::Misconfigured(_)) => {
             Lifecycle::StartFailed { path, exit, lost: None }
         }
         exit => Lifecycle::Exited { path, exit, lost: None },
     });
-    handle.0.hub.end();
+    handle.0.broadcaster.close();
     match (exit.is_normal(), handle.0.signal.load(Ordering::SeqCst)) {
         (false, _) => Err(exit),
-        (true, 0) => Ok(Ended::Finished),
-        (true, signal) if handle.0.killed.load(Ordering::SeqCst) => Ok(Ended::Killed(signal)),
-        (true, signal) => Ok(Ended::Signalled(signal)),
+        (true, 0) => Ok(StopReason::Finished),
+        (true, signal) if handle.0.second_signal.load(Ordering::SeqCst) => {
+            Ok(StopReason::Killed(signal))
+        }
+        (true, signal) => Ok(StopReason::Signalled(signal)),
     }
 }
 
 /// What brings a system to its end: the threads that run its actors, and those beside them.
-struct Drive<'a> {
+struct SystemThreads<'a> {
     scheduler: &'a Scheduler,
     threads: usize,
-    stalls: Option<Arc<Stalls>>,
+    watchdog: Option<Arc<Watchdog>>,
 }
 
-impl Drive<'_> {
+impl SystemThreads<'_> {
     /// Drives the executor until the root has ended, beside a thread for the signals and one for stalls.
     fn run(
         &self,
         root: smol::Task<Exit>,
         signals: Option<impl Future<Output = ()> + Send>,
-        watch: Option<(Arc<Stalls>, Observer, Handle)>,
+        watch: Option<(Arc<Watchdog>, Observer, Handle)>,
     ) -> Exit {
         let (over, wait) = async_channel::bounded::<()>(1);
         thread::scope(|scope| {
@@ -210,19 +214,19 @@ impl Drive<'_> {
             let _over = over;
             for thread in 1..self.threads {
                 let wait = wait.clone();
-                scope.spawn(move || self.block_on(thread, closed(wait)));
+                scope.spawn(move || self.block_on(thread, wait_closed(wait)));
             }
             if let Some((stalls, observer, root)) = watch {
                 let wait = wait.clone();
                 scope.spawn(move || {
-                    let watch = stalls.watch(self.scheduler, &observer, &root);
-                    future::block_on(future::or(watch, closed(wait)));
+                    let watch = stalls.run(self.scheduler, &observer, &root);
+                    future::block_on(future::or(watch, wait_closed(wait)));
                 });
             }
             if let Some(signals) = signals {
                 // A thread of its own, so that an actor which never yields keeps no signal from its effect.
                 scope.spawn(move || {
-                    future::block_on(future::or(signals, closed(wait)));
+                    future::block_on(future::or(signals, wait_closed(wait)));
                 });
             }
             self.block_on(0, root)
@@ -230,17 +234,17 @@ impl Drive<'_> {
     }
 
     fn block_on<T>(&self, thread: usize, done: impl Future<Output = T>) -> T {
-        let _enrolled = self.stalls.as_ref().map(|stalls| stalls.enroll(thread));
+        let _enrolled = self.watchdog.as_ref().map(|stalls| stalls.register_thread(thread));
         self.scheduler.block_on(done)
     }
 }
 
-async fn closed(wait: Receiver<()>) {
+async fn wait_closed(wait: Receiver<()>) {
     while wait.recv().await.is_ok() {}
 }
 
 /// Takes the signals over from the kernel's defaults.
-fn take_signals(with_usr1: bool) -> Option<Signals> {
+fn register_signals(with_usr1: bool) -> Option<Signals> {
     let mut heeded = vec![Signal::Int, Signal::Term];
     if with_usr1 {
         heeded.push(Signal::Usr1);
@@ -255,7 +259,7 @@ fn take_signals(with_usr1: bool) -> Option<Signals> {
 }
 
 /// Turns signals into stops and snapshots.
-async fn heed(mut signals: Signals, root: Arc<Root>, on_usr1: Option<OnUsr1>) {
+async fn handle_signals(mut signals: Signals, root: Arc<SystemShared>, on_usr1: Option<OnUsr1>) {
     while let Some(signal) = signals.next().await {
         let signal = match signal {
             Ok(signal) => signal,
@@ -267,15 +271,15 @@ async fn heed(mut signals: Signals, root: Arc<Root>, on_usr1: Option<OnUsr1>) {
         let Some((node, scheduler)) = root.node.get() else { continue };
         match (signal, &on_usr1) {
             (Signal::Usr1, Some(show)) => {
-                actor_future::shielded("the function for SIGUSR1", || {
+                actor_future::catch_and_log("the function for SIGUSR1", || {
                     (show.0)(&node.snapshot(scheduler.now()));
                 });
             }
             _ if root.signal.swap(signal as i32, Ordering::SeqCst) != 0 => {
-                root.killed.store(true, Ordering::SeqCst);
+                root.second_signal.store(true, Ordering::SeqCst);
                 node.control.kill();
                 // Whoever does not even come back to the executor is not waited for.
-                scheduler.sleep(LAST_CHANCE).await;
+                scheduler.sleep(KILL_TIMEOUT).await;
                 std::process::exit(128 + signal as i32);
             }
             _ => node.control.stop(),

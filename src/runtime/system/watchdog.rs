@@ -16,72 +16,77 @@ use event_listener::Event;
 use crate::runtime::executor::Scheduler;
 use crate::runtime::lifecycle::observer::Observer;
 use crate::runtime::tree::node::Node;
-use crate::runtime::until;
+use crate::runtime::wait_until;
 use crate::runtime::{Handle, Lifecycle};
 
 thread_local! {
-    static SLOT: RefCell<Option<(Arc<Stalls>, usize)>> = const { RefCell::new(None) };
+    static CURRENT_SLOT: RefCell<Option<(Arc<Watchdog>, usize)>> = const { RefCell::new(None) };
 }
 
 /// The watch over one system's threads.
-pub(crate) struct Stalls {
+pub(crate) struct Watchdog {
     limit: Duration,
-    slots: Vec<Slot>,
+    threads: Vec<ThreadSlot>,
     /// Whether the watching thread waits for a turn to begin.
     parked: AtomicBool,
-    begun: Event,
+    poll_started: Event,
 }
 
 /// What one thread is at.
 #[derive(Default)]
-struct Slot {
+struct ThreadSlot {
     /// One more at the begin and at the end of each turn: odd in between. Only the thread itself counts.
-    turns: AtomicU64,
+    transitions: AtomicU64,
 }
 
-impl Slot {
-    fn count(&self, order: Ordering) {
-        self.turns.store(self.turns.load(Ordering::Relaxed) + 1, order);
+impl ThreadSlot {
+    fn record_transition(&self, order: Ordering) {
+        self.transitions.store(self.transitions.load(Ordering::Relaxed) + 1, order);
     }
 }
 
-impl Stalls {
-    pub(crate) fn new(limit: Duration, threads: usize) -> Arc<Stalls> {
-        let slots = (0..threads).map(|_| Slot::default()).collect();
-        Arc::new(Stalls { limit, slots, parked: AtomicBool::new(false), begun: Event::new() })
+impl Watchdog {
+    pub(crate) fn new(limit: Duration, threads: usize) -> Arc<Watchdog> {
+        let slots = (0..threads).map(|_| ThreadSlot::default()).collect();
+        Arc::new(Watchdog {
+            limit,
+            threads: slots,
+            parked: AtomicBool::new(false),
+            poll_started: Event::new(),
+        })
     }
 
     /// Has this thread note its turns in its slot, until what is returned is dropped.
-    pub(crate) fn enroll(self: &Arc<Stalls>, thread: usize) -> Enrolled {
-        Enrolled(SLOT.replace(Some((self.clone(), thread))))
+    pub(crate) fn register_thread(self: &Arc<Watchdog>, thread: usize) -> ThreadGuard {
+        ThreadGuard(CURRENT_SLOT.replace(Some((self.clone(), thread))))
     }
 
-    fn turns(&self) -> Vec<u64> {
-        self.slots.iter().map(|slot| slot.turns.load(Ordering::SeqCst)).collect()
+    fn transitions(&self) -> Vec<u64> {
+        self.threads.iter().map(|slot| slot.transitions.load(Ordering::SeqCst)).collect()
     }
 
     /// Tells of each turn below `root` that takes longer than the limit, once; it never ends.
-    pub(crate) async fn watch(&self, scheduler: &Scheduler, observer: &Observer, root: &Handle) {
-        let mut seen = self.turns();
+    pub(crate) async fn run(&self, scheduler: &Scheduler, observer: &Observer, root: &Handle) {
+        let mut seen = self.transitions();
         let mut told = vec![0; seen.len()];
         loop {
             scheduler.sleep(self.limit).await;
-            let now = self.turns();
+            let now = self.transitions();
             if now == seen && now.iter().all(|turns| turns % 2 == 0) {
                 self.parked.store(true, Ordering::SeqCst);
-                until(&self.begun, || self.turns() != now).await;
+                wait_until(&self.poll_started, || self.transitions() != now).await;
                 self.parked.store(false, Ordering::SeqCst);
-                seen = self.turns();
+                seen = self.transitions();
                 continue;
             }
             for (thread, &turn) in now.iter().enumerate() {
                 if turn == seen[thread] && turn % 2 == 1 && turn != told[thread] {
                     told[thread] = turn;
-                    let path = root.in_turn(thread);
+                    let path = root.find_running_on(thread);
                     // Only if it is the same turn still is it the right actor.
-                    if let (Some(path), true) = (path, self.turns()[thread] == turn) {
+                    if let (Some(path), true) = (path, self.transitions()[thread] == turn) {
                         let limit = self.limit;
-                        observer.tell(|| Lifecycle::Stalled { path, limit });
+                        observer.emit(|| Lifecycle::Stalled { path, limit });
                     }
                 }
             }
@@ -91,38 +96,38 @@ impl Stalls {
 }
 
 /// A thread that notes its turns; dropped, it does so no more.
-pub(crate) struct Enrolled(Option<(Arc<Stalls>, usize)>);
+pub(crate) struct ThreadGuard(Option<(Arc<Watchdog>, usize)>);
 
-impl Drop for Enrolled {
+impl Drop for ThreadGuard {
     fn drop(&mut self) {
-        SLOT.set(self.0.take());
+        CURRENT_SLOT.set(self.0.take());
     }
 }
 
 /// A turn of an actor, ended on drop.
-pub(crate) struct Turn<'a>(Option<&'a Node>);
+pub(crate) struct PollGuard<'a>(Option<&'a Node>);
 
 /// Notes that it is the turn of `node` on this thread, if anybody watches.
-pub(crate) fn turn(node: &Node) -> Turn<'_> {
-    SLOT.with_borrow(|slot| {
-        let Some((stalls, thread)) = slot else { return Turn(None) };
-        node.set_turn(Some(*thread));
+pub(crate) fn enter_poll(node: &Node) -> PollGuard<'_> {
+    CURRENT_SLOT.with_borrow(|slot| {
+        let Some((stalls, thread)) = slot else { return PollGuard(None) };
+        node.set_running_on(Some(*thread));
         // Counted before it is asked who is parked, as the watch parks before it counts: one of them sees the other.
-        stalls.slots[*thread].count(Ordering::SeqCst);
+        stalls.threads[*thread].record_transition(Ordering::SeqCst);
         if stalls.parked.load(Ordering::SeqCst) {
-            stalls.begun.notify(1);
+            stalls.poll_started.notify(1);
         }
-        Turn(Some(node))
+        PollGuard(Some(node))
     })
 }
 
-impl Drop for Turn<'_> {
+impl Drop for PollGuard<'_> {
     fn drop(&mut self) {
         let Some(node) = self.0 else { return };
-        node.set_turn(None);
-        SLOT.with_borrow(|slot| {
+        node.set_running_on(None);
+        CURRENT_SLOT.with_borrow(|slot| {
             if let Some((stalls, thread)) = slot {
-                stalls.slots[*thread].count(Ordering::Release);
+                stalls.threads[*thread].record_transition(Ordering::Release);
             }
         });
     }

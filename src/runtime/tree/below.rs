@@ -9,44 +9,44 @@ use slab::Slab;
 use smol::Task;
 
 use crate::runtime::Exit;
-use crate::runtime::mailbox::Gauge;
+use crate::runtime::mailbox::ErasedMailbox;
 use crate::runtime::tree::node::Node;
 
 /// What stands below a node.
-pub(crate) enum Below {
+pub(crate) enum NodeBody {
     /// Nothing: it is an actor, with a mailbox.
-    Nothing(Weak<dyn Gauge>),
+    Actor(Weak<dyn ErasedMailbox>),
     /// Other nodes.
-    Nodes(Box<Nodes>),
+    Parent(Box<ChildList>),
 }
 
 /// The nodes below a node.
-pub(crate) enum Nodes {
+pub(crate) enum ChildList {
     /// A supervisor's children, by the order of their start.
-    Children(Mutex<BTreeMap<u64, Arc<Node>>>),
+    Supervisor(Mutex<BTreeMap<u64, Arc<Node>>>),
     /// A pool's live children.
-    Members(Mutex<Slab<Member>>),
+    Pool(Mutex<Slab<PoolChild>>),
 }
 
-impl Below {
-    pub(crate) fn children() -> Below {
-        Below::Nodes(Box::new(Nodes::Children(Mutex::default())))
+impl NodeBody {
+    pub(crate) fn supervisor() -> NodeBody {
+        NodeBody::Parent(Box::new(ChildList::Supervisor(Mutex::default())))
     }
 
-    pub(crate) fn members() -> Below {
-        Below::Nodes(Box::new(Nodes::Members(Mutex::default())))
+    pub(crate) fn pool() -> NodeBody {
+        NodeBody::Parent(Box::new(ChildList::Pool(Mutex::default())))
     }
 
-    pub(crate) fn nodes(&self) -> Option<&Nodes> {
+    pub(crate) fn child_list(&self) -> Option<&ChildList> {
         match self {
-            Below::Nothing(_) => None,
-            Below::Nodes(nodes) => Some(nodes),
+            NodeBody::Actor(_) => None,
+            NodeBody::Parent(nodes) => Some(nodes),
         }
     }
 }
 
 /// A child in its pool's node, with the task that runs it.
-pub(crate) struct Member {
+pub(crate) struct PoolChild {
     pub(crate) node: Arc<Node>,
     pub(crate) task: Task<Exit>,
 }

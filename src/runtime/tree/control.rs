@@ -15,19 +15,19 @@ use crate::runtime::executor::sync::{
 
 const STOP: u8 = 1;
 const KILL: u8 = 2;
-const STRUCK: u8 = 4;
+const LINK_EXIT: u8 = 4;
 const PANIC: u8 = 8;
 const ERROR: u8 = 16;
 const DROP: u8 = 32;
 const HANG: u8 = 64;
 /// Whatever the incarnation's task looks at between two polls.
-const URGENT: u8 = STRUCK | PANIC | ERROR | DROP | HANG;
+const INTERRUPTS: u8 = LINK_EXIT | PANIC | ERROR | DROP | HANG;
 
 /// What befalls an incarnation from outside, between two of its polls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Blow {
+pub(crate) enum Interrupt {
     /// An actor that it is linked to ended.
-    Struck,
+    LinkExit,
     /// It panics.
     Panic,
     /// It fails with an error.
@@ -44,7 +44,7 @@ pub(crate) struct Control {
     level: AtomicU8,
     wakers: Mutex<Wakers>,
     /// The [mark] of the task's waker. Only the task itself changes it, and asks.
-    mark: AtomicUsize,
+    task_waker_id: AtomicUsize,
 }
 
 /// Who is woken by a level that is raised.
@@ -53,17 +53,17 @@ struct Wakers {
     /// The incarnation's task as a whole. It stays when it is woken.
     task: Option<Waker>,
     /// Whoever awaits the stop with a waker of its own, which few do.
-    waiter: Option<Box<Waker>>,
+    stop_waiter: Option<Box<Waker>>,
 }
 
 impl Wakers {
     /// Has a waker woken once, in the place of the last one, which is returned.
-    fn wait(&mut self, waker: &Waker) -> Option<Waker> {
-        match &mut self.waiter {
+    fn register(&mut self, waker: &Waker) -> Option<Waker> {
+        match &mut self.stop_waiter {
             Some(waiter) if waiter.will_wake(waker) => None,
             Some(waiter) => Some(std::mem::replace(waiter, waker.clone())),
             None => {
-                self.waiter = Some(Box::new(waker.clone()));
+                self.stop_waiter = Some(Box::new(waker.clone()));
                 None
             }
         }
@@ -72,7 +72,7 @@ impl Wakers {
 
 /// Returns what tells a waker from all others that there are. Two wakers that share their data differ in their
 /// functions, which lie close to each other, so the upper bits tell those apart, which no data's place has.
-fn mark(waker: &Waker) -> usize {
+fn waker_id(waker: &Waker) -> usize {
     let functions: *const _ = waker.vtable();
     waker.data().addr() ^ functions.addr().rotate_right(16)
 }
@@ -89,34 +89,34 @@ impl Control {
     }
 
     /// Has a blow befall the incarnation.
-    pub(crate) fn deal(&self, blow: Blow) {
+    pub(crate) fn interrupt(&self, blow: Interrupt) {
         self.raise(match blow {
-            Blow::Struck => STRUCK,
-            Blow::Panic => PANIC,
-            Blow::Error => ERROR,
-            Blow::Drop => DROP,
-            Blow::Hang => HANG,
+            Interrupt::LinkExit => LINK_EXIT,
+            Interrupt::Panic => PANIC,
+            Interrupt::Error => ERROR,
+            Interrupt::Drop => DROP,
+            Interrupt::Hang => HANG,
         });
     }
 
     /// Lowers every level for a new incarnation.
-    pub(crate) fn lower(&self) {
+    pub(crate) fn reset(&self) {
         self.level.store(0, Ordering::SeqCst);
     }
 
-    pub(crate) fn is_stop(&self) -> bool {
+    pub(crate) fn is_stop_requested(&self) -> bool {
         self.level.load(Ordering::SeqCst) & STOP != 0
     }
 
     /// Returns what has befallen the incarnation.
-    pub(crate) fn blow(&self) -> Option<Blow> {
-        let level = self.level.load(Ordering::Relaxed) & URGENT;
+    pub(crate) fn pending_interrupt(&self) -> Option<Interrupt> {
+        let level = self.level.load(Ordering::Relaxed) & INTERRUPTS;
         if level == 0 {
             return None;
         }
-        [Blow::Panic, Blow::Error, Blow::Drop, Blow::Hang, Blow::Struck]
+        [Interrupt::Panic, Interrupt::Error, Interrupt::Drop, Interrupt::Hang, Interrupt::LinkExit]
             .into_iter()
-            .zip([PANIC, ERROR, DROP, HANG, STRUCK])
+            .zip([PANIC, ERROR, DROP, HANG, LINK_EXIT])
             .find_map(|(blow, bit)| (level & bit != 0).then_some(blow))
     }
 
@@ -132,18 +132,18 @@ impl Control {
 
     /// Remembers the task that runs the incarnation, so that a raised level polls it.
     pub(crate) fn register_task(&self, cx: &Context<'_>) {
-        if !self.is_task(cx) {
+        if !self.is_task_waker(cx) {
             let waker = cx.waker().clone();
             let last = self.wakers().task.replace(waker);
-            self.mark.store(mark(cx.waker()), Ordering::Relaxed);
+            self.task_waker_id.store(waker_id(cx.waker()), Ordering::Relaxed);
             // Outside of the lock: a waker may hold the last handle of a task.
             drop(last);
         }
     }
 
     /// Tells whether this is the waker of the incarnation's task. That one is kept, so no other can have its place.
-    fn is_task(&self, cx: &Context<'_>) -> bool {
-        self.mark.load(Ordering::Relaxed) == mark(cx.waker())
+    fn is_task_waker(&self, cx: &Context<'_>) -> bool {
+        self.task_waker_id.load(Ordering::Relaxed) == waker_id(cx.waker())
     }
 
     fn wakers(&self) -> MutexGuard<'_, Wakers> {
@@ -153,7 +153,7 @@ impl Control {
     fn raise(&self, level: u8) {
         self.level.fetch_or(level, Ordering::SeqCst);
         let mut wakers = self.wakers();
-        let (waiter, task) = (wakers.waiter.take(), wakers.task.clone());
+        let (waiter, task) = (wakers.stop_waiter.take(), wakers.task.clone());
         // Outside of the lock: a waker may do anything.
         drop(wakers);
         if let Some(waiter) = waiter {
@@ -168,11 +168,11 @@ impl Control {
         if self.level.load(Ordering::SeqCst) & level != 0 {
             return Poll::Ready(());
         }
-        if self.is_task(cx) {
+        if self.is_task_waker(cx) {
             // Whoever raises a level does so before it looks for the task's waker, which was there before.
             return Poll::Pending;
         }
-        let last = self.wakers().wait(cx.waker());
+        let last = self.wakers().register(cx.waker());
         drop(last);
         // A level that was raised before the waker was there woke nobody: look again.
         match self.level.load(Ordering::SeqCst) & level {

@@ -6,27 +6,27 @@
 use std::sync::OnceLock;
 
 /// A value that is there from the start, or comes once.
-pub(crate) enum Late<T> {
-    There(T),
-    Comes(Box<OnceLock<T>>),
+pub(crate) enum PresetOnce<T> {
+    Set(T),
+    Unset(Box<OnceLock<T>>),
 }
 
-impl<T> Late<T> {
+impl<T> PresetOnce<T> {
     /// Makes a place for a value that comes later.
-    pub(crate) fn comes() -> Late<T> {
-        Late::Comes(Box::default())
+    pub(crate) fn unset() -> PresetOnce<T> {
+        PresetOnce::Unset(Box::default())
     }
 
     pub(crate) fn get(&self) -> Option<&T> {
         match self {
-            Late::There(value) => Some(value),
-            Late::Comes(cell) => cell.get(),
+            PresetOnce::Set(value) => Some(value),
+            PresetOnce::Unset(cell) => cell.get(),
         }
     }
 
     /// Makes the value and puts it in, unless there is one.
-    pub(crate) fn set(&self, make: impl FnOnce() -> T) {
-        if let Late::Comes(cell) = self {
+    pub(crate) fn init(&self, make: impl FnOnce() -> T) {
+        if let PresetOnce::Unset(cell) = self {
             cell.get_or_init(make);
         }
     }
@@ -38,14 +38,14 @@ mod tests {
 
     #[test]
     fn the_first_value_stays() {
-        let late = Late::comes();
+        let late = PresetOnce::unset();
         assert_eq!(late.get(), None);
-        late.set(|| 1);
-        late.set(|| unreachable!("there is one"));
+        late.init(|| 1);
+        late.init(|| unreachable!("there is one"));
         assert_eq!(late.get(), Some(&1));
 
-        let there = Late::There(2);
-        there.set(|| unreachable!("there is one"));
+        let there = PresetOnce::Set(2);
+        there.init(|| unreachable!("there is one"));
         assert_eq!(there.get(), Some(&2));
     }
 }

@@ -1,6 +1,6 @@
 //! Whether an actor lives, how it last ended, and who wants to know: watches and links.
 //!
-//! As Erlang's monitors, a [`Watch`] tells of one exit of another actor, and tells it at once when that actor
+//! As Erlang's monitors, a [`Monitor`] tells of one exit of another actor, and tells it at once when that actor
 //! is not alive. As Erlang's links, a link ends either actor with the other, unless that ended normally. Both
 //! are with an incarnation and not with the child: the next incarnation is somebody else.
 
@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 use thiserror::Error;
 
-use crate::runtime::tree::control::Blow;
+use crate::runtime::tree::control::Interrupt;
 use crate::runtime::tree::node::Node;
 use crate::runtime::{Address, Context, Exit, Path};
 
@@ -26,10 +26,10 @@ impl<M: Send + 'static> Context<M> {
     /// # Errors
     ///
     /// The other actor is not alive.
-    pub fn link<N: Send + 'static>(&self, other: &Address<N>) -> Result<(), NotAlive> {
+    pub fn link<N: Send + 'static>(&self, other: &Address<N>) -> Result<(), NotRunning> {
         match other.node() {
             Some(other) => link(&self.node, other),
-            None => Err(NotAlive { last: None }),
+            None => Err(NotRunning { last_exit: None }),
         }
     }
 
@@ -44,42 +44,42 @@ impl<M: Send + 'static> Context<M> {
 /// The other actor is not alive, so nothing can be linked to it.
 #[derive(Error, Debug, Clone)]
 #[error("the actor is not alive")]
-pub struct NotAlive {
+pub struct NotRunning {
     /// How its last incarnation ended; none if it never lived.
-    pub last: Option<Exit>,
+    pub last_exit: Option<Exit>,
 }
 
 /// What is known of one child's life.
 #[derive(Default)]
-pub(crate) struct Vitals {
+pub(crate) struct Liveness {
     incarnation: u32,
-    alive: bool,
+    is_alive: bool,
     /// Whether no incarnation is to come.
-    over: bool,
-    since: Option<Instant>,
+    is_closed: bool,
+    started_at: Option<Instant>,
     /// Whether its last incarnation ended normally, and nobody will ask when.
-    ended_well: bool,
+    ended_normally: bool,
     /// Made when there is first something of it.
-    rare: Option<Box<Rare>>,
+    extras: Option<Box<LivenessExtras>>,
 }
 
 /// What most children have nothing of: a bad end, and those who want to know of an exit.
 #[derive(Default)]
-struct Rare {
-    /// How and when the last incarnation ended, if not [well](Vitals::ended_well).
-    last: Option<(Exit, Option<Instant>)>,
-    seats: Slab<Seat>,
+struct LivenessExtras {
+    /// How and when the last incarnation ended, if not [well](Liveness::ended_normally).
+    last_exit: Option<(Exit, Option<Instant>)>,
+    monitors: Slab<MonitorSlot>,
     links: Vec<Link>,
     /// What a link brought and the actor has not died of yet.
-    struck: Option<Exit>,
+    link_exit: Option<Exit>,
 }
 
 /// The place of one watch.
 #[derive(Default)]
-struct Seat {
+struct MonitorSlot {
     waker: Option<Waker>,
     /// What the watch will tell, once there is something.
-    told: Option<Option<Exit>>,
+    notification: Option<Option<Exit>>,
 }
 
 /// One direction of a link: whom an exit strikes.
@@ -89,30 +89,33 @@ struct Link {
 }
 
 /// Whom to tell of an exit, once nothing is locked any more.
-pub(crate) struct ToTell {
+pub(crate) struct ExitSignals {
     wakers: Vec<Waker>,
     links: Vec<Link>,
 }
 
-impl Vitals {
+impl Liveness {
     /// Makes what is known of a child whose first incarnation begins.
-    pub(crate) fn begun(now: Instant) -> Vitals {
-        Vitals { incarnation: 1, alive: true, since: Some(now), ..Vitals::default() }
+    pub(crate) fn started(now: Instant) -> Liveness {
+        Liveness { incarnation: 1, is_alive: true, started_at: Some(now), ..Liveness::default() }
     }
 
-    pub(crate) fn begin(&mut self, now: Instant) -> u32 {
+    pub(crate) fn start_incarnation(&mut self, now: Instant) -> u32 {
         self.incarnation += 1;
-        (self.alive, self.ended_well, self.since) = (true, false, Some(now));
-        self.take_struck();
+        (self.is_alive, self.ended_normally, self.started_at) = (true, false, Some(now));
+        self.take_link_exit();
         self.incarnation
     }
 
     /// Returns how long the incarnation has lived, or the last one did.
     pub(crate) fn uptime(&self, now: Instant) -> Duration {
-        let ended =
-            self.rare.as_ref().filter(|_| !self.alive).and_then(|rare| rare.last.as_ref()?.1);
+        let ended = self
+            .extras
+            .as_ref()
+            .filter(|_| !self.is_alive)
+            .and_then(|rare| rare.last_exit.as_ref()?.1);
         let until = ended.unwrap_or(now);
-        self.since.map_or(Duration::ZERO, |since| until.saturating_duration_since(since))
+        self.started_at.map_or(Duration::ZERO, |since| until.saturating_duration_since(since))
     }
 
     pub(crate) fn incarnation(&self) -> u32 {
@@ -120,71 +123,72 @@ impl Vitals {
     }
 
     /// Takes what a link brought.
-    pub(crate) fn take_struck(&mut self) -> Option<Exit> {
-        self.rare.as_mut()?.struck.take()
+    pub(crate) fn take_link_exit(&mut self) -> Option<Exit> {
+        self.extras.as_mut()?.link_exit.take()
     }
 
     /// Notes the end of an incarnation, when that was, where it may be asked, and whether it was the last.
-    pub(crate) fn end(
+    pub(crate) fn end_incarnation(
         &mut self,
         exit: &Exit,
         now: Option<Instant>,
         is_over: bool,
-    ) -> Option<ToTell> {
-        (self.alive, self.over) = (false, self.over || is_over);
-        self.ended_well = now.is_none() && matches!(exit, Exit::Normal);
-        if !self.ended_well {
-            self.rare.get_or_insert_default().last = Some((exit.clone(), now));
+    ) -> Option<ExitSignals> {
+        (self.is_alive, self.is_closed) = (false, self.is_closed || is_over);
+        self.ended_normally = now.is_none() && matches!(exit, Exit::Normal);
+        if !self.ended_normally {
+            self.extras.get_or_insert_default().last_exit = Some((exit.clone(), now));
         }
-        self.tell(Some(exit))
+        self.take_exit_signals(Some(exit))
     }
 
     /// Notes that no incarnation is to come: whoever waits for the first one waits in vain.
-    pub(crate) fn over(&mut self) -> Option<ToTell> {
-        self.over = true;
-        if self.alive { None } else { self.tell(None) }
+    pub(crate) fn close(&mut self) -> Option<ExitSignals> {
+        self.is_closed = true;
+        if self.is_alive { None } else { self.take_exit_signals(None) }
     }
 
-    fn tell(&mut self, exit: Option<&Exit>) -> Option<ToTell> {
-        let rare = self.rare.as_mut()?;
-        let mut to_tell = ToTell { wakers: Vec::new(), links: std::mem::take(&mut rare.links) };
-        for (_, seat) in rare.seats.iter_mut().filter(|(_, seat)| seat.told.is_none()) {
-            seat.told = Some(exit.cloned());
+    fn take_exit_signals(&mut self, exit: Option<&Exit>) -> Option<ExitSignals> {
+        let rare = self.extras.as_mut()?;
+        let mut to_tell =
+            ExitSignals { wakers: Vec::new(), links: std::mem::take(&mut rare.links) };
+        for (_, seat) in rare.monitors.iter_mut().filter(|(_, seat)| seat.notification.is_none()) {
+            seat.notification = Some(exit.cloned());
             to_tell.wakers.extend(seat.waker.take());
         }
         Some(to_tell)
     }
 
-    fn last(&self) -> Option<Exit> {
-        if self.ended_well {
+    fn last_exit(&self) -> Option<Exit> {
+        if self.ended_normally {
             return Some(Exit::Normal);
         }
-        Some(self.rare.as_ref()?.last.as_ref()?.0.clone())
+        Some(self.extras.as_ref()?.last_exit.as_ref()?.0.clone())
     }
 
-    fn watch(&mut self) -> usize {
-        let late = !self.alive && (self.last().is_some() || self.over);
-        let told = late.then(|| self.last());
-        let rare = self.rare.get_or_insert_default();
-        rare.seats.insert(Seat { waker: None, told })
+    fn add_monitor(&mut self) -> usize {
+        let late = !self.is_alive && (self.last_exit().is_some() || self.is_closed);
+        let told = late.then(|| self.last_exit());
+        let rare = self.extras.get_or_insert_default();
+        rare.monitors.insert(MonitorSlot { waker: None, notification: told })
     }
 
-    fn unlink(&mut self, other: &Node) {
-        if let Some(rare) = &mut self.rare {
+    fn remove_link(&mut self, other: &Node) {
+        if let Some(rare) = &mut self.extras {
             rare.links.retain(|link| !std::ptr::eq(link.node.as_ptr(), other));
         }
     }
 }
 
-impl ToTell {
+impl ExitSignals {
     /// Tells whoever watched `node`, and strikes those that are linked to it.
-    pub(crate) fn tell(self, node: &Node, exit: &Exit) {
+    pub(crate) fn deliver(self, node: &Node, exit: &Exit) {
         for link in &self.links {
             let Some(other) = link.node.upgrade() else { continue };
-            other.vitals().unlink(node);
+            other.liveness().remove_link(node);
             if !matches!(exit, Exit::Normal) {
                 let exit = Exit::Linked(Arc::new((node.path(), exit.clone())));
-                strike(&other, link.incarnation, exit);
+                deliver_link_exit(&other, link.incarnation, exit);
             }
         }
         self.wakers.into_iter().for_each(Waker::wake);
@@ -192,49 +196,49 @@ impl ToTell {
 }
 
 /// Ends an incarnation with the exit of an actor that it is linked to.
-fn strike(node: &Node, incarnation: u32, exit: Exit) {
-    let mut vitals = node.vitals();
-    if vitals.alive && vitals.incarnation == incarnation {
-        vitals.rare.get_or_insert_default().struck = Some(exit);
+fn deliver_link_exit(node: &Node, incarnation: u32, exit: Exit) {
+    let mut vitals = node.liveness();
+    if vitals.is_alive && vitals.incarnation == incarnation {
+        vitals.extras.get_or_insert_default().link_exit = Some(exit);
         drop(vitals);
-        node.control.deal(Blow::Struck);
+        node.control.interrupt(Interrupt::LinkExit);
     }
 }
 
 /// Links two actors in both directions. The lock of one is let go before that of the other is taken.
-pub(crate) fn link(own: &Arc<Node>, other: &Arc<Node>) -> Result<(), NotAlive> {
+pub(crate) fn link(own: &Arc<Node>, other: &Arc<Node>) -> Result<(), NotRunning> {
     if Arc::ptr_eq(own, other) {
         return Ok(());
     }
     unlink(own, other);
-    let back = Link { node: Arc::downgrade(own), incarnation: own.vitals().incarnation };
-    let mut vitals = other.vitals();
-    if !vitals.alive {
-        return Err(NotAlive { last: vitals.last() });
+    let back = Link { node: Arc::downgrade(own), incarnation: own.liveness().incarnation };
+    let mut vitals = other.liveness();
+    if !vitals.is_alive {
+        return Err(NotRunning { last_exit: vitals.last_exit() });
     }
     let there = Link { node: Arc::downgrade(other), incarnation: vitals.incarnation };
-    vitals.rare.get_or_insert_default().links.push(back);
+    vitals.extras.get_or_insert_default().links.push(back);
     drop(vitals);
-    own.vitals().rare.get_or_insert_default().links.push(there);
+    own.liveness().extras.get_or_insert_default().links.push(there);
     Ok(())
 }
 
 /// Takes a link away again, in both directions.
 pub(crate) fn unlink(own: &Node, other: &Node) {
-    own.vitals().unlink(other);
-    other.vitals().unlink(own);
+    own.liveness().remove_link(other);
+    other.liveness().remove_link(own);
 }
 
-/// A future that is ready with the exit of another actor; made by [`Address::watch`](crate::runtime::Address::watch).
+/// A future that is ready with the exit of another actor; made by [`Address::monitor`](crate::runtime::Address::monitor).
 ///
 /// It tells `None` when the actor never lived and never will. Cancel-safe: `&mut watch` may be raced again and
 /// again.
 #[must_use = "a watch tells nothing unless it is awaited"]
-pub struct Watch(Option<(Arc<Node>, usize)>);
+pub struct Monitor(Option<(Arc<Node>, usize)>);
 
-impl Watch {
-    pub(crate) fn new(node: Option<&Arc<Node>>) -> Watch {
-        Watch(node.map(|node| (node.clone(), node.vitals().watch())))
+impl Monitor {
+    pub(crate) fn new(node: Option<&Arc<Node>>) -> Monitor {
+        Monitor(node.map(|node| (node.clone(), node.liveness().add_monitor())))
     }
 
     /// Returns where the watched actor stands in its tree; none if it stands in none.
@@ -243,29 +247,29 @@ impl Watch {
     }
 }
 
-impl Future for Watch {
+impl Future for Monitor {
     type Output = Option<Exit>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Waking<'_>) -> Poll<Option<Exit>> {
         let Some((node, key)) = &self.0 else { return Poll::Ready(None) };
-        let mut vitals = node.vitals();
-        let seat = vitals.rare.as_mut().and_then(|rare| rare.seats.get_mut(*key));
+        let mut vitals = node.liveness();
+        let seat = vitals.extras.as_mut().and_then(|rare| rare.monitors.get_mut(*key));
         match seat {
-            Some(Seat { told: None, waker }) => {
+            Some(MonitorSlot { notification: None, waker }) => {
                 *waker = Some(cx.waker().clone());
                 Poll::Pending
             }
-            Some(Seat { told: Some(told), .. }) => Poll::Ready(told.clone()),
+            Some(MonitorSlot { notification: Some(told), .. }) => Poll::Ready(told.clone()),
             None => Poll::Ready(None),
         }
     }
 }
 
-impl Drop for Watch {
+impl Drop for Monitor {
     fn drop(&mut self) {
         if let Some((node, key)) = &self.0 {
-            let mut vitals = node.vitals();
-            let seat = vitals.rare.as_mut().and_then(|rare| rare.seats.try_remove(*key));
+            let mut vitals = node.liveness();
+            let seat = vitals.extras.as_mut().and_then(|rare| rare.monitors.try_remove(*key));
             drop(vitals);
             // Outside of the lock: a waker may hold the last handle of a task.
             drop(seat);
@@ -273,7 +277,7 @@ impl Drop for Watch {
     }
 }
 
-impl fmt::Debug for Watch {
+impl fmt::Debug for Monitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.path() {
             Some(path) => write!(f, "Watch({path})"),

@@ -19,7 +19,7 @@ pub(crate) enum Name {
 }
 
 impl Name {
-    pub(crate) fn text(name: impl Into<Cow<'static, str>>) -> Name {
+    pub(crate) fn from_text(name: impl Into<Cow<'static, str>>) -> Name {
         let name: Cow<'static, str> = name.into();
         Name::Text(name.into())
     }
@@ -30,12 +30,12 @@ impl Path {
         Path { parent: None, name }
     }
 
-    pub(crate) fn below(parent: &Arc<Path>, name: Name) -> Path {
+    pub(crate) fn with_parent(parent: &Arc<Path>, name: Name) -> Path {
         Path { parent: Some(parent.clone()), name }
     }
 
     /// Tells whether `text` names this actor: the whole path, or the path without its root.
-    pub fn is(&self, text: &str) -> bool {
+    pub fn matches(&self, text: &str) -> bool {
         let whole = self.to_string();
         whole == text || whole.split_once('/').is_some_and(|(_, rest)| rest == text)
     }
@@ -46,7 +46,7 @@ impl Path {
     }
 
     /// Tells whether this is a child of a pool, whose name is a number.
-    pub fn is_numbered(&self) -> bool {
+    pub fn is_pool_child(&self) -> bool {
         matches!(self.name, Name::Number(_))
     }
 
@@ -87,11 +87,11 @@ mod tests {
     #[test]
     fn smoke() {
         let root = Arc::new(Path::root(Name::Text("chat".into())));
-        let pool = Arc::new(Path::below(&root, Name::Text("sessions".into())));
-        let session = Path::below(&pool, Name::Number(17));
+        let pool = Arc::new(Path::with_parent(&root, Name::Text("sessions".into())));
+        let session = Path::with_parent(&pool, Name::Number(17));
         assert_eq!(session.to_string(), "chat/sessions/17");
-        assert!(session.is("sessions/17") && session.is("chat/sessions/17"));
-        assert!(!session.is("17"));
+        assert!(session.matches("sessions/17") && session.matches("chat/sessions/17"));
+        assert!(!session.matches("17"));
         assert_eq!(session.name(), "17");
     }
 }

@@ -2,17 +2,18 @@
 
 use std::fmt::{self, Write};
 
-use crate::runtime::{Kind, Snapshot, State};
+use crate::runtime::{NodeKind, NodeState, Snapshot};
 
-const HEAD: [&str; 7] = ["actor", "state", "restarts", "uptime", "mailbox", "dropped", "handled"];
+const COLUMN_TITLES: [&str; 7] =
+    ["actor", "state", "restarts", "uptime", "mailbox", "dropped", "handled"];
 
 impl Snapshot {
-    fn rows(&self, lead: &str, below: &str, rows: &mut Vec<[String; 7]>) {
-        let is_actor = self.kind == Kind::Actor;
+    fn push_rows(&self, lead: &str, below: &str, rows: &mut Vec<[String; 7]>) {
+        let is_actor = self.kind == NodeKind::Actor;
         let of_actor = |count: u64| if is_actor { count.to_string() } else { "-".into() };
         rows.push([
             format!("{lead}{}", self.path.name()),
-            self.state.word().into(),
+            self.state.as_str().into(),
             self.restarts.to_string(),
             format!("{:.1}s", self.uptime.as_secs_f64()),
             self.mailbox.map_or_else(|| "-".into(), |(len, cap)| format!("{len}/{cap}")),
@@ -22,7 +23,7 @@ impl Snapshot {
         let last = self.children.len().saturating_sub(1);
         for (i, child) in self.children.iter().enumerate() {
             let (lead, next) = if i == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-            child.rows(&format!("{below}{lead}"), &format!("{below}{next}"), rows);
+            child.push_rows(&format!("{below}{lead}"), &format!("{below}{next}"), rows);
         }
     }
 
@@ -55,9 +56,9 @@ impl Snapshot {
     fn write_json(&self, json: &mut String) {
         let text = format_args!(
             r#"{{"path":{},"kind":"{}","state":"{}","restarts":{},"uptime":{:.6}"#,
-            quoted(&self.path.to_string()),
-            self.kind.word(),
-            self.state.word(),
+            quote(&self.path.to_string()),
+            self.kind.as_str(),
+            self.state.as_str(),
             self.restarts,
             self.uptime.as_secs_f64(),
         )
@@ -88,29 +89,29 @@ impl Snapshot {
     }
 
     fn write_dot(&self, dot: &mut String) {
-        let path = quoted(&self.path.to_string());
+        let path = quote(&self.path.to_string());
         let shape = match self.kind {
-            Kind::Actor => "ellipse",
-            Kind::Supervisor => "box",
-            Kind::Pool => "box3d",
+            NodeKind::Actor => "ellipse",
+            NodeKind::Supervisor => "box",
+            NodeKind::Pool => "box3d",
         };
-        let label = format!("{}\n{}", self.path.name(), self.state.word());
-        dot.push_str(&format!("  {path} [label={}, shape={shape}];\n", quoted(&label)));
+        let label = format!("{}\n{}", self.path.name(), self.state.as_str());
+        dot.push_str(&format!("  {path} [label={}, shape={shape}];\n", quote(&label)));
         for child in &self.children {
             child.write_dot(dot);
-            dot.push_str(&format!("  {path} -> {};\n", quoted(&child.path.to_string())));
+            dot.push_str(&format!("  {path} -> {};\n", quote(&child.path.to_string())));
         }
     }
 }
 
 impl fmt::Display for Snapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut rows = vec![HEAD.map(String::from)];
-        self.rows("", "", &mut rows);
+        let mut rows = vec![COLUMN_TITLES.map(String::from)];
+        self.push_rows("", "", &mut rows);
         let width = |column: usize| {
             rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
         };
-        let widths: [usize; HEAD.len()] = std::array::from_fn(width);
+        let widths: [usize; COLUMN_TITLES.len()] = std::array::from_fn(width);
         for row in &rows {
             let mut cells = row.iter().zip(widths).enumerate();
             cells.try_for_each(|(column, (cell, width))| match column {
@@ -124,30 +125,30 @@ impl fmt::Display for Snapshot {
     }
 }
 
-impl Kind {
-    fn word(self) -> &'static str {
+impl NodeKind {
+    fn as_str(self) -> &'static str {
         match self {
-            Kind::Actor => "actor",
-            Kind::Supervisor => "supervisor",
-            Kind::Pool => "pool",
+            NodeKind::Actor => "actor",
+            NodeKind::Supervisor => "supervisor",
+            NodeKind::Pool => "pool",
         }
     }
 }
 
-impl State {
-    fn word(self) -> &'static str {
+impl NodeState {
+    fn as_str(self) -> &'static str {
         match self {
-            State::Idle => "idle",
-            State::Running => "running",
-            State::Restarting => "restarting",
-            State::Stopping => "stopping",
-            State::Starting => "starting",
+            NodeState::Idle => "idle",
+            NodeState::Running => "running",
+            NodeState::Restarting => "restarting",
+            NodeState::Stopping => "stopping",
+            NodeState::Starting => "starting",
         }
     }
 }
 
 /// Puts a text into quotes, as JSON wants it and Graphviz understands it.
-fn quoted(text: &str) -> String {
+fn quote(text: &str) -> String {
     let mut quoted = String::from('"');
     for letter in text.chars() {
         match letter {
@@ -178,7 +179,7 @@ mod tests {
         let node = |path, kind, mailbox| Snapshot {
             path,
             kind,
-            state: State::Running,
+            state: NodeState::Running,
             restarts: 2,
             uptime: Duration::from_millis(1500),
             mailbox,
@@ -186,9 +187,9 @@ mod tests {
             handled: 9,
             children: Vec::new(),
         };
-        let clerk = Path::below(&root, Name::Text("the \"clerk\"".into()));
-        let mut shop = node((*root).clone(), Kind::Supervisor, None);
-        shop.children.push(node(clerk, Kind::Actor, Some((3, 64))));
+        let clerk = Path::with_parent(&root, Name::Text("the \"clerk\"".into()));
+        let mut shop = node((*root).clone(), NodeKind::Supervisor, None);
+        shop.children.push(node(clerk, NodeKind::Actor, Some((3, 64))));
         shop
     }
 
@@ -227,6 +228,6 @@ shop            running         2    1.5s        -        -        -
 
     #[test]
     fn control_characters_are_escaped() {
-        assert_eq!(quoted("a\u{1}\u{85}\\"), r#""a\u0001\u0085\\""#);
+        assert_eq!(quote("a\u{1}\u{85}\\"), r#""a\u0001\u0085\\""#);
     }
 }

@@ -9,7 +9,7 @@ use crate::runtime::Path;
 
 /// What a node of the tree is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum NodeKind {
     /// An actor.
     Actor,
     /// A supervisor.
@@ -21,7 +21,7 @@ pub enum Kind {
 /// What a node of the tree is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum State {
+pub enum NodeState {
     /// Not started yet, or over and kept as a specification.
     Idle,
     /// An incarnation lives.
@@ -41,9 +41,9 @@ pub struct Snapshot {
     /// Where it stands.
     pub path: Path,
     /// What it is.
-    pub kind: Kind,
+    pub kind: NodeKind,
     /// What it is doing.
-    pub state: State,
+    pub state: NodeState,
     /// How often it was started again.
     pub restarts: u32,
     /// How long the present incarnation has lived, or the last one did.

@@ -8,16 +8,16 @@ use futures_lite::future::yield_now;
 use crate::runtime::executor::threads::*;
 
 /// Drives the tasks without a reactor, which Miri has none of.
-fn drive<T>(threads: &Threads, done: impl Future<Output = T>) -> T {
+fn run_without_reactor<T>(threads: &TaskExecutor, done: impl Future<Output = T>) -> T {
     match threads {
-        Threads::One(turns) => futures_lite::future::block_on(turns.run(done)),
-        Threads::Several(_) => unreachable!("one thread was asked for"),
+        TaskExecutor::SingleThread(turns) => futures_lite::future::block_on(turns.run(done)),
+        TaskExecutor::MultiThread(_) => unreachable!("one thread was asked for"),
     }
 }
 
 #[test]
 fn tasks_have_their_turns_in_the_order_in_which_they_were_woken() {
-    let threads = Threads::new(1);
+    let threads = TaskExecutor::new(1);
     let seen = Arc::new(Mutex::new(Vec::new()));
     let tasks: Vec<_> = (0..3)
         .map(|number| {
@@ -30,7 +30,7 @@ fn tasks_have_their_turns_in_the_order_in_which_they_were_woken() {
             })
         })
         .collect();
-    drive(&threads, async {
+    run_without_reactor(&threads, async {
         for task in tasks {
             task.await;
         }
@@ -40,7 +40,7 @@ fn tasks_have_their_turns_in_the_order_in_which_they_were_woken() {
 
 #[test]
 fn a_task_is_woken_from_another_thread() {
-    let threads = Threads::new(1);
+    let threads = TaskExecutor::new(1);
     let (sender, receiver) = async_channel::bounded(1);
     let task = threads.spawn(async move {
         let mut sum = 0;
@@ -52,19 +52,19 @@ fn a_task_is_woken_from_another_thread() {
     let sending = std::thread::spawn(move || {
         (0..100).for_each(|number| sender.send_blocking(number).unwrap());
     });
-    assert_eq!(drive(&threads, task), 4950);
+    assert_eq!(run_without_reactor(&threads, task), 4950);
     sending.join().unwrap();
 }
 
 #[test]
 fn what_a_task_throws_reaches_who_awaits_it_and_no_other_task() {
-    let threads = Threads::new(1);
+    let threads = TaskExecutor::new(1);
     let thrown = threads.spawn(async { std::panic::resume_unwind(Box::new(7)) });
     let other = threads.spawn(async { yield_now().await });
     let caught = AssertUnwindSafe(async {
         let _: () = thrown.await;
     });
-    let seen = drive(&threads, async {
+    let seen = run_without_reactor(&threads, async {
         let seen = caught.catch_unwind().await;
         other.await;
         seen
@@ -74,27 +74,27 @@ fn what_a_task_throws_reaches_who_awaits_it_and_no_other_task() {
 
 #[test]
 fn a_system_within_a_turn_of_another_has_turns_of_its_own() {
-    let (outer, seen) = (Threads::new(1), Arc::new(Mutex::new(Vec::new())));
+    let (outer, seen) = (TaskExecutor::new(1), Arc::new(Mutex::new(Vec::new())));
     let tell = |text, seen: &Arc<Mutex<Vec<&str>>>| seen.lock().unwrap().push(text);
     let (within, beside) = (seen.clone(), seen.clone());
     let first = outer.spawn(async move {
         yield_now().await;
-        let inner = Threads::new(1);
+        let inner = TaskExecutor::new(1);
         let (own, task) = (within.clone(), async move { tell("inner", &within) });
-        drive(&inner, inner.spawn(task));
+        run_without_reactor(&inner, inner.spawn(task));
         tell("first", &own);
     });
     let second = outer.spawn(async move {
         yield_now().await;
         tell("second", &beside);
     });
-    drive(&outer, async { (first.await, second.await) });
+    run_without_reactor(&outer, async { (first.await, second.await) });
     assert_eq!(*seen.lock().unwrap(), ["inner", "first", "second"]);
 }
 
 #[test]
 fn who_is_woken_from_elsewhere_has_a_turn_though_the_others_never_rest() {
-    let threads = Threads::new(1);
+    let threads = TaskExecutor::new(1);
     let (sender, receiver) = async_channel::bounded(1);
     let restless = threads.spawn(async move {
         loop {
@@ -103,14 +103,14 @@ fn who_is_woken_from_elsewhere_has_a_turn_though_the_others_never_rest() {
     });
     let waiting = threads.spawn(async move { receiver.recv().await });
     let sending = std::thread::spawn(move || sender.send_blocking(7).unwrap());
-    assert_eq!(drive(&threads, waiting), Ok(7));
+    assert_eq!(run_without_reactor(&threads, waiting), Ok(7));
     drop(restless);
     sending.join().unwrap();
 }
 
 #[test]
 fn a_task_that_is_left_at_the_end_is_dropped() {
-    let threads = Threads::new(1);
+    let threads = TaskExecutor::new(1);
     let held = Arc::new(());
     let woken = held.clone();
     let ready = threads.spawn(async move {
@@ -119,21 +119,21 @@ fn a_task_that_is_left_at_the_end_is_dropped() {
             yield_now().await;
         }
     });
-    drive(&threads, yield_now());
+    run_without_reactor(&threads, yield_now());
     ready.detach();
     assert_eq!(Arc::strong_count(&held), 1);
 }
 
 #[test]
 fn what_a_thread_slept_on_is_not_kept_beyond_the_end() {
-    struct Bed;
+    struct ParkedThread;
 
-    impl std::task::Wake for Bed {
-        fn wake(self: Arc<Bed>) {}
+    impl std::task::Wake for ParkedThread {
+        fn wake(self: Arc<ParkedThread>) {}
     }
 
-    let turns = Turns::default();
-    let bed = Arc::new(Bed);
+    let turns = RunQueue::default();
+    let bed = Arc::new(ParkedThread);
     let mut asked = 0;
     let mut run = Box::pin(turns.run(poll_fn(|_| {
         asked += 1;
@@ -141,7 +141,7 @@ fn what_a_thread_slept_on_is_not_kept_beyond_the_end() {
     })));
     let waker = Waker::from(bed.clone());
     assert!(run.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-    assert!(turns.state().sleeper.is_some());
+    assert!(turns.state().parked_waker.is_some());
     assert!(run.as_mut().poll(&mut Context::from_waker(&waker)).is_ready());
     drop((run, waker));
     assert_eq!(Arc::strong_count(&bed), 1);

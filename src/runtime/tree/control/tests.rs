@@ -7,7 +7,7 @@ use std::thread;
 
 use futures_lite::future::{block_on, poll_once};
 
-use crate::runtime::tree::control::{Blow, Control};
+use crate::runtime::tree::control::{Control, Interrupt};
 
 #[test]
 fn a_stop_is_a_level() {
@@ -17,15 +17,15 @@ fn a_stop_is_a_level() {
     for _ in 0..2 {
         block_on(poll_fn(|cx| control.poll_stop(cx)));
     }
-    control.lower();
-    assert!(!control.is_stop());
+    control.reset();
+    assert!(!control.is_stop_requested());
 }
 
 #[test]
 fn a_kill_is_a_stop_too() {
     let control = Control::default();
     control.kill();
-    assert!(control.is_stop());
+    assert!(control.is_stop_requested());
     block_on(poll_fn(|cx| control.poll_kill(cx)));
 }
 
@@ -34,11 +34,11 @@ fn the_stop_and_the_blow_of_other_threads_wake_the_task() {
     let control = Control::default();
     thread::scope(|scope| {
         scope.spawn(|| control.stop());
-        scope.spawn(|| control.deal(Blow::Panic));
+        scope.spawn(|| control.interrupt(Interrupt::Panic));
         block_on(poll_fn(|cx| {
             control.register_task(cx);
-            match (control.blow(), control.poll_stop(cx)) {
-                (Some(Blow::Panic), Poll::Ready(())) => Poll::Ready(()),
+            match (control.pending_interrupt(), control.poll_stop(cx)) {
+                (Some(Interrupt::Panic), Poll::Ready(())) => Poll::Ready(()),
                 _ => Poll::Pending,
             }
         }));
