@@ -35,8 +35,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use peers::{CHECKED, Place, RAW};
-use sockactors::wire::file::digest::value;
-use sockactors::wire::file::codec::{CHUNK, Frame, FrameWriter, Offer, hello};
+use sockactors::wire::file::digest::hash_chunk;
+use sockactors::wire::file::codec::{CHUNK_SIZE, Frame, FrameWriter, Offer, client_hello};
 
 fn main() -> ExitCode {
     match run(env::args().skip(1).collect()) {
@@ -115,15 +115,15 @@ fn say(source: &Path, to: &Path) -> io::Result<()> {
         modified: (0, 0),
         name: b"file",
     };
-    let (mut frames, mut bytes) = (FrameWriter::default(), hello().to_vec());
+    let (mut frames, mut bytes) = (FrameWriter::default(), client_hello().to_vec());
     frames.write(&Frame::Offer(offer), &mut bytes);
     frames.write(&Frame::Begin(0), &mut bytes);
-    let mut chunk = vec![0; CHUNK];
-    for number in 0..size / CHUNK as u64 {
+    let mut chunk = vec![0; CHUNK_SIZE];
+    for number in 0..size / CHUNK_SIZE as u64 {
         source.read_exact(&mut chunk)?;
         hasher.update(&chunk);
         frames.write(
-            &Frame::Data { number, value: value(number, &chunk), bytes: &chunk },
+            &Frame::Data { number, hash: hash_chunk(number, &chunk), bytes: &chunk },
             &mut bytes,
         );
         to.write_all(&bytes)?;

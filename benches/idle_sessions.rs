@@ -19,7 +19,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
-use sockactors::net::raise_open_files;
+use sockactors::net::raise_open_file_limit;
 
 /// How long the server may take for anything.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -59,7 +59,7 @@ fn run(args: &[String]) -> io::Result<()> {
     };
     let first = REMEMBERED.min(sessions / 2);
     // The server inherits it.
-    raise_open_files();
+    raise_open_file_limit();
     let server = Server::start()?;
     let mut crowd = Vec::new();
     let rest = if smoke { REST / 10 } else { REST };

@@ -32,7 +32,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
-use sockactors::net::raise_open_files;
+use sockactors::net::raise_open_file_limit;
 
 use loads::{framed, greetings, offering, raw, words};
 
@@ -84,7 +84,7 @@ fn run(args: &[String]) -> io::Result<()> {
     let turn = Duration::from_millis(number("--millis", if smoke { 100 } else { 300 })? as u64);
     let only = args.iter().position(|arg| arg == "--only").and_then(|at| args.get(at + 1));
     // The servers inherit it.
-    raise_open_files();
+    raise_open_file_limit();
     println!(
         "{rounds} rounds of {turn:?} each, alone and beside {crowd} slow connections; medians\n"
     );

@@ -30,7 +30,7 @@ impl ChatConsole {
 
     async fn answer(&self, line: &str) -> String {
         let answer = match parse(line) {
-            Command::Order(line) => {
+            Command::OperatorLine(line) => {
                 self.room.ask(WITHIN, |reply| ToRoom::Order(None, line.into(), reply)).await
             }
             Command::Rooms => self.room.ask(WITHIN, ToRoom::Rooms).await,

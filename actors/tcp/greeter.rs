@@ -39,7 +39,7 @@ async fn wait(ctx: &Context<()>, stream: &Stream, rest: &[u8]) -> Cow<'static, s
     match ctx.timeout(PATIENCE, stream.write_all(rest)).await {
         Some(Ok(())) => {
             // A peer that is gone already has what it wanted, or wants nothing.
-            let _ = stream.end(LINGER).await;
+            let _ = stream.linger_close(LINGER).await;
             GREETED
         }
         Some(Err(error)) => error.to_string().into(),
@@ -57,7 +57,7 @@ impl Actor for Greeter {
             let presence = connection.announce(&reporter).await;
             let stream = &connection.stream;
             let why = match stream.try_write(&greeting) {
-                Ok(said) if said == greeting.len() && matches!(stream.try_end(), Ok(true)) => {
+                Ok(said) if said == greeting.len() && matches!(stream.try_close(), Ok(true)) => {
                     GREETED
                 }
                 Ok(said) => Box::pin(wait(&ctx, stream, &greeting[said..])).await,

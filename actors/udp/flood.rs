@@ -100,7 +100,7 @@ impl Run<'_> {
         let due = self.flood.due(now - self.begun).saturating_sub(self.sent);
         if due > 0 {
             let count = due.min(AT_ONCE);
-            let sent = self.socket.send_batch(&self.flood.request, count as usize).await;
+            let sent = self.socket.send_repeated(&self.flood.request, count as usize).await;
             self.last = now;
             self.sent += match sent {
                 Ok(sent) => sent.clamp(1, count as usize) as u64,
@@ -125,7 +125,7 @@ impl Run<'_> {
 
     fn receive(&mut self, now: Instant) {
         for _ in 0..ROUNDS {
-            match self.socket.try_receive_batch(&mut self.batch) {
+            match self.socket.try_recv_batch(&mut self.batch) {
                 Ok(()) => self.count(now),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 // It belongs to a request that was sent before, so the next answer can be read.
@@ -141,7 +141,7 @@ impl Run<'_> {
             false => (self.last + self.flood.pace.timeout).saturating_duration_since(now),
         };
         let clock = ctx.clock().clone();
-        let received = async { Some(self.socket.receive_batch(&mut self.batch).await) };
+        let received = async { Some(self.socket.recv_batch(&mut self.batch).await) };
         let passed = async {
             clock.sleep(rest).await;
             None

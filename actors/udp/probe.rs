@@ -134,7 +134,7 @@ impl Run<'_> {
             Err(error) => return self.fail(io::Error::other(error)),
         };
         // Where the kernel does not note arrivals, they are timed when they are read.
-        drop(socket.stamp_arrivals());
+        drop(socket.enable_timestamps());
         let sent = self.clock.now();
         let sending = self.clock.timeout(self.probe.pace.timeout, socket.send(&self.probe.request));
         match sending.await {
@@ -209,7 +209,7 @@ impl Actor for UdpProbe {
     async fn run(self, mut ctx: Context<()>) -> Outcome {
         let (to, noting) = self.find().await.map_err(Failure::Connect)?;
         // The kernel begins to note arrivals for the first socket that asks, a moment later, and ends with the last one.
-        drop(noting.stamp_arrivals());
+        drop(noting.enable_timestamps());
         let begun = ctx.now();
         let mut run = Run {
             probe: &self,

@@ -72,10 +72,10 @@ impl ReplyGuard {
         reply: &[u8],
         clock: &Clock,
     ) -> Result<(), Denial> {
-        if datagram.bytes == reply && !datagram.is_cut() {
+        if datagram.bytes == reply && !datagram.is_truncated() {
             return Err(Denial::OwnReply);
         }
-        if socket.is_own(datagram) {
+        if socket.is_from_self(datagram) {
             return Err(Denial::Itself);
         }
         // Unix sockets are on this machine, and their senders cannot be forged.

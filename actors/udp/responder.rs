@@ -77,7 +77,7 @@ impl UdpResponder {
     /// Answers what waits in the socket, batch after batch, and tells of each.
     async fn serve(&self, ctx: &Context<()>, work: &mut Work) -> io::Result<()> {
         for _ in 0..ROUNDS {
-            match self.socket.try_receive_batch(&mut work.batch) {
+            match self.socket.try_recv_batch(&mut work.batch) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 received => received?,
             }
@@ -112,9 +112,9 @@ impl UdpResponder {
         let Work { batch, picked, unanswered } = work;
         let mut picked = &picked[..];
         while let Some(first) = picked.first() {
-            let sent = match self.socket.try_answer(batch, picked, &self.reply) {
+            let sent = match self.socket.try_reply_batch(batch, picked, &self.reply) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let sent = self.socket.answer(batch, picked, &self.reply);
+                    let sent = self.socket.reply_batch(batch, picked, &self.reply);
                     let full = || Err(io::ErrorKind::TimedOut.into());
                     ctx.timeout(PATIENCE, sent).await.unwrap_or_else(full)
                 }

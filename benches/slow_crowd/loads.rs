@@ -5,8 +5,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::time::Instant;
 
-use sockactors::wire::file::digest::value;
-use sockactors::wire::file::codec::{CHUNK, Frame, FrameWriter, Offer, hello};
+use sockactors::wire::file::digest::hash_chunk;
+use sockactors::wire::file::codec::{CHUNK_SIZE, Frame, FrameWriter, Offer, client_hello};
 
 use super::{Server, other};
 
@@ -60,12 +60,12 @@ pub(super) fn words(server: &Server, until: Instant) -> io::Result<u64> {
 
 /// What a sender of frames says first, without the rest of its offer.
 pub(super) fn offering() -> Vec<u8> {
-    let mut bytes = hello();
+    let mut bytes = client_hello();
     let name = [b'x'; 200];
     let offer =
         Offer { is_directory: false, size: None, mode: 0o644, modified: (0, 0), name: &name };
     FrameWriter::default().write(&Frame::Offer(offer), &mut bytes);
-    bytes.truncate(hello().len() + 5);
+    bytes.truncate(client_hello().len() + 5);
     bytes
 }
 
@@ -78,15 +78,15 @@ fn is(heard: &[u8], wanted: &[u8]) -> io::Result<()> {
 
 /// Sends a file in frames over and over, each time under a new name; returns the MiB.
 pub(super) fn framed(server: &Server, until: Instant) -> io::Result<u64> {
-    let file = vec![7; CHUNK];
-    let values: Vec<_> = (0..CHUNKS).map(|number| value(number, &file)).collect();
+    let file = vec![7; CHUNK_SIZE];
+    let values: Vec<_> = (0..CHUNKS).map(|number| hash_chunk(number, &file)).collect();
     let digest = blake3::hash(&file.repeat(CHUNKS as usize)).into();
-    let size = CHUNKS * CHUNK as u64;
+    let size = CHUNKS * CHUNK_SIZE as u64;
     let mut sent = 0;
     while Instant::now() < until {
         let name = format!("file-{:?}", Instant::now());
         let (mut stream, mut frames, mut bytes) =
-            (server.connect()?, FrameWriter::default(), hello());
+            (server.connect()?, FrameWriter::default(), client_hello());
         let offer = Offer {
             is_directory: false,
             size: Some(size),
@@ -97,7 +97,7 @@ pub(super) fn framed(server: &Server, until: Instant) -> io::Result<u64> {
         frames.write(&Frame::Offer(offer), &mut bytes);
         frames.write(&Frame::Begin(0), &mut bytes);
         for (number, value) in (0..).zip(&values) {
-            frames.write(&Frame::Data { number, value: *value, bytes: &file }, &mut bytes);
+            frames.write(&Frame::Data { number, hash: *value, bytes: &file }, &mut bytes);
             stream.write_all(&bytes)?;
             bytes.clear();
         }
@@ -113,7 +113,7 @@ pub(super) fn framed(server: &Server, until: Instant) -> io::Result<u64> {
 
 /// Sends a file raw over and over; returns the MiB.
 pub(super) fn raw(server: &Server, until: Instant) -> io::Result<u64> {
-    let (file, size) = (vec![7; CHUNK], CHUNKS * CHUNK as u64);
+    let (file, size) = (vec![7; CHUNK_SIZE], CHUNKS * CHUNK_SIZE as u64);
     let mut sent = 0;
     while Instant::now() < until {
         let mut stream = server.connect()?;

@@ -34,7 +34,7 @@ pub fn check(input: &[u8]) {
     text.push_str(&chunks.finish());
     assert_eq!(text, lossy(bytes));
     for line in &whole {
-        if let Line::Whole(line) = line {
+        if let Line::Complete(line) = line {
             judge(&lossy(line));
         }
     }
@@ -46,7 +46,7 @@ fn plain(bytes: &[u8], limit: usize) -> Vec<Line> {
     let rest = lines.pop().unwrap_or_default();
     let judged = |line: &[u8]| match line.len() > limit {
         true => Line::TooLong(line.len()),
-        false => Line::Whole(line.to_vec()),
+        false => Line::Complete(line.to_vec()),
     };
     let ended = lines.into_iter().map(|line| judged(line.strip_suffix(b"\r").unwrap_or(line)));
     let rest = (!rest.is_empty()).then(|| judged(rest));

@@ -1,7 +1,7 @@
 //! The codes that the program ends with.
 //!
 //! A script asks why a run ended without reading its messages. The codes are few and stay what they are:
-//! [`Code`] lists them, and [`Code::of`] finds the one for an error that came up from a tree.
+//! [`ExitStatus`] lists them, and [`ExitStatus::from_error`] finds the one for an error that came up from a tree.
 
 use std::error::Error;
 use std::io;
@@ -13,9 +13,9 @@ use crate::net::{BindError, ConnectError};
 /// Why the program ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
-pub enum Code {
+pub enum ExitStatus {
     /// All went well; a server that was asked to stop and drained, too.
-    Well = 0,
+    Success = 0,
     /// It failed while it ran.
     Failed = 1,
     /// A flag or an argument was wrong.
@@ -32,48 +32,50 @@ pub enum Code {
     Interrupted = 130,
 }
 
-impl Code {
+impl ExitStatus {
     /// Finds the code for an error that came up from a tree, by the first of its causes that tells one.
     ///
-    /// An attempt to connect that took too long is [`Code::Unreachable`], too; [`Code::TimedOut`] is for an
+    /// An attempt to connect that took too long is [`ExitStatus::Unreachable`], too; [`ExitStatus::TimedOut`] is for an
     /// answer that did not come.
-    pub fn of(error: &(dyn Error + 'static)) -> Code {
+    pub fn from_error(error: &(dyn Error + 'static)) -> ExitStatus {
         let mut cause = Some(error);
         while let Some(error) = cause {
             if error.is::<BindError>() || error.is::<ConnectError>() {
-                return Code::Unreachable;
+                return ExitStatus::Unreachable;
             }
             match error.downcast_ref::<Failure>() {
-                Some(Failure::Connect(_)) => return Code::Unreachable,
-                Some(Failure::TimedOut { .. } | Failure::Lost { .. }) => return Code::TimedOut,
-                Some(Failure::Plain { silent: Some(_), .. }) => return Code::TimedOut,
-                Some(Failure::Protocol { source, .. }) if !source.is_strange() => {
-                    return Code::Integrity;
+                Some(Failure::Connect(_)) => return ExitStatus::Unreachable,
+                Some(Failure::TimedOut { .. } | Failure::Lost { .. }) => {
+                    return ExitStatus::TimedOut;
                 }
-                Some(Failure::Mismatch { .. }) => return Code::Integrity,
-                Some(Failure::Full { .. }) => return Code::DiskFull,
+                Some(Failure::Plain { silent: Some(_), .. }) => return ExitStatus::TimedOut,
+                Some(Failure::Protocol { source, .. }) if !source.is_foreign_protocol() => {
+                    return ExitStatus::Integrity;
+                }
+                Some(Failure::Mismatch { .. }) => return ExitStatus::Integrity,
+                Some(Failure::Full { .. }) => return ExitStatus::DiskFull,
                 _ => {}
             }
             if let Some(error) = error.downcast_ref::<io::Error>() {
-                return Code::of_io(error.kind());
+                return ExitStatus::from_io_kind(error.kind());
             }
             cause = error.source();
         }
-        Code::Failed
+        ExitStatus::Failed
     }
 
-    fn of_io(kind: io::ErrorKind) -> Code {
+    fn from_io_kind(kind: io::ErrorKind) -> ExitStatus {
         match kind {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Code::DiskFull,
-            io::ErrorKind::TimedOut => Code::TimedOut,
-            io::ErrorKind::ConnectionRefused | io::ErrorKind::AddrInUse => Code::Unreachable,
-            _ => Code::Failed,
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ExitStatus::DiskFull,
+            io::ErrorKind::TimedOut => ExitStatus::TimedOut,
+            io::ErrorKind::ConnectionRefused | io::ErrorKind::AddrInUse => ExitStatus::Unreachable,
+            _ => ExitStatus::Failed,
         }
     }
 }
 
-impl From<Code> for ExitCode {
-    fn from(code: Code) -> ExitCode {
+impl From<ExitStatus> for ExitCode {
+    fn from(code: ExitStatus) -> ExitCode {
         ExitCode::from(code as u8)
     }
 }
@@ -91,25 +93,31 @@ mod tests {
     #[test]
     fn an_io_error_is_found_among_the_causes() {
         let full = Wrapped(io::ErrorKind::StorageFull.into());
-        assert_eq!(Code::of(&full), Code::DiskFull);
+        assert_eq!(ExitStatus::from_error(&full), ExitStatus::DiskFull);
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
-        assert_eq!(Code::of(&refused), Code::Unreachable);
+        assert_eq!(ExitStatus::from_error(&refused), ExitStatus::Unreachable);
     }
 
     #[test]
     fn a_failed_connection_is_told_from_an_answer_that_is_late() {
         let (endpoint, within) = ("h:1".parse().expect("an endpoint"), Duration::from_secs(1));
         let refused = ConnectError::TimedOut { endpoint, within };
-        assert_eq!(Code::of(&refused), Code::Unreachable);
-        assert_eq!(Code::of(&Failure::Connect(refused)), Code::Unreachable);
+        assert_eq!(ExitStatus::from_error(&refused), ExitStatus::Unreachable);
+        assert_eq!(ExitStatus::from_error(&Failure::Connect(refused)), ExitStatus::Unreachable);
         let late = Failure::Lost { sent: 2, lost: 1, limit: within };
-        assert_eq!(Code::of(&late), Code::TimedOut);
-        assert_eq!(Code::of(&io::Error::from(io::ErrorKind::TimedOut)), Code::TimedOut);
+        assert_eq!(ExitStatus::from_error(&late), ExitStatus::TimedOut);
+        assert_eq!(
+            ExitStatus::from_error(&io::Error::from(io::ErrorKind::TimedOut)),
+            ExitStatus::TimedOut
+        );
     }
 
     #[test]
     fn anything_else_is_a_failure() {
-        assert_eq!(Code::of(&std::fmt::Error), Code::Failed);
-        assert_eq!(Code::of(&Wrapped(io::ErrorKind::BrokenPipe.into())), Code::Failed);
+        assert_eq!(ExitStatus::from_error(&std::fmt::Error), ExitStatus::Failed);
+        assert_eq!(
+            ExitStatus::from_error(&Wrapped(io::ErrorKind::BrokenPipe.into())),
+            ExitStatus::Failed
+        );
     }
 }

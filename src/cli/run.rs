@@ -12,33 +12,33 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::args::argv::Env;
-use super::args::names::{Side, kind_name};
-use super::args::parse::{OutputSettings, Parsed, parse};
-use super::exit::Code;
-use super::output::background_writer::Scribe;
-use super::output::lifecycle::Watch;
-use super::output::logger::{Logger, Look};
-use super::output::printer::{Narrator, OnError, Sink, Style, stderr, stdout};
-use super::output::progress::Bars;
+use super::args::argv::EnvLookup;
+use super::args::names::{Side, scenario_name};
+use super::args::parse::{OutputSettings, ParsedArgs, parse};
+use super::exit::ExitStatus;
+use super::output::background_writer::BackgroundWriter;
+use super::output::lifecycle::LifecycleLog;
+use super::output::logger::{LogFormat, Logger};
+use super::output::printer::{OnError, Printer, Sink, Style, stderr, stdout};
+use super::output::progress::ProgressBars;
 use super::terminal::stdin;
-use super::terminal::{Reader, Terminal};
+use super::terminal::{LineReader, Terminal};
 use crate::actors::{ChatInput, FileInput, Reconnect, Report, Reporter, ToConsole};
-use crate::net::{Endpoint, max_open_files, raise_open_files};
+use crate::net::{Endpoint, max_open_files, raise_open_file_limit};
 use crate::runtime::{
     Child, Exit, Shutdown, Snapshot, StopReason, Strategy, Supervisor, System, record_backtraces,
 };
 use crate::scenario::{Composed, Input, Kind, Reporters, Role, Settings, compose};
-use crate::wire::text::lossy;
+use crate::wire::text::decode_lossy;
 
 /// How long what is still to be told may take at the end: nobody may be reading.
-const NARRATED_WITHIN: Duration = Duration::from_secs(1);
+const OUTPUT_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The prompt of an operator's console.
-const CONSOLE: &str = "operator> ";
+const CONSOLE_PROMPT: &str = "operator> ";
 
 /// How long an actor may keep its thread before the log names it.
-const STALL: Duration = Duration::from_secs(2);
+const STALL_LIMIT: Duration = Duration::from_secs(2);
 
 /// Runs the program with the process's own arguments, environment and streams.
 pub fn main() -> ExitCode {
@@ -48,11 +48,11 @@ pub fn main() -> ExitCode {
         Ok(parsed) => {
             let (terminal, reader) = open_terminal(&parsed, &env).unzip();
             let bars = match parsed.settings.kind == Kind::File && !parsed.output.quiet {
-                true => Bars::of_stderr(&env),
-                false => Bars::default(),
+                true => ProgressBars::for_stderr(&env),
+                false => ProgressBars::default(),
             };
             let log = terminal.as_ref().map_or_else(stderr, Terminal::stderr);
-            let log = bars.through(log);
+            let log = bars.wrap_sink(log);
             let scribe = Logger::new(&parsed.output, &env, log).install();
             let code = run(parsed, scribe, bars, terminal.as_ref(), reader);
             log::logger().flush();
@@ -73,8 +73,8 @@ pub fn main() -> ExitCode {
 }
 
 /// Opens the terminal for a chat with a person at it.
-fn open_terminal(parsed: &Parsed, env: Env<'_>) -> Option<(Terminal, Reader)> {
-    let Parsed { settings, output, .. } = parsed;
+fn open_terminal(parsed: &ParsedArgs, env: EnvLookup<'_>) -> Option<(Terminal, LineReader)> {
+    let ParsedArgs { settings, output, .. } = parsed;
     let is_dumb = env("TERM").is_none_or(|term| term == "dumb");
     if settings.kind != Kind::Chat
         || settings.message.is_some()
@@ -84,37 +84,37 @@ fn open_terminal(parsed: &Parsed, env: Env<'_>) -> Option<(Terminal, Reader)> {
     {
         return None;
     }
-    Terminal::open(Look::is_stdout_coloured(output.color, env))
+    Terminal::open(LogFormat::is_stdout_colored(output.color, env))
 }
 
 /// Runs what was asked for, and returns the code to end with.
 fn run(
-    Parsed { mut settings, output, drills }: Parsed,
-    stderr: Arc<Scribe>,
-    bars: Bars,
+    ParsedArgs { mut settings, output, drills }: ParsedArgs,
+    stderr: Arc<BackgroundWriter>,
+    bars: ProgressBars,
     terminal: Option<&Terminal>,
-    reader: Option<Reader>,
-) -> Code {
+    reader: Option<LineReader>,
+) -> ExitStatus {
     settings.at_terminal = terminal.is_some();
     let auto = if terminal.is_some() { Reconnect::OnceIn } else { Reconnect::Never };
     settings.reconnect = output.reconnect.unwrap_or(auto);
     let interactive = stdin::is_interactive(output.no_input);
-    if let Err(code) = prepare(&mut settings, &output, interactive) {
+    if let Err(code) = check_environment(&mut settings, &output, interactive) {
         return code;
     }
     record_backtraces(output.verbose > 1);
-    raise_open_files();
+    raise_open_file_limit();
 
     // The thread that heeds signals must not wait for a reader of stderr either.
     let show = move |tree: &Snapshot| stderr.write(tree.to_string());
-    let system = System::new().threads(settings.threads).stall_limit(STALL).on_usr1(show);
+    let system = System::new().threads(settings.threads).stall_limit(STALL_LIMIT).on_usr1(show);
     let handle = system.handle();
     let sink = match terminal {
         Some(terminal) => terminal.stdout(),
-        None if io::stdout().is_terminal() => bars.through(stdout()),
+        None if io::stdout().is_terminal() => bars.wrap_sink(stdout()),
         None => stdout(),
     };
-    let mut tree = Supervisor::new(kind_name(settings.kind), Strategy::OneForOne)
+    let mut tree = Supervisor::new(scenario_name(settings.kind), Strategy::OneForOne)
         .intensity(5, Duration::from_secs(10))
         .backoff(Duration::from_millis(10), Duration::from_secs(1));
     let unwritten = Arc::new(AtomicBool::new(false));
@@ -124,38 +124,38 @@ fn run(
         io::ErrorKind::BrokenPipe => handle.stop(),
         _ => failed.store(true, Ordering::Relaxed),
     });
-    let reporters = narrators(&mut tree, &settings, &output, (&sink, &bars), &on_error);
+    let reporters = add_printers(&mut tree, &settings, &output, (&sink, &bars), &on_error);
 
     let composed = match smol::block_on(compose(&settings, &mut tree, &reporters)) {
         Ok(composed) => composed,
         Err(error) => {
             log::error!("{error}");
-            return Code::of(&error);
+            return ExitStatus::from_error(&error);
         }
     };
-    smol::block_on(announce(&composed.listening, &settings, &reporters.server));
-    if let Err(error) = feed(composed, &settings, reader) {
+    smol::block_on(report_endpoints(&composed.listening, &settings, &reporters.server));
+    if let Err(error) = attach_stdin(composed, &settings, reader) {
         log::error!("stdin cannot be read: {error}");
-        return Code::Failed;
+        return ExitStatus::Failed;
     }
-    let watch = Watch::new(drills, system.handle(), output.json.then(|| sink.clone()));
+    let watch = LifecycleLog::new(drills, system.handle(), output.json.then(|| sink.clone()));
     let watching = watch.clone();
-    let ended = system.observe(move |event| watching.see(event)).run(tree);
-    watch.report_end(settings.role, &ended);
-    watch.finish(NARRATED_WITHIN);
-    let unwritten = unwritten.load(Ordering::Relaxed).then_some(Code::Failed);
-    match code(settings.role, ended) {
-        Code::Well => unwritten.unwrap_or(watch.code()),
+    let ended = system.observe(move |event| watching.on_event(event)).run(tree);
+    watch.report_shutdown(settings.role, &ended);
+    watch.flush(OUTPUT_FLUSH_TIMEOUT);
+    let unwritten = unwritten.load(Ordering::Relaxed).then_some(ExitStatus::Failed);
+    match exit_status(settings.role, ended) {
+        ExitStatus::Success => unwritten.unwrap_or(watch.exit_status()),
         code => code,
     }
 }
 
 /// Checks what only the running process can tell.
-fn prepare(
+fn check_environment(
     settings: &mut Settings,
     output: &OutputSettings,
     interactive: bool,
-) -> Result<(), Code> {
+) -> Result<(), ExitStatus> {
     settings.forgiving = interactive;
     if let Some(path) = &settings.operator_password_file {
         let mode = std::fs::metadata(path).map(|file| file.permissions().mode());
@@ -167,29 +167,29 @@ fn prepare(
     if is_file && settings.role != Role::Client && !settings.out.is_dir() {
         let out = settings.out.display();
         log::error!("--out {out} is not a directory; create it first, or name another");
-        return Err(Code::Failed);
+        return Err(ExitStatus::Failed);
     }
     if settings.files.iter().any(|file| file.as_os_str() == "-") {
         let stdin = io::stdin().as_fd().try_clone_to_owned();
         settings.stdin = Some(Arc::new(stdin.map(File::from).map_err(|error| {
             log::error!("stdin cannot be read: {error}");
-            Code::Failed
+            ExitStatus::Failed
         })?));
     }
     let names_wanted = is_file && settings.role != Role::Server && settings.files.is_empty();
     if names_wanted && output.no_input && io::stdin().is_terminal() {
         log::error!("there is no FILE to send, and --no-input forbids to ask; name the files");
-        return Err(Code::Usage);
+        return Err(ExitStatus::Usage);
     }
     Ok(())
 }
 
 /// Adds a narrator for each side that runs.
-fn narrators(
+fn add_printers(
     tree: &mut Supervisor,
     settings: &Settings,
     output: &OutputSettings,
-    (sink, bars): (&Sink, &Bars),
+    (sink, bars): (&Sink, &ProgressBars),
     on_error: &OnError,
 ) -> Reporters {
     let style = Style { json: output.json, quiet: output.quiet, prompt: settings.forgiving };
@@ -197,15 +197,15 @@ fn narrators(
         // A quiet server has nothing to tell but the files that it stored, and what its operator asks for.
         let has_results =
             side == Side::Client || settings.kind == Kind::File || settings.at_terminal;
-        if !side.is_of(settings.role) || (output.quiet && !output.json && !has_results) {
+        if !side.is_run_by(settings.role) || (output.quiet && !output.json && !has_results) {
             return Reporter::nobody();
         }
-        let narrator = Narrator::new(settings.kind, side, style, sink.clone(), on_error.clone())
-            .bars(bars.clone());
+        let narrator = Printer::new(settings.kind, side, style, sink.clone(), on_error.clone())
+            .progress_bars(bars.clone());
         let child = Child::new(format!("{}-narrator", side.name()), move || narrator.clone())
             .mailbox(64 + settings.listen.len())
             .shutdown(match side {
-                Side::Server => Shutdown::Timeout(NARRATED_WITHIN),
+                Side::Server => Shutdown::Timeout(OUTPUT_FLUSH_TIMEOUT),
                 // What came back is what the client was run for; Ctrl-C ends the wait for its reader.
                 Side::Client => Shutdown::Infinity,
             });
@@ -215,7 +215,7 @@ fn narrators(
 }
 
 /// Tells where the server listens, and warns where strangers can reach it and where there may be fewer than asked for.
-async fn announce(listening: &[Endpoint], settings: &Settings, reporter: &Reporter) {
+async fn report_endpoints(listening: &[Endpoint], settings: &Settings, reporter: &Reporter) {
     let (asked, most) = (settings.max_conns, settings.connections());
     if most < asked && !listening.is_empty() && settings.kind != Kind::Udp {
         let files = max_open_files();
@@ -233,7 +233,11 @@ async fn announce(listening: &[Endpoint], settings: &Settings, reporter: &Report
 }
 
 /// Has stdin, or what a flag says instead, go to the actor that takes what a person types.
-fn feed(composed: Composed, settings: &Settings, reader: Option<Reader>) -> io::Result<()> {
+fn attach_stdin(
+    composed: Composed,
+    settings: &Settings,
+    reader: Option<LineReader>,
+) -> io::Result<()> {
     match (composed.input, &settings.message) {
         (None, _) => Ok(()),
         (Some(Input::Chat(client)), Some(message)) => {
@@ -244,47 +248,47 @@ fn feed(composed: Composed, settings: &Settings, reader: Option<Reader>) -> io::
         }
         (Some(Input::Chat(client)), None) => {
             let take = move |line: Option<Vec<u8>>| {
-                let line = line.map(|line| ChatInput::Line(lossy(&line).into_owned()));
+                let line = line.map(|line| ChatInput::Line(decode_lossy(&line).into_owned()));
                 client.send_blocking(line.unwrap_or(ChatInput::End)).is_ok()
             };
             match reader {
-                Some(reader) => reader.lines(None, take),
-                None => stdin::lines(take),
+                Some(reader) => reader.spawn(None, take),
+                None => stdin::spawn_line_reader(take),
             }
         }
         (Some(Input::Console(console)), _) => match reader {
-            Some(reader) => reader.lines(Some(CONSOLE), move |line| {
+            Some(reader) => reader.spawn(Some(CONSOLE_PROMPT), move |line| {
                 line.is_some_and(|line| {
-                    console.send_blocking(ToConsole(lossy(&line).into_owned())).is_ok()
+                    console.send_blocking(ToConsole(decode_lossy(&line).into_owned())).is_ok()
                 })
             }),
             None => Ok(()),
         },
-        (Some(Input::File(sender)), _) => stdin::lines(move |line| match line {
-            Some(name) => sender.send_blocking(FileInput::Name(path_of(name))).is_ok(),
+        (Some(Input::File(sender)), _) => stdin::spawn_line_reader(move |line| match line {
+            Some(name) => sender.send_blocking(FileInput::Name(path_from_bytes(name))).is_ok(),
             None => sender.send_blocking(FileInput::End).is_ok(),
         }),
     }
 }
 
-fn path_of(name: Vec<u8>) -> PathBuf {
+fn path_from_bytes(name: Vec<u8>) -> PathBuf {
     use std::os::unix::ffi::OsStringExt;
     OsString::from_vec(name).into()
 }
 
 /// Finds the code for an end, and tells the reason of a bad one.
-fn code(role: Role, ended: Result<StopReason, Exit>) -> Code {
+fn exit_status(role: Role, ended: Result<StopReason, Exit>) -> ExitStatus {
     match ended {
-        Ok(StopReason::Signalled(_)) if role == Role::Client => Code::Interrupted,
-        Ok(StopReason::Killed(_)) => Code::Interrupted,
-        Ok(_) => Code::Well,
+        Ok(StopReason::Signalled(_)) if role == Role::Client => ExitStatus::Interrupted,
+        Ok(StopReason::Killed(_)) => ExitStatus::Interrupted,
+        Ok(_) => ExitStatus::Success,
         Err(Exit::Failed(error)) => {
             log::error!("{error}");
-            Code::of(error.as_ref())
+            ExitStatus::from_error(error.as_ref())
         }
         Err(exit) => {
             log::error!("{exit}");
-            exit.error().map_or(Code::Failed, |error| Code::of(error))
+            exit.error().map_or(ExitStatus::Failed, |error| ExitStatus::from_error(error))
         }
     }
 }

@@ -10,19 +10,19 @@ use std::path::{Path, PathBuf};
 
 /// The longest path of a Unix socket in bytes: `sun_path` has 108, one of which ends the path
 /// (unix(7)).
-pub(super) const PATH_MAX: usize = 107;
+pub(super) const MAX_PATH_LEN: usize = 107;
 
 /// The size of `struct sockaddr_un`: the family and `sun_path`.
-const UNIX_LEN: u32 = 110;
+const SOCKADDR_UN_LEN: u32 = 110;
 
 /// The size of its family field alone, which is the whole address of a socket without a name.
-const UNNAMED_LEN: u32 = 2;
+const UNNAMED_ADDR_LEN: u32 = 2;
 
 /// Encodes a path, or an abstract name when it begins with a NUL byte.
-pub(super) fn unix(path: &Path) -> io::Result<SocketAddrUnix> {
+pub(super) fn encode_unix(path: &Path) -> io::Result<SocketAddrUnix> {
     match path.as_os_str().as_bytes() {
         [0, name @ ..] => Ok(SocketAddrUnix::new_abstract_name(name)?),
-        bytes if bytes.len() > PATH_MAX => Err(rustix::io::Errno::NAMETOOLONG.into()),
+        bytes if bytes.len() > MAX_PATH_LEN => Err(rustix::io::Errno::NAMETOOLONG.into()),
         bytes => Ok(SocketAddrUnix::new(bytes)?),
     }
 }
@@ -30,32 +30,32 @@ pub(super) fn unix(path: &Path) -> io::Result<SocketAddrUnix> {
 /// Decodes who the kernel says is at the other end.
 ///
 /// Linux gives no address at all for a datagram from a Unix socket without a name.
-pub(super) fn peer(address: Option<SocketAddrAny>) -> Peer {
+pub(super) fn decode_peer(address: Option<SocketAddrAny>) -> Peer {
     let Some(address) = address else {
         return Peer::Unix(None);
     };
     match address.address_family() {
-        AddressFamily::UNIX => Peer::Unix(path(address)),
+        AddressFamily::UNIX => Peer::Unix(decode_path(address)),
         _ => SocketAddr::try_from(address).map_or(Peer::Unix(None), Peer::from),
     }
 }
 
 /// Decodes where a socket of an internet family is bound.
-pub(super) fn local(socket: impl std::os::fd::AsFd) -> io::Result<SocketAddr> {
+pub(super) fn local_addr(socket: impl std::os::fd::AsFd) -> io::Result<SocketAddr> {
     Ok(SocketAddr::try_from(rustix::net::getsockname(socket)?)?)
 }
 
 /// Decodes where a Unix socket is bound.
-pub(super) fn local_unix(socket: impl std::os::fd::AsFd) -> io::Result<Endpoint> {
-    let path = path(rustix::net::getsockname(socket)?);
+pub(super) fn local_unix_endpoint(socket: impl std::os::fd::AsFd) -> io::Result<Endpoint> {
+    let path = decode_path(rustix::net::getsockname(socket)?);
     Ok(Endpoint::Unix(path.unwrap_or_default()))
 }
 
-fn path(address: SocketAddrAny) -> Option<PathBuf> {
+fn decode_path(address: SocketAddrAny) -> Option<PathBuf> {
     // A peer may bind to a path of 108 bytes, which leaves no room for the NUL byte; the kernel
     // then reports a length beyond the structure's, and rustix 1.1 panics on reading it. Such a
     // peer counts as one without a name.
-    if address.addr_len() <= UNNAMED_LEN || address.addr_len() > UNIX_LEN {
+    if address.addr_len() <= UNNAMED_ADDR_LEN || address.addr_len() > SOCKADDR_UN_LEN {
         return None;
     }
     let address = SocketAddrUnix::try_from(address).ok()?;
@@ -74,19 +74,19 @@ mod tests {
     #[test]
     fn paths_and_abstract_names_survive_the_kernels_form() {
         for name in ["/run/x.sock", "relative", "\0abstract", "\0"] {
-            let address = SocketAddrAny::from(unix(Path::new(name)).unwrap());
-            assert_eq!(peer(Some(address)), Peer::Unix(Some(name.into())), "{name:?}");
+            let address = SocketAddrAny::from(encode_unix(Path::new(name)).unwrap());
+            assert_eq!(decode_peer(Some(address)), Peer::Unix(Some(name.into())), "{name:?}");
         }
     }
 
     #[test]
     fn a_path_beyond_107_bytes_is_refused() {
-        assert!(unix(Path::new(&"x".repeat(PATH_MAX))).is_ok());
-        assert!(unix(Path::new(&"x".repeat(PATH_MAX + 1))).is_err());
+        assert!(encode_unix(Path::new(&"x".repeat(MAX_PATH_LEN))).is_ok());
+        assert!(encode_unix(Path::new(&"x".repeat(MAX_PATH_LEN + 1))).is_err());
     }
 
     #[test]
     fn no_address_is_a_unix_socket_without_a_name() {
-        assert_eq!(peer(None), Peer::Unix(None));
+        assert_eq!(decode_peer(None), Peer::Unix(None));
     }
 }

@@ -154,7 +154,7 @@ impl Endpoint {
     }
 
     /// The same endpoint with the port that the kernel has chosen.
-    pub(super) fn bound_at(&self, address: SocketAddr) -> Endpoint {
+    pub(super) fn with_bound_address(&self, address: SocketAddr) -> Endpoint {
         match self {
             Endpoint::Any(_) => Endpoint::Any(address.port()),
             _ => address.into(),
@@ -195,7 +195,7 @@ impl FromStr for Endpoint {
     fn from_str(text: &str) -> Result<Endpoint, EndpointError> {
         let input = || text.to_owned();
         if let Some(path) = text.strip_prefix("unix:") {
-            return unix(path).ok_or_else(|| EndpointError::BadPath { input: input() });
+            return parse_unix_path(path).ok_or_else(|| EndpointError::BadPath { input: input() });
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if !port.is_empty() && !port.ends_with(']') => (host, port),
@@ -215,7 +215,7 @@ impl FromStr for Endpoint {
         if let Some(inner) = host.strip_prefix('[') {
             let v6 = inner
                 .strip_suffix(']')
-                .filter(|v6| is_v6(v6))
+                .filter(|v6| is_ipv6_literal(v6))
                 .ok_or_else(|| EndpointError::BadV6 { input: input() })?;
             return Ok(Endpoint::Host { host: v6.to_owned(), port });
         }
@@ -227,7 +227,7 @@ impl FromStr for Endpoint {
 }
 
 /// Reads what follows `unix:`.
-fn unix(path: &str) -> Option<Endpoint> {
+fn parse_unix_path(path: &str) -> Option<Endpoint> {
     if path.is_empty() || path == "@" || path.contains('\0') {
         return None;
     }
@@ -240,7 +240,7 @@ fn unix(path: &str) -> Option<Endpoint> {
 
 /// Tells whether the text is an IPv6 address, with or without a zone (RFC 6874 names them; RFC 4007
 /// defines them).
-fn is_v6(text: &str) -> bool {
+fn is_ipv6_literal(text: &str) -> bool {
     let (address, zone) = text.split_once('%').unwrap_or((text, "0"));
     let named = !zone.is_empty()
         && zone.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));

@@ -3,8 +3,8 @@
 //! Each text names the endpoint and the remedy. The [`io::Error`] beneath, where there is one, is
 //! the [`source`](std::error::Error::source), for those who need the number.
 
-use super::address::PATH_MAX;
-use super::{Endpoint, Group};
+use super::address::MAX_PATH_LEN;
+use super::{Endpoint, MulticastGroup};
 use rustix::io::Errno;
 use std::io;
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub enum BindError {
         source: io::Error,
     },
     /// The path does not fit a socket address.
-    #[error("the path of {endpoint} has {length} bytes; choose one of at most {PATH_MAX}")]
+    #[error("the path of {endpoint} has {length} bytes; choose one of at most {MAX_PATH_LEN}")]
     PathTooLong {
         /// Where the socket was to be bound.
         endpoint: Endpoint,
@@ -75,15 +75,15 @@ pub enum BindError {
     },
     /// A program answers on the socket at the path.
     #[error("another program answers on {endpoint}; stop it, or choose another path")]
-    StillServed {
+    SocketInUse {
         /// Where the socket was to be bound.
         endpoint: Endpoint,
     },
     /// The multicast group cannot be joined.
     #[error("{group} cannot be joined: {source}; `ip maddr` shows the interfaces")]
-    NoGroup {
+    CannotJoinGroup {
         /// The group.
-        group: Group,
+        group: MulticastGroup,
         /// What the kernel said.
         source: io::Error,
     },
@@ -218,11 +218,11 @@ fn connect_remedy(endpoint: &Endpoint) -> &'static str {
 mod tests {
     use super::*;
 
-    fn bind(endpoint: &str, errno: Errno) -> String {
+    fn bind_error_text(endpoint: &str, errno: Errno) -> String {
         BindError::new(&endpoint.parse().unwrap(), errno.into()).to_string()
     }
 
-    fn connect(endpoint: &str, errno: Errno) -> String {
+    fn connect_error_text(endpoint: &str, errno: Errno) -> String {
         ConnectError::new(&endpoint.parse().unwrap(), Duration::from_secs(2), errno.into())
             .to_string()
     }
@@ -238,7 +238,7 @@ mod tests {
             ("unix:/x/y", Errno::ACCESS, "directory"),
             ("[::1]:80", Errno::AFNOSUPPORT, "Address family"),
         ] {
-            let told = bind(endpoint, errno);
+            let told = bind_error_text(endpoint, errno);
             assert!(told.contains(endpoint) && told.contains(remedy), "{told}");
         }
     }
@@ -253,7 +253,7 @@ mod tests {
             ("unix:/x/y", Errno::NOENT, "path right"),
             ("unix:/x/y", Errno::ACCESS, "write permission"),
         ] {
-            let told = connect(endpoint, errno);
+            let told = connect_error_text(endpoint, errno);
             assert!(told.contains(endpoint) && told.contains(remedy), "{told}");
         }
     }

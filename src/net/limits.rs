@@ -25,7 +25,7 @@ pub fn max_open_files() -> u64 {
 /// Nothing changes when the kernel refuses. The soft limit is low (often 1024) for the sake of
 /// programs that use select(2), which this crate does not; a child process that does should have
 /// its limit lowered again.
-pub fn raise_open_files() -> u64 {
+pub fn raise_open_file_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
         // A refusal leaves the limit that the caller is told.
@@ -42,7 +42,7 @@ mod tests {
     #[test]
     fn raising_never_lowers() {
         let before = max_open_files();
-        let raised = raise_open_files();
+        let raised = raise_open_file_limit();
         assert!(raised >= before);
         assert_eq!(max_open_files(), raised);
     }

@@ -99,16 +99,16 @@ mod tests {
     use std::ffi::OsString;
     use std::os::unix::ffi::OsStringExt;
 
-    fn unix(bytes: &[u8]) -> Peer {
+    fn unix_peer(bytes: &[u8]) -> Peer {
         Peer::Unix(Some(OsString::from_vec(bytes.to_vec()).into()))
     }
 
     #[test]
     fn paths_are_shown_without_tricks() {
-        assert_eq!(unix(b"/run/x").to_string(), "unix:/run/x");
-        assert_eq!(unix(b"/run/\x1b[2J\n\xff").to_string(), "unix:/run/\\u{1b}[2J\\n\u{fffd}");
-        assert_eq!(unix("/\u{202e}txt".as_bytes()).to_string(), "unix:/\\u{202e}txt");
-        assert_eq!(unix(b"\0a\0b").to_string(), "unix:@a\\u{0}b");
+        assert_eq!(unix_peer(b"/run/x").to_string(), "unix:/run/x");
+        assert_eq!(unix_peer(b"/run/\x1b[2J\n\xff").to_string(), "unix:/run/\\u{1b}[2J\\n\u{fffd}");
+        assert_eq!(unix_peer("/\u{202e}txt".as_bytes()).to_string(), "unix:/\\u{202e}txt");
+        assert_eq!(unix_peer(b"\0a\0b").to_string(), "unix:@a\\u{0}b");
     }
 
     #[test]

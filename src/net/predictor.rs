@@ -5,29 +5,29 @@
 //! is not put to the test any more, it is doubted now and then.
 
 /// After so many in a row it is taken to be so, ...
-const CONVINCED: u8 = 4;
+const MIN_STREAK: u8 = 4;
 
 /// ... but for one of so many.
-const DOUBTS: u8 = 16;
+const RECHECK_EVERY: u8 = 16;
 
 /// A guess that what was so the last few times is so again.
 #[derive(Debug, Default)]
-pub(crate) struct Guess {
-    in_a_row: u8,
+pub(crate) struct StreakPredictor {
+    streak: u8,
 }
 
-impl Guess {
+impl StreakPredictor {
     /// Tells whether it is to be acted upon.
-    pub(crate) fn holds(&self) -> bool {
-        (CONVINCED..CONVINCED + DOUBTS).contains(&self.in_a_row)
+    pub(crate) fn predicts(&self) -> bool {
+        (MIN_STREAK..MIN_STREAK + RECHECK_EVERY).contains(&self.streak)
     }
 
     /// Learns whether it was so, or that it was acted upon as if it were.
-    pub(crate) fn was(&mut self, so: bool) {
-        self.in_a_row = match self.in_a_row {
+    pub(crate) fn record(&mut self, so: bool) {
+        self.streak = match self.streak {
             _ if !so => 0,
             // Doubted once; taken to be so again.
-            count if count == CONVINCED + DOUBTS => CONVINCED,
+            count if count == MIN_STREAK + RECHECK_EVERY => MIN_STREAK,
             count => count + 1,
         };
     }
@@ -38,10 +38,10 @@ mod tests {
     use super::*;
 
     /// Has the same be seen so often; returns how often the guess held.
-    fn seen(guess: &mut Guess, so: bool, times: usize) -> usize {
+    fn count_predictions(guess: &mut StreakPredictor, so: bool, times: usize) -> usize {
         let held = (0..times).filter(|_| {
-            let held = guess.holds();
-            guess.was(so);
+            let held = guess.predicts();
+            guess.record(so);
             held
         });
         held.count()
@@ -49,20 +49,20 @@ mod tests {
 
     #[test]
     fn it_holds_after_a_few_and_is_doubted_now_and_then() {
-        let mut guess = Guess::default();
-        assert_eq!(seen(&mut guess, true, 4), 0);
-        assert_eq!(seen(&mut guess, true, 16), 16);
-        assert_eq!(seen(&mut guess, true, 1), 0);
-        let held = seen(&mut guess, true, 1700);
+        let mut guess = StreakPredictor::default();
+        assert_eq!(count_predictions(&mut guess, true, 4), 0);
+        assert_eq!(count_predictions(&mut guess, true, 16), 16);
+        assert_eq!(count_predictions(&mut guess, true, 1), 0);
+        let held = count_predictions(&mut guess, true, 1700);
         assert_eq!(held, 1600);
     }
 
     #[test]
     fn it_is_given_up_at_once() {
-        let mut guess = Guess::default();
-        seen(&mut guess, true, 10);
-        guess.was(false);
-        assert_eq!(seen(&mut guess, true, 4), 0);
-        assert!(guess.holds());
+        let mut guess = StreakPredictor::default();
+        count_predictions(&mut guess, true, 10);
+        guess.record(false);
+        assert_eq!(count_predictions(&mut guess, true, 4), 0);
+        assert!(guess.predicts());
     }
 }

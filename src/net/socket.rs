@@ -45,12 +45,12 @@ impl Socket {
     /// Tries `call`, and again after each wait for input, until it does something else than block.
     ///
     /// Dropping the future loses nothing, because a call that did something also ends it.
-    pub(super) async fn reading<R>(
+    pub(super) async fn read_with<R>(
         &self,
         mut call: impl FnMut(BorrowedFd<'_>) -> Result<R, Errno>,
     ) -> io::Result<R> {
         loop {
-            match self.trying(&mut call) {
+            match self.retry_on_intr(&mut call) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable().await?,
                 done => return done,
             }
@@ -58,12 +58,12 @@ impl Socket {
     }
 
     /// Tries `call`, and again after each wait for room, until it does something else than block.
-    pub(super) async fn writing<R>(
+    pub(super) async fn write_with<R>(
         &self,
         mut call: impl FnMut(BorrowedFd<'_>) -> Result<R, Errno>,
     ) -> io::Result<R> {
         loop {
-            match self.trying(&mut call) {
+            match self.retry_on_intr(&mut call) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.writable().await?,
                 done => return done,
             }
@@ -71,7 +71,7 @@ impl Socket {
     }
 
     /// Makes the call once, or as often as a signal interrupts it.
-    pub(super) fn trying<R>(
+    pub(super) fn retry_on_intr<R>(
         &self,
         mut call: impl FnMut(BorrowedFd<'_>) -> Result<R, Errno>,
     ) -> io::Result<R> {
@@ -79,12 +79,12 @@ impl Socket {
     }
 
     /// Returns the descriptor, to be held by somebody else too.
-    pub(super) fn shared(&self) -> Arc<OwnedFd> {
+    pub(super) fn shared_fd(&self) -> Arc<OwnedFd> {
         self.0.fd().clone()
     }
 
     #[cfg(test)]
-    pub(super) fn has_joined(&self) -> bool {
+    pub(super) fn is_registered(&self) -> bool {
         self.0.is_registered()
     }
 }

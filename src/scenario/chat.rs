@@ -55,7 +55,7 @@ pub(super) async fn server(
     let serve = move |connection| ChatSession::new(connection, with.clone());
     // Whoever speaks as in the lecture is sent answers alone.
     let speaks_lines = settings.dialect != Some(Speaks::Lecture);
-    let door = Door { bans, parting: speaks_lines.then_some(notice::turned_away) };
+    let door = Door { bans, parting: speaks_lines.then_some(notice::format_rejected) };
     let listening = listeners(settings, tree, &sessions, reporter, door, serve).await?;
     let console = settings.at_terminal && settings.role == Role::Server;
     let console = console.then(|| {

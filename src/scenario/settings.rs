@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::actors::{OnConflict, Reconnect, Speaks};
-use crate::net::{Endpoint, Group};
+use crate::net::{Endpoint, MulticastGroup};
 
 /// The four scenarios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ pub struct Settings {
     /// Whether an answer beyond this machine may be longer than the datagram that asked for it.
     pub allow_amplification: bool,
     /// The multicast groups that a server of datagrams hears.
-    pub groups: Vec<Group>,
+    pub groups: Vec<MulticastGroup>,
     /// The directory that received files are stored in.
     pub out: PathBuf,
     /// The files to send; empty means that names come from the input.

@@ -32,11 +32,11 @@ pub(super) async fn server(
     let mut listening = Vec::new();
     let mut responders = 0;
     for endpoint in settings.endpoints() {
-        let sockets = DatagramSocket::bind_many(&endpoint, sockets).await?;
+        let sockets = DatagramSocket::bind_reuseport(&endpoint, sockets).await?;
         listening.extend(sockets.first().map(|socket| socket.endpoint().clone()));
         for socket in sockets {
             for group in &settings.groups {
-                socket.join(group)?;
+                socket.join_multicast(group)?;
             }
             let (socket, reply, guard) = (Arc::new(socket), reply.clone(), guard.clone());
             let (admissions, reporter) = (admissions.clone(), reporter.clone());

@@ -14,25 +14,25 @@ use std::time::{Duration, SystemTime};
 /// assert_eq!(shown(noon, noon + Duration::from_secs(60)), "12:00");
 /// assert_eq!(shown(noon, noon + Duration::from_secs(24 * 3600)), "1970-01-01 12:00");
 /// ```
-pub fn shown(at: SystemTime, now: SystemTime) -> String {
-    let (day, minute) = split(at);
+pub fn format_timestamp(at: SystemTime, now: SystemTime) -> String {
+    let (day, minute) = days_and_minutes(at);
     let time = format!("{:02}:{:02}", minute / 60, minute % 60);
-    if day == split(now).0 {
+    if day == days_and_minutes(now).0 {
         return time;
     }
-    let (year, month, day) = date(day);
+    let (year, month, day) = civil_date(day);
     format!("{year}-{month:02}-{day:02} {time}")
 }
 
 /// Splits a time into the days since 1970 and the minutes of the last one.
-fn split(at: SystemTime) -> (u64, u64) {
+fn days_and_minutes(at: SystemTime) -> (u64, u64) {
     let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let minutes = since.as_secs() / 60;
     (minutes / (24 * 60), minutes % (24 * 60))
 }
 
 /// Finds the date of a day, counted from 1970-01-01, in the Gregorian calendar.
-fn date(mut day: u64) -> (u64, u64, u64) {
+fn civil_date(mut day: u64) -> (u64, u64, u64) {
     const FOUR_CENTURIES: u64 = 400 * 365 + 97;
     let mut year = 1970 + day / FOUR_CENTURIES * 400;
     day %= FOUR_CENTURIES;
@@ -70,14 +70,14 @@ mod tests {
             (47_541, (2100, 3, 1)),
             (157_113, (2400, 2, 29)),
         ] {
-            assert_eq!(date(day), expected, "{day}");
+            assert_eq!(civil_date(day), expected, "{day}");
         }
     }
 
     #[test]
     fn a_time_before_1970_and_the_latest_one_are_shown_somehow() {
         let now = SystemTime::UNIX_EPOCH;
-        assert_eq!(shown(now - Duration::from_secs(1), now), "00:00");
-        assert_eq!(date(u64::MAX / 86_400).1, date(u64::MAX / 86_400).1.clamp(1, 12));
+        assert_eq!(format_timestamp(now - Duration::from_secs(1), now), "00:00");
+        assert_eq!(civil_date(u64::MAX / 86_400).1, civil_date(u64::MAX / 86_400).1.clamp(1, 12));
     }
 }

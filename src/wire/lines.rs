@@ -15,7 +15,7 @@ use memchr::memchr;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
     /// The bytes of a line, without its `\n` or `\r\n`.
-    Whole(Vec<u8>),
+    Complete(Vec<u8>),
     /// A line longer than the limit was dropped; this many bytes long, without its `\n` or `\r\n`.
     TooLong(usize),
 }
@@ -37,46 +37,49 @@ pub enum Line {
 /// assert_eq!(lines.next_line(), None);
 ///
 /// lines.push(b"lo\r\nmuch too long\nrest");
-/// assert_eq!(lines.next_line(), Some(Line::Whole(b"hello".to_vec())));
+/// assert_eq!(lines.next_line(), Some(Line::Complete(b"hello".to_vec())));
 /// assert_eq!(lines.next_line(), Some(Line::TooLong(13)));
 /// assert_eq!(lines.next_line(), None);
-/// assert_eq!(lines.finish(), Some(Line::Whole(b"rest".to_vec())));
+/// assert_eq!(lines.finish(), Some(Line::Complete(b"rest".to_vec())));
 /// ```
 #[derive(Debug, Clone)]
 pub struct LineBuffer {
-    max_line: usize,
-    held: Vec<u8>,
-    /// Where the first line that was not taken yet begins in `held`.
+    max_len: usize,
+    buffer: Vec<u8>,
+    /// Where the first line that was not taken yet begins in `buffer`.
     start: usize,
-    /// Up to where `held` is known to have no newline.
+    /// Up to where `buffer` is known to have no newline.
     scanned: usize,
     /// How many bytes of the present line were dropped because it is too long.
     dropped: usize,
 }
 
 impl LineBuffer {
-    /// Creates an empty buffer for lines of at most `max_line` bytes, line ends not counted.
+    /// Creates an empty buffer for lines of at most `max_len` bytes, line ends not counted.
     pub fn new(max_line: usize) -> LineBuffer {
-        LineBuffer { max_line, held: Vec::new(), start: 0, scanned: 0, dropped: 0 }
+        LineBuffer { max_len: max_line, buffer: Vec::new(), start: 0, scanned: 0, dropped: 0 }
     }
 
     /// Appends bytes as they came from the connection.
     pub fn push(&mut self, bytes: &[u8]) {
-        self.held.extend_from_slice(bytes);
+        self.buffer.extend_from_slice(bytes);
     }
 
     /// Takes the next complete line, or gives `None` when more bytes are needed.
     pub fn next_line(&mut self) -> Option<Line> {
-        let Some(found) = memchr(b'\n', &self.held[self.scanned..]) else {
-            self.keep_partial();
+        let Some(found) = memchr(b'\n', &self.buffer[self.scanned..]) else {
+            self.compact();
             return None;
         };
         let newline = self.scanned + found;
-        let line = &self.held[self.start..newline];
+        let line = &self.buffer[self.start..newline];
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         let length = self.dropped + line.len();
-        let line =
-            if length > self.max_line { Line::TooLong(length) } else { Line::Whole(line.to_vec()) };
+        let line = if length > self.max_len {
+            Line::TooLong(length)
+        } else {
+            Line::Complete(line.to_vec())
+        };
         self.start = newline + 1;
         self.scanned = self.start;
         self.dropped = 0;
@@ -85,12 +88,12 @@ impl LineBuffer {
 
     /// Shows the next complete line to `take`, if it is text and not too long, and drops it if that returns `true`;
     /// tells whether it did. So whoever has no use for a line of its own pays for none.
-    pub fn take_text(&mut self, take: impl FnOnce(&str) -> bool) -> bool {
-        let Some(found) = memchr(b'\n', &self.held[self.scanned..]) else { return false };
+    pub fn take_line_if(&mut self, take: impl FnOnce(&str) -> bool) -> bool {
+        let Some(found) = memchr(b'\n', &self.buffer[self.scanned..]) else { return false };
         let newline = self.scanned + found;
-        let line = &self.held[self.start..newline];
+        let line = &self.buffer[self.start..newline];
         let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if self.dropped > 0 || line.len() > self.max_line {
+        if self.dropped > 0 || line.len() > self.max_len {
             return false;
         }
         let taken = std::str::from_utf8(line).is_ok_and(take);
@@ -104,16 +107,16 @@ impl LineBuffer {
     /// Tells whether [`next_line`](LineBuffer::next_line) has a line to give. If not, it lets go of what next_line would:
     /// whoever asks this after each push need not take nothing.
     pub fn has_line(&mut self) -> bool {
-        let has = memchr(b'\n', &self.held[self.scanned..]).is_some();
+        let has = memchr(b'\n', &self.buffer[self.scanned..]).is_some();
         if !has {
-            self.keep_partial();
+            self.compact();
         }
         has
     }
 
     /// Tells whether nothing is held of any line, so that a new buffer would do as well.
     pub fn is_empty(&self) -> bool {
-        self.start == self.held.len() && self.dropped == 0
+        self.start == self.buffer.len() && self.dropped == 0
     }
 
     /// Takes what is left once the stream has ended: each remaining line, then the rest that no
@@ -125,14 +128,14 @@ impl LineBuffer {
         if let Some(line) = self.next_line() {
             return Some(line);
         }
-        let length = self.dropped + self.held.len();
-        let rest = std::mem::take(&mut self.held);
+        let length = self.dropped + self.buffer.len();
+        let rest = std::mem::take(&mut self.buffer);
         self.scanned = 0;
         self.dropped = 0;
         match length {
             0 => None,
-            _ if length > self.max_line => Some(Line::TooLong(length)),
-            _ => Some(Line::Whole(rest)),
+            _ if length > self.max_len => Some(Line::TooLong(length)),
+            _ => Some(Line::Complete(rest)),
         }
     }
 
@@ -144,32 +147,32 @@ impl LineBuffer {
         if self.dropped > 0 {
             return &[];
         }
-        let rest = &self.held[self.start..];
+        let rest = &self.buffer[self.start..];
         let begin = rest.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
         &rest[begin..]
     }
 
     /// Moves the partial line to the front, or drops it when it cannot become a line within the
     /// limit any more.
-    fn keep_partial(&mut self) {
-        self.held.drain(..self.start);
+    fn compact(&mut self) {
+        self.buffer.drain(..self.start);
         self.start = 0;
-        if self.held.is_empty() {
+        if self.buffer.is_empty() {
             // A connection that waits holds no buffer.
-            self.held = Vec::new();
+            self.buffer = Vec::new();
         }
-        let length = self.held.len();
+        let length = self.buffer.len();
         // One byte beyond the limit may still be the first half of `\r\n`.
         let fits =
-            length <= self.max_line || (length == self.max_line + 1 && self.held.ends_with(b"\r"));
+            length <= self.max_len || (length == self.max_len + 1 && self.buffer.ends_with(b"\r"));
         if !fits || self.dropped > 0 {
             // The last byte stays, so that a `\r` whose `\n` is still to come is not counted as a
             // part of the line.
             let gone = length.saturating_sub(1);
-            self.held.drain(..gone);
+            self.buffer.drain(..gone);
             self.dropped += gone;
         }
-        self.scanned = self.held.len();
+        self.scanned = self.buffer.len();
     }
 }
 
@@ -178,8 +181,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn whole(text: &str) -> Line {
-        Line::Whole(text.as_bytes().to_vec())
+    fn complete(text: &str) -> Line {
+        Line::Complete(text.as_bytes().to_vec())
     }
 
     fn split(max: usize, pieces: &[&[u8]]) -> Vec<Line> {
@@ -190,7 +193,7 @@ mod tests {
             while let Some(line) = buffer.next_line() {
                 lines.push(line);
             }
-            assert!(buffer.held.len() <= max + 1, "{} bytes held", buffer.held.len());
+            assert!(buffer.buffer.len() <= max + 1, "{} bytes held", buffer.buffer.len());
         }
         lines.extend(std::iter::from_fn(|| buffer.finish()));
         lines
@@ -198,16 +201,22 @@ mod tests {
 
     #[test]
     fn smoke() {
-        assert_eq!(split(10, &[b"a\nb\r\n\nc"]), [whole("a"), whole("b"), whole(""), whole("c")]);
+        assert_eq!(
+            split(10, &[b"a\nb\r\n\nc"]),
+            [complete("a"), complete("b"), complete(""), complete("c")]
+        );
         assert_eq!(split(10, &[]), []);
-        assert_eq!(split(10, &[b"end\n"]), [whole("end")]);
+        assert_eq!(split(10, &[b"end\n"]), [complete("end")]);
     }
 
     #[test]
     fn a_line_of_exactly_the_limit_passes_with_either_ending() {
-        assert_eq!(split(3, &[b"abc\nabc\r\nabc"]), [whole("abc"), whole("abc"), whole("abc")]);
-        assert_eq!(split(3, &[b"abc\r", b"\n"]), [whole("abc")]);
-        assert_eq!(split(3, &[b"abcd\nx"]), [Line::TooLong(4), whole("x")]);
+        assert_eq!(
+            split(3, &[b"abc\nabc\r\nabc"]),
+            [complete("abc"), complete("abc"), complete("abc")]
+        );
+        assert_eq!(split(3, &[b"abc\r", b"\n"]), [complete("abc")]);
+        assert_eq!(split(3, &[b"abcd\nx"]), [Line::TooLong(4), complete("x")]);
     }
 
     #[test]
@@ -215,7 +224,7 @@ mod tests {
         let flood = vec![b'x'; 1000];
         let mut pieces: Vec<&[u8]> = vec![&flood; 50];
         pieces.push(b"\r\nnext\n");
-        assert_eq!(split(16, &pieces), [Line::TooLong(50_000), whole("next")]);
+        assert_eq!(split(16, &pieces), [Line::TooLong(50_000), complete("next")]);
     }
 
     #[test]
@@ -224,12 +233,12 @@ mod tests {
         for _ in 0..100 {
             lines.push(b"abcdefgh");
             assert!(!lines.has_line());
-            assert!(lines.held.len() <= 5, "{} bytes held", lines.held.len());
+            assert!(lines.buffer.len() <= 5, "{} bytes held", lines.buffer.len());
         }
         lines.push(b"\r\nab\n");
         assert!(lines.has_line());
         assert_eq!(lines.next_line(), Some(Line::TooLong(800)));
-        assert_eq!(lines.next_line(), Some(whole("ab")));
+        assert_eq!(lines.next_line(), Some(complete("ab")));
     }
 
     #[test]
@@ -237,7 +246,7 @@ mod tests {
         let mut buffer = LineBuffer::new(4);
         buffer.push(b"one\ntw");
         assert_eq!(buffer.partial(), b"tw");
-        assert_eq!(buffer.next_line(), Some(whole("one")));
+        assert_eq!(buffer.next_line(), Some(complete("one")));
         assert!(!buffer.is_empty());
         assert_eq!(buffer.partial(), b"tw");
         buffer.push(b"o is long");
@@ -264,7 +273,7 @@ mod tests {
         #[test]
         fn joined_lines_are_the_input(lines in proptest::collection::vec("[a-z]{0,9}", 0..9)) {
             let input: String = lines.iter().map(|line| format!("{line}\n")).collect();
-            let expected: Vec<Line> = lines.iter().map(|line| whole(line)).collect();
+            let expected: Vec<Line> = lines.iter().map(|line| complete(line)).collect();
             prop_assert_eq!(split(9, &[input.as_bytes()]), expected);
         }
     }

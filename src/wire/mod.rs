@@ -27,11 +27,11 @@
 //! lines.push(b"/nick ada\r\nhello\nunfinished");
 //!
 //! let mut heard = Vec::new();
-//! while let Some(Line::Whole(bytes)) = lines.next_line() {
+//! while let Some(Line::Complete(bytes)) = lines.next_line() {
 //!     let line = String::from_utf8(bytes).unwrap();
 //!     heard.push(match command::parse(&line) {
 //!         Command::Nick(name) => format!("now called {name}"),
-//!         Command::Say(text) => format!("says {text}"),
+//!         Command::Message(text) => format!("says {text}"),
 //!         other => format!("{other:?}"),
 //!     });
 //! }

@@ -85,7 +85,7 @@ pub fn is_unsafe(c: char) -> bool {
 /// assert_eq!(lossy("grüezi".as_bytes()), "grüezi");
 /// assert_eq!(lossy(b"a\xffb"), "a\u{fffd}b");
 /// ```
-pub fn lossy(bytes: &[u8]) -> Cow<'_, str> {
+pub fn decode_lossy(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
 

@@ -34,7 +34,7 @@ pub enum UnitError {
 }
 
 /// Units of time in nanoseconds, from the largest to the smallest.
-const TIMES: [(&str, u128); 7] = [
+const TIME_UNITS: [(&str, u128); 7] = [
     ("d", 86_400_000_000_000),
     ("h", 3_600_000_000_000),
     ("m", 60_000_000_000),
@@ -45,7 +45,7 @@ const TIMES: [(&str, u128); 7] = [
 ];
 
 /// Units of size in bytes; the binary ones come from the largest to the smallest.
-const SIZES: [(&str, u128); 11] = [
+const SIZE_UNITS: [(&str, u128); 11] = [
     ("PiB", 1 << 50),
     ("TiB", 1 << 40),
     ("GiB", 1 << 30),
@@ -79,7 +79,7 @@ const SIZES: [(&str, u128); 11] = [
 /// assert_eq!(duration("0"), Ok(Duration::ZERO));
 /// assert!(duration("30").unwrap_err().to_string().contains("30s"));
 /// ```
-pub fn duration(text: &str) -> Result<Duration, UnitError> {
+pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     let wrong = || UnitError::Duration { input: text.to_owned() };
     let large = || UnitError::TooLarge { input: text.to_owned() };
     if text == "0" {
@@ -87,11 +87,12 @@ pub fn duration(text: &str) -> Result<Duration, UnitError> {
     }
     let (mut rest, mut total, mut finer) = (text, 0_u128, 0);
     while !rest.is_empty() || finer == 0 {
-        let (number, after) = split(rest, |c| c.is_ascii_digit() || c == '.');
-        let (unit, after) = split(after, |c| c.is_ascii_alphabetic());
-        let place = TIMES[finer..].iter().position(|(name, _)| *name == unit).ok_or_else(wrong)?;
-        let (_, nanos) = TIMES[finer + place];
-        let part = scaled(number, nanos).ok_or_else(wrong)?;
+        let (number, after) = split_while(rest, |c| c.is_ascii_digit() || c == '.');
+        let (unit, after) = split_while(after, |c| c.is_ascii_alphabetic());
+        let place =
+            TIME_UNITS[finer..].iter().position(|(name, _)| *name == unit).ok_or_else(wrong)?;
+        let (_, nanos) = TIME_UNITS[finer + place];
+        let part = parse_scaled(number, nanos).ok_or_else(wrong)?;
         total = total.saturating_add(part);
         finer += place + 1;
         rest = after;
@@ -121,20 +122,20 @@ pub fn duration(text: &str) -> Result<Duration, UnitError> {
 /// assert_eq!(size("1024"), Ok(1024));
 /// assert!(size("lots").is_err());
 /// ```
-pub fn size(text: &str) -> Result<u64, UnitError> {
+pub fn parse_size(text: &str) -> Result<u64, UnitError> {
     let wrong = || UnitError::Size { input: text.to_owned() };
-    let (number, unit) = split(text, |c| c.is_ascii_digit() || c == '.');
+    let (number, unit) = split_while(text, |c| c.is_ascii_digit() || c == '.');
     let matches = |name: &str| {
         let short = name.strip_suffix("iB").map(|_| &name[..2]);
         unit.eq_ignore_ascii_case(name)
             || short.is_some_and(|short| unit.eq_ignore_ascii_case(short))
     };
-    let bytes = match SIZES.iter().find(|(name, _)| matches(name)) {
+    let bytes = match SIZE_UNITS.iter().find(|(name, _)| matches(name)) {
         Some((_, bytes)) => *bytes,
         None if unit.is_empty() && !number.contains('.') => 1,
         None => return Err(wrong()),
     };
-    let total = scaled(number, bytes).ok_or_else(wrong)?;
+    let total = parse_scaled(number, bytes).ok_or_else(wrong)?;
     u64::try_from(total).map_err(|_| UnitError::TooLarge { input: text.to_owned() })
 }
 
@@ -152,16 +153,16 @@ pub fn size(text: &str) -> Result<u64, UnitError> {
 /// assert_eq!(show_duration(Duration::from_secs(900)), "15m");
 /// assert_eq!(show_duration(Duration::from_secs(90)), "1m30s");
 /// ```
-pub fn show_duration(duration: Duration) -> String {
+pub fn format_duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
-    let Some(place) = TIMES.iter().position(|(_, unit)| nanos >= *unit) else {
+    let Some(place) = TIME_UNITS.iter().position(|(_, unit)| nanos >= *unit) else {
         return "0s".to_owned();
     };
-    let (name, unit) = TIMES[place];
+    let (name, unit) = TIME_UNITS[place];
     if place >= 3 {
-        return decimal(nanos, unit, name);
+        return format_decimal(nanos, unit, name);
     }
-    let (finer_name, finer) = TIMES[place + 1];
+    let (finer_name, finer) = TIME_UNITS[place + 1];
     match nanos % unit / finer {
         0 => format!("{}{name}", nanos / unit),
         more => format!("{}{name}{more}{finer_name}", nanos / unit),
@@ -181,19 +182,20 @@ pub fn show_duration(duration: Duration) -> String {
 /// assert_eq!(show_size(1536), "1.5KiB");
 /// assert_eq!(show_size(64 << 20), "64MiB");
 /// ```
-pub fn show_size(bytes: u64) -> String {
+pub fn format_size(bytes: u64) -> String {
     let bytes = u128::from(bytes);
-    let (name, unit) = SIZES[..6].iter().find(|(_, unit)| bytes >= *unit).unwrap_or(&SIZES[5]);
-    decimal(bytes, *unit, name)
+    let (name, unit) =
+        SIZE_UNITS[..6].iter().find(|(_, unit)| bytes >= *unit).unwrap_or(&SIZE_UNITS[5]);
+    format_decimal(bytes, *unit, name)
 }
 
 /// Cuts `text` where the first character fails the test.
-fn split(text: &str, test: impl Fn(char) -> bool) -> (&str, &str) {
+fn split_while(text: &str, test: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(|c| !test(c)).unwrap_or(text.len()))
 }
 
 /// Multiplies a decimal number with a unit, saturating; `None` when it is not a number.
-fn scaled(number: &str, unit: u128) -> Option<u128> {
+fn parse_scaled(number: &str, unit: u128) -> Option<u128> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if !digits(whole) || !digits(fraction) {
@@ -210,7 +212,7 @@ fn scaled(number: &str, unit: u128) -> Option<u128> {
 }
 
 /// Writes `amount / unit` with at most two decimals and no trailing zeros.
-fn decimal(amount: u128, unit: u128, name: &str) -> String {
+fn format_decimal(amount: u128, unit: u128, name: &str) -> String {
     let hundredths = amount % unit * 100 / unit;
     let number = format!("{}.{hundredths:02}", amount / unit);
     format!("{}{name}", number.trim_end_matches('0').trim_end_matches('.'))

@@ -2,7 +2,7 @@
 //!
 //! A lecture session's message is whatever one read brought, and a read may end in the middle of a
 //! character. To decode each chunk by itself would turn that character into two replacement marks;
-//! [`Utf8Chunks`] keeps its first bytes for the next chunk instead.
+//! [`Utf8Decoder`] keeps its first bytes for the next chunk instead.
 
 /// Decodes UTF-8 chunk by chunk.
 ///
@@ -22,22 +22,22 @@
 /// assert_eq!(chunks.finish(), "");
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct Utf8Chunks {
-    kept: Vec<u8>,
+pub struct Utf8Decoder {
+    pending: Vec<u8>,
 }
 
-impl Utf8Chunks {
+impl Utf8Decoder {
     /// Creates a decoder that keeps nothing yet.
-    pub fn new() -> Utf8Chunks {
-        Utf8Chunks::default()
+    pub fn new() -> Utf8Decoder {
+        Utf8Decoder::default()
     }
 
     /// Decodes the chunk, together with what the last one left incomplete.
     pub fn push(&mut self, chunk: &[u8]) -> String {
-        let mut bytes = std::mem::take(&mut self.kept);
+        let mut bytes = std::mem::take(&mut self.pending);
         bytes.extend_from_slice(chunk);
-        let complete = bytes.len() - incomplete_tail(&bytes);
-        self.kept = bytes.split_off(complete);
+        let complete = bytes.len() - incomplete_tail_len(&bytes);
+        self.pending = bytes.split_off(complete);
         match String::from_utf8(bytes) {
             Ok(text) => text,
             Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
@@ -47,12 +47,12 @@ impl Utf8Chunks {
     /// Ends the stream: gives U+FFFD for a character that was never completed, otherwise the empty
     /// text.
     pub fn finish(&mut self) -> String {
-        String::from_utf8_lossy(&std::mem::take(&mut self.kept)).into_owned()
+        String::from_utf8_lossy(&std::mem::take(&mut self.pending)).into_owned()
     }
 }
 
 /// Counts the bytes at the end that begin a character and do not complete it.
-fn incomplete_tail(bytes: &[u8]) -> usize {
+fn incomplete_tail_len(bytes: &[u8]) -> usize {
     // Only the last three bytes can: a fourth would complete any character.
     (1..=bytes.len().min(3))
         .rev()
@@ -72,11 +72,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn decode<'a>(chunks: impl Iterator<Item = &'a [u8]>) -> String {
-        let mut decoder = Utf8Chunks::new();
+        let mut decoder = Utf8Decoder::new();
         let mut text = String::new();
         for chunk in chunks {
             text.push_str(&decoder.push(chunk));
-            assert!(decoder.kept.len() <= 3);
+            assert!(decoder.pending.len() <= 3);
         }
         text + &decoder.finish()
     }
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_character_that_never_ends_is_replaced_at_the_end() {
-        let mut decoder = Utf8Chunks::new();
+        let mut decoder = Utf8Decoder::new();
         assert_eq!(decoder.push(b"a\xf0\x9f\xa6"), "a");
         assert_eq!(decoder.finish(), "\u{fffd}");
         assert_eq!(decoder.finish(), "");

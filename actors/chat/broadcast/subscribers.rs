@@ -16,7 +16,7 @@ use slab::Slab;
 
 use crate::actors::chat::broadcast::log::Said;
 use crate::actors::chat::broadcast::subscription::SHARED;
-use crate::net::{Stream, Writer};
+use crate::net::{Stream, StreamWriter};
 
 /// In a room of so many peers they are written to in one turn. In a larger one their sessions are woken, which send many lines
 /// together where lines come faster than they can be sent one by one.
@@ -38,7 +38,7 @@ struct Seat {
     waits: Waits,
     /// Kept while it does not wait, too: most often it is the same one again.
     waker: Option<Waker>,
-    writer: Option<Writer>,
+    writer: Option<StreamWriter>,
     left: Option<Box<Left>>,
 }
 

@@ -13,10 +13,10 @@ use crate::actors::{Failure, Report};
 use crate::net::Stream;
 use crate::runtime::{Context, Event};
 use crate::wire::chat::command::{Command, parse};
-use crate::wire::chat::notice::{Heard, read};
-use crate::wire::chat::{ACK_OFF, LINE_MAX, RECEIPT};
+use crate::wire::chat::notice::{Notice, parse_notice};
+use crate::wire::chat::{ACK_OFF, ACK_PREFIX, MAX_LINE_LEN};
 use crate::wire::lines::{Line, LineBuffer};
-use crate::wire::text::{escape, lossy};
+use crate::wire::text::{decode_lossy, escape};
 
 /// The opening of a client that has nothing to say yet.
 pub(crate) const HELLO: &str = "/ack off";
@@ -49,11 +49,11 @@ impl Call<'_> {
     /// Makes a call of a connection that took `took` to be made.
     pub(crate) fn new(client: &ChatClient, stream: Stream, took: Duration) -> Call<'_> {
         // A line must not wait until the server has acknowledged the last one.
-        let _ = stream.nodelay(true);
+        let _ = stream.set_nodelay(true);
         // Else a server that is gone without a word is never noticed by one who only listens.
-        let _ = stream.keepalive(KEEPALIVE);
+        let _ = stream.set_keepalive(KEEPALIVE);
         // A receipt has its text behind it, and a member's line a name before it.
-        let heard = LineBuffer::new(2 * LINE_MAX);
+        let heard = LineBuffer::new(2 * MAX_LINE_LEN);
         Call { client, stream, took, heard, hidden: Vec::new() }
     }
 
@@ -138,7 +138,7 @@ impl Call<'_> {
                 Some(Io::Writable) => {}
                 Some(Io::Readable) => {
                     let heard = &mut self.heard;
-                    match self.stream.try_take(|bytes| heard.push(bytes)) {
+                    match self.stream.try_read_with(|bytes| heard.push(bytes)) {
                         Ok(0) if is_shut => return Ok(false),
                         Ok(0) => return Err(self.closed("before the talk was over")),
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -197,10 +197,10 @@ impl Call<'_> {
     /// Shows a line unless it is the client's own business; `true` if only a lecture's server says such.
     async fn hear(&mut self, line: Line, part: &mut Part) -> bool {
         let text = match &line {
-            Line::Whole(line) => lossy(line).into_owned(),
+            Line::Complete(line) => decode_lossy(line).into_owned(),
             Line::TooLong(len) => format!("* a line of {len} bytes was too long to show"),
         };
-        if text.strip_prefix(RECEIPT) == Some(HELLO) {
+        if text.strip_prefix(ACK_PREFIX) == Some(HELLO) {
             return true;
         }
         self.learn(&text, part);
@@ -214,8 +214,8 @@ impl Call<'_> {
 
     /// Keeps in mind what a line says of the person's own place.
     fn learn(&self, line: &str, part: &mut Part) {
-        match read(line) {
-            Heard::Seated { nick, room, is_alone } => {
+        match parse_notice(line) {
+            Notice::Welcome { nick, room, is_alone } => {
                 (part.was_in, part.is_in) = (true, true);
                 // Somebody whose name was taken for the moment still wants it.
                 part.nick.get_or_insert_with(|| nick.into());
@@ -224,9 +224,9 @@ impl Call<'_> {
                     part.outgoing.tell("/who");
                 }
             }
-            Heard::Renamed(nick) => part.nick = Some(nick.into()),
-            Heard::Out => part.room = None,
-            Heard::Dismissed => part.is_dismissed = true,
+            Notice::SelfRenamed(nick) => part.nick = Some(nick.into()),
+            Notice::SelfLeft => part.room = None,
+            Notice::Disconnected => part.is_dismissed = true,
             _ => {}
         }
     }

@@ -14,8 +14,8 @@ use crate::actors::chat::client::{ChatInput, Part, Speaks};
 use crate::actors::support::write;
 use crate::actors::{Failure, Report};
 use crate::runtime::{Context, Event};
-use crate::wire::chat::{ACK_OFF, LINE_MAX, RECEIPT};
-use crate::wire::text::{escape, lossy};
+use crate::wire::chat::{ACK_OFF, ACK_PREFIX, MAX_LINE_LEN};
+use crate::wire::text::{decode_lossy, escape};
 
 /// How long the first text may take before the client opens without one.
 const FIRST_TEXT: Duration = Duration::from_millis(200);
@@ -62,7 +62,7 @@ impl Call<'_> {
         let Some(text) = self.first_text(ctx, part).await else { return Ok(None) };
         let (asked, answers) = (ctx.now(), (ANSWERS + self.took).min(ANSWERS_MOST));
         self.write(ctx, &text).await?;
-        let mut buf = [0; LINE_MAX];
+        let mut buf = [0; MAX_LINE_LEN];
         match ctx.clock().timeout(answers, self.stream.read(&mut buf)).await {
             Some(Ok(0)) => return Err(self.closed("at once")),
             // Servers that speak in lines end each of them, at this point too.
@@ -76,7 +76,7 @@ impl Call<'_> {
             Some(Err(source)) => return Err(self.broken(source)),
             None => {}
         }
-        self.hidden.push(format!("{RECEIPT}{}", escape(&text)));
+        self.hidden.push(format!("{ACK_PREFIX}{}", escape(&text)));
         self.write(ctx, "\n").await?;
         part.is_over |= is_quit(&text);
         if text != HELLO && !part.is_over {
@@ -87,7 +87,7 @@ impl Call<'_> {
     }
 
     async fn reply(&self, answer: &[u8], rtt: Duration) {
-        let (text, bytes) = (lossy(answer).into_owned(), answer.len());
+        let (text, bytes) = (decode_lossy(answer).into_owned(), answer.len());
         self.client.reporter.tell(|| Report::Reply { text, bytes, rtt }).await;
     }
 
@@ -99,7 +99,7 @@ impl Call<'_> {
     ) -> Result<(), Failure> {
         (part.was_in, part.is_in) = (true, true);
         let clock = ctx.clock().clone();
-        let mut buf = [0; LINE_MAX];
+        let mut buf = [0; MAX_LINE_LEN];
         let mut asked = clock.now();
         loop {
             if let Some(text) = part.outgoing.take() {

@@ -139,9 +139,10 @@ mod tests {
 
     fn read(stream: &Stream) -> String {
         let mut heard = Vec::new();
-        while stream.try_take(|bytes| heard.extend_from_slice(bytes)).is_ok_and(|length| length > 0)
-        {
-        }
+        while stream
+            .try_read_with(|bytes| heard.extend_from_slice(bytes))
+            .is_ok_and(|length| length > 0)
+        {}
         String::from_utf8(heard).unwrap()
     }
 

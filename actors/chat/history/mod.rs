@@ -85,8 +85,8 @@ impl History {
         let mut segments = Segments::open(path, most)?;
         hall.remember();
         let faults = segments.restore(|record| {
-            let since = Duration::from_millis(record.at.unsigned_abs());
-            let at = match record.at < 0 {
+            let since = Duration::from_millis(record.timestamp_ms.unsigned_abs());
+            let at = match record.timestamp_ms < 0 {
                 true => SystemTime::UNIX_EPOCH.checked_sub(since),
                 false => SystemTime::UNIX_EPOCH.checked_add(since),
             };
@@ -209,7 +209,7 @@ impl ChatJournal {
                 Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
             };
             for line in said.lines() {
-                match encode(Record { at, room: &room, line }, &mut job.bytes) {
+                match encode(Record { timestamp_ms: at, room: &room, line }, &mut job.bytes) {
                     true => job.ends.push(job.bytes.len()),
                     false => self.history.lose(1),
                 }

@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{FlockOperation, flock};
 use thiserror::Error;
 
-use crate::wire::chat::history_record::{HEAD, PAYLOAD_MAX, Record, Records};
+use crate::wire::chat::history_record::{MAX_PAYLOAD_LEN, Record, Records, SEGMENT_HEADER};
 
 /// The history is so many segments, about.
 const SEGMENTS: u64 = 8;
@@ -117,8 +117,8 @@ impl Segments {
             let unusable = |source| HistoryError::Unusable { path: path.clone(), source };
             let mut bytes = Vec::new();
             let most = match index < unread {
-                true => HEAD.len() as u64,
-                false => SEGMENT_MAX + (2 * PAYLOAD_MAX) as u64,
+                true => SEGMENT_HEADER.len() as u64,
+                false => SEGMENT_MAX + (2 * MAX_PAYLOAD_LEN) as u64,
             };
             let segment = File::open(&path).map_err(unusable)?;
             segment.take(most).read_to_end(&mut bytes).map_err(unusable)?;
@@ -131,7 +131,7 @@ impl Segments {
                 continue;
             }
             records.by_ref().for_each(&mut each);
-            let end = records.end() as u64;
+            let end = records.valid_len() as u64;
             if end < length {
                 let lost = length - end;
                 faults.push(format!(
@@ -214,7 +214,7 @@ impl Segments {
     fn begin(&mut self, bytes: u64) -> io::Result<()> {
         self.sync()?;
         self.open = None;
-        self.make_room(bytes + HEAD.len() as u64)?;
+        self.make_room(bytes + SEGMENT_HEADER.len() as u64)?;
         let mut number = self.kept.back().map_or(1, |(number, _)| number + 1);
         let mut new = loop {
             match file().append(true).create_new(true).open(self.segment(number)) {
@@ -224,11 +224,11 @@ impl Segments {
             }
         };
         self.kept.push_back((number, 0));
-        let headed = new.write_all(&HEAD);
+        let headed = new.write_all(&SEGMENT_HEADER);
         self.open = Some(new);
         headed?;
         if let Some((_, length)) = self.kept.back_mut() {
-            *length = HEAD.len() as u64;
+            *length = SEGMENT_HEADER.len() as u64;
         }
         // The new name is to survive as its records do.
         File::open(&self.path)?.sync_all()
@@ -256,7 +256,7 @@ impl Segments {
         };
         // A disk that fails here too leaves a torn end, which the next start cuts off.
         let _ = file.set_len(length).and_then(|()| file.sync_data());
-        if length <= HEAD.len() as u64 {
+        if length <= SEGMENT_HEADER.len() as u64 {
             let _ = fs::remove_file(self.segment(number));
             self.kept.pop_back();
         }

@@ -21,7 +21,7 @@ fn open(path: &std::path::Path) -> (History, Hall) {
 
 fn job(line: &str, time: i64, at: Instant) -> Job {
     let mut bytes = Vec::new();
-    assert!(encode(Record { at: time, room: "lobby", line }, &mut bytes));
+    assert!(encode(Record { timestamp_ms: time, room: "lobby", line }, &mut bytes));
     Job { ends: vec![bytes.len()], bytes, at, sync: true }
 }
 

@@ -10,7 +10,7 @@ use crate::actors::chat::manager::ChatRoom;
 use crate::actors::chat::manager::queries::listed;
 use crate::actors::chat::registry::directory::{Book, Member};
 use crate::runtime::Clock;
-use crate::wire::chat::operator_command::{Order, parse};
+use crate::wire::chat::operator_command::{OperatorCommand, parse};
 use crate::wire::text::escape;
 
 impl ChatRoom {
@@ -26,13 +26,13 @@ impl ChatRoom {
         let by = by.and_then(|id| book.members.get(&id)).map(|member| member.nick.to_string());
         let by = by.unwrap_or_else(|| "the operator".into());
         match order {
-            Order::Members => Ok(members(&book)),
-            Order::Bans => {
+            OperatorCommand::Members => Ok(members(&book)),
+            OperatorCommand::Bans => {
                 let bans = self.bans.all();
                 let count = bans.len();
                 Ok(format!("banned: {}", listed(bans.iter().map(IpAddr::to_string), count)))
             }
-            Order::Kick(nick, why) => {
+            OperatorCommand::Kick(nick, why) => {
                 let (id, member) = find(&mut book, nick)?;
                 let why = match escape(why) {
                     none if none.is_empty() => format!("kicked by {by}"),
@@ -43,10 +43,10 @@ impl ChatRoom {
                 announce(&book, Some(id), &format!("{nick} was {why}"), clock);
                 Ok(format!("{nick} is kicked"))
             }
-            Order::Mute(nick) => self.mute(book_member(&mut book, nick)?, true, &by),
-            Order::Unmute(nick) => self.mute(book_member(&mut book, nick)?, false, &by),
-            Order::Ban(who) => self.ban(&mut book, who, &by),
-            Order::Unban(address) => {
+            OperatorCommand::Mute(nick) => self.mute(book_member(&mut book, nick)?, true, &by),
+            OperatorCommand::Unmute(nick) => self.mute(book_member(&mut book, nick)?, false, &by),
+            OperatorCommand::Ban(who) => self.ban(&mut book, who, &by),
+            OperatorCommand::Unban(address) => {
                 let address: IpAddr = address
                     .parse()
                     .map_err(|_| format!("{} is no address; /bans lists them", escape(address)))?;
@@ -55,7 +55,7 @@ impl ChatRoom {
                     false => Err(format!("{address} is not banned; /bans lists who is")),
                 }
             }
-            Order::Announce(text) => {
+            OperatorCommand::Announce(text) => {
                 announce(&book, None, &format!("{by} announces: {}", escape(text)), clock);
                 Ok("it is announced".into())
             }

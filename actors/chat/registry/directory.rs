@@ -13,7 +13,7 @@ use crate::actors::ToSession;
 use crate::actors::chat::broadcast::log::Ring;
 use crate::actors::chat::registry::closed_rooms::Past;
 use crate::runtime::Address;
-use crate::wire::chat::{valid_nick, valid_room};
+use crate::wire::chat::{validate_nick, validate_room};
 use crate::wire::text::escape;
 
 /// How many bytes of lines all rooms hold together, about.
@@ -189,7 +189,7 @@ impl Book {
 
     /// Returns the name if it is valid and nobody but `owner` has it.
     pub(crate) fn free(&self, nick: String, owner: Option<u64>) -> Result<String, String> {
-        valid_nick(&nick)
+        validate_nick(&nick)
             .map_err(|why| format!("the name {} cannot be had: {why}", escape(&nick)))?;
         match self.called(&nick) {
             Some(id) if Some(id) != owner => {
@@ -209,7 +209,7 @@ impl Book {
 
 /// Checks the name of a room that somebody wants to go to.
 pub(crate) fn room_named(name: String) -> Result<String, String> {
-    valid_room(&name)
+    validate_room(&name)
         .map_err(|why| format!("the room {} cannot be had: {why}", escape(&name)))
         .map(|()| name)
 }

@@ -9,11 +9,11 @@ use crate::actors::chat::session::Session;
 use crate::actors::chat::session::lines::Speaker;
 use crate::actors::{Report, ToRoom};
 use crate::wire::chat::command::{Command, HELP, parse};
-use crate::wire::chat::{ACK_OFF, ACK_ON, LINE_MAX, RECEIPT};
+use crate::wire::chat::{ACK_OFF, ACK_ON, ACK_PREFIX, MAX_LINE_LEN};
 use crate::wire::chat::{notice, operator_command};
 use crate::wire::date;
 use crate::wire::lines::{Line, LineBuffer};
-use crate::wire::text::{escape, lossy};
+use crate::wire::text::{decode_lossy, escape};
 
 /// How many lines `/history` shows unless it is told.
 const HISTORY: usize = 20;
@@ -92,14 +92,14 @@ impl Session {
         }
         let Speaker { member, receipts, allowance, .. } = speaker;
         let outbox = &mut self.talk.outbox;
-        lines.take_text(|text| {
+        lines.take_line_if(|text| {
             if text.is_empty() || text.starts_with('/') {
                 return false;
             }
             let text = escape(text);
             block.add(|| member.nick(), &text);
             if *receipts {
-                outbox.push([RECEIPT, &text, "\n"].concat());
+                outbox.push([ACK_PREFIX, &text, "\n"].concat());
             }
             if let Some(allowance) = allowance {
                 allowance.spend();
@@ -121,24 +121,29 @@ impl Session {
     /// Does what a line says; an error ends the session and tells why.
     pub(crate) async fn take(&mut self, speaker: &mut Speaker, line: Line) -> Result<(), String> {
         let line = match &line {
-            Line::Whole(line) => lossy(line),
+            Line::Complete(line) => decode_lossy(line),
             Line::TooLong(len) => {
                 self.talk.outbox.push(format!(
-                    "* a line of {len} bytes is too long and was not said; {LINE_MAX} are allowed\n"
+                    "* a line of {len} bytes is too long and was not said; {MAX_LINE_LEN} are allowed\n"
                 ));
                 return Ok(());
             }
         };
         let id = speaker.member.id();
         let answer = match parse(&line) {
-            Command::Say("") => return Ok(()),
-            Command::Say(_) | Command::Act(_) if speaker.ear.is_none() => Err(UNHEARD.into()),
-            Command::Say(_) | Command::Act(_) | Command::Tell(..) | Command::Topic(Some(_))
+            Command::Message("") => return Ok(()),
+            Command::Message(_) | Command::Action(_) if speaker.ear.is_none() => {
+                Err(UNHEARD.into())
+            }
+            Command::Message(_)
+            | Command::Action(_)
+            | Command::DirectMessage(..)
+            | Command::Topic(Some(_))
                 if speaker.member.is_muted() =>
             {
                 Err(MUTED.into())
             }
-            Command::Say(text) => {
+            Command::Message(text) => {
                 let (nick, _) = speaker.member.name_and_room();
                 match self.say(&speaker.member, Some(nick), text).await {
                     Ok(()) => {
@@ -148,7 +153,7 @@ impl Session {
                     Err(why) => Err(why.into()),
                 }
             }
-            Command::Act(text) => {
+            Command::Action(text) => {
                 let (nick, _) = speaker.member.name_and_room();
                 self.report(&speaker.member, Some(nick), text).await;
                 match speaker.member.act(text, self.ctx.clock().system_time()) {
@@ -161,7 +166,7 @@ impl Session {
             }
             Command::Nick(nick) => {
                 let renamed = self.ask(|reply| ToRoom::Rename(id, nick.into(), reply)).await;
-                renamed.map(|nick| notice::renamed(&nick))
+                renamed.map(|nick| notice::format_renamed(&nick))
             }
             Command::Join(room) => {
                 match self.ask(|reply| ToRoom::Join(id, room.into(), reply)).await {
@@ -176,10 +181,10 @@ impl Session {
                 let left = self.ask(|reply| ToRoom::Leave(id, reply)).await;
                 left.map(|room| {
                     speaker.ear = None;
-                    notice::left(&room)
+                    notice::format_left(&room)
                 })
             }
-            Command::Tell(to, text) => {
+            Command::DirectMessage(to, text) => {
                 let told = |reply| ToRoom::Tell(id, to.into(), text.into(), reply);
                 self.ask(told).await.map(|nick| format!("you tell {nick}: {}", escape(text)))
             }
@@ -209,11 +214,11 @@ impl Session {
                 return Ok(());
             }
             Command::Quit => return Err("it quit".into()),
-            Command::Operator(password) => self.operator(speaker, password)?,
-            Command::Order(_) if !speaker.is_operator => {
+            Command::OperatorLogin(password) => self.operator(speaker, password)?,
+            Command::OperatorLine(_) if !speaker.is_operator => {
                 Err("only an operator may; /operator PASSWORD makes you one".into())
             }
-            Command::Order(line) => {
+            Command::OperatorLine(line) => {
                 self.ask(|reply| ToRoom::Order(Some(id), line.into(), reply)).await
             }
             Command::Unknown(word) => {
@@ -244,7 +249,7 @@ impl Session {
         self.with.reporter.try_tell(|| Report::Refused { peer, why: why.into() });
         if speaker.wrong >= GUESSES {
             let why = "wrong about the password too often";
-            self.talk.outbox.push(format!("* {}\n", notice::dismissed(why)));
+            self.talk.outbox.push(format!("* {}\n", notice::format_disconnected(why)));
             return Err(why.into());
         }
         Ok(Err("that is not the password".into()))
@@ -252,7 +257,7 @@ impl Session {
 
     fn receipt(&mut self, speaker: &Speaker, text: &str) {
         if speaker.receipts {
-            self.talk.outbox.push(format!("{RECEIPT}{}\n", escape(text)));
+            self.talk.outbox.push(format!("{ACK_PREFIX}{}\n", escape(text)));
         }
     }
 
@@ -276,5 +281,5 @@ impl Session {
 
 /// A line with the time before it when it was said.
 pub(crate) fn timed(line: &str, at: SystemTime, now: SystemTime) -> String {
-    format!("[{}] {line}", date::shown(at, now))
+    format!("[{}] {line}", date::format_timestamp(at, now))
 }

@@ -121,7 +121,7 @@ mod tests {
                 }
                 was_cut |= outbox.own() > 0;
             }
-            theirs.try_take(|bytes| heard.extend_from_slice(bytes)).unwrap();
+            theirs.try_read_with(|bytes| heard.extend_from_slice(bytes)).unwrap();
         }
         assert!(was_cut && heard == expected);
     }

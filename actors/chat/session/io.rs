@@ -230,7 +230,7 @@ impl<F: FnMut(&[u8]) + Unpin> Future for Next<'_, F> {
                     Happened::Broken(io::Error::new(io::ErrorKind::TimedOut, why))
                 }
                 Event::Io(Io::Late) => Happened::Late,
-                Event::Io(Io::Readable(Ok(()))) => match talk.stream.try_take(&mut *take) {
+                Event::Io(Io::Readable(Ok(()))) => match talk.stream.try_read_with(&mut *take) {
                     Ok(length) => Happened::Input(length),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                     Err(error) => Happened::Broken(error),

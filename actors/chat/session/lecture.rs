@@ -6,7 +6,7 @@
 use crate::actors::chat::session::Session;
 use crate::actors::chat::session::io::{Happened, Wants};
 use crate::actors::{Coming, ToSession};
-use crate::wire::chat::{RECEIPT, Utf8Chunks};
+use crate::wire::chat::{ACK_PREFIX, Utf8Decoder};
 
 impl Session {
     /// Serves a lecture client until it closes; returns why it ended.
@@ -23,14 +23,14 @@ impl Session {
             Ok((member, _)) => member,
             Err(why) => return why,
         };
-        let mut chunks = Utf8Chunks::default();
+        let mut chunks = Utf8Decoder::default();
         let mut chunk = first;
         let mut is_first = true;
         loop {
             let text = chunks.push(&chunk);
             // A lecture client is told nothing, not even that it is muted.
             let _ = self.say(&member, None, &text).await;
-            self.talk.outbox.push(format!("{RECEIPT}{text}"));
+            self.talk.outbox.push(format!("{ACK_PREFIX}{text}"));
             chunk = match self.next_chunk().await {
                 Ok(chunk) => chunk,
                 Err(why) => return why,

@@ -11,7 +11,7 @@ use crate::actors::chat::session::io::{Happened, Wants};
 use crate::actors::chat::session::wish::Wish;
 use crate::actors::support::allowance::Allowance;
 use crate::actors::{Coming, Joined, Membership, ToSession};
-use crate::wire::chat::LINE_MAX;
+use crate::wire::chat::MAX_LINE_LEN;
 use crate::wire::chat::notice;
 use crate::wire::lines::LineBuffer;
 
@@ -47,7 +47,7 @@ impl Speaker {
 }
 
 fn line_buffer() -> Box<LineBuffer> {
-    Box::new(LineBuffer::new(LINE_MAX))
+    Box::new(LineBuffer::new(MAX_LINE_LEN))
 }
 
 impl Session {
@@ -120,7 +120,7 @@ impl Session {
             Happened::Mail(ToSession::Line(_)) if self.talk.is_full() => speaker.untold += 1,
             Happened::Mail(ToSession::Line(line)) => self.talk.outbox.push(line),
             Happened::Mail(ToSession::End(why)) => {
-                self.talk.outbox.push(format!("* {}\n", notice::dismissed(&why)));
+                self.talk.outbox.push(format!("* {}\n", notice::format_disconnected(&why)));
                 return Err(why);
             }
             Happened::Stop => {
@@ -129,7 +129,7 @@ impl Session {
             }
             Happened::Late => {
                 let why = self.idle();
-                self.talk.outbox.push(format!("* {}\n", notice::dismissed(&why)));
+                self.talk.outbox.push(format!("* {}\n", notice::format_disconnected(&why)));
                 return Err(why);
             }
             Happened::Broken(error) => return Err(error.to_string()),
@@ -181,7 +181,7 @@ impl Session {
 
     pub(crate) fn welcome(&mut self, speaker: &mut Speaker, joined: Joined) {
         let (nick, _) = speaker.member.name_and_room();
-        let seated = notice::seated(&nick, &joined.room, joined.others);
+        let seated = notice::format_welcome(&nick, &joined.room, joined.others);
         self.talk.outbox.push(format!("* {seated}\n"));
         if let Some(topic) = joined.topic {
             self.talk.outbox.push(format!("* {} is about: {topic}\n", joined.room));

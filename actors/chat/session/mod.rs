@@ -20,7 +20,7 @@ use crate::actors::{
 };
 use crate::net::Peer;
 use crate::runtime::{Actor, Address, AskError, Context, Outcome, Reply};
-use crate::wire::chat::{LINE_MAX, Opening, SETTLE, opening};
+use crate::wire::chat::{DETECT_TIMEOUT, DetectedDialect, MAX_LINE_LEN, detect_dialect};
 use io::{Happened, Talk, Wants};
 use lines::Speaker;
 
@@ -137,11 +137,11 @@ impl Session {
         let (peer, conn) = (self.peer().clone(), self.conn);
         self.with.reporter.tell(|| Report::Connected { peer, conn }).await;
         // A peer whose kernel does not do this is merely noticed later.
-        let _ = self.talk.stream.keepalive(KEEPALIVE);
+        let _ = self.talk.stream.set_keepalive(KEEPALIVE);
         // What waits is written in one call already: a line must not wait for the answer to the last one.
-        let _ = self.talk.stream.nodelay(true);
+        let _ = self.talk.stream.set_nodelay(true);
         match self.open().await? {
-            (Opening::Line, first) => self.enter(&first).await,
+            (DetectedDialect::Line, first) => self.enter(&first).await,
             (_, first) => Err(self.lecture(first).await),
         }
     }
@@ -150,14 +150,14 @@ impl Session {
     async fn end(&mut self, why: String) {
         self.talk.finish(&mut self.ctx).await;
         // The peer may be gone already.
-        let _ = self.talk.stream.end(LINGER).await;
+        let _ = self.talk.stream.linger_close(LINGER).await;
         self.is_over = true;
         let (peer, conn) = (self.peer().clone(), self.conn);
         self.with.reporter.tell(|| Report::Disconnected { peer, conn, why }).await;
     }
 
     /// Reads until the dialect is settled; the bytes come back.
-    async fn open(&mut self) -> Result<(Opening, Vec<u8>), String> {
+    async fn open(&mut self) -> Result<(DetectedDialect, Vec<u8>), String> {
         let mut bytes = Vec::new();
         let limits = &self.with.limits;
         let first = limits.first_timeout.or(limits.idle_timeout);
@@ -166,7 +166,7 @@ impl Session {
                 _ if bytes.is_empty() => first,
                 // The end of its first line may take as long as its next line.
                 Some(Speaks::Lines) => limits.idle_timeout,
-                _ => Some(SETTLE),
+                _ => Some(DETECT_TIMEOUT),
             };
             let until = limit.and_then(|limit| self.heard_at.checked_add(limit));
             let wants = Wants { ear: None, plain: true, input: true, written: false, until };
@@ -180,27 +180,27 @@ impl Session {
                 Happened::Input(0) if bytes.is_empty() => return Err("closed by peer".into()),
                 Happened::Late if bytes.is_empty() => return Err("silent since it came".into()),
                 Happened::Late if limits.dialect == Some(Speaks::Lines) => return Err(self.idle()),
-                Happened::Input(0) | Happened::Late => SETTLE,
+                Happened::Input(0) | Happened::Late => DETECT_TIMEOUT,
                 Happened::Input(_) => Duration::ZERO,
             };
             self.heard_at = self.ctx.now();
             match self.opening(&bytes, silent, is_over) {
-                Opening::Wait => {}
+                DetectedDialect::Pending => {}
                 settled => return Ok((settled, bytes)),
             }
         }
     }
 
     /// Judges the first bytes, where it is not settled what all peers speak.
-    fn opening(&self, bytes: &[u8], silent: Duration, is_over: bool) -> Opening {
+    fn opening(&self, bytes: &[u8], silent: Duration, is_over: bool) -> DetectedDialect {
         match self.with.limits.dialect {
-            None => opening(bytes, silent),
-            Some(Speaks::Lecture) => Opening::Lecture,
+            None => detect_dialect(bytes, silent),
+            Some(Speaks::Lecture) => DetectedDialect::Lecture,
             // A line without an end is one once it is longer than any may be, or the peer ended its side.
             Some(Speaks::Lines) => {
-                match is_over || bytes.contains(&b'\n') || bytes.len() > LINE_MAX {
-                    true => Opening::Line,
-                    false => Opening::Wait,
+                match is_over || bytes.contains(&b'\n') || bytes.len() > MAX_LINE_LEN {
+                    true => DetectedDialect::Line,
+                    false => DetectedDialect::Pending,
                 }
             }
         }

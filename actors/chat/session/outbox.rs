@@ -167,7 +167,7 @@ mod tests {
         let mut heard = Vec::new();
         while heard.len() < expected.len() {
             outbox.flush(&ours, Instant::now).unwrap();
-            while theirs.try_take(|bytes| heard.extend_from_slice(bytes)).is_ok() {}
+            while theirs.try_read_with(|bytes| heard.extend_from_slice(bytes)).is_ok() {}
         }
         assert!(outbox.is_empty() && heard == expected.as_bytes());
     }

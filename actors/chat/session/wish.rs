@@ -4,9 +4,9 @@
 //! guest in the room that everybody comes to.
 
 use crate::wire::chat::command::{Command, parse};
-use crate::wire::chat::valid_room;
+use crate::wire::chat::validate_room;
 use crate::wire::lines::{Line, LineBuffer};
-use crate::wire::text::lossy;
+use crate::wire::text::decode_lossy;
 
 /// Which name and which room the first lines wish for, before anybody hears of their sender.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,12 +22,12 @@ impl Wish {
         let mut wish = Wish { nick: None, room: None, rest: None };
         while let Some(line) = lines.next_line() {
             let text = match &line {
-                Line::Whole(line) => lossy(line),
+                Line::Complete(line) => decode_lossy(line),
                 Line::TooLong(_) => "".into(),
             };
             match parse(&text) {
                 Command::Nick(nick) if wish.nick.is_none() => wish.nick = Some(nick.into()),
-                Command::Join(room) if wish.room.is_none() && valid_room(room).is_ok() => {
+                Command::Join(room) if wish.room.is_none() && validate_room(room).is_ok() => {
                     wish.room = Some(room.into());
                 }
                 _ => {
@@ -52,7 +52,7 @@ mod tests {
 
     fn wish(nick: Option<&str>, room: Option<&str>, rest: Option<&str>) -> Wish {
         let owned = |text: Option<&str>| text.map(str::to_owned);
-        let rest = rest.map(|line| Line::Whole(line.into()));
+        let rest = rest.map(|line| Line::Complete(line.into()));
         Wish { nick: owned(nick), room: owned(room), rest }
     }
 

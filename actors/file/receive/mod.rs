@@ -15,7 +15,7 @@ use futures_lite::future;
 use crate::actors::{Connection, Disk, Report, Reporter, Vault, VaultError};
 use crate::net::{Peer, Stream};
 use crate::runtime::{Actor, Context, Outcome};
-use crate::wire::file::codec::{Beginning, FrameWriter, beginning, welcome};
+use crate::wire::file::codec::{FrameWriter, Preamble, detect_preamble, server_hello};
 use upload::framed::Framed;
 use upload::raw::Raw;
 use upload::{Intake, Worked};
@@ -98,10 +98,10 @@ impl Service {
         };
         let mut transfer = Transfer::new(stream, ctx.now());
         let vault = self.vault.clone();
-        let intake = match beginning(&first) {
-            Beginning::Framed(_, version) => {
+        let intake = match detect_preamble(&first) {
+            Preamble::Framed(_, version) => {
                 transfer.frames = Some(FrameWriter::default());
-                let told = transfer.write(ctx, &welcome(version)).await;
+                let told = transfer.write(ctx, &server_hello(version)).await;
                 match (told, version) {
                     (Err(error), _) => return Ok(self.refuse(error).await),
                     (_, 0) => {
@@ -160,7 +160,7 @@ impl Service {
         let limit = self.limits.first_timeout.or(self.limits.idle_timeout);
         let bytes = async {
             let (mut first, mut length) = ([0; BEGINNING], 0);
-            while beginning(&first[..length]) == Beginning::Wait {
+            while detect_preamble(&first[..length]) == Preamble::Pending {
                 match stream.read(&mut first[length..]).await {
                     Ok(0) => break,
                     Ok(more) => length += more,
@@ -264,12 +264,12 @@ impl Actor for FileReceiver {
         let Connection { stream, visit: _visit, .. } = connection;
         if service.limits.idle_timeout.is_none() {
             // A sender whose kernel does not do this is merely noticed later.
-            let _ = stream.keepalive(KEEPALIVE);
+            let _ = stream.set_keepalive(KEEPALIVE);
         }
         let stream = Arc::new(stream);
         let ended = service.serve(&mut ctx, stream.clone()).await;
         // Input that is still unread would destroy the last answer.
-        let _ = stream.end(CLOSE_WITHIN).await;
+        let _ = stream.linger_close(CLOSE_WITHIN).await;
         presence.end(ended.as_ref().map_or_else(ToString::to_string, Clone::clone)).await;
         Ok(ended.map(drop)?)
     }

@@ -1,7 +1,7 @@
 //! Frames that are written together: chunks that were read into their places in it, and perhaps a frame behind them.
 
-use crate::wire::file::codec::{CHUNK, DATA_BEFORE, DATA_BESIDE, Frame, FrameWriter};
-use crate::wire::file::digest::Value;
+use crate::wire::file::codec::{CHUNK_SIZE, DATA_HEADER_LEN, DATA_OVERHEAD, Frame, FrameWriter};
+use crate::wire::file::digest::ChunkHash;
 
 /// How many chunks a batch has at most: about a mebibyte.
 const CHUNKS: usize = 16;
@@ -15,7 +15,7 @@ pub(crate) struct Batch {
 
 impl Batch {
     pub(crate) fn new() -> Batch {
-        Batch { bytes: vec![0; CHUNKS * (CHUNK + DATA_BESIDE)], filled: 0 }
+        Batch { bytes: vec![0; CHUNKS * (CHUNK_SIZE + DATA_OVERHEAD)], filled: 0 }
     }
 
     /// Returns the frames.
@@ -29,8 +29,8 @@ impl Batch {
 
     /// Returns the place of the next chunk's bytes, or nothing where the batch is full.
     pub(crate) fn room(&mut self) -> Option<&mut [u8]> {
-        let from = self.filled + DATA_BEFORE;
-        self.bytes.get_mut(from..from + CHUNK).filter(|_| self.filled < CHUNKS * CHUNK)
+        let from = self.filled + DATA_HEADER_LEN;
+        self.bytes.get_mut(from..from + CHUNK_SIZE).filter(|_| self.filled < CHUNKS * CHUNK_SIZE)
     }
 
     /// Makes a frame of the first bytes in the [`room`](Batch::room).
@@ -38,11 +38,11 @@ impl Batch {
         &mut self,
         frames: &mut FrameWriter,
         number: u64,
-        value: &Value,
+        value: &ChunkHash,
         length: usize,
     ) {
-        let end = self.filled + length + DATA_BESIDE;
-        frames.seal(number, value, &mut self.bytes[self.filled..end]);
+        let end = self.filled + length + DATA_OVERHEAD;
+        frames.write_data_in_place(number, value, &mut self.bytes[self.filled..end]);
         self.filled = end;
     }
 

@@ -9,8 +9,10 @@ use crate::actors::Failure;
 use crate::actors::support::write;
 use crate::net::{Endpoint, Stream};
 use crate::runtime::Clock;
-use crate::wire::file::codec::{Frame, FrameError, FrameReader, FrameWriter, hello, welcomed};
-use crate::wire::file::digest::Value;
+use crate::wire::file::codec::{
+    Frame, FrameError, FrameReader, FrameWriter, client_hello, parse_server_hello,
+};
+use crate::wire::file::digest::ChunkHash;
 
 /// The bytes that are read at a time: a client is sent little.
 const PIECE: usize = 4 << 10;
@@ -31,9 +33,9 @@ pub(crate) struct FramedLine {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Answer {
     /// It holds so many chunks, with this digest of their values.
-    Held(u64, Value),
+    Held(u64, ChunkHash),
     /// It has stored the file, with this digest, under this name.
-    Stored(Value, String),
+    Stored(ChunkHash, String),
     /// It has not: the code and a sentence.
     Failed(u16, String),
 }
@@ -47,7 +49,7 @@ impl FramedLine {
     ) -> Result<FramedLine, Failure> {
         let stream = Stream::connect(endpoint, limit).await?;
         // A small file is a few frames, none of which must wait until the last one has been acknowledged.
-        let _ = stream.nodelay(true);
+        let _ = stream.set_nodelay(true);
         let mut line = FramedLine {
             stream,
             clock: clock.clone(),
@@ -56,10 +58,10 @@ impl FramedLine {
             reader: FrameReader::default(),
             frames: FrameWriter::default(),
         };
-        line.write(&hello()).await?;
+        line.write(&client_hello()).await?;
         let mut heard = Vec::new();
         loop {
-            match welcomed(&heard).map_err(|source| line.strange(source))? {
+            match parse_server_hello(&heard).map_err(|source| line.strange(source))? {
                 Some((length, _)) => {
                     line.reader.push(&heard[length..]);
                     return Ok(line);
@@ -143,7 +145,7 @@ impl FramedLine {
     fn heard(&mut self) -> Result<Option<Answer>, Failure> {
         let reader = &mut self.reader;
         // An error or an end shows itself again where it is waited for.
-        let _ = self.stream.try_take(|bytes| reader.push(bytes));
+        let _ = self.stream.try_read_with(|bytes| reader.push(bytes));
         self.next()
     }
 
@@ -160,11 +162,15 @@ impl FramedLine {
             return Ok(match frame {
                 None => None,
                 Some(Frame::Wait) => continue,
-                Some(Frame::Answer { held, digest }) => Some(Answer::Held(held, digest)),
+                Some(Frame::Answer { chunk_count: held, chunk_list_hash: digest }) => {
+                    Some(Answer::Held(held, digest))
+                }
                 Some(Frame::Stored(stored)) => {
                     Some(Answer::Stored(stored.digest, stored.name.into()))
                 }
-                Some(Frame::Failed(failed)) => Some(Answer::Failed(failed.code, failed.why.into())),
+                Some(Frame::Failed(failed)) => {
+                    Some(Answer::Failed(failed.code, failed.reason.into()))
+                }
                 Some(_) => return Err(Failure::Senseless { server: server() }),
             });
         }

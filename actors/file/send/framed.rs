@@ -16,7 +16,7 @@ use crate::actors::file::send::walk::{Fault, Parcel, parcels, remedy};
 use crate::actors::{Failure, FileInput, Overall, Report, Reporter, Row, Total};
 use crate::net::Endpoint;
 use crate::runtime::{Actor, Clock, Context, Event, Outcome};
-use crate::wire::file::digest::Value;
+use crate::wire::file::digest::ChunkHash;
 
 /// How many files the report at the end lists.
 const ROWS: usize = 1000;
@@ -180,7 +180,7 @@ impl FramedSender {
         &self,
         work: &mut Work,
         parcel: &Parcel,
-        (bytes, digest, stored): (u64, Value, String),
+        (bytes, digest, stored): (u64, ChunkHash, String),
         took: Duration,
     ) {
         let (name, blake3) = (parcel.path.display().to_string(), blake3::Hash::from(digest));

@@ -5,7 +5,7 @@
 //! mean to read all of it again. So now and then the state of the hashing is marked, in fewer and fewer places the longer
 //! the file is: what is kept is bounded, and what is read again is at most a 128th of the file.
 
-use crate::wire::file::digest::{Digest, Value, Values};
+use crate::wire::file::digest::{ChunkHash, ChunkListHasher, FileHasher};
 
 /// How many marks there are at most: half a mebibyte.
 const MARKS: usize = 256;
@@ -17,8 +17,8 @@ const APART: u64 = 64;
 #[derive(Debug, Clone, Default)]
 struct Mark {
     chunks: u64,
-    values: Values,
-    digest: Digest,
+    values: ChunkListHasher,
+    digest: FileHasher,
 }
 
 /// How far a file was hashed.
@@ -41,7 +41,7 @@ impl Trail {
     }
 
     /// Adds the next chunk and its value.
-    pub(crate) fn add(&mut self, value: Value, chunk: &[u8]) {
+    pub(crate) fn add(&mut self, value: ChunkHash, chunk: &[u8]) {
         self.now.values.add(&value);
         self.now.digest.add(value, chunk);
         self.now.chunks += 1;
@@ -70,12 +70,12 @@ impl Trail {
     }
 
     /// Returns the digest of the values of the chunks that were hashed.
-    pub(crate) fn of_values(&self) -> Value {
+    pub(crate) fn of_values(&self) -> ChunkHash {
         self.now.values.finish()
     }
 
     /// Returns the digest of the chunks that were hashed as a whole file.
-    pub(crate) fn of_file(&self) -> Option<Value> {
+    pub(crate) fn of_file(&self) -> Option<ChunkHash> {
         self.now.digest.clone().finish()
     }
 }
@@ -83,17 +83,17 @@ impl Trail {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::file::digest::{of_values, value};
+    use crate::wire::file::digest::{hash_chunk, hash_chunk_list};
 
     /// Chunks that are a byte each: their values are what the trail is about.
-    fn values(count: u64) -> Vec<Value> {
-        (0..count).map(|number| value(number, &[number as u8])).collect()
+    fn values(count: u64) -> Vec<ChunkHash> {
+        (0..count).map(|number| hash_chunk(number, &[number as u8])).collect()
     }
 
     fn add(trail: &mut Trail, until: u64) {
         while trail.chunks() < until {
             let number = trail.chunks();
-            trail.add(value(number, &[number as u8]), &[number as u8]);
+            trail.add(hash_chunk(number, &[number as u8]), &[number as u8]);
         }
     }
 
@@ -107,9 +107,13 @@ mod tests {
             trail.go_back(back);
             assert!(trail.chunks() <= back && trail.chunks() + APART > back, "{back}");
             add(&mut trail, back);
-            assert_eq!(trail.of_values(), of_values(&values[..back as usize]), "{back}");
+            assert_eq!(trail.of_values(), hash_chunk_list(&values[..back as usize]), "{back}");
             add(&mut trail, 1000);
-            assert_eq!((trail.of_values(), trail.of_file()), (of_values(&values), whole), "{back}");
+            assert_eq!(
+                (trail.of_values(), trail.of_file()),
+                (hash_chunk_list(&values), whole),
+                "{back}"
+            );
         }
     }
 

@@ -13,7 +13,7 @@ use crate::actors::file::send::batch::Batch;
 use crate::actors::file::send::connection::{Answer, FramedLine};
 use crate::actors::file::send::source::{Dispatch, Filled};
 use crate::wire::file::codec::{Failed, Frame, FrameWriter};
-use crate::wire::file::digest::Value;
+use crate::wire::file::digest::ChunkHash;
 
 /// The code by which a client says that its file cannot be sent to its end.
 const CHANGED: u16 = 10;
@@ -22,7 +22,7 @@ const CHANGED: u16 = 10;
 #[derive(Debug)]
 pub(crate) enum Poured {
     /// All of it was written, and it has this digest; with what the server said to that already.
-    Out(Value, Option<Answer>),
+    Out(ChunkHash, Option<Answer>),
     /// The server spoke before the end.
     Answered(Answer),
     /// It cannot be read to its end, and the server was told.
@@ -80,7 +80,7 @@ async fn finish(
     line: &mut FramedLine,
     batch: &Batch,
     frames: FrameWriter,
-    end: io::Result<Value>,
+    end: io::Result<ChunkHash>,
 ) -> Result<Poured, Failure> {
     let heard = line.send(batch.frames(), frames).await?;
     match (end, heard) {
@@ -93,6 +93,6 @@ async fn finish(
 /// Tells the server that the file cannot be sent to its end.
 pub(crate) async fn give_up(line: &mut FramedLine, error: io::Error) -> Result<Poured, Failure> {
     let why = error.to_string();
-    line.tell(&Frame::Failed(Failed { code: CHANGED, why: &why })).await?;
+    line.tell(&Frame::Failed(Failed { code: CHANGED, reason: &why })).await?;
     Ok(Poured::Unreadable(error))
 }

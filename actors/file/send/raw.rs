@@ -254,7 +254,7 @@ impl FileSender {
 fn send_piece(stream: &Stream, file: &File) -> (u64, io::Result<()>) {
     let mut sent = 0;
     while sent < PIECE {
-        match stream.try_send_file(file, PIECE - sent) {
+        match stream.try_sendfile(file, PIECE - sent) {
             Ok(0) => break,
             Ok(more) => sent += more,
             Err(error) => return (sent as u64, Err(error)),

@@ -14,8 +14,8 @@ use rustix::fs::OFlags;
 
 use crate::actors::file::send::batch::Batch;
 use crate::actors::file::send::hash_checkpoints::Trail;
-use crate::wire::file::codec::{CHUNK, Frame, FrameWriter, Offer};
-use crate::wire::file::digest::{Value, value};
+use crate::wire::file::codec::{CHUNK_SIZE, Frame, FrameWriter, Offer};
+use crate::wire::file::digest::{ChunkHash, hash_chunk};
 
 /// What is sent.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ pub(crate) enum Filled {
     /// There is more.
     More,
     /// The file's end is in it, too: its digest.
-    End(Value),
+    End(ChunkHash),
 }
 
 impl Dispatch {
@@ -98,27 +98,27 @@ impl Dispatch {
     /// # Errors
     ///
     /// What the file system says.
-    pub(crate) fn begin(&mut self, held: u64, digest: &Value) -> io::Result<u64> {
-        let chunks = self.size.map_or(0, |size| size.div_ceil(CHUNK as u64));
+    pub(crate) fn begin(&mut self, held: u64, digest: &ChunkHash) -> io::Result<u64> {
+        let chunks = self.size.map_or(0, |size| size.div_ceil(CHUNK_SIZE as u64));
         if held == 0 || held > chunks || !self.hash(held)? || self.trail.of_values() != *digest {
             self.trail.go_back(0);
         }
         let begun = self.trail.chunks();
-        self.at = begun.saturating_mul(CHUNK as u64).min(self.size.unwrap_or(0));
+        self.at = begun.saturating_mul(CHUNK_SIZE as u64).min(self.size.unwrap_or(0));
         Ok(begun)
     }
 
     /// Hashes its first chunks, as far as that was not done; `false` where it has fewer.
     fn hash(&mut self, chunks: u64) -> io::Result<bool> {
         self.trail.go_back(chunks);
-        let mut chunk = vec![0; CHUNK];
+        let mut chunk = vec![0; CHUNK_SIZE];
         while self.trail.chunks() < chunks {
             let number = self.trail.chunks();
             let length = self.read(number, &mut chunk)?;
             if length == 0 {
                 return Ok(false);
             }
-            self.trail.add(value(number, &chunk[..length]), &chunk[..length]);
+            self.trail.add(hash_chunk(number, &chunk[..length]), &chunk[..length]);
         }
         Ok(true)
     }
@@ -139,7 +139,7 @@ impl Dispatch {
             let number = self.trail.chunks();
             let length = self.read(number, room)?;
             if length > 0 {
-                let value = value(number, &room[..length]);
+                let value = hash_chunk(number, &room[..length]);
                 self.trail.add(value, &room[..length]);
                 batch.seal(frames, number, &value, length);
                 self.at += length as u64;
@@ -148,7 +148,7 @@ impl Dispatch {
             if self.size.is_some_and(|size| size < self.at) {
                 return Err(changed());
             }
-            if length < CHUNK {
+            if length < CHUNK_SIZE {
                 let digest = self.trail.of_file();
                 let digest = digest.ok_or_else(|| io::Error::other("its digest is not known"))?;
                 self.check()?;
@@ -169,7 +169,9 @@ impl Dispatch {
         while length < chunk.len() {
             let rest = &mut chunk[length..];
             let read = match &self.source {
-                Source::File(file, _) => file.read_at(rest, number * CHUNK as u64 + length as u64),
+                Source::File(file, _) => {
+                    file.read_at(rest, number * CHUNK_SIZE as u64 + length as u64)
+                }
                 Source::Stdin(file) => (&**file).read(rest),
             };
             match read {

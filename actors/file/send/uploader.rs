@@ -19,7 +19,7 @@ use crate::actors::{Failure, Overall, Report, Reporter};
 use crate::net::Endpoint;
 use crate::runtime::Clock;
 use crate::wire::file::codec::{Frame, Offer};
-use crate::wire::file::digest::Value;
+use crate::wire::file::digest::ChunkHash;
 
 /// Brings files to a receiver.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub(crate) enum Delivered {
     /// The directory is there.
     Made,
     /// The file is there: its size, its digest, and the name that it was given.
-    Stored(u64, Value, String),
+    Stored(u64, ChunkHash, String),
     /// One of that name is there, and that is as it should be.
     Skipped(String),
     /// The receiver does not take it.
@@ -162,15 +162,19 @@ impl Courier {
 
 /// What came of sending a file's bytes.
 enum Sent {
-    Stored(Value, String),
+    Stored(ChunkHash, String),
     /// It was stored with this digest, which is not its own.
-    Other(Value),
+    Other(ChunkHash),
     Failed(u16, String),
     Unreadable(io::Error),
 }
 
 /// Finds out, on a thread that may block, with which chunk a file begins.
-async fn begin(mut dispatch: Dispatch, held: u64, digest: Value) -> (Dispatch, io::Result<u64>) {
+async fn begin(
+    mut dispatch: Dispatch,
+    held: u64,
+    digest: ChunkHash,
+) -> (Dispatch, io::Result<u64>) {
     smol::unblock(move || {
         let begun = dispatch.begin(held, &digest);
         (dispatch, begun)

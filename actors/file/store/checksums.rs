@@ -23,7 +23,7 @@ use rustix::fs::{AtFlags, OFlags, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::{Wanted, is_plain, open_file};
-use crate::wire::file::digest::{Digest, Value, Values};
+use crate::wire::file::digest::{ChunkHash, ChunkListHasher, FileHasher};
 
 const SIGNATURE: &[u8; 8] = b"SAFSUMS1";
 const MARKS: u64 = 64;
@@ -55,9 +55,9 @@ pub(super) struct Known {
     /// How many chunks.
     pub(super) count: u64,
     /// The digest of their values.
-    pub(super) values: Values,
+    pub(super) values: ChunkListHasher,
     /// What they contribute to that of the file.
-    pub(super) digest: Digest,
+    pub(super) digest: FileHasher,
 }
 
 impl Sums {
@@ -67,7 +67,7 @@ impl Sums {
         wanted: &Wanted,
         most: u64,
     ) -> io::Result<Option<(Sums, Known)>> {
-        let mut file = match open_file(directory, &wanted.name.sums(), OFlags::RDWR) {
+        let mut file = match open_file(directory, &wanted.name.checksum_name(), OFlags::RDWR) {
             Ok(file) if is_plain(&file)? => file,
             Ok(_) | Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(None),
             Err(error) => return Err(error.into()),
@@ -99,7 +99,7 @@ impl Sums {
     /// Those of another file must be gone for good before: after a power cut they could be taken for those of this one.
     pub(super) fn create(directory: &OwnedFd, wanted: &Wanted) -> io::Result<Sums> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-        let file = open_file(directory, &wanted.name.sums(), flags)?;
+        let file = open_file(directory, &wanted.name.checksum_name(), flags)?;
         file.write_all_at(&identity(wanted), 0)?;
         let mark = Mark { number: 0, boot: [0; 16], chunks: 0 };
         let mut sums = Sums { file, count: 0, pending: Vec::new(), mark };
@@ -121,7 +121,7 @@ impl Sums {
     }
 
     /// Adds the value of the next chunk, which was written.
-    pub(super) fn add(&mut self, value: &Value) {
+    pub(super) fn add(&mut self, value: &ChunkHash) {
         self.pending.extend_from_slice(value);
         self.pending.extend_from_slice(&check(self.count, value));
         self.count += 1;
@@ -172,12 +172,12 @@ fn read(file: &mut File, most: u64) -> io::Result<Known> {
             read => read?,
         }
         let (value, given) = record.split_at(32);
-        let Ok(value) = Value::try_from(value) else { break };
+        let Ok(value) = ChunkHash::try_from(value) else { break };
         if given != check(known.count, &value) {
             break;
         }
         known.values.add(&value);
-        known.digest.add_known(value);
+        known.digest.add_hash(value);
         known.count += 1;
     }
     Ok(known)
@@ -221,7 +221,7 @@ pub(super) fn are_sums(file: &File) -> bool {
     file.read_exact_at(&mut first, 0).is_ok() && first == *SIGNATURE
 }
 
-fn check(place: u64, value: &Value) -> [u8; 4] {
+fn check(place: u64, value: &ChunkHash) -> [u8; 4] {
     short_hash(&[&place.to_le_bytes(), value])
 }
 

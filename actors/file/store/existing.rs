@@ -13,8 +13,8 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::checksums::{Known, Sums};
 use super::{VaultError, Wanted, fs, kind, open_file};
-use crate::wire::file::codec::CHUNK;
-use crate::wire::file::digest::{Digest, Value, value};
+use crate::wire::file::codec::CHUNK_SIZE;
+use crate::wire::file::digest::{ChunkHash, FileHasher, hash_chunk};
 use crate::wire::file::filename::SafeName;
 
 /// A file that is there.
@@ -30,7 +30,7 @@ pub struct There {
 pub(super) fn find(directory: &OwnedFd, wanted: &Wanted) -> Result<Option<There>, VaultError> {
     let failed = |source| VaultError::Io { doing: "reading the file that is there", source };
     let (Some(size), true) = (wanted.size, wanted.modified != (0, 0)) else { return Ok(None) };
-    let file = match open_file(directory, wanted.name.file(), OFlags::RDONLY) {
+    let file = match open_file(directory, wanted.name.file_name(), OFlags::RDONLY) {
         Ok(file) => file,
         Err(Errno::NOENT | Errno::LOOP | Errno::NXIO | Errno::ACCESS) => return Ok(None),
         Err(error) => return Err(failed(error.into())),
@@ -46,14 +46,14 @@ pub(super) fn find(directory: &OwnedFd, wanted: &Wanted) -> Result<Option<There>
 }
 
 fn read(file: &File) -> io::Result<Known> {
-    let (mut known, mut chunk) = (Known::default(), Vec::with_capacity(CHUNK));
+    let (mut known, mut chunk) = (Known::default(), Vec::with_capacity(CHUNK_SIZE));
     loop {
         chunk.clear();
-        file.take(CHUNK as u64).read_to_end(&mut chunk)?;
+        file.take(CHUNK_SIZE as u64).read_to_end(&mut chunk)?;
         if chunk.is_empty() {
             return Ok(known);
         }
-        let value = value(known.count, &chunk);
+        let value = hash_chunk(known.count, &chunk);
         known.values.add(&value);
         known.digest.add(value, &chunk);
         known.count += 1;
@@ -67,12 +67,12 @@ impl There {
     }
 
     /// Returns the digest of their values.
-    pub fn held_values(&self) -> Value {
+    pub fn held_values(&self) -> ChunkHash {
         self.known.values.finish()
     }
 
     /// Returns what they contribute to the file's digest: all of it.
-    pub fn digest(&self) -> Digest {
+    pub fn digest(&self) -> FileHasher {
         self.known.digest.clone()
     }
 
@@ -87,8 +87,8 @@ impl There {
             source: error.into(),
         })?;
         // Sums without a part are left where the process ended right after the file got its name.
-        if let Ok(None) = kind(&self.directory, &self.name.part()) {
-            let _ = Sums::remove(&self.directory, &self.name.sums());
+        if let Ok(None) = kind(&self.directory, &self.name.partial_name()) {
+            let _ = Sums::remove(&self.directory, &self.name.checksum_name());
         }
         fs::sync(&self.directory)?;
         Ok(self.name.to_string())

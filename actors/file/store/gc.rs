@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, OFlags, flock, openat, unlinkat};
 
 use super::{VaultError, checksums, is_plain, open_file};
-use crate::wire::file::filename::DEPTH_MAX;
+use crate::wire::file::filename::MAX_DEPTH;
 
 /// Removes the parts in a directory, and in those beneath it, that were last written to before a time.
 pub(super) fn reap(
@@ -29,7 +29,7 @@ pub(super) fn reap(
         let entry = entry.map_err(failed)?;
         let Ok(name) = entry.file_name().to_str() else { continue };
         let is_directory = matches!(entry.file_type(), FileType::Directory | FileType::Unknown);
-        if is_directory && !name.starts_with('.') && depth < DEPTH_MAX {
+        if is_directory && !name.starts_with('.') && depth < MAX_DEPTH {
             if let Ok(inner) = openat(directory, name, flags, rustix::fs::Mode::empty()) {
                 let path = format!("{path}{name}/");
                 // One that cannot be read hides none of the others.

@@ -151,7 +151,7 @@ impl Vault {
 
     fn part(self: &Arc<Vault>, directory: OwnedFd, wanted: &Wanted) -> Result<Part, VaultError> {
         let name = wanted.name.as_str();
-        match (self.on_conflict, kind(&directory, wanted.name.file())?) {
+        match (self.on_conflict, kind(&directory, wanted.name.file_name())?) {
             (_, None) | (OnConflict::Rename, _) => {}
             (OnConflict::Overwrite, Some(FileType::RegularFile)) => {}
             (OnConflict::Skip, _) => return Err(VaultError::Skipped { name: name.into() }),

@@ -10,7 +10,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::checksums::{Known, Sums};
 use super::{Wanted, is_plain, open_file};
-use crate::wire::file::codec::CHUNK;
+use crate::wire::file::codec::CHUNK_SIZE;
 use crate::wire::file::filename::SafeName;
 
 /// How often somebody else may take a hidden name away before that is an error.
@@ -48,7 +48,7 @@ pub(super) fn resume(
     file: &File,
     wanted: &Wanted,
 ) -> io::Result<(Sums, Known)> {
-    let whole = file.metadata()?.len() / CHUNK as u64;
+    let whole = file.metadata()?.len() / CHUNK_SIZE as u64;
     if whole > 0 {
         if let Some((mut sums, known)) = Sums::open(directory, wanted, whole)? {
             // The value of a file's only chunk does not tell its digest, and one chunk is soon sent again.
@@ -56,7 +56,7 @@ pub(super) fn resume(
             return Ok((sums, known));
         }
     }
-    if Sums::remove(directory, &wanted.name.sums())? {
+    if Sums::remove(directory, &wanted.name.checksum_name())? {
         retry_on_intr(|| fsync(directory))?;
     }
     file.set_len(0)?;
@@ -65,6 +65,6 @@ pub(super) fn resume(
 
 /// Removes a part that was opened and will hold nothing. One that cannot be removed is reaped later.
 pub(super) fn remove(directory: &OwnedFd, name: &SafeName) {
-    let _ = retry_on_intr(|| unlinkat(directory, name.part(), AtFlags::empty()));
-    let _ = Sums::remove(directory, &name.sums());
+    let _ = retry_on_intr(|| unlinkat(directory, name.partial_name(), AtFlags::empty()));
+    let _ = Sums::remove(directory, &name.checksum_name());
 }

@@ -18,9 +18,9 @@ use super::opening::{lock, remove, resume};
 use super::publish::{Naming, Title};
 use super::space::Promise;
 use super::{Vault, VaultError, Wanted, attributes, fs, open_file};
-use crate::net::Pipe;
-use crate::wire::file::codec::CHUNK;
-use crate::wire::file::digest::{Digest, Value};
+use crate::net::SplicePipe;
+use crate::wire::file::codec::CHUNK_SIZE;
+use crate::wire::file::digest::{ChunkHash, FileHasher};
 
 /// After so many bytes what was written is brought to the disk, so that a power cut costs no more.
 const SYNC_EVERY: u64 = 64 << 20;
@@ -49,13 +49,13 @@ impl Part {
         wanted: &Wanted,
     ) -> Result<Part, VaultError> {
         let opening = |error| vault.fault("opening the part", error);
-        let Some(file) = lock(&directory, &wanted.name.part()).map_err(opening)? else {
+        let Some(file) = lock(&directory, &wanted.name.partial_name()).map_err(opening)? else {
             vault.holders.contest(wanted.name.as_str());
             return Err(VaultError::Busy { name: wanted.name.to_string() });
         };
         let hold = Hold::new(vault, wanted.name.as_str());
         let (sums, known) = resume(&directory, &file, wanted).map_err(opening)?;
-        let missing = wanted.size.unwrap_or(0).saturating_sub(known.count * CHUNK as u64);
+        let missing = wanted.size.unwrap_or(0).saturating_sub(known.count * CHUNK_SIZE as u64);
         let promise = Promise::new(vault, &file, missing).inspect_err(|_| {
             if known.count == 0 {
                 remove(&directory, &wanted.name);
@@ -68,7 +68,7 @@ impl Part {
             title: Title::Named(wanted.clone()),
             _hold: Some(hold),
             sums: Some(sums),
-            length: known.count * CHUNK as u64,
+            length: known.count * CHUNK_SIZE as u64,
             known,
             unsynced: 0,
             promise,
@@ -120,7 +120,7 @@ impl Part {
     }
 
     /// Returns the digest of the values of the chunks that are held.
-    pub fn held_values(&self) -> Value {
+    pub fn held_values(&self) -> ChunkHash {
         self.known.values.finish()
     }
 
@@ -144,18 +144,18 @@ impl Part {
     /// # Errors
     ///
     /// See [`VaultError`].
-    pub fn begin(&mut self, number: u64) -> Result<Digest, VaultError> {
+    pub fn begin(&mut self, number: u64) -> Result<FileHasher, VaultError> {
         let begun = self.try_begin(number);
         begun.map_err(|error| self.vault.fault("beginning the part", error))
     }
 
-    fn try_begin(&mut self, number: u64) -> io::Result<Digest> {
+    fn try_begin(&mut self, number: u64) -> io::Result<FileHasher> {
         if let Some(sums) = &mut self.sums {
             if number < self.known.count {
                 self.known = sums.keep(number)?;
             }
         }
-        self.length = self.known.count * CHUNK as u64;
+        self.length = self.known.count * CHUNK_SIZE as u64;
         self.file.set_len(self.length)?;
         Ok(std::mem::take(&mut self.known.digest))
     }
@@ -178,8 +178,8 @@ impl Part {
     /// # Errors
     ///
     /// As [`write`](Part::write).
-    pub(in crate::actors) fn take(&mut self, pipe: &mut Pipe) -> Result<(), VaultError> {
-        let bytes = pipe.holds() as u64;
+    pub(in crate::actors) fn take(&mut self, pipe: &mut SplicePipe) -> Result<(), VaultError> {
+        let bytes = pipe.buffered() as u64;
         self.promise.spend(&self.file, bytes, self.length + bytes)?;
         let drained = pipe.drain(&self.file, self.length);
         drained.map_err(|error| self.vault.fault("writing the file", error))?;
@@ -193,7 +193,7 @@ impl Part {
     }
 
     /// Remembers the value of a whole chunk that was written, for a resumption.
-    pub fn remember(&mut self, value: &Value) {
+    pub fn remember(&mut self, value: &ChunkHash) {
         if let Some(sums) = &mut self.sums {
             sums.add(value);
         }
@@ -241,7 +241,7 @@ impl Part {
     pub fn discard(self) {
         let _ = retry_on_intr(|| unlinkat(&self.directory, self.hidden_name(), AtFlags::empty()));
         if let Title::Named(wanted) = &self.title {
-            let _ = Sums::remove(&self.directory, &wanted.name.sums());
+            let _ = Sums::remove(&self.directory, &wanted.name.checksum_name());
         }
     }
 
@@ -262,7 +262,7 @@ impl Part {
             Ok(Some(name)) => {
                 if let Title::Named(wanted) = &self.title {
                     // They are of no use without their part, and would be removed with the next one.
-                    let _ = Sums::remove(&self.directory, &wanted.name.sums());
+                    let _ = Sums::remove(&self.directory, &wanted.name.checksum_name());
                 }
                 fs::sync(&self.directory)?;
                 Ok(name)

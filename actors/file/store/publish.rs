@@ -22,7 +22,7 @@ impl Title {
     /// Returns the hidden name of its part.
     pub(super) fn hidden(&self) -> String {
         match self {
-            Title::Named(wanted) => wanted.name.part(),
+            Title::Named(wanted) => wanted.name.partial_name(),
             Title::Numbered(number) => format!(".{}.part", numbered(*number)),
         }
     }
@@ -63,15 +63,17 @@ impl Naming<'_> {
     fn publish_named(&self, wanted: &Wanted) -> rustix::io::Result<Option<String>> {
         let name = &wanted.name;
         if self.vault.on_conflict == OnConflict::Overwrite {
-            retry_on_intr(|| renameat(self.directory, &self.hidden, self.directory, name.file()))?;
+            retry_on_intr(|| {
+                renameat(self.directory, &self.hidden, self.directory, name.file_name())
+            })?;
             return Ok(Some(name.to_string()));
         }
-        if self.rename_new(name.file())? {
+        if self.rename_new(name.file_name())? {
             return Ok(Some(name.to_string()));
         }
         if self.vault.on_conflict == OnConflict::Rename {
             for number in 1..=NUMBERS {
-                let numbered = name.numbered(number);
+                let numbered = name.with_number(number);
                 // A number can make a long name too long.
                 if self.rename_new(&numbered)? {
                     let directories = name.as_str().rsplit_once('/');

@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 use crate::actors::file::store::*;
-use crate::wire::file::codec::CHUNK;
-use crate::wire::file::digest::{Digest, value};
+use crate::wire::file::codec::CHUNK_SIZE;
+use crate::wire::file::digest::{FileHasher, hash_chunk};
 
 pub(crate) mod names;
 
@@ -34,8 +34,8 @@ fn claim(vault: &Arc<Vault>, wanted: &Wanted) -> Part {
 fn write(part: &mut Part, chunks: &[&[u8]], from: u64) {
     for (number, chunk) in (from..).zip(chunks) {
         part.write(chunk).unwrap();
-        if chunk.len() == CHUNK {
-            part.remember(&value(number, chunk));
+        if chunk.len() == CHUNK_SIZE {
+            part.remember(&hash_chunk(number, chunk));
         }
     }
 }
@@ -70,8 +70,8 @@ fn a_file_appears_whole_with_its_mode_and_its_time_and_nothing_beside_it() {
 #[test]
 fn what_was_remembered_is_held_by_the_next_claim_and_the_rest_is_not() {
     let (directory, vault) = vault(OnConflict::Fail);
-    let file = bytes(5 * CHUNK + 9);
-    let chunks: Vec<_> = file.chunks(CHUNK).collect();
+    let file = bytes(5 * CHUNK_SIZE + 9);
+    let chunks: Vec<_> = file.chunks(CHUNK_SIZE).collect();
     let wanted = wanted("file", file.len());
     let mut part = claim(&vault, &wanted);
     assert_eq!(part.held(), 0);
@@ -82,13 +82,13 @@ fn what_was_remembered_is_held_by_the_next_claim_and_the_rest_is_not() {
     part.write(chunks[3]).unwrap();
     drop(part);
     let mut part = claim(&vault, &wanted);
-    let values: Vec<_> = (0..3).map(|k| value(k, chunks[k as usize])).collect();
+    let values: Vec<_> = (0..3).map(|k| hash_chunk(k, chunks[k as usize])).collect();
     assert_eq!(part.held(), 3);
-    assert_eq!(part.held_values(), crate::wire::file::digest::of_values(&values));
+    assert_eq!(part.held_values(), crate::wire::file::digest::hash_chunk_list(&values));
     let mut digest = part.begin(3).unwrap();
     write(&mut part, &chunks[3..], 3);
     for (number, chunk) in (3..).zip(&chunks[3..]) {
-        digest.add(value(number, chunk), chunk);
+        digest.add(hash_chunk(number, chunk), chunk);
     }
     assert_eq!(digest.finish(), Some(*blake3::hash(&file).as_bytes()));
     assert_eq!(part.commit().unwrap(), "file");
@@ -98,7 +98,7 @@ fn what_was_remembered_is_held_by_the_next_claim_and_the_rest_is_not() {
 #[test]
 fn a_part_of_another_file_or_of_none_is_begun_anew() {
     let (directory, vault) = vault(OnConflict::Fail);
-    let file = bytes(3 * CHUNK);
+    let file = bytes(3 * CHUNK_SIZE);
     let first = wanted("file", file.len());
     let others = [
         Wanted { size: Some(3), ..first.clone() },
@@ -108,7 +108,7 @@ fn a_part_of_another_file_or_of_none_is_begun_anew() {
     for other in others {
         let mut part = claim(&vault, &first);
         part.begin(0).unwrap();
-        write(&mut part, &file.chunks(CHUNK).collect::<Vec<_>>(), 0);
+        write(&mut part, &file.chunks(CHUNK_SIZE).collect::<Vec<_>>(), 0);
         part.pause();
         let mut part = claim(&vault, &other);
         assert_eq!(part.held(), 0, "{other:?}");
@@ -123,8 +123,8 @@ fn a_part_of_another_file_or_of_none_is_begun_anew() {
 #[test]
 fn going_back_forgets_what_comes_after() {
     let (_directory, vault) = vault(OnConflict::Fail);
-    let file = bytes(5 * CHUNK);
-    let chunks: Vec<_> = file.chunks(CHUNK).collect();
+    let file = bytes(5 * CHUNK_SIZE);
+    let chunks: Vec<_> = file.chunks(CHUNK_SIZE).collect();
     let wanted = wanted("file", file.len());
     let mut part = claim(&vault, &wanted);
     part.begin(0).unwrap();
@@ -132,8 +132,8 @@ fn going_back_forgets_what_comes_after() {
     part.pause();
     let mut part = claim(&vault, &wanted);
     assert_eq!(part.held(), 5);
-    assert_eq!(part.begin(2).unwrap().chunks(), 2);
-    assert_eq!(part.length(), 2 * CHUNK as u64);
+    assert_eq!(part.begin(2).unwrap().chunk_count(), 2);
+    assert_eq!(part.length(), 2 * CHUNK_SIZE as u64);
     part.pause();
     assert_eq!(claim(&vault, &wanted).held(), 2);
 }
@@ -152,7 +152,7 @@ fn one_has_a_part_and_others_are_told() {
 fn a_file_that_is_there_is_found_by_its_size_and_its_time() {
     let (directory, vault) = vault(OnConflict::Fail);
     let path = directory.path().join("file");
-    let file = bytes(2 * CHUNK + 5);
+    let file = bytes(2 * CHUNK_SIZE + 5);
     fs::write(&path, &file).unwrap();
     let time = SystemTime::UNIX_EPOCH + Duration::new(1_000_000_000, 7);
     let times = FileTimes::new().set_modified(time);
@@ -239,7 +239,7 @@ fn a_directory_that_vanished_fails_the_claim_and_keeps_the_number() {
 fn the_digest_of_nothing_is_known() {
     let (_directory, vault) = vault(OnConflict::Fail);
     let mut part = claim(&vault, &wanted("empty", 0));
-    let digest: Digest = part.begin(0).unwrap();
+    let digest: FileHasher = part.begin(0).unwrap();
     assert_eq!(digest.finish(), Some(*blake3::hash(b"").as_bytes()));
     assert_eq!(part.commit().unwrap(), "empty");
 }

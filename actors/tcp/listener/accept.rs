@@ -113,7 +113,7 @@ where
 
     /// Lets those in who wait by now, where there is room. A crowd that goes on coming does not put off the end.
     pub(super) fn let_the_last_in(&self, door: &mut Door) {
-        for _ in 0..self.socket.most_waiting() {
+        for _ in 0..self.socket.max_pending() {
             match self.let_one_in(door) {
                 Step::In => {}
                 Step::Failed(error) if matches!(classify(&error), AcceptError::Connection) => {}

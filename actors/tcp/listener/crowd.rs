@@ -5,7 +5,7 @@
 //! crowd it is the other way round: to ask is cheaper than to wait, and the last one asks in vain for all of them.
 //! Nobody knows beforehand which it is, but the next ones mostly come as the last ones did.
 
-use crate::net::Guess;
+use crate::net::StreakPredictor;
 
 /// How many are let in before others on the thread have a turn: their actors among them, whose memory the next ones get
 /// while it is at hand.
@@ -28,14 +28,14 @@ pub(crate) struct Crowd {
     /// How many were let in since it was last waited.
     came: u8,
     /// That one comes alone.
-    alone: Guess,
+    alone: StreakPredictor,
 }
 
 impl Crowd {
     /// Counts one that was let in, and says what to do next.
     pub(crate) fn came(&mut self) -> Next {
         self.came += 1;
-        if self.came == 1 && self.alone.holds() {
+        if self.came == 1 && self.alone.predicts() {
             self.ended();
             return Next::Wait;
         }
@@ -51,7 +51,7 @@ impl Crowd {
     pub(crate) fn ended(&mut self) {
         let came = std::mem::take(&mut self.came);
         if came > 0 {
-            self.alone.was(came == 1);
+            self.alone.record(came == 1);
         }
     }
 }

@@ -137,7 +137,7 @@ where
                 return;
             }
             AcceptError::Connection => return ctx.sleep_unless_stopped(BACK_OFF).await,
-            AcceptError::Descriptors => self.socket.turn_away(self.socket.most_waiting()),
+            AcceptError::OutOfDescriptors => self.socket.reject_pending(self.socket.max_pending()),
             AcceptError::Resource => 0,
         };
         door.refused.add(Refusal::Stuck, turned_away as u64, None, error.to_string());
@@ -173,7 +173,7 @@ where
     type Message = ();
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
-        self.socket.open_door()?;
+        self.socket.resume_listening()?;
         let mut door = Door::default();
         loop {
             let step = self.let_in(&ctx, &mut door);
@@ -199,7 +199,7 @@ where
             self.let_the_last_in(&mut door);
         }
         self.tell(door.refused.rest()).await;
-        self.socket.close_door()?;
+        self.socket.stop_listening()?;
         while let Event::Message(()) = ctx.next(self.pool.wait_idle()).await {}
         Ok(())
     }

@@ -11,83 +11,83 @@
 use std::ffi::OsString;
 
 use crate::cli::args;
-use crate::cli::args::flags::{FILES, FLAGS, Flag, Takes};
+use crate::cli::args::flags::{Arity, FILE_ARGUMENT, FLAGS, Flag};
 use crate::scenario::{Kind, Role};
 
 /// Looks a variable up in the environment.
-pub type Env<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+pub type EnvLookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 /// What a command line asks for.
 #[derive(Debug)]
-pub enum Line {
+pub enum Invocation {
     /// The help text.
     Help,
     /// The version.
     Version,
     /// A run with these flags.
-    Run(Words),
+    Run(RawArgs),
 }
 
 /// The flags of one run, and where each came from.
 #[derive(Debug, Default)]
-pub struct Words {
-    given: Vec<Given>,
+pub struct RawArgs {
+    flags: Vec<RawArg>,
     files: Vec<String>,
 }
 
 #[derive(Debug)]
-struct Given {
+struct RawArg {
     flag: &'static Flag,
     value: Option<String>,
-    on_line: bool,
+    from_command_line: bool,
 }
 
-impl Line {
+impl Invocation {
     /// Splits a command line, without the program's own name.
     ///
     /// # Errors
     ///
     /// Returns a sentence about the first word that is wrong.
-    pub fn split(words: Vec<OsString>) -> Result<Line, String> {
-        let mut found = Words::default();
-        let mut rest = words.into_iter().map(utf8);
+    pub fn parse(words: Vec<OsString>) -> Result<Invocation, String> {
+        let mut found = RawArgs::default();
+        let mut rest = words.into_iter().map(into_utf8);
         while let Some(word) = rest.next().transpose()? {
             match word.strip_prefix('-') {
-                Some("h" | "-help") => return Ok(Line::Help),
-                Some("V" | "-version") => return Ok(Line::Version),
+                Some("h" | "-help") => return Ok(Invocation::Help),
+                Some("V" | "-version") => return Ok(Invocation::Version),
                 // A lone dash is a file: stdin.
                 Some("") => found.files.push(word),
                 Some("-") => {
                     found.files.extend(rest.by_ref().collect::<Result<Vec<_>, _>>()?);
                 }
                 Some(letters) if !letters.starts_with('-') => {
-                    for flag in switches(&word)? {
+                    for flag in parse_short_flags(&word)? {
                         found.push(flag, None)?;
                     }
                 }
-                Some(_) => found.take_long(&word, &mut rest)?,
+                Some(_) => found.push_long(&word, &mut rest)?,
                 None => found.files.push(word),
             }
         }
-        Ok(Line::Run(found))
+        Ok(Invocation::Run(found))
     }
 }
 
 /// Finds the switches of a word like `-v` or `-qv`.
-fn switches(word: &str) -> Result<Vec<&'static Flag>, String> {
-    let flags: Option<Vec<_>> = word[1..].chars().map(Flag::lettered).collect();
+fn parse_short_flags(word: &str) -> Result<Vec<&'static Flag>, String> {
+    let flags: Option<Vec<_>> = word[1..].chars().map(Flag::by_short).collect();
     match flags {
         // `-V` inside of such a word is more likely a slip than a wish for the version.
         Some(flags) if !flags.is_empty() && flags.iter().all(|flag| flag.name != "version") => {
             Ok(flags)
         }
-        _ => Err(args::unknown(word)),
+        _ => Err(args::unknown_flag_message(word)),
     }
 }
 
-impl Words {
+impl RawArgs {
     /// Takes one `--name`, and its value from behind `=` or from the next word.
-    fn take_long(
+    fn push_long(
         &mut self,
         word: &str,
         rest: &mut impl Iterator<Item = Result<String, String>>,
@@ -96,14 +96,14 @@ impl Words {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (word, None),
         };
-        let flag = Flag::named(&name[2..]).ok_or_else(|| args::unknown(name))?;
-        match (flag.takes, value) {
-            (Takes::Nothing, Some(value)) => {
+        let flag = Flag::by_name(&name[2..]).ok_or_else(|| args::unknown_flag_message(name))?;
+        match (flag.arity, value) {
+            (Arity::Switch, Some(value)) => {
                 Err(format!("{name} takes no value, not even {value:?}"))
             }
-            (Takes::Nothing, None) => self.push(flag, None),
-            (Takes::Value, Some(value)) => self.push(flag, Some(value)),
-            (Takes::Value, None) => {
+            (Arity::Switch, None) => self.push(flag, None),
+            (Arity::Value, Some(value)) => self.push(flag, Some(value)),
+            (Arity::Value, None) => {
                 let value = rest.next().ok_or_else(|| format!("{name} needs a value"))??;
                 self.push(flag, Some(value))
             }
@@ -111,27 +111,27 @@ impl Words {
     }
 
     fn push(&mut self, flag: &'static Flag, value: Option<String>) -> Result<(), String> {
-        if !flag.repeats && self.has(flag) {
-            return Err(format!("{} is given twice", flag.typed()));
+        if !flag.is_repeatable && self.contains(flag) {
+            return Err(format!("{} is given twice", flag.as_typed()));
         }
-        self.given.push(Given { flag, value, on_line: true });
+        self.flags.push(RawArg { flag, value, from_command_line: true });
         Ok(())
     }
 
-    fn has(&self, flag: &Flag) -> bool {
-        self.given.iter().any(|given| given.flag == flag)
+    fn contains(&self, flag: &Flag) -> bool {
+        self.flags.iter().any(|given| given.flag == flag)
     }
 
     /// Returns the value that was given for the flag `name`, if it was.
     pub fn value(&self, name: &str) -> Option<&str> {
-        let given = self.given.iter().find(|given| given.flag.name == name)?;
+        let given = self.flags.iter().find(|given| given.flag.name == name)?;
         given.value.as_deref()
     }
 
     /// Returns what to call the flag `name` in a message: itself, or the variable that its value came from.
-    pub fn called(&self, name: &str) -> String {
-        match self.given.iter().find(|given| given.flag.name == name) {
-            Some(given) if !given.on_line => given.flag.variable(),
+    pub fn display_name(&self, name: &str) -> String {
+        match self.flags.iter().find(|given| given.flag.name == name) {
+            Some(given) if !given.from_command_line => given.flag.env_var(),
             _ => format!("--{name}"),
         }
     }
@@ -142,12 +142,12 @@ impl Words {
     ///
     /// Returns a sentence that says where the first wrong flag belongs.
     pub fn check(&self, kind: Kind, role: Role) -> Result<(), String> {
-        for given in self.given.iter().filter(|given| given.on_line) {
-            given.flag.belongs(kind, role)?;
+        for given in self.flags.iter().filter(|given| given.from_command_line) {
+            given.flag.check_scope(kind, role)?;
         }
         match self.files.first() {
-            Some(file) => FILES
-                .belongs(kind, role)
+            Some(file) => FILE_ARGUMENT
+                .check_scope(kind, role)
                 .map_err(|error| format!("{file:?} is a FILE, and {error}")),
             None => Ok(()),
         }
@@ -158,10 +158,15 @@ impl Words {
     /// # Errors
     ///
     /// Returns a sentence about the first variable that makes no sense.
-    pub fn take_environment(&mut self, env: Env<'_>, kind: Kind, role: Role) -> Result<(), String> {
+    pub fn read_environment(
+        &mut self,
+        env: EnvLookup<'_>,
+        kind: Kind,
+        role: Role,
+    ) -> Result<(), String> {
         for flag in FLAGS {
-            if flag.belongs(kind, role).is_ok() {
-                self.take_variable(env, flag)?;
+            if flag.check_scope(kind, role).is_ok() {
+                self.read_env_var(env, flag)?;
             }
         }
         Ok(())
@@ -172,35 +177,36 @@ impl Words {
     /// # Errors
     ///
     /// Returns a sentence about a variable that makes no sense.
-    pub fn take_variable(&mut self, env: Env<'_>, flag: &'static Flag) -> Result<(), String> {
+    pub fn read_env_var(&mut self, env: EnvLookup<'_>, flag: &'static Flag) -> Result<(), String> {
         // What asks for a text instead of a run is asked for on the line alone.
-        if flag.name == "version" || self.has(flag) {
+        if flag.name == "version" || self.contains(flag) {
             return Ok(());
         }
-        let name = flag.variable();
+        let name = flag.env_var();
         let Some(text) = env(&name).filter(|text| !text.is_empty()) else {
             return Ok(());
         };
         let text = text.into_string().map_err(|text| {
             format!("{name} holds {:?}, which is not valid UTF-8", text.to_string_lossy())
         })?;
-        let values: Vec<Option<String>> = match (flag.takes, flag.repeats) {
-            (Takes::Nothing, _) => vec![None; times(flag, &name, &text)?],
-            (Takes::Value, true) => {
+        let values: Vec<Option<String>> = match (flag.arity, flag.is_repeatable) {
+            (Arity::Switch, _) => vec![None; parse_switch_count(flag, &name, &text)?],
+            (Arity::Value, true) => {
                 text.split(',').map(|part| Some(part.trim().to_owned())).collect()
             }
-            (Takes::Value, false) => vec![Some(text)],
+            (Arity::Value, false) => vec![Some(text)],
         };
-        let given = values.into_iter().map(|value| Given { flag, value, on_line: false });
-        self.given.extend(given);
+        let given =
+            values.into_iter().map(|value| RawArg { flag, value, from_command_line: false });
+        self.flags.extend(given);
         Ok(())
     }
 
     /// Returns the words in the form that argh takes: flags, `--`, files.
-    pub fn for_argh(&self) -> Vec<String> {
+    pub fn to_argh(&self) -> Vec<String> {
         let mut words = Vec::new();
-        for given in &self.given {
-            words.push(given.flag.typed());
+        for given in &self.flags {
+            words.push(given.flag.as_typed());
             words.extend(given.value.clone());
         }
         words.push("--".to_owned());
@@ -210,16 +216,16 @@ impl Words {
 }
 
 /// Reads how often a switch is meant by its variable: never, once, or so many times if it repeats.
-fn times(flag: &Flag, name: &str, text: &str) -> Result<usize, String> {
+fn parse_switch_count(flag: &Flag, name: &str, text: &str) -> Result<usize, String> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Ok(1),
         "0" | "false" | "no" | "off" => Ok(0),
-        "2" | "3" if flag.repeats => Ok(usize::from(text.as_bytes()[0] - b'0')),
+        "2" | "3" if flag.is_repeatable => Ok(usize::from(text.as_bytes()[0] - b'0')),
         _ => Err(format!("{name}: {text:?} is none of 1, true, yes, on, 0, false, no, off")),
     }
 }
 
-fn utf8(word: OsString) -> Result<String, String> {
+fn into_utf8(word: OsString) -> Result<String, String> {
     word.into_string()
         .map_err(|word| format!("the argument {:?} is not valid UTF-8", word.to_string_lossy()))
 }

@@ -3,7 +3,7 @@
 use crate::actors::{OnConflict, Reconnect, Speaks};
 
 /// What `--on-conflict` takes.
-pub const CONFLICTS: [(&str, OnConflict); 4] = [
+pub const ON_CONFLICT_CHOICES: [(&str, OnConflict); 4] = [
     ("fail", OnConflict::Fail),
     ("rename", OnConflict::Rename),
     ("overwrite", OnConflict::Overwrite),
@@ -11,12 +11,12 @@ pub const CONFLICTS: [(&str, OnConflict); 4] = [
 ];
 
 /// What `--dialect` takes.
-pub const DIALECTS: [(&str, Option<Speaks>); 3] =
+pub const DIALECT_CHOICES: [(&str, Option<Speaks>); 3] =
     [("auto", None), ("lecture", Some(Speaks::Lecture)), ("line", Some(Speaks::Lines))];
 
 /// What `--reconnect` takes.
-pub const RECONNECTS: [(&str, Option<Reconnect>); 3] =
+pub const RECONNECT_CHOICES: [(&str, Option<Reconnect>); 3] =
     [("auto", None), ("always", Some(Reconnect::Always)), ("never", Some(Reconnect::Never))];
 
 /// What `--resume` takes.
-pub const RESUMES: [(&str, bool); 2] = [("auto", true), ("off", false)];
+pub const RESUME_CHOICES: [(&str, bool); 2] = [("auto", true), ("off", false)];

@@ -233,24 +233,24 @@ impl Args {
     /// # Errors
     ///
     /// Returns what argh says of the first word that it cannot take.
-    pub fn of(words: &[String]) -> Result<Args, String> {
+    pub fn parse(words: &[String]) -> Result<Args, String> {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         Args::from_args(&[PROGRAM], &words).map_err(|early| early.output.trim_end().to_owned())
     }
 }
 
 /// Returns the text of `--help`, with a line feed at its end.
-pub fn help() -> String {
-    refuse(&["--help"])
+pub fn help_text() -> String {
+    early_exit_output(&["--help"])
 }
 
 /// Returns what argh says of a word that is no flag, with the flag that may have been meant.
-pub fn unknown(word: &str) -> String {
-    refuse(&[word]).trim_end().to_owned()
+pub fn unknown_flag_message(word: &str) -> String {
+    early_exit_output(&[word]).trim_end().to_owned()
 }
 
 /// Returns why argh makes no [`Args`] of `words`, or nothing if it does.
-fn refuse(words: &[&str]) -> String {
+fn early_exit_output(words: &[&str]) -> String {
     match Args::from_args(&[PROGRAM], words) {
         Ok(_) => String::new(),
         Err(early) => early.output,

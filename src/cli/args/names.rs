@@ -21,7 +21,7 @@ impl Side {
     }
 
     /// Whether `role` runs this side.
-    pub fn is_of(self, role: Role) -> bool {
+    pub fn is_run_by(self, role: Role) -> bool {
         match role {
             Role::Server => self == Side::Server,
             Role::Client => self == Side::Client,
@@ -31,15 +31,15 @@ impl Side {
 }
 
 /// Every scenario with its name, as `--scenario` takes it.
-pub const KINDS: [(&str, Kind); 4] =
+pub const SCENARIO_CHOICES: [(&str, Kind); 4] =
     [("tcp", Kind::Tcp), ("udp", Kind::Udp), ("file", Kind::File), ("chat", Kind::Chat)];
 
 /// Every role with its name, as `--role` takes it.
-pub const ROLES: [(&str, Role); 3] =
+pub const ROLE_CHOICES: [(&str, Role); 3] =
     [("server", Role::Server), ("client", Role::Client), ("both", Role::Both)];
 
 /// Returns the name of a scenario, as `--scenario` takes it.
-pub fn kind_name(kind: Kind) -> &'static str {
+pub fn scenario_name(kind: Kind) -> &'static str {
     match kind {
         Kind::Tcp => "tcp",
         Kind::Udp => "udp",
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn every_scenario_and_role_is_shown_as_it_is_typed() {
-        assert!(KINDS.iter().all(|(name, kind)| kind_name(*kind) == *name));
-        assert!(ROLES.iter().all(|(name, role)| role_name(*role) == *name));
+        assert!(SCENARIO_CHOICES.iter().all(|(name, kind)| scenario_name(*kind) == *name));
+        assert!(ROLE_CHOICES.iter().all(|(name, role)| role_name(*role) == *name));
     }
 }

@@ -10,29 +10,31 @@ use std::ffi::OsString;
 
 use crate::actors::Reconnect;
 use crate::cli::args;
-use crate::cli::args::argv::{Env, Line, Words};
-use crate::cli::args::choices::{CONFLICTS, DIALECTS, RECONNECTS, RESUMES};
+use crate::cli::args::argv::{EnvLookup, Invocation, RawArgs};
+use crate::cli::args::choices::{
+    DIALECT_CHOICES, ON_CONFLICT_CHOICES, RECONNECT_CHOICES, RESUME_CHOICES,
+};
 use crate::cli::args::flags::Flag;
-use crate::cli::args::names::{KINDS, ROLES};
+use crate::cli::args::names::{ROLE_CHOICES, SCENARIO_CHOICES};
 use crate::cli::args::values;
 use crate::cli::args::{Args, PROGRAM};
-use crate::cli::exit::Code;
+use crate::cli::exit::ExitStatus;
 use crate::cli::output::logger::Color;
 use crate::scenario::{Kind, Role, Settings};
-use crate::wire::chat::{valid_nick, valid_room};
+use crate::wire::chat::{validate_nick, validate_room};
 
 pub mod datagrams;
 pub mod measuring;
 
 /// The longest text that a datagram carries over IPv4.
-const LONGEST_DATAGRAM: usize = 65_507;
+const MAX_DATAGRAM_LEN: usize = 65_507;
 
 /// The least that a history on the disk is given: several segments of several lines.
-const HISTORY_LEAST: u64 = 1 << 20;
+const MIN_HISTORY_SIZE: u64 = 1 << 20;
 
 /// All that a command line and an environment say.
 #[derive(Debug)]
-pub struct Parsed {
+pub struct ParsedArgs {
     /// What to run.
     pub settings: Settings,
     /// How to show it.
@@ -60,27 +62,30 @@ pub struct OutputSettings {
 
 /// An end before anything ran.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Early {
+pub struct EarlyExit {
     /// What to print, with a line feed at its end: on stdout if `code` is 0, on stderr otherwise.
     pub text: String,
     /// The code to end with.
     pub code: u8,
 }
 
-impl Early {
-    fn well(text: String) -> Early {
-        Early { text, code: Code::Well as u8 }
+impl EarlyExit {
+    fn success(text: String) -> EarlyExit {
+        EarlyExit { text, code: ExitStatus::Success as u8 }
     }
 
     /// Makes the end of a run whose command line was wrong, from a sentence about it.
-    pub fn usage(error: impl std::fmt::Display) -> Early {
-        Early { text: format!("{PROGRAM}: {error} (try --help)\n"), code: Code::Usage as u8 }
+    pub fn usage(error: impl std::fmt::Display) -> EarlyExit {
+        EarlyExit {
+            text: format!("{PROGRAM}: {error} (try --help)\n"),
+            code: ExitStatus::Usage as u8,
+        }
     }
 }
 
-impl From<String> for Early {
-    fn from(error: String) -> Early {
-        Early::usage(error)
+impl From<String> for EarlyExit {
+    fn from(error: String) -> EarlyExit {
+        EarlyExit::usage(error)
     }
 }
 
@@ -89,46 +94,50 @@ impl From<String> for Early {
 /// # Errors
 ///
 /// Ends early with the help or the version, or with a sentence about the first thing that is wrong.
-pub fn parse(line: Vec<OsString>, env: Env<'_>) -> Result<Parsed, Early> {
-    let mut words = match Line::split(line)? {
-        Line::Help => return Err(Early::well(args::help())),
-        Line::Version => {
+pub fn parse(line: Vec<OsString>, env: EnvLookup<'_>) -> Result<ParsedArgs, EarlyExit> {
+    let mut words = match Invocation::parse(line)? {
+        Invocation::Help => return Err(EarlyExit::success(args::help_text())),
+        Invocation::Version => {
             let version = env!("CARGO_PKG_VERSION");
-            return Err(Early::well(format!("{PROGRAM} {version}\n")));
+            return Err(EarlyExit::success(format!("{PROGRAM} {version}\n")));
         }
-        Line::Run(words) => words,
+        Invocation::Run(words) => words,
     };
-    let kind = find_kind(&mut words, env)?;
-    let role = find_role(&mut words, env)?;
+    let kind = resolve_scenario(&mut words, env)?;
+    let role = resolve_role(&mut words, env)?;
     words.check(kind, role)?;
-    words.take_environment(env, kind, role)?;
-    let args = Args::of(&words.for_argh())?;
+    words.read_environment(env, kind, role)?;
+    let args = Args::parse(&words.to_argh())?;
     let mut settings = Settings::new(kind, role);
     fill_server(&mut settings, &args, &words)?;
     fill_client(&mut settings, &args, &words)?;
-    datagrams::fill(&mut settings, &args, &words)?;
-    measuring::fill(&mut settings, &args, &words)?;
-    Ok(Parsed { settings, output: output(&args, &words)?, drills: drills(&args, &words)? })
+    datagrams::fill_datagrams(&mut settings, &args, &words)?;
+    measuring::fill_measuring(&mut settings, &args, &words)?;
+    Ok(ParsedArgs {
+        settings,
+        output: output_settings(&args, &words)?,
+        drills: parse_drills(&args, &words)?,
+    })
 }
 
-fn find_kind(words: &mut Words, env: Env<'_>) -> Result<Kind, String> {
-    words.take_variable(env, Flag::expect("scenario"))?;
+fn resolve_scenario(words: &mut RawArgs, env: EnvLookup<'_>) -> Result<Kind, String> {
+    words.read_env_var(env, Flag::expect("scenario"))?;
     match words.value("scenario") {
-        Some(text) => values::one_of(&words.called("scenario"), text, &KINDS),
+        Some(text) => values::one_of(&words.display_name("scenario"), text, &SCENARIO_CHOICES),
         None => Err("which scenario? Give --scenario tcp, udp, file or chat".to_owned()),
     }
 }
 
-fn find_role(words: &mut Words, env: Env<'_>) -> Result<Role, String> {
+fn resolve_role(words: &mut RawArgs, env: EnvLookup<'_>) -> Result<Role, String> {
     let connects = words.value("connect").is_some();
     if words.value("role").is_none() && connects {
         return Ok(Role::Client);
     }
-    words.take_variable(env, Flag::expect("role"))?;
+    words.read_env_var(env, Flag::expect("role"))?;
     if let Some(text) = words.value("role") {
-        return values::one_of(&words.called("role"), text, &ROLES);
+        return values::one_of(&words.display_name("role"), text, &ROLE_CHOICES);
     }
-    let variable = env(&Flag::expect("connect").variable());
+    let variable = env(&Flag::expect("connect").env_var());
     let connects = variable.is_some_and(|text| !text.is_empty());
     match connects && words.value("listen").is_none() {
         true => Ok(Role::Client),
@@ -136,8 +145,8 @@ fn find_role(words: &mut Words, env: Env<'_>) -> Result<Role, String> {
     }
 }
 
-fn fill_server(to: &mut Settings, args: &Args, words: &Words) -> Result<(), String> {
-    let called = |name| words.called(name);
+fn fill_server(to: &mut Settings, args: &Args, words: &RawArgs) -> Result<(), String> {
+    let called = |name| words.display_name(name);
     for text in &args.listen {
         to.listen.push(values::endpoint(&called("listen"), text)?);
     }
@@ -148,23 +157,23 @@ fn fill_server(to: &mut Settings, args: &Args, words: &Words) -> Result<(), Stri
         to.max_conns = values::positive(&called("max-conns"), text)?;
     }
     if let Some(text) = &args.max_per_ip {
-        let limit = values::whole(&called("max-per-ip"), text, 0..=u32::MAX as usize)?;
+        let limit = values::integer(&called("max-per-ip"), text, 0..=u32::MAX as usize)?;
         to.max_per_ip = (limit > 0).then_some(limit);
     }
     if let Some(text) = &args.backlog {
-        to.backlog = values::whole(&called("backlog"), text, 1..=65535)?;
+        to.backlog = values::integer(&called("backlog"), text, 1..=65535)?;
     }
     if let Some(text) = &args.first_timeout {
-        to.first_timeout = values::limit(&called("first-timeout"), text)?;
+        to.first_timeout = values::optional_duration(&called("first-timeout"), text)?;
     }
     if let Some(text) = &args.idle_timeout {
-        to.idle_timeout = values::limit(&called("idle-timeout"), text)?;
+        to.idle_timeout = values::optional_duration(&called("idle-timeout"), text)?;
     }
     if let Some(text) = &args.drain_timeout {
         to.drain_timeout = values::duration(&called("drain-timeout"), text)?;
     }
     if let Some(text) = &args.out {
-        to.out = directory(&called("out"), text)?.into();
+        to.out = check_directory(&called("out"), text)?.into();
     }
     if let Some(text) = &args.max_size {
         to.max_size = Some(values::size(&called("max-size"), text, 1..=u64::MAX)?);
@@ -173,44 +182,45 @@ fn fill_server(to: &mut Settings, args: &Args, words: &Words) -> Result<(), Stri
         to.keep_free = values::size(&called("keep-free"), text, 0..=u64::MAX)?;
     }
     if let Some(text) = &args.on_conflict {
-        to.on_conflict = values::one_of(&called("on-conflict"), text, &CONFLICTS)?;
+        to.on_conflict = values::one_of(&called("on-conflict"), text, &ON_CONFLICT_CHOICES)?;
     }
     if let Some(text) = &args.part_ttl {
-        to.part_ttl = values::limit(&called("part-ttl"), text)?;
+        to.part_ttl = values::optional_duration(&called("part-ttl"), text)?;
     }
     // The digest of a raw upload costs reading its bytes, and the narration does not show it.
     to.raw_digest = args.json;
     if let Some(text) = &args.room {
-        to.room = Some(values::named(&called("room"), text, valid_room)?);
+        to.room = Some(values::validated_name(&called("room"), text, validate_room)?);
     }
     if let Some(text) = &args.dialect {
-        to.dialect = values::one_of(&called("dialect"), text, &DIALECTS)?;
+        to.dialect = values::one_of(&called("dialect"), text, &DIALECT_CHOICES)?;
     }
     if let Some(text) = &args.operator_password_file {
-        to.operator_password_file = Some(file(&called("operator-password-file"), text)?.into());
+        to.operator_password_file =
+            Some(check_file(&called("operator-password-file"), text)?.into());
     }
     if let Some(text) = &args.history {
-        to.history = values::whole(&called("history"), text, 0..=4096)?;
+        to.history = values::integer(&called("history"), text, 0..=4096)?;
     }
     if let Some(text) = &args.history_dir {
-        to.history_dir = Some(directory(&called("history-dir"), text)?.into());
+        to.history_dir = Some(check_directory(&called("history-dir"), text)?.into());
     }
     if let Some(text) = &args.history_size {
-        to.history_size = values::size(&called("history-size"), text, HISTORY_LEAST..=u64::MAX)?;
+        to.history_size = values::size(&called("history-size"), text, MIN_HISTORY_SIZE..=u64::MAX)?;
     }
     if let Some(text) = &args.threads {
-        to.threads = values::whole(&called("threads"), text, 1..=64)?;
+        to.threads = values::integer(&called("threads"), text, 1..=64)?;
     }
     Ok(())
 }
 
-fn fill_client(to: &mut Settings, args: &Args, words: &Words) -> Result<(), String> {
-    let called = |name| words.called(name);
+fn fill_client(to: &mut Settings, args: &Args, words: &RawArgs) -> Result<(), String> {
+    let called = |name| words.display_name(name);
     if let Some(text) = &args.connect {
         to.connect = Some(values::endpoint(&called("connect"), text)?);
     }
     if let Some(text) = &args.message {
-        to.message = Some(message(&called("message"), text, to.kind)?);
+        to.message = Some(check_message(&called("message"), text, to.kind)?);
     }
     if let Some(text) = &args.count {
         to.count = values::positive(&called("count"), text)?;
@@ -219,14 +229,14 @@ fn fill_client(to: &mut Settings, args: &Args, words: &Words) -> Result<(), Stri
         to.interval = values::duration(&called("interval"), text)?;
     }
     if let Some(text) = &args.timeout {
-        to.timeout = values::some_duration(&called("timeout"), text)?;
+        to.timeout = values::nonzero_duration(&called("timeout"), text)?;
     }
     if let Some(text) = &args.nick {
-        to.nick = Some(values::named(&called("nick"), text, valid_nick)?);
+        to.nick = Some(values::validated_name(&called("nick"), text, validate_nick)?);
     }
     to.raw = args.raw;
     if let Some(text) = &args.resume {
-        to.resume = values::one_of(&called("resume"), text, &RESUMES)?;
+        to.resume = values::one_of(&called("resume"), text, &RESUME_CHOICES)?;
         if to.raw && to.resume {
             let resume = called("resume");
             return Err(format!(
@@ -241,33 +251,33 @@ fn fill_client(to: &mut Settings, args: &Args, words: &Words) -> Result<(), Stri
     Ok(())
 }
 
-fn directory<'a>(called: &str, text: &'a str) -> Result<&'a str, String> {
+fn check_directory<'a>(called: &str, text: &'a str) -> Result<&'a str, String> {
     match text {
         "" => Err(format!("{called}: an empty name is no directory; \".\" is this one")),
         text => Ok(text),
     }
 }
 
-fn file<'a>(called: &str, text: &'a str) -> Result<&'a str, String> {
+fn check_file<'a>(called: &str, text: &'a str) -> Result<&'a str, String> {
     match text {
         "" => Err(format!("{called}: an empty name is no file")),
         text => Ok(text),
     }
 }
 
-fn message(called: &str, text: &str, kind: Kind) -> Result<String, String> {
+fn check_message(called: &str, text: &str, kind: Kind) -> Result<String, String> {
     let length = text.len();
-    if kind == Kind::Udp && length > LONGEST_DATAGRAM {
+    if kind == Kind::Udp && length > MAX_DATAGRAM_LEN {
         return Err(format!(
-            "{called} is {length} bytes long; a datagram carries at most {LONGEST_DATAGRAM}"
+            "{called} is {length} bytes long; a datagram carries at most {MAX_DATAGRAM_LEN}"
         ));
     }
     Ok(text.to_owned())
 }
 
-fn output(args: &Args, words: &Words) -> Result<OutputSettings, String> {
+fn output_settings(args: &Args, words: &RawArgs) -> Result<OutputSettings, String> {
     let color = match &args.color {
-        Some(text) => values::one_of(&words.called("color"), text, &Color::CHOICES)?,
+        Some(text) => values::one_of(&words.display_name("color"), text, &Color::CHOICES)?,
         None => Color::default(),
     };
     Ok(OutputSettings {
@@ -277,14 +287,16 @@ fn output(args: &Args, words: &Words) -> Result<OutputSettings, String> {
         color,
         no_input: args.no_input,
         reconnect: match &args.reconnect {
-            Some(text) => values::one_of(&words.called("reconnect"), text, &RECONNECTS)?,
+            Some(text) => {
+                values::one_of(&words.display_name("reconnect"), text, &RECONNECT_CHOICES)?
+            }
             None => None,
         },
     })
 }
 
-fn drills(args: &Args, words: &Words) -> Result<Vec<(String, u32)>, String> {
-    let called = words.called("drill");
+fn parse_drills(args: &Args, words: &RawArgs) -> Result<Vec<(String, u32)>, String> {
+    let called = words.display_name("drill");
     args.drill.iter().map(|text| values::drill(&called, text)).collect()
 }
 

@@ -31,7 +31,7 @@ pub fn one_of<T: Copy>(called: &str, text: &str, choices: &[(&str, T)]) -> Resul
 /// # Errors
 ///
 /// Returns a sentence that says the range.
-pub fn whole<T>(called: &str, text: &str, range: RangeInclusive<T>) -> Result<T, String>
+pub fn integer<T>(called: &str, text: &str, range: RangeInclusive<T>) -> Result<T, String>
 where
     T: FromStr + PartialOrd + Display,
 {
@@ -66,7 +66,7 @@ where
 /// # Errors
 ///
 /// Returns a sentence with what is wrong.
-pub fn named(
+pub fn validated_name(
     called: &str,
     text: &str,
     judge: fn(&str) -> Result<(), &'static str>,
@@ -89,7 +89,7 @@ pub fn rate(called: &str, text: &str) -> Result<(u32, Duration), String> {
     // A unit alone is one of it.
     let one = format!("1{within}");
     let within = if within.starts_with(|c: char| c.is_ascii_alphabetic()) { &one } else { within };
-    Ok((positive(called, count)?, some_duration(called, within)?))
+    Ok((positive(called, count)?, nonzero_duration(called, within)?))
 }
 
 /// Reads a share in percent, with or without its sign: `5`, `0.5%`.
@@ -112,7 +112,7 @@ pub fn percent(called: &str, text: &str) -> Result<f64, String> {
 ///
 /// Returns a sentence with examples.
 pub fn duration(called: &str, text: &str) -> Result<Duration, String> {
-    units::duration(text).map_err(|error| format!("{called}: {error}"))
+    units::parse_duration(text).map_err(|error| format!("{called}: {error}"))
 }
 
 /// Reads a duration that is longer than nothing.
@@ -120,7 +120,7 @@ pub fn duration(called: &str, text: &str) -> Result<Duration, String> {
 /// # Errors
 ///
 /// Returns a sentence that says so.
-pub fn some_duration(called: &str, text: &str) -> Result<Duration, String> {
+pub fn nonzero_duration(called: &str, text: &str) -> Result<Duration, String> {
     match duration(called, text)? {
         Duration::ZERO => Err(format!("{called}: {text:?} is no time at all; it must be above 0")),
         duration => Ok(duration),
@@ -132,7 +132,7 @@ pub fn some_duration(called: &str, text: &str) -> Result<Duration, String> {
 /// # Errors
 ///
 /// Returns a sentence with examples.
-pub fn limit(called: &str, text: &str) -> Result<Option<Duration>, String> {
+pub fn optional_duration(called: &str, text: &str) -> Result<Option<Duration>, String> {
     match text {
         "off" => Ok(None),
         text => duration(called, text).map(|time| Some(time).filter(|time| !time.is_zero())),
@@ -145,7 +145,7 @@ pub fn limit(called: &str, text: &str) -> Result<Option<Duration>, String> {
 ///
 /// Returns a sentence with examples or the range.
 pub fn size(called: &str, text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
-    let size = units::size(text).map_err(|error| format!("{called}: {error}"))?;
+    let size = units::parse_size(text).map_err(|error| format!("{called}: {error}"))?;
     if range.contains(&size) {
         return Ok(size);
     }
@@ -186,20 +186,20 @@ mod tests {
 
     #[test]
     fn a_number_outside_of_its_range_is_told_the_range() {
-        assert_eq!(whole("--threads", "64", 1..=64), Ok(64));
+        assert_eq!(integer("--threads", "64", 1..=64), Ok(64));
         for wrong in ["0", "65", "-1", "+2", "", "many", "99999999999999999999"] {
-            let error = whole("--threads", wrong, 1..=64).unwrap_err();
+            let error = integer("--threads", wrong, 1..=64).unwrap_err();
             assert_eq!(error, format!("--threads: {wrong:?} is not a whole number from 1 to 64"));
         }
     }
 
     #[test]
     fn a_timeout_of_nothing_is_refused_and_a_limit_of_nothing_is_off() {
-        assert_eq!(some_duration("--timeout", "150ms"), Ok(Duration::from_millis(150)));
-        assert!(some_duration("--timeout", "0s").unwrap_err().contains("above 0"));
-        assert_eq!(limit("--idle-timeout", "0s"), Ok(None));
-        assert_eq!(limit("--idle-timeout", "off"), Ok(None));
-        assert_eq!(limit("--idle-timeout", "2s"), Ok(Some(Duration::from_secs(2))));
+        assert_eq!(nonzero_duration("--timeout", "150ms"), Ok(Duration::from_millis(150)));
+        assert!(nonzero_duration("--timeout", "0s").unwrap_err().contains("above 0"));
+        assert_eq!(optional_duration("--idle-timeout", "0s"), Ok(None));
+        assert_eq!(optional_duration("--idle-timeout", "off"), Ok(None));
+        assert_eq!(optional_duration("--idle-timeout", "2s"), Ok(Some(Duration::from_secs(2))));
     }
 
     #[test]

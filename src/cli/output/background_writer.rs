@@ -11,25 +11,25 @@ use std::thread;
 use std::time::Duration;
 
 /// Lines that wait at most.
-const ROOM: usize = 256;
+const MAX_QUEUED: usize = 256;
 
 /// Writes lines on a thread of its own.
 #[derive(Debug)]
-pub struct Scribe {
+pub struct BackgroundWriter {
     queue: SyncSender<String>,
-    state: Arc<State>,
+    shared: Arc<BackgroundWriterShared>,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct BackgroundWriterShared {
     /// Lines that were handed over and are not written yet.
-    waiting: Mutex<usize>,
-    written: Condvar,
+    pending: Mutex<usize>,
+    line_written: Condvar,
     /// Lines that found no room.
     dropped: AtomicU64,
 }
 
-impl Scribe {
+impl BackgroundWriter {
     /// Starts a scribe that writes each text, which ends with a line feed, by `write`.
     ///
     /// `dropped` words how many lines were dropped. Without a thread to be had, every line is dropped.
@@ -37,39 +37,40 @@ impl Scribe {
         name: &str,
         write: impl FnMut(&str) + Send + 'static,
         dropped: impl Fn(u64) -> String + Send + 'static,
-    ) -> Scribe {
-        let (queue, lines) = sync_channel(ROOM);
-        let state = Arc::new(State::default());
+    ) -> BackgroundWriter {
+        let (queue, lines) = sync_channel(MAX_QUEUED);
+        let state = Arc::new(BackgroundWriterShared::default());
         let shared = state.clone();
-        let work = move || shared.work(&lines, write, dropped);
+        let work = move || shared.run(&lines, write, dropped);
         // A process that can start no thread can start no tree either, which tells it.
         let _ = thread::Builder::new().name(name.into()).spawn(work);
-        Scribe { queue, state }
+        BackgroundWriter { queue, shared: state }
     }
 
     /// Hands over a text; drops and counts it where there is no room.
     pub fn write(&self, text: String) {
-        *self.state.waiting() += 1;
+        *self.shared.pending() += 1;
         if self.queue.try_send(text).is_err() {
-            *self.state.waiting() -= 1;
-            self.state.dropped.fetch_add(1, Ordering::Relaxed);
+            *self.shared.pending() -= 1;
+            self.shared.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Waits until all is written that was handed over, at most `within`.
-    pub fn finish(&self, within: Duration) {
-        let waiting = self.state.waiting();
+    pub fn flush(&self, within: Duration) {
+        let waiting = self.shared.pending();
         // Who does not read in time does not want it.
-        let _ = self.state.written.wait_timeout_while(waiting, within, |waiting| *waiting > 0);
+        let _ =
+            self.shared.line_written.wait_timeout_while(waiting, within, |waiting| *waiting > 0);
     }
 }
 
-impl State {
-    fn waiting(&self) -> MutexGuard<'_, usize> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+impl BackgroundWriterShared {
+    fn pending(&self) -> MutexGuard<'_, usize> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn work(
+    fn run(
         &self,
         lines: &Receiver<String>,
         mut write: impl FnMut(&str),
@@ -81,8 +82,8 @@ impl State {
                 0 => {}
                 lost => write(&dropped(lost)),
             }
-            *self.waiting() -= 1;
-            self.written.notify_all();
+            *self.pending() -= 1;
+            self.line_written.notify_all();
         }
     }
 }
@@ -97,11 +98,14 @@ mod tests {
     fn lines_are_written_in_order() {
         let paper = Arc::new(Mutex::new(String::new()));
         let on = paper.clone();
-        let scribe =
-            Scribe::new("test", move |text| on.lock().unwrap().push_str(text), |_| panic!());
+        let scribe = BackgroundWriter::new(
+            "test",
+            move |text| on.lock().unwrap().push_str(text),
+            |_| panic!(),
+        );
         scribe.write("one\n".into());
         scribe.write("two\n".into());
-        scribe.finish(Duration::from_secs(20));
+        scribe.flush(Duration::from_secs(20));
         assert_eq!(*paper.lock().unwrap(), "one\ntwo\n");
     }
 
@@ -114,16 +118,16 @@ mod tests {
             let _ = stuck.recv();
             read.send(text.to_owned()).unwrap();
         };
-        let scribe = Scribe::new("test", write, |lost| format!("{lost} lost\n"));
-        for _ in 0..ROOM + 10 {
+        let scribe = BackgroundWriter::new("test", write, |lost| format!("{lost} lost\n"));
+        for _ in 0..MAX_QUEUED + 10 {
             scribe.write("x\n".into());
         }
-        scribe.finish(Duration::ZERO);
+        scribe.flush(Duration::ZERO);
         drop(go);
-        scribe.finish(Duration::from_secs(20));
+        scribe.flush(Duration::from_secs(20));
         let lines: Vec<String> = lines.try_iter().collect();
         let lost = lines.iter().find_map(|line| line.strip_suffix(" lost\n"));
         let written = lines.iter().filter(|line| *line == "x\n").count();
-        assert_eq!(written + lost.unwrap().parse::<usize>().unwrap(), ROOM + 10);
+        assert_eq!(written + lost.unwrap().parse::<usize>().unwrap(), MAX_QUEUED + 10);
     }
 }

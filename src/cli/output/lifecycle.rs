@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::actors::VaultError;
-use crate::cli::exit::Code;
-use crate::cli::output::background_writer::Scribe;
+use crate::cli::exit::ExitStatus;
+use crate::cli::output::background_writer::BackgroundWriter;
 use crate::cli::output::json;
 use crate::cli::output::printer::{Sink, write_line};
 use crate::runtime::{Exit, Handle, Lifecycle, Path, StopReason};
@@ -15,57 +15,68 @@ use crate::scenario::Role;
 
 /// Watches the lifecycle events of a run.
 #[derive(Debug, Clone)]
-pub struct Watch(Arc<Inner>);
+pub struct LifecycleLog(Arc<LifecycleLogInner>);
 
-struct Inner {
+struct LifecycleLogInner {
     handle: Handle,
     /// Writes JSON lines, if they are wanted.
-    json: Option<Scribe>,
+    json: Option<BackgroundWriter>,
     /// Whether any actor is to be crashed: each start asks.
     has_drills: bool,
-    state: Mutex<State>,
+    state: Mutex<LifecycleLogState>,
 }
 
 #[derive(Debug)]
-struct State {
+struct LifecycleLogState {
     /// Which actors are still to be crashed, and how often.
     drills: Vec<(String, u32)>,
     /// Why actors that are about to be restarted ended.
-    reasons: HashMap<String, String>,
+    exit_reasons: HashMap<String, String>,
     /// When the first actor was stopped.
-    stopping: Option<Instant>,
+    stop_started_at: Option<Instant>,
     /// Connections that did not end in time.
-    killed: usize,
+    killed_connections: usize,
     /// The code for something that went wrong while the rest went on.
-    code: Code,
+    exit_status: ExitStatus,
 }
 
-impl fmt::Debug for Inner {
+impl fmt::Debug for LifecycleLogInner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.state)
     }
 }
 
-impl Watch {
+impl LifecycleLog {
     /// Makes a watch that crashes the actors in `drills` by way of `handle`, and writes JSON lines
     /// to `sink` if there is one.
-    pub fn new(drills: Vec<(String, u32)>, handle: Handle, sink: Option<Sink>) -> Watch {
+    pub fn new(drills: Vec<(String, u32)>, handle: Handle, sink: Option<Sink>) -> LifecycleLog {
         let (reasons, has_drills) = (HashMap::new(), !drills.is_empty());
-        let state = State { drills, reasons, stopping: None, killed: 0, code: Code::Well };
-        let json = sink.map(scribe);
-        Watch(Arc::new(Inner { handle, json, has_drills, state: Mutex::new(state) }))
+        let state = LifecycleLogState {
+            drills,
+            exit_reasons: reasons,
+            stop_started_at: None,
+            killed_connections: 0,
+            exit_status: ExitStatus::Success,
+        };
+        let json = sink.map(json_writer);
+        LifecycleLog(Arc::new(LifecycleLogInner {
+            handle,
+            json,
+            has_drills,
+            state: Mutex::new(state),
+        }))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, LifecycleLogState> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes note of one event.
-    pub fn see(&self, event: &Lifecycle) {
+    pub fn on_event(&self, event: &Lifecycle) {
         match event {
             Lifecycle::Started { path, .. } => {
                 log::debug!("{event}");
-                self.drill(path);
+                self.run_drill(path);
             }
             // The root's end is the program's, which tells it at its own.
             Lifecycle::Exited { path, .. } | Lifecycle::StartFailed { path, .. }
@@ -84,31 +95,31 @@ impl Watch {
                 }
                 let mut state = self.state();
                 if let Some(error) = store {
-                    state.code = match error {
-                        VaultError::Full { .. } => Code::DiskFull,
-                        _ => Code::Failed,
+                    state.exit_status = match error {
+                        VaultError::Full { .. } => ExitStatus::DiskFull,
+                        _ => ExitStatus::Failed,
                     };
                 }
                 // The children of pools are never restarted.
                 if !path.is_pool_child() {
-                    state.reasons.insert(path.to_string(), exit.to_string());
+                    state.exit_reasons.insert(path.to_string(), exit.to_string());
                 }
             }
             Lifecycle::Restarting { path, restarts, .. } => {
                 log::warn!("{event}");
-                let why = self.state().reasons.remove(&path.to_string());
+                let why = self.state().exit_reasons.remove(&path.to_string());
                 let why = why.unwrap_or_else(|| "restarted with its group".into());
-                self.write(|| json::restarted(&path.to_string(), &why, *restarts));
+                self.write_json(|| json::format_restart(&path.to_string(), &why, *restarts));
             }
             Lifecycle::StartFailed { path, exit, .. } => {
                 log::warn!("{event}");
-                self.state().reasons.insert(path.to_string(), exit.to_string());
+                self.state().exit_reasons.insert(path.to_string(), exit.to_string());
             }
             Lifecycle::Stalled { .. } => log::warn!("{event}"),
             // The program tells why it gave up at its end.
             Lifecycle::GaveUp { .. } | Lifecycle::Ignored { .. } => log::debug!("{event}"),
             Lifecycle::Stopped { path, exit, .. } => {
-                self.state().stopping.get_or_insert_with(Instant::now);
+                self.state().stop_started_at.get_or_insert_with(Instant::now);
                 // The root's exit is the program's, which tells it at its end.
                 match exit.is_normal() || path.is_root() {
                     true => log::debug!("{event}"),
@@ -117,8 +128,8 @@ impl Watch {
             }
             Lifecycle::Killed { path, .. } => {
                 let mut state = self.state();
-                state.stopping.get_or_insert_with(Instant::now);
-                state.killed += usize::from(path.is_pool_child());
+                state.stop_started_at.get_or_insert_with(Instant::now);
+                state.killed_connections += usize::from(path.is_pool_child());
                 drop(state);
                 log::warn!("{event}: it did not end in time");
             }
@@ -126,7 +137,7 @@ impl Watch {
     }
 
     /// Crashes an actor that has just been started, if a drill is left for it.
-    fn drill(&self, path: &Path) {
+    fn run_drill(&self, path: &Path) {
         if !self.0.has_drills {
             return;
         }
@@ -146,7 +157,7 @@ impl Watch {
     }
 
     /// Tells how a server's end went, and which drills found no actor.
-    pub fn report_end(&self, role: Role, ended: &Result<StopReason, Exit>) {
+    pub fn report_shutdown(&self, role: Role, ended: &Result<StopReason, Exit>) {
         let state = self.state();
         for (name, _) in state.drills.iter().filter(|(_, left)| *left > 0) {
             log::warn!(
@@ -158,36 +169,36 @@ impl Watch {
         {
             return;
         }
-        let seconds = state.stopping.map_or(0.0, |since| since.elapsed().as_secs_f64());
-        let left = state.killed;
+        let seconds = state.stop_started_at.map_or(0.0, |since| since.elapsed().as_secs_f64());
+        let left = state.killed_connections;
         drop(state);
         log::info!("drained in {seconds:.1} s, {left} connections were cut");
-        self.write(|| json::drained(left, seconds));
+        self.write_json(|| json::format_drain(left, seconds));
     }
 
     /// Returns the code for what went wrong while the rest went on.
-    pub fn code(&self) -> Code {
-        self.state().code
+    pub fn exit_status(&self) -> ExitStatus {
+        self.state().exit_status
     }
 
-    fn write(&self, line: impl FnOnce() -> String) {
+    fn write_json(&self, line: impl FnOnce() -> String) {
         if let Some(scribe) = &self.0.json {
             scribe.write(line());
         }
     }
 
     /// Waits until what was handed to the JSON lines is written, at most `within`.
-    pub fn finish(&self, within: Duration) {
+    pub fn flush(&self, within: Duration) {
         if let Some(scribe) = &self.0.json {
-            scribe.finish(within);
+            scribe.flush(within);
         }
     }
 }
 
-fn scribe(sink: Sink) -> Scribe {
+fn json_writer(sink: Sink) -> BackgroundWriter {
     let write = move |line: &str| {
         // Whether anybody reads is the narrator's to find out.
         let _ = write_line(&sink, line);
     };
-    Scribe::new("events", write, json::dropped)
+    BackgroundWriter::new("events", write, json::format_dropped_events)
 }

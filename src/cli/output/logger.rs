@@ -16,9 +16,9 @@ use std::time::Duration;
 use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::cli::args::PROGRAM;
-use crate::cli::args::argv::Env;
+use crate::cli::args::argv::EnvLookup;
 use crate::cli::args::parse::OutputSettings;
-use crate::cli::output::background_writer::Scribe;
+use crate::cli::output::background_writer::BackgroundWriter;
 use crate::cli::output::printer::Sink;
 use crate::wire::text::escape;
 
@@ -42,34 +42,34 @@ impl Color {
 
 /// What a line of the log looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Look {
+pub enum LogFormat {
     /// Words.
     Plain,
     /// Words, the level in colour.
-    Coloured,
+    Colored,
     /// A priority for the journal, then the text.
     Journal,
 }
 
-impl Look {
+impl LogFormat {
     /// Finds the look for the stderr of this process.
-    pub fn of_stderr(color: Color, env: Env<'_>) -> Look {
+    pub fn for_stderr(color: Color, env: EnvLookup<'_>) -> LogFormat {
         let stderr = io::stderr();
         let stream = rustix::fs::fstat(&stderr).ok();
         let stream = stream.map(|stat| format!("{}:{}", stat.st_dev, stat.st_ino));
-        Look::find(color, stderr.is_terminal(), stream.as_deref(), env)
+        LogFormat::detect(color, stderr.is_terminal(), stream.as_deref(), env)
     }
 
     /// Tells whether stdout is to be coloured.
-    pub fn is_stdout_coloured(color: Color, env: Env<'_>) -> bool {
-        Look::find(color, io::stdout().is_terminal(), None, env) == Look::Coloured
+    pub fn is_stdout_colored(color: Color, env: EnvLookup<'_>) -> bool {
+        LogFormat::detect(color, io::stdout().is_terminal(), None, env) == LogFormat::Colored
     }
 
     /// Finds the look for a stream that is a terminal or not, by its device and inode.
-    fn find(color: Color, terminal: bool, stream: Option<&str>, env: Env<'_>) -> Look {
+    fn detect(color: Color, terminal: bool, stream: Option<&str>, env: EnvLookup<'_>) -> LogFormat {
         let journal = env("JOURNAL_STREAM");
         if !terminal && journal.is_some() && journal.as_deref() == stream.map(AsRef::as_ref) {
-            return Look::Journal;
+            return LogFormat::Journal;
         }
         let refused = env("NO_COLOR").is_some_and(|text| !text.is_empty());
         let dumb = env("TERM").is_none_or(|term| term == "dumb");
@@ -78,19 +78,19 @@ impl Look {
             Color::Never => false,
             Color::Auto => terminal && !refused && !dumb,
         };
-        if coloured { Look::Coloured } else { Look::Plain }
+        if coloured { LogFormat::Colored } else { LogFormat::Plain }
     }
 
     /// Words one message, each of its lines with what stands before it and a line feed.
-    fn word(self, level: Level, text: &str) -> String {
+    fn format_message(self, level: Level, text: &str) -> String {
         let mut worded = String::new();
         for line in text.lines().map(escape) {
             let done = match self {
-                Look::Journal => writeln!(worded, "<{}>{line}", priority(level)),
-                Look::Plain => writeln!(worded, "{PROGRAM}: {}{line}", label(level)),
-                Look::Coloured => {
-                    let (on, off) = (colour(level), "\x1b[0m");
-                    writeln!(worded, "{PROGRAM}: {on}{}{off}{line}", label(level))
+                LogFormat::Journal => writeln!(worded, "<{}>{line}", syslog_priority(level)),
+                LogFormat::Plain => writeln!(worded, "{PROGRAM}: {}{line}", level_label(level)),
+                LogFormat::Colored => {
+                    let (on, off) = (level_color(level), "\x1b[0m");
+                    writeln!(worded, "{PROGRAM}: {on}{}{off}{line}", level_label(level))
                 }
             };
             done.expect("a String takes any text");
@@ -100,7 +100,7 @@ impl Look {
 }
 
 /// Returns the priority of a level, as syslog(3) numbers them.
-fn priority(level: Level) -> u8 {
+fn syslog_priority(level: Level) -> u8 {
     match level {
         Level::Error => 3,
         Level::Warn => 4,
@@ -109,7 +109,7 @@ fn priority(level: Level) -> u8 {
     }
 }
 
-fn label(level: Level) -> &'static str {
+fn level_label(level: Level) -> &'static str {
     match level {
         Level::Error => "error: ",
         Level::Warn => "warning: ",
@@ -119,7 +119,7 @@ fn label(level: Level) -> &'static str {
     }
 }
 
-fn colour(level: Level) -> &'static str {
+fn level_color(level: Level) -> &'static str {
     match level {
         Level::Error => "\x1b[1;31m",
         Level::Warn => "\x1b[1;33m",
@@ -129,20 +129,20 @@ fn colour(level: Level) -> &'static str {
 }
 
 /// How long what is still to be logged may take at the end.
-const FLUSH_WITHIN: Duration = Duration::from_secs(1);
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The log of the program.
 #[derive(Debug)]
 pub struct Logger {
-    look: Look,
+    format: LogFormat,
     level: LevelFilter,
-    scribe: Arc<Scribe>,
+    writer: Arc<BackgroundWriter>,
 }
 
 impl Logger {
     /// Makes a log for this process's stderr, whose lines `sink` writes.
-    pub fn new(output: &OutputSettings, env: Env<'_>, sink: Sink) -> Logger {
-        let look = Look::of_stderr(output.color, env);
+    pub fn new(output: &OutputSettings, env: EnvLookup<'_>, sink: Sink) -> Logger {
+        let look = LogFormat::for_stderr(output.color, env);
         let write = move |text: &str| {
             let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
             // Nobody is there to learn that stderr is closed.
@@ -150,16 +150,20 @@ impl Logger {
         };
         let dropped = move |count| {
             let text = format!("{count} lines of the log were dropped, since nobody read them");
-            look.word(Level::Warn, &text)
+            look.format_message(Level::Warn, &text)
         };
-        Logger { look, level: level(output), scribe: Arc::new(Scribe::new("log", write, dropped)) }
+        Logger {
+            format: look,
+            level: level_filter(output),
+            writer: Arc::new(BackgroundWriter::new("log", write, dropped)),
+        }
     }
 
     /// Makes this the log of the process; if there is one already, that one stays.
     ///
     /// Returns who writes to stderr, for what is no message of the log.
-    pub fn install(self) -> Arc<Scribe> {
-        let (level, scribe) = (self.level, self.scribe.clone());
+    pub fn install(self) -> Arc<BackgroundWriter> {
+        let (level, scribe) = (self.level, self.writer.clone());
         if log::set_boxed_logger(Box::new(self)).is_ok() {
             log::set_max_level(level);
         }
@@ -168,7 +172,7 @@ impl Logger {
 }
 
 /// Returns how much is told: errors in a quiet run, usually up to what is good to know.
-fn level(output: &OutputSettings) -> LevelFilter {
+fn level_filter(output: &OutputSettings) -> LevelFilter {
     match (output.quiet, output.verbose) {
         (true, _) => LevelFilter::Error,
         (false, 0) => LevelFilter::Info,
@@ -186,14 +190,14 @@ impl Log for Logger {
 
     fn log(&self, record: &Record<'_>) {
         if self.enabled(record.metadata()) {
-            let text = self.look.word(record.level(), &record.args().to_string());
-            self.scribe.write(text);
+            let text = self.format.format_message(record.level(), &record.args().to_string());
+            self.writer.write(text);
         }
     }
 
     /// Waits a moment for whoever reads stderr.
     fn flush(&self) {
-        self.scribe.finish(FLUSH_WITHIN);
+        self.writer.flush(FLUSH_TIMEOUT);
     }
 }
 
@@ -203,53 +207,54 @@ mod tests {
 
     use super::*;
 
-    fn find(color: Color, terminal: bool, variables: &[(&str, &str)]) -> Look {
+    fn detect(color: Color, terminal: bool, variables: &[(&str, &str)]) -> LogFormat {
         let env = |name: &str| {
             let found = variables.iter().find(|variable| variable.0 == name)?;
             Some(OsString::from(found.1))
         };
-        Look::find(color, terminal, Some("8:42"), &env)
+        LogFormat::detect(color, terminal, Some("8:42"), &env)
     }
 
     #[test]
     fn the_journal_is_told_by_device_and_inode() {
         let ours = [("JOURNAL_STREAM", "8:42"), ("TERM", "xterm")];
-        assert_eq!(find(Color::Always, false, &ours), Look::Journal);
-        assert_eq!(find(Color::Auto, true, &ours), Look::Coloured);
-        assert_eq!(find(Color::Auto, false, &[("JOURNAL_STREAM", "8:43")]), Look::Plain);
-        assert_eq!(Look::find(Color::Auto, false, None, &|_| None), Look::Plain);
+        assert_eq!(detect(Color::Always, false, &ours), LogFormat::Journal);
+        assert_eq!(detect(Color::Auto, true, &ours), LogFormat::Colored);
+        assert_eq!(detect(Color::Auto, false, &[("JOURNAL_STREAM", "8:43")]), LogFormat::Plain);
+        assert_eq!(LogFormat::detect(Color::Auto, false, None, &|_| None), LogFormat::Plain);
     }
 
     #[test]
     fn colour_needs_a_terminal_that_wants_it() {
         let term = ("TERM", "xterm");
-        assert_eq!(find(Color::Auto, true, &[term]), Look::Coloured);
-        assert_eq!(find(Color::Auto, true, &[term, ("NO_COLOR", "")]), Look::Coloured);
-        assert_eq!(find(Color::Auto, true, &[term, ("NO_COLOR", "1")]), Look::Plain);
-        assert_eq!(find(Color::Auto, true, &[("TERM", "dumb")]), Look::Plain);
-        assert_eq!(find(Color::Auto, false, &[term]), Look::Plain);
-        assert_eq!(find(Color::Always, false, &[("NO_COLOR", "1")]), Look::Coloured);
-        assert_eq!(find(Color::Never, true, &[term]), Look::Plain);
+        assert_eq!(detect(Color::Auto, true, &[term]), LogFormat::Colored);
+        assert_eq!(detect(Color::Auto, true, &[term, ("NO_COLOR", "")]), LogFormat::Colored);
+        assert_eq!(detect(Color::Auto, true, &[term, ("NO_COLOR", "1")]), LogFormat::Plain);
+        assert_eq!(detect(Color::Auto, true, &[("TERM", "dumb")]), LogFormat::Plain);
+        assert_eq!(detect(Color::Auto, false, &[term]), LogFormat::Plain);
+        assert_eq!(detect(Color::Always, false, &[("NO_COLOR", "1")]), LogFormat::Colored);
+        assert_eq!(detect(Color::Never, true, &[term]), LogFormat::Plain);
     }
 
     #[test]
     fn each_look_shows_the_level_its_way() {
-        assert_eq!(Look::Plain.word(Level::Warn, "hm"), "sockactors: warning: hm\n");
-        assert_eq!(Look::Plain.word(Level::Info, "here"), "sockactors: here\n");
-        assert_eq!(Look::Journal.word(Level::Error, "a\nb"), "<3>a\n<3>b\n");
-        let coloured = Look::Coloured.word(Level::Error, "no");
+        assert_eq!(LogFormat::Plain.format_message(Level::Warn, "hm"), "sockactors: warning: hm\n");
+        assert_eq!(LogFormat::Plain.format_message(Level::Info, "here"), "sockactors: here\n");
+        assert_eq!(LogFormat::Journal.format_message(Level::Error, "a\nb"), "<3>a\n<3>b\n");
+        let coloured = LogFormat::Colored.format_message(Level::Error, "no");
         assert_eq!(coloured, "sockactors: \x1b[1;31merror: \x1b[0mno\n");
     }
 
     #[test]
     fn what_a_peer_smuggled_in_is_escaped() {
-        let worded = Look::Coloured.word(Level::Info, "\x1b]0;title\x07");
+        let worded = LogFormat::Colored.format_message(Level::Info, "\x1b]0;title\x07");
         assert!(!worded.contains('\x07') && !worded.contains("\x1b]"), "{worded:?}");
     }
 
     #[test]
     fn quiet_and_verbose_set_the_level() {
-        let told = |quiet, verbose| level(&OutputSettings { quiet, verbose, ..Default::default() });
+        let told =
+            |quiet, verbose| level_filter(&OutputSettings { quiet, verbose, ..Default::default() });
         assert_eq!(told(true, 2), LevelFilter::Error);
         let levels = [told(false, 0), told(false, 1), told(false, 2), told(false, 9)];
         let [info, debug, trace, most] = levels;

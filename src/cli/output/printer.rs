@@ -20,16 +20,16 @@ use log::Level;
 
 use crate::actors::{Progress, Report};
 use crate::cli::args::names::Side;
-use crate::cli::output::json::json;
-use crate::cli::output::progress::Bars;
+use crate::cli::output::json::format_report;
+use crate::cli::output::progress::ProgressBars;
 use crate::cli::output::text;
-use crate::cli::output::text::Stream;
+use crate::cli::output::text::OutputStream;
 use crate::net::Peer;
 use crate::runtime::{Actor, Context, JobQueue, Outcome};
 use crate::scenario::Kind;
 
 /// How many reports are written at once, at most.
-const BATCH: usize = 256;
+const MAX_BATCH: usize = 256;
 
 /// Where lines are written, shared by all who write there.
 pub type Sink = Arc<Mutex<dyn Write + Send>>;
@@ -76,40 +76,49 @@ fn write_all(sink: &Sink, bytes: &[u8]) -> io::Result<()> {
 
 /// The actor that words the reports of one side of a scenario; a clone is its next incarnation.
 #[derive(Clone)]
-pub struct Narrator {
-    kind: Kind,
+pub struct Printer {
+    scenario: Kind,
     side: Side,
     style: Style,
     sink: Sink,
-    bars: Bars,
+    bars: ProgressBars,
     on_error: OnError,
     /// What is being written, and what became of it: a crash loses no line and tells no failure twice.
-    desk: JobQueue<Batch>,
-    sight: Arc<Mutex<Sight>>,
+    jobs: JobQueue<OutputBatch>,
+    sink_state: Arc<Mutex<SinkState>>,
 }
 
-impl Narrator {
+impl Printer {
     /// Makes a narrator that writes to `sink`, and calls `on_error` when that fails: with
     /// `BrokenPipe` when nobody reads any more.
-    pub fn new(kind: Kind, side: Side, style: Style, sink: Sink, on_error: OnError) -> Narrator {
-        let sight = Arc::new(Mutex::new(Sight::Seen));
-        let bars = Bars::default();
-        Narrator { kind, side, style, sink, bars, on_error, desk: JobQueue::new(), sight }
+    pub fn new(kind: Kind, side: Side, style: Style, sink: Sink, on_error: OnError) -> Printer {
+        let sight = Arc::new(Mutex::new(SinkState::Open));
+        let bars = ProgressBars::default();
+        Printer {
+            scenario: kind,
+            side,
+            style,
+            sink,
+            bars,
+            on_error,
+            jobs: JobQueue::new(),
+            sink_state: sight,
+        }
     }
 
     /// Sets what shows how far files are.
-    pub fn bars(mut self, bars: Bars) -> Narrator {
+    pub fn progress_bars(mut self, bars: ProgressBars) -> Printer {
         self.bars = bars;
         self
     }
 
     /// Words one report, and those that `more` gives, as one batch.
-    fn batch(&self, first: &Report, mut more: impl FnMut() -> Option<Report>) -> Batch {
-        let mut batch = Batch::default();
-        self.word(first, &mut batch);
-        for _ in 1..BATCH {
+    fn build_batch(&self, first: &Report, mut more: impl FnMut() -> Option<Report>) -> OutputBatch {
+        let mut batch = OutputBatch::default();
+        self.format_into(first, &mut batch);
+        for _ in 1..MAX_BATCH {
             match more() {
-                Some(report) => self.word(&report, &mut batch),
+                Some(report) => self.format_into(&report, &mut batch),
                 None => break,
             }
         }
@@ -117,72 +126,74 @@ impl Narrator {
     }
 
     /// Adds what is to be said of one report to a batch.
-    fn word(&self, report: &Report, batch: &mut Batch) {
+    fn format_into(&self, report: &Report, batch: &mut OutputBatch) {
         if matches!(report, Report::Ready) {
             batch.prompt |= self.style.prompt;
             return;
         }
-        if self.bars.are_shown() {
-            batch.moves.extend(Move::of(report));
+        if self.bars.is_visible() {
+            batch.progress_updates.extend(ProgressUpdate::from_report(report));
         }
         if matches!(report, Report::Progress(_)) {
             return;
         }
         let wanted = !self.style.quiet || text::is_result(report);
         if self.style.json && wanted {
-            batch.add_line(&json(self.kind, self.side, report));
+            batch.push_line(&format_report(self.scenario, self.side, report));
         }
-        match text::line(self.kind, self.side, report) {
+        match text::format_report(self.scenario, self.side, report) {
             // What the log would drop is not worth the way to it.
-            Some((Stream::Err(level), _)) if level > log::max_level() => {}
-            Some((Stream::Err(level), text)) => batch.asides.push((level, text)),
-            Some((Stream::Out, text)) if wanted && !self.style.json => batch.add_line(&text),
+            Some((OutputStream::Log(level), _)) if level > log::max_level() => {}
+            Some((OutputStream::Log(level), text)) => batch.log_lines.push((level, text)),
+            Some((OutputStream::Stdout, text)) if wanted && !self.style.json => {
+                batch.push_line(&text)
+            }
             _ => {}
         }
     }
 
     /// Writes a batch, and judges by the result whether anybody reads. Blocks as long as the terminal does.
-    fn tell(&self, batch: Batch, sight: Sight) -> Sight {
-        if sight == Sight::Closed || batch.is_empty() {
+    fn write_batch(&self, batch: OutputBatch, sight: SinkState) -> SinkState {
+        if sight == SinkState::Closed || batch.is_empty() {
             return sight;
         }
         match batch.write(&self.sink, &self.bars) {
             Ok(()) => sight,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 (self.on_error)(&error);
-                Sight::Closed
+                SinkState::Closed
             }
             Err(error) => {
-                if sight == Sight::Seen {
+                if sight == SinkState::Open {
                     (self.on_error)(&error);
                     log::error!("cannot write to stdout, lines are lost: {error}");
                 }
-                Sight::Failing
+                SinkState::Failing
             }
         }
     }
 
     /// Works off the desk.
-    async fn clear(&self) {
+    async fn run_jobs(&self) {
         let narrator = self.clone();
         let work = move |batch| {
-            let mut sight = narrator.sight.lock().unwrap_or_else(PoisonError::into_inner);
-            *sight = narrator.tell(batch, *sight);
+            let mut sight = narrator.sink_state.lock().unwrap_or_else(PoisonError::into_inner);
+            *sight = narrator.write_batch(batch, *sight);
         };
-        self.desk.run_all(work).await;
+        self.jobs.run_all(work).await;
     }
 }
 
-impl Actor for Narrator {
+impl Actor for Printer {
     type Message = Report;
 
     async fn run(self, mut ctx: Context<Report>) -> Outcome {
-        self.clear().await;
+        self.run_jobs().await;
         while let Some(report) = ctx.recv().await {
-            let batch = self.batch(&report, || ctx.try_recv());
+            let batch = self.build_batch(&report, || ctx.try_recv());
             if !batch.is_empty() {
-                self.desk.push(batch);
-                self.clear().await;
+                self.jobs.push(batch);
+                self.run_jobs().await;
             }
         }
         Ok(())
@@ -191,9 +202,9 @@ impl Actor for Narrator {
 
 /// What is known of whoever reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Sight {
+enum SinkState {
     /// Nothing is amiss.
-    Seen,
+    Open,
     /// A write failed, and that was told.
     Failing,
     /// Nobody reads any more.
@@ -202,56 +213,56 @@ enum Sight {
 
 /// What one write takes along: lines for stdout, and messages for the log.
 #[derive(Debug, Default)]
-struct Batch {
+struct OutputBatch {
     lines: String,
-    asides: Vec<(Level, String)>,
+    log_lines: Vec<(Level, String)>,
     prompt: bool,
     /// How far files are, in order.
-    moves: Vec<Move>,
+    progress_updates: Vec<ProgressUpdate>,
 }
 
 /// What became of a file on its way.
 #[derive(Debug)]
-enum Move {
-    On(Progress),
-    Over(Option<Peer>),
-    AllOver,
+enum ProgressUpdate {
+    Advanced(Progress),
+    FileFinished(Option<Peer>),
+    AllFinished,
 }
 
-impl Move {
-    fn of(report: &Report) -> Option<Move> {
+impl ProgressUpdate {
+    fn from_report(report: &Report) -> Option<ProgressUpdate> {
         Some(match report {
-            Report::Progress(file) => Move::On(file.clone()),
-            Report::Sent { .. } => Move::Over(None),
-            Report::File { peer, .. } => Move::Over(peer.clone()),
-            Report::Disconnected { peer, .. } => Move::Over(Some(peer.clone())),
-            Report::Total(_) => Move::AllOver,
+            Report::Progress(file) => ProgressUpdate::Advanced(file.clone()),
+            Report::Sent { .. } => ProgressUpdate::FileFinished(None),
+            Report::File { peer, .. } => ProgressUpdate::FileFinished(peer.clone()),
+            Report::Disconnected { peer, .. } => ProgressUpdate::FileFinished(Some(peer.clone())),
+            Report::Total(_) => ProgressUpdate::AllFinished,
             _ => return None,
         })
     }
 }
 
-impl Batch {
-    fn add_line(&mut self, line: &str) {
+impl OutputBatch {
+    fn push_line(&mut self, line: &str) {
         self.lines.push_str(line);
         self.lines.push('\n');
     }
 
     fn is_empty(&self) -> bool {
-        let is_said = self.lines.is_empty() && self.asides.is_empty() && !self.prompt;
-        is_said && self.moves.is_empty()
+        let is_said = self.lines.is_empty() && self.log_lines.is_empty() && !self.prompt;
+        is_said && self.progress_updates.is_empty()
     }
 
     /// Writes all of it; blocks as long as the terminal does.
-    fn write(self, sink: &Sink, bars: &Bars) -> io::Result<()> {
-        for step in self.moves {
+    fn write(self, sink: &Sink, bars: &ProgressBars) -> io::Result<()> {
+        for step in self.progress_updates {
             match step {
-                Move::On(file) => bars.show(&file),
-                Move::Over(peer) => bars.end(peer.as_ref()),
-                Move::AllOver => bars.end_all(),
+                ProgressUpdate::Advanced(file) => bars.update(&file),
+                ProgressUpdate::FileFinished(peer) => bars.finish_file(peer.as_ref()),
+                ProgressUpdate::AllFinished => bars.finish_all(),
             }
         }
-        for (level, text) in self.asides {
+        for (level, text) in self.log_lines {
             log::log!(level, "{text}");
         }
         let written = match self.lines.as_bytes() {
@@ -266,9 +277,9 @@ impl Batch {
     }
 }
 
-impl fmt::Debug for Narrator {
+impl fmt::Debug for Printer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, side, style) = (self.kind, self.side, self.style);
+        let (kind, side, style) = (self.scenario, self.side, self.style);
         f.debug_struct("Narrator")
             .field("kind", &kind)
             .field("side", &side)

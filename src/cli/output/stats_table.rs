@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use crate::actors::{Figures, Spread};
 use crate::scenario::Kind;
-use crate::wire::units::show_duration;
+use crate::wire::units::format_duration;
 
 /// The longest bar, in characters.
-const WIDEST: u64 = 40;
+const MAX_BAR_WIDTH: u64 = 40;
 
 /// Words the figures of a client: how many, how long, and a histogram.
-pub fn table(kind: Kind, figures: &Figures) -> String {
-    let mut lines = vec![counts(figures)];
-    lines.extend(rate(figures));
-    lines.extend(failures(figures));
+pub fn format(kind: Kind, figures: &Figures) -> String {
+    let mut lines = vec![format_counts(figures)];
+    lines.extend(format_rate(figures));
+    lines.extend(format_failures(figures));
     let what = match kind {
         Kind::Tcp => "greeting",
         _ => "round trip",
@@ -22,26 +22,30 @@ pub fn table(kind: Kind, figures: &Figures) -> String {
     let times: Vec<_> =
         times.iter().filter_map(|(name, times)| Some((*name, times.as_ref()?))).collect();
     if !times.is_empty() {
-        lines.push(row("", ["min", "median", "p90", "p99", "max", "jitter"].map(str::to_owned)));
-        lines.extend(times.iter().map(|(name, times)| row(name, cells(times))));
+        lines.push(format_row(
+            "",
+            ["min", "median", "p90", "p99", "max", "jitter"].map(str::to_owned),
+        ));
+        lines.extend(times.iter().map(|(name, times)| format_row(name, latency_cells(times))));
     }
     if let Some((_, spread)) = times.last() {
-        lines.extend(histogram(spread));
+        lines.extend(format_histogram(spread));
     }
     lines.join("\n")
 }
 
 /// Words a share in percent with one digit: `0.5%`, and `100%` without.
-fn percent(share: f64) -> String {
+fn format_percent(share: f64) -> String {
     match share {
         whole if whole == whole.trunc() => format!("{whole:.0}%"),
         share => format!("{share:.1}%"),
     }
 }
 
-fn counts(figures: &Figures) -> String {
+fn format_counts(figures: &Figures) -> String {
     let Figures { sent, received, .. } = figures;
-    let mut text = format!("{sent} sent, {received} received, {} lost", percent(figures.loss()));
+    let mut text =
+        format!("{sent} sent, {received} received, {} lost", format_percent(figures.loss()));
     for (count, what) in [(figures.duplicated, "duplicated"), (figures.reordered, "reordered")] {
         if let Some(count) = count {
             text.push_str(&format!(", {count} {what}"));
@@ -51,50 +55,50 @@ fn counts(figures: &Figures) -> String {
 }
 
 /// Words how fast answers came, where it was long enough to say so.
-fn rate(figures: &Figures) -> Option<String> {
+fn format_rate(figures: &Figures) -> Option<String> {
     let seconds = figures.took.as_secs_f64();
     (seconds > 0.0).then(|| {
         let rate = figures.received as f64 / seconds;
-        format!("in {}, {rate:.0} answers a second", show_duration(figures.took))
+        format!("in {}, {rate:.0} answers a second", format_duration(figures.took))
     })
 }
 
-fn failures(figures: &Figures) -> Option<String> {
+fn format_failures(figures: &Figures) -> Option<String> {
     let failures = figures.failures.iter().map(|(why, count)| format!("{count} {why}"));
     let failures: Vec<_> = failures.collect();
     (!failures.is_empty()).then(|| format!("failures: {}", failures.join(", ")))
 }
 
-fn cells(spread: &Spread) -> [String; 6] {
+fn latency_cells(spread: &Spread) -> [String; 6] {
     let Spread { min, median, p90, p99, max, jitter, .. } = *spread;
-    [min, median, p90, p99, max, jitter].map(show)
+    [min, median, p90, p99, max, jitter].map(format_time)
 }
 
-fn row(name: &str, cells: [String; 6]) -> String {
+fn format_row(name: &str, cells: [String; 6]) -> String {
     let cells: String = cells.iter().map(|cell| format!(" {cell:>9}")).collect();
     format!("{name:<10}{cells}")
 }
 
 /// Draws a bar for each of a spread's, with at least one character where there is anything.
-fn histogram(spread: &Spread) -> Vec<String> {
+fn format_histogram(spread: &Spread) -> Vec<String> {
     let most = spread.bars.iter().map(|bar| bar.1).max().unwrap_or(1).max(1);
     let bars = spread.bars.iter().map(|(edge, count)| {
-        let width = count.saturating_mul(WIDEST).div_ceil(most).min(WIDEST) as usize;
+        let width = count.saturating_mul(MAX_BAR_WIDTH).div_ceil(most).min(MAX_BAR_WIDTH) as usize;
         let bar = "#".repeat(width);
-        format!("up to {:>9} {count:>9} {bar}", show(*edge)).trim_end().to_owned()
+        format!("up to {:>9} {count:>9} {bar}", format_time(*edge)).trim_end().to_owned()
     });
     bars.collect()
 }
 
-fn show(time: Duration) -> String {
-    show_duration(time).to_string()
+fn format_time(time: Duration) -> String {
+    format_duration(time).to_string()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn spread() -> Spread {
+    fn sample_latency() -> Spread {
         let ms = Duration::from_millis;
         let [min, mean, median, p90, p99, max] = [1, 3, 2, 8, 9, 10].map(ms);
         let bars = vec![(ms(5), 80), (ms(7), 0), (ms(10), 1)];
@@ -109,7 +113,7 @@ mod tests {
             duplicated: Some(1),
             reordered: Some(2),
             failures: vec![("refused", 1)],
-            rtt: Some(spread()),
+            rtt: Some(sample_latency()),
             took: Duration::from_secs(2),
             ..Figures::default()
         };
@@ -124,14 +128,14 @@ up to       5ms        80 {bar}
 up to       7ms         0
 up to      10ms         1 #"
         );
-        assert_eq!(table(Kind::Udp, &figures), expected);
+        assert_eq!(format(Kind::Udp, &figures), expected);
     }
 
     #[test]
     fn connections_are_told_with_both_of_their_times() {
-        let (connect, rtt) = (Some(spread()), Some(spread()));
+        let (connect, rtt) = (Some(sample_latency()), Some(sample_latency()));
         let figures = Figures { sent: 3, received: 3, connect, rtt, ..Figures::default() };
-        let table = table(Kind::Tcp, &figures);
+        let table = format(Kind::Tcp, &figures);
         assert!(table.starts_with("3 sent, 3 received, 0% lost\n"), "{table}");
         assert!(table.contains("\nconnect ") && table.contains("\ngreeting "), "{table}");
         assert_eq!(table.matches("up to").count(), 3);
@@ -140,6 +144,6 @@ up to      10ms         1 #"
     #[test]
     fn without_an_answer_there_are_no_times() {
         let figures = Figures { sent: 2, ..Figures::default() };
-        assert_eq!(table(Kind::Udp, &figures), "2 sent, 0 received, 100% lost");
+        assert_eq!(format(Kind::Udp, &figures), "2 sent, 0 received, 100% lost");
     }
 }

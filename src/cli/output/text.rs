@@ -18,53 +18,53 @@ use crate::cli::output::stats_table;
 use crate::net::Peer;
 use crate::scenario::Kind;
 use crate::wire::text::escape;
-use crate::wire::units::{show_duration, show_size};
+use crate::wire::units::{format_duration, format_size};
 
 /// What asks a person for the next file.
 pub const PROMPT: &str = "Enter the file name: ";
 
 /// Where a line goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
+pub enum OutputStream {
     /// To stdout: the scenario's own output.
-    Out,
+    Stdout,
     /// To stderr, as a log message of a level.
-    Err(Level),
+    Log(Level),
 }
 
 /// Words one report of one side of a scenario, without a line feed at the end; some are not worth a word.
-pub fn line(kind: Kind, side: Side, report: &Report) -> Option<(Stream, String)> {
-    let aside = |level, text| Some((Stream::Err(level), text));
+pub fn format_report(kind: Kind, side: Side, report: &Report) -> Option<(OutputStream, String)> {
+    let aside = |level, text| Some((OutputStream::Log(level), text));
     match (side, report) {
         (_, Report::Listening { endpoint }) => {
-            aside(Level::Info, format!("listening on {}", shown(&endpoint.to_string())))
+            aside(Level::Info, format!("listening on {}", escape_line(&endpoint.to_string())))
         }
-        (Side::Server, Report::Connected { peer, conn }) => connected(kind, peer, *conn),
+        (Side::Server, Report::Connected { peer, conn }) => format_connected(kind, peer, *conn),
         (Side::Client, Report::Connected { peer, conn: 0 }) => {
-            aside(Level::Debug, format!("connected to {}", address(peer)))
+            aside(Level::Debug, format!("connected to {}", format_peer(peer)))
         }
         (Side::Client, Report::Connected { peer, .. }) => {
-            aside(Level::Info, format!("connected to {} again", address(peer)))
+            aside(Level::Info, format!("connected to {} again", format_peer(peer)))
         }
         (Side::Client, Report::Disconnected { why, .. }) => {
-            aside(Level::Warn, format!("{}; trying again, what is typed is kept", shown(why)))
+            aside(Level::Warn, format!("{}; trying again, what is typed is kept", escape_line(why)))
         }
         (_, Report::Disconnected { peer, conn, why }) => {
-            let why = shown(why);
-            aside(Level::Debug, format!("connection {conn} of {} ended: {why}", address(peer)))
+            let why = escape_line(why);
+            aside(Level::Debug, format!("connection {conn} of {} ended: {why}", format_peer(peer)))
         }
         (_, Report::Refused { peer, why }) => {
-            let from = peer.as_ref().map(|peer| format!("{}: ", address(peer)));
-            aside(Level::Warn, format!("{}{}", from.unwrap_or_default(), shown(why)))
+            let from = peer.as_ref().map(|peer| format!("{}: ", format_peer(peer)));
+            aside(Level::Warn, format!("{}{}", from.unwrap_or_default(), escape_line(why)))
         }
         (_, Report::Cut { peer, bytes, kept }) => {
-            let peer = address(peer);
+            let peer = format_peer(peer);
             aside(
                 Level::Warn,
                 format!("{peer}: only {kept} of the {bytes} bytes of its datagram were read"),
             )
         }
-        (_, report) => Some((Stream::Out, told(kind, report)?)),
+        (_, report) => Some((OutputStream::Stdout, format_output(kind, report)?)),
     }
 }
 
@@ -83,77 +83,79 @@ pub fn is_result(report: &Report) -> bool {
 }
 
 /// Words the arrival of a client at a server.
-fn connected(kind: Kind, peer: &Peer, conn: u64) -> Option<(Stream, String)> {
-    let peer = address(peer);
+fn format_connected(kind: Kind, peer: &Peer, conn: u64) -> Option<(OutputStream, String)> {
+    let peer = format_peer(peer);
     Some(match kind {
-        Kind::Tcp => (Stream::Out, format!("Got connection from {peer}")),
-        Kind::File => (Stream::Out, format!("Connected with client {conn}")),
-        Kind::Chat => (Stream::Out, format!("Accepted connection from {peer}")),
-        Kind::Udp => (Stream::Err(Level::Debug), format!("first datagram from {peer}")),
+        Kind::Tcp => (OutputStream::Stdout, format!("Got connection from {peer}")),
+        Kind::File => (OutputStream::Stdout, format!("Connected with client {conn}")),
+        Kind::Chat => (OutputStream::Stdout, format!("Accepted connection from {peer}")),
+        Kind::Udp => (OutputStream::Log(Level::Debug), format!("first datagram from {peer}")),
     })
 }
 
 /// Words what was said, stored, sent or counted.
-fn told(kind: Kind, report: &Report) -> Option<String> {
+fn format_output(kind: Kind, report: &Report) -> Option<String> {
     Some(match report {
         Report::Message { peer, text, .. } => match kind {
             Kind::Udp => {
-                let (text, peer) = (shown(text), address(peer));
+                let (text, peer) = (escape_line(text), format_peer(peer));
                 format!("Message from Client: {text}\nClient IP Address: {peer}")
             }
-            _ => format!("Received message: {}", shown(text)),
+            _ => format!("Received message: {}", escape_line(text)),
         },
         Report::File { name, .. } => {
-            format!("Received successfully! New filename is: {}", shown(name))
+            format!("Received successfully! New filename is: {}", escape_line(name))
         }
         Report::Sent { name, bytes, took, stored, .. } => {
-            let (bytes, took) = (show_size(*bytes), show_duration(*took));
-            let renamed = stored.as_ref().filter(|stored| !ends_in(name, stored));
-            let renamed = renamed.map(|stored| format!(", stored as {}", shown(stored)));
-            format!("Sent {}: {bytes} in {took}{}", shown(name), renamed.unwrap_or_default())
+            let (bytes, took) = (format_size(*bytes), format_duration(*took));
+            let renamed = stored.as_ref().filter(|stored| !path_ends_with(name, stored));
+            let renamed = renamed.map(|stored| format!(", stored as {}", escape_line(stored)));
+            format!("Sent {}: {bytes} in {took}{}", escape_line(name), renamed.unwrap_or_default())
         }
         Report::Reply { text, .. } => match kind {
-            Kind::Udp => format!("Message from Server \"{}\"", shown(text)),
-            Kind::Chat => format!("Server response: {}", shown(text)),
-            _ => lines(text),
+            Kind::Udp => format!("Message from Server \"{}\"", escape_line(text)),
+            Kind::Chat => format!("Server response: {}", escape_line(text)),
+            _ => escape_lines(text),
         },
-        Report::Total(sent) => table(sent)?,
+        Report::Total(sent) => format_transfer_summary(sent)?,
         Report::Answer { number, bytes, rtt, again } => {
             let again = if *again { ", again" } else { "" };
-            format!("{bytes} bytes for request {number} after {}{again}", show_duration(*rtt))
+            format!("{bytes} bytes for request {number} after {}{again}", format_duration(*rtt))
         }
         Report::Tally { sent, received } => format!("{sent} sent, {received} received so far"),
-        Report::Figures(figures) => stats_table::table(kind, figures),
-        Report::Line(text) => shown(text),
-        Report::Summary { sent, received, rtt } if *sent > 1 => summary(*sent, *received, *rtt),
+        Report::Figures(figures) => stats_table::format(kind, figures),
+        Report::Line(text) => escape_line(text),
+        Report::Summary { sent, received, rtt } if *sent > 1 => {
+            format_summary(*sent, *received, *rtt)
+        }
         _ => return None,
     })
 }
 
 /// Words a client's figures: `3 sent, 2 received, 33% lost, round trip 1ms/2ms/3ms (least/mean/most)`.
-fn summary(sent: u64, received: u64, rtt: Option<[Duration; 3]>) -> String {
+fn format_summary(sent: u64, received: u64, rtt: Option<[Duration; 3]>) -> String {
     let lost = sent.saturating_sub(received).saturating_mul(100) / sent.max(1);
     let mut text = format!("{sent} sent, {received} received, {lost}% lost");
     if let Some(times) = rtt {
-        let times = times.map(|time| show_duration(time).to_string()).join("/");
+        let times = times.map(|time| format_duration(time).to_string()).join("/");
         text.push_str(&format!(", round trip {times} (least/mean/most)"));
     }
     text
 }
 
 /// Tells whether a path ends in a name, component by component.
-fn ends_in(path: &str, name: &str) -> bool {
+fn path_ends_with(path: &str, name: &str) -> bool {
     path == name || path.strip_suffix(name).is_some_and(|rest| rest.ends_with('/'))
 }
 
 /// Words what was sent as a table.
-fn table(sent: &Total) -> Option<String> {
+fn format_transfer_summary(sent: &Total) -> Option<String> {
     if sent.files == 0 {
         return None;
     }
     let mut lines = vec![format!("{:<64}  {:>15}  {:>9}  name", "BLAKE3", "bytes", "seconds")];
     let row = |row: &Row| {
-        let (seconds, name) = (row.took.as_secs_f64(), shown(&row.name));
+        let (seconds, name) = (row.took.as_secs_f64(), escape_line(&row.name));
         format!("{:<64}  {:>15}  {seconds:>9.3}  {name}", row.blake3, row.bytes)
     };
     lines.extend(sent.rows.iter().map(row));
@@ -173,22 +175,22 @@ fn table(sent: &Total) -> Option<String> {
     Some(lines.join("\n"))
 }
 
-fn address(peer: &Peer) -> String {
-    shown(&peer.to_string())
+fn format_peer(peer: &Peer) -> String {
+    escape_line(&peer.to_string())
 }
 
 /// Escapes a text for one line.
-fn shown(text: &str) -> String {
-    escape(without_end(text)).into_owned()
+fn escape_line(text: &str) -> String {
+    escape(trim_line_end(text)).into_owned()
 }
 
 /// Escapes an answer that may have several lines, each by itself.
-fn lines(text: &str) -> String {
-    let lines: Vec<_> = without_end(text).lines().map(escape).collect();
+fn escape_lines(text: &str) -> String {
+    let lines: Vec<_> = trim_line_end(text).lines().map(escape).collect();
     lines.join("\n")
 }
 
-fn without_end(text: &str) -> &str {
+fn trim_line_end(text: &str) -> &str {
     let text = text.strip_suffix('\n').unwrap_or(text);
     text.strip_suffix('\r').unwrap_or(text)
 }

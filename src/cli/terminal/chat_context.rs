@@ -6,66 +6,68 @@
 use std::collections::BTreeMap;
 
 use crate::wire::chat::command::HELP;
-use crate::wire::chat::notice::{Heard, read};
+use crate::wire::chat::notice::{Notice, parse_notice};
 
 /// How many names are kept at most; those that were not seen for the longest are forgotten.
-const NAMES: usize = 512;
+const MAX_NAMES: usize = 512;
 
 /// What is known.
 #[derive(Debug, Default)]
-pub struct Known {
+pub struct ChatContext {
     nick: Option<String>,
     room: Option<String>,
     /// The others' names as they write them, with when each was last seen, by their names in lower case.
-    others: BTreeMap<String, (u64, String)>,
+    members: BTreeMap<String, (u64, String)>,
     /// How many lines were read that may change the prompt.
-    pub notices: u64,
-    seen: u64,
+    pub notices_seen: u64,
+    sequence: u64,
 }
 
-impl Known {
+impl ChatContext {
     /// Learns from a line that is shown.
-    pub fn learn(&mut self, line: &str) {
-        let heard = read(line);
+    pub fn update(&mut self, line: &str) {
+        let heard = parse_notice(line);
         match heard {
-            Heard::Seated { nick, room, .. } => {
+            Notice::Welcome { nick, room, .. } => {
                 self.nick = Some(nick.into());
                 self.room = Some(room.into());
-                self.others.clear();
+                self.members.clear();
             }
-            Heard::Renamed(nick) => self.nick = Some(nick.into()),
-            Heard::Out => {
+            Notice::SelfRenamed(nick) => self.nick = Some(nick.into()),
+            Notice::SelfLeft => {
                 self.room = None;
-                self.others.clear();
+                self.members.clear();
             }
-            Heard::Said(nick) | Heard::Told(nick) | Heard::Joined(nick) => self.see(nick),
-            Heard::Left(nick) => drop(self.others.remove(&nick.to_ascii_lowercase())),
-            Heard::Named { old, new } => {
-                self.others.remove(&old.to_ascii_lowercase());
-                self.see(new);
+            Notice::Message(nick) | Notice::DirectMessage(nick) | Notice::MemberJoined(nick) => {
+                self.touch(nick)
             }
-            Heard::Present(nicks) => nicks.split(", ").for_each(|nick| self.see(nick)),
-            Heard::Notice | Heard::Dismissed | Heard::Other => {}
+            Notice::MemberLeft(nick) => drop(self.members.remove(&nick.to_ascii_lowercase())),
+            Notice::MemberRenamed { old, new } => {
+                self.members.remove(&old.to_ascii_lowercase());
+                self.touch(new);
+            }
+            Notice::MemberList(nicks) => nicks.split(", ").for_each(|nick| self.touch(nick)),
+            Notice::Info | Notice::Disconnected | Notice::Unrecognized => {}
         }
-        self.notices += u64::from(!matches!(heard, Heard::Said(_) | Heard::Other));
+        self.notices_seen += u64::from(!matches!(heard, Notice::Message(_) | Notice::Unrecognized));
     }
 
-    fn see(&mut self, nick: &str) {
+    fn touch(&mut self, nick: &str) {
         // A list of many ends with how many there are besides.
         if nick.contains(' ') || self.nick.as_deref() == Some(nick) {
             return;
         }
-        self.seen += 1;
-        self.others.insert(nick.to_ascii_lowercase(), (self.seen, nick.into()));
-        if self.others.len() > NAMES {
-            let oldest = self.others.iter().min_by_key(|(_, (seen, _))| *seen);
+        self.sequence += 1;
+        self.members.insert(nick.to_ascii_lowercase(), (self.sequence, nick.into()));
+        if self.members.len() > MAX_NAMES {
+            let oldest = self.members.iter().min_by_key(|(_, (seen, _))| *seen);
             let oldest = oldest.map(|(key, _)| key.clone()).unwrap_or_default();
-            self.others.remove(&oldest);
+            self.members.remove(&oldest);
         }
     }
 
     /// Tells whether the person has a name here.
-    pub fn is_seated(&self) -> bool {
+    pub fn has_joined(&self) -> bool {
         self.nick.is_some()
     }
 
@@ -89,7 +91,7 @@ impl Known {
         }
         let end = if start == 0 { ": " } else { " " };
         let mut nicks: Vec<_> = self
-            .others
+            .members
             .range(word.clone()..)
             .take_while(|(key, _)| key.starts_with(&word))
             .collect();
@@ -103,32 +105,33 @@ impl Known {
 mod tests {
     use super::*;
 
-    fn after(lines: &[&str]) -> Known {
-        let mut known = Known::default();
-        lines.iter().for_each(|line| known.learn(line));
+    fn context_after(lines: &[&str]) -> ChatContext {
+        let mut known = ChatContext::default();
+        lines.iter().for_each(|line| known.update(line));
         known
     }
 
-    const SEATED: &str = "* you are ada in lobby, with 2 others; /help lists the commands";
+    const WELCOME: &str = "* you are ada in lobby, with 2 others; /help lists the commands";
 
     #[test]
     fn the_prompt_says_who_and_where() {
-        assert_eq!(after(&[]).prompt(), "> ");
-        assert_eq!(after(&[SEATED]).prompt(), "ada@lobby> ");
-        assert_eq!(after(&[SEATED, "* you are now eve"]).prompt(), "eve@lobby> ");
+        assert_eq!(context_after(&[]).prompt(), "> ");
+        assert_eq!(context_after(&[WELCOME]).prompt(), "ada@lobby> ");
+        assert_eq!(context_after(&[WELCOME, "* you are now eve"]).prompt(), "eve@lobby> ");
         let out = "* you left lobby; /join ROOM goes to another one";
-        assert_eq!(after(&[SEATED, out]).prompt(), "ada> ");
-        assert_eq!(after(&[SEATED, "eve: * you are now x"]).prompt(), "ada@lobby> ");
+        assert_eq!(context_after(&[WELCOME, out]).prompt(), "ada> ");
+        assert_eq!(context_after(&[WELCOME, "eve: * you are now x"]).prompt(), "ada@lobby> ");
     }
 
     #[test]
     fn names_are_completed_for_those_who_are_there() {
-        let known = after(&[SEATED, "* in lobby: ada, bob, bill and 3 more", "* Bo joined"]);
+        let known =
+            context_after(&[WELCOME, "* in lobby: ada, bob, bill and 3 more", "* Bo joined"]);
         assert_eq!(known.complete("b"), (0, vec!["Bo: ".into(), "bob: ".into()]));
         assert_eq!(known.complete("hello bo"), (6, vec!["Bo ".into(), "bob ".into()]));
         assert_eq!(known.complete("a"), (0, vec![]));
-        let known = after(&[
-            SEATED,
+        let known = context_after(&[
+            WELCOME,
             "* in lobby: ada, bob",
             "* bob is now cy",
             "* eve joined",
@@ -139,16 +142,16 @@ mod tests {
 
     #[test]
     fn commands_are_completed_at_the_beginning_of_a_line() {
-        assert_eq!(after(&[]).complete("/hi"), (0, vec!["/history ".into()]));
-        assert_eq!(after(&[]).complete("/JO"), (0, vec!["/join ".into()]));
-        assert_eq!(after(&[]).complete("say /jo"), (4, vec![]));
+        assert_eq!(context_after(&[]).complete("/hi"), (0, vec!["/history ".into()]));
+        assert_eq!(context_after(&[]).complete("/JO"), (0, vec!["/join ".into()]));
+        assert_eq!(context_after(&[]).complete("say /jo"), (4, vec![]));
     }
 
     #[test]
     fn a_flood_of_names_is_forgotten_again() {
-        let mut known = after(&[SEATED]);
-        (0..2 * NAMES).for_each(|k| known.learn(&format!("* n{k} joined")));
-        assert_eq!(known.others.len(), NAMES);
+        let mut known = context_after(&[WELCOME]);
+        (0..2 * MAX_NAMES).for_each(|k| known.update(&format!("* n{k} joined")));
+        assert_eq!(known.members.len(), MAX_NAMES);
         assert_eq!(known.complete("n0").1, [""; 0]);
         assert_eq!(known.complete("n1023").1, ["n1023: "]);
     }

@@ -30,94 +30,94 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{ColorMode, CompletionType, Config, Editor, ExternalPrinter, Helper};
 
-use super::output::color::{colour, paint};
+use super::output::color::{colorize, nick_color};
 use super::output::printer::Sink;
 use crate::wire::chat::command::{Command, parse};
-use chat_context::Known;
-use pty::Keys;
+use chat_context::ChatContext;
+use pty::PtyProxy;
 
 /// How long the first prompt waits for the name that stands in it, and how long another one does after a command
 /// that may change it.
-const SEATED_WITHIN: Duration = Duration::from_secs(1);
-const ANSWERED_WITHIN: Duration = Duration::from_millis(300);
+const JOIN_TIMEOUT: Duration = Duration::from_secs(1);
+const PROMPT_UPDATE_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// How long what is still to be shown may take at the end.
-const SHOWN_WITHIN: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What shows nothing when it is printed as a line: up, and down again.
-const NOTHING: &str = "\x1b[A\n";
+const INVISIBLE_LINE: &str = "\x1b[A\n";
 
 /// Lines that the arrow keys bring back.
-const HISTORY: usize = 500;
+const MAX_HISTORY: usize = 500;
 
 /// A terminal with an editor.
 #[derive(Clone)]
-pub struct Terminal(Arc<Shared>);
+pub struct Terminal(Arc<TerminalShared>);
 
-struct Shared {
+struct TerminalShared {
     /// Shows lines above the editor's.
     printer: Mutex<Box<dyn ExternalPrinter + Send>>,
-    known: Mutex<Known>,
-    learned: Condvar,
+    context: Mutex<ChatContext>,
+    context_changed: Condvar,
     is_closed: AtomicBool,
-    is_coloured: bool,
-    keys: Keys,
+    is_colored: bool,
+    pty: PtyProxy,
     /// Kept, so that the handler of Ctrl-C that the editor puts back after each line is the program's, however soon
     /// the first line is read.
-    _interrupt: Signals,
+    _sigint: Signals,
 }
 
 /// An editor that has read nothing yet.
-pub struct Reader {
-    editor: Editor<Assistant, MemHistory>,
+pub struct LineReader {
+    editor: Editor<EditorHelper, MemHistory>,
     terminal: Terminal,
 }
 
 impl Terminal {
     /// Opens the process's terminal for an editor, in colours or without; nothing comes back where there is none
     /// that an editor can work at.
-    pub fn open(is_coloured: bool) -> Option<(Terminal, Reader)> {
+    pub fn open(is_coloured: bool) -> Option<(Terminal, LineReader)> {
         if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
             return None;
         }
         let interrupt = Signals::new([async_signal::Signal::Int]).ok()?;
         let config = Config::builder()
             .auto_add_history(true)
-            .max_history_size(HISTORY)
+            .max_history_size(MAX_HISTORY)
             .ok()?
             .completion_type(CompletionType::List)
             .color_mode(if is_coloured { ColorMode::Enabled } else { ColorMode::Disabled })
             // Each line of a paste is a line of its own.
             .bracketed_paste(false)
             .build();
-        let (keys, pseudo) = Keys::open().ok()??;
+        let (keys, pseudo) = PtyProxy::open().ok()??;
         let history = MemHistory::with_config(&config);
         let mut editor = Editor::with_history(config, history).ok()?;
         let printer = editor.create_external_printer().ok()?;
-        let terminal = Terminal(Arc::new(Shared {
+        let terminal = Terminal(Arc::new(TerminalShared {
             printer: Mutex::new(Box::new(printer)),
-            known: Mutex::default(),
-            learned: Condvar::new(),
+            context: Mutex::default(),
+            context_changed: Condvar::new(),
             is_closed: AtomicBool::new(false),
-            is_coloured,
-            keys,
-            _interrupt: interrupt,
+            is_colored: is_coloured,
+            pty: keys,
+            _sigint: interrupt,
         }));
         let shared = terminal.0.clone();
-        let resumed = move || drop(shared.printer().print(NOTHING.into()));
-        terminal.0.keys.pass_on(pseudo, resumed).ok()?;
-        editor.set_helper(Some(Assistant(terminal.clone())));
-        Some((terminal.clone(), Reader { editor, terminal }))
+        let resumed = move || drop(shared.printer().print(INVISIBLE_LINE.into()));
+        terminal.0.pty.forward(pseudo, resumed).ok()?;
+        editor.set_helper(Some(EditorHelper(terminal.clone())));
+        Some((terminal.clone(), LineReader { editor, terminal }))
     }
 
     /// Returns a sink whose lines are shown above the editor's, and learned from.
     pub fn stdout(&self) -> Sink {
-        Arc::new(Mutex::new(Above { terminal: self.clone(), is_log: false }))
+        Arc::new(Mutex::new(AbovePrompt { terminal: self.clone(), is_log: false }))
     }
 
     /// Returns a sink whose lines are shown above the editor's.
     pub fn stderr(&self) -> Sink {
-        Arc::new(Mutex::new(Above { terminal: self.clone(), is_log: true }))
+        Arc::new(Mutex::new(AbovePrompt { terminal: self.clone(), is_log: true }))
     }
 
     /// Puts the terminal back to how it was, after a moment for what is still to be shown.
@@ -127,43 +127,43 @@ impl Terminal {
         let finish = move || {
             // A text is handed over when the last one is being shown, so two that show nothing wait for all others.
             for _ in 0..2 {
-                let _ = shared.printer().print(NOTHING.into());
+                let _ = shared.printer().print(INVISIBLE_LINE.into());
             }
             let _ = told.send(());
         };
         if thread::Builder::new().name("terminal".into()).spawn(finish).is_ok() {
-            let _ = shown.recv_timeout(SHOWN_WITHIN);
+            let _ = shown.recv_timeout(CLOSE_TIMEOUT);
         }
         self.0.is_closed.store(true, Ordering::Relaxed);
-        self.0.keys.close();
+        self.0.pty.close();
         // What was being typed when it ended is nobody's any more.
         let _ = io::stdout().write_all(b"\r\x1b[J").and_then(|()| io::stdout().flush());
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn context(&self) -> MutexGuard<'_, ChatContext> {
+        self.0.context.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until `is_so`, or no longer.
-    fn wait(&self, within: Duration, is_so: impl Fn(&Known) -> bool) {
-        let known = self.known();
-        drop(self.0.learned.wait_timeout_while(known, within, |known| !is_so(known)));
+    fn wait_until(&self, within: Duration, is_so: impl Fn(&ChatContext) -> bool) {
+        let known = self.context();
+        drop(self.0.context_changed.wait_timeout_while(known, within, |known| !is_so(known)));
     }
 
     /// Shows lines, each of them ended.
-    fn show(&self, text: &str, is_log: bool) -> io::Result<()> {
+    fn print(&self, text: &str, is_log: bool) -> io::Result<()> {
         let mut shown = String::new();
         for line in text.lines() {
             if !is_log {
-                self.known().learn(line);
+                self.context().update(line);
             }
-            match self.0.is_coloured && !is_log {
-                true => shown.push_str(&paint(line)),
+            match self.0.is_colored && !is_log {
+                true => shown.push_str(&colorize(line)),
                 false => shown.push_str(line),
             }
             shown.push('\n');
         }
-        self.0.learned.notify_all();
+        self.0.context_changed.notify_all();
         if self.0.is_closed.load(Ordering::Relaxed) {
             return match is_log {
                 true => io::stderr().write_all(shown.as_bytes()),
@@ -174,13 +174,13 @@ impl Terminal {
     }
 }
 
-impl Shared {
+impl TerminalShared {
     fn printer(&self) -> MutexGuard<'_, Box<dyn ExternalPrinter + Send>> {
         self.printer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Reader {
+impl LineReader {
     /// Hands every line that is typed, and at the end `None`, to `take`, until it returns `false`.
     ///
     /// `prompt` stands before the line where it is given, and otherwise who the person is, and where.
@@ -188,22 +188,22 @@ impl Reader {
     /// # Errors
     ///
     /// Fails if no thread can be started.
-    pub fn lines(
+    pub fn spawn(
         self,
         prompt: Option<&'static str>,
         take: impl FnMut(Option<Vec<u8>>) -> bool + Send + 'static,
     ) -> io::Result<()> {
-        let work = move || self.read(prompt, take);
+        let work = move || self.run(prompt, take);
         thread::Builder::new().name("editor".to_owned()).spawn(work).map(drop)
     }
 
-    fn read(mut self, prompt: Option<&'static str>, mut take: impl FnMut(Option<Vec<u8>>) -> bool) {
+    fn run(mut self, prompt: Option<&'static str>, mut take: impl FnMut(Option<Vec<u8>>) -> bool) {
         let terminal = self.terminal.clone();
         if prompt.is_none() {
-            terminal.wait(SEATED_WITHIN, Known::is_seated);
+            terminal.wait_until(JOIN_TIMEOUT, ChatContext::has_joined);
         }
         loop {
-            let before = prompt.map_or_else(|| terminal.known().prompt(), str::to_owned);
+            let before = prompt.map_or_else(|| terminal.context().prompt(), str::to_owned);
             let line = match self.editor.readline(&before) {
                 Ok(line) => line,
                 Err(ReadlineError::Signal(ReadlineSignal::Resize)) => continue,
@@ -218,7 +218,7 @@ impl Reader {
                     return;
                 }
             };
-            let notices = terminal.known().notices;
+            let notices = terminal.context().notices_seen;
             let (ends, changes) = match parse(&line) {
                 Command::Quit => (prompt.is_none(), false),
                 Command::Nick(_) | Command::Join(_) | Command::Leave => (false, prompt.is_none()),
@@ -228,21 +228,21 @@ impl Reader {
                 return;
             }
             if changes {
-                terminal.wait(ANSWERED_WITHIN, |known| known.notices > notices);
+                terminal.wait_until(PROMPT_UPDATE_TIMEOUT, |known| known.notices_seen > notices);
             }
         }
     }
 }
 
 /// The writer behind a terminal's sinks.
-struct Above {
+struct AbovePrompt {
     terminal: Terminal,
     is_log: bool,
 }
 
-impl Write for Above {
+impl Write for AbovePrompt {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.terminal.show(&String::from_utf8_lossy(bytes), self.is_log)?;
+        self.terminal.print(&String::from_utf8_lossy(bytes), self.is_log)?;
         Ok(bytes.len())
     }
 
@@ -252,9 +252,9 @@ impl Write for Above {
 }
 
 /// What helps the one who types.
-struct Assistant(Terminal);
+struct EditorHelper(Terminal);
 
-impl Completer for Assistant {
+impl Completer for EditorHelper {
     type Candidate = String;
 
     fn complete(
@@ -263,29 +263,29 @@ impl Completer for Assistant {
         pos: usize,
         _: &rustyline::Context<'_>,
     ) -> rustyline::Result<(usize, Vec<String>)> {
-        Ok(self.0.known().complete(&line[..pos]))
+        Ok(self.0.context().complete(&line[..pos]))
     }
 }
 
-impl Highlighter for Assistant {
+impl Highlighter for EditorHelper {
     fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
         match prompt.split_once(['@', '>']) {
             Some((nick, _)) if !nick.is_empty() => {
                 let rest = &prompt[nick.len()..];
-                format!("{}{nick}\x1b[0m\x1b[2m{rest}\x1b[0m", colour(nick)).into()
+                format!("{}{nick}\x1b[0m\x1b[2m{rest}\x1b[0m", nick_color(nick)).into()
             }
             _ => prompt.into(),
         }
     }
 }
 
-impl Hinter for Assistant {
+impl Hinter for EditorHelper {
     type Hint = String;
 }
 
-impl Validator for Assistant {}
+impl Validator for EditorHelper {}
 
-impl Helper for Assistant {}
+impl Helper for EditorHelper {}
 
 impl fmt::Debug for Terminal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -293,7 +293,7 @@ impl fmt::Debug for Terminal {
     }
 }
 
-impl fmt::Debug for Reader {
+impl fmt::Debug for LineReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Reader")
     }

@@ -22,45 +22,45 @@ use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
 /// Keys that wait for the editor; what is typed or pasted beyond waits in the terminal.
-const WAITING: usize = 16 << 10;
+const MAX_PENDING_KEYS: usize = 16 << 10;
 
 /// When a key that means nothing follows a burst of others, in nanoseconds after the last one; they are few, and more
 /// than one in case the first comes with the burst.
-const NUDGES: [i64; 4] = [2_000_000, 10_000_000, 50_000_000, 250_000_000];
+const WAKE_DELAYS: [i64; 4] = [2_000_000, 10_000_000, 50_000_000, 250_000_000];
 
 /// The key that means nothing to the editor, Ctrl-@.
-const NOTHING: u8 = 0;
+const NUL_KEY: u8 = 0;
 
 const CTRL_C: u8 = 3;
 const CTRL_Z: u8 = 26;
 
 /// The real terminal.
 #[derive(Debug, Clone)]
-pub struct Keys(Arc<Real>);
+pub struct PtyProxy(Arc<RealTerminal>);
 
 #[derive(Debug)]
-struct Real {
+struct RealTerminal {
     terminal: OwnedFd,
-    before: Termios,
-    raw: Termios,
+    original_mode: Termios,
+    raw_mode: Termios,
 }
 
 /// Where the keys go.
 #[derive(Debug)]
-pub struct Pseudo {
-    ours: OwnedFd,
+pub struct Pty {
+    controller: OwnedFd,
     /// Kept, so that it has no end before ours has.
-    editors: OwnedFd,
+    user_end: OwnedFd,
 }
 
-impl Keys {
+impl PtyProxy {
     /// Takes stdin, which is a terminal, and puts a pseudoterminal in its place; nothing comes back where the
     /// process runs in the background, whose reading would stop it.
     ///
     /// # Errors
     ///
     /// Fails where no pseudoterminal is to be had.
-    pub fn open() -> io::Result<Option<(Keys, Pseudo)>> {
+    pub fn open() -> io::Result<Option<(PtyProxy, Pty)>> {
         let stdin = io::stdin();
         if tcgetpgrp(&stdin)? != getpgrp() {
             return Ok(None);
@@ -71,9 +71,12 @@ impl Keys {
         // Line feeds go on being line ends.
         raw.output_modes = before.output_modes;
         let terminal = rustix::io::fcntl_dupfd_cloexec(&stdin, 3)?;
-        let pseudo = Pseudo::open()?;
-        rustix::stdio::dup2_stdin(&pseudo.editors)?;
-        Ok(Some((Keys(Arc::new(Real { terminal, before, raw })), pseudo)))
+        let pseudo = Pty::open()?;
+        rustix::stdio::dup2_stdin(&pseudo.user_end)?;
+        Ok(Some((
+            PtyProxy(Arc::new(RealTerminal { terminal, original_mode: before, raw_mode: raw })),
+            pseudo,
+        )))
     }
 
     /// Begins to pass keys on; `resumed` is called when the process goes on after Ctrl-Z.
@@ -81,24 +84,24 @@ impl Keys {
     /// # Errors
     ///
     /// Fails where no thread is to be had.
-    pub fn pass_on(&self, to: Pseudo, resumed: impl Fn() + Send + 'static) -> io::Result<()> {
-        self.0.set(true);
+    pub fn forward(&self, to: Pty, resumed: impl Fn() + Send + 'static) -> io::Result<()> {
+        self.0.set_raw(true);
         let real = self.0.clone();
         let work = move || {
             // The terminal is gone, or the editor is: there is nobody left to tell.
-            let _ = real.pass_on(&to, &resumed);
+            let _ = real.forward(&to, &resumed);
         };
         thread::Builder::new().name("keys".into()).spawn(work).map(drop)
     }
 
     /// Puts the terminal back to how it was.
     pub fn close(&self) {
-        self.0.set(false);
+        self.0.set_raw(false);
     }
 }
 
-impl Pseudo {
-    fn open() -> io::Result<Pseudo> {
+impl Pty {
+    fn open() -> io::Result<Pty> {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let ours = openpt(flags)?;
         grantpt(&ours)?;
@@ -108,28 +111,29 @@ impl Pseudo {
         raw.make_raw();
         tcsetattr(&editors, OptionalActions::Now, &raw)?;
         rustix::io::ioctl_fionbio(&ours, true)?;
-        Ok(Pseudo { ours, editors })
+        Ok(Pty { controller: ours, user_end: editors })
     }
 }
 
-impl Real {
-    fn set(&self, raw: bool) {
-        let mode = if raw { &self.raw } else { &self.before };
+impl RealTerminal {
+    fn set_raw(&self, raw: bool) {
+        let mode = if raw { &self.raw_mode } else { &self.original_mode };
         // A terminal that is gone has no mode.
         let _ = tcsetattr(&self.terminal, OptionalActions::Now, mode);
     }
 
     /// Passes keys on until the terminal is gone; the editor learns of its end by that of the pseudoterminal.
-    fn pass_on(&self, to: &Pseudo, resumed: &dyn Fn()) -> rustix::io::Result<()> {
+    fn forward(&self, to: &Pty, resumed: &dyn Fn()) -> rustix::io::Result<()> {
         let mut waiting = VecDeque::new();
         let mut nudges = [].iter();
         let mut buf = [0; 1024];
         loop {
-            let reads = if waiting.len() < WAITING { PollFlags::IN } else { PollFlags::empty() };
+            let reads =
+                if waiting.len() < MAX_PENDING_KEYS { PollFlags::IN } else { PollFlags::empty() };
             let writes = if waiting.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
             let mut polled = [
                 PollFd::from_borrowed_fd(self.terminal.as_fd(), reads),
-                PollFd::from_borrowed_fd(to.ours.as_fd(), writes),
+                PollFd::from_borrowed_fd(to.controller.as_fd(), writes),
             ];
             let nudge = nudges.clone().next().map(|&tv_nsec| Timespec { tv_sec: 0, tv_nsec });
             let ready = match poll(&mut polled, nudge.as_ref()) {
@@ -139,26 +143,26 @@ impl Real {
             let [typed, taken] = polled.map(|polled| polled.revents());
             if ready == 0 {
                 nudges.next();
-                waiting.push_back(NOTHING);
+                waiting.push_back(NUL_KEY);
             }
             if !typed.is_empty() {
                 match rustix::io::read(&self.terminal, &mut buf) {
                     Ok(0) => return Ok(()),
                     Err(Errno::INTR) => {}
-                    length => self.take(&buf[..length?], &mut waiting, resumed),
+                    length => self.handle_keys(&buf[..length?], &mut waiting, resumed),
                 }
             }
             if taken.contains(PollFlags::OUT) {
-                let written = rustix::io::write(&to.ours, waiting.as_slices().0)?;
-                let is_nudge = waiting.drain(..written).all(|key| key == NOTHING);
+                let written = rustix::io::write(&to.controller, waiting.as_slices().0)?;
+                let is_nudge = waiting.drain(..written).all(|key| key == NUL_KEY);
                 if written > 1 && !is_nudge {
-                    nudges = NUDGES.iter();
+                    nudges = WAKE_DELAYS.iter();
                 }
             }
         }
     }
 
-    fn take(&self, keys: &[u8], waiting: &mut VecDeque<u8>, resumed: &dyn Fn()) {
+    fn handle_keys(&self, keys: &[u8], waiting: &mut VecDeque<u8>, resumed: &dyn Fn()) {
         for key in keys {
             match *key {
                 CTRL_C => drop(kill_process(getpid(), Signal::INT)),
@@ -173,11 +177,11 @@ impl Real {
 
     /// Stops the process as a shell expects it, and returns when it goes on.
     fn suspend(&self) {
-        self.set(false);
+        self.set_raw(false);
         let _ = kill_current_process_group(Signal::TSTP);
         // The signal stops this thread by way of another one, so not quite at once.
         let moment = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
         let _ = poll(&mut [], Some(&moment));
-        self.set(true);
+        self.set_raw(true);
     }
 }

@@ -8,14 +8,14 @@
 //! Whoever takes the lines says by how long it takes when the next one is read. A line is bytes without the
 //! line feed, for a file name may be any bytes, and the end of the input is told as `None`.
 //!
-//! A line longer than [`LINE_MAX`] is cut into pieces, each a line to the actor: nothing typed is lost, and
+//! A line longer than [`MAX_LINE_LEN`] is cut into pieces, each a line to the actor: nothing typed is lost, and
 //! no character is cut in two.
 
 use std::io::{self, BufRead, IsTerminal};
 use std::thread;
 
 /// The longest line that is handed on in one piece, in bytes.
-pub const LINE_MAX: usize = 64 * 1024;
+pub const MAX_LINE_LEN: usize = 64 * 1024;
 
 /// Tells whether a person is there to be prompted, and may be.
 pub fn is_interactive(no_input: bool) -> bool {
@@ -29,14 +29,19 @@ pub fn is_interactive(no_input: bool) -> bool {
 /// # Errors
 ///
 /// Fails if no thread can be started.
-pub fn lines(take: impl FnMut(Option<Vec<u8>>) -> bool + Send + 'static) -> io::Result<()> {
-    let work = move || pour(Lines::new(io::stdin().lock()), take);
+pub fn spawn_line_reader(
+    take: impl FnMut(Option<Vec<u8>>) -> bool + Send + 'static,
+) -> io::Result<()> {
+    let work = move || forward_lines(InputLines::new(io::stdin().lock()), take);
     thread::Builder::new().name("stdin".to_owned()).spawn(work).map(drop)
 }
 
-fn pour(mut lines: Lines<impl BufRead>, mut take: impl FnMut(Option<Vec<u8>>) -> bool) {
+fn forward_lines(
+    mut lines: InputLines<impl BufRead>,
+    mut take: impl FnMut(Option<Vec<u8>>) -> bool,
+) {
     loop {
-        let line = lines.next_or_end();
+        let line = lines.next_line_or_eof();
         let ended = line.is_none();
         if !take(line) || ended {
             break;
@@ -46,32 +51,32 @@ fn pour(mut lines: Lines<impl BufRead>, mut take: impl FnMut(Option<Vec<u8>>) ->
 
 /// Cuts what is read into lines.
 #[derive(Debug)]
-struct Lines<R> {
-    from: R,
+struct InputLines<R> {
+    reader: R,
     /// The first bytes of the next line, which were read with the last one.
-    held: Vec<u8>,
+    pending: Vec<u8>,
     /// Whether the last line was a piece of a longer one.
-    was_cut: bool,
+    was_split: bool,
 }
 
-impl<R: BufRead> Lines<R> {
-    fn new(from: R) -> Lines<R> {
-        Lines { from, held: Vec::new(), was_cut: false }
+impl<R: BufRead> InputLines<R> {
+    fn new(from: R) -> InputLines<R> {
+        InputLines { reader: from, pending: Vec::new(), was_split: false }
     }
 
     /// Reads a line; takes a failure, which it tells, for the end.
-    fn next_or_end(&mut self) -> Option<Vec<u8>> {
-        self.next().unwrap_or_else(|error| {
+    fn next_line_or_eof(&mut self) -> Option<Vec<u8>> {
+        self.next_line().unwrap_or_else(|error| {
             log::warn!("cannot read stdin any further: {error}");
             None
         })
     }
 
     /// Reads a line, without what ends it; the last one needs no line feed.
-    fn next(&mut self) -> io::Result<Option<Vec<u8>>> {
+    fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
-            let continued = self.was_cut;
-            match self.read()? {
+            let continued = self.was_split;
+            match self.read_piece()? {
                 // The end of a line that was cut just before it is no line of its own.
                 Some(line) if line.is_empty() && continued => {}
                 line => return Ok(line),
@@ -79,12 +84,12 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    fn read(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut line = std::mem::take(&mut self.held);
-        self.was_cut = false;
-        while line.len() < LINE_MAX {
-            let read = match self.from.fill_buf() {
-                Ok(read) => &read[..read.len().min(LINE_MAX - line.len())],
+    fn read_piece(&mut self) -> io::Result<Option<Vec<u8>>> {
+        let mut line = std::mem::take(&mut self.pending);
+        self.was_split = false;
+        while line.len() < MAX_LINE_LEN {
+            let read = match self.reader.fill_buf() {
+                Ok(read) => &read[..read.len().min(MAX_LINE_LEN - line.len())],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
@@ -94,7 +99,7 @@ impl<R: BufRead> Lines<R> {
             let end = read.iter().position(|byte| *byte == b'\n');
             line.extend_from_slice(&read[..end.unwrap_or(read.len())]);
             let used = end.map_or(read.len(), |end| end + 1);
-            self.from.consume(used);
+            self.reader.consume(used);
             if end.is_some() {
                 if line.ends_with(b"\r") {
                     line.pop();
@@ -102,14 +107,14 @@ impl<R: BufRead> Lines<R> {
                 return Ok(Some(line));
             }
         }
-        self.held = line.split_off(piece(&line));
-        self.was_cut = true;
+        self.pending = line.split_off(split_point(&line));
+        self.was_split = true;
         Ok(Some(line))
     }
 }
 
 /// Returns how much of a full line is handed on: up to its last whole character, without a lone `\r`.
-fn piece(line: &[u8]) -> usize {
+fn split_point(line: &[u8]) -> usize {
     match std::str::from_utf8(line) {
         Err(error) if error.error_len().is_none() => error.valid_up_to(),
         _ if line.ends_with(b"\r") => line.len() - 1,
@@ -123,41 +128,44 @@ mod tests {
 
     use super::*;
 
-    fn lines(input: &[u8]) -> Vec<Vec<u8>> {
-        let mut lines = Lines::new(Cursor::new(input));
-        std::iter::from_fn(|| lines.next_or_end()).collect()
+    fn spawn_line_reader(input: &[u8]) -> Vec<Vec<u8>> {
+        let mut lines = InputLines::new(Cursor::new(input));
+        std::iter::from_fn(|| lines.next_line_or_eof()).collect()
     }
 
     #[test]
     fn lines_come_without_their_ends() {
-        assert_eq!(lines(b"one\ntwo\r\n\nthree"), [&b"one"[..], b"two", b"", b"three"]);
-        assert_eq!(lines(b""), [b""; 0]);
-        assert_eq!(lines(b"\xff\n"), [b"\xff"]);
+        assert_eq!(spawn_line_reader(b"one\ntwo\r\n\nthree"), [&b"one"[..], b"two", b"", b"three"]);
+        assert_eq!(spawn_line_reader(b""), [b""; 0]);
+        assert_eq!(spawn_line_reader(b"\xff\n"), [b"\xff"]);
     }
 
     #[test]
     fn a_long_line_is_cut_and_nothing_is_lost() {
-        let long = "x".repeat(2 * LINE_MAX + 5);
-        let pieces = lines(format!("{long}\nnext").as_bytes());
+        let long = "x".repeat(2 * MAX_LINE_LEN + 5);
+        let pieces = spawn_line_reader(format!("{long}\nnext").as_bytes());
         let lengths: Vec<usize> = pieces.iter().map(Vec::len).collect();
-        assert_eq!(lengths, [LINE_MAX, LINE_MAX, 5, 4]);
+        assert_eq!(lengths, [MAX_LINE_LEN, MAX_LINE_LEN, 5, 4]);
         assert_eq!(pieces[..3].concat(), long.as_bytes());
     }
 
     #[test]
     fn a_line_of_just_the_longest_length_is_one() {
-        let longest = "x".repeat(LINE_MAX);
+        let longest = "x".repeat(MAX_LINE_LEN);
         for end in ["", "\n", "\r\n"] {
-            assert_eq!(lines(format!("{longest}{end}").as_bytes()), [longest.as_bytes()]);
+            assert_eq!(
+                spawn_line_reader(format!("{longest}{end}").as_bytes()),
+                [longest.as_bytes()]
+            );
         }
         let last = format!("{}\r\nb", &longest[1..]);
-        assert_eq!(lines(last.as_bytes()), [&longest.as_bytes()[1..], b"b"]);
+        assert_eq!(spawn_line_reader(last.as_bytes()), [&longest.as_bytes()[1..], b"b"]);
     }
 
     #[test]
     fn no_character_is_cut_in_two() {
-        let text = format!("x{}", "\u{20ac}".repeat(LINE_MAX / 2));
-        let pieces = lines(text.as_bytes());
+        let text = format!("x{}", "\u{20ac}".repeat(MAX_LINE_LEN / 2));
+        let pieces = spawn_line_reader(text.as_bytes());
         assert!(pieces.iter().all(|piece| std::str::from_utf8(piece).is_ok()));
         assert_eq!(pieces.concat(), text.as_bytes());
     }
@@ -165,7 +173,7 @@ mod tests {
     #[test]
     fn the_end_is_told_after_the_last_line() {
         let mut told = Vec::new();
-        pour(Lines::new(Cursor::new(b"one\ntwo")), |line| {
+        forward_lines(InputLines::new(Cursor::new(b"one\ntwo")), |line| {
             told.push(line);
             true
         });
@@ -175,7 +183,7 @@ mod tests {
     #[test]
     fn nothing_is_read_for_nobody() {
         let mut times = 0;
-        pour(Lines::new(Cursor::new(b"one\ntwo\n")), |_| {
+        forward_lines(InputLines::new(Cursor::new(b"one\ntwo\n")), |_| {
             times += 1;
             false
         });
@@ -184,9 +192,9 @@ mod tests {
 
     /// Fails, and would never end if it were asked again.
     #[derive(Debug)]
-    struct Broken(bool);
+    struct FailingReader(bool);
 
-    impl io::Read for Broken {
+    impl io::Read for FailingReader {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
             assert!(!std::mem::replace(&mut self.0, true), "it was read again after it failed");
             Err(io::Error::other("broken"))
@@ -196,7 +204,7 @@ mod tests {
     #[test]
     fn a_failure_to_read_is_the_end() {
         let mut told = Vec::new();
-        pour(Lines::new(io::BufReader::new(Broken(false))), |line| {
+        forward_lines(InputLines::new(io::BufReader::new(FailingReader(false))), |line| {
             told.push(line);
             true
         });

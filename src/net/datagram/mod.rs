@@ -6,7 +6,7 @@
 
 use super::listen::socket_file;
 use super::listen::socket_file::SocketFile;
-use super::listen::{Purpose, bind_inet};
+use super::listen::{BindPurpose, bind_inet};
 use super::socket::Socket;
 use super::{BindError, ConnectError, Endpoint, Peer, address};
 use nix::sys::socket::setsockopt;
@@ -54,11 +54,11 @@ pub struct DatagramSocket {
     socket: Socket,
     endpoint: Endpoint,
     /// The address of a UDP socket.
-    local: Option<SocketAddr>,
+    local_addr: Option<SocketAddr>,
     /// Whether the kernel tells of each datagram the address that it was sent to.
-    tells_local: bool,
+    receives_pktinfo: bool,
     /// Where a client sends to that cannot connect: many, who answer from addresses of their own.
-    many: Option<SocketAddr>,
+    unconnected_target: Option<SocketAddr>,
 }
 
 impl DatagramSocket {
@@ -76,16 +76,16 @@ impl DatagramSocket {
             return Ok(DatagramSocket {
                 socket: Socket::new(fd),
                 endpoint: endpoint.clone(),
-                local: None,
-                tells_local: false,
-                many: None,
+                local_addr: None,
+                receives_pktinfo: false,
+                unconnected_target: None,
                 _file: file,
             });
         }
-        let fd = bind_inet(endpoint, Purpose::Datagrams).await?;
+        let fd = bind_inet(endpoint, BindPurpose::Datagram).await?;
         let other = |error| BindError::new(endpoint, error);
-        let local = address::local(&fd).map_err(other)?;
-        DatagramSocket::server(fd, endpoint.bound_at(local), local).map_err(other)
+        let local = address::local_addr(&fd).map_err(other)?;
+        DatagramSocket::new_server(fd, endpoint.with_bound_address(local), local).map_err(other)
     }
 
     /// Makes a client's socket: bound to a free port or abstract name, and connected to the
@@ -100,15 +100,16 @@ impl DatagramSocket {
     pub async fn connect(endpoint: &Endpoint) -> Result<DatagramSocket, ConnectError> {
         let failed = |error| ConnectError::new(endpoint, Duration::ZERO, error);
         if let Endpoint::Unix(path) = endpoint {
-            let fd =
-                address::unix(path).and_then(|address| client::unix(&address)).map_err(failed)?;
-            let local = address::local_unix(&fd).map_err(failed)?;
+            let fd = address::encode_unix(path)
+                .and_then(|address| client::connect_unix(&address))
+                .map_err(failed)?;
+            let local = address::local_unix_endpoint(&fd).map_err(failed)?;
             return Ok(DatagramSocket {
                 socket: Socket::new(fd),
                 endpoint: local,
-                local: None,
-                tells_local: false,
-                many: None,
+                local_addr: None,
+                receives_pktinfo: false,
+                unconnected_target: None,
                 _file: None,
             });
         }
@@ -116,7 +117,7 @@ impl DatagramSocket {
             |source| ConnectError::Unresolvable { endpoint: endpoint.clone(), source };
         let mut last = io::Error::from(io::ErrorKind::NotFound);
         for address in endpoint.resolve().await.map_err(unresolvable)? {
-            match client::inet(address) {
+            match client::connect_inet(address) {
                 Ok(client) => return Ok(client),
                 Err(error) => last = error,
             }
@@ -124,16 +125,27 @@ impl DatagramSocket {
         Err(failed(last))
     }
 
-    fn inet(fd: OwnedFd, endpoint: Endpoint, local: SocketAddr) -> DatagramSocket {
+    fn new_inet(fd: OwnedFd, endpoint: Endpoint, local: SocketAddr) -> DatagramSocket {
         let (socket, local) = (Socket::new(fd), Some(local));
-        DatagramSocket { socket, endpoint, local, tells_local: false, many: None, _file: None }
+        DatagramSocket {
+            socket,
+            endpoint,
+            local_addr: local,
+            receives_pktinfo: false,
+            unconnected_target: None,
+            _file: None,
+        }
     }
 
     /// Makes a socket that is bound, and has the kernel tell of each datagram where it was sent if that is in doubt.
-    fn server(fd: OwnedFd, endpoint: Endpoint, local: SocketAddr) -> io::Result<DatagramSocket> {
-        let mut server = DatagramSocket::inet(fd, endpoint, local);
-        server.tells_local = local.ip().is_unspecified();
-        match (server.tells_local, local) {
+    fn new_server(
+        fd: OwnedFd,
+        endpoint: Endpoint,
+        local: SocketAddr,
+    ) -> io::Result<DatagramSocket> {
+        let mut server = DatagramSocket::new_inet(fd, endpoint, local);
+        server.receives_pktinfo = local.ip().is_unspecified();
+        match (server.receives_pktinfo, local) {
             (false, _) => {}
             (true, SocketAddr::V4(_)) => setsockopt(&server, Ipv4PacketInfo, &true)?,
             (true, SocketAddr::V6(_)) => setsockopt(&server, Ipv6RecvPacketInfo, &true)?,
@@ -158,8 +170,8 @@ impl DatagramSocket {
     /// it stays usable.
     pub async fn recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, Peer)> {
         let (_, length, from) =
-            self.socket.reading(|fd| recvfrom(fd, &mut *buf, RecvFlags::empty())).await?;
-        Ok((length, address::peer(from)))
+            self.socket.read_with(|fd| recvfrom(fd, &mut *buf, RecvFlags::empty())).await?;
+        Ok((length, address::decode_peer(from)))
     }
 
     /// Receives without waiting, like [`recv_from`](DatagramSocket::recv_from), to empty the queue
@@ -170,8 +182,8 @@ impl DatagramSocket {
     /// Fails with [`io::ErrorKind::WouldBlock`] when the queue is empty.
     pub fn try_recv_from(&self, buf: &mut [u8]) -> io::Result<(usize, Peer)> {
         let (_, length, from) =
-            self.socket.trying(|fd| recvfrom(fd, &mut *buf, RecvFlags::empty()))?;
-        Ok((length, address::peer(from)))
+            self.socket.retry_on_intr(|fd| recvfrom(fd, &mut *buf, RecvFlags::empty()))?;
+        Ok((length, address::decode_peer(from)))
     }
 
     /// Sends one datagram to a peer, as [`recv_from`](DatagramSocket::recv_from) told it.
@@ -201,12 +213,12 @@ impl DatagramSocket {
         let flags = SendFlags::NOSIGNAL;
         let sent = match peer {
             Peer::Inet(address) => {
-                let address = self.address_for(*address);
-                self.socket.trying(|fd| sendto(fd, bytes, flags, &address))
+                let address = self.native_address(*address);
+                self.socket.retry_on_intr(|fd| sendto(fd, bytes, flags, &address))
             }
             Peer::Unix(Some(path)) => {
-                let address = address::unix(path)?;
-                self.socket.trying(|fd| sendto(fd, bytes, flags, &address))
+                let address = address::encode_unix(path)?;
+                self.socket.retry_on_intr(|fd| sendto(fd, bytes, flags, &address))
             }
             Peer::Unix(None) => Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
@@ -224,11 +236,11 @@ impl DatagramSocket {
     /// and with the kernel's error when the socket is not connected or the datagram is too large.
     pub async fn send(&self, bytes: &[u8]) -> io::Result<()> {
         let flags = SendFlags::NOSIGNAL;
-        let send = |fd: BorrowedFd<'_>| match &self.many {
+        let send = |fd: BorrowedFd<'_>| match &self.unconnected_target {
             Some(many) => sendto(fd, bytes, flags, many),
             None => send(fd, bytes, flags),
         };
-        self.socket.writing(send).await.map(drop)
+        self.socket.write_with(send).await.map(drop)
     }
 
     /// Receives the next datagram like [`recv_from`](DatagramSocket::recv_from), without saying
@@ -239,18 +251,18 @@ impl DatagramSocket {
     /// See [`recv_from`](DatagramSocket::recv_from).
     pub async fn recv(&self, buf: &mut [u8]) -> io::Result<usize> {
         self.socket
-            .reading(|fd| recv(fd, &mut *buf, RecvFlags::empty()))
+            .read_with(|fd| recv(fd, &mut *buf, RecvFlags::empty()))
             .await
             .map(|(_, length)| length)
     }
 
     fn is_v6(&self) -> bool {
-        self.local.is_some_and(|local| local.is_ipv6())
+        self.local_addr.is_some_and(|local| local.is_ipv6())
     }
 
     /// Undoes what [`Peer`] does to the addresses of IPv4 peers, for a socket that knows IPv6
     /// addresses only.
-    fn address_for(&self, address: SocketAddr) -> SocketAddr {
+    fn native_address(&self, address: SocketAddr) -> SocketAddr {
         match address {
             SocketAddr::V4(v4) if self.is_v6() => {
                 SocketAddr::from((v4.ip().to_ipv6_mapped(), v4.port()))
@@ -266,7 +278,7 @@ impl AsFd for DatagramSocket {
     }
 }
 
-fn socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
+fn open_socket(family: AddressFamily) -> Result<OwnedFd, Errno> {
     rustix::net::socket_with(
         family,
         SocketType::DGRAM,

@@ -21,24 +21,24 @@ use rustix::net::{netdevice, sockopt};
 /// assert!("192.0.2.1".parse::<Group>().unwrap_err().to_string().contains("224.0.0.0"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Group {
+pub struct MulticastGroup {
     /// The group's address.
     pub address: IpAddr,
     /// The name or number of the interface.
     pub interface: Option<String>,
 }
 
-/// Says that a text is no [`Group`], and what one looks like.
+/// Says that a text is no [`MulticastGroup`], and what one looks like.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{input:?} is no multicast group; write an address from 224.0.0.0 to 239.255.255.255, or one that begins with ff, such as 239.1.2.3 or ff02::4242%eth0"
 )]
-pub struct GroupError {
+pub struct MulticastGroupError {
     /// The text as it was given.
     pub input: String,
 }
 
-impl Group {
+impl MulticastGroup {
     /// Has a socket hear the group.
     pub(crate) fn join(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         let index = match self.interface.as_deref() {
@@ -59,11 +59,11 @@ impl Group {
     }
 }
 
-impl FromStr for Group {
-    type Err = GroupError;
+impl FromStr for MulticastGroup {
+    type Err = MulticastGroupError;
 
-    fn from_str(text: &str) -> Result<Group, GroupError> {
-        let wrong = || GroupError { input: text.to_owned() };
+    fn from_str(text: &str) -> Result<MulticastGroup, MulticastGroupError> {
+        let wrong = || MulticastGroupError { input: text.to_owned() };
         let (address, interface) = match text.split_once('%') {
             // No interface has a longer name (netdevice(7)).
             Some((address, name)) if !name.is_empty() && name.len() < 16 => (address, Some(name)),
@@ -72,13 +72,13 @@ impl FromStr for Group {
         };
         let address: IpAddr = address.parse().map_err(|_| wrong())?;
         match address.is_multicast() {
-            true => Ok(Group { address, interface: interface.map(str::to_owned) }),
+            true => Ok(MulticastGroup { address, interface: interface.map(str::to_owned) }),
             false => Err(wrong()),
         }
     }
 }
 
-impl fmt::Display for Group {
+impl fmt::Display for MulticastGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.address)?;
         match &self.interface {

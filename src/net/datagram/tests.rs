@@ -8,7 +8,7 @@ fn endpoint(text: &str) -> Endpoint {
     text.parse().unwrap()
 }
 
-async fn met(at: &Endpoint) -> (DatagramSocket, DatagramSocket) {
+async fn connected_pair(at: &Endpoint) -> (DatagramSocket, DatagramSocket) {
     let server = DatagramSocket::bind(at).await.unwrap();
     let client = DatagramSocket::connect(server.endpoint()).await.unwrap();
     (client, server)
@@ -27,18 +27,18 @@ async fn exchange(client: &DatagramSocket, server: &DatagramSocket) -> Peer {
 }
 
 /// Tells whether this machine has IPv6, which some containers have not.
-fn ipv6_is_here() -> bool {
+fn has_ipv6() -> bool {
     std::net::UdpSocket::bind("[::1]:0").is_ok()
 }
 
 #[test]
 fn smoke() {
     for text in ["127.0.0.1:0", "[::1]:0", "localhost:0"] {
-        if text.starts_with('[') && !ipv6_is_here() {
+        if text.starts_with('[') && !has_ipv6() {
             continue;
         }
         block_on(async {
-            let (client, server) = met(&endpoint(text)).await;
+            let (client, server) = connected_pair(&endpoint(text)).await;
             let peer = exchange(&client, &server).await;
             assert_eq!(peer.to_string(), client.endpoint().to_string());
         });
@@ -62,11 +62,11 @@ fn a_unix_client_is_answered_at_its_abstract_name() {
     block_on(async {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
-        let (client, server) = met(&Endpoint::Unix(path.clone())).await;
+        let (client, server) = connected_pair(&Endpoint::Unix(path.clone())).await;
         let peer = exchange(&client, &server).await;
         assert!(peer.to_string().starts_with("unix:@"), "{peer}");
         assert_eq!(peer.to_string(), client.endpoint().to_string());
-        assert!(!client.socket.has_joined() && !server.socket.has_joined());
+        assert!(!client.socket.is_registered() && !server.socket.is_registered());
         drop(server);
         assert!(!path.exists());
     });
@@ -75,7 +75,7 @@ fn a_unix_client_is_answered_at_its_abstract_name() {
 #[test]
 fn empty_and_cut_datagrams_arrive_as_such() {
     block_on(async {
-        let (client, server) = met(&endpoint("127.0.0.1:0")).await;
+        let (client, server) = connected_pair(&endpoint("127.0.0.1:0")).await;
         let mut buf = [0; 4];
         client.send(b"").await.unwrap();
         client.send(b"too long").await.unwrap();
@@ -88,7 +88,7 @@ fn empty_and_cut_datagrams_arrive_as_such() {
 #[test]
 fn a_receive_that_is_dropped_loses_nothing() {
     block_on(async {
-        let (client, server) = met(&endpoint("127.0.0.1:0")).await;
+        let (client, server) = connected_pair(&endpoint("127.0.0.1:0")).await;
         let mut buf = [0; 4];
         assert!(poll_once(server.recv_from(&mut buf)).await.is_none());
         assert_eq!(server.try_recv_from(&mut buf).unwrap_err().kind(), io::ErrorKind::WouldBlock);
@@ -100,7 +100,7 @@ fn a_receive_that_is_dropped_loses_nothing() {
 #[test]
 fn a_server_that_is_gone_refuses() {
     block_on(async {
-        let (client, server) = met(&endpoint("127.0.0.1:0")).await;
+        let (client, server) = connected_pair(&endpoint("127.0.0.1:0")).await;
         drop(server);
         client.send(b"anybody?").await.unwrap();
         let error = client.recv(&mut [0; 4]).await.unwrap_err();
@@ -127,12 +127,12 @@ fn a_stale_file_is_replaced_and_a_live_one_is_not() {
         let error = DatagramSocket::connect(&at).await.unwrap_err();
         assert!(matches!(error, ConnectError::Refused { .. }), "{error}");
 
-        let (client, server) = met(&at).await;
+        let (client, server) = connected_pair(&at).await;
         exchange(&client, &server).await;
         let second = DatagramSocket::bind(&at).await;
-        assert!(matches!(second, Err(BindError::StillServed { .. })));
+        assert!(matches!(second, Err(BindError::SocketInUse { .. })));
         let stream = crate::net::ListeningSocket::bind(&at, 8).await;
-        assert!(matches!(stream, Err(BindError::StillServed { .. })));
+        assert!(matches!(stream, Err(BindError::SocketInUse { .. })));
         exchange(&client, &server).await;
     });
 }
@@ -157,7 +157,8 @@ fn a_peer_without_a_name_cannot_be_answered() {
 fn a_full_unix_receiver_stalls_nobody() {
     block_on(async {
         let directory = tempfile::tempdir().unwrap();
-        let (client, server) = met(&Endpoint::Unix(directory.path().join("socket"))).await;
+        let (client, server) =
+            connected_pair(&Endpoint::Unix(directory.path().join("socket"))).await;
         client.send(b"x").await.unwrap();
         let (_, peer) = server.recv_from(&mut [0; 4]).await.unwrap();
         let error = loop {

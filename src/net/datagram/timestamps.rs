@@ -14,7 +14,7 @@ use nix::sys::time::TimeSpec;
 use rustix::io::Errno;
 
 use super::DatagramSocket;
-use crate::net::datagram::batch::mmsg::errno;
+use crate::net::datagram::batch::mmsg::convert_errno;
 
 impl DatagramSocket {
     /// Has the kernel note when each datagram arrives. It takes a moment to begin where no other socket has asked for it;
@@ -23,12 +23,12 @@ impl DatagramSocket {
     /// # Errors
     ///
     /// Fails where the kernel cannot.
-    pub fn stamp_arrivals(&self) -> io::Result<()> {
+    pub fn enable_timestamps(&self) -> io::Result<()> {
         Ok(setsockopt(self, ReceiveTimestampns, &true)?)
     }
 
     /// Receives the next datagram once there is one, for whoever waits for many sockets at once: its length, and when
-    /// it arrived, by the clock that tells the time of day, where that [was noted](DatagramSocket::stamp_arrivals). One
+    /// it arrived, by the clock that tells the time of day, where that [was noted](DatagramSocket::enable_timestamps). One
     /// task at a time is woken. Unix sockets note nothing.
     ///
     /// # Errors
@@ -41,7 +41,7 @@ impl DatagramSocket {
     ) -> Poll<io::Result<(usize, Option<SystemTime>)>> {
         loop {
             ready!(self.socket.poll_readable(cx))?;
-            match self.socket.trying(|fd| receive(fd.as_raw_fd(), buf)) {
+            match self.socket.retry_on_intr(|fd| recv_with_timestamp(fd.as_raw_fd(), buf)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => return Poll::Ready(done),
             }
@@ -49,16 +49,17 @@ impl DatagramSocket {
     }
 }
 
-fn receive(fd: i32, buf: &mut [u8]) -> Result<(usize, Option<SystemTime>), Errno> {
+fn recv_with_timestamp(fd: i32, buf: &mut [u8]) -> Result<(usize, Option<SystemTime>), Errno> {
     let mut told = nix::cmsg_space!(TimeSpec);
     let mut into = [IoSliceMut::new(buf)];
     let flags = MsgFlags::MSG_DONTWAIT;
-    let message = recvmsg::<()>(fd, &mut into, Some(told.as_mut_slice()), flags).map_err(errno)?;
-    let arrived = message.cmsgs().ok().and_then(|mut all| all.find_map(stamp));
+    let message =
+        recvmsg::<()>(fd, &mut into, Some(told.as_mut_slice()), flags).map_err(convert_errno)?;
+    let arrived = message.cmsgs().ok().and_then(|mut all| all.find_map(timestamp_from_cmsg));
     Ok((message.bytes, arrived))
 }
 
-fn stamp(message: ControlMessageOwned) -> Option<SystemTime> {
+fn timestamp_from_cmsg(message: ControlMessageOwned) -> Option<SystemTime> {
     match message {
         ControlMessageOwned::ScmTimestampns(time) => UNIX_EPOCH.checked_add(Duration::from(time)),
         _ => None,
@@ -73,7 +74,7 @@ mod tests {
 
     use super::*;
 
-    async fn hear(socket: &DatagramSocket) -> Option<SystemTime> {
+    async fn recv_timestamp(socket: &DatagramSocket) -> Option<SystemTime> {
         let mut buf = [0; 64];
         let (length, arrived) = poll_fn(|cx| socket.poll_recv(cx, &mut buf)).await.unwrap();
         assert_eq!(&buf[..length], b"heard");
@@ -88,7 +89,7 @@ mod tests {
             let (first, second) = (first.await.unwrap(), second.await.unwrap());
             let mut clients = Vec::new();
             for socket in [&first, &second] {
-                socket.stamp_arrivals().unwrap();
+                socket.enable_timestamps().unwrap();
                 clients.push(DatagramSocket::connect(socket.endpoint()).await.unwrap());
             }
             // The kernel takes a moment to begin, and until then notes when a datagram is read.
@@ -96,7 +97,7 @@ mod tests {
                 for client in &clients {
                     client.send(b"heard").await.unwrap();
                 }
-                let (second, first) = (hear(&second).await, hear(&first).await);
+                let (second, first) = (recv_timestamp(&second).await, recv_timestamp(&first).await);
                 assert!(first.is_some() && second.is_some());
                 if first < second {
                     return;
@@ -112,7 +113,7 @@ mod tests {
             let socket = DatagramSocket::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
             let client = DatagramSocket::connect(socket.endpoint()).await.unwrap();
             client.send(b"heard").await.unwrap();
-            assert_eq!(hear(&socket).await, None);
+            assert_eq!(recv_timestamp(&socket).await, None);
         });
     }
 }

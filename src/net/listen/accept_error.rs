@@ -14,7 +14,7 @@ pub enum AcceptError {
     Connection,
     /// Descriptors have run out: wait a little, too, and turn away who waits meanwhile, because nobody knows when there
     /// will be some.
-    Descriptors,
+    OutOfDescriptors,
     /// Something else has run out, or cannot be known: wait a little before the next attempt, because
     /// the connection stays in the queue and the same error would come back at once.
     Resource,
@@ -36,7 +36,7 @@ pub enum AcceptError {
 /// let aborted = io::Error::from_raw_os_error(103);
 /// assert_eq!(classify(&aborted), AcceptError::Connection);
 /// let too_many_files = io::Error::from_raw_os_error(24);
-/// assert_eq!(classify(&too_many_files), AcceptError::Descriptors);
+/// assert_eq!(classify(&too_many_files), AcceptError::OutOfDescriptors);
 /// ```
 pub fn classify(error: &io::Error) -> AcceptError {
     match errno(error) {
@@ -55,7 +55,7 @@ pub fn classify(error: &io::Error) -> AcceptError {
             | Errno::TIMEDOUT
             | Errno::INTR,
         ) => AcceptError::Connection,
-        Some(Errno::MFILE | Errno::NFILE) => AcceptError::Descriptors,
+        Some(Errno::MFILE | Errno::NFILE) => AcceptError::OutOfDescriptors,
         _ => AcceptError::Resource,
     }
 }
@@ -68,7 +68,7 @@ mod tests {
     fn errors_of_accept_are_sorted() {
         let kind = |errno: Errno| classify(&errno.into());
         for errno in [Errno::MFILE, Errno::NFILE] {
-            assert_eq!(kind(errno), AcceptError::Descriptors, "{errno}");
+            assert_eq!(kind(errno), AcceptError::OutOfDescriptors, "{errno}");
         }
         for errno in [Errno::NOBUFS, Errno::NOMEM, Errno::BADF] {
             assert_eq!(kind(errno), AcceptError::Resource, "{errno}");

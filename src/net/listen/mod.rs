@@ -8,7 +8,7 @@ use rustix::net::{
     sockopt,
 };
 use socket_file::SocketFile;
-use spare_fd::Reserve;
+use spare_fd::SpareFd;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -42,8 +42,8 @@ pub struct ListeningSocket {
     endpoint: Endpoint,
     backlog: i32,
     /// The address of a TCP socket.
-    local: Option<SocketAddr>,
-    reserve: Reserve,
+    local_addr: Option<SocketAddr>,
+    spare_fd: SpareFd,
 }
 
 impl ListeningSocket {
@@ -72,20 +72,20 @@ impl ListeningSocket {
                 socket: Socket::new(fd),
                 endpoint: endpoint.clone(),
                 backlog: backlog.max(0),
-                local: None,
-                reserve: Reserve::new(),
+                local_addr: None,
+                spare_fd: SpareFd::new(),
                 _file: file,
             });
         }
-        let fd = bind_inet(endpoint, Purpose::Connections).await?;
+        let fd = bind_inet(endpoint, BindPurpose::Stream).await?;
         listen(&fd)?;
-        let local = address::local(&fd).map_err(other)?;
+        let local = address::local_addr(&fd).map_err(other)?;
         Ok(ListeningSocket {
             socket: Socket::new(fd),
-            endpoint: endpoint.bound_at(local),
+            endpoint: endpoint.with_bound_address(local),
             backlog: backlog.max(0),
-            local: Some(local),
-            reserve: Reserve::new(),
+            local_addr: Some(local),
+            spare_fd: SpareFd::new(),
             _file: None,
         })
     }
@@ -105,24 +105,24 @@ impl ListeningSocket {
     /// # Errors
     ///
     /// What shutdown(2) says, where the socket does not listen.
-    pub fn close_door(&self) -> io::Result<()> {
-        match self.local {
+    pub fn stop_listening(&self) -> io::Result<()> {
+        match self.local_addr {
             Some(_) => Ok(rustix::net::shutdown(&self.socket, Shutdown::Read)?),
             None => Ok(()),
         }
     }
 
-    /// Listens again after [`close_door`](ListeningSocket::close_door), and does nothing otherwise.
+    /// Listens again after [`close_door`](ListeningSocket::stop_listening), and does nothing otherwise.
     ///
     /// # Errors
     ///
     /// Fails with [`io::ErrorKind::AddrInUse`] where the kernel chose the port and somebody else has got it since the
     /// door was closed, and with what listen(2) says.
-    pub fn open_door(&self) -> io::Result<()> {
+    pub fn resume_listening(&self) -> io::Result<()> {
         // The kernel takes back a port that it chose itself when the door closes; a socket that still
         // has its address refuses to be bound again, and needs not. One that has lost it must not
         // listen, since the kernel would choose another port then, on every interface.
-        let bound = self.local.map(|local| rustix::net::bind(&self.socket, &local));
+        let bound = self.local_addr.map(|local| rustix::net::bind(&self.socket, &local));
         if bound == Some(Err(Errno::ADDRINUSE)) {
             let taken = format!("somebody else listens at {} by now", self.endpoint);
             return Err(io::Error::new(io::ErrorKind::AddrInUse, taken));
@@ -140,7 +140,7 @@ impl ListeningSocket {
     ///
     /// No error of `accept` ends a listening socket: ask [`classify`](super::classify) what to do, and go on.
     pub async fn accept(&self) -> io::Result<Stream> {
-        Ok(self.stream(self.socket.reading(accept_one).await?))
+        Ok(self.wrap_accepted(self.socket.read_with(accept_fd).await?))
     }
 
     /// Waits until a connection waits, or has been waiting all along: asked again before all of them were accepted, it
@@ -161,38 +161,38 @@ impl ListeningSocket {
     ///
     /// As those of [`accept`](ListeningSocket::accept), and [`io::ErrorKind::WouldBlock`] where none waits.
     pub fn try_accept(&self) -> io::Result<Stream> {
-        Ok(self.stream(self.socket.trying(accept_one)?))
+        Ok(self.wrap_accepted(self.socket.retry_on_intr(accept_fd)?))
     }
 
     /// Returns how many connections wait at most: Linux lets one more wait than it is told.
-    pub fn most_waiting(&self) -> usize {
+    pub fn max_pending(&self) -> usize {
         usize::try_from(self.backlog).unwrap_or_default() + 1
     }
 
-    fn stream(&self, (fd, peer): (OwnedFd, Option<SocketAddrAny>)) -> Stream {
+    fn wrap_accepted(&self, (fd, peer): (OwnedFd, Option<SocketAddrAny>)) -> Stream {
         // The address that came with the connection is used: asking again fails once the peer has
         // reset it.
-        Stream::over(Socket::new(fd), address::peer(peer), self.local.is_some())
+        Stream::from_socket(Socket::new(fd), address::decode_peer(peer), self.local_addr.is_some())
     }
 
     /// Closes the connections that wait, at most so many, and returns how many that were: for when descriptors have run
     /// out, so that nobody waits for what will not come soon.
     ///
     /// It uses a descriptor that each listening socket keeps in reserve for this.
-    pub fn turn_away(&self, most: usize) -> usize {
+    pub fn reject_pending(&self, most: usize) -> usize {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let accept = || self.socket.trying(|socket| accept_with(socket, flags)).map(drop);
-        let turned_away = (0..most).map_while(|_| self.reserve.lend(accept));
+        let accept = || self.socket.retry_on_intr(|socket| accept_with(socket, flags)).map(drop);
+        let turned_away = (0..most).map_while(|_| self.spare_fd.with_spare(accept));
         turned_away.take_while(Result::is_ok).count()
     }
 
     #[cfg(test)]
-    pub(super) fn has_joined(&self) -> bool {
-        self.socket.has_joined()
+    pub(super) fn is_registered(&self) -> bool {
+        self.socket.is_registered()
     }
 }
 
-fn accept_one(socket: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAddrAny>), Errno> {
+fn accept_fd(socket: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAddrAny>), Errno> {
     acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)
 }
 
@@ -204,17 +204,20 @@ impl AsFd for ListeningSocket {
 
 /// What a socket is bound for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Purpose {
-    Connections,
-    Datagrams,
+pub(super) enum BindPurpose {
+    Stream,
+    Datagram,
     /// Datagrams that others are to share, too, once this socket has the address.
-    FirstOfDatagrams,
+    FirstSharedDatagram,
     /// Datagrams that several sockets of one address share.
-    SharedDatagrams,
+    SharedDatagram,
 }
 
 /// Binds a socket to the first of the endpoint's addresses that can be bound.
-pub(super) async fn bind_inet(endpoint: &Endpoint, purpose: Purpose) -> Result<OwnedFd, BindError> {
+pub(super) async fn bind_inet(
+    endpoint: &Endpoint,
+    purpose: BindPurpose,
+) -> Result<OwnedFd, BindError> {
     let unresolvable = |source| BindError::Unresolvable { endpoint: endpoint.clone(), source };
     let dual = matches!(endpoint, Endpoint::Any(_));
     let mut last = Errno::ADDRNOTAVAIL;
@@ -233,29 +236,29 @@ pub(super) async fn bind_inet(endpoint: &Endpoint, purpose: Purpose) -> Result<O
 
 pub(super) fn bind_address(
     address: SocketAddr,
-    purpose: Purpose,
+    purpose: BindPurpose,
     dual: bool,
 ) -> Result<OwnedFd, Errno> {
     let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let kind = match purpose {
-        Purpose::Connections => SocketType::STREAM,
-        Purpose::Datagrams | Purpose::FirstOfDatagrams | Purpose::SharedDatagrams => {
+        BindPurpose::Stream => SocketType::STREAM,
+        BindPurpose::Datagram | BindPurpose::FirstSharedDatagram | BindPurpose::SharedDatagram => {
             SocketType::DGRAM
         }
     };
     let fd =
         rustix::net::socket_with(family, kind, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)?;
     match purpose {
-        Purpose::Connections => sockopt::set_socket_reuseaddr(&fd, true)?,
+        BindPurpose::Stream => sockopt::set_socket_reuseaddr(&fd, true)?,
         // The option would let two servers share a port, and starve one of them.
-        Purpose::Datagrams | Purpose::FirstOfDatagrams => {}
-        Purpose::SharedDatagrams => sockopt::set_socket_reuseport(&fd, true)?,
+        BindPurpose::Datagram | BindPurpose::FirstSharedDatagram => {}
+        BindPurpose::SharedDatagram => sockopt::set_socket_reuseport(&fd, true)?,
     }
     if dual && address.is_ipv6() {
         sockopt::set_ipv6_v6only(&fd, false)?;
     }
     rustix::net::bind(&fd, &address)?;
-    if purpose == Purpose::FirstOfDatagrams {
+    if purpose == BindPurpose::FirstSharedDatagram {
         sockopt::set_socket_reuseport(&fd, true)?;
     }
     Ok(fd)

@@ -29,7 +29,7 @@ pub(crate) struct SocketFile {
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if identity(&self.path) == Some(self.identity) {
+        if file_identity(&self.path) == Some(self.identity) {
             // Nobody is left to tell; the next bind takes the file for stale.
             let _ = fs::remove_file(&self.path);
         }
@@ -45,13 +45,13 @@ pub(crate) fn bind(
     kind: SocketType,
 ) -> Result<(OwnedFd, Option<SocketFile>), BindError> {
     let other = |error: Errno| BindError::new(endpoint, error.into());
-    let address = address::unix(path).map_err(|source| match path.as_os_str().len() {
-        length if length > address::PATH_MAX => {
+    let address = address::encode_unix(path).map_err(|source| match path.as_os_str().len() {
+        length if length > address::MAX_PATH_LEN => {
             BindError::PathTooLong { endpoint: endpoint.clone(), length }
         }
         _ => BindError::new(endpoint, source),
     })?;
-    let socket = socket(kind).map_err(other)?;
+    let socket = open_socket(kind).map_err(other)?;
     if path.as_os_str().as_bytes().starts_with(b"\0") {
         rustix::net::bind(&socket, &address).map_err(other)?;
         return Ok((socket, None));
@@ -63,7 +63,7 @@ pub(crate) fn bind(
         }
         done => done.map_err(other)?,
     }
-    let file = identity(path).map(|identity| SocketFile { path: path.to_owned(), identity });
+    let file = file_identity(path).map(|identity| SocketFile { path: path.to_owned(), identity });
     Ok((socket, file))
 }
 
@@ -83,7 +83,7 @@ fn remove_stale(
         Err(_) => return Ok(()),
     };
     let other = |error: Errno| BindError::new(endpoint, error.into());
-    let probe = socket(kind).map_err(other)?;
+    let probe = open_socket(kind).map_err(other)?;
     match rustix::net::connect(&probe, address) {
         Err(Errno::CONNREFUSED) => {}
         Err(Errno::NOENT) => return Ok(()),
@@ -91,23 +91,23 @@ fn remove_stale(
         // It answered, its queue is full, or it is bound to a socket of another kind: somebody
         // lives there.
         _ => {
-            return Err(BindError::StillServed { endpoint: endpoint.clone() });
+            return Err(BindError::SocketInUse { endpoint: endpoint.clone() });
         }
     }
-    if identity(path) == Some(identity_of(&found)) {
+    if file_identity(path) == Some(identity_from_metadata(&found)) {
         fs::remove_file(path).map_err(|source| BindError::new(endpoint, source))?;
     }
     Ok(())
 }
 
-fn socket(kind: SocketType) -> Result<OwnedFd, Errno> {
+fn open_socket(kind: SocketType) -> Result<OwnedFd, Errno> {
     socket_with(AddressFamily::UNIX, kind, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC, None)
 }
 
-fn identity(path: &Path) -> Option<(u64, u64)> {
-    fs::symlink_metadata(path).ok().map(|found| identity_of(&found))
+fn file_identity(path: &Path) -> Option<(u64, u64)> {
+    fs::symlink_metadata(path).ok().map(|found| identity_from_metadata(&found))
 }
 
-fn identity_of(found: &Metadata) -> (u64, u64) {
+fn identity_from_metadata(found: &Metadata) -> (u64, u64) {
     (found.dev(), found.ino())
 }

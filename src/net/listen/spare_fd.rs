@@ -10,32 +10,32 @@ use std::sync::{Mutex, PoisonError};
 
 /// One descriptor in reserve.
 #[derive(Debug, Default)]
-pub(crate) struct Reserve(Mutex<Option<OwnedFd>>);
+pub(crate) struct SpareFd(Mutex<Option<OwnedFd>>);
 
-impl Reserve {
+impl SpareFd {
     /// Takes a descriptor into reserve, if there is one to take.
-    pub(crate) fn new() -> Reserve {
-        Reserve(Mutex::new(spare()))
+    pub(crate) fn new() -> SpareFd {
+        SpareFd(Mutex::new(open_spare()))
     }
 
     /// Makes a call with one descriptor more than there are otherwise. It must not keep what it opens.
     ///
     /// Another thread may be quicker to take it; the call fails then as it would have without. Without a reserve, which
     /// is taken anew after each call, nothing is called.
-    pub(crate) fn lend<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
+    pub(crate) fn with_spare<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
         let mut reserve = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if reserve.is_none() {
-            *reserve = spare();
+            *reserve = open_spare();
         }
         drop(reserve.take()?);
         let called = call();
-        *reserve = spare();
+        *reserve = open_spare();
         Some(called)
     }
 }
 
 /// Opens what is open at no cost.
-fn spare() -> Option<OwnedFd> {
+fn open_spare() -> Option<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     openat(CWD, "/dev/null", flags, Mode::empty()).ok()
 }
@@ -46,12 +46,12 @@ mod tests {
 
     #[test]
     fn what_is_lent_comes_back() {
-        let reserve = Reserve::new();
+        let reserve = SpareFd::new();
         for _ in 0..2 {
-            assert_eq!(reserve.lend(|| 5), Some(5));
+            assert_eq!(reserve.with_spare(|| 5), Some(5));
             assert!(reserve.0.lock().unwrap().is_some());
         }
-        let none = Reserve::default();
-        assert_eq!(none.lend(|| none.0.try_lock().is_err()), Some(true));
+        let none = SpareFd::default();
+        assert_eq!(none.with_spare(|| none.0.try_lock().is_err()), Some(true));
     }
 }

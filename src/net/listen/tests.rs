@@ -7,7 +7,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(5);
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 fn endpoint(text: &str) -> Endpoint {
     text.parse().unwrap()
@@ -17,8 +17,8 @@ fn bind(endpoint: &Endpoint) -> Result<ListeningSocket, BindError> {
     block_on(ListeningSocket::bind(endpoint, 8))
 }
 
-async fn met(socket: &ListeningSocket) -> (Stream, Stream) {
-    let (client, server) = zip(Stream::connect(socket.endpoint(), SOON), socket.accept()).await;
+async fn connected_pair(socket: &ListeningSocket) -> (Stream, Stream) {
+    let (client, server) = zip(Stream::connect(socket.endpoint(), TIMEOUT), socket.accept()).await;
     (client.unwrap(), server.unwrap())
 }
 
@@ -28,25 +28,25 @@ fn with_path<F: Future>(test: impl FnOnce(PathBuf) -> F) -> F::Output {
     block_on(test(directory.path().join("socket")))
 }
 
-fn leave_stale(path: &Path) {
+fn create_stale_socket(path: &Path) {
     drop(UnixListener::bind(path).unwrap());
     assert!(path.exists());
 }
 
 /// Tells whether this machine has IPv6, which some containers have not.
-fn ipv6_is_here() -> bool {
+fn has_ipv6() -> bool {
     std::net::UdpSocket::bind("[::1]:0").is_ok()
 }
 
 #[test]
 fn smoke() {
     for text in ["127.0.0.1:0", "[::1]:0", "localhost:0"] {
-        if text.starts_with('[') && !ipv6_is_here() {
+        if text.starts_with('[') && !has_ipv6() {
             continue;
         }
         block_on(async {
             let socket = bind(&endpoint(text)).unwrap();
-            let (client, server) = met(&socket).await;
+            let (client, server) = connected_pair(&socket).await;
             assert!(server.peer().is_loopback());
             server.write_all(b"hello").await.unwrap();
             assert_eq!(client.read(&mut [0; 9]).await.unwrap(), 5, "{text}");
@@ -70,11 +70,11 @@ fn every_interface_means_both_families() {
         let socket = bind(&Endpoint::Any(0)).unwrap();
         let Endpoint::Any(port) = *socket.endpoint() else { panic!("{:?}", socket.endpoint()) };
         for host in ["127.0.0.1", "[::1]"] {
-            if host.starts_with('[') && !ipv6_is_here() {
+            if host.starts_with('[') && !has_ipv6() {
                 continue;
             }
             let at = endpoint(&format!("{host}:{port}"));
-            let (client, server) = zip(Stream::connect(&at, SOON), socket.accept()).await;
+            let (client, server) = zip(Stream::connect(&at, TIMEOUT), socket.accept()).await;
             assert!(client.is_ok());
             assert!(server.unwrap().peer().to_string().starts_with(&format!("{host}:")));
         }
@@ -94,9 +94,9 @@ fn a_port_is_free_again_right_after_its_connections() {
     block_on(async {
         let socket = bind(&endpoint("127.0.0.1:0")).unwrap();
         let at = socket.endpoint().clone();
-        let (client, server) = met(&socket).await;
+        let (client, server) = connected_pair(&socket).await;
         // The side that closes first keeps the port in TIME_WAIT.
-        server.close(SOON).await.unwrap();
+        server.close(TIMEOUT).await.unwrap();
         assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
         drop((client, socket));
         assert!(bind(&at).is_ok());
@@ -114,7 +114,7 @@ fn a_foreign_address_and_an_unknown_name_are_told_apart() {
 fn unix_smoke() {
     with_path(|path| async move {
         let socket = bind(&Endpoint::Unix(path.clone())).unwrap();
-        let (client, server) = met(&socket).await;
+        let (client, server) = connected_pair(&socket).await;
         assert_eq!(server.peer().to_string(), "unix:(unnamed)");
         assert_eq!(client.peer().to_string(), format!("unix:{}", path.display()));
     });
@@ -124,7 +124,7 @@ fn unix_smoke() {
 fn an_abstract_name_needs_no_file() {
     let name = format!("unix:@sockactors-test-{}", std::process::id());
     let socket = bind(&endpoint(&name)).unwrap();
-    let (client, _) = block_on(met(&socket));
+    let (client, _) = block_on(connected_pair(&socket));
     assert_eq!(client.peer().to_string(), name);
     assert!(matches!(bind(&endpoint(&name)), Err(BindError::InUse { .. })));
 }
@@ -132,9 +132,9 @@ fn an_abstract_name_needs_no_file() {
 #[test]
 fn a_stale_socket_file_is_replaced() {
     with_path(|path| async move {
-        leave_stale(&path);
+        create_stale_socket(&path);
         let socket = bind(&Endpoint::Unix(path)).unwrap();
-        met(&socket).await;
+        connected_pair(&socket).await;
     });
 }
 
@@ -142,7 +142,7 @@ fn a_stale_socket_file_is_replaced() {
 fn a_live_socket_file_is_left_alone() {
     with_path(|path| async move {
         let live = UnixListener::bind(&path).unwrap();
-        assert!(matches!(bind(&Endpoint::Unix(path.clone())), Err(BindError::StillServed { .. })));
+        assert!(matches!(bind(&Endpoint::Unix(path.clone())), Err(BindError::SocketInUse { .. })));
         assert!(UnixStream::connect(&path).is_ok());
         drop(live);
     });
@@ -192,7 +192,7 @@ fn a_peer_with_the_longest_path_of_all_is_accepted() {
         let client = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
         rustix::net::bind(&client, &rustix::net::SocketAddrUnix::new(longest.as_str()).unwrap())
             .unwrap();
-        rustix::net::connect(&client, &address::unix(&path).unwrap()).unwrap();
+        rustix::net::connect(&client, &address::encode_unix(&path).unwrap()).unwrap();
         assert_eq!(socket.accept().await.unwrap().peer().to_string(), "unix:(unnamed)");
     });
 }
@@ -203,12 +203,12 @@ fn a_socket_is_readable_for_as_long_as_somebody_waits_and_not_longer() {
         let socket = bind(&endpoint("127.0.0.1:0")).unwrap();
         let mut clients = Vec::new();
         for _ in 0..3 {
-            clients.push(Stream::connect(socket.endpoint(), SOON).await.unwrap());
+            clients.push(Stream::connect(socket.endpoint(), TIMEOUT).await.unwrap());
         }
         for _ in 0..3 {
             // Asked again though nobody has seen that there are no more.
             let readable = future::or(async { Some(socket.readable().await) }, async {
-                smol::Timer::after(SOON).await;
+                smol::Timer::after(TIMEOUT).await;
                 None
             });
             readable.await.expect("somebody waits").unwrap();
@@ -224,7 +224,7 @@ fn an_accept_that_is_dropped_loses_no_connection() {
     block_on(async {
         let socket = bind(&endpoint("127.0.0.1:0")).unwrap();
         assert!(poll_once(socket.accept()).await.is_none());
-        let client = Stream::connect(socket.endpoint(), SOON).await.unwrap();
+        let client = Stream::connect(socket.endpoint(), TIMEOUT).await.unwrap();
         let server = socket.accept().await.unwrap();
         client.write_all(b"x").await.unwrap();
         assert_eq!(server.read(&mut [0; 2]).await.unwrap(), 1);
@@ -235,9 +235,9 @@ fn an_accept_that_is_dropped_loses_no_connection() {
 fn a_connection_that_was_reset_is_accepted_with_its_peer() {
     block_on(async {
         let socket = bind(&endpoint("127.0.0.1:0")).unwrap();
-        let client = Stream::connect(socket.endpoint(), SOON).await.unwrap();
-        let port = address::local(client.descriptor().unwrap()).unwrap().port();
-        sockopt::set_socket_linger(client.descriptor().unwrap(), Some(Duration::ZERO)).unwrap();
+        let client = Stream::connect(socket.endpoint(), TIMEOUT).await.unwrap();
+        let port = address::local_addr(client.socket_fd().unwrap()).unwrap().port();
+        sockopt::set_socket_linger(client.socket_fd().unwrap(), Some(Duration::ZERO)).unwrap();
         drop(client);
         let server = socket.accept().await.unwrap();
         assert_eq!(server.peer().to_string(), format!("127.0.0.1:{port}"));
@@ -248,14 +248,14 @@ fn a_connection_that_was_reset_is_accepted_with_its_peer() {
 #[test]
 fn a_door_whose_port_is_taken_meanwhile_stays_closed_until_it_is_free() {
     let socket = bind(&endpoint("127.0.0.1:0")).unwrap();
-    socket.close_door().unwrap();
+    socket.stop_listening().unwrap();
     let taken = std::net::TcpListener::bind(socket.endpoint().to_string()).unwrap();
-    let error = socket.open_door().unwrap_err();
+    let error = socket.resume_listening().unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AddrInUse, "{error}");
     assert!(error.to_string().contains(&socket.endpoint().to_string()), "{error}");
     drop(taken);
-    socket.open_door().unwrap();
-    block_on(Stream::connect(socket.endpoint(), SOON)).unwrap();
+    socket.resume_listening().unwrap();
+    block_on(Stream::connect(socket.endpoint(), TIMEOUT)).unwrap();
 }
 
 #[test]
@@ -265,11 +265,11 @@ fn a_closed_door_refuses_and_opens_again() {
         smol::block_on(async {
             let socket = ListeningSocket::bind(&endpoint, 8).await.unwrap();
             let within = std::time::Duration::from_secs(5);
-            socket.open_door().unwrap();
-            socket.close_door().unwrap();
+            socket.resume_listening().unwrap();
+            socket.stop_listening().unwrap();
             let refused = Stream::connect(socket.endpoint(), within).await.unwrap_err();
             assert!(matches!(refused, crate::net::ConnectError::Refused { .. }), "{refused}");
-            socket.open_door().unwrap();
+            socket.resume_listening().unwrap();
             let client = Stream::connect(socket.endpoint(), within).await.unwrap();
             client.write_all(b"x").await.unwrap();
             let served = socket.accept().await.unwrap();

@@ -15,23 +15,24 @@ use std::io;
 use std::time::{Duration, Instant};
 
 /// How long to wait at first, and at most, for room in a Unix server's queue.
-const ROOM: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(64));
+const RETRY_DELAY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(64));
 
 /// Connects a stream socket.
-pub(crate) async fn dial(
+pub(crate) async fn connect_endpoint(
     endpoint: &Endpoint,
     within: Duration,
 ) -> Result<(Socket, Peer), ConnectError> {
     let failed = |error| ConnectError::new(endpoint, within, error);
     if let Endpoint::Unix(path) = endpoint {
-        let address = address::unix(path).map_err(failed)?;
-        let socket =
-            in_time(within, connect(&address, AddressFamily::UNIX)).await.map_err(failed)?;
+        let address = address::encode_unix(path).map_err(failed)?;
+        let socket = with_timeout(within, connect_address(&address, AddressFamily::UNIX))
+            .await
+            .map_err(failed)?;
         return Ok((socket, Peer::Unix(Some(path.clone()))));
     }
     let started = Instant::now();
     let addresses =
-        in_time(within, endpoint.resolve()).await.map_err(|source| match source.kind() {
+        with_timeout(within, endpoint.resolve()).await.map_err(|source| match source.kind() {
             io::ErrorKind::TimedOut => failed(source),
             _ => ConnectError::Unresolvable { endpoint: endpoint.clone(), source },
         })?;
@@ -39,7 +40,7 @@ pub(crate) async fn dial(
     for (tried, address) in addresses.iter().enumerate() {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
         let share = within.saturating_sub(started.elapsed()) / (addresses.len() - tried) as u32;
-        match in_time(share, connect(address, family)).await {
+        match with_timeout(share, connect_address(address, family)).await {
             Ok(socket) => return Ok((socket, Peer::from(*address))),
             Err(error) => last = error,
         }
@@ -48,10 +49,13 @@ pub(crate) async fn dial(
 }
 
 /// Connects to one address, and waits for the answer.
-async fn connect(address: &impl SocketAddrArg, family: AddressFamily) -> io::Result<Socket> {
+async fn connect_address(
+    address: &impl SocketAddrArg,
+    family: AddressFamily,
+) -> io::Result<Socket> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = Socket::new(rustix::net::socket_with(family, SocketType::STREAM, flags, None)?);
-    let mut pause = ROOM.0;
+    let mut pause = RETRY_DELAY.0;
     loop {
         match rustix::net::connect(&socket, address) {
             Ok(()) => return Ok(socket),
@@ -59,7 +63,7 @@ async fn connect(address: &impl SocketAddrArg, family: AddressFamily) -> io::Res
             // A Unix server's queue is full, and no readiness will tell when it has room again.
             Err(Errno::AGAIN) => {
                 Timer::after(pause).await;
-                pause = (pause * 2).min(ROOM.1);
+                pause = (pause * 2).min(RETRY_DELAY.1);
             }
             Err(error) => return Err(error.into()),
         }
@@ -73,7 +77,7 @@ async fn connect(address: &impl SocketAddrArg, family: AddressFamily) -> io::Res
 }
 
 /// Gives the work some time, then fails with [`io::ErrorKind::TimedOut`].
-pub(crate) async fn in_time<T>(
+pub(crate) async fn with_timeout<T>(
     within: Duration,
     work: impl Future<Output = io::Result<T>>,
 ) -> io::Result<T> {

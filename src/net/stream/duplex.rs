@@ -38,55 +38,55 @@ impl Stream {
     /// })?;
     /// # Ok::<(), std::io::Error>(())
     /// ```
-    pub fn memory(capacity: usize) -> (Stream, Stream) {
-        let (there, back) = (Pipe::new(capacity), Pipe::new(capacity));
-        let one = End { input: back.clone(), output: there.clone() };
-        let other = End { input: there, output: back };
-        let stream = |end| Stream::new(Transport::Memory(end), Peer::Unix(None), false);
+    pub fn duplex(capacity: usize) -> (Stream, Stream) {
+        let (there, back) = (DuplexBuffer::new(capacity), DuplexBuffer::new(capacity));
+        let one = DuplexEnd { input: back.clone(), output: there.clone() };
+        let other = DuplexEnd { input: there, output: back };
+        let stream = |end| Stream::new(Transport::Duplex(end), Peer::Unix(None), false);
         (stream(one), stream(other))
     }
 }
 
 /// One end of a connection in memory.
-pub(crate) struct End {
-    input: Pipe,
-    output: Pipe,
+pub(crate) struct DuplexEnd {
+    input: DuplexBuffer,
+    output: DuplexBuffer,
 }
 
 /// One direction.
 #[derive(Clone)]
-pub(crate) struct Pipe(Arc<Mutex<State>>);
+pub(crate) struct DuplexBuffer(Arc<Mutex<DuplexState>>);
 
-struct State {
+struct DuplexState {
     bytes: VecDeque<u8>,
     capacity: usize,
     /// The writer has ended its side.
-    is_ended: bool,
+    write_closed: bool,
     /// Nobody is left who could read.
-    is_deaf: bool,
+    read_closed: bool,
     readers: Vec<Waker>,
     writers: Vec<Waker>,
 }
 
-impl Pipe {
-    fn new(capacity: usize) -> Pipe {
-        Pipe(Arc::new(Mutex::new(State {
+impl DuplexBuffer {
+    fn new(capacity: usize) -> DuplexBuffer {
+        DuplexBuffer(Arc::new(Mutex::new(DuplexState {
             bytes: VecDeque::new(),
             capacity: capacity.max(1),
-            is_ended: false,
-            is_deaf: false,
+            write_closed: false,
+            read_closed: false,
             readers: Vec::new(),
             writers: Vec::new(),
         })))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, DuplexState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut state = self.state();
-        if state.is_ended || state.is_deaf {
+        if state.write_closed || state.read_closed {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let before = state.bytes.len();
@@ -98,7 +98,7 @@ impl Pipe {
         if length > 0 {
             let readers = std::mem::take(&mut state.readers);
             drop(state);
-            wake(readers);
+            wake_all(readers);
         } else if bufs.iter().any(|buf| !buf.is_empty()) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
@@ -106,15 +106,15 @@ impl Pipe {
     }
 }
 
-impl End {
+impl DuplexEnd {
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut state = self.input.state();
         let length = state.bytes.read(buf)?;
         if length > 0 {
             let writers = std::mem::take(&mut state.writers);
             drop(state);
-            wake(writers);
-        } else if !state.is_ended && !buf.is_empty() {
+            wake_all(writers);
+        } else if !state.write_closed && !buf.is_empty() {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(length)
@@ -125,56 +125,56 @@ impl End {
     }
 
     /// Returns the pipe that this end writes to.
-    pub(crate) fn output(&self) -> Pipe {
+    pub(crate) fn output(&self) -> DuplexBuffer {
         self.output.clone()
     }
 
     pub(crate) fn poll_readable(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.input.state();
-        if state.is_ended || !state.bytes.is_empty() {
+        if state.write_closed || !state.bytes.is_empty() {
             return Poll::Ready(Ok(()));
         }
-        wait(&mut state.readers, cx)
+        register_waker(&mut state.readers, cx)
     }
 
     pub(crate) fn poll_writable(&self, cx: &Context<'_>) -> Poll<io::Result<()>> {
         let mut state = self.output.state();
-        if state.is_ended || state.is_deaf || state.bytes.len() < state.capacity {
+        if state.write_closed || state.read_closed || state.bytes.len() < state.capacity {
             return Poll::Ready(Ok(()));
         }
-        wait(&mut state.writers, cx)
+        register_waker(&mut state.writers, cx)
     }
 
     pub(crate) fn shutdown_write(&self) {
         let mut state = self.output.state();
-        state.is_ended = true;
+        state.write_closed = true;
         let (mut woken, writers) =
             (std::mem::take(&mut state.readers), std::mem::take(&mut state.writers));
         drop(state);
         woken.extend(writers);
-        wake(woken);
+        wake_all(woken);
     }
 }
 
-impl Drop for End {
+impl Drop for DuplexEnd {
     fn drop(&mut self) {
         let mut state = self.input.state();
-        state.is_deaf = true;
+        state.read_closed = true;
         state.bytes = VecDeque::new();
         let writers = std::mem::take(&mut state.writers);
         drop(state);
-        wake(writers);
+        wake_all(writers);
         self.shutdown_write();
     }
 }
 
-impl fmt::Debug for Pipe {
+impl fmt::Debug for DuplexBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Pipe({} bytes)", self.state().bytes.len())
     }
 }
 
-impl fmt::Debug for End {
+impl fmt::Debug for DuplexEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (input, output) = (self.input.state().bytes.len(), self.output.state().bytes.len());
         write!(f, "Memory({input} bytes to read, {output} written)")
@@ -182,7 +182,7 @@ impl fmt::Debug for End {
 }
 
 /// Notes who waits; a task that asks again is noted once.
-fn wait<T>(wakers: &mut Vec<Waker>, cx: &Context<'_>) -> Poll<T> {
+fn register_waker<T>(wakers: &mut Vec<Waker>, cx: &Context<'_>) -> Poll<T> {
     if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
         wakers.push(cx.waker().clone());
     }
@@ -190,7 +190,7 @@ fn wait<T>(wakers: &mut Vec<Waker>, cx: &Context<'_>) -> Poll<T> {
 }
 
 /// Wakes them, outside of any lock: a waker may run its task at once.
-fn wake(wakers: Vec<Waker>) {
+fn wake_all(wakers: Vec<Waker>) {
     wakers.into_iter().for_each(Waker::wake);
 }
 

@@ -2,7 +2,7 @@
 
 use super::socket::Socket;
 use super::{ConnectError, Endpoint, Peer};
-use connect::{dial, in_time};
+use connect::{connect_endpoint, with_timeout};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -12,13 +12,13 @@ use std::time::Duration;
 use transport::Transport;
 
 /// How much unread input [`Stream::close`] takes in at most, in bytes.
-const LINGER_MAX: usize = 64 * 1024;
+const MAX_LINGER_BYTES: usize = 64 * 1024;
 
 /// The length of the buffer that the streams of a thread share, in bytes.
-const SHARED_LEN: usize = 16 * 1024;
+const READ_BUFFER_LEN: usize = 16 * 1024;
 
 thread_local! {
-    static SHARED: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+    static READ_BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
 /// One connection.
@@ -59,7 +59,7 @@ impl Stream {
         Stream { transport, peer, inet }
     }
 
-    pub(super) fn over(socket: Socket, peer: Peer, inet: bool) -> Stream {
+    pub(super) fn from_socket(socket: Socket, peer: Peer, inet: bool) -> Stream {
         Stream::new(Transport::Socket(socket), peer, inet)
     }
 
@@ -73,8 +73,8 @@ impl Stream {
     ///
     /// See [`ConnectError`]; of several addresses it is the last one's error.
     pub async fn connect(endpoint: &Endpoint, within: Duration) -> Result<Stream, ConnectError> {
-        let (socket, peer) = dial(endpoint, within).await?;
-        Ok(Stream::over(socket, peer, !matches!(endpoint, Endpoint::Unix(_))))
+        let (socket, peer) = connect_endpoint(endpoint, within).await?;
+        Ok(Stream::from_socket(socket, peer, !matches!(endpoint, Endpoint::Unix(_))))
     }
 
     /// Makes two Unix sockets that are connected to each other, as a test of a session needs them.
@@ -86,7 +86,7 @@ impl Stream {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let (one, other) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        let stream = |fd| Stream::over(Socket::new(fd), Peer::Unix(None), false);
+        let stream = |fd| Stream::from_socket(Socket::new(fd), Peer::Unix(None), false);
         Ok((stream(one), stream(other)))
     }
 
@@ -122,8 +122,8 @@ impl Stream {
     /// # Errors
     ///
     /// Fails when the kernel refuses, which it does for no live socket.
-    pub fn unread(&self) -> io::Result<usize> {
-        self.transport.unread()
+    pub fn readable_bytes(&self) -> io::Result<usize> {
+        self.transport.readable_bytes()
     }
 
     /// Waits until a read would not block, which the end of the stream and an error also cause.
@@ -140,9 +140,9 @@ impl Stream {
     /// Reads without waiting into a buffer that the thread's streams share, and hands what came to `take`;
     /// so a connection that waits holds no buffer. Otherwise, and in its errors, like
     /// [`try_read`](Stream::try_read).
-    pub fn try_take(&self, take: impl FnOnce(&[u8])) -> io::Result<usize> {
-        SHARED.with_borrow_mut(|buf| {
-            buf.resize(SHARED_LEN, 0);
+    pub fn try_read_with(&self, take: impl FnOnce(&[u8])) -> io::Result<usize> {
+        READ_BUFFER.with_borrow_mut(|buf| {
+            buf.resize(READ_BUFFER_LEN, 0);
             let length = self.try_read(buf)?;
             take(&buf[..length]);
             Ok(length)
@@ -235,15 +235,15 @@ impl Stream {
     /// with [`io::ErrorKind::ConnectionReset`] if that happens while input is dropped), in which case it
     /// may not have read everything. The socket is closed in any case.
     pub async fn close(self, linger: Duration) -> io::Result<()> {
-        self.end(linger).await
+        self.linger_close(linger).await
     }
 
     /// Does what [`Stream::close`] does before the socket goes, for one that goes with its owner.
-    pub(crate) async fn end(&self, linger: Duration) -> io::Result<()> {
-        if self.try_end()? {
+    pub(crate) async fn linger_close(&self, linger: Duration) -> io::Result<()> {
+        if self.try_close()? {
             return Ok(());
         }
-        match in_time(linger, self.drain()).await {
+        match with_timeout(linger, self.discard_input()).await {
             // The peer had its time.
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(()),
             done => done,
@@ -254,17 +254,17 @@ impl Stream {
     ///
     /// In this order: input that came after a look for it, and before an end that only the close tells, would
     /// have the peer read a reset and no end.
-    pub(crate) fn try_end(&self) -> io::Result<bool> {
+    pub(crate) fn try_close(&self) -> io::Result<bool> {
         self.shutdown_write()?;
-        Ok(self.unread()? == 0)
+        Ok(self.readable_bytes()? == 0)
     }
 
     /// Reads and drops until the end of the stream, or the most that closing takes in.
-    async fn drain(&self) -> io::Result<()> {
+    async fn discard_input(&self) -> io::Result<()> {
         let mut dropped = 0;
-        while dropped < LINGER_MAX {
+        while dropped < MAX_LINGER_BYTES {
             // The shared buffer is no part of every connection's future.
-            match self.try_take(|_| {}) {
+            match self.try_read_with(|_| {}) {
                 Ok(0) => break,
                 Ok(length) => dropped += length,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.readable().await?,
@@ -275,18 +275,18 @@ impl Stream {
     }
 
     /// Returns the socket, for those options that this type does not know. A stream in memory has none.
-    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+    pub fn socket_fd(&self) -> Option<BorrowedFd<'_>> {
         self.transport.socket().map(AsFd::as_fd)
     }
 
     /// Returns the socket if it is one of the internet's.
-    fn inet(&self) -> Option<&Socket> {
+    fn inet_socket(&self) -> Option<&Socket> {
         if self.inet { self.transport.socket() } else { None }
     }
 
     #[cfg(test)]
-    pub(super) fn has_joined(&self) -> bool {
-        self.transport.socket().is_some_and(Socket::has_joined)
+    pub(super) fn is_registered(&self) -> bool {
+        self.transport.socket().is_some_and(Socket::is_registered)
     }
 }
 

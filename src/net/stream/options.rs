@@ -8,10 +8,10 @@ use rustix::net::sockopt;
 use super::Stream;
 
 /// The longest times that TCP's keepalive options take, in seconds (tcp(7)).
-const KEEPALIVE_MAX: u64 = 32_767;
+const MAX_KEEPALIVE_SECS: u64 = 32_767;
 
 /// How many times a silent peer is asked, each a quarter of the silence after the last time.
-const PROBES: u32 = 4;
+const KEEPALIVE_PROBES: u32 = 4;
 
 impl Stream {
     /// Lets the kernel find out whether a peer is still there, one that says nothing (`SO_KEEPALIVE`, tcp(7)) and one that
@@ -27,15 +27,15 @@ impl Stream {
     /// # Errors
     ///
     /// Fails when the kernel refuses, which it does for no live socket.
-    pub fn keepalive(&self, idle: Duration) -> io::Result<()> {
-        let Some(socket) = self.inet() else { return Ok(()) };
-        let idle = Duration::from_secs(idle.as_secs().clamp(1, KEEPALIVE_MAX));
-        let between = Duration::from_secs((idle.as_secs() / u64::from(PROBES)).max(1));
+    pub fn set_keepalive(&self, idle: Duration) -> io::Result<()> {
+        let Some(socket) = self.inet_socket() else { return Ok(()) };
+        let idle = Duration::from_secs(idle.as_secs().clamp(1, MAX_KEEPALIVE_SECS));
+        let between = Duration::from_secs((idle.as_secs() / u64::from(KEEPALIVE_PROBES)).max(1));
         sockopt::set_tcp_keepidle(socket, idle)?;
         sockopt::set_tcp_keepintvl(socket, between)?;
-        sockopt::set_tcp_keepcnt(socket, PROBES)?;
+        sockopt::set_tcp_keepcnt(socket, KEEPALIVE_PROBES)?;
         // Some 18 hours at most, which are few enough milliseconds.
-        let gone = (idle + PROBES * between).as_millis().try_into().unwrap_or(u32::MAX);
+        let gone = (idle + KEEPALIVE_PROBES * between).as_millis().try_into().unwrap_or(u32::MAX);
         sockopt::set_tcp_user_timeout(socket, gone)?;
         Ok(sockopt::set_socket_keepalive(socket, true)?)
     }
@@ -46,7 +46,7 @@ impl Stream {
     /// # Errors
     ///
     /// Fails when the kernel refuses, which it does for no live socket.
-    pub fn nodelay(&self, on: bool) -> io::Result<()> {
-        self.inet().map_or(Ok(()), |socket| Ok(sockopt::set_tcp_nodelay(socket, on)?))
+    pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
+        self.inet_socket().map_or(Ok(()), |socket| Ok(sockopt::set_tcp_nodelay(socket, on)?))
     }
 }

@@ -1,6 +1,6 @@
 //! Bytes between sockets and files that never enter the process: `splice` one way, `sendfile` the other.
 //!
-//! A byte that is received and written is copied twice, into the process and out of it again. A [`Pipe`] in between
+//! A byte that is received and written is copied twice, into the process and out of it again. A [`SplicePipe`] in between
 //! saves one of these: the kernel hangs the socket's buffers into the pipe and copies them from there into the file.
 //! `sendfile` saves as much in the other direction.
 //!
@@ -23,7 +23,7 @@ use std::time::Duration;
 const PIPE_SIZE: usize = 1 << 20;
 
 /// The bytes that are copied at a time where a file takes none from a pipe.
-const COPY: usize = 64 << 10;
+const COPY_CHUNK: usize = 64 << 10;
 
 /// A pipe through which bytes go from sockets to files, one filling after the other.
 ///
@@ -45,28 +45,28 @@ const COPY: usize = 64 << 10;
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Pipe {
-    mouth: OwnedFd,
-    end: File,
-    holds: usize,
+pub struct SplicePipe {
+    write_end: OwnedFd,
+    read_end: File,
+    buffered: usize,
 }
 
-impl Pipe {
+impl SplicePipe {
     /// Makes a pipe, as large as the kernel lets it be up to 1 MiB.
     ///
     /// # Errors
     ///
     /// Fails when descriptors have run out.
-    pub fn new() -> io::Result<Pipe> {
+    pub fn new() -> io::Result<SplicePipe> {
         let (end, mouth) = pipe_with(PipeFlags::CLOEXEC)?;
         // A user who has too many large pipes gets a small one, which is slower and nothing else.
         let _ = fcntl_setpipe_size(&mouth, PIPE_SIZE);
-        Ok(Pipe { mouth, end: end.into(), holds: 0 })
+        Ok(SplicePipe { write_end: mouth, read_end: end.into(), buffered: 0 })
     }
 
     /// Returns how many bytes were filled in and not drained yet.
-    pub fn holds(&self) -> usize {
-        self.holds
+    pub fn buffered(&self) -> usize {
+        self.buffered
     }
 
     /// Takes in what has come over a stream, at most `most` bytes, without waiting. 0 means that the peer has ended its side.
@@ -77,16 +77,16 @@ impl Pipe {
     /// stream to splice from, with [`io::ErrorKind::InvalidInput`] unless the pipe was drained before, and when the
     /// connection has failed.
     pub fn fill(&mut self, stream: &Stream, most: usize) -> io::Result<usize> {
-        if self.holds > 0 || most == 0 {
+        if self.buffered > 0 || most == 0 {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let Some(socket) = stream.descriptor() else {
+        let Some(socket) = stream.socket_fd() else {
             return Err(io::ErrorKind::Unsupported.into());
         };
         let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
-        let filled = retry_on_intr(|| splice(socket, None, &self.mouth, None, most, flags));
-        self.holds = filled.map_err(unsupported)?;
-        Ok(self.holds)
+        let filled = retry_on_intr(|| splice(socket, None, &self.write_end, None, most, flags));
+        self.buffered = filled.map_err(map_unsupported)?;
+        Ok(self.buffered)
     }
 
     /// Writes all that the pipe holds into a file at `offset`, and returns how many bytes that were. A file that takes
@@ -97,17 +97,17 @@ impl Pipe {
     /// Fails when the file does, for instance with [`io::ErrorKind::StorageFull`]. Some of the bytes may be written then;
     /// the pipe still holds the others, and may be dropped with them.
     pub fn drain(&mut self, file: &File, mut offset: u64) -> io::Result<usize> {
-        let all = self.holds;
-        while self.holds > 0 {
+        let all = self.buffered;
+        while self.buffered > 0 {
             let flags = SpliceFlags::MOVE;
             let moved = retry_on_intr(|| {
-                splice(&self.end, None, file, Some(&mut offset), self.holds, flags)
+                splice(&self.read_end, None, file, Some(&mut offset), self.buffered, flags)
             });
-            match moved.map_err(unsupported) {
+            match moved.map_err(map_unsupported) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(moved) => self.holds -= moved,
+                Ok(moved) => self.buffered -= moved,
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                    offset += self.copy(file, offset)? as u64;
+                    offset += self.copy_through_buffer(file, offset)? as u64;
                 }
                 Err(error) => return Err(error),
             }
@@ -116,13 +116,13 @@ impl Pipe {
     }
 
     /// Writes some of what the pipe holds by way of the process.
-    fn copy(&mut self, file: &File, offset: u64) -> io::Result<usize> {
-        let mut buffer = vec![0; self.holds.min(COPY)];
-        let length = retry(|| self.end.read(&mut buffer))?;
+    fn copy_through_buffer(&mut self, file: &File, offset: u64) -> io::Result<usize> {
+        let mut buffer = vec![0; self.buffered.min(COPY_CHUNK)];
+        let length = retry_interrupted(|| self.read_end.read(&mut buffer))?;
         if length == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.holds -= length;
+        self.buffered -= length;
         file.write_all_at(&buffer[..length], offset)?;
         Ok(length)
     }
@@ -142,8 +142,8 @@ impl Stream {
 
     /// Waits for something to read, for so long and on this very thread, which must be one that may block. Tells whether
     /// there is something by then, or the connection has ended; there never is on a stream in memory.
-    pub fn is_readable_within(&self, limit: Duration) -> bool {
-        let Some(socket) = self.descriptor() else { return false };
+    pub fn block_until_readable(&self, limit: Duration) -> bool {
+        let Some(socket) = self.socket_fd() else { return false };
         let mut wanted = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
         let limit = Timespec::try_from(limit).ok();
         poll(&mut wanted, limit.as_ref()).is_ok_and(|ready| ready > 0)
@@ -159,16 +159,16 @@ impl Stream {
     ///
     /// Fails with [`io::ErrorKind::WouldBlock`] when there is no room, with [`io::ErrorKind::Unsupported`] when it is no
     /// stream or no file that can do so (a pipe cannot), and when the file or the connection has failed.
-    pub fn try_send_file(&self, file: &File, most: usize) -> io::Result<usize> {
-        let Some(socket) = self.descriptor() else {
+    pub fn try_sendfile(&self, file: &File, most: usize) -> io::Result<usize> {
+        let Some(socket) = self.socket_fd() else {
             return Err(io::ErrorKind::Unsupported.into());
         };
-        retry_on_intr(|| sendfile(socket, file, None, most)).map_err(unsupported)
+        retry_on_intr(|| sendfile(socket, file, None, most)).map_err(map_unsupported)
     }
 }
 
 /// Tells what a kernel says of things that it cannot join from what has failed.
-fn unsupported(error: Errno) -> io::Error {
+fn map_unsupported(error: Errno) -> io::Error {
     match error {
         Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::SPIPE => {
             io::ErrorKind::Unsupported.into()
@@ -177,7 +177,7 @@ fn unsupported(error: Errno) -> io::Error {
     }
 }
 
-fn retry<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+fn retry_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -12,15 +12,15 @@ use rustix::net::{
 
 use crate::net::socket::Socket;
 #[cfg(feature = "testing")]
-use crate::net::stream::duplex::End;
-use crate::net::stream::writer::Writer;
+use crate::net::stream::duplex::DuplexEnd;
+use crate::net::stream::writer::StreamWriter;
 
 /// What carries a stream's bytes.
 #[derive(Debug)]
 pub(crate) enum Transport {
     Socket(Socket),
     #[cfg(feature = "testing")]
-    Memory(End),
+    Duplex(DuplexEnd),
 }
 
 impl Transport {
@@ -29,45 +29,47 @@ impl Transport {
         match self {
             Transport::Socket(socket) => Some(socket),
             #[cfg(feature = "testing")]
-            Transport::Memory(_) => None,
+            Transport::Duplex(_) => None,
         }
     }
 
-    pub(crate) fn writer(&self) -> Writer {
+    pub(crate) fn writer(&self) -> StreamWriter {
         match self {
-            Transport::Socket(socket) => Writer::Socket(socket.shared()),
+            Transport::Socket(socket) => StreamWriter::Socket(socket.shared_fd()),
             #[cfg(feature = "testing")]
-            Transport::Memory(end) => Writer::Memory(end.output()),
+            Transport::Duplex(end) => StreamWriter::Duplex(end.output()),
         }
     }
 
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         match self {
             Transport::Socket(socket) => socket
-                .trying(|fd| recv(fd, &mut *buf, RecvFlags::empty()))
+                .retry_on_intr(|fd| recv(fd, &mut *buf, RecvFlags::empty()))
                 .map(|(_, length)| length),
             #[cfg(feature = "testing")]
-            Transport::Memory(end) => end.try_read(buf),
+            Transport::Duplex(end) => end.try_read(buf),
         }
     }
 
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         match self {
-            Transport::Socket(socket) => socket.trying(|fd| send(fd, buf, SendFlags::NOSIGNAL)),
+            Transport::Socket(socket) => {
+                socket.retry_on_intr(|fd| send(fd, buf, SendFlags::NOSIGNAL))
+            }
             #[cfg(feature = "testing")]
-            Transport::Memory(end) => end.try_write(&[IoSlice::new(buf)]),
+            Transport::Duplex(end) => end.try_write(&[IoSlice::new(buf)]),
         }
     }
 
     pub(crate) fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
-            Transport::Socket(socket) => socket.trying(|fd| match bufs {
+            Transport::Socket(socket) => socket.retry_on_intr(|fd| match bufs {
                 // The kernel is quicker with one buffer than with a list of one.
                 [one] => send(fd, one, SendFlags::NOSIGNAL),
                 _ => sendmsg(fd, bufs, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL),
             }),
             #[cfg(feature = "testing")]
-            Transport::Memory(end) => end.try_write(bufs),
+            Transport::Duplex(end) => end.try_write(bufs),
         }
     }
 
@@ -94,7 +96,7 @@ impl Transport {
         match self {
             Transport::Socket(socket) => socket.readable().await,
             #[cfg(feature = "testing")]
-            Transport::Memory(end) => std::future::poll_fn(|cx| end.poll_readable(cx)).await,
+            Transport::Duplex(end) => std::future::poll_fn(|cx| end.poll_readable(cx)).await,
         }
     }
 
@@ -103,7 +105,7 @@ impl Transport {
         match self {
             Transport::Socket(socket) => socket.writable().await,
             #[cfg(feature = "testing")]
-            Transport::Memory(end) => std::future::poll_fn(|cx| end.poll_writable(cx)).await,
+            Transport::Duplex(end) => std::future::poll_fn(|cx| end.poll_writable(cx)).await,
         }
     }
 
@@ -111,7 +113,7 @@ impl Transport {
         match self {
             Transport::Socket(socket) => socket.poll_readable(cx),
             #[cfg(feature = "testing")]
-            Transport::Memory(end) => end.poll_readable(cx),
+            Transport::Duplex(end) => end.poll_readable(cx),
         }
     }
 
@@ -119,7 +121,7 @@ impl Transport {
         match self {
             Transport::Socket(socket) => socket.poll_writable(cx),
             #[cfg(feature = "testing")]
-            Transport::Memory(end) => end.poll_writable(cx),
+            Transport::Duplex(end) => end.poll_writable(cx),
         }
     }
 
@@ -127,7 +129,7 @@ impl Transport {
         match self {
             Transport::Socket(socket) => Ok(shutdown(socket, Shutdown::Write)?),
             #[cfg(feature = "testing")]
-            Transport::Memory(end) => {
+            Transport::Duplex(end) => {
                 end.shutdown_write();
                 Ok(())
             }
@@ -135,12 +137,12 @@ impl Transport {
     }
 
     /// Returns how many bytes wait to be read from a socket, which make a close destroy what was written.
-    pub(crate) fn unread(&self) -> io::Result<usize> {
+    pub(crate) fn readable_bytes(&self) -> io::Result<usize> {
         match self {
             // There is no room for more bytes than this has numbers.
             Transport::Socket(socket) => Ok(rustix::io::ioctl_fionread(socket)? as usize),
             #[cfg(feature = "testing")]
-            Transport::Memory(_) => Ok(0),
+            Transport::Duplex(_) => Ok(0),
         }
     }
 }

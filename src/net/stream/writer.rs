@@ -11,24 +11,24 @@ use rustix::net::{SendFlags, send};
 
 use crate::net::Stream;
 #[cfg(feature = "testing")]
-use crate::net::stream::duplex::Pipe;
+use crate::net::stream::duplex::DuplexBuffer;
 
 /// Writes to a stream that somebody else has.
 #[derive(Debug, Clone)]
-pub(crate) enum Writer {
+pub(crate) enum StreamWriter {
     Socket(Arc<OwnedFd>),
     #[cfg(feature = "testing")]
-    Memory(Pipe),
+    Duplex(DuplexBuffer),
 }
 
 impl Stream {
     /// Returns a second handle to write with. Whoever has both sees to it that no two lines get into each other.
-    pub(crate) fn writer(&self) -> Writer {
+    pub(crate) fn writer(&self) -> StreamWriter {
         self.transport.writer()
     }
 }
 
-impl Writer {
+impl StreamWriter {
     /// Writes without waiting, as [`Stream::try_write_vectored`] does.
     ///
     /// # Errors
@@ -36,11 +36,11 @@ impl Writer {
     /// As there.
     pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
         match self {
-            Writer::Socket(fd) => {
+            StreamWriter::Socket(fd) => {
                 Ok(rustix::io::retry_on_intr(|| send(fd, buf, SendFlags::NOSIGNAL))?)
             }
             #[cfg(feature = "testing")]
-            Writer::Memory(pipe) => pipe.try_write(&[io::IoSlice::new(buf)]),
+            StreamWriter::Duplex(pipe) => pipe.try_write(&[io::IoSlice::new(buf)]),
         }
     }
 }

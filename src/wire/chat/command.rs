@@ -27,9 +27,9 @@ pub const HELP: &str = "\
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command<'a> {
     /// Say this to the room. It may be empty.
-    Say(&'a str),
+    Message(&'a str),
     /// Say that one does this.
-    Act(&'a str),
+    Action(&'a str),
     /// Take this nickname, which [`valid_nick`](crate::wire::chat::valid_nick) has not judged yet.
     Nick(&'a str),
     /// Go into this room, which [`valid_room`](crate::wire::chat::valid_room) has not judged yet.
@@ -37,7 +37,7 @@ pub enum Command<'a> {
     /// Leave the room.
     Leave,
     /// Tell a member something alone.
-    Tell(&'a str, &'a str),
+    DirectMessage(&'a str, &'a str),
     /// List who is in the room.
     Who,
     /// List the rooms.
@@ -55,9 +55,9 @@ pub enum Command<'a> {
     /// End the session.
     Quit,
     /// Become an operator, by this password.
-    Operator(&'a str),
+    OperatorLogin(&'a str),
     /// The whole line is an operator's order, or would be: see [`operator_command::parse`].
-    Order(&'a str),
+    OperatorLine(&'a str),
     /// No such command: the word that was written, with its slash.
     Unknown(&'a str),
     /// A command whose arguments make no sense, and how it is written.
@@ -74,63 +74,63 @@ pub enum Command<'a> {
 /// ```
 /// use sockactors::wire::chat::command::{Command, parse};
 ///
-/// assert_eq!(parse("hello"), Command::Say("hello"));
-/// assert_eq!(parse("//etc is a directory"), Command::Say("/etc is a directory"));
+/// assert_eq!(parse("hello"), Command::Message("hello"));
+/// assert_eq!(parse("//etc is a directory"), Command::Message("/etc is a directory"));
 /// assert_eq!(parse("/nick ada"), Command::Nick("ada"));
-/// assert_eq!(parse("/msg bob are you there?"), Command::Tell("bob", "are you there?"));
+/// assert_eq!(parse("/msg bob are you there?"), Command::DirectMessage("bob", "are you there?"));
 /// assert_eq!(parse("/ack off"), Command::Ack(false));
 /// assert_eq!(parse("/dance now"), Command::Unknown("/dance"));
 /// assert_eq!(parse("/nick"), Command::Invalid("/nick needs a name: /nick NAME"));
 /// ```
 pub fn parse(line: &str) -> Command<'_> {
     let Some(after) = line.strip_prefix('/') else {
-        return Command::Say(line);
+        return Command::Message(line);
     };
     if after.starts_with('/') {
-        return Command::Say(after);
+        return Command::Message(after);
     }
-    let (word, rest) = first_word(line);
+    let (word, rest) = split_first_word(line);
     match (word.to_ascii_lowercase().as_str(), rest) {
         ("/nick", "") => Command::Invalid("/nick needs a name: /nick NAME"),
         ("/nick", name) => Command::Nick(name),
         ("/join", "") => Command::Invalid("/join needs a room: /join ROOM"),
         ("/join", room) => Command::Join(room),
         ("/leave", _) => Command::Leave,
-        ("/msg", rest) => match first_word(rest) {
-            (name, text) if !text.is_empty() => Command::Tell(name, text),
+        ("/msg", rest) => match split_first_word(rest) {
+            (name, text) if !text.is_empty() => Command::DirectMessage(name, text),
             _ => Command::Invalid("/msg needs a name and a text: /msg NAME TEXT"),
         },
         ("/me", "") => Command::Invalid("/me needs a text: /me TEXT"),
-        ("/me", text) => Command::Act(text),
+        ("/me", text) => Command::Action(text),
         ("/who", _) => Command::Who,
         ("/rooms", _) => Command::Rooms,
         ("/topic", "") => Command::Topic(None),
         ("/topic", text) => Command::Topic(Some(text)),
         ("/history", "") => Command::History(None),
-        ("/history", count) => match first_word(count).0.parse() {
+        ("/history", count) => match split_first_word(count).0.parse() {
             Ok(count) => Command::History(Some(count)),
             Err(_) => Command::Invalid("/history takes a number of lines: /history 20"),
         },
-        ("/time", on) => switch(on)
+        ("/time", on) => parse_on_off(on)
             .map_or(Command::Invalid("/time needs on or off: /time on, /time off"), Command::Time),
-        ("/ack", on) => switch(on)
+        ("/ack", on) => parse_on_off(on)
             .map_or(Command::Invalid("/ack needs on or off: /ack on, /ack off"), Command::Ack),
         ("/help", _) => Command::Help,
         ("/quit", _) => Command::Quit,
         ("/operator", "") => Command::Invalid("/operator needs the password: /operator PASSWORD"),
-        ("/operator", password) => Command::Operator(password),
-        _ if operator_command::parse(line).is_some() => Command::Order(line),
+        ("/operator", password) => Command::OperatorLogin(password),
+        _ if operator_command::parse(line).is_some() => Command::OperatorLine(line),
         _ => Command::Unknown(word),
     }
 }
 
 /// Splits the first word off, and the space around the rest.
-fn first_word(text: &str) -> (&str, &str) {
+fn split_first_word(text: &str) -> (&str, &str) {
     let end = text.find(char::is_whitespace).unwrap_or(text.len());
     (&text[..end], text[end..].trim())
 }
 
-fn switch(word: &str) -> Option<bool> {
+fn parse_on_off(word: &str) -> Option<bool> {
     match word {
         on if on.eq_ignore_ascii_case("on") => Some(true),
         off if off.eq_ignore_ascii_case("off") => Some(false),
@@ -141,12 +141,12 @@ fn switch(word: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::chat::valid_nick;
+    use crate::wire::chat::validate_nick;
     use proptest::prelude::*;
 
     #[test]
     fn an_empty_line_says_nothing() {
-        assert_eq!(parse(""), Command::Say(""));
+        assert_eq!(parse(""), Command::Message(""));
     }
 
     #[test]
@@ -158,8 +158,8 @@ mod tests {
         assert_eq!(parse("/help"), Command::Help);
         assert_eq!(parse("/quit see you"), Command::Quit);
         assert_eq!(parse("/join  den "), Command::Join("den"));
-        assert_eq!(parse("/me  waves  a hand"), Command::Act("waves  a hand"));
-        assert_eq!(parse("/msg ada  a  b "), Command::Tell("ada", "a  b"));
+        assert_eq!(parse("/me  waves  a hand"), Command::Action("waves  a hand"));
+        assert_eq!(parse("/msg ada  a  b "), Command::DirectMessage("ada", "a  b"));
         assert_eq!(parse("/topic"), Command::Topic(None));
         assert_eq!(parse("/topic tea, and more"), Command::Topic(Some("tea, and more")));
         assert_eq!(parse("/history"), Command::History(None));
@@ -191,13 +191,13 @@ mod tests {
 
     #[test]
     fn an_order_is_known_as_one_and_left_as_it_is() {
-        assert_eq!(parse("/kick eve  now"), Command::Order("/kick eve  now"));
-        assert_eq!(parse("/operator  open sesame "), Command::Operator("open sesame"));
+        assert_eq!(parse("/kick eve  now"), Command::OperatorLine("/kick eve  now"));
+        assert_eq!(parse("/operator  open sesame "), Command::OperatorLogin("open sesame"));
     }
 
     #[test]
     fn a_space_before_the_slash_makes_it_text() {
-        assert_eq!(parse(" /quit"), Command::Say(" /quit"));
+        assert_eq!(parse(" /quit"), Command::Message(" /quit"));
     }
 
     #[test]
@@ -216,12 +216,12 @@ mod tests {
         #[test]
         fn any_text_can_be_said(text in "[^\r\n]*") {
             let line = if text.starts_with('/') { format!("/{text}") } else { text.clone() };
-            prop_assert_eq!(parse(&line), Command::Say(&text));
+            prop_assert_eq!(parse(&line), Command::Message(&text));
         }
 
         #[test]
         fn a_valid_nick_survives_parsing(nick in r"[A-Za-z0-9_\[\]\\-]{1,32}") {
-            prop_assert_eq!(valid_nick(&nick), Ok(()));
+            prop_assert_eq!(validate_nick(&nick), Ok(()));
             let line = format!("/nick {nick}");
             prop_assert_eq!(parse(&line), Command::Nick(&nick));
         }

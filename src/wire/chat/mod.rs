@@ -5,7 +5,7 @@
 //! sends lines, of which those that begin with `/` are commands. An IRC client registers itself
 //! first. This module knows what they say; the sessions in `actors/` know what to do about it.
 //!
-//! The first bytes settle which one it is: see [`opening`]. A line is then read with
+//! The first bytes settle which one it is: see [`detect_dialect`]. A line is then read with
 //! [`parse`](command::parse).
 
 pub mod command;
@@ -13,14 +13,14 @@ pub mod history_record;
 pub mod notice;
 pub mod operator_command;
 
-pub use super::utf8::Utf8Chunks;
+pub use super::utf8::Utf8Decoder;
 use std::time::Duration;
 
 /// The longest line in bytes, its line end not counted. A longer one is refused with a notice.
-pub const LINE_MAX: usize = 4096;
+pub const MAX_LINE_LEN: usize = 4096;
 
 /// What comes before the text in the receipt that a sender gets.
-pub const RECEIPT: &str = "Server received your message: ";
+pub const ACK_PREFIX: &str = "Server received your message: ";
 
 /// What `/ack off` answers, without its newline.
 pub const ACK_OFF: &str = "* receipts are off";
@@ -29,17 +29,17 @@ pub const ACK_OFF: &str = "* receipts are off";
 pub const ACK_ON: &str = "* receipts are on";
 
 /// How long a chunk without a newline stands alone before its sender is taken for a lecture client.
-pub const SETTLE: Duration = Duration::from_millis(100);
+pub const DETECT_TIMEOUT: Duration = Duration::from_millis(100);
 
 /// How many bytes without a newline settle the dialect even though more keep coming.
 ///
 /// It bounds what a session has to hold before it knows whom it talks to.
-pub const OPENING_MAX: usize = 4 * LINE_MAX;
+pub const MAX_DETECT_BYTES: usize = 4 * MAX_LINE_LEN;
 
 /// The longest nickname in bytes.
-pub const NICK_MAX: usize = 32;
+pub const MAX_NICK_LEN: usize = 32;
 
-/// Checks a nickname: 1 to [`NICK_MAX`] ASCII letters, digits and `- _ [ ] \`.
+/// Checks a nickname: 1 to [`MAX_NICK_LEN`] ASCII letters, digits and `- _ [ ] \`.
 ///
 /// This is narrower than RFC 2812 section 2.3.1 allows (no `` ` ^ { } | ``) and wider at the front
 /// (a digit or a hyphen may come first). Nicknames are shown to others, so none can carry a space,
@@ -57,11 +57,11 @@ pub const NICK_MAX: usize = 32;
 /// assert_eq!(valid_nick("ada_1815"), Ok(()));
 /// assert!(valid_nick("two words").is_err());
 /// ```
-pub fn valid_nick(nick: &str) -> Result<(), &'static str> {
+pub fn validate_nick(nick: &str) -> Result<(), &'static str> {
     if nick.is_empty() {
         return Err("a name needs at least one character");
     }
-    if nick.len() > NICK_MAX {
+    if nick.len() > MAX_NICK_LEN {
         return Err("a name has at most 32 characters");
     }
     if nick.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_[]\\".contains(&byte)) {
@@ -75,15 +75,15 @@ pub fn valid_nick(nick: &str) -> Result<(), &'static str> {
 /// # Errors
 ///
 /// Gives the rule that was broken, in plain words.
-pub fn valid_room(room: &str) -> Result<(), &'static str> {
-    valid_nick(room)
+pub fn validate_room(room: &str) -> Result<(), &'static str> {
+    validate_nick(room)
 }
 
 /// What the first bytes of a session tell about its peer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opening {
-    /// Nothing yet: wait for more bytes, or for [`SETTLE`] to pass since the last ones.
-    Wait,
+pub enum DetectedDialect {
+    /// Nothing yet: wait for more bytes, or for [`DETECT_TIMEOUT`] to pass since the last ones.
+    Pending,
     /// A lecture client: acknowledge it chunk by chunk and send it nothing else.
     Lecture,
     /// A client that sends lines.
@@ -93,8 +93,8 @@ pub enum Opening {
 /// Judges a session by all the bytes that it has sent so far, and by how long it has been silent
 /// since.
 ///
-/// A newline anywhere makes it a [`Line`](Opening::Line) session. Without one, [`SETTLE`] of
-/// silence or more than [`OPENING_MAX`] bytes make it a [`Lecture`](Opening::Lecture) session. A
+/// A newline anywhere makes it a [`Line`](DetectedDialect::Line) session. Without one, [`DETECT_TIMEOUT`] of
+/// silence or more than [`MAX_DETECT_BYTES`] bytes make it a [`Lecture`](DetectedDialect::Lecture) session. A
 /// peer that has sent nothing stays undecided for as long as it likes.
 ///
 /// # Examples
@@ -108,13 +108,15 @@ pub enum Opening {
 /// assert_eq!(opening(b"Hello", SETTLE), Opening::Lecture);
 /// assert_eq!(opening(b"Hello\n", Duration::ZERO), Opening::Line);
 /// ```
-pub fn opening(first_bytes: &[u8], silent: Duration) -> Opening {
+pub fn detect_dialect(first_bytes: &[u8], silent: Duration) -> DetectedDialect {
     if first_bytes.contains(&b'\n') {
-        Opening::Line
-    } else if !first_bytes.is_empty() && (silent >= SETTLE || first_bytes.len() > OPENING_MAX) {
-        Opening::Lecture
+        DetectedDialect::Line
+    } else if !first_bytes.is_empty()
+        && (silent >= DETECT_TIMEOUT || first_bytes.len() > MAX_DETECT_BYTES)
+    {
+        DetectedDialect::Lecture
     } else {
-        Opening::Wait
+        DetectedDialect::Pending
     }
 }
 
@@ -124,17 +126,23 @@ mod tests {
 
     #[test]
     fn nicknames_are_judged_by_length_and_letters() {
-        for good in ["a", "7of9", "x-_[]\\9", &"n".repeat(NICK_MAX)] {
-            assert_eq!(valid_nick(good), Ok(()), "{good}");
+        for good in ["a", "7of9", "x-_[]\\9", &"n".repeat(MAX_NICK_LEN)] {
+            assert_eq!(validate_nick(good), Ok(()), "{good}");
         }
-        for bad in ["", "a b", "a:b", "zoë", "a\u{1b}", &"n".repeat(NICK_MAX + 1)] {
-            assert!(valid_nick(bad).is_err(), "{bad:?}");
+        for bad in ["", "a b", "a:b", "zoë", "a\u{1b}", &"n".repeat(MAX_NICK_LEN + 1)] {
+            assert!(validate_nick(bad).is_err(), "{bad:?}");
         }
     }
 
     #[test]
     fn a_flood_without_a_newline_settles_at_once() {
-        assert_eq!(opening(&vec![b'x'; OPENING_MAX], Duration::ZERO), Opening::Wait);
-        assert_eq!(opening(&vec![b'x'; OPENING_MAX + 1], Duration::ZERO), Opening::Lecture);
+        assert_eq!(
+            detect_dialect(&vec![b'x'; MAX_DETECT_BYTES], Duration::ZERO),
+            DetectedDialect::Pending
+        );
+        assert_eq!(
+            detect_dialect(&vec![b'x'; MAX_DETECT_BYTES + 1], Duration::ZERO),
+            DetectedDialect::Lecture
+        );
     }
 }

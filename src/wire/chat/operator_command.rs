@@ -16,7 +16,7 @@ pub const HELP: &str = "\
 
 /// An order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order<'a> {
+pub enum OperatorCommand<'a> {
     /// List everybody.
     Members,
     /// End a member's session, for a reason that may be empty.
@@ -48,24 +48,26 @@ pub enum Order<'a> {
 /// ```
 /// use sockactors::wire::chat::operator_command::{Order, parse};
 ///
-/// assert_eq!(parse("/kick eve too loud"), Some(Ok(Order::Kick("eve", "too loud"))));
-/// assert_eq!(parse("/ban 192.0.2.1"), Some(Ok(Order::Ban("192.0.2.1"))));
+/// assert_eq!(parse("/kick eve too loud"), Some(Ok(OperatorCommand::Kick("eve", "too loud"))));
+/// assert_eq!(parse("/ban 192.0.2.1"), Some(Ok(OperatorCommand::Ban("192.0.2.1"))));
 /// assert_eq!(parse("/kick"), Some(Err("/kick needs a name: /kick NAME [WHY]")));
 /// assert_eq!(parse("/who"), None);
 /// ```
-pub fn parse(line: &str) -> Option<Result<Order<'_>, &'static str>> {
+pub fn parse(line: &str) -> Option<Result<OperatorCommand<'_>, &'static str>> {
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();
     let (first, more) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let order = match word.to_ascii_lowercase().as_str() {
-        "/members" => return Some(Ok(Order::Members)),
-        "/bans" => return Some(Ok(Order::Bans)),
-        "/kick" => (Order::Kick(first, more.trim()), "/kick needs a name: /kick NAME [WHY]"),
-        "/mute" => (Order::Mute(first), "/mute needs a name: /mute NAME"),
-        "/unmute" => (Order::Unmute(first), "/unmute needs a name: /unmute NAME"),
-        "/ban" => (Order::Ban(first), "/ban needs a name or an address: /ban NAME"),
-        "/unban" => (Order::Unban(first), "/unban needs an address: /unban 192.0.2.1"),
-        "/announce" => (Order::Announce(rest), "/announce needs a text: /announce TEXT"),
+        "/members" => return Some(Ok(OperatorCommand::Members)),
+        "/bans" => return Some(Ok(OperatorCommand::Bans)),
+        "/kick" => {
+            (OperatorCommand::Kick(first, more.trim()), "/kick needs a name: /kick NAME [WHY]")
+        }
+        "/mute" => (OperatorCommand::Mute(first), "/mute needs a name: /mute NAME"),
+        "/unmute" => (OperatorCommand::Unmute(first), "/unmute needs a name: /unmute NAME"),
+        "/ban" => (OperatorCommand::Ban(first), "/ban needs a name or an address: /ban NAME"),
+        "/unban" => (OperatorCommand::Unban(first), "/unban needs an address: /unban 192.0.2.1"),
+        "/announce" => (OperatorCommand::Announce(rest), "/announce needs a text: /announce TEXT"),
         _ => return None,
     };
     Some(if rest.is_empty() { Err(order.1) } else { Ok(order.0) })
@@ -77,10 +79,13 @@ mod tests {
 
     #[test]
     fn orders_are_read_in_any_case_and_with_any_space() {
-        assert_eq!(parse("/KICK  eve"), Some(Ok(Order::Kick("eve", ""))));
-        assert_eq!(parse("/Kick eve  so  it is "), Some(Ok(Order::Kick("eve", "so  it is"))));
-        assert_eq!(parse("/announce  tea  now "), Some(Ok(Order::Announce("tea  now"))));
-        assert_eq!(parse("/members please"), Some(Ok(Order::Members)));
+        assert_eq!(parse("/KICK  eve"), Some(Ok(OperatorCommand::Kick("eve", ""))));
+        assert_eq!(
+            parse("/Kick eve  so  it is "),
+            Some(Ok(OperatorCommand::Kick("eve", "so  it is")))
+        );
+        assert_eq!(parse("/announce  tea  now "), Some(Ok(OperatorCommand::Announce("tea  now"))));
+        assert_eq!(parse("/members please"), Some(Ok(OperatorCommand::Members)));
         assert_eq!(parse("say /kick eve"), None);
         assert_eq!(parse(""), None);
     }

@@ -7,37 +7,37 @@
 use blake3::Hasher;
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
-use crate::wire::file::codec::CHUNK;
+use crate::wire::file::codec::CHUNK_SIZE;
 
 /// A chunk's chaining value, or a digest.
-pub type Value = [u8; 32];
+pub type ChunkHash = [u8; 32];
 
 /// Returns the chaining value of a file's chunk, which is not empty.
-pub fn value(number: u64, chunk: &[u8]) -> Value {
+pub fn hash_chunk(number: u64, chunk: &[u8]) -> ChunkHash {
     let mut hasher = Hasher::new();
-    hasher.set_input_offset(number.saturating_mul(CHUNK as u64));
+    hasher.set_input_offset(number.saturating_mul(CHUNK_SIZE as u64));
     hasher.update(chunk).finalize_non_root()
 }
 
 /// The digest of values one behind the other, by which two sides find out that they have the same.
 #[derive(Debug, Clone, Default)]
-pub struct Values(Hasher);
+pub struct ChunkListHasher(Hasher);
 
-impl Values {
+impl ChunkListHasher {
     /// Adds the next one.
-    pub fn add(&mut self, value: &Value) {
+    pub fn add(&mut self, value: &ChunkHash) {
         self.0.update(value);
     }
 
     /// Returns the digest of those that were added.
-    pub fn finish(&self) -> Value {
+    pub fn finish(&self) -> ChunkHash {
         self.0.finalize().into()
     }
 }
 
 /// Returns the digest of these values.
-pub fn of_values(values: &[Value]) -> Value {
-    let mut digest = Values::default();
+pub fn hash_chunk_list(values: &[ChunkHash]) -> ChunkHash {
+    let mut digest = ChunkListHasher::default();
     values.iter().for_each(|value| digest.add(value));
     digest.finish()
 }
@@ -58,57 +58,57 @@ pub fn of_values(values: &[Value]) -> Value {
 /// assert_eq!(digest.finish(), Some(*blake3::hash(&file).as_bytes()));
 /// ```
 #[derive(Debug, Clone, Default)]
-pub struct Digest {
+pub struct FileHasher {
     /// The values of whole subtrees, from the left, each larger than the next.
-    stack: Vec<Value>,
+    subtrees: Vec<ChunkHash>,
     /// The last chunk's value, which may be the root's own child.
-    last: Option<Value>,
-    chunks: u64,
+    last_chunk: Option<ChunkHash>,
+    chunk_count: u64,
     /// The digest of the first chunk, as if it were the whole file.
-    first: Option<Value>,
+    single_chunk_digest: Option<ChunkHash>,
 }
 
-impl Digest {
+impl FileHasher {
     /// Adds the next chunk, by its value; its bytes matter for the first one alone.
-    pub fn add(&mut self, value: Value, chunk: &[u8]) {
-        if self.chunks == 0 {
-            self.first = Some(blake3::hash(chunk).into());
+    pub fn add(&mut self, value: ChunkHash, chunk: &[u8]) {
+        if self.chunk_count == 0 {
+            self.single_chunk_digest = Some(blake3::hash(chunk).into());
         }
-        self.add_known(value);
+        self.add_hash(value);
     }
 
     /// Adds the next chunk, whose bytes are not at hand. A file of one chunk has no digest then.
-    pub fn add_known(&mut self, value: Value) {
-        if let Some(mut done) = self.last.replace(value) {
-            let mut chunks = self.chunks;
+    pub fn add_hash(&mut self, value: ChunkHash) {
+        if let Some(mut done) = self.last_chunk.replace(value) {
+            let mut chunks = self.chunk_count;
             while chunks & 1 == 0 {
-                let Some(left) = self.stack.pop() else { break };
+                let Some(left) = self.subtrees.pop() else { break };
                 done = merge_subtrees_non_root(&left, &done, Mode::Hash);
                 chunks >>= 1;
             }
-            self.stack.push(done);
+            self.subtrees.push(done);
         }
-        self.chunks += 1;
+        self.chunk_count += 1;
     }
 
     /// Returns how many chunks there were.
-    pub fn chunks(&self) -> u64 {
-        self.chunks
+    pub fn chunk_count(&self) -> u64 {
+        self.chunk_count
     }
 
     /// Returns the digest of all chunks; nothing for a file of one chunk that was added by its value alone.
-    pub fn finish(mut self) -> Option<Value> {
-        let Some(mut value) = self.last else { return Some(*blake3::hash(&[]).as_bytes()) };
-        if self.stack.is_empty() {
-            return self.first;
+    pub fn finish(mut self) -> Option<ChunkHash> {
+        let Some(mut value) = self.last_chunk else { return Some(*blake3::hash(&[]).as_bytes()) };
+        if self.subtrees.is_empty() {
+            return self.single_chunk_digest;
         }
-        while let Some(left) = self.stack.pop() {
-            if self.stack.is_empty() {
+        while let Some(left) = self.subtrees.pop() {
+            if self.subtrees.is_empty() {
                 return Some(merge_subtrees_root(&left, &value, Mode::Hash).into());
             }
             value = merge_subtrees_non_root(&left, &value, Mode::Hash);
         }
-        self.first
+        self.single_chunk_digest
     }
 }
 
@@ -116,12 +116,12 @@ impl Digest {
 mod tests {
     use super::*;
 
-    fn digest(file: &[u8], known: u64) -> Option<Value> {
-        let mut digest = Digest::default();
-        for (number, chunk) in (0..).zip(file.chunks(CHUNK)) {
+    fn hash_file(file: &[u8], known: u64) -> Option<ChunkHash> {
+        let mut digest = FileHasher::default();
+        for (number, chunk) in (0..).zip(file.chunks(CHUNK_SIZE)) {
             match number < known {
-                true => digest.add_known(value(number, chunk)),
-                false => digest.add(value(number, chunk), chunk),
+                true => digest.add_hash(hash_chunk(number, chunk)),
+                false => digest.add(hash_chunk(number, chunk), chunk),
             }
         }
         digest.finish()
@@ -129,17 +129,19 @@ mod tests {
 
     #[test]
     fn the_digest_of_any_number_of_chunks_is_the_files_own() {
-        let file: Vec<u8> = (0..40 * CHUNK).map(|k| (k * 31 / 7) as u8).collect();
+        let file: Vec<u8> = (0..40 * CHUNK_SIZE).map(|k| (k * 31 / 7) as u8).collect();
         for chunks in 0..=40 {
-            for length in [chunks * CHUNK, (chunks * CHUNK).saturating_sub(CHUNK - 1)] {
+            for length in
+                [chunks * CHUNK_SIZE, (chunks * CHUNK_SIZE).saturating_sub(CHUNK_SIZE - 1)]
+            {
                 let file = &file[..length];
                 let expected = Some(*blake3::hash(file).as_bytes());
-                assert_eq!(digest(file, 0), expected, "{length}");
-                if length > CHUNK {
-                    assert_eq!(digest(file, chunks as u64), expected, "{length}, from values");
+                assert_eq!(hash_file(file, 0), expected, "{length}");
+                if length > CHUNK_SIZE {
+                    assert_eq!(hash_file(file, chunks as u64), expected, "{length}, from values");
                 }
             }
         }
-        assert_eq!(digest(&file[..5], 1), None);
+        assert_eq!(hash_file(&file[..5], 1), None);
     }
 }

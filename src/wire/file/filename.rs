@@ -16,11 +16,11 @@ use std::fmt;
 use crate::wire::text::is_unsafe;
 
 /// Bytes of a name at most.
-pub const LENGTH_MAX: usize = 4096;
+pub const MAX_NAME_LEN: usize = 4096;
 /// Components of a name at most.
-pub const DEPTH_MAX: usize = 32;
+pub const MAX_DEPTH: usize = 32;
 /// Bytes of a component at most: the 255 of Linux, less what the name of its part file has besides.
-pub const COMPONENT_MAX: usize = 255 - ".".len() - ".part".len();
+pub const MAX_COMPONENT_LEN: usize = 255 - ".".len() - ".part".len();
 
 /// The relative path of a file: not hidden, beneath the directory that it is resolved in, fit to be shown.
 ///
@@ -47,7 +47,7 @@ impl SafeName {
         if bytes.is_empty() {
             return Err("the name is empty");
         }
-        if bytes.len() > LENGTH_MAX {
+        if bytes.len() > MAX_NAME_LEN {
             return Err("the name is longer than 4096 bytes");
         }
         let Ok(name) = std::str::from_utf8(bytes) else {
@@ -59,10 +59,10 @@ impl SafeName {
         if name.contains(is_unsafe) {
             return Err("the name has control or invisible characters");
         }
-        if name.split('/').count() > DEPTH_MAX {
+        if name.split('/').count() > MAX_DEPTH {
             return Err("the name has more than 32 components");
         }
-        name.split('/').try_for_each(component)?;
+        name.split('/').try_for_each(check_component)?;
         Ok(SafeName(name.to_owned()))
     }
 
@@ -77,27 +77,27 @@ impl SafeName {
     }
 
     /// Returns the last component: the file's own name.
-    pub fn file(&self) -> &str {
+    pub fn file_name(&self) -> &str {
         self.0.rsplit_once('/').map_or(&self.0, |(_, file)| file)
     }
 
     /// Returns the name, beside the file's own, of what has come of the file so far.
     ///
     /// It is hidden, so no file can be sent under it.
-    pub fn part(&self) -> String {
-        format!(".{}.part", self.file())
+    pub fn partial_name(&self) -> String {
+        format!(".{}.part", self.file_name())
     }
 
     /// Returns the name, beside the file's own, of the part's digests.
-    pub fn sums(&self) -> String {
-        format!(".{}.sums", self.file())
+    pub fn checksum_name(&self) -> String {
+        format!(".{}.sums", self.file_name())
     }
 
     /// Returns the file's own name with a number before its extension, for a file whose name is taken.
-    pub fn numbered(&self, number: u16) -> String {
-        match self.file().rsplit_once('.') {
+    pub fn with_number(&self, number: u16) -> String {
+        match self.file_name().rsplit_once('.') {
             Some((stem, extension)) => format!("{stem}-{number}.{extension}"),
-            None => format!("{}-{number}", self.file()),
+            None => format!("{}-{number}", self.file_name()),
         }
     }
 }
@@ -108,7 +108,7 @@ impl fmt::Display for SafeName {
     }
 }
 
-fn component(name: &str) -> Result<(), &'static str> {
+fn check_component(name: &str) -> Result<(), &'static str> {
     if name.is_empty() {
         return Err("the name has an empty component");
     }
@@ -118,7 +118,7 @@ fn component(name: &str) -> Result<(), &'static str> {
     if name.starts_with('.') {
         return Err("the name is hidden");
     }
-    if name.len() > COMPONENT_MAX {
+    if name.len() > MAX_COMPONENT_LEN {
         return Err("the name has a component that is longer than 249 bytes");
     }
     if name.ends_with(|c: char| c == '.' || c.is_whitespace()) {

@@ -1,10 +1,10 @@
 //! The frames of the [file protocol](crate::wire::file::codec): what is in each, and how it is laid out.
 
-use crate::wire::file::codec::{BODY_MAX, CHUNK, DATA_HEAD};
+use crate::wire::file::codec::{CHUNK_SIZE, DATA_PREFIX_LEN, MAX_BODY_LEN};
 
 /// The kind of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum FrameKind {
     Offer = 1,
     Answer = 2,
     Begin = 3,
@@ -15,18 +15,18 @@ pub(crate) enum Kind {
     Wait = 8,
 }
 
-impl Kind {
-    pub(crate) fn of(byte: u8) -> Option<Kind> {
-        use Kind::{Answer, Begin, Data, End, Failed, Offer, Stored, Wait};
+impl FrameKind {
+    pub(crate) fn from_byte(byte: u8) -> Option<FrameKind> {
+        use FrameKind::{Answer, Begin, Data, End, Failed, Offer, Stored, Wait};
         let all = [Offer, Answer, Begin, Data, End, Stored, Failed, Wait];
         all.into_iter().find(|kind| *kind as u8 == byte)
     }
 
     /// Returns the most bytes that a body of this kind has.
-    pub(crate) fn longest(self) -> usize {
+    pub(crate) fn max_body_len(self) -> usize {
         match self {
-            Kind::Data => DATA_HEAD + CHUNK,
-            _ => BODY_MAX,
+            FrameKind::Data => DATA_PREFIX_LEN + CHUNK_SIZE,
+            _ => MAX_BODY_LEN,
         }
     }
 }
@@ -39,9 +39,9 @@ pub enum Frame<'a> {
     /// The server holds so many chunks of it, whose chaining values have this digest.
     Answer {
         /// How many.
-        held: u64,
+        chunk_count: u64,
         /// BLAKE3 of their chaining values, one behind the other.
-        digest: [u8; 32],
+        chunk_list_hash: [u8; 32],
     },
     /// The client begins with this chunk.
     Begin(u64),
@@ -50,7 +50,7 @@ pub enum Frame<'a> {
         /// Its number.
         number: u64,
         /// Its chaining value in the file's BLAKE3 tree.
-        value: [u8; 32],
+        hash: [u8; 32],
         /// Its bytes.
         bytes: &'a [u8],
     },
@@ -101,43 +101,43 @@ pub struct Failed<'a> {
     /// What a program makes of it; `docs/file-protocol.md` lists the codes.
     pub code: u16,
     /// What a person makes of it, in one sentence. It is raw: whoever shows it escapes it.
-    pub why: &'a str,
+    pub reason: &'a str,
 }
 
 /// The size that says that there is none yet.
-const UNKNOWN: u64 = u64::MAX;
+const UNKNOWN_SIZE: u64 = u64::MAX;
 
 impl Frame<'_> {
-    pub(crate) fn kind(&self) -> Kind {
+    pub(crate) fn kind(&self) -> FrameKind {
         match self {
-            Frame::Offer(_) => Kind::Offer,
-            Frame::Answer { .. } => Kind::Answer,
-            Frame::Begin(_) => Kind::Begin,
-            Frame::Data { .. } => Kind::Data,
-            Frame::End { .. } => Kind::End,
-            Frame::Stored(_) => Kind::Stored,
-            Frame::Failed(_) => Kind::Failed,
-            Frame::Wait => Kind::Wait,
+            Frame::Offer(_) => FrameKind::Offer,
+            Frame::Answer { .. } => FrameKind::Answer,
+            Frame::Begin(_) => FrameKind::Begin,
+            Frame::Data { .. } => FrameKind::Data,
+            Frame::End { .. } => FrameKind::End,
+            Frame::Stored(_) => FrameKind::Stored,
+            Frame::Failed(_) => FrameKind::Failed,
+            Frame::Wait => FrameKind::Wait,
         }
     }
 
     /// Appends the body. A name or a sentence that is too long is cut.
-    pub(crate) fn body(&self, to: &mut Vec<u8>) {
+    pub(crate) fn encode_body(&self, to: &mut Vec<u8>) {
         match self {
             Frame::Offer(offer) => {
                 to.push(u8::from(offer.is_directory));
-                to.extend(offer.size.unwrap_or(UNKNOWN).to_le_bytes());
+                to.extend(offer.size.unwrap_or(UNKNOWN_SIZE).to_le_bytes());
                 to.extend(offer.mode.to_le_bytes());
                 to.extend(offer.modified.0.to_le_bytes());
                 to.extend(offer.modified.1.to_le_bytes());
-                to.extend_from_slice(cut(offer.name, OFFER_HEAD));
+                to.extend_from_slice(truncate(offer.name, OFFER_HEADER_LEN));
             }
-            Frame::Answer { held, digest } => {
+            Frame::Answer { chunk_count: held, chunk_list_hash: digest } => {
                 to.extend(held.to_le_bytes());
                 to.extend_from_slice(digest);
             }
             Frame::Begin(number) => to.extend(number.to_le_bytes()),
-            Frame::Data { number, value, bytes } => {
+            Frame::Data { number, hash: value, bytes } => {
                 to.extend(number.to_le_bytes());
                 to.extend_from_slice(value);
                 to.extend_from_slice(bytes);
@@ -149,60 +149,72 @@ impl Frame<'_> {
             Frame::Stored(stored) => {
                 to.extend(stored.size.to_le_bytes());
                 to.extend_from_slice(&stored.digest);
-                to.extend_from_slice(cut_text(stored.name, 8 + 32).as_bytes());
+                to.extend_from_slice(truncate_text(stored.name, 8 + 32).as_bytes());
             }
             Frame::Failed(failed) => {
                 to.extend(failed.code.to_le_bytes());
-                to.extend_from_slice(cut_text(failed.why, 2).as_bytes());
+                to.extend_from_slice(truncate_text(failed.reason, 2).as_bytes());
             }
             Frame::Wait => {}
         }
     }
 
     /// Reads a body; nothing comes back where it is not that of its kind.
-    pub(crate) fn of(kind: Kind, mut body: Body<'_>) -> Option<Frame<'_>> {
+    pub(crate) fn decode_body(kind: FrameKind, mut body: BodyReader<'_>) -> Option<Frame<'_>> {
         let frame = match kind {
-            Kind::Offer => {
-                let is_directory = match body.array::<1>()? {
+            FrameKind::Offer => {
+                let is_directory = match body.read_array::<1>()? {
                     [0] => false,
                     [1] => true,
                     _ => return None,
                 };
-                let size = Some(body.u64()?).filter(|size| *size != UNKNOWN);
-                let mode = u32::from_le_bytes(body.array()?);
-                let modified =
-                    (i64::from_le_bytes(body.array()?), u32::from_le_bytes(body.array()?));
-                Frame::Offer(Offer { is_directory, size, mode, modified, name: body.rest() })
+                let size = Some(body.read_u64()?).filter(|size| *size != UNKNOWN_SIZE);
+                let mode = u32::from_le_bytes(body.read_array()?);
+                let modified = (
+                    i64::from_le_bytes(body.read_array()?),
+                    u32::from_le_bytes(body.read_array()?),
+                );
+                Frame::Offer(Offer {
+                    is_directory,
+                    size,
+                    mode,
+                    modified,
+                    name: body.read_remainder(),
+                })
             }
-            Kind::Answer => Frame::Answer { held: body.u64()?, digest: body.array()? },
-            Kind::Begin => Frame::Begin(body.u64()?),
-            Kind::Data => {
-                Frame::Data { number: body.u64()?, value: body.array()?, bytes: body.rest() }
+            FrameKind::Answer => {
+                Frame::Answer { chunk_count: body.read_u64()?, chunk_list_hash: body.read_array()? }
             }
-            Kind::End => Frame::End { size: body.u64()?, digest: body.array()? },
-            Kind::Stored => {
-                let (size, digest) = (body.u64()?, body.array()?);
-                Frame::Stored(Stored { size, digest, name: body.text()? })
+            FrameKind::Begin => Frame::Begin(body.read_u64()?),
+            FrameKind::Data => Frame::Data {
+                number: body.read_u64()?,
+                hash: body.read_array()?,
+                bytes: body.read_remainder(),
+            },
+            FrameKind::End => Frame::End { size: body.read_u64()?, digest: body.read_array()? },
+            FrameKind::Stored => {
+                let (size, digest) = (body.read_u64()?, body.read_array()?);
+                Frame::Stored(Stored { size, digest, name: body.read_text()? })
             }
-            Kind::Failed => {
-                let code = u16::from_le_bytes(body.array()?);
-                Frame::Failed(Failed { code, why: body.text()? })
+            FrameKind::Failed => {
+                let code = u16::from_le_bytes(body.read_array()?);
+                Frame::Failed(Failed { code, reason: body.read_text()? })
             }
-            Kind::Wait => Frame::Wait,
+            FrameKind::Wait => Frame::Wait,
         };
         body.0.is_empty().then_some(frame)
     }
 }
 
 /// What stands before the name of an offer.
-const OFFER_HEAD: usize = 1 + 8 + 4 + 8 + 4;
+const OFFER_HEADER_LEN: usize = 1 + 8 + 4 + 8 + 4;
 
-fn cut(bytes: &[u8], beside: usize) -> &[u8] {
-    &bytes[..bytes.len().min(BODY_MAX - beside)]
+fn truncate(bytes: &[u8], beside: usize) -> &[u8] {
+    &bytes[..bytes.len().min(MAX_BODY_LEN - beside)]
 }
 
-fn cut_text(text: &str, beside: usize) -> &str {
-    let mut end = text.len().min(BODY_MAX - beside);
+fn truncate_text(text: &str, beside: usize) -> &str {
+    let mut end = text.len().min(MAX_BODY_LEN - beside);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -210,28 +222,28 @@ fn cut_text(text: &str, beside: usize) -> &str {
 }
 
 /// What is left to read of a body.
-pub(crate) struct Body<'a>(&'a [u8]);
+pub(crate) struct BodyReader<'a>(&'a [u8]);
 
-impl<'a> Body<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Body<'a> {
-        Body(bytes)
+impl<'a> BodyReader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> BodyReader<'a> {
+        BodyReader(bytes)
     }
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
+    fn read_array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (array, rest) = self.0.split_first_chunk::<N>()?;
         self.0 = rest;
         Some(*array)
     }
 
-    fn u64(&mut self) -> Option<u64> {
-        self.array().map(u64::from_le_bytes)
+    fn read_u64(&mut self) -> Option<u64> {
+        self.read_array().map(u64::from_le_bytes)
     }
 
-    fn rest(&mut self) -> &'a [u8] {
+    fn read_remainder(&mut self) -> &'a [u8] {
         std::mem::take(&mut self.0)
     }
 
-    fn text(&mut self) -> Option<&'a str> {
-        std::str::from_utf8(self.rest()).ok()
+    fn read_text(&mut self) -> Option<&'a str> {
+        std::str::from_utf8(self.read_remainder()).ok()
     }
 }

@@ -15,7 +15,7 @@ fn durations_are_read() {
         ("250us", Duration::from_micros(250)),
         ("0s", Duration::ZERO),
     ] {
-        assert_eq!(duration(text), Ok(expected), "{text}");
+        assert_eq!(parse_duration(text), Ok(expected), "{text}");
     }
 }
 
@@ -24,7 +24,7 @@ fn what_is_no_duration_is_told_with_an_example() {
     for text in
         ["", "5", "s", "-1s", "1 s", "1s1m", "1s1s", "1.s", ".5s", "1.2.3s", "10x", "1S", "∞"]
     {
-        let error = duration(text).unwrap_err();
+        let error = parse_duration(text).unwrap_err();
         assert!(matches!(error, UnitError::Duration { .. }), "{text}");
         assert!(
             error.to_string().contains(&format!("{text:?}")) && error.to_string().contains("1m30s")
@@ -45,14 +45,14 @@ fn sizes_are_read() {
         ("1TB", 1_000_000_000_000),
         ("18446744073709551615", u64::MAX),
     ] {
-        assert_eq!(size(text), Ok(expected), "{text}");
+        assert_eq!(parse_size(text), Ok(expected), "{text}");
     }
 }
 
 #[test]
 fn what_is_no_size_is_told_with_an_example() {
     for text in ["", "B", "1k", "1M", "1.5", "-1", "1 MiB", "1MiBs", "lots"] {
-        let error = size(text).unwrap_err();
+        let error = parse_size(text).unwrap_err();
         assert!(matches!(error, UnitError::Size { .. }), "{text}");
         assert!(error.to_string().contains("64MiB"), "{error}");
     }
@@ -61,10 +61,10 @@ fn what_is_no_size_is_told_with_an_example() {
 #[test]
 fn too_much_is_told_as_too_much() {
     for text in ["18446744073709551616", "20000PiB", &"9".repeat(60)] {
-        assert!(matches!(size(text), Err(UnitError::TooLarge { .. })), "{text}");
+        assert!(matches!(parse_size(text), Err(UnitError::TooLarge { .. })), "{text}");
     }
     for text in ["18446744073709551616s", &format!("{}d", "9".repeat(60))] {
-        assert!(matches!(duration(text), Err(UnitError::TooLarge { .. })), "{text}");
+        assert!(matches!(parse_duration(text), Err(UnitError::TooLarge { .. })), "{text}");
     }
 }
 
@@ -79,10 +79,10 @@ fn durations_are_shown_shortly() {
         ("2h", Duration::from_secs(7230)),
         ("1d1h", Duration::from_secs(90_000)),
     ] {
-        assert_eq!(show_duration(shown), expected);
+        assert_eq!(format_duration(shown), expected);
     }
     assert_eq!(
-        duration(&show_duration(Duration::MAX)).map(|d| d.as_secs() / 86_400),
+        parse_duration(&format_duration(Duration::MAX)).map(|d| d.as_secs() / 86_400),
         Ok(u64::MAX / 86_400)
     );
 }
@@ -91,18 +91,18 @@ proptest! {
     #[test]
     fn a_shown_duration_reads_back_nearly_the_same(nanos in any::<u64>()) {
         let given = Duration::from_nanos(nanos);
-        let back = duration(&show_duration(given)).unwrap();
+        let back = parse_duration(&format_duration(given)).unwrap();
         prop_assert!(back <= given && given - back <= given / 20, "{given:?} became {back:?}");
     }
 
     #[test]
     fn a_shown_size_reads_back_nearly_the_same(bytes in any::<u64>()) {
-        let back = size(&show_size(bytes)).unwrap();
+        let back = parse_size(&format_size(bytes)).unwrap();
         prop_assert!(back <= bytes && bytes - back <= bytes / 100, "{bytes} became {back}");
     }
 
     #[test]
     fn nothing_makes_the_readers_panic(text in any::<String>()) {
-        let _ = (duration(&text), size(&text));
+        let _ = (parse_duration(&text), parse_size(&text));
     }
 }

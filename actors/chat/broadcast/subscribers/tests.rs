@@ -29,7 +29,7 @@ struct Guest {
 
 impl Guest {
     fn come(ring: &Ring, member: u64) -> Guest {
-        let (ours, theirs) = Stream::memory(8);
+        let (ours, theirs) = Stream::duplex(8);
         Guest { ear: ring.ear(member), ours, theirs, bell: Arc::default() }
     }
 
@@ -41,7 +41,7 @@ impl Guest {
     /// What its peer was sent.
     fn sent(&self) -> String {
         let mut sent = Vec::new();
-        let _ = self.theirs.try_take(|bytes| sent.extend_from_slice(bytes));
+        let _ = self.theirs.try_read_with(|bytes| sent.extend_from_slice(bytes));
         String::from_utf8(sent).unwrap()
     }
 
@@ -99,7 +99,7 @@ fn what_a_peer_does_not_take_is_left_to_its_session() {
     let [mut slow, mut full, mut gone] = guests(&ring);
     slow.ours.try_write_vectored(&[io::IoSlice::new(b"....")]).unwrap();
     full.ours.try_write_vectored(&[io::IoSlice::new(b"........")]).unwrap();
-    gone.theirs = Stream::memory(1).0;
+    gone.theirs = Stream::duplex(1).0;
     say(&ring, 9, "hello\n");
     assert_eq!([slow.woken(), full.woken(), gone.woken()], [1, 1, 1]);
     assert!(

@@ -23,7 +23,7 @@ fn append(segments: &mut Segments, lines: &[&str]) -> (usize, io::Result<()>) {
     let (mut bytes, mut ends) = (Vec::new(), Vec::new());
     for line in lines {
         let line = format!("{line}\n");
-        assert!(encode(Record { at: 0, room: "lobby", line: &line }, &mut bytes));
+        assert!(encode(Record { timestamp_ms: 0, room: "lobby", line: &line }, &mut bytes));
         ends.push(bytes.len());
     }
     segments.append(&bytes, &ends)
@@ -115,7 +115,7 @@ fn a_torn_end_is_cut_off_and_told_once() {
 #[test]
 fn a_torn_head_leaves_nothing() {
     let directory = directory();
-    fs::write(directory.path().join("000000000007.log"), &HEAD[..3]).unwrap();
+    fs::write(directory.path().join("000000000007.log"), &SEGMENT_HEADER[..3]).unwrap();
     let (mut segments, lines, faults) = open(&directory);
     assert!(lines.is_empty() && faults.len() == 1, "{faults:?}");
     kept(&mut segments, &["one"]);
@@ -190,7 +190,7 @@ fn a_fault_in_the_midst_costs_the_rest_of_its_segment_alone() {
     drop(segments);
     let path = directory.path().join("000000000002.log");
     let mut bytes = fs::read(&path).unwrap();
-    bytes[HEAD.len() + 1000] ^= 1;
+    bytes[SEGMENT_HEADER.len() + 1000] ^= 1;
     fs::write(&path, bytes).unwrap();
     let (_, restored, faults) = open(&directory);
     assert!(faults.len() == 1 && faults[0].contains("000000000002.log"), "{faults:?}");

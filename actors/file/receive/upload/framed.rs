@@ -45,7 +45,7 @@ impl Framed {
     }
 
     pub(super) fn is_between_files(&self) -> bool {
-        matches!(self.state, State::Offer) && !self.reader.is_within()
+        matches!(self.state, State::Offer) && !self.reader.has_partial_frame()
     }
 
     pub(super) fn in_hand(&self) -> Option<&str> {
@@ -85,7 +85,7 @@ impl Framed {
     fn take(&mut self, stream: &Stream, news: &mut Vec<News>) -> Result<Worked, Broken> {
         let mut taken = 0;
         while taken < PIECE && news.is_empty() {
-            let space = self.reader.space(self.room);
+            let space = self.reader.spare_capacity(self.room);
             let offered = space.len();
             match stream.try_read(space) {
                 Ok(0) if self.is_between_files() => {
@@ -93,7 +93,7 @@ impl Framed {
                 }
                 Ok(0) => return Ok(Worked::Over(Ok("closed in the middle of a file".into()))),
                 Ok(length) => {
-                    self.reader.filled(length);
+                    self.reader.advance(length);
                     taken += length;
                     self.room = match length {
                         all if all == offered => READ,
@@ -166,7 +166,7 @@ fn step(
             let begun = file.begin(vault, number);
             return settle(file, begun, news);
         }
-        (Frame::Data { number, value, bytes }, State::Data(mut file)) => {
+        (Frame::Data { number, hash: value, bytes }, State::Data(mut file)) => {
             let added = file.add(number, value, bytes);
             return settle(file, added, news);
         }

@@ -5,8 +5,8 @@ use crate::actors::file::store::{Claimed, Part, There, Wanted};
 use crate::actors::{Vault, VaultError};
 use std::sync::Arc;
 
-use crate::wire::file::codec::CHUNK;
-use crate::wire::file::digest::{Digest, Value, value};
+use crate::wire::file::codec::CHUNK_SIZE;
+use crate::wire::file::digest::{ChunkHash, FileHasher, hash_chunk};
 
 /// A frame that makes no sense where it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl From<VaultError> for Refusal {
 pub(super) struct Incoming {
     wanted: Wanted,
     place: Place,
-    digest: Digest,
+    digest: FileHasher,
     /// How many bytes of it were there when it began.
     before: u64,
     /// How many there are.
@@ -52,7 +52,7 @@ impl Incoming {
             Claimed::Part(part) => Place::Part(part),
             Claimed::There(there) => Place::There(there),
         };
-        Ok(Incoming { wanted, place, digest: Digest::default(), before: 0, length: 0 })
+        Ok(Incoming { wanted, place, digest: FileHasher::default(), before: 0, length: 0 })
     }
 
     pub(super) fn name(&self) -> &str {
@@ -102,7 +102,7 @@ impl Incoming {
             }
             Place::Part(part) => {
                 self.digest = part.begin(number)?;
-                self.length = number * CHUNK as u64;
+                self.length = number * CHUNK_SIZE as u64;
             }
         }
         self.before = self.length;
@@ -110,8 +110,13 @@ impl Incoming {
     }
 
     /// Takes a chunk, if it is the next one and right.
-    pub(super) fn add(&mut self, number: u64, given: Value, bytes: &[u8]) -> Result<(), Refusal> {
-        let is_next = number == self.digest.chunks() && self.length % CHUNK as u64 == 0;
+    pub(super) fn add(
+        &mut self,
+        number: u64,
+        given: ChunkHash,
+        bytes: &[u8],
+    ) -> Result<(), Refusal> {
+        let is_next = number == self.digest.chunk_count() && self.length % CHUNK_SIZE as u64 == 0;
         let Place::Part(part) = &mut self.place else {
             return Err(Refusal::Senseless(Senseless("a chunk came of what is there already")));
         };
@@ -122,12 +127,12 @@ impl Incoming {
         if self.wanted.size.is_some_and(|offered| length > offered) {
             return Err(Refusal::Senseless(Senseless("more came than was offered")));
         }
-        if value(number, bytes) != given {
+        if hash_chunk(number, bytes) != given {
             let why = "a chunk came that is not the one that was sent";
             return Err(Refusal::Senseless(Senseless(why)));
         }
         part.write(bytes)?;
-        if bytes.len() == CHUNK {
+        if bytes.len() == CHUNK_SIZE {
             part.remember(&given);
         }
         self.digest.add(given, bytes);
@@ -158,7 +163,7 @@ impl Incoming {
     }
 
     /// Checks the whole, and gives it its name.
-    pub(super) fn finish(self, size: u64, digest: Value) -> News {
+    pub(super) fn finish(self, size: u64, digest: ChunkHash) -> News {
         let is_whole =
             self.length == size && self.wanted.size.is_none_or(|offered| offered == size);
         if !is_whole || self.digest.clone().finish() != Some(digest) {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use crate::actors::VaultError;
 use crate::net::Stream;
 use crate::wire::file::codec::{Failed, Frame, Stored};
-use crate::wire::file::digest::Value;
+use crate::wire::file::digest::ChunkHash;
 
 pub(crate) mod framed;
 pub(crate) mod incoming;
@@ -65,9 +65,9 @@ pub(crate) struct Extent {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum News {
     /// So many chunks are held, with this digest of their values.
-    Held(u64, Value),
+    Held(u64, ChunkHash),
     /// A file is stored: its size, its digest if it is known, its name.
-    Stored(u64, Option<Value>, String),
+    Stored(u64, Option<ChunkHash>, String),
     /// A directory is there.
     Made(String),
     /// What was sent cannot be stored: the protocol's code, and a sentence.
@@ -78,12 +78,14 @@ impl News {
     /// Returns the frame that says it.
     pub(crate) fn frame(&self) -> Frame<'_> {
         match self {
-            News::Held(held, digest) => Frame::Answer { held: *held, digest: *digest },
+            News::Held(held, digest) => {
+                Frame::Answer { chunk_count: *held, chunk_list_hash: *digest }
+            }
             News::Stored(size, digest, name) => {
                 Frame::Stored(Stored { size: *size, digest: digest.unwrap_or_default(), name })
             }
             News::Made(name) => Frame::Stored(Stored { size: 0, digest: [0; 32], name }),
-            News::Failed(code, why) => Frame::Failed(Failed { code: *code, why }),
+            News::Failed(code, why) => Frame::Failed(Failed { code: *code, reason: why }),
         }
     }
 }
@@ -107,7 +109,7 @@ impl Intake {
             let is_fast = || self.length().saturating_sub(before) >= FAST;
             match worked {
                 Worked::More => {}
-                Worked::Idle if is_fast() && stream.is_readable_within(LINGER) => {}
+                Worked::Idle if is_fast() && stream.block_until_readable(LINGER) => {}
                 Worked::Idle | Worked::Over(_) => return worked,
             }
         }

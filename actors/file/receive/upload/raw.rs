@@ -1,7 +1,7 @@
 //! A raw upload: the bytes are the file, which has neither a name nor a length.
 //!
 //! It is whole when the sender has closed its side, and gets the next number then. Where nobody asks for its digest, its bytes
-//! never enter the process: they go through a [`Pipe`], of which each thread of the disk has one.
+//! never enter the process: they go through a [`SplicePipe`], of which each thread of the disk has one.
 
 use std::cell::Cell;
 use std::io;
@@ -13,7 +13,7 @@ use blake3::Hasher;
 use super::{Extent, News, PIECE, READ, Worked};
 use crate::actors::file::store::Part;
 use crate::actors::{Vault, VaultError};
-use crate::net::{Pipe, Stream};
+use crate::net::{SplicePipe, Stream};
 
 /// From so many bytes on what has come is brought to the disk.
 const GATHER: usize = 4 << 10;
@@ -22,7 +22,7 @@ const GATHER: usize = 4 << 10;
 const GATHER_FOR: Duration = Duration::from_secs(10);
 
 thread_local! {
-    static PIPE: Cell<Option<Pipe>> = const { Cell::new(None) };
+    static PIPE: Cell<Option<SplicePipe>> = const { Cell::new(None) };
 }
 
 /// A raw upload. Nothing is claimed before its first byte.
@@ -50,14 +50,14 @@ impl Raw {
     /// trip to the disk for each of them otherwise, as much as moving a megabyte.
     pub(super) fn gathers(&mut self, stream: &Stream, now: Instant) -> bool {
         // None waits where the sender has ended its side, which is for the disk.
-        let waiting = stream.unread().unwrap_or(0);
+        let waiting = stream.readable_bytes().unwrap_or(0);
         let is_old = now.saturating_duration_since(*self.since.get_or_insert(now)) > GATHER_FOR;
         if waiting == 0 || self.first.len() + waiting >= GATHER || is_old {
             self.since = None;
             return false;
         }
         let first = &mut self.first;
-        match stream.try_take(|bytes| first.extend_from_slice(bytes)) {
+        match stream.try_read_with(|bytes| first.extend_from_slice(bytes)) {
             Ok(length) => length > 0,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
             Err(error) => {
@@ -185,14 +185,14 @@ enum Taken {
 
 /// The way of the bytes from the connection to the file.
 enum Way {
-    Through(Pipe),
+    Through(SplicePipe),
     Buffer(Vec<u8>),
 }
 
 impl Way {
     /// Chooses a way: through a pipe if that will do and there is one.
     fn new(through: bool) -> Way {
-        let pipe = || PIPE.take().or_else(|| Pipe::new().ok());
+        let pipe = || PIPE.take().or_else(|| SplicePipe::new().ok());
         match through.then(pipe).flatten() {
             Some(pipe) => Way::Through(pipe),
             None => Way::Buffer(vec![0; READ]),
@@ -213,7 +213,7 @@ impl Way {
     /// Keeps the pipe for the next upload; one that holds something of this one is of no use to it.
     fn keep(self) {
         match self {
-            Way::Through(pipe) if pipe.holds() == 0 => PIPE.set(Some(pipe)),
+            Way::Through(pipe) if pipe.buffered() == 0 => PIPE.set(Some(pipe)),
             _ => {}
         }
     }

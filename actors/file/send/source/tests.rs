@@ -2,7 +2,7 @@
 
 use crate::actors::file::send::source::*;
 use crate::wire::file::codec::FrameReader;
-use crate::wire::file::digest::of_values;
+use crate::wire::file::digest::hash_chunk_list;
 
 /// Sends the rest; returns the numbers of the chunks that were in the frames, and how it ended.
 fn sent(dispatch: &mut Dispatch) -> (Vec<u64>, io::Result<Filled>) {
@@ -12,8 +12,8 @@ fn sent(dispatch: &mut Dispatch) -> (Vec<u64>, io::Result<Filled>) {
         let filled = dispatch.fill(&mut frames, &mut batch);
         reader.push(batch.frames());
         while let Some(frame) = reader.next_frame().unwrap() {
-            if let Frame::Data { number, value: given, bytes } = frame {
-                assert_eq!(given, value(number, bytes));
+            if let Frame::Data { number, hash: given, bytes } = frame {
+                assert_eq!(given, hash_chunk(number, bytes));
                 numbers.push(number);
             }
         }
@@ -30,12 +30,15 @@ fn all(dispatch: &mut Dispatch) -> (Vec<u64>, Filled) {
 
 #[test]
 fn a_file_is_sent_from_where_the_receiver_is() {
-    for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 9 * CHUNK + 77, 40 * CHUNK] {
+    for length in
+        [0, 1, CHUNK_SIZE - 1, CHUNK_SIZE, CHUNK_SIZE + 1, 9 * CHUNK_SIZE + 77, 40 * CHUNK_SIZE]
+    {
         let file = tempfile::NamedTempFile::new().unwrap();
         let bytes: Vec<u8> = (0..length).map(|k| (k / 5) as u8).collect();
         std::fs::write(&file, &bytes).unwrap();
         let end = Filled::End(blake3::hash(&bytes).into());
-        let values: Vec<_> = (0..).zip(bytes.chunks(CHUNK)).map(|(k, c)| value(k, c)).collect();
+        let values: Vec<_> =
+            (0..).zip(bytes.chunks(CHUNK_SIZE)).map(|(k, c)| hash_chunk(k, c)).collect();
         let numbers = |from: usize| (from as u64..values.len() as u64).collect::<Vec<_>>();
         let mut used = Dispatch::open(file.path(), None).unwrap();
         assert_eq!(used.begin(0, &[0; 32]).unwrap(), 0);
@@ -44,7 +47,7 @@ fn a_file_is_sent_from_where_the_receiver_is() {
             // The same one after a lost connection, and another process's.
             let mut fresh = Dispatch::open(file.path(), None).unwrap();
             for dispatch in [&mut used, &mut fresh] {
-                let begun = dispatch.begin(held as u64, &of_values(&values[..held])).unwrap();
+                let begun = dispatch.begin(held as u64, &hash_chunk_list(&values[..held])).unwrap();
                 assert_eq!(begun, held as u64);
                 assert_eq!(all(dispatch), (numbers(held), end), "{length}, {held} held");
                 assert_eq!(dispatch.at(), length as u64);
@@ -59,8 +62,8 @@ fn a_file_is_sent_from_where_the_receiver_is() {
 #[test]
 fn a_file_that_changes_meanwhile_is_told() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    for length in [2 * CHUNK, 4 * CHUNK] {
-        std::fs::write(&file, vec![1; 3 * CHUNK]).unwrap();
+    for length in [2 * CHUNK_SIZE, 4 * CHUNK_SIZE] {
+        std::fs::write(&file, vec![1; 3 * CHUNK_SIZE]).unwrap();
         let mut dispatch = Dispatch::open(file.path(), None).unwrap();
         dispatch.begin(0, &[0; 32]).unwrap();
         std::fs::write(&file, vec![1; length]).unwrap();
@@ -72,10 +75,10 @@ fn a_file_that_changes_meanwhile_is_told() {
 #[test]
 fn a_file_that_grows_is_not_read_further_than_it_was() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(&file, vec![1; 3 * CHUNK]).unwrap();
+    std::fs::write(&file, vec![1; 3 * CHUNK_SIZE]).unwrap();
     let mut dispatch = Dispatch::open(file.path(), None).unwrap();
     dispatch.begin(0, &[0; 32]).unwrap();
-    std::fs::write(&file, vec![1; 90 * CHUNK]).unwrap();
+    std::fs::write(&file, vec![1; 90 * CHUNK_SIZE]).unwrap();
     let (numbers, end) = sent(&mut dispatch);
     assert!(end.unwrap_err().to_string().contains("changed"));
     assert_eq!(numbers, [0, 1, 2, 3]);
@@ -84,13 +87,13 @@ fn a_file_that_grows_is_not_read_further_than_it_was() {
 #[test]
 fn stdin_is_sent_once() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(&file, vec![1; 2 * CHUNK + 3]).unwrap();
+    std::fs::write(&file, vec![1; 2 * CHUNK_SIZE + 3]).unwrap();
     let stdin = Arc::new(File::open(&file).unwrap());
     let mut dispatch = Dispatch::open(Path::new("-"), Some(stdin)).unwrap();
     assert_eq!(dispatch.offer(b"stdin").size, None);
     assert!(dispatch.can_begin_again());
     // What the receiver holds of another one's stdin is not looked at.
-    assert_eq!(dispatch.begin(1, &of_values(&[value(0, &[1; CHUNK])])).unwrap(), 0);
+    assert_eq!(dispatch.begin(1, &hash_chunk_list(&[hash_chunk(0, &[1; CHUNK_SIZE])])).unwrap(), 0);
     assert_eq!(all(&mut dispatch).0, [0, 1, 2]);
     assert!(!dispatch.can_begin_again());
 }

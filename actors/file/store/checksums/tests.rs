@@ -7,7 +7,7 @@ use rustix::fs::{CWD, Mode, openat};
 use tempfile::TempDir;
 
 use crate::actors::file::store::checksums::*;
-use crate::wire::file::digest::of_values;
+use crate::wire::file::digest::hash_chunk_list;
 use crate::wire::file::filename::SafeName;
 
 const MANY: u64 = u64::MAX;
@@ -40,7 +40,7 @@ fn reboot(place: &Path) {
     }
 }
 
-fn values(count: u8) -> Vec<Value> {
+fn values(count: u8) -> Vec<ChunkHash> {
     (0..count).map(|k| [k; 32]).collect()
 }
 
@@ -58,9 +58,9 @@ fn what_was_added_and_flushed_is_known_again() {
     sums.add(&[7; 32]);
     drop(sums);
     let (_, known) = Sums::open(&directory, &wanted(), MANY).unwrap().unwrap();
-    assert_eq!((known.count, known.values.finish()), (5, of_values(&values(5))));
+    assert_eq!((known.count, known.values.finish()), (5, hash_chunk_list(&values(5))));
     let (_, known) = Sums::open(&directory, &wanted(), 3).unwrap().unwrap();
-    assert_eq!((known.count, known.values.finish()), (3, of_values(&values(3))));
+    assert_eq!((known.count, known.values.finish()), (3, hash_chunk_list(&values(3))));
     assert_eq!(Sums::open(&directory, &wanted(), MANY).unwrap().unwrap().1.count, 3);
 }
 
@@ -111,7 +111,10 @@ fn any_changed_byte_costs_chunks_and_never_makes_one_up() {
         fs::write(of(place.path()), &bytes).unwrap();
         if let Some((_, known)) = Sums::open(&directory, &wanted(), MANY).unwrap() {
             let count = known.count as usize;
-            assert!(count <= 4 && known.values.finish() == of_values(&values(4)[..count]), "{at}");
+            assert!(
+                count <= 4 && known.values.finish() == hash_chunk_list(&values(4)[..count]),
+                "{at}"
+            );
         }
     }
     for length in 0..whole.len() {

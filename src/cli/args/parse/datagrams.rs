@@ -1,7 +1,7 @@
 //! The flags of the udp scenario.
 
 use crate::cli::args::Args;
-use crate::cli::args::argv::Words;
+use crate::cli::args::argv::RawArgs;
 use crate::cli::args::values;
 use crate::scenario::Settings;
 
@@ -10,8 +10,12 @@ use crate::scenario::Settings;
 /// # Errors
 ///
 /// Returns a sentence about the first value that makes no sense.
-pub(super) fn fill(to: &mut Settings, args: &Args, words: &Words) -> Result<(), String> {
-    let called = |name| words.called(name);
+pub(super) fn fill_datagrams(
+    to: &mut Settings,
+    args: &Args,
+    words: &RawArgs,
+) -> Result<(), String> {
+    let called = |name| words.display_name(name);
     if let Some(text) = &args.buffer_size {
         let size = values::size(&called("buffer-size"), text, 1..=65535)?;
         to.buffer_size = usize::try_from(size).unwrap_or(usize::MAX);

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::LONGEST_DATAGRAM;
+use super::MAX_DATAGRAM_LEN;
 use crate::cli::args::Args;
-use crate::cli::args::argv::Words;
+use crate::cli::args::argv::RawArgs;
 use crate::cli::args::values;
 use crate::scenario::{Kind, Settings};
 
@@ -13,14 +13,18 @@ use crate::scenario::{Kind, Settings};
 /// # Errors
 ///
 /// Returns a sentence about the first value that makes no sense.
-pub(super) fn fill(to: &mut Settings, args: &Args, words: &Words) -> Result<(), String> {
-    let called = |name| words.called(name);
+pub(super) fn fill_measuring(
+    to: &mut Settings,
+    args: &Args,
+    words: &RawArgs,
+) -> Result<(), String> {
+    let called = |name| words.display_name(name);
     if let Some(text) = &args.size {
-        let size = values::size(&called("size"), text, 0..=LONGEST_DATAGRAM as u64)?;
-        to.size = Some(usize::try_from(size).unwrap_or(LONGEST_DATAGRAM));
+        let size = values::size(&called("size"), text, 0..=MAX_DATAGRAM_LEN as u64)?;
+        to.size = Some(usize::try_from(size).unwrap_or(MAX_DATAGRAM_LEN));
     }
     if let Some(text) = &args.concurrency {
-        to.concurrency = Some(values::whole(&called("concurrency"), text, 1..=1024)?);
+        to.concurrency = Some(values::integer(&called("concurrency"), text, 1..=1024)?);
         if args.interval.is_none() {
             to.interval = Duration::ZERO;
         }
@@ -30,7 +34,7 @@ pub(super) fn fill(to: &mut Settings, args: &Args, words: &Words) -> Result<(), 
     }
     if let Some(text) = &args.rate {
         match to.kind {
-            Kind::Udp => flood(to, args, words, text)?,
+            Kind::Udp => fill_flood(to, args, words, text)?,
             _ => to.rate = Some(values::rate(&called("rate"), text)?),
         }
     }
@@ -38,8 +42,8 @@ pub(super) fn fill(to: &mut Settings, args: &Args, words: &Words) -> Result<(), 
 }
 
 /// Reads how many requests are sent in which time: `N`, a second, or `N/DUR`. Without a number of them there is no end.
-fn flood(to: &mut Settings, args: &Args, words: &Words, text: &str) -> Result<(), String> {
-    let (rate, interval) = (words.called("rate"), words.called("interval"));
+fn fill_flood(to: &mut Settings, args: &Args, words: &RawArgs, text: &str) -> Result<(), String> {
+    let (rate, interval) = (words.display_name("rate"), words.display_name("interval"));
     if args.interval.is_some() {
         return Err(format!("{rate} and {interval} both say how fast; give one of them"));
     }

@@ -9,35 +9,35 @@ use std::time::Duration;
 use crate::cli::args::parse::*;
 
 /// Parses a line of words without spaces in them, in an environment.
-fn in_env(line: &str, variables: &[(&str, &str)]) -> Result<Parsed, Early> {
+fn parse_in_env(line: &str, variables: &[(&str, &str)]) -> Result<ParsedArgs, EarlyExit> {
     let variables: HashMap<_, _> = variables.iter().copied().collect();
     let words = line.split_whitespace().map(OsString::from).collect();
     parse(words, &|name| variables.get(name).map(OsString::from))
 }
 
-fn good(line: &str) -> Parsed {
-    in_env(line, &[]).unwrap_or_else(|early| panic!("{line}: {}", early.text))
+fn parse_ok(line: &str) -> ParsedArgs {
+    parse_in_env(line, &[]).unwrap_or_else(|early| panic!("{line}: {}", early.text))
 }
 
 fn settings_in(line: &str, variables: &[(&str, &str)]) -> Settings {
-    in_env(line, variables).unwrap_or_else(|early| panic!("{line}: {}", early.text)).settings
+    parse_in_env(line, variables).unwrap_or_else(|early| panic!("{line}: {}", early.text)).settings
 }
 
 /// Returns the sentence that a wrong line is answered with, without the frame that all of them share.
-fn wrong_in(line: &str, variables: &[(&str, &str)]) -> String {
-    let early = in_env(line, variables).expect_err(line);
+fn usage_error_in(line: &str, variables: &[(&str, &str)]) -> String {
+    let early = parse_in_env(line, variables).expect_err(line);
     assert_eq!(early.code, 2, "{line}");
     let text = early.text.strip_prefix("sockactors: ").expect("the program's name");
     text.strip_suffix(" (try --help)\n").expect("a hint").to_owned()
 }
 
-fn wrong(line: &str) -> String {
-    wrong_in(line, &[])
+fn usage_error(line: &str) -> String {
+    usage_error_in(line, &[])
 }
 
 #[test]
 fn nothing_but_a_scenario_is_its_server_with_the_defaults() {
-    let parsed = good("--scenario chat");
+    let parsed = parse_ok("--scenario chat");
     assert_eq!((parsed.settings.kind, parsed.settings.role), (Kind::Chat, Role::Server));
     assert_eq!(parsed.settings.max_conns, 1024);
     assert_eq!(parsed.output, OutputSettings::default());
@@ -46,117 +46,128 @@ fn nothing_but_a_scenario_is_its_server_with_the_defaults() {
 
 #[test]
 fn every_kind_of_flag_reaches_its_setting() {
-    let server =
-        good("--scenario=file --listen [::1]:0 --listen=unix:/tmp/s --clients 2 --out=/tmp -qvv");
+    let server = parse_ok(
+        "--scenario=file --listen [::1]:0 --listen=unix:/tmp/s --clients 2 --out=/tmp -qvv",
+    );
     assert_eq!(server.settings.listen.len(), 2);
     assert_eq!(server.settings.clients, Some(2));
     assert_eq!(server.settings.out, PathBuf::from("/tmp"));
     assert!(server.output.quiet && server.output.verbose == 2);
-    let client =
-        good("--scenario udp --connect 127.0.0.1:9 --timeout 150ms --count=3 --message=a=b --json");
+    let client = parse_ok(
+        "--scenario udp --connect 127.0.0.1:9 --timeout 150ms --count=3 --message=a=b --json",
+    );
     assert_eq!(client.settings.role, Role::Client);
     assert_eq!(client.settings.timeout, Duration::from_millis(150));
     assert_eq!(client.settings.message.as_deref(), Some("a=b"));
     assert!(client.output.json);
-    let chat = good("--scenario chat --history-dir /tmp/said --history-size 2MiB").settings;
+    let chat = parse_ok("--scenario chat --history-dir /tmp/said --history-size 2MiB").settings;
     assert_eq!((chat.history_dir, chat.history_size), (Some("/tmp/said".into()), 2 << 20));
-    let drills = good("--scenario tcp --drill=listener=3 --drill root").drills;
+    let drills = parse_ok("--scenario tcp --drill=listener=3 --drill root").drills;
     assert_eq!(drills, [("listener".to_owned(), 3), ("root".to_owned(), 1)]);
 }
 
 #[test]
 fn files_are_words_without_a_flag_or_after_two_dashes() {
-    let client = good("--scenario file a.txt --connect h:1 --raw -- --json -x");
+    let client = parse_ok("--scenario file a.txt --connect h:1 --raw -- --json -x");
     assert_eq!(client.settings.files, ["a.txt", "--json", "-x"].map(PathBuf::from));
     assert!(!client.output.json);
 }
 
 #[test]
 fn files_are_framed_and_resumed_unless_a_flag_says_otherwise() {
-    let client = good("--scenario file --connect h:1 a").settings;
+    let client = parse_ok("--scenario file --connect h:1 a").settings;
     assert!(client.resume && !client.raw);
-    assert!(!good("--scenario file --connect h:1 --resume=off a").settings.resume);
-    assert!(good("--scenario file --connect h:1 --raw --resume off a").settings.raw);
-    let error = wrong("--scenario file --connect h:1 --raw --resume auto a");
+    assert!(!parse_ok("--scenario file --connect h:1 --resume=off a").settings.resume);
+    assert!(parse_ok("--scenario file --connect h:1 --raw --resume off a").settings.raw);
+    let error = usage_error("--scenario file --connect h:1 --raw --resume auto a");
     assert_eq!(error, "--resume auto and --raw: a plain server holds nothing to resume");
-    assert!(wrong("--scenario file --resume maybe --connect h:1").contains("none of auto, off"));
+    assert!(
+        usage_error("--scenario file --resume maybe --connect h:1").contains("none of auto, off")
+    );
 }
 
 #[test]
 fn a_lone_dash_is_stdin_and_sent_once() {
-    let client = good("--scenario file --connect h:1 a -");
+    let client = parse_ok("--scenario file --connect h:1 a -");
     assert_eq!(client.settings.files, ["a", "-"].map(PathBuf::from));
-    let error = wrong("--scenario file --connect h:1 - a -");
+    let error = usage_error("--scenario file --connect h:1 - a -");
     assert_eq!(error, "\"-\" is stdin, which can be sent once");
 }
 
 #[test]
 fn a_value_may_look_like_a_flag() {
-    let parsed = good("--scenario tcp --message --json=yes");
+    let parsed = parse_ok("--scenario tcp --message --json=yes");
     assert_eq!(parsed.settings.message.as_deref(), Some("--json=yes"));
 }
 
 #[test]
 fn help_and_version_win_over_what_follows_them() {
-    let help = in_env("-v -h --clients none", &[]).expect_err("the help");
+    let help = parse_in_env("-v -h --clients none", &[]).expect_err("the help");
     assert_eq!(help.code, 0);
     assert!(help.text.starts_with("Usage: sockactors --scenario"), "{}", help.text);
-    let version = in_env("--scenario tcp -V", &[]).expect_err("the version");
+    let version = parse_in_env("--scenario tcp -V", &[]).expect_err("the version");
     assert_eq!(version.text, concat!("sockactors ", env!("CARGO_PKG_VERSION"), "\n"));
     assert_eq!(version.code, 0);
 }
 
 #[test]
 fn words_that_make_no_sense_are_told() {
-    assert_eq!(wrong(""), "which scenario? Give --scenario tcp, udp, file or chat");
-    assert_eq!(wrong("--scenario ftp"), "--scenario: \"ftp\" is none of tcp, udp, file, chat");
-    assert_eq!(wrong("--scenario tcp --listen"), "--listen needs a value");
-    assert_eq!(wrong("--scenario tcp --json=yes"), "--json takes no value, not even \"yes\"");
-    assert_eq!(wrong("--scenario tcp --json --json"), "--json is given twice");
-    assert_eq!(wrong("--scenario tcp --scenario=udp"), "--scenario is given twice");
-    assert!(wrong("--scenario tcp --cleints=3").contains("Did you mean \"--clients\""));
-    assert!(wrong("--scenario tcp -qx").contains("\"-qx\""));
-    assert!(wrong("--scenario tcp -").contains("\"-\""));
+    assert_eq!(usage_error(""), "which scenario? Give --scenario tcp, udp, file or chat");
+    assert_eq!(
+        usage_error("--scenario ftp"),
+        "--scenario: \"ftp\" is none of tcp, udp, file, chat"
+    );
+    assert_eq!(usage_error("--scenario tcp --listen"), "--listen needs a value");
+    assert_eq!(usage_error("--scenario tcp --json=yes"), "--json takes no value, not even \"yes\"");
+    assert_eq!(usage_error("--scenario tcp --json --json"), "--json is given twice");
+    assert_eq!(usage_error("--scenario tcp --scenario=udp"), "--scenario is given twice");
+    assert!(usage_error("--scenario tcp --cleints=3").contains("Did you mean \"--clients\""));
+    assert!(usage_error("--scenario tcp -qx").contains("\"-qx\""));
+    assert!(usage_error("--scenario tcp -").contains("\"-\""));
 }
 
 #[test]
 fn flags_of_other_places_are_told_where_they_belong() {
     assert_eq!(
-        wrong("--scenario tcp --buffer-size 9"),
+        usage_error("--scenario tcp --buffer-size 9"),
         "--buffer-size belongs to --scenario udp, not tcp"
     );
     assert_eq!(
-        wrong("--scenario file --connect h:1 --out ."),
+        usage_error("--scenario file --connect h:1 --out ."),
         "--out belongs to --role server, not client"
     );
     assert_eq!(
-        wrong("--scenario chat --role server --connect h:1"),
+        usage_error("--scenario chat --role server --connect h:1"),
         "--connect belongs to --role client, not server"
     );
-    assert!(wrong("--scenario chat --role both --connect h:1").contains("not both"));
+    assert!(usage_error("--scenario chat --role both --connect h:1").contains("not both"));
     assert_eq!(
-        wrong("--scenario tcp stray"),
+        usage_error("--scenario tcp stray"),
         "\"stray\" is a FILE, and FILE belongs to --scenario file, not tcp"
     );
-    good("--scenario file --role both --out /tmp --raw a.txt");
+    parse_ok("--scenario file --role both --out /tmp --raw a.txt");
 }
 
 #[test]
 fn values_out_of_their_range_are_told_it() {
     for flag in ["--clients", "--max-conns"] {
-        let error = wrong(&format!("--scenario tcp {flag} 0"));
+        let error = usage_error(&format!("--scenario tcp {flag} 0"));
         assert_eq!(error, format!("{flag}: \"0\" is not a whole number of 1 or more"));
     }
-    assert!(wrong("--scenario tcp --backlog 65536").contains("from 1 to 65535"));
-    assert!(wrong("--scenario tcp --threads 65").contains("from 1 to 64"));
-    assert!(wrong("--scenario tcp --role client --count 0").contains("1 or more"));
-    assert!(wrong("--scenario udp --buffer-size 0").contains("from 1 to 65535 bytes"));
-    assert!(wrong("--scenario chat --history-size 1000").contains("below the least, 1048576"));
-    assert!(wrong("--scenario chat --history-dir=").contains("an empty name is no directory"));
-    assert!(wrong("--scenario tcp --connect h:1 --timeout 0s").contains("above 0"));
-    assert!(wrong("--scenario tcp --listen nowhere").contains("--listen: \"nowhere\""));
-    let long = "x".repeat(LONGEST_DATAGRAM + 1);
-    assert!(wrong(&format!("--scenario udp --message {long}")).contains("at most 65507"));
+    assert!(usage_error("--scenario tcp --backlog 65536").contains("from 1 to 65535"));
+    assert!(usage_error("--scenario tcp --threads 65").contains("from 1 to 64"));
+    assert!(usage_error("--scenario tcp --role client --count 0").contains("1 or more"));
+    assert!(usage_error("--scenario udp --buffer-size 0").contains("from 1 to 65535 bytes"));
+    assert!(
+        usage_error("--scenario chat --history-size 1000").contains("below the least, 1048576")
+    );
+    assert!(
+        usage_error("--scenario chat --history-dir=").contains("an empty name is no directory")
+    );
+    assert!(usage_error("--scenario tcp --connect h:1 --timeout 0s").contains("above 0"));
+    assert!(usage_error("--scenario tcp --listen nowhere").contains("--listen: \"nowhere\""));
+    let long = "x".repeat(MAX_DATAGRAM_LEN + 1);
+    assert!(usage_error(&format!("--scenario udp --message {long}")).contains("at most 65507"));
 }
 
 #[test]
@@ -181,7 +192,7 @@ fn the_environment_stands_in_for_flags_and_the_line_wins() {
         ("SOCKACTORS_JSON", "Yes"),
         ("SOCKACTORS_OUT", ""),
     ];
-    let parsed = in_env("--max-conns 9", &env).expect("a run");
+    let parsed = parse_in_env("--max-conns 9", &env).expect("a run");
     assert_eq!(parsed.settings.clients, Some(3));
     assert_eq!(parsed.settings.max_conns, 9);
     assert_eq!(parsed.settings.listen.len(), 2);
@@ -203,9 +214,9 @@ fn a_variable_for_another_place_is_passed_over() {
 
 #[test]
 fn a_variable_that_makes_no_sense_is_named() {
-    let error = wrong_in("--scenario tcp", &[("SOCKACTORS_CLIENTS", "0")]);
+    let error = usage_error_in("--scenario tcp", &[("SOCKACTORS_CLIENTS", "0")]);
     assert_eq!(error, "SOCKACTORS_CLIENTS: \"0\" is not a whole number of 1 or more");
-    let error = wrong_in("--scenario tcp", &[("SOCKACTORS_QUIET", "2")]);
+    let error = usage_error_in("--scenario tcp", &[("SOCKACTORS_QUIET", "2")]);
     assert!(error.starts_with("SOCKACTORS_QUIET: \"2\" is none of 1, true"), "{error}");
 }
 
@@ -222,17 +233,19 @@ fn the_role_is_implied_by_the_line_before_the_environment() {
 #[test]
 fn what_a_client_measures_reaches_its_settings() {
     let second = Duration::from_secs(1);
-    let probe = good("--scenario udp --connect h:1 --size 64 --max-loss 5%").settings;
+    let probe = parse_ok("--scenario udp --connect h:1 --size 64 --max-loss 5%").settings;
     assert_eq!((probe.size, probe.max_loss, probe.count), (Some(64), Some(5.0), 1));
-    let flood = good("--scenario udp --connect h:1 --rate 1000").settings;
+    let flood = parse_ok("--scenario udp --connect h:1 --rate 1000").settings;
     assert_eq!((flood.flood, flood.rate, flood.count), (Some((1000, second)), None, u64::MAX));
-    let flood = good("--scenario udp --connect h:1 --rate 5/10s --count 7").settings;
+    let flood = parse_ok("--scenario udp --connect h:1 --rate 5/10s --count 7").settings;
     assert_eq!((flood.flood, flood.count), (Some((5, 10 * second)), 7));
-    assert_eq!(good("--scenario chat --rate 5/10s").settings.flood, None);
-    let probes = good("--scenario tcp --connect h:1 --concurrency 8").settings;
+    assert_eq!(parse_ok("--scenario chat --rate 5/10s").settings.flood, None);
+    let probes = parse_ok("--scenario tcp --connect h:1 --concurrency 8").settings;
     assert_eq!((probes.concurrency, probes.interval), (Some(8), Duration::ZERO));
-    let probes = good("--scenario tcp --connect h:1 --concurrency 8 --interval 1s").settings;
+    let probes = parse_ok("--scenario tcp --connect h:1 --concurrency 8 --interval 1s").settings;
     assert_eq!(probes.interval, second);
-    assert!(wrong("--scenario udp --connect h:1 --size 65508").contains("65507"));
-    assert!(wrong("--scenario udp --connect h:1 --rate 5 --interval 1s").contains("one of them"));
+    assert!(usage_error("--scenario udp --connect h:1 --size 65508").contains("65507"));
+    assert!(
+        usage_error("--scenario udp --connect h:1 --rate 5 --interval 1s").contains("one of them")
+    );
 }

@@ -11,48 +11,48 @@ pub struct Object(String);
 impl Object {
     /// Begins an object that tells of `event`.
     pub fn new(event: &str) -> Object {
-        Object("{\"v\":1".to_owned()).text("event", event)
+        Object("{\"v\":1".to_owned()).string("event", event)
     }
 
     /// Adds a field whose value is valid JSON as it is displayed.
-    pub fn plain(mut self, name: &str, value: impl Display) -> Object {
+    pub fn raw(mut self, name: &str, value: impl Display) -> Object {
         write!(self.0, ",\"{name}\":{value}").expect("a String takes any text");
         self
     }
 
     /// Adds a text.
-    pub fn text(self, name: &str, value: &str) -> Object {
-        self.plain(name, quoted(value))
+    pub fn string(self, name: &str, value: &str) -> Object {
+        self.raw(name, quote(value))
     }
 
     /// Adds a text, where there is one.
-    pub fn maybe(self, name: &str, value: Option<&str>) -> Object {
+    pub fn opt_string(self, name: &str, value: Option<&str>) -> Object {
         match value {
-            Some(value) => self.text(name, value),
+            Some(value) => self.string(name, value),
             None => self,
         }
     }
 
     /// Adds what a value is displayed as, as a text.
-    pub fn shown(self, name: &str, value: impl Display) -> Object {
-        self.text(name, &value.to_string())
+    pub fn display(self, name: &str, value: impl Display) -> Object {
+        self.string(name, &value.to_string())
     }
 
     /// Adds a time in seconds; what is no finite number has no place in JSON and becomes 0.
     pub fn seconds(self, seconds: f64) -> Object {
         let seconds = if seconds.is_finite() { seconds } else { 0.0 };
-        self.plain("seconds", format_args!("{seconds:.6}"))
+        self.raw("seconds", format_args!("{seconds:.6}"))
     }
 
     /// Returns the whole object.
-    pub fn end(mut self) -> String {
+    pub fn finish(mut self) -> String {
         self.0.push('}');
         self.0
     }
 }
 
 /// Writes a text as a JSON string, with its quotation marks.
-pub fn quoted(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     let mut json = String::with_capacity(text.len() + 2);
     json.push('"');
     for character in text.chars() {
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     /// Reads a JSON string back, strictly as RFC 8259 says.
-    fn unquoted(json: &str) -> Option<String> {
+    fn unquote(json: &str) -> Option<String> {
         let mut inside = json.strip_prefix('"')?.strip_suffix('"')?.chars();
         let mut units: Vec<u16> = Vec::new();
         while let Some(character) = inside.next() {
@@ -110,15 +110,15 @@ mod tests {
     proptest! {
         #[test]
         fn any_text_comes_back_from_its_json(text in r"(\PC|[\x00-\x1f\\\u{7f}-\u{9f}\u{200e}\u{202e}\u{e0001}])*") {
-            let json = quoted(&text);
+            let json = quote(&text);
             prop_assert!(!json.contains(is_unsafe));
-            prop_assert_eq!(unquoted(&json), Some(text));
+            prop_assert_eq!(unquote(&json), Some(text));
         }
     }
 
     #[test]
     fn control_and_direction_are_escaped() {
-        assert_eq!(quoted("\u{1b}[31m\u{202e}\u{85}\n"), r#""\u001b[31m\u202e\u0085\n""#);
-        assert_eq!(quoted("grüße \"\\"), r#""grüße \"\\""#);
+        assert_eq!(quote("\u{1b}[31m\u{202e}\u{85}\n"), r#""\u001b[31m\u202e\u0085\n""#);
+        assert_eq!(quote("grüße \"\\"), r#""grüße \"\\""#);
     }
 }

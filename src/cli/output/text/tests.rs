@@ -5,53 +5,53 @@ use std::net::{Ipv4Addr, SocketAddr};
 use crate::cli::output::text::*;
 
 /// Returns some peer.
-pub(crate) fn peer() -> Peer {
+pub(crate) fn test_peer() -> Peer {
     Peer::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 4711)))
 }
 
 /// Makes the report of a message.
-pub(crate) fn said(text: &str) -> Report {
-    Report::Message { peer: peer(), nick: None, room: None, text: text.to_owned() }
+pub(crate) fn message_report(text: &str) -> Report {
+    Report::Message { peer: test_peer(), nick: None, room: None, text: text.to_owned() }
 }
 
 /// Makes the report of an answer.
-pub(crate) fn reply(text: &str) -> Report {
+pub(crate) fn reply_report(text: &str) -> Report {
     let rtt = Duration::from_micros(1500);
     Report::Reply { text: text.to_owned(), bytes: text.len(), rtt }
 }
 
-fn out(kind: Kind, side: Side, report: &Report) -> String {
-    match line(kind, side, report) {
-        Some((Stream::Out, text)) => text,
+fn stdout_text(kind: Kind, side: Side, report: &Report) -> String {
+    match format_report(kind, side, report) {
+        Some((OutputStream::Stdout, text)) => text,
         other => panic!("not for stdout: {other:?}"),
     }
 }
 
-fn aside(side: Side, report: &Report) -> (Level, String) {
-    match line(Kind::Chat, side, report) {
-        Some((Stream::Err(level), text)) => (level, text),
+fn log_line(side: Side, report: &Report) -> (Level, String) {
+    match format_report(Kind::Chat, side, report) {
+        Some((OutputStream::Log(level), text)) => (level, text),
         other => panic!("not for stderr: {other:?}"),
     }
 }
 
 #[test]
 fn a_server_speaks_the_words_of_the_lecture() {
-    let connected = Report::Connected { peer: peer(), conn: 2 };
+    let connected = Report::Connected { peer: test_peer(), conn: 2 };
     let says = |kind, report: &Report| {
-        out(kind, Side::Server, report).replace(&peer().to_string(), "PEER")
+        stdout_text(kind, Side::Server, report).replace(&test_peer().to_string(), "PEER")
     };
     assert_eq!(says(Kind::Tcp, &connected), "Got connection from PEER");
     assert_eq!(says(Kind::File, &connected), "Connected with client 2");
     assert_eq!(says(Kind::Chat, &connected), "Accepted connection from PEER");
-    assert_eq!(says(Kind::Chat, &said("hi")), "Received message: hi");
+    assert_eq!(says(Kind::Chat, &message_report("hi")), "Received message: hi");
     let datagram = "Message from Client: hi\nClient IP Address: PEER";
-    assert_eq!(says(Kind::Udp, &said("hi")), datagram);
+    assert_eq!(says(Kind::Udp, &message_report("hi")), datagram);
     let file = Report::File {
         name: "output2.txt".to_owned(),
         bytes: 1,
         blake3: None,
         took: Duration::ZERO,
-        peer: Some(peer()),
+        peer: Some(test_peer()),
     };
     let stored = "Received successfully! New filename is: output2.txt";
     assert_eq!(says(Kind::File, &file), stored);
@@ -59,17 +59,20 @@ fn a_server_speaks_the_words_of_the_lecture() {
 
 #[test]
 fn a_client_shows_what_came_back() {
-    let shows = |kind, report: &Report| out(kind, Side::Client, report);
-    assert_eq!(shows(Kind::Tcp, &reply("Thank you for connecting")), "Thank you for connecting");
-    assert_eq!(shows(Kind::Tcp, &reply("two\nlines\x07\r\n")), "two\nlines\\u{7}");
-    assert_eq!(shows(Kind::Udp, &reply("Hello")), "Message from Server \"Hello\"");
-    assert_eq!(shows(Kind::Chat, &reply("Hello")), "Server response: Hello");
+    let shows = |kind, report: &Report| stdout_text(kind, Side::Client, report);
+    assert_eq!(
+        shows(Kind::Tcp, &reply_report("Thank you for connecting")),
+        "Thank you for connecting"
+    );
+    assert_eq!(shows(Kind::Tcp, &reply_report("two\nlines\x07\r\n")), "two\nlines\\u{7}");
+    assert_eq!(shows(Kind::Udp, &reply_report("Hello")), "Message from Server \"Hello\"");
+    assert_eq!(shows(Kind::Chat, &reply_report("Hello")), "Server response: Hello");
     assert_eq!(shows(Kind::Chat, &Report::Line("ada: hi".to_owned())), "ada: hi");
     let (name, took) = ("a.txt".to_owned(), Duration::from_secs(2));
     let (blake3, stored) = (None, None);
     let sent = Report::Sent { name, bytes: 1 << 20, took, blake3, stored };
     let sent = shows(Kind::File, &sent);
-    assert_eq!(sent, format!("Sent a.txt: {} in {}", show_size(1 << 20), show_duration(took)));
+    assert_eq!(sent, format!("Sent a.txt: {} in {}", format_size(1 << 20), format_duration(took)));
 }
 
 #[test]
@@ -77,7 +80,11 @@ fn a_name_that_the_server_changed_is_told() {
     let sent = |name: &str, stored: &str| {
         let (name, stored) = (name.to_owned(), Some(stored.to_owned()));
         let took = Duration::from_secs(2);
-        out(Kind::File, Side::Client, &Report::Sent { name, bytes: 3, took, blake3: None, stored })
+        stdout_text(
+            Kind::File,
+            Side::Client,
+            &Report::Sent { name, bytes: 3, took, blake3: None, stored },
+        )
     };
     assert_eq!(sent("here/a.txt", "a.txt"), "Sent here/a.txt: 3B in 2s");
     assert_eq!(sent("a.txt", "a.txt"), "Sent a.txt: 3B in 2s");
@@ -95,7 +102,7 @@ fn what_was_sent_is_a_table_at_the_end() {
     let took = Duration::from_secs(4);
     let rows = vec![row("a", 1), row("b\u{1b}", 1 << 40)];
     let total = Total { rows, files: 3, bytes: 5, failed: 1, took };
-    let table = out(Kind::File, Side::Client, &Report::Total(total));
+    let table = stdout_text(Kind::File, Side::Client, &Report::Total(total));
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines.len(), 5);
     let zeros = "0".repeat(64);
@@ -103,45 +110,45 @@ fn what_was_sent_is_a_table_at_the_end() {
     assert_eq!(lines[2], format!("{zeros}    1099511627776      1.500  b\\u{{1b}}"));
     assert_eq!(lines[3], "and 1 more");
     assert!(lines[4].starts_with("3 sent, 1 not sent ") && lines[4].ends_with(" 5      4.000"));
-    assert_eq!(line(Kind::File, Side::Client, &Report::Total(Total::default())), None);
+    assert_eq!(format_report(Kind::File, Side::Client, &Report::Total(Total::default())), None);
 }
 
 #[test]
 fn figures_are_worth_a_line_after_more_than_one_request() {
     let times = [1, 2, 4].map(Duration::from_millis);
     let figures = |sent, received, rtt| Report::Summary { sent, received, rtt };
-    assert_eq!(line(Kind::Udp, Side::Client, &figures(1, 1, Some(times))), None);
-    let text = out(Kind::Udp, Side::Client, &figures(3, 2, Some(times)));
+    assert_eq!(format_report(Kind::Udp, Side::Client, &figures(1, 1, Some(times))), None);
+    let text = stdout_text(Kind::Udp, Side::Client, &figures(3, 2, Some(times)));
     assert_eq!(text, "3 sent, 2 received, 33% lost, round trip 1ms/2ms/4ms (least/mean/most)");
-    let text = out(Kind::Udp, Side::Client, &figures(2, 0, None));
+    let text = stdout_text(Kind::Udp, Side::Client, &figures(2, 0, None));
     assert_eq!(text, "2 sent, 0 received, 100% lost");
 }
 
 #[test]
 fn what_is_good_to_know_goes_to_stderr() {
-    let connected = |conn| aside(Side::Client, &Report::Connected { peer: peer(), conn });
+    let connected = |conn| log_line(Side::Client, &Report::Connected { peer: test_peer(), conn });
     assert_eq!(connected(0).0, Level::Debug);
     // The loss of the last one was told, too.
     assert_eq!(connected(1).0, Level::Info);
     let endpoint = "127.0.0.1:7".parse().expect("an endpoint");
-    let listening = aside(Side::Server, &Report::Listening { endpoint });
+    let listening = log_line(Side::Server, &Report::Listening { endpoint });
     assert_eq!(listening, (Level::Info, "listening on 127.0.0.1:7".to_owned()));
-    let over = Report::Disconnected { peer: peer(), conn: 2, why: "reset by peer".to_owned() };
-    let (level, text) = aside(Side::Server, &over);
+    let over = Report::Disconnected { peer: test_peer(), conn: 2, why: "reset by peer".to_owned() };
+    let (level, text) = log_line(Side::Server, &over);
     assert_eq!(level, Level::Debug);
     assert!(text.ends_with("reset by peer"), "{text}");
-    assert_eq!(aside(Side::Client, &over).0, Level::Warn);
+    assert_eq!(log_line(Side::Client, &over).0, Level::Warn);
     let refused = Report::Refused { peer: None, why: "too many".to_owned() };
-    assert_eq!(aside(Side::Server, &refused), (Level::Warn, "too many".to_owned()));
+    assert_eq!(log_line(Side::Server, &refused), (Level::Warn, "too many".to_owned()));
 }
 
 #[test]
 fn nothing_of_a_peer_is_shown_raw() {
     let bad = "\x1b[2J\u{202e}\n next";
     for kind in [Kind::Udp, Kind::Chat] {
-        let text = out(kind, Side::Server, &said(bad));
+        let text = stdout_text(kind, Side::Server, &message_report(bad));
         assert!(text.contains(r"\u{1b}[2J\u{202e}\n next"), "{text}");
     }
-    let text = out(Kind::Chat, Side::Client, &Report::Line(bad.to_owned()));
+    let text = stdout_text(Kind::Chat, Side::Client, &Report::Line(bad.to_owned()));
     assert_eq!(text, r"\u{1b}[2J\u{202e}\n next");
 }

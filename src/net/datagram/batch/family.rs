@@ -10,68 +10,68 @@ use nix::sys::socket::{ControlMessageOwned, MultiHeaders, SockaddrIn, SockaddrIn
 use crate::net::Peer;
 
 thread_local! {
-    static V4: RefCell<Headers<SockaddrIn>> = const { RefCell::new(Headers::none()) };
-    static V6: RefCell<Headers<SockaddrIn6>> = const { RefCell::new(Headers::none()) };
+    static V4_HEADERS: RefCell<MmsgHeaders<SockaddrIn>> = const { RefCell::new(MmsgHeaders::empty()) };
+    static V6_HEADERS: RefCell<MmsgHeaders<SockaddrIn6>> = const { RefCell::new(MmsgHeaders::empty()) };
 }
 
 /// A thread's headers for one family, each made when it is first needed.
-pub(crate) struct Headers<S> {
-    pub(crate) receive: Option<MultiHeaders<S>>,
-    pub(crate) receive_with_local: Option<MultiHeaders<S>>,
+pub(crate) struct MmsgHeaders<S> {
+    pub(crate) recv: Option<MultiHeaders<S>>,
+    pub(crate) recv_with_local: Option<MultiHeaders<S>>,
     pub(crate) send: Option<MultiHeaders<S>>,
     pub(crate) send_from_local: Option<MultiHeaders<S>>,
     /// Room for the addresses to answer to.
-    pub(crate) to: Vec<Option<S>>,
+    pub(crate) targets: Vec<Option<S>>,
 }
 
-impl<S> Headers<S> {
-    const fn none() -> Headers<S> {
-        Headers {
-            receive: None,
-            receive_with_local: None,
+impl<S> MmsgHeaders<S> {
+    const fn empty() -> MmsgHeaders<S> {
+        MmsgHeaders {
+            recv: None,
+            recv_with_local: None,
             send: None,
             send_from_local: None,
-            to: Vec::new(),
+            targets: Vec::new(),
         }
     }
 }
 
 /// What differs between IPv4 and IPv6.
 pub(crate) trait Family: SockaddrLike + Copy + 'static {
-    fn headers() -> &'static LocalKey<RefCell<Headers<Self>>>;
-    fn of(address: SocketAddr) -> Option<Self>;
-    fn peer(self) -> Peer;
+    fn headers() -> &'static LocalKey<RefCell<MmsgHeaders<Self>>>;
+    fn from_socket_addr(address: SocketAddr) -> Option<Self>;
+    fn into_peer(self) -> Peer;
     /// Makes room for one message about the address that was asked.
-    fn room() -> Vec<u8>;
+    fn cmsg_buffer() -> Vec<u8>;
 }
 
 impl Family for SockaddrIn {
-    fn headers() -> &'static LocalKey<RefCell<Headers<SockaddrIn>>> {
-        &V4
+    fn headers() -> &'static LocalKey<RefCell<MmsgHeaders<SockaddrIn>>> {
+        &V4_HEADERS
     }
 
-    fn of(address: SocketAddr) -> Option<SockaddrIn> {
+    fn from_socket_addr(address: SocketAddr) -> Option<SockaddrIn> {
         match address {
             SocketAddr::V4(v4) => Some(v4.into()),
             SocketAddr::V6(_) => None,
         }
     }
 
-    fn peer(self) -> Peer {
+    fn into_peer(self) -> Peer {
         Peer::Inet(SocketAddr::V4(SocketAddrV4::new(self.ip(), self.port())))
     }
 
-    fn room() -> Vec<u8> {
+    fn cmsg_buffer() -> Vec<u8> {
         nix::cmsg_space!(in_pktinfo)
     }
 }
 
 impl Family for SockaddrIn6 {
-    fn headers() -> &'static LocalKey<RefCell<Headers<SockaddrIn6>>> {
-        &V6
+    fn headers() -> &'static LocalKey<RefCell<MmsgHeaders<SockaddrIn6>>> {
+        &V6_HEADERS
     }
 
-    fn of(address: SocketAddr) -> Option<SockaddrIn6> {
+    fn from_socket_addr(address: SocketAddr) -> Option<SockaddrIn6> {
         match address {
             SocketAddr::V6(v6) => Some(v6.into()),
             // An IPv6 socket knows an IPv4 peer by its mapped address.
@@ -81,28 +81,28 @@ impl Family for SockaddrIn6 {
         }
     }
 
-    fn peer(self) -> Peer {
+    fn into_peer(self) -> Peer {
         let (flow, scope) = (self.flowinfo(), self.scope_id());
         SocketAddr::V6(SocketAddrV6::new(self.ip(), self.port(), flow, scope)).into()
     }
 
-    fn room() -> Vec<u8> {
+    fn cmsg_buffer() -> Vec<u8> {
         nix::cmsg_space!(in6_pktinfo)
     }
 }
 
-pub(crate) fn v4_info(address: Ipv4Addr) -> in_pktinfo {
+pub(crate) fn v4_pktinfo(address: Ipv4Addr) -> in_pktinfo {
     let unset = in_addr { s_addr: 0 };
     let own = in_addr { s_addr: u32::from(address).to_be() };
     in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: own, ipi_addr: unset }
 }
 
-pub(crate) fn v6_info(address: Ipv6Addr) -> in6_pktinfo {
+pub(crate) fn v6_pktinfo(address: Ipv6Addr) -> in6_pktinfo {
     in6_pktinfo { ipi6_addr: in6_addr { s6_addr: address.octets() }, ipi6_ifindex: 0 }
 }
 
 /// Finds the address of this machine that was asked, as one that an answer can come from.
-pub(crate) fn local(message: ControlMessageOwned) -> Option<IpAddr> {
+pub(crate) fn local_ip_from_cmsg(message: ControlMessageOwned) -> Option<IpAddr> {
     match message {
         // The first is a group's or the broadcast address where one of these was asked, the second never is.
         ControlMessageOwned::Ipv4PacketInfo(info) => {

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recvfrom};
 
 use crate::net::datagram::DatagramSocket;
-use crate::net::datagram::batch::Received;
+use crate::net::datagram::batch::DatagramMeta;
 use crate::net::datagram::batch::mmsg;
 use crate::net::error::errno;
 use crate::net::{Datagram, DatagramBatch, Endpoint, Peer, address};
@@ -25,20 +25,20 @@ impl DatagramSocket {
     /// # Errors
     ///
     /// See [`recv_from`](DatagramSocket::recv_from); the batch is empty then.
-    pub async fn receive_batch(&self, batch: &mut DatagramBatch) -> io::Result<()> {
-        self.socket.reading(|fd| self.receive(fd, batch)).await
+    pub async fn recv_batch(&self, batch: &mut DatagramBatch) -> io::Result<()> {
+        self.socket.read_with(|fd| self.fill_batch(fd, batch)).await
     }
 
-    /// Receives without waiting, like [`receive_batch`](DatagramSocket::receive_batch).
+    /// Receives without waiting, like [`receive_batch`](DatagramSocket::recv_batch).
     ///
     /// # Errors
     ///
     /// Fails with [`io::ErrorKind::WouldBlock`] when the queue is empty.
-    pub fn try_receive_batch(&self, batch: &mut DatagramBatch) -> io::Result<()> {
-        self.socket.trying(|fd| self.receive(fd, batch))
+    pub fn try_recv_batch(&self, batch: &mut DatagramBatch) -> io::Result<()> {
+        self.socket.retry_on_intr(|fd| self.fill_batch(fd, batch))
     }
 
-    /// Waits until there may be datagrams, for whoever then [tries](DatagramSocket::try_receive_batch) until
+    /// Waits until there may be datagrams, for whoever then [tries](DatagramSocket::try_recv_batch) until
     /// there are none left. The future may be dropped at any time.
     ///
     /// # Errors
@@ -48,30 +48,30 @@ impl DatagramSocket {
         self.socket.readable().await
     }
 
-    fn receive(&self, fd: BorrowedFd<'_>, batch: &mut DatagramBatch) -> Result<(), Errno> {
-        let most = match self.local {
+    fn fill_batch(&self, fd: BorrowedFd<'_>, batch: &mut DatagramBatch) -> Result<(), Errno> {
+        let most = match self.local_addr {
             // One alone is had for less, unless it is to tell the address that was asked.
-            Some(local) if self.tells_local || batch.offered > 1 => {
-                return mmsg::receive(fd, local.is_ipv6(), self.tells_local, batch);
+            Some(local) if self.receives_pktinfo || batch.offer > 1 => {
+                return mmsg::recv_batch(fd, local.is_ipv6(), self.receives_pktinfo, batch);
             }
-            Some(_) => batch.offered,
+            Some(_) => batch.offer,
             None => batch.capacity(),
         };
         batch.received.clear();
-        for buffer in batch.bytes.chunks_exact_mut(batch.size).take(most) {
+        for buffer in batch.bytes.chunks_exact_mut(batch.slot_size).take(most) {
             match recvfrom(fd, buffer, RecvFlags::TRUNC) {
                 Ok((_, length, from)) => {
-                    batch.received.push(Received {
+                    batch.received.push(DatagramMeta {
                         length,
-                        peer: address::peer(from),
-                        local: None,
+                        peer: address::decode_peer(from),
+                        local_ip: None,
                     });
                 }
                 Err(_) if !batch.received.is_empty() => break,
                 Err(error) => return Err(error),
             }
         }
-        batch.offer_next();
+        batch.adapt_offer();
         Ok(())
     }
 
@@ -84,16 +84,18 @@ impl DatagramSocket {
     ///
     /// Fails as [`send_to`](DatagramSocket::send_to) does where the first of them cannot be sent to; with
     /// [`io::ErrorKind::InvalidInput`] where there is none.
-    pub async fn answer(
+    pub async fn reply_batch(
         &self,
         batch: &DatagramBatch,
         which: &[usize],
         bytes: &[u8],
     ) -> io::Result<usize> {
         loop {
-            match self.try_answer(batch, which, bytes) {
+            match self.try_reply_batch(batch, which, bytes) {
                 // The room that a Unix receiver has is its own, see `send_to`.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.local.is_some() => {
+                Err(error)
+                    if error.kind() == io::ErrorKind::WouldBlock && self.local_addr.is_some() =>
+                {
                     self.socket.writable().await?;
                 }
                 tried => return tried,
@@ -101,32 +103,32 @@ impl DatagramSocket {
         }
     }
 
-    /// Sends without waiting, like [`answer`](DatagramSocket::answer).
+    /// Sends without waiting, like [`answer`](DatagramSocket::reply_batch).
     ///
     /// # Errors
     ///
-    /// Fails with [`io::ErrorKind::WouldBlock`] when there is no room, and as [`answer`](DatagramSocket::answer) does.
-    pub fn try_answer(
+    /// Fails with [`io::ErrorKind::WouldBlock`] when there is no room, and as [`answer`](DatagramSocket::reply_batch) does.
+    pub fn try_reply_batch(
         &self,
         batch: &DatagramBatch,
         which: &[usize],
         bytes: &[u8],
     ) -> io::Result<usize> {
         let first = which.first().and_then(|first| batch.received.get(*first));
-        let (first, local) = match (first, self.local) {
-            (Some(first), Some(local)) if which.len() > 1 || first.local.is_some() => {
+        let (first, local) = match (first, self.local_addr) {
+            (Some(first), Some(local)) if which.len() > 1 || first.local_ip.is_some() => {
                 (first, local)
             }
             (Some(first), _) => return self.try_send_to(bytes, &first.peer).map(|()| 1),
             (None, _) => return Err(io::ErrorKind::InvalidInput.into()),
         };
         let send = |fd: BorrowedFd<'_>, from| {
-            mmsg::answer(fd, local.is_ipv6(), bytes, (&batch.received, which), from)
+            mmsg::send_replies(fd, local.is_ipv6(), bytes, (&batch.received, which), from)
         };
-        match self.socket.trying(|fd| send(fd, first.local)) {
+        match self.socket.retry_on_intr(|fd| send(fd, first.local_ip)) {
             // A broadcast address of a network looks like any other, and is no address to answer from.
-            Err(error) if first.local.is_some() && is_unfit(&error) => {
-                self.socket.trying(|fd| send(fd, None))
+            Err(error) if first.local_ip.is_some() && is_invalid_source(&error) => {
+                self.socket.retry_on_intr(|fd| send(fd, None))
             }
             sent => sent,
         }
@@ -138,24 +140,24 @@ impl DatagramSocket {
     /// # Errors
     ///
     /// See [`send`](DatagramSocket::send).
-    pub async fn send_batch(&self, bytes: &[u8], count: usize) -> io::Result<usize> {
-        match self.local {
+    pub async fn send_repeated(&self, bytes: &[u8], count: usize) -> io::Result<usize> {
+        match self.local_addr {
             Some(_) => {
-                let send = |fd: BorrowedFd<'_>| match self.many {
-                    Some(many) => mmsg::repeat_to(fd, bytes, many, count),
-                    None => mmsg::repeat(fd, bytes, count),
+                let send = |fd: BorrowedFd<'_>| match self.unconnected_target {
+                    Some(many) => mmsg::send_repeated_to(fd, bytes, many, count),
+                    None => mmsg::send_repeated(fd, bytes, count),
                 };
-                self.socket.writing(send).await
+                self.socket.write_with(send).await
             }
             None => self.send(bytes).await.map(|()| 1),
         }
     }
 
     /// Tells whether a datagram claims to come from this very socket.
-    pub fn is_own(&self, datagram: &Datagram<'_>) -> bool {
-        match (datagram.peer, self.local) {
+    pub fn is_from_self(&self, datagram: &Datagram<'_>) -> bool {
+        match (datagram.peer, self.local_addr) {
             (Peer::Inet(peer), Some(own)) => {
-                let ip = || datagram.local.unwrap_or(own.ip()).to_canonical();
+                let ip = || datagram.local_ip.unwrap_or(own.ip()).to_canonical();
                 peer.port() == own.port() && peer.ip().to_canonical() == ip()
             }
             (Peer::Unix(Some(peer)), None) => self.endpoint == Endpoint::Unix(peer.clone()),
@@ -165,7 +167,7 @@ impl DatagramSocket {
 }
 
 /// Tells whether the kernel refused the address that an answer was to come from.
-fn is_unfit(error: &io::Error) -> bool {
+fn is_invalid_source(error: &io::Error) -> bool {
     matches!(errno(error), Some(Errno::INVAL | Errno::ADDRNOTAVAIL | Errno::NETUNREACH))
 }
 

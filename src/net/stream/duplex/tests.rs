@@ -10,22 +10,22 @@ use crate::net::stream::duplex::*;
 
 /// Counts how often it is woken.
 #[derive(Default)]
-struct Woken(AtomicUsize);
+struct DuplexWakeCounter(AtomicUsize);
 
-impl Wake for Woken {
+impl Wake for DuplexWakeCounter {
     fn wake(self: Arc<Self>) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-fn kind<T>(result: io::Result<T>) -> io::ErrorKind {
+fn error_kind<T>(result: io::Result<T>) -> io::ErrorKind {
     result.err().map_or(io::ErrorKind::Other, |error| error.kind())
 }
 
 #[test]
 fn everything_passes_pipes_that_are_smaller() {
     block_on(async {
-        let (ours, theirs) = Stream::memory(7);
+        let (ours, theirs) = Stream::duplex(7);
         let sent: Vec<u8> = (0..10_000_u32).map(|n| n as u8).collect();
         let write = async {
             ours.write_all(&sent).await.unwrap();
@@ -42,32 +42,32 @@ fn everything_passes_pipes_that_are_smaller() {
         // The other direction is still open.
         theirs.write_all(b"thanks").await.unwrap();
         let mut heard = Vec::new();
-        assert_eq!(ours.try_take(|bytes| heard.extend_from_slice(bytes)).unwrap(), 6);
+        assert_eq!(ours.try_read_with(|bytes| heard.extend_from_slice(bytes)).unwrap(), 6);
         assert_eq!(heard, b"thanks");
-        assert_eq!(kind(ours.write(b"x").await), io::ErrorKind::BrokenPipe);
+        assert_eq!(error_kind(ours.write(b"x").await), io::ErrorKind::BrokenPipe);
     });
 }
 
 #[test]
 fn a_pipe_takes_no_more_than_its_capacity() {
-    let (ours, theirs) = Stream::memory(4);
+    let (ours, theirs) = Stream::duplex(4);
     let bufs = [IoSlice::new(b"a"), IoSlice::new(b""), IoSlice::new(b"bcdef")];
     assert_eq!(ours.try_write_vectored(&bufs).unwrap(), 4);
-    assert_eq!(kind(ours.try_write_vectored(&bufs)), io::ErrorKind::WouldBlock);
+    assert_eq!(error_kind(ours.try_write_vectored(&bufs)), io::ErrorKind::WouldBlock);
     assert_eq!(ours.try_write_vectored(&[]).unwrap(), 0);
     let mut buf = [0; 3];
     assert_eq!(theirs.try_read(&mut buf).unwrap(), 3);
     assert_eq!(&buf, b"abc");
     assert_eq!(ours.try_write_vectored(&bufs).unwrap(), 3);
     assert_eq!(theirs.try_read(&mut [0; 16]).unwrap(), 4);
-    assert_eq!(kind(theirs.try_read(&mut buf)), io::ErrorKind::WouldBlock);
+    assert_eq!(error_kind(theirs.try_read(&mut buf)), io::ErrorKind::WouldBlock);
     assert_eq!(theirs.try_read(&mut []).unwrap(), 0);
 }
 
 #[test]
 fn who_waits_is_woken_once_within_the_call() {
-    let (ours, theirs) = Stream::memory(2);
-    let woken = Arc::new(Woken::default());
+    let (ours, theirs) = Stream::duplex(2);
+    let woken = Arc::new(DuplexWakeCounter::default());
     let waker = Waker::from(woken.clone());
     let mut cx = Context::from_waker(&waker);
     let count = || woken.0.load(Ordering::Relaxed);
@@ -97,23 +97,23 @@ fn who_waits_is_woken_once_within_the_call() {
 #[test]
 fn an_end_that_is_gone_is_the_end_of_the_stream() {
     block_on(async {
-        let (ours, theirs) = Stream::memory(100);
+        let (ours, theirs) = Stream::duplex(100);
         theirs.write_all(b"last words").await.unwrap();
         ours.write_all(b"nobody reads this").await.unwrap();
         assert!(poll_once(ours.readable()).await.is_some());
         theirs.close(Duration::MAX).await.unwrap();
         assert_eq!(ours.read(&mut [0; 100]).await.unwrap(), 10);
         assert_eq!(ours.read(&mut [0; 100]).await.unwrap(), 0);
-        assert_eq!(kind(ours.write(b"x").await), io::ErrorKind::BrokenPipe);
+        assert_eq!(error_kind(ours.write(b"x").await), io::ErrorKind::BrokenPipe);
         assert!(ours.shutdown_write().is_ok());
     });
 }
 
 #[test]
 fn options_of_sockets_are_ignored() {
-    let (ours, _theirs) = Stream::memory(0);
-    ours.keepalive(Duration::from_secs(1)).unwrap();
-    ours.nodelay(true).unwrap();
-    assert!(ours.descriptor().is_none() && ours.peer().is_loopback());
+    let (ours, _theirs) = Stream::duplex(0);
+    ours.set_keepalive(Duration::from_secs(1)).unwrap();
+    ours.set_nodelay(true).unwrap();
+    assert!(ours.socket_fd().is_none() && ours.peer().is_loopback());
     assert_eq!(ours.try_write_vectored(&[IoSlice::new(b"xy")]).unwrap(), 1);
 }

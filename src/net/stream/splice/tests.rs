@@ -5,34 +5,34 @@ use crate::net::{Endpoint, ListeningSocket};
 use std::io::{Seek, SeekFrom, Write};
 use std::pin::pin;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Two ends of a TCP connection.
-fn connected() -> (Stream, Stream) {
+fn connected_pair() -> (Stream, Stream) {
     smol::block_on(async {
         let at: Endpoint = "127.0.0.1:0".parse().unwrap();
         let server = ListeningSocket::bind(&at, 1).await.unwrap();
-        let client = Stream::connect(server.endpoint(), PATIENCE).await.unwrap();
+        let client = Stream::connect(server.endpoint(), TIMEOUT).await.unwrap();
         (client, server.accept().await.unwrap())
     })
 }
 
 /// Bytes of which no stretch looks like another.
-fn bytes(length: usize) -> Vec<u8> {
+fn random_bytes(length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     blake3::Hasher::new().finalize_xof().fill(&mut bytes);
     bytes
 }
 
-fn contents(file: &File) -> Vec<u8> {
+fn read_contents(file: &File) -> Vec<u8> {
     let mut contents = vec![0; file.metadata().unwrap().len() as usize];
     file.read_exact_at(&mut contents, 0).unwrap();
     contents
 }
 
 /// Sends bytes from one end, and takes them in a file at the other.
-fn carry(sender: Stream, receiver: &Stream, sent: &[u8], file: &File) {
-    let mut pipe = Pipe::new().unwrap();
+fn transfer(sender: Stream, receiver: &Stream, sent: &[u8], file: &File) {
+    let mut pipe = SplicePipe::new().unwrap();
     let receive = async {
         let mut offset = 0;
         loop {
@@ -52,16 +52,16 @@ fn carry(sender: Stream, receiver: &Stream, sent: &[u8], file: &File) {
     };
     let (received, ()) = smol::block_on(futures_lite::future::zip(receive, send));
     assert_eq!(received, sent.len() as u64);
-    assert_eq!(pipe.holds(), 0);
+    assert_eq!(pipe.buffered(), 0);
 }
 
 #[test]
 fn what_comes_over_a_socket_is_in_the_file_byte_for_byte() {
-    let sent = bytes((5 << 20) + 7);
-    for (sender, receiver) in [connected(), Stream::pair().unwrap()] {
+    let sent = random_bytes((5 << 20) + 7);
+    for (sender, receiver) in [connected_pair(), Stream::pair().unwrap()] {
         let file = tempfile::tempfile().unwrap();
-        carry(sender, &receiver, &sent, &file);
-        assert!(contents(&file) == sent);
+        transfer(sender, &receiver, &sent, &file);
+        assert!(read_contents(&file) == sent);
     }
 }
 
@@ -71,16 +71,16 @@ fn a_file_that_takes_nothing_from_a_pipe_is_written_all_the_same() {
     let path = folder.path().join("file");
     // The kernel splices nothing into a file that is open for appending.
     let file = File::options().read(true).append(true).create(true).open(path).unwrap();
-    let (sender, receiver) = connected();
-    let sent = bytes((1 << 20) + 7);
-    carry(sender, &receiver, &sent, &file);
-    assert!(contents(&file) == sent);
+    let (sender, receiver) = connected_pair();
+    let sent = random_bytes((1 << 20) + 7);
+    transfer(sender, &receiver, &sent, &file);
+    assert!(read_contents(&file) == sent);
 }
 
 #[test]
 fn nothing_to_take_in_would_block_and_the_end_is_nothing() {
-    let (sender, receiver) = connected();
-    let mut pipe = Pipe::new().unwrap();
+    let (sender, receiver) = connected_pair();
+    let mut pipe = SplicePipe::new().unwrap();
     assert_eq!(pipe.fill(&receiver, 10).unwrap_err().kind(), io::ErrorKind::WouldBlock);
     assert_eq!(pipe.fill(&receiver, 0).unwrap_err().kind(), io::ErrorKind::InvalidInput);
     sender.shutdown_write().unwrap();
@@ -90,8 +90,8 @@ fn nothing_to_take_in_would_block_and_the_end_is_nothing() {
 
 #[test]
 fn a_file_that_fails_leaves_the_rest_in_the_pipe() {
-    let (sender, receiver) = connected();
-    let mut pipe = Pipe::new().unwrap();
+    let (sender, receiver) = connected_pair();
+    let mut pipe = SplicePipe::new().unwrap();
     smol::block_on(async {
         sender.write_all(b"hello").await.unwrap();
         receiver.readable().await.unwrap();
@@ -100,20 +100,20 @@ fn a_file_that_fails_leaves_the_rest_in_the_pipe() {
     let readable = tempfile::NamedTempFile::new().unwrap();
     let only_readable = File::open(readable.path()).unwrap();
     pipe.drain(&only_readable, 0).unwrap_err();
-    assert_eq!(pipe.holds(), 3);
+    assert_eq!(pipe.buffered(), 3);
     assert_eq!(pipe.fill(&receiver, 3).unwrap_err().kind(), io::ErrorKind::InvalidInput);
     assert_eq!(pipe.drain(readable.as_file(), 0).unwrap(), 3);
-    assert_eq!(contents(readable.as_file()), b"hel");
+    assert_eq!(read_contents(readable.as_file()), b"hel");
 }
 
 #[test]
 fn a_file_is_sent_from_anywhere_in_it_and_its_end_is_nothing() {
-    let (sender, receiver) = connected();
+    let (sender, receiver) = connected_pair();
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(b"a file").unwrap();
-    assert_eq!(sender.try_send_file(&file, 100).unwrap(), 0);
+    assert_eq!(sender.try_sendfile(&file, 100).unwrap(), 0);
     file.seek(SeekFrom::Start(2)).unwrap();
-    assert_eq!(sender.try_send_file(&file, 3).unwrap(), 3);
+    assert_eq!(sender.try_sendfile(&file, 3).unwrap(), 3);
     assert_eq!(file.stream_position().unwrap(), 5);
     let mut heard = [0; 16];
     let length = smol::block_on(receiver.read(&mut heard)).unwrap();
@@ -122,16 +122,16 @@ fn a_file_is_sent_from_anywhere_in_it_and_its_end_is_nothing() {
 
 #[test]
 fn a_file_that_is_larger_than_the_room_would_block_until_there_is_some() {
-    let (sender, receiver) = connected();
+    let (sender, receiver) = connected_pair();
     let mut file = tempfile::tempfile().unwrap();
-    let sent = bytes(32 << 20);
+    let sent = random_bytes(32 << 20);
     file.write_all(&sent).unwrap();
     file.rewind().unwrap();
     let mut received = Vec::new();
     let send = async {
         let mut waits = 0;
         loop {
-            match sender.try_send_file(&file, 1 << 30) {
+            match sender.try_sendfile(&file, 1 << 30) {
                 Ok(0) => break,
                 Ok(_) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -160,42 +160,42 @@ fn a_file_that_is_larger_than_the_room_would_block_until_there_is_some() {
 
 #[test]
 fn what_cannot_be_spliced_or_sent_says_so() {
-    let (sender, _receiver) = connected();
-    let end = Pipe::new().unwrap().end;
-    let refused = sender.try_send_file(&end, 10).unwrap_err();
+    let (sender, _receiver) = connected_pair();
+    let end = SplicePipe::new().unwrap().read_end;
+    let refused = sender.try_sendfile(&end, 10).unwrap_err();
     assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
 }
 
 #[cfg(feature = "testing")]
 #[test]
 fn a_stream_in_memory_is_no_socket() {
-    let (one, _other) = Stream::memory(16);
+    let (one, _other) = Stream::duplex(16);
     let file = tempfile::tempfile().unwrap();
-    let filled = Pipe::new().unwrap().fill(&one, 10).unwrap_err();
+    let filled = SplicePipe::new().unwrap().fill(&one, 10).unwrap_err();
     assert_eq!(filled.kind(), io::ErrorKind::Unsupported);
-    let sent = one.try_send_file(&file, 10).unwrap_err();
+    let sent = one.try_sendfile(&file, 10).unwrap_err();
     assert_eq!(sent.kind(), io::ErrorKind::Unsupported);
 }
 
 #[test]
 fn what_there_is_to_read_is_waited_for_on_this_thread() {
-    let (ours, theirs) = connected();
-    assert!(!theirs.is_readable_within(Duration::ZERO));
+    let (ours, theirs) = connected_pair();
+    assert!(!theirs.block_until_readable(Duration::ZERO));
     let writer = std::thread::spawn(move || {
         smol::block_on(ours.write_all(b"late")).unwrap();
         ours
     });
-    assert!(theirs.is_readable_within(PATIENCE));
+    assert!(theirs.block_until_readable(TIMEOUT));
     assert_eq!(theirs.try_read(&mut [0; 9]).unwrap(), 4);
     let ours = writer.join().unwrap();
-    assert!(!theirs.is_readable_within(Duration::ZERO));
+    assert!(!theirs.block_until_readable(Duration::ZERO));
     drop(ours);
-    assert!(theirs.is_readable_within(PATIENCE));
+    assert!(theirs.block_until_readable(TIMEOUT));
 }
 
 #[test]
 fn any_number_wait_for_room() {
-    let (sender, receiver) = connected();
+    let (sender, receiver) = connected_pair();
     while sender.try_write(&[0; 65536]).is_ok() {}
     let (mut first, mut second) = (pin!(sender.writable()), pin!(sender.writable()));
     smol::block_on(async {

@@ -115,7 +115,7 @@ fn five_hundred_hostile_names_are_refused_or_harmless() {
         let path = Path::new(name.as_str());
         assert!(path.components().all(|part| matches!(part, Component::Normal(_))), "{name}");
         assert!(!name.as_str().split('/').any(|part| part.starts_with('.')), "{name}");
-        let whole: Vec<_> = name.directories().chain([name.file()]).collect();
+        let whole: Vec<_> = name.directories().chain([name.file_name()]).collect();
         assert_eq!(whole.join("/"), name.as_str());
     }
     assert!(accepted > HARMLESS.len(), "a parser that refuses everything is no use");
@@ -138,19 +138,23 @@ fn names_that_only_look_odd_are_kept() {
 #[test]
 fn lengths_and_depth_have_limits() {
     let accepted = |name: String| SafeName::parse(name.as_bytes()).is_ok();
-    assert!(accepted("x".repeat(COMPONENT_MAX)));
-    assert!(!accepted("x".repeat(COMPONENT_MAX + 1)));
-    assert!(accepted(["x"; DEPTH_MAX].join("/")));
-    assert!(!accepted(["x"; DEPTH_MAX + 1].join("/")));
-    assert!(!accepted(vec!["x".repeat(COMPONENT_MAX); 17].join("/")), "4249 bytes");
+    assert!(accepted("x".repeat(MAX_COMPONENT_LEN)));
+    assert!(!accepted("x".repeat(MAX_COMPONENT_LEN + 1)));
+    assert!(accepted(["x"; MAX_DEPTH].join("/")));
+    assert!(!accepted(["x"; MAX_DEPTH + 1].join("/")));
+    assert!(!accepted(vec!["x".repeat(MAX_COMPONENT_LEN); 17].join("/")), "4249 bytes");
 }
 
 #[test]
 fn every_name_beside_the_file_fits() {
-    let longest = "x".repeat(COMPONENT_MAX);
+    let longest = "x".repeat(MAX_COMPONENT_LEN);
     let name = SafeName::parse(longest.as_bytes()).unwrap();
-    assert!([name.part(), name.sums(), name.numbered(9999)].iter().all(|name| name.len() <= 255));
+    assert!(
+        [name.partial_name(), name.checksum_name(), name.with_number(9999)]
+            .iter()
+            .all(|name| name.len() <= 255)
+    );
     let name = SafeName::parse(b"a.b/archive.tar.gz").unwrap();
-    assert_eq!(name.numbered(3), "archive.tar-3.gz");
-    assert_eq!(SafeName::parse(b"a.b/notes").unwrap().numbered(1), "notes-1");
+    assert_eq!(name.with_number(3), "archive.tar-3.gz");
+    assert_eq!(SafeName::parse(b"a.b/notes").unwrap().with_number(1), "notes-1");
 }
