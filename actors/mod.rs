@@ -10,7 +10,7 @@
 //! | [`Greeter`] | says one text to a connection and closes it |
 //! | [`TcpClient`] | connects, reads a short answer, reports it |
 //! | [`TcpProbe`] | connects again and again, and times each greeting |
-//! | [`TcpFigures`] | adds up what the probes measured |
+//! | [`TcpStatsCollector`] | adds up what the probes measured |
 //! | [`UdpResponder`] | answers datagrams, many at once |
 //! | [`UdpClient`] | sends datagrams and waits for each answer |
 //! | [`UdpProbe`] | sends datagrams at their time, and measures what comes back |
@@ -48,22 +48,24 @@ pub use file::send::framed::FramedSender;
 pub use file::send::raw::{FileInput, FileSender};
 pub use file::store::{Claimed, OnConflict, Part, There, Vault, VaultError, VaultLimits, Wanted};
 pub use file::writer::{FileWriter, Rotation, Shelf, Store};
-pub use support::ban_list::Bans;
-pub use support::blocking_pool::Disk;
-pub use support::client_error::Failure;
-pub use support::client_quota::Admissions;
-pub use support::connection::{Connection, Presence};
-pub use support::ip_limit::{PerAddress, Visit};
-pub use support::report::{Overall, Progress, Report, Reporter, Row, Telling, Total};
-pub use support::stats::{Figures, Spread};
-pub use tcp::client::{Pace, TcpClient};
+pub use support::ban_list::BanList;
+pub use support::blocking_pool::BlockingPool;
+pub use support::client_error::ClientError;
+pub use support::client_quota::ClientQuota;
+pub use support::connection::{Connection, ConnectionGuard};
+pub use support::ip_limit::{PerIpLimit, PerIpPermit};
+pub use support::report::{
+    Progress, Report, Reporter, SendReport, SentFile, TotalProgress, TransferSummary,
+};
+pub use support::stats::{LatencySummary, Stats};
+pub use tcp::client::{Schedule, TcpClient};
 pub use tcp::greeter::Greeter;
-pub use tcp::listener::{Listener, Parting};
-pub use tcp::probe::{TcpProbe, Tickets};
-pub use tcp::stats_collector::{Measured, TcpFigures};
+pub use tcp::listener::{Listener, RejectionMessage};
+pub use tcp::probe::{ProbeQuota, TcpProbe};
+pub use tcp::stats_collector::{ProbeResult, TcpStatsCollector};
 pub use udp::client::UdpClient;
 pub use udp::flood::UdpFlood;
-pub use udp::network_rate_limit::ReplyRate;
+pub use udp::network_rate_limit::NetworkRateLimiter;
 pub use udp::probe::UdpProbe;
-pub use udp::reply_policy::{REPLY_RATE, ReplyGuard};
+pub use udp::reply_policy::{DEFAULT_REPLY_RATE, ReplyPolicy};
 pub use udp::responder::UdpResponder;

@@ -26,7 +26,7 @@ async fn member(
     mut ctx: Context<Report>,
 ) -> Outcome {
     while let Some(report) = ctx.recv().await {
-        let Report::Line(line) = report else { continue };
+        let Report::ChatLine(line) = report else { continue };
         if !line.starts_with('*') {
             println!("{name} hears: {line}");
         }
@@ -64,7 +64,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let room = tree.child(Child::new("room", move || ChatRoom::new(hall.clone())));
     let sessions = tree.pool(Pool::new("sessions").limit(1024).mailbox(16));
     tree.child(Child::new("listener", move || {
-        let (limits, reporter) = (SessionLimits::default(), Reporter::nobody());
+        let (limits, reporter) = (SessionLimits::default(), Reporter::disabled());
         let with = Arc::new(SessionWith { limits, room: room.clone(), reporter });
         let serve = move |connection| ChatSession::new(connection, with.clone());
         Listener::new(socket.clone(), sessions.clone(), serve)

@@ -14,7 +14,7 @@ use std::time::Duration;
 use std::{env, fs, process};
 
 use sockactors::actors::{
-    Admissions, Disk, FileReceiver, FileSender, Listener, ReceiveLimits, Report, Reporter, Vault,
+    ClientQuota, BlockingPool, FileReceiver, FileSender, Listener, ReceiveLimits, Report, Reporter, Vault,
     VaultLimits,
 };
 use sockactors::net::ListeningSocket;
@@ -24,8 +24,8 @@ use sockactors::runtime::{Child, Context, Outcome, Pool, Strategy, Supervisor, S
 async fn print(mut ctx: Context<Report>) -> Outcome {
     while let Some(report) = ctx.recv().await {
         match report {
-            Report::Sent { name, bytes, .. } => println!("sent {name}: {bytes} bytes"),
-            Report::File { name, bytes, blake3, .. } => {
+            Report::FileSent { name, bytes, .. } => println!("sent {name}: {bytes} bytes"),
+            Report::FileStored { name, bytes, blake3, .. } => {
                 let blake3 = blake3.unwrap_or_default();
                 println!("stored {name}: {bytes} bytes, BLAKE3 {blake3}");
             }
@@ -45,13 +45,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     let socket = Arc::new(smol::block_on(ListeningSocket::bind(&anywhere, 128))?);
     let endpoint = socket.endpoint().clone();
     let vault = Arc::new(Vault::new(place.clone(), VaultLimits::default()));
-    let disk = Disk::new(2);
+    let disk = BlockingPool::new(2);
 
     let mut tree = Supervisor::new("file", Strategy::OneForOne);
     let printer = Reporter::new(tree.child(Child::new("printer", || print)));
     let receivers = tree.pool(Pool::new("receivers").limit(8));
     // One client, and the listener ends once its upload is stored; the tree ends with it.
-    let admissions = Arc::new(Admissions::new(Some(1)));
+    let admissions = Arc::new(ClientQuota::new(Some(1)));
     let told = printer.clone();
     let listener = Child::new("listener", move || {
         let (vault, disk, told) = (vault.clone(), disk.clone(), told.clone());
@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let limits = ReceiveLimits { raw_digest: true, ..ReceiveLimits::default() };
             FileReceiver::new(connection, limits, vault.clone(), disk.clone(), told.clone())
         };
-        Listener::new(socket.clone(), receivers.clone(), serve).admissions(admissions.clone())
+        Listener::new(socket.clone(), receivers.clone(), serve).client_quota(admissions.clone())
     });
     tree.child(listener.transient().significant());
     let sender = move || {

@@ -11,7 +11,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockactors::actors::{Greeter, Listener, Pace, Report, Reporter, TcpClient};
+use sockactors::actors::{Greeter, Listener, Schedule, Report, Reporter, TcpClient};
 use sockactors::net::ListeningSocket;
 use sockactors::runtime::{Child, Context, Outcome, Pool, Strategy, Supervisor, System};
 
@@ -36,11 +36,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let greeters = tree.pool(Pool::new("greeters").limit(100));
     tree.child(Child::new("listener", move || {
         let serve = |connection| {
-            Greeter::new(connection, (*b"Thank you for connecting").into(), Reporter::nobody())
+            Greeter::new(connection, (*b"Thank you for connecting").into(), Reporter::disabled())
         };
         Listener::new(socket.clone(), greeters.clone(), serve)
     }));
-    let pace = Pace { count: 1, interval: Duration::ZERO, timeout: Duration::from_secs(5) };
+    let pace = Schedule { count: 1, interval: Duration::ZERO, timeout: Duration::from_secs(5) };
     let client = move || TcpClient::new(endpoint.clone(), pace.clone(), printer.clone());
     tree.child(Child::new("client", client).temporary().significant());
 

@@ -13,7 +13,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockactors::actors::{Admissions, Pace, Report, Reporter, UdpClient, UdpResponder};
+use sockactors::actors::{ClientQuota, Schedule, Report, Reporter, UdpClient, UdpResponder};
 use sockactors::net::DatagramSocket;
 use sockactors::runtime::{
     Child, Context, Handle, Lifecycle, Outcome, Strategy, Supervisor, System,
@@ -46,13 +46,13 @@ fn main() -> Result<(), Box<dyn Error>> {
         move |ctx| drill(ctx, handle)
     }));
     let answers = Reporter::new(driller);
-    let admissions = Arc::new(Admissions::new(None));
+    let admissions = Arc::new(ClientQuota::new(None));
     tree.child(Child::new("responder", move || {
         let reply = (*b"Hello UDP Client").into();
-        UdpResponder::new(socket.clone(), reply, 1024, admissions.clone(), Reporter::nobody())
+        UdpResponder::new(socket.clone(), reply, 1024, admissions.clone(), Reporter::disabled())
     }));
     let pace =
-        Pace { count: 2, interval: Duration::from_millis(50), timeout: Duration::from_secs(5) };
+        Schedule { count: 2, interval: Duration::from_millis(50), timeout: Duration::from_secs(5) };
     let client = move || {
         let message = b"Hello UDP Server".to_vec();
         UdpClient::new(endpoint.clone(), message, 1024, pace.clone(), answers.clone())

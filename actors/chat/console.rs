@@ -60,7 +60,7 @@ impl Actor for ChatConsole {
                 continue;
             }
             for line in format!("* {}", self.answer(line.trim()).await).lines() {
-                self.reporter.tell(|| Report::Line(line.into())).await;
+                self.reporter.send(|| Report::ChatLine(line.into())).await;
             }
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::actors::{Overall, Progress, Report, Reporter};
+use crate::actors::{Progress, Report, Reporter, TotalProgress};
 use crate::net::Peer;
 use crate::runtime::Clock;
 
@@ -17,7 +17,7 @@ pub(crate) struct Gauge {
     begun: Instant,
     told: Instant,
     /// How far all files were when it began.
-    all: Option<Overall>,
+    all: Option<TotalProgress>,
     progress: Progress,
 }
 
@@ -29,11 +29,12 @@ impl Gauge {
         peer: Option<Peer>,
         name: String,
         size: Option<u64>,
-        all: Option<Overall>,
+        all: Option<TotalProgress>,
     ) -> Gauge {
         let begun = clock.now();
         let took = Duration::ZERO;
-        let progress = Progress { peer, name, bytes: 0, held: 0, size, took, all };
+        let progress =
+            Progress { peer, name, bytes: 0, resumed_bytes: 0, size, elapsed: took, total: all };
         Gauge {
             reporter: reporter.clone(),
             clock: clock.clone(),
@@ -51,12 +52,12 @@ impl Gauge {
 
     /// Notes what the receiver held already.
     pub(crate) fn holds(&mut self, bytes: u64) {
-        self.progress.held = bytes;
+        self.progress.resumed_bytes = bytes;
     }
 
     /// Notes how many bytes are there, and tells it where the last time is long enough ago.
     pub(crate) fn show(&mut self, bytes: u64) {
-        if !self.reporter.is_heard() {
+        if !self.reporter.is_enabled() {
             return;
         }
         let now = self.clock.now();
@@ -65,13 +66,13 @@ impl Gauge {
         }
         self.told = now;
         self.progress.bytes = bytes;
-        self.progress.took = now - self.begun;
-        self.progress.all = self.all.map(|all| Overall {
+        self.progress.elapsed = now - self.begun;
+        self.progress.total = self.all.map(|all| TotalProgress {
             bytes: all.bytes + bytes,
-            took: all.took + self.progress.took,
+            elapsed: all.elapsed + self.progress.elapsed,
             ..all
         });
         // Where nobody has had the time to read the last one, this one is of no use.
-        self.reporter.try_tell(|| Report::Progress(self.progress.clone()));
+        self.reporter.try_send(|| Report::Progress(self.progress.clone()));
     }
 }

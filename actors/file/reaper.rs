@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::actors::{Disk, Report, Reporter, Vault};
+use crate::actors::{BlockingPool, Report, Reporter, Vault};
 use crate::runtime::{Actor, Context, Outcome};
 
 /// How often it looks.
@@ -16,7 +16,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(60 * 60);
 #[derive(Debug)]
 pub struct FileReaper {
     vault: Arc<Vault>,
-    disk: Disk,
+    disk: BlockingPool,
     /// How old a part becomes; `None` is as old as can be.
     ttl: Option<Duration>,
     reporter: Reporter,
@@ -26,7 +26,7 @@ impl FileReaper {
     /// Makes the reaper of a vault, for parts that nobody has written to for `ttl`.
     pub fn new(
         vault: Arc<Vault>,
-        disk: Disk,
+        disk: BlockingPool,
         ttl: Option<Duration>,
         reporter: Reporter,
     ) -> FileReaper {
@@ -38,7 +38,7 @@ impl FileReaper {
         let Some(before) = before.checked_sub(ttl) else { return };
         let before = i64::try_from(before.as_secs()).unwrap_or_default();
         let vault = self.vault.clone();
-        let tell = |why| self.reporter.tell(|| Report::Refused { peer: None, why });
+        let tell = |why| self.reporter.send(|| Report::Rejected { peer: None, reason: why });
         match self.disk.run(move || vault.reap(before)).await {
             Ok(reaped) => {
                 for name in reaped {

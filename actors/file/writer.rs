@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::actors::{Disk, Part, Report, Reporter, Vault, VaultError};
+use crate::actors::{BlockingPool, Part, Report, Reporter, Vault, VaultError};
 use crate::runtime::{Actor, Context, Outcome, TimerId};
 
 /// What a file writer is told.
@@ -104,13 +104,13 @@ fn rotate(open: &mut Option<Part>, named: &mut Vec<Named>) -> Result<(), VaultEr
 #[derive(Debug)]
 pub struct FileWriter {
     shelf: Shelf,
-    disk: Disk,
+    disk: BlockingPool,
     reporter: Reporter,
 }
 
 impl FileWriter {
     /// Makes the writer of a shelf, which outlives it.
-    pub fn new(shelf: Shelf, disk: Disk, reporter: Reporter) -> FileWriter {
+    pub fn new(shelf: Shelf, disk: BlockingPool, reporter: Reporter) -> FileWriter {
         FileWriter { shelf, disk, reporter }
     }
 
@@ -128,8 +128,9 @@ impl FileWriter {
         }
         for (name, bytes) in named {
             let took = Duration::ZERO;
-            let file = || Report::File { name, bytes, blake3: None, took, peer: None };
-            self.reporter.tell(file).await;
+            let file =
+                || Report::FileStored { name, bytes, blake3: None, elapsed: took, peer: None };
+            self.reporter.send(file).await;
         }
         let is_open = worked?;
         if let (true, None, Some(age)) = (is_open, &timer, self.shelf.0.rotation.age) {

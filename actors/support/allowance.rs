@@ -7,29 +7,29 @@ use std::time::{Duration, Instant};
 
 /// How much a peer may still say: so many lines at once, and as many again in each period.
 #[derive(Debug)]
-pub(crate) struct Allowance {
-    count: u32,
+pub(crate) struct RateLimiter {
+    burst: u32,
     /// How long one line takes to be allowed again.
-    each: Duration,
+    interval: Duration,
     /// When everything is allowed again.
-    full_at: Instant,
+    theoretical_arrival: Instant,
 }
 
-impl Allowance {
-    pub(crate) fn new((count, within): (u32, Duration), now: Instant) -> Allowance {
+impl RateLimiter {
+    pub(crate) fn new((count, within): (u32, Duration), now: Instant) -> RateLimiter {
         let count = count.max(1);
-        Allowance { count, each: within / count, full_at: now }
+        RateLimiter { burst: count, interval: within / count, theoretical_arrival: now }
     }
 
     /// Returns until when the next line has to wait, if it has to.
-    pub(crate) fn wait(&mut self, now: Instant) -> Option<Instant> {
-        self.full_at = self.full_at.max(now);
-        let most = now + self.each * (self.count - 1);
-        (self.full_at > most).then(|| now + (self.full_at - most))
+    pub(crate) fn ready_at(&mut self, now: Instant) -> Option<Instant> {
+        self.theoretical_arrival = self.theoretical_arrival.max(now);
+        let most = now + self.interval * (self.burst - 1);
+        (self.theoretical_arrival > most).then(|| now + (self.theoretical_arrival - most))
     }
 
-    pub(crate) fn spend(&mut self) {
-        self.full_at += self.each;
+    pub(crate) fn record(&mut self) {
+        self.theoretical_arrival += self.interval;
     }
 }
 
@@ -38,15 +38,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_allowance_takes_a_burst_and_then_its_rate() {
+    fn rate_limiter_allows_burst_then_rate() {
         let start = Instant::now();
-        let mut allowance = Allowance::new((10, Duration::from_secs(5)), start);
+        let mut allowance = RateLimiter::new((10, Duration::from_secs(5)), start);
         let mut now = start;
         for line in 0..30_u32 {
-            while let Some(until) = allowance.wait(now) {
+            while let Some(until) = allowance.ready_at(now) {
                 now = until;
             }
-            allowance.spend();
+            allowance.record();
             let late = Duration::from_millis(500) * line.saturating_sub(9);
             assert_eq!(now - start, late, "line {line}");
         }

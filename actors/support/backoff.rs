@@ -7,38 +7,38 @@
 use std::time::Duration;
 
 /// The first pause and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+const DELAY_RANGE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
 
 /// How many attempts in a row may get no further.
-const MOST: u32 = 10;
+const MAX_FAILURES: u32 = 10;
 
 /// The attempts at one file.
 #[derive(Debug)]
-pub(crate) struct Tries {
-    in_vain: u32,
-    pause: Duration,
+pub(crate) struct Backoff {
+    failures: u32,
+    delay: Duration,
     /// The most chunks that the receiver held.
-    held: u64,
+    received_chunks: u64,
 }
 
-impl Tries {
-    pub(crate) fn new() -> Tries {
-        Tries { in_vain: 0, pause: PAUSES.0, held: 0 }
+impl Backoff {
+    pub(crate) fn new() -> Backoff {
+        Backoff { failures: 0, delay: DELAY_RANGE.0, received_chunks: 0 }
     }
 
     /// Notes how many chunks the receiver holds.
-    pub(crate) fn reached(&mut self, held: u64) {
-        if held > self.held {
-            *self = Tries { held, ..Tries::new() };
+    pub(crate) fn record_progress(&mut self, held: u64) {
+        if held > self.received_chunks {
+            *self = Backoff { received_chunks: held, ..Backoff::new() };
         }
     }
 
     /// Returns the pause before the next attempt, or nothing where there were enough.
-    pub(crate) fn again(&mut self) -> Option<Duration> {
-        self.in_vain += 1;
-        let pause = self.pause;
-        self.pause = (2 * pause).min(PAUSES.1);
-        (self.in_vain < MOST).then_some(pause)
+    pub(crate) fn next_delay(&mut self) -> Option<Duration> {
+        self.failures += 1;
+        let pause = self.delay;
+        self.delay = (2 * pause).min(DELAY_RANGE.1);
+        (self.failures < MAX_FAILURES).then_some(pause)
     }
 }
 
@@ -46,27 +46,27 @@ impl Tries {
 mod tests {
     use super::*;
 
-    fn pauses(tries: &mut Tries) -> Vec<u64> {
-        std::iter::from_fn(|| tries.again()).map(|pause| pause.as_millis() as u64).collect()
+    fn delays(tries: &mut Backoff) -> Vec<u64> {
+        std::iter::from_fn(|| tries.next_delay()).map(|pause| pause.as_millis() as u64).collect()
     }
 
     #[test]
-    fn pauses_grow_to_ten_seconds_and_then_it_is_enough() {
-        let mut tries = Tries::new();
-        tries.reached(0);
+    fn backoff_doubles_to_limit_then_gives_up() {
+        let mut tries = Backoff::new();
+        tries.record_progress(0);
         let expected = [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000];
-        assert_eq!(pauses(&mut tries), expected);
+        assert_eq!(delays(&mut tries), expected);
     }
 
     #[test]
-    fn an_attempt_that_gets_further_begins_the_count_anew() {
-        let mut tries = Tries::new();
-        assert_eq!(pauses(&mut tries).len(), 9);
-        tries.reached(5);
-        assert_eq!(tries.again(), Some(PAUSES.0));
-        tries.reached(5);
-        assert_eq!(tries.again(), Some(2 * PAUSES.0));
-        tries.reached(3);
-        assert_eq!(pauses(&mut tries).len(), 7);
+    fn backoff_progress_resets_failures() {
+        let mut tries = Backoff::new();
+        assert_eq!(delays(&mut tries).len(), 9);
+        tries.record_progress(5);
+        assert_eq!(tries.next_delay(), Some(DELAY_RANGE.0));
+        tries.record_progress(5);
+        assert_eq!(tries.next_delay(), Some(2 * DELAY_RANGE.0));
+        tries.record_progress(3);
+        assert_eq!(delays(&mut tries).len(), 7);
     }
 }

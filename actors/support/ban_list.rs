@@ -9,22 +9,22 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::actors::support::ip_limit::network;
+use crate::actors::support::ip_limit::ip_key;
 use crate::net::Peer;
 
 /// How many there may be.
-const MOST: usize = 4096;
+const MAX_BANS: usize = 4096;
 
 /// Addresses that are kept away.
 #[derive(Default)]
-pub struct Bans {
+pub struct BanList {
     list: Mutex<BTreeSet<IpAddr>>,
     /// Whether there was ever one: each connection asks, and mostly there is none.
-    any: AtomicBool,
+    was_ever_used: AtomicBool,
 }
 
-impl Bans {
-    fn list(&self) -> MutexGuard<'_, BTreeSet<IpAddr>> {
+impl BanList {
+    fn lock_list(&self) -> MutexGuard<'_, BTreeSet<IpAddr>> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -34,39 +34,39 @@ impl Bans {
     ///
     /// There are as many as may be.
     pub fn add(&self, address: IpAddr) -> Result<(), String> {
-        let mut list = self.list();
-        if list.len() >= MOST && !list.contains(&network(address)) {
-            return Err(format!("{MOST} addresses are banned, as many as may be"));
+        let mut list = self.lock_list();
+        if list.len() >= MAX_BANS && !list.contains(&ip_key(address)) {
+            return Err(format!("{MAX_BANS} addresses are banned, as many as may be"));
         }
-        list.insert(network(address));
-        self.any.store(true, Ordering::SeqCst);
+        list.insert(ip_key(address));
+        self.was_ever_used.store(true, Ordering::SeqCst);
         Ok(())
     }
 
     /// Lets an address come again; tells whether it was kept away.
-    pub fn lift(&self, address: IpAddr) -> bool {
-        self.list().remove(&network(address))
+    pub fn remove(&self, address: IpAddr) -> bool {
+        self.lock_list().remove(&ip_key(address))
     }
 
     /// Tells whether an address is kept away.
-    pub fn hold(&self, address: IpAddr) -> bool {
-        self.any.load(Ordering::SeqCst) && self.list().contains(&network(address))
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.was_ever_used.load(Ordering::SeqCst) && self.lock_list().contains(&ip_key(address))
     }
 
     /// Tells whether a peer's address is kept away.
-    pub fn hold_peer(&self, peer: &Peer) -> bool {
-        matches!(peer, Peer::Inet(address) if self.hold(address.ip()))
+    pub fn contains_peer(&self, peer: &Peer) -> bool {
+        matches!(peer, Peer::Inet(address) if self.contains(address.ip()))
     }
 
     /// Returns them all.
-    pub fn all(&self) -> Vec<IpAddr> {
-        self.list().iter().copied().collect()
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        self.lock_list().iter().copied().collect()
     }
 }
 
-impl fmt::Debug for Bans {
+impl fmt::Debug for BanList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Bans({})", self.list().len())
+        write!(f, "Bans({})", self.lock_list().len())
     }
 }
 
@@ -79,22 +79,22 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_64_bits_is_one_address() {
-        let bans = Bans::default();
+    fn ban_covers_ipv6_64_bit_prefix() {
+        let bans = BanList::default();
         bans.add(ip("2001:db8::1")).unwrap();
-        assert!(bans.hold(ip("2001:db8::2")) && !bans.hold(ip("2001:db8:0:1::1")));
-        assert!(bans.lift(ip("2001:db8::ffff")) && !bans.hold(ip("2001:db8::1")));
+        assert!(bans.contains(ip("2001:db8::2")) && !bans.contains(ip("2001:db8:0:1::1")));
+        assert!(bans.remove(ip("2001:db8::ffff")) && !bans.contains(ip("2001:db8::1")));
         bans.add(ip("::ffff:192.0.2.1")).unwrap();
-        assert!(bans.hold_peer(&Peer::Inet("192.0.2.1:9".parse().unwrap())));
-        assert!(!bans.hold_peer(&Peer::Unix(None)));
+        assert!(bans.contains_peer(&Peer::Inet("192.0.2.1:9".parse().unwrap())));
+        assert!(!bans.contains_peer(&Peer::Unix(None)));
     }
 
     #[test]
-    fn there_is_an_end_to_them() {
-        let bans = Bans::default();
+    fn full_ban_list_rejects_new_address() {
+        let bans = BanList::default();
         let address = |k: usize| IpAddr::from((k as u32).to_be_bytes());
-        (0..MOST).for_each(|k| bans.add(address(k)).unwrap());
-        assert!(bans.add(address(MOST)).is_err() && bans.add(address(0)).is_ok());
-        assert_eq!(bans.all().len(), MOST);
+        (0..MAX_BANS).for_each(|k| bans.add(address(k)).unwrap());
+        assert!(bans.add(address(MAX_BANS)).is_err() && bans.add(address(0)).is_ok());
+        assert_eq!(bans.addresses().len(), MAX_BANS);
     }
 }

@@ -20,16 +20,16 @@ use smol::lock::Semaphore;
 /// assert!(length.unwrap() > 0);
 /// ```
 #[derive(Debug, Clone)]
-pub struct Disk(Arc<Semaphore>);
+pub struct BlockingPool(Arc<Semaphore>);
 
-impl Disk {
+impl BlockingPool {
     /// Makes a disk that does at most so many jobs at a time, at least one.
-    pub fn new(threads: usize) -> Disk {
-        Disk(Arc::new(Semaphore::new(threads.max(1))))
+    pub fn new(threads: usize) -> BlockingPool {
+        BlockingPool(Arc::new(Semaphore::new(threads.max(1))))
     }
 
     /// Tells whether one more job would be done at once, so that nobody is waiting now.
-    pub fn is_free(&self) -> bool {
+    pub fn has_idle_thread(&self) -> bool {
         self.0.try_acquire().is_some()
     }
 
@@ -52,18 +52,18 @@ mod tests {
     use std::sync::mpsc;
 
     #[test]
-    fn it_is_free_until_as_many_jobs_are_done_as_may_be() {
-        let disk = Disk::new(1);
-        assert!(disk.is_free());
+    fn running_job_leaves_no_idle_thread() {
+        let disk = BlockingPool::new(1);
+        assert!(disk.has_idle_thread());
         let (go, gone) = mpsc::channel::<()>();
         let watch = disk.clone();
         let job = disk.run(move || {
-            let was_free = watch.is_free();
+            let was_free = watch.has_idle_thread();
             let _ = gone.recv();
             was_free
         });
         drop(go);
         assert!(!smol::block_on(job));
-        assert!(disk.is_free());
+        assert!(disk.has_idle_thread());
     }
 }

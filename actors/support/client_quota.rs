@@ -22,47 +22,47 @@ use crate::runtime::wait_until;
 /// assert_eq!(admissions.admit(), None);
 /// ```
 #[derive(Debug, Default)]
-pub struct Admissions {
-    admitted: AtomicU64,
+pub struct ClientQuota {
+    acquired: AtomicU64,
     limit: Option<u64>,
-    changed: Event,
+    limit_reached: Event,
 }
 
-impl Admissions {
+impl ClientQuota {
     /// Makes a count that ends after `limit` clients, or never.
-    pub fn new(limit: Option<u64>) -> Admissions {
-        Admissions { admitted: AtomicU64::new(0), limit, changed: Event::new() }
+    pub fn new(limit: Option<u64>) -> ClientQuota {
+        ClientQuota { acquired: AtomicU64::new(0), limit, limit_reached: Event::new() }
     }
 
     /// Admits one more client and gives its number; `None` when the limit is reached.
-    pub fn admit(&self) -> Option<u64> {
+    pub fn try_acquire(&self) -> Option<u64> {
         let limit = self.limit.unwrap_or(u64::MAX);
         let more = |count| (count < limit).then_some(count + 1);
-        let number = self.admitted.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
-        if self.is_complete() {
-            self.changed.notify(usize::MAX);
+        let number = self.acquired.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
+        if self.is_exhausted() {
+            self.limit_reached.notify(usize::MAX);
         }
         Some(number)
     }
 
     /// Admits up to `count` clients at once, and says how many.
-    pub(crate) fn admit_many(&self, count: usize) -> usize {
+    pub(crate) fn try_acquire_many(&self, count: usize) -> usize {
         match self.limit {
-            Some(_) => (0..count).take_while(|_| self.admit().is_some()).count(),
+            Some(_) => (0..count).take_while(|_| self.try_acquire().is_some()).count(),
             None => count,
         }
     }
 
     /// Tells whether the limit is reached.
-    pub fn is_complete(&self) -> bool {
-        self.limit.is_some_and(|limit| self.admitted.load(Ordering::SeqCst) >= limit)
+    pub fn is_exhausted(&self) -> bool {
+        self.limit.is_some_and(|limit| self.acquired.load(Ordering::SeqCst) >= limit)
     }
 
     /// Waits until the limit is reached; for ever where there is none. Cancel-safe.
-    pub async fn complete(&self) {
+    pub async fn exhausted(&self) {
         if self.limit.is_none() {
             return std::future::pending().await;
         }
-        wait_until(&self.changed, || self.is_complete()).await;
+        wait_until(&self.limit_reached, || self.is_exhausted()).await;
     }
 }

@@ -1,6 +1,6 @@
 //! An accepted connection, and how its coming and going are told.
 
-use crate::actors::{Report, Reporter, Telling, Visit};
+use crate::actors::{PerIpPermit, Report, Reporter, SendReport};
 use crate::net::{Peer, Stream};
 
 /// An accepted connection, as a listener hands it to the actor that serves it.
@@ -11,51 +11,51 @@ pub struct Connection {
     /// Its number, from 0.
     pub number: u64,
     /// Where connections are counted by their addresses: counts this one, as long as it is kept.
-    pub visit: Option<Visit>,
+    pub ip_permit: Option<PerIpPermit>,
 }
 
 impl Connection {
     /// Tells that the connection is there. What comes back tells its end, and tells it by itself where the
     /// actor that serves the connection crashes or is killed.
-    pub async fn announce(&self, reporter: &Reporter) -> Presence {
-        if !reporter.is_heard() {
-            return Presence(None);
+    pub async fn report_connected(&self, reporter: &Reporter) -> ConnectionGuard {
+        if !reporter.is_enabled() {
+            return ConnectionGuard(None);
         }
         let (peer, conn) = (self.stream.peer().clone(), self.number);
-        let told = Told { reporter: reporter.clone(), peer: peer.clone(), conn };
-        let presence = Presence(Some(Box::new(told)));
-        reporter.tell(|| Report::Connected { peer, conn }).await;
+        let told = ConnectionGuardInner { reporter: reporter.clone(), peer: peer.clone(), conn };
+        let presence = ConnectionGuard(Some(Box::new(told)));
+        reporter.send(|| Report::Connected { peer, conn }).await;
         presence
     }
 }
 
 /// A connection that was announced and has not ended yet.
 #[derive(Debug)]
-pub struct Presence(Option<Box<Told>>);
+pub struct ConnectionGuard(Option<Box<ConnectionGuardInner>>);
 
 /// Who was told of a connection, and what its end is told with. None is kept where nobody hears.
 #[derive(Debug)]
-struct Told {
+struct ConnectionGuardInner {
     reporter: Reporter,
     peer: Peer,
     conn: u64,
 }
 
-impl Presence {
+impl ConnectionGuard {
     /// Tells that the connection is over, and why, in a few words.
-    pub fn end(mut self, why: impl Into<String>) -> Telling {
-        let Some(told) = self.0.take() else { return Telling::done() };
-        let Told { reporter, peer, conn } = *told;
+    pub fn report_disconnected(mut self, why: impl Into<String>) -> SendReport {
+        let Some(told) = self.0.take() else { return SendReport::ready() };
+        let ConnectionGuardInner { reporter, peer, conn } = *told;
         let why = why.into();
-        reporter.tell(|| Report::Disconnected { peer, conn, why })
+        reporter.send(|| Report::Disconnected { peer, conn, reason: why })
     }
 }
 
-impl Drop for Presence {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         let Some(told) = self.0.take() else { return };
-        let Told { reporter, peer, conn } = *told;
+        let ConnectionGuardInner { reporter, peer, conn } = *told;
         let why = "its actor was ended".into();
-        reporter.try_tell(|| Report::Disconnected { peer, conn, why });
+        reporter.try_send(|| Report::Disconnected { peer, conn, reason: why });
     }
 }

@@ -19,7 +19,7 @@ use crate::net::Peer;
 /// use sockactors::actors::PerAddress;
 /// use sockactors::net::Peer;
 ///
-/// let per_address = Arc::new(PerAddress::new(1));
+/// let per_address = Arc::new(PerIpLimit::new(1));
 /// let peer = Peer::Inet("192.0.2.1:4000".parse()?);
 /// let visit = per_address.admit(&peer).expect("the first one");
 /// assert!(per_address.admit(&peer).is_none());
@@ -28,15 +28,15 @@ use crate::net::Peer;
 /// assert!(per_address.admit(&peer).is_some());
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
-pub struct PerAddress {
+pub struct PerIpLimit {
     limit: usize,
-    open: Mutex<HashMap<IpAddr, usize>>,
+    counts: Mutex<HashMap<IpAddr, usize>>,
 }
 
-impl PerAddress {
+impl PerIpLimit {
     /// Makes a count of at most `limit` connections for each address (at least 1).
-    pub fn new(limit: usize) -> PerAddress {
-        PerAddress { limit: limit.max(1), open: Mutex::default() }
+    pub fn new(limit: usize) -> PerIpLimit {
+        PerIpLimit { limit: limit.max(1), counts: Mutex::default() }
     }
 
     /// Returns the limit.
@@ -46,33 +46,33 @@ impl PerAddress {
 
     /// Counts one more connection of a peer, until what is returned is dropped; none if it has as many as
     /// may be.
-    pub fn admit(self: &Arc<PerAddress>, peer: &Peer) -> Option<Visit> {
+    pub fn try_acquire(self: &Arc<PerIpLimit>, peer: &Peer) -> Option<PerIpPermit> {
         let address = match peer {
-            Peer::Inet(address) => network(address.ip()),
-            _ => return Some(Visit(None)),
+            Peer::Inet(address) => ip_key(address.ip()),
+            _ => return Some(PerIpPermit(None)),
         };
-        let mut open = self.open();
+        let mut open = self.lock_counts();
         let count = open.entry(address).or_default();
         if *count >= self.limit {
             return None;
         }
         *count += 1;
-        Some(Visit(Some(Box::new((self.clone(), address)))))
+        Some(PerIpPermit(Some(Box::new((self.clone(), address)))))
     }
 
-    fn open(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_counts(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for PerAddress {
+impl fmt::Debug for PerIpLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PerAddress({} each, {} addresses)", self.limit, self.open().len())
+        write!(f, "PerAddress({} each, {} addresses)", self.limit, self.lock_counts().len())
     }
 }
 
 /// What counts as one address.
-pub(crate) fn network(address: IpAddr) -> IpAddr {
+pub(crate) fn ip_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
         address => address,
@@ -81,12 +81,12 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
 
 /// A connection that is counted. Dropping it counts it off.
 #[derive(Debug)]
-pub struct Visit(Option<Box<(Arc<PerAddress>, IpAddr)>>);
+pub struct PerIpPermit(Option<Box<(Arc<PerIpLimit>, IpAddr)>>);
 
-impl Drop for Visit {
+impl Drop for PerIpPermit {
     fn drop(&mut self) {
         let Some((per_address, address)) = self.0.as_deref() else { return };
-        let mut open = per_address.open();
+        let mut open = per_address.lock_counts();
         if let Some(count) = open.get_mut(address) {
             *count -= 1;
             if *count == 0 {
@@ -105,21 +105,22 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_64_bits_is_one_address_and_a_mapped_address_is_what_it_maps() {
-        let per_address = Arc::new(PerAddress::new(1));
-        let _one = per_address.admit(&peer("[2001:db8::1]:1")).unwrap();
-        assert!(per_address.admit(&peer("[2001:db8::ffff:2]:2")).is_none());
-        assert!(per_address.admit(&peer("[2001:db8:0:1::1]:1")).is_some());
-        let _other = per_address.admit(&peer("192.0.2.1:1")).unwrap();
-        assert!(per_address.admit(&peer("[::ffff:192.0.2.1]:1")).is_none());
+    fn ip_key_merges_ipv6_prefix_and_mapped_ipv4() {
+        let per_address = Arc::new(PerIpLimit::new(1));
+        let _one = per_address.try_acquire(&peer("[2001:db8::1]:1")).unwrap();
+        assert!(per_address.try_acquire(&peer("[2001:db8::ffff:2]:2")).is_none());
+        assert!(per_address.try_acquire(&peer("[2001:db8:0:1::1]:1")).is_some());
+        let _other = per_address.try_acquire(&peer("192.0.2.1:1")).unwrap();
+        assert!(per_address.try_acquire(&peer("[::ffff:192.0.2.1]:1")).is_none());
     }
 
     #[test]
-    fn nothing_is_kept_of_an_address_that_has_gone() {
-        let per_address = Arc::new(PerAddress::new(2));
-        let visits = [1, 2].map(|port| per_address.admit(&peer(&format!("192.0.2.1:{port}"))));
+    fn ip_limit_forgets_address_without_connections() {
+        let per_address = Arc::new(PerIpLimit::new(2));
+        let visits =
+            [1, 2].map(|port| per_address.try_acquire(&peer(&format!("192.0.2.1:{port}"))));
         drop(visits);
-        assert!(per_address.open().is_empty());
-        assert!(per_address.admit(&Peer::Unix(None)).is_some());
+        assert!(per_address.lock_counts().is_empty());
+        assert!(per_address.try_acquire(&Peer::Unix(None)).is_some());
     }
 }

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::actors::Figures;
+use crate::actors::Stats;
 use crate::net::{Endpoint, Peer};
 use crate::runtime::{Address, SendError};
 
@@ -38,7 +38,7 @@ pub enum Report {
         /// The number that [`Report::Connected`] gave.
         conn: u64,
         /// Why, in a few words: `closed by peer`, `idle for 15m`, ...
-        why: String,
+        reason: String,
     },
     /// A peer said something: a datagram, or a line of chat.
     Message {
@@ -52,7 +52,7 @@ pub enum Report {
         text: String,
     },
     /// A file is stored whole.
-    File {
+    FileStored {
         /// Its final name, beneath the directory that files are stored in.
         name: String,
         /// Its size in bytes.
@@ -60,22 +60,22 @@ pub enum Report {
         /// The BLAKE3 hash of its bytes, in lower-case hexadecimal digits, where it is known.
         blake3: Option<String>,
         /// From its first byte until it was stored.
-        took: Duration,
+        elapsed: Duration,
         /// Who sent it, if it came over a connection.
         peer: Option<Peer>,
     },
     /// A file was sent whole by a client.
-    Sent {
+    FileSent {
         /// The name, as it was given.
         name: String,
         /// Its size in bytes.
         bytes: u64,
         /// From its first byte until the last was handed to the kernel, or until it was stored.
-        took: Duration,
+        elapsed: Duration,
         /// The BLAKE3 hash of its bytes in hexadecimal digits, where the server checked it.
         blake3: Option<String>,
         /// The name that the server gave it, where it tells.
-        stored: Option<String>,
+        stored_name: Option<String>,
     },
     /// A client got an answer.
     Reply {
@@ -87,7 +87,7 @@ pub enum Report {
         rtt: Duration,
     },
     /// A measuring client got an answer.
-    Answer {
+    ProbeReply {
         /// The number of the request that it answers, from 1 on.
         number: u64,
         /// Its size in bytes.
@@ -95,26 +95,26 @@ pub enum Report {
         /// From the request until the answer.
         rtt: Duration,
         /// Whether the request had been answered already.
-        again: bool,
+        duplicate: bool,
     },
     /// How far a client is that sends many requests at once; told once a second.
-    Tally {
+    LoadProgress {
         /// Requests sent so far.
         sent: u64,
         /// Answers received so far.
         received: u64,
     },
     /// What a measuring client measured, at its end.
-    Figures(Box<Figures>),
+    Stats(Box<Stats>),
     /// Something a peer wanted was refused, or a piece of work could not be done; the role goes on.
-    Refused {
+    Rejected {
         /// The other side, where there is one.
         peer: Option<Peer>,
         /// Why, and what helps, in one sentence.
-        why: String,
+        reason: String,
     },
     /// A datagram was longer than the buffer, which took only its beginning.
-    Cut {
+    Truncated {
         /// The other side.
         peer: Peer,
         /// How long it was, in bytes.
@@ -123,7 +123,7 @@ pub enum Report {
         kept: usize,
     },
     /// A client's figures at its end.
-    Summary {
+    RequestSummary {
         /// Requests sent.
         sent: u64,
         /// Answers received in time.
@@ -134,11 +134,11 @@ pub enum Report {
     /// A file is on its way; told now and then.
     Progress(Progress),
     /// What a client sent in all, at its end.
-    Total(Total),
+    TransferSummary(TransferSummary),
     /// A client is ready for the next piece of input.
     Ready,
     /// A line of a chat for the person at a client: what another member or the server said.
-    Line(String),
+    ChatLine(String),
 }
 
 /// How far a file is on its way.
@@ -151,44 +151,44 @@ pub struct Progress {
     /// How many of its bytes are there, or were handed to the kernel.
     pub bytes: u64,
     /// How many of them were there before, from an earlier attempt.
-    pub held: u64,
+    pub resumed_bytes: u64,
     /// Its size, where it is known.
     pub size: Option<u64>,
     /// Since when it is on its way.
-    pub took: Duration,
+    pub elapsed: Duration,
     /// How far all files are, where several are sent.
-    pub all: Option<Overall>,
+    pub total: Option<TotalProgress>,
 }
 
 /// How far all files are that are sent together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Overall {
+pub struct TotalProgress {
     /// How many bytes of them are there.
     pub bytes: u64,
     /// How many they have.
     pub size: u64,
     /// Since when they are on their way.
-    pub took: Duration,
+    pub elapsed: Duration,
 }
 
 /// What a client sent in all.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Total {
+pub struct TransferSummary {
     /// The files that were sent first, at most 1000.
-    pub rows: Vec<Row>,
+    pub listed_files: Vec<SentFile>,
     /// How many files were sent.
-    pub files: u64,
+    pub file_count: u64,
     /// How many bytes these have.
     pub bytes: u64,
     /// How many could not be sent.
     pub failed: u64,
     /// From the first one's beginning until the last was stored.
-    pub took: Duration,
+    pub elapsed: Duration,
 }
 
-/// One file of a [`Total`].
+/// One file of a [`TransferSummary`].
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub struct SentFile {
     /// Its name, as it was given.
     pub name: String,
     /// Its size in bytes.
@@ -196,7 +196,7 @@ pub struct Row {
     /// Its BLAKE3 hash, in lower-case hexadecimal digits.
     pub blake3: String,
     /// From its first byte until it was stored.
-    pub took: Duration,
+    pub elapsed: Duration,
 }
 
 /// Where a role's reports go: an actor's address, or nowhere.
@@ -210,52 +210,52 @@ impl Reporter {
     }
 
     /// Makes a reporter that drops every report.
-    pub fn nobody() -> Reporter {
+    pub fn disabled() -> Reporter {
         Reporter(None)
     }
 
     /// Tells whether anybody listens.
-    pub fn is_heard(&self) -> bool {
+    pub fn is_enabled(&self) -> bool {
         self.0.is_some()
     }
 
     /// Sends one report, made only if somebody listens; what comes back waits while the narrator's mailbox is full.
     ///
     /// A narrator that is gone loses the report: a role never fails because nobody listens.
-    pub fn tell(&self, report: impl FnOnce() -> Report) -> Telling {
-        let Some(address) = &self.0 else { return Telling::done() };
+    pub fn send(&self, report: impl FnOnce() -> Report) -> SendReport {
+        let Some(address) = &self.0 else { return SendReport::ready() };
         match address.try_send(report()) {
             // The refused report has nobody left who could read it.
             Err(SendError::Full(report)) => {
                 let address = address.clone();
-                Telling(Some(Box::pin(async move { drop(address.send(report).await) })))
+                SendReport(Some(Box::pin(async move { drop(address.send(report).await) })))
             }
-            Ok(()) | Err(SendError::Closed(_)) => Telling::done(),
+            Ok(()) | Err(SendError::Closed(_)) => SendReport::ready(),
         }
     }
 
     /// Sends one report if there is room for it now; for where nobody can wait.
-    pub fn try_tell(&self, report: impl FnOnce() -> Report) {
+    pub fn try_send(&self, report: impl FnOnce() -> Report) {
         if let Some(address) = &self.0 {
             drop(address.try_send(report()));
         }
     }
 }
 
-/// A report that waits for room at the narrator's, if it has to; made by [`Reporter::tell`].
+/// A report that waits for room at the narrator's, if it has to; made by [`Reporter::send`].
 ///
 /// What has to wait is elsewhere, since whoever tells something would have it in each of its futures.
 #[must_use = "a report that finds no room is lost unless it is awaited"]
-pub struct Telling(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
+pub struct SendReport(Option<Pin<Box<dyn Future<Output = ()> + Send>>>);
 
-impl Telling {
+impl SendReport {
     /// Makes one that has nothing to wait for.
-    pub(crate) fn done() -> Telling {
-        Telling(None)
+    pub(crate) fn ready() -> SendReport {
+        SendReport(None)
     }
 }
 
-impl Future for Telling {
+impl Future for SendReport {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -266,7 +266,7 @@ impl Future for Telling {
     }
 }
 
-impl fmt::Debug for Telling {
+impl fmt::Debug for SendReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "Telling(..)" } else { "Telling(done)" })
     }

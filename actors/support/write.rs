@@ -14,19 +14,19 @@ use crate::runtime::Clock;
 /// # Errors
 ///
 /// What the connection says, or `TimedOut`.
-pub(crate) async fn write_all(
+pub(crate) async fn write_all_with_timeout(
     clock: &Clock,
     stream: &Stream,
     limit: Duration,
     mut bytes: &[u8],
 ) -> io::Result<()> {
     while !bytes.is_empty() {
-        bytes = &bytes[write_some(clock, stream, limit, bytes).await?..];
+        bytes = &bytes[write_with_timeout(clock, stream, limit, bytes).await?..];
     }
     Ok(())
 }
 
-async fn write_some(
+async fn write_with_timeout(
     clock: &Clock,
     stream: &Stream,
     limit: Duration,

@@ -13,8 +13,8 @@ use crate::net::Stream;
 use crate::runtime::{Actor, Context, Outcome};
 
 /// How long a peer may take to take the greeting, and then to stop talking.
-const PATIENCE: Duration = Duration::from_secs(10);
-const LINGER: Duration = Duration::from_secs(1);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What is told of a connection whose peer has its greeting.
 const GREETED: Cow<'static, str> = Cow::Borrowed("greeted");
@@ -35,11 +35,11 @@ impl Greeter {
 }
 
 /// Says the rest of a greeting, and has the peer end its side where it talks; returns how that went.
-async fn wait(ctx: &Context<()>, stream: &Stream, rest: &[u8]) -> Cow<'static, str> {
-    match ctx.timeout(PATIENCE, stream.write_all(rest)).await {
+async fn finish_greeting(ctx: &Context<()>, stream: &Stream, rest: &[u8]) -> Cow<'static, str> {
+    match ctx.timeout(WRITE_TIMEOUT, stream.write_all(rest)).await {
         Some(Ok(())) => {
             // A peer that is gone already has what it wanted, or wants nothing.
-            let _ = stream.linger_close(LINGER).await;
+            let _ = stream.linger_close(LINGER_TIMEOUT).await;
             GREETED
         }
         Some(Err(error)) => error.to_string().into(),
@@ -54,21 +54,21 @@ impl Actor for Greeter {
         // An `async fn` would hold its arguments twice: as they came, and as it uses them.
         let Greeter { connection, greeting, reporter } = self;
         async move {
-            let presence = connection.announce(&reporter).await;
+            let presence = connection.report_connected(&reporter).await;
             let stream = &connection.stream;
             let why = match stream.try_write(&greeting) {
                 Ok(said) if said == greeting.len() && matches!(stream.try_close(), Ok(true)) => {
                     GREETED
                 }
-                Ok(said) => Box::pin(wait(&ctx, stream, &greeting[said..])).await,
+                Ok(said) => Box::pin(finish_greeting(&ctx, stream, &greeting[said..])).await,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    Box::pin(wait(&ctx, stream, &greeting)).await
+                    Box::pin(finish_greeting(&ctx, stream, &greeting)).await
                 }
                 Err(error) => error.to_string().into(),
             };
             // Closed before anybody is told so, who may have the teller wait.
             drop(connection);
-            presence.end(why).await;
+            presence.report_disconnected(why).await;
             Ok(())
         }
     }
@@ -83,22 +83,22 @@ mod tests {
     use crate::runtime::{Child, Strategy, Supervisor, System};
 
     #[test]
-    fn a_greeter_is_hardly_larger_than_what_it_is_made_of() {
+    fn greeter_future_stays_near_field_size() {
         let (stream, _) = Stream::pair().unwrap();
-        let connection = Connection { stream, number: 0, visit: None };
-        let greeter = Greeter::new(connection, Arc::new([]), Reporter::nobody());
+        let connection = Connection { stream, number: 0, ip_permit: None };
+        let greeter = Greeter::new(connection, Arc::new([]), Reporter::disabled());
         let made_of = size_of_val(&greeter) + size_of::<Context<()>>();
         let run: fn(Greeter, Context<()>) -> _ = Greeter::run;
-        let length = size_of_result(run);
+        let length = future_size(run);
         assert!(length <= made_of + 128, "{length} bytes, made of {made_of}");
     }
 
-    fn size_of_result<A, B, F>(_: fn(A, B) -> F) -> usize {
+    fn future_size<A, B, F>(_: fn(A, B) -> F) -> usize {
         size_of::<F>()
     }
 
     #[test]
-    fn a_greeting_beyond_the_buffer_arrives_whole_and_who_talks_meanwhile_is_not_reset() {
+    fn large_greeting_with_unread_input_arrives_whole() {
         let (stream, peer) = Stream::pair().unwrap();
         let greeting: Arc<[u8]> = (0..1 << 20).map(|k: u32| k.to_be_bytes()[2]).collect();
         smol::block_on(peer.write_all(b"I talk first")).unwrap();
@@ -115,8 +115,8 @@ mod tests {
                 }
             })
         });
-        let connection = Connection { stream, number: 0, visit: None };
-        let greeter = Mutex::new(Some(Greeter::new(connection, greeting, Reporter::nobody())));
+        let connection = Connection { stream, number: 0, ip_permit: None };
+        let greeter = Mutex::new(Some(Greeter::new(connection, greeting, Reporter::disabled())));
         let mut tree = Supervisor::new("t", Strategy::OneForOne);
         let make = move || greeter.lock().unwrap().take().expect("it is made once");
         tree.child(Child::new("greeter", make).transient().significant());

@@ -3,34 +3,34 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::actors::support::stats::{Figures, Times};
-use crate::actors::{Failure, Pace, Report, Reporter};
+use crate::actors::support::stats::{LatencyRecorder, Stats};
+use crate::actors::{ClientError, Report, Reporter, Schedule};
 use crate::net::ConnectError;
 use crate::runtime::{Actor, Context, Outcome};
 
 /// What became of one connection.
 #[derive(Debug, Clone)]
-pub enum Measured {
+pub enum ProbeResult {
     /// There was a greeting.
-    Greeted {
+    Replied {
         /// From the attempt to connect until there was a connection.
-        connect: Duration,
+        connect_time: Duration,
         /// From the attempt to connect until the first bytes of the greeting.
         rtt: Duration,
         /// The greeting.
         text: Vec<u8>,
     },
     /// There was a connection, and no greeting.
-    NotGreeted {
+    NoReply {
         /// From the attempt to connect until there was a connection.
-        connect: Duration,
+        connect_time: Duration,
         /// Why, in a few words.
-        why: &'static str,
+        reason: &'static str,
     },
     /// There was no connection.
-    NotConnected {
+    ConnectFailed {
         /// Why, in a few words.
-        why: &'static str,
+        reason: &'static str,
         /// What went wrong.
         error: Arc<ConnectError>,
     },
@@ -38,84 +38,84 @@ pub enum Measured {
 
 /// Adds up what [`TcpProbe`](crate::actors::TcpProbe)s measured, tells it, and ends.
 #[derive(Debug)]
-pub struct TcpFigures {
-    pace: Pace,
+pub struct TcpStatsCollector {
+    schedule: Schedule,
     max_loss: f64,
-    shows_greetings: bool,
+    report_replies: bool,
     reporter: Reporter,
 }
 
-impl TcpFigures {
+impl TcpStatsCollector {
     /// Makes figures of as many connections as the pace says.
-    pub fn new(pace: Pace, reporter: Reporter) -> TcpFigures {
-        TcpFigures { pace, max_loss: 0.0, shows_greetings: false, reporter }
+    pub fn new(pace: Schedule, reporter: Reporter) -> TcpStatsCollector {
+        TcpStatsCollector { schedule: pace, max_loss: 0.0, report_replies: false, reporter }
     }
 
     /// Sets how many percent of the connections may go without a greeting, from 0 (the default) to 100.
-    pub fn max_loss(mut self, percent: f64) -> TcpFigures {
+    pub fn max_loss(mut self, percent: f64) -> TcpStatsCollector {
         self.max_loss = percent;
         self
     }
 
     /// Sets whether each greeting is told as it comes.
-    pub fn shows_greetings(mut self, shows: bool) -> TcpFigures {
-        self.shows_greetings = shows;
+    pub fn report_replies(mut self, shows: bool) -> TcpStatsCollector {
+        self.report_replies = shows;
         self
     }
 
-    async fn greeted(&self, rtt: Duration, text: &[u8]) {
-        if self.shows_greetings {
+    async fn report_reply(&self, rtt: Duration, text: &[u8]) {
+        if self.report_replies {
             let (bytes, text) = (text.len(), || String::from_utf8_lossy(text).into_owned());
-            self.reporter.tell(|| Report::Reply { text: text(), bytes, rtt }).await;
+            self.reporter.send(|| Report::Reply { text: text(), bytes, rtt }).await;
         }
     }
 
-    fn judge(&self, figures: &Figures, last: Option<Arc<ConnectError>>) -> Outcome {
+    fn check(&self, figures: &Stats, last: Option<Arc<ConnectError>>) -> Outcome {
         match last.and_then(Arc::into_inner) {
-            Some(error) if figures.received == 0 => Err(Failure::Connect(error).into()),
-            _ if figures.loss() > self.max_loss => {
-                let (sent, lost, limit) = (figures.sent, figures.lost(), self.pace.timeout);
-                Err(Failure::Lost { sent, lost, limit }.into())
+            Some(error) if figures.received == 0 => Err(ClientError::Connect(error).into()),
+            _ if figures.loss_percent() > self.max_loss => {
+                let (sent, lost, limit) = (figures.sent, figures.lost(), self.schedule.timeout);
+                Err(ClientError::LostReplies { sent, lost, limit }.into())
             }
             _ => Ok(()),
         }
     }
 }
 
-impl Actor for TcpFigures {
-    type Message = Measured;
+impl Actor for TcpStatsCollector {
+    type Message = ProbeResult;
 
-    async fn run(self, mut ctx: Context<Measured>) -> Outcome {
+    async fn run(self, mut ctx: Context<ProbeResult>) -> Outcome {
         let begun = ctx.now();
-        let (mut connects, mut rtts) = (Times::new(), Times::new());
-        let mut figures = Figures::default();
+        let (mut connects, mut rtts) = (LatencyRecorder::new(), LatencyRecorder::new());
+        let mut figures = Stats::default();
         let mut last = None;
-        while figures.sent < self.pace.count {
+        while figures.sent < self.schedule.count {
             let Some(measured) = ctx.recv().await else { break };
             figures.sent += 1;
             match measured {
-                Measured::Greeted { connect, rtt, text } => {
+                ProbeResult::Replied { connect_time: connect, rtt, text } => {
                     figures.received += 1;
-                    connects.add(connect);
-                    rtts.add(rtt);
-                    self.greeted(rtt, &text).await;
+                    connects.record(connect);
+                    rtts.record(rtt);
+                    self.report_reply(rtt, &text).await;
                 }
-                Measured::NotGreeted { connect, why } => {
-                    connects.add(connect);
-                    figures.fail(why);
+                ProbeResult::NoReply { connect_time: connect, reason: why } => {
+                    connects.record(connect);
+                    figures.record_failure(why);
                 }
-                Measured::NotConnected { why, error } => {
-                    figures.fail(why);
+                ProbeResult::ConnectFailed { reason: why, error } => {
+                    figures.record_failure(why);
                     last = Some(error);
                 }
             }
         }
         // The last message is dealt with: a failure of the figures is none of it.
         drop(ctx.try_recv());
-        figures.took = ctx.now() - begun;
-        (figures.connect, figures.rtt) = (connects.spread(), rtts.spread());
+        figures.elapsed = ctx.now() - begun;
+        (figures.connect, figures.rtt) = (connects.summary(), rtts.summary());
         let told = Box::new(figures.clone());
-        self.reporter.tell(|| Report::Figures(told)).await;
-        self.judge(&figures, last)
+        self.reporter.send(|| Report::Stats(told)).await;
+        self.check(&figures, last)
     }
 }

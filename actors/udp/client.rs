@@ -3,17 +3,17 @@
 use std::io;
 use std::time::Duration;
 
-use crate::actors::{Failure, Pace, Report, Reporter};
+use crate::actors::{ClientError, Report, Reporter, Schedule};
 use crate::net::{ConnectError, DatagramSocket, Endpoint};
 use crate::runtime::{Actor, Clock, Context, Outcome};
 
-/// Sends a text as often as its [`Pace`] says, and waits for an answer to each.
+/// Sends a text as often as its [`Schedule`] says, and waits for an answer to each.
 #[derive(Debug)]
 pub struct UdpClient {
     endpoint: Endpoint,
     message: Vec<u8>,
     buffer_size: usize,
-    pace: Pace,
+    schedule: Schedule,
     reporter: Reporter,
 }
 
@@ -23,10 +23,10 @@ impl UdpClient {
         endpoint: Endpoint,
         message: Vec<u8>,
         buffer_size: usize,
-        pace: Pace,
+        pace: Schedule,
         reporter: Reporter,
     ) -> UdpClient {
-        UdpClient { endpoint, message, buffer_size, pace, reporter }
+        UdpClient { endpoint, message, buffer_size, schedule: pace, reporter }
     }
 
     /// Sends one datagram and waits for one; `None` when none came in time.
@@ -43,21 +43,22 @@ impl UdpClient {
             socket.send(&self.message).await?;
             socket.recv(&mut buf).await
         };
-        let Some(len) = clock.timeout(self.pace.timeout, exchange).await.transpose()? else {
+        let Some(len) = clock.timeout(self.schedule.timeout, exchange).await.transpose()? else {
             return Ok(None);
         };
         let rtt = clock.now() - asked;
         let text = String::from_utf8_lossy(&buf[..len]).into_owned();
-        self.reporter.tell(|| Report::Reply { text, bytes: len, rtt }).await;
+        self.reporter.send(|| Report::Reply { text, bytes: len, rtt }).await;
         Ok(Some(rtt))
     }
 
-    fn broken(&self, source: io::Error) -> Failure {
+    fn map_io_error(&self, source: io::Error) -> ClientError {
         match source.kind() {
-            io::ErrorKind::ConnectionRefused => {
-                Failure::Connect(ConnectError::Refused { endpoint: self.endpoint.clone(), source })
-            }
-            _ => Failure::Broken { server: self.endpoint.to_string(), source },
+            io::ErrorKind::ConnectionRefused => ClientError::Connect(ConnectError::Refused {
+                endpoint: self.endpoint.clone(),
+                source,
+            }),
+            _ => ClientError::Io { server: self.endpoint.to_string(), source },
         }
     }
 }
@@ -66,14 +67,14 @@ impl Actor for UdpClient {
     type Message = ();
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
-        let socket = DatagramSocket::connect(&self.endpoint).await.map_err(Failure::Connect)?;
+        let socket = DatagramSocket::connect(&self.endpoint).await.map_err(ClientError::Connect)?;
         let clock = ctx.clock().clone();
         let mut times = Vec::new();
         let mut sent = 0;
         let mut refused = None;
-        for turn in 0..self.pace.count {
+        for turn in 0..self.schedule.count {
             if turn > 0 {
-                ctx.sleep_unless_stopped(self.pace.interval).await;
+                ctx.sleep_unless_stopped(self.schedule.interval).await;
             }
             let exchange = self.exchange(&clock, &socket);
             let Some(exchange) = ctx.unless_stopped(exchange).await else { break };
@@ -90,12 +91,15 @@ impl Actor for UdpClient {
                 times.iter().sum::<Duration>() / u32::try_from(times.len()).unwrap_or(u32::MAX);
             [*least, mean, *most]
         });
-        self.reporter.tell(|| Report::Summary { sent, received, rtt }).await;
+        self.reporter.send(|| Report::RequestSummary { sent, received, rtt }).await;
         match refused {
-            Some(error) if received == 0 => Err(self.broken(error).into()),
-            _ if received < sent => {
-                Err(Failure::Lost { sent, lost: sent - received, limit: self.pace.timeout }.into())
+            Some(error) if received == 0 => Err(self.map_io_error(error).into()),
+            _ if received < sent => Err(ClientError::LostReplies {
+                sent,
+                lost: sent - received,
+                limit: self.schedule.timeout,
             }
+            .into()),
             _ => Ok(()),
         }
     }

@@ -6,74 +6,78 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use crate::actors::Report;
-use crate::actors::support::throttle::Gathered;
-use crate::actors::udp::reply_policy::Denial;
+use crate::actors::support::throttle::ThrottledCounter;
+use crate::actors::udp::reply_policy::DenyReason;
 use crate::net::Peer;
 use crate::runtime::Context;
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub(crate) enum Trouble {
+pub(crate) enum DropReason {
     /// The guard objects.
-    Denied(Denial),
+    Denied(DenyReason),
     /// The kernel does not send it.
-    Unsent(io::Error),
+    SendFailed(io::Error),
     /// The socket cannot be read, or waited for.
-    Unread(io::Error),
+    RecvFailed(io::Error),
 }
 
-impl Trouble {
-    const KINDS: usize = Denial::KINDS + 2;
+impl DropReason {
+    const COUNT: usize = DenyReason::COUNT + 2;
 
-    fn kind(&self) -> usize {
+    fn index(&self) -> usize {
         match self {
-            Trouble::Denied(denial) => *denial as usize,
-            Trouble::Unsent(_) => Denial::KINDS,
-            Trouble::Unread(_) => Denial::KINDS + 1,
+            DropReason::Denied(denial) => *denial as usize,
+            DropReason::SendFailed(_) => DenyReason::COUNT,
+            DropReason::RecvFailed(_) => DenyReason::COUNT + 1,
         }
     }
 }
 
 /// What has not been answered.
 #[derive(Debug, Default)]
-pub(crate) struct Unanswered(Gathered<(Option<Peer>, Trouble), { Trouble::KINDS }>);
+pub(crate) struct DropLog(ThrottledCounter<(Option<Peer>, DropReason), { DropReason::COUNT }>);
 
-impl Unanswered {
+impl DropLog {
     /// Counts one more.
-    pub(crate) fn add(&mut self, trouble: Trouble, peer: Option<&Peer>) {
-        self.0.add(trouble.kind(), 1, (peer.cloned(), trouble));
+    pub(crate) fn add(&mut self, trouble: DropReason, peer: Option<&Peer>) {
+        self.0.add(trouble.index(), 1, (peer.cloned(), trouble));
     }
 
     /// Tells whether there is nothing to be told, now or later.
-    pub(crate) fn is_quiet(&self) -> bool {
-        self.0.is_quiet()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Returns how long it is until something is to be told, if there is anything.
-    pub(crate) fn due(&self, now: impl FnOnce() -> Instant) -> Option<Duration> {
-        self.0.due(now)
+    pub(crate) fn next_due(&self, now: impl FnOnce() -> Instant) -> Option<Duration> {
+        self.0.next_due(now)
     }
 
     /// Returns what is to be told by now.
-    pub(crate) fn due_now<M: Send + 'static>(&mut self, ctx: &Context<M>) -> Vec<Report> {
-        self.0.take(|| ctx.now()).into_iter().map(report).collect()
+    pub(crate) fn take_due<M: Send + 'static>(&mut self, ctx: &Context<M>) -> Vec<Report> {
+        self.0.take_due(|| ctx.now()).into_iter().map(to_report).collect()
     }
 
     /// Returns what has not been told.
-    pub(crate) fn rest(&mut self) -> Vec<Report> {
-        self.0.rest().into_iter().map(report).collect()
+    pub(crate) fn drain(&mut self) -> Vec<Report> {
+        self.0.drain().into_iter().map(to_report).collect()
     }
 }
 
-fn report((_, count, (peer, trouble)): (usize, u64, (Option<Peer>, Trouble))) -> Report {
+fn to_report((_, count, (peer, trouble)): (usize, u64, (Option<Peer>, DropReason))) -> Report {
     let why = match trouble {
-        Trouble::Denied(denial) => {
-            format!("a datagram was not answered ({count} so far): {}", denial.why())
+        DropReason::Denied(denial) => {
+            format!("a datagram was not answered ({count} so far): {}", denial.as_str())
         }
-        Trouble::Unsent(error) => format!("the answer could not be sent ({count} so far): {error}"),
-        Trouble::Unread(error) => format!("a datagram could not be read ({count} so far): {error}"),
+        DropReason::SendFailed(error) => {
+            format!("the answer could not be sent ({count} so far): {error}")
+        }
+        DropReason::RecvFailed(error) => {
+            format!("a datagram could not be read ({count} so far): {error}")
+        }
     };
-    Report::Refused { peer, why }
+    Report::Rejected { peer, reason: why }
 }
 
 #[cfg(test)]
@@ -81,16 +85,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_kind_is_told_with_its_number_and_its_last_cause() {
-        let mut unanswered = Unanswered::default();
+    fn drop_log_reports_count_and_last_cause() {
+        let mut unanswered = DropLog::default();
         let (gone, here) = (Peer::Unix(Some("gone".into())), Peer::Unix(Some("here".into())));
         for (error, peer) in [("down", &gone), ("full", &here)] {
-            unanswered.add(Trouble::Unsent(io::Error::other(error)), Some(peer));
+            unanswered.add(DropReason::SendFailed(io::Error::other(error)), Some(peer));
         }
-        unanswered.add(Trouble::Unread(io::Error::other("broken")), None);
-        unanswered.add(Trouble::Denied(Denial::NoPort), Some(&gone));
-        let told = unanswered.rest().into_iter().map(|report| match report {
-            Report::Refused { peer, why } => (peer, why),
+        unanswered.add(DropReason::RecvFailed(io::Error::other("broken")), None);
+        unanswered.add(DropReason::Denied(DenyReason::PortZero), Some(&gone));
+        let told = unanswered.drain().into_iter().map(|report| match report {
+            Report::Rejected { peer, reason: why } => (peer, why),
             other => panic!("{other:?}"),
         });
         let words = |text: &str| text.to_owned();
@@ -105,6 +109,6 @@ mod tests {
                 (None, words("a datagram could not be read (1 so far): broken")),
             ]
         );
-        assert!(unanswered.is_quiet());
+        assert!(unanswered.is_empty());
     }
 }

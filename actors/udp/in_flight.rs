@@ -13,119 +13,119 @@ use crate::net::DatagramSocket;
 use crate::runtime::Clock;
 
 /// Requests that are waited for at once, at most.
-const WAITING: usize = 256;
+const MAX_IN_FLIGHT: usize = 256;
 
 /// Sockets that are kept after their answer.
-const ANSWERED: usize = 32;
+const MAX_ANSWERED_SOCKETS: usize = 32;
 
 /// Datagrams that are read from one socket before it is the next one's turn.
-const AT_ONCE: usize = 16;
+const MAX_READS_PER_SOCKET: usize = 16;
 
 /// A request that was sent, and the socket that it was sent from.
 #[derive(Debug)]
-pub(crate) struct Lane {
+pub(crate) struct InFlightProbe {
     number: u64,
     socket: DatagramSocket,
-    sent: Instant,
+    sent_at: Instant,
     answered: bool,
     failed: bool,
 }
 
-impl Lane {
+impl InFlightProbe {
     /// Makes the lane of a request that was sent just now or a moment ago.
-    pub(crate) fn new(number: u64, socket: DatagramSocket, sent: Instant) -> Lane {
-        Lane { number, socket, sent, answered: false, failed: false }
+    pub(crate) fn new(number: u64, socket: DatagramSocket, sent: Instant) -> InFlightProbe {
+        InFlightProbe { number, socket, sent_at: sent, answered: false, failed: false }
     }
 }
 
 /// What a lane heard.
 #[derive(Debug)]
-pub(crate) struct Heard {
+pub(crate) struct ProbeReply {
     pub(crate) number: u64,
     pub(crate) rtt: Duration,
     /// Whether the request had been answered already.
-    pub(crate) again: bool,
+    pub(crate) duplicate: bool,
     /// The answer, or its beginning.
     pub(crate) result: io::Result<Vec<u8>>,
-    arrived: Instant,
+    arrived_at: Instant,
 }
 
 /// The lanes, in the order of their requests.
 #[derive(Debug)]
-pub(crate) struct Lanes {
-    lanes: VecDeque<Lane>,
-    waiting: usize,
+pub(crate) struct InFlight {
+    probes: VecDeque<InFlightProbe>,
+    pending: usize,
     buffer: Vec<u8>,
     /// What was read, the earliest first.
-    heard: VecDeque<Heard>,
+    replies: VecDeque<ProbeReply>,
 }
 
-impl Lanes {
+impl InFlight {
     /// Makes none, and a buffer of so many bytes.
-    pub(crate) fn new(buffer_size: usize) -> Lanes {
+    pub(crate) fn new(buffer_size: usize) -> InFlight {
         let buffer = vec![0; buffer_size];
-        Lanes { lanes: VecDeque::new(), waiting: 0, buffer, heard: VecDeque::new() }
+        InFlight { probes: VecDeque::new(), pending: 0, buffer, replies: VecDeque::new() }
     }
 
-    pub(crate) fn push(&mut self, lane: Lane) {
-        self.lanes.push_back(lane);
-        self.waiting += 1;
+    pub(crate) fn push(&mut self, lane: InFlightProbe) {
+        self.probes.push_back(lane);
+        self.pending += 1;
     }
 
     /// Returns how many requests are waited for.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting
+    pub(crate) fn pending(&self) -> usize {
+        self.pending
     }
 
     /// Returns how many requests are waited for that were sent no longer ago than `limit`.
-    pub(crate) fn sent_within(&self, limit: Duration, now: Instant) -> usize {
-        let is_young = |lane: &&Lane| now.saturating_duration_since(lane.sent) <= limit;
-        self.lanes.iter().filter(|lane| !lane.answered).filter(is_young).count()
+    pub(crate) fn count_younger_than(&self, limit: Duration, now: Instant) -> usize {
+        let is_young = |lane: &&InFlightProbe| now.saturating_duration_since(lane.sent_at) <= limit;
+        self.probes.iter().filter(|lane| !lane.answered).filter(is_young).count()
     }
 
-    pub(crate) fn has_room(&self) -> bool {
-        self.waiting < WAITING
+    pub(crate) fn has_capacity(&self) -> bool {
+        self.pending < MAX_IN_FLIGHT
     }
 
     /// Returns when the oldest request that is waited for was sent.
-    pub(crate) fn oldest(&self) -> Option<Instant> {
-        self.lanes.iter().find(|lane| !lane.answered).map(|lane| lane.sent)
+    pub(crate) fn oldest_sent_at(&self) -> Option<Instant> {
+        self.probes.iter().find(|lane| !lane.answered).map(|lane| lane.sent_at)
     }
 
     /// Tells whether nothing is waited for, and all that was read was taken.
-    pub(crate) fn are_done(&self) -> bool {
-        self.waiting == 0 && self.heard.is_empty()
+    pub(crate) fn is_drained(&self) -> bool {
+        self.pending == 0 && self.replies.is_empty()
     }
 
     /// Takes what was read already.
-    pub(crate) fn pop(&mut self) -> Option<Heard> {
-        self.heard.pop_front()
+    pub(crate) fn pop(&mut self) -> Option<ProbeReply> {
+        self.replies.pop_front()
     }
 
     /// Gives up what was waited for longer than `limit`, and the sockets that were answered first.
-    pub(crate) fn tidy(&mut self, now: Instant, limit: Duration) {
-        let mut spare = (self.lanes.len() - self.waiting).saturating_sub(ANSWERED);
+    pub(crate) fn expire(&mut self, now: Instant, limit: Duration) {
+        let mut spare = (self.probes.len() - self.pending).saturating_sub(MAX_ANSWERED_SOCKETS);
         let mut given_up = 0;
-        self.lanes.retain(|lane| match lane.answered {
+        self.probes.retain(|lane| match lane.answered {
             true if spare > 0 => {
                 spare -= 1;
                 false
             }
             true => true,
-            false if now.saturating_duration_since(lane.sent) >= limit => {
+            false if now.saturating_duration_since(lane.sent_at) >= limit => {
                 given_up += 1;
                 false
             }
             false => true,
         });
-        self.waiting -= given_up;
+        self.pending -= given_up;
     }
 
     /// Waits until one of them hears something. May be dropped at any time: what was not returned is returned next.
-    pub(crate) async fn hear(&mut self, clock: &Clock) -> Heard {
+    pub(crate) async fn next_reply(&mut self, clock: &Clock) -> ProbeReply {
         poll_fn(|cx| {
-            if self.heard.is_empty() {
-                self.read(cx, clock);
+            if self.replies.is_empty() {
+                self.poll_sockets(cx, clock);
             }
             self.pop().map_or(Poll::Pending, Poll::Ready)
         })
@@ -133,9 +133,9 @@ impl Lanes {
     }
 
     /// Reads what has arrived, but no endless stream of it: where more is left, something was read, so it is looked at again.
-    fn read(&mut self, cx: &mut Context<'_>, clock: &Clock) {
-        for lane in &mut self.lanes {
-            for _ in 0..AT_ONCE {
+    fn poll_sockets(&mut self, cx: &mut Context<'_>, clock: &Clock) {
+        for lane in &mut self.probes {
+            for _ in 0..MAX_READS_PER_SOCKET {
                 let Poll::Ready(result) = lane.socket.poll_recv(cx, &mut self.buffer) else {
                     break;
                 };
@@ -146,19 +146,25 @@ impl Lanes {
                     _ => Duration::ZERO,
                 };
                 // The time of day may have jumped.
-                let arrived = now.checked_sub(age).map_or(now, |arrived| arrived.max(lane.sent));
+                let arrived = now.checked_sub(age).map_or(now, |arrived| arrived.max(lane.sent_at));
                 let again = std::mem::replace(&mut lane.answered, true);
-                self.waiting -= usize::from(!again);
+                self.pending -= usize::from(!again);
                 lane.failed |= result.is_err();
-                let rtt = arrived.saturating_duration_since(lane.sent);
+                let rtt = arrived.saturating_duration_since(lane.sent_at);
                 let result = result.map(|(length, _)| self.buffer[..length].to_vec());
-                self.heard.push_back(Heard { number: lane.number, rtt, again, result, arrived });
+                self.replies.push_back(ProbeReply {
+                    number: lane.number,
+                    rtt,
+                    duplicate: again,
+                    result,
+                    arrived_at: arrived,
+                });
                 if lane.failed {
                     break;
                 }
             }
         }
-        self.lanes.retain(|lane| !lane.failed);
-        self.heard.make_contiguous().sort_by_key(|heard| heard.arrived);
+        self.probes.retain(|lane| !lane.failed);
+        self.replies.make_contiguous().sort_by_key(|heard| heard.arrived_at);
     }
 }

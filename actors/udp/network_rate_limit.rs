@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 const ROWS: usize = 1024;
 
 /// Buckets of a row: 4096 in all, 96 KiB.
-const IN_ROW: usize = 4;
+const BUCKETS_PER_ROW: usize = 4;
 
 /// A limit to how many answers each network is sent in which time.
 ///
@@ -35,82 +35,86 @@ const IN_ROW: usize = 4;
 /// assert!(rate.spend(elsewhere, now));
 /// assert!(rate.spend(one, now + Duration::from_millis(500)));
 /// ```
-pub struct ReplyRate {
+pub struct NetworkRateLimiter {
     /// The time after which one more answer may be sent, in nanoseconds.
-    each: u64,
+    interval: u64,
     /// How far ahead of the time a bucket may be, in nanoseconds: what a burst takes.
-    ahead: u64,
+    burst_tolerance: u64,
     secret: RandomState,
-    table: Mutex<Table>,
+    table: Mutex<BucketTable>,
 }
 
-struct Table {
+struct BucketTable {
     /// The time that the buckets count from: that of the first answer.
     epoch: Option<Instant>,
-    rows: Box<[[Bucket; IN_ROW]]>,
+    rows: Box<[[Bucket; BUCKETS_PER_ROW]]>,
 }
 
-/// A bucket that is full again at `full_at` nanoseconds; one of network 0 is nobody's.
+/// A bucket that is full again at `theoretical_arrival` nanoseconds; one of network 0 is nobody's.
 #[derive(Clone, Copy, Default)]
 struct Bucket {
     network: u64,
-    full_at: u64,
+    theoretical_arrival: u64,
 }
 
-impl ReplyRate {
+impl NetworkRateLimiter {
     /// Makes a limit of `count` answers (at least 1) in a time, and as many at once after that time of rest.
-    pub fn new((count, within): (u32, Duration)) -> ReplyRate {
+    pub fn new((count, within): (u32, Duration)) -> NetworkRateLimiter {
         let within = u64::try_from(within.as_nanos()).unwrap_or(u64::MAX);
         let each = (within / u64::from(count.max(1))).max(1);
-        let rows = vec![[Bucket::default(); IN_ROW]; ROWS].into_boxed_slice();
-        ReplyRate {
-            each,
-            ahead: each.saturating_mul(u64::from(count.max(1) - 1)),
+        let rows = vec![[Bucket::default(); BUCKETS_PER_ROW]; ROWS].into_boxed_slice();
+        NetworkRateLimiter {
+            interval: each,
+            burst_tolerance: each.saturating_mul(u64::from(count.max(1) - 1)),
             secret: RandomState::new(),
-            table: Mutex::new(Table { epoch: None, rows }),
+            table: Mutex::new(BucketTable { epoch: None, rows }),
         }
     }
 
     /// Takes one answer to `ip` from the bucket of its network; tells whether there was one.
-    pub fn spend(&self, ip: IpAddr, now: Instant) -> bool {
-        let network = network(ip);
+    pub fn try_acquire(&self, ip: IpAddr, now: Instant) -> bool {
+        let network = network_key(ip);
         let row = self.secret.hash_one(network) as usize % ROWS;
-        let mut table = self.table();
+        let mut table = self.lock_table();
         let epoch = *table.epoch.get_or_insert(now);
         let since = now.saturating_duration_since(epoch).as_nanos();
         let now = u64::try_from(since).unwrap_or(u64::MAX);
         let row = &mut table.rows[row];
         let own = row.iter().position(|bucket| bucket.network == network);
-        let at_rest = || (0..IN_ROW).min_by_key(|place| row[*place].full_at).unwrap_or_default();
+        let at_rest = || {
+            (0..BUCKETS_PER_ROW)
+                .min_by_key(|place| row[*place].theoretical_arrival)
+                .unwrap_or_default()
+        };
         let bucket = match own {
             Some(own) => &mut row[own],
             None => {
                 let place = at_rest();
-                row[place] = Bucket { network, full_at: 0 };
+                row[place] = Bucket { network, theoretical_arrival: 0 };
                 &mut row[place]
             }
         };
-        let full_at = bucket.full_at.max(now);
-        if full_at - now > self.ahead {
+        let full_at = bucket.theoretical_arrival.max(now);
+        if full_at - now > self.burst_tolerance {
             return false;
         }
-        bucket.full_at = full_at.saturating_add(self.each);
+        bucket.theoretical_arrival = full_at.saturating_add(self.interval);
         true
     }
 
-    fn table(&self) -> MutexGuard<'_, Table> {
+    fn lock_table(&self) -> MutexGuard<'_, BucketTable> {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl fmt::Debug for ReplyRate {
+impl fmt::Debug for NetworkRateLimiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "ReplyRate(one in {:?})", Duration::from_nanos(self.each))
+        write!(f, "ReplyRate(one in {:?})", Duration::from_nanos(self.interval))
     }
 }
 
 /// Numbers what counts as one network, never with 0.
-fn network(ip: IpAddr) -> u64 {
+fn network_key(ip: IpAddr) -> u64 {
     match ip.to_canonical() {
         IpAddr::V4(v4) => 1 << 32 | u64::from(u32::from(v4) >> 8),
         // A bit above all those of the 56 tells them from IPv4's.
@@ -127,63 +131,64 @@ mod tests {
     }
 
     #[test]
-    fn networks_are_told_apart() {
+    fn network_key_separates_networks() {
         let alike = [
             ("192.0.2.1", "192.0.2.255"),
             ("192.0.2.1", "::ffff:192.0.2.9"),
             ("2001:db8:0:0100::1", "2001:db8:0:01ff:ffff::"),
         ];
-        assert!(alike.iter().all(|(a, b)| network(ip(a)) == network(ip(b))));
+        assert!(alike.iter().all(|(a, b)| network_key(ip(a)) == network_key(ip(b))));
         let other = [
             ("192.0.2.1", "192.0.3.1"),
             ("2001:db8:0:0100::", "2001:db8:0:0200::"),
             ("0.0.0.1", "::1"),
         ];
-        assert!(other.iter().all(|(a, b)| network(ip(a)) != network(ip(b))));
-        assert!(["0.0.0.0", "::", "255.255.255.255"].iter().all(|a| network(ip(a)) != 0));
+        assert!(other.iter().all(|(a, b)| network_key(ip(a)) != network_key(ip(b))));
+        assert!(["0.0.0.0", "::", "255.255.255.255"].iter().all(|a| network_key(ip(a)) != 0));
     }
 
     #[test]
-    fn a_burst_is_followed_by_the_rate() {
-        let rate = ReplyRate::new((10, Duration::from_secs(1)));
+    fn rate_limiter_allows_burst_then_rate() {
+        let rate = NetworkRateLimiter::new((10, Duration::from_secs(1)));
         let start = Instant::now();
         let spent = |at: u64| {
             let now = start + Duration::from_millis(at);
-            (0..100).filter(|_| rate.spend(ip("192.0.2.1"), now)).count()
+            (0..100).filter(|_| rate.try_acquire(ip("192.0.2.1"), now)).count()
         };
         assert_eq!([0, 99, 100, 250, 1000, 5000].map(spent), [10, 0, 1, 1, 8, 10]);
     }
 
     #[test]
-    fn forged_sources_give_no_network_more_than_a_burst_each_time_they_push_it_out() {
-        let rate = ReplyRate::new((1, Duration::from_secs(1)));
+    fn forged_sources_keep_table_size_fixed() {
+        let rate = NetworkRateLimiter::new((1, Duration::from_secs(1)));
         let now = Instant::now();
         let known = ip("192.0.2.1");
-        assert!(rate.spend(known, now));
+        assert!(rate.try_acquire(known, now));
         // Fewer than the table has places: hardly any row is full.
         for other in 0..ROWS as u32 {
-            rate.spend(std::net::Ipv4Addr::from(10 << 24 | other << 8).into(), now);
+            rate.try_acquire(std::net::Ipv4Addr::from(10 << 24 | other << 8).into(), now);
         }
-        let rows = rate.table().rows.iter().flatten().filter(|bucket| bucket.network != 0).count();
-        assert!(rows <= ROWS * IN_ROW && rows > ROWS / 2, "{rows}");
+        let rows =
+            rate.lock_table().rows.iter().flatten().filter(|bucket| bucket.network != 0).count();
+        assert!(rows <= ROWS * BUCKETS_PER_ROW && rows > ROWS / 2, "{rows}");
         for other in 0..100_000_u32 {
-            rate.spend(std::net::Ipv4Addr::from(11 << 24 | other << 8).into(), now);
+            rate.try_acquire(std::net::Ipv4Addr::from(11 << 24 | other << 8).into(), now);
         }
-        assert_eq!(rate.table().rows.len() * IN_ROW, 4096);
+        assert_eq!(rate.lock_table().rows.len() * BUCKETS_PER_ROW, 4096);
     }
 
     #[test]
-    fn the_bucket_longest_at_rest_makes_room() {
-        let rate = ReplyRate::new((1, Duration::from_secs(1)));
+    fn full_row_evicts_longest_idle_bucket() {
+        let rate = NetworkRateLimiter::new((1, Duration::from_secs(1)));
         let start = Instant::now();
         // Enough networks that each row has been full, a busy one among them all the time.
         let busy = ip("192.0.2.1");
         for other in 0..60_000_u32 {
             let now = start + Duration::from_millis(u64::from(other));
-            rate.spend(std::net::Ipv4Addr::from(11 << 24 | other << 8).into(), now);
+            rate.try_acquire(std::net::Ipv4Addr::from(11 << 24 | other << 8).into(), now);
             if other % 1000 == 0 {
-                assert!(rate.spend(busy, now));
-                assert!(!rate.spend(busy, now), "its bucket was taken away at {other}");
+                assert!(rate.try_acquire(busy, now));
+                assert!(!rate.try_acquire(busy, now), "its bucket was taken away at {other}");
             }
         }
     }

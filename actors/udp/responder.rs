@@ -2,7 +2,7 @@
 //!
 //! What waits in the socket is received as one batch, and all of it is answered before any of it is told: nothing is
 //! awaited in between unless the kernel has no room, so a crash loses no answer. What has come meanwhile is next, and
-//! only when nothing has is the socket waited for, since a wait costs more than an answer. What a [`ReplyGuard`]
+//! only when nothing has is the socket waited for, since a wait costs more than an answer. What a [`ReplyPolicy`]
 //! objects to is told like everything else, and counted, and not answered.
 
 use std::io;
@@ -11,19 +11,19 @@ use std::time::Duration;
 
 use futures_lite::future;
 
-use crate::actors::udp::drop_log::{Trouble, Unanswered};
-use crate::actors::{Admissions, ReplyGuard, Report, Reporter};
+use crate::actors::udp::drop_log::{DropLog, DropReason};
+use crate::actors::{ClientQuota, ReplyPolicy, Report, Reporter};
 use crate::net::{Datagram, DatagramBatch, DatagramSocket};
 use crate::runtime::{Actor, Context, Event, Outcome, Sleep};
 
 /// How long a full send buffer may hold up an answer before it is dropped.
-const PATIENCE: Duration = Duration::from_secs(1);
+const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Pauses after an error of the socket itself, so that it cannot spin the loop.
-const BACK_OFF: Duration = Duration::from_millis(100);
+const ERROR_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Batches that are answered before others on the same thread have their turn, and the stop is looked for in full.
-const ROUNDS: usize = 64;
+const MAX_BATCHES_PER_TURN: usize = 64;
 
 /// Answers every datagram with one text.
 #[derive(Debug)]
@@ -31,36 +31,43 @@ pub struct UdpResponder {
     socket: Arc<DatagramSocket>,
     reply: Arc<[u8]>,
     buffer_size: usize,
-    admissions: Arc<Admissions>,
-    guard: Arc<ReplyGuard>,
+    client_quota: Arc<ClientQuota>,
+    reply_policy: Arc<ReplyPolicy>,
     reporter: Reporter,
 }
 
 impl UdpResponder {
-    /// Makes a responder that tells at most `buffer_size` bytes of each datagram, with the default [`ReplyGuard`].
+    /// Makes a responder that tells at most `buffer_size` bytes of each datagram, with the default [`ReplyPolicy`].
     ///
-    /// It ends normally once `admissions` are complete: each answered datagram is one.
+    /// It ends normally once `client_quota` are complete: each answered datagram is one.
     pub fn new(
         socket: Arc<DatagramSocket>,
         reply: Arc<[u8]>,
         buffer_size: usize,
-        admissions: Arc<Admissions>,
+        admissions: Arc<ClientQuota>,
         reporter: Reporter,
     ) -> UdpResponder {
         let guard = Arc::default();
-        UdpResponder { socket, reply, buffer_size, admissions, guard, reporter }
+        UdpResponder {
+            socket,
+            reply,
+            buffer_size,
+            client_quota: admissions,
+            reply_policy: guard,
+            reporter,
+        }
     }
 
     /// Sets what is checked before an answer.
-    pub fn guard(mut self, guard: Arc<ReplyGuard>) -> UdpResponder {
-        self.guard = guard;
+    pub fn reply_policy(mut self, guard: Arc<ReplyPolicy>) -> UdpResponder {
+        self.reply_policy = guard;
         self
     }
 
     /// Waits for something to do: there may be datagrams, or what was refused is due to be told. `None` is the end.
     async fn wait(&self, due: Option<Sleep>) -> Option<io::Result<()>> {
         let complete = async {
-            self.admissions.complete().await;
+            self.client_quota.exhausted().await;
             None
         };
         let due = async {
@@ -75,18 +82,18 @@ impl UdpResponder {
     }
 
     /// Answers what waits in the socket, batch after batch, and tells of each.
-    async fn serve(&self, ctx: &Context<()>, work: &mut Work) -> io::Result<()> {
-        for _ in 0..ROUNDS {
+    async fn serve(&self, ctx: &Context<()>, work: &mut ReplyBatch) -> io::Result<()> {
+        for _ in 0..MAX_BATCHES_PER_TURN {
             match self.socket.try_recv_batch(&mut work.batch) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 received => received?,
             }
-            self.pick(ctx, work);
-            self.answer(ctx, work).await;
-            if self.reporter.is_heard() {
-                self.tell(&work.batch).await;
+            self.select(ctx, work);
+            self.send_replies(ctx, work).await;
+            if self.reporter.is_enabled() {
+                self.report_messages(&work.batch).await;
             }
-            if ctx.is_stopping() || self.admissions.is_complete() {
+            if ctx.is_stopping() || self.client_quota.is_exhausted() {
                 break;
             }
         }
@@ -94,29 +101,29 @@ impl UdpResponder {
     }
 
     /// Picks those of a batch that are to be answered.
-    fn pick(&self, ctx: &Context<()>, work: &mut Work) {
-        work.picked.clear();
+    fn select(&self, ctx: &Context<()>, work: &mut ReplyBatch) {
+        work.selected.clear();
         for (index, datagram) in work.batch.iter().enumerate() {
-            match self.guard.judge(&self.socket, &datagram, &self.reply, ctx.clock()) {
-                Ok(()) => work.picked.push(index),
+            match self.reply_policy.check(&self.socket, &datagram, &self.reply, ctx.clock()) {
+                Ok(()) => work.selected.push(index),
                 Err(denial) => {
-                    work.unanswered.add(Trouble::Denied(denial), Some(datagram.peer));
+                    work.drop_log.add(DropReason::Denied(denial), Some(datagram.peer));
                 }
             }
         }
-        work.picked.truncate(self.admissions.admit_many(work.picked.len()));
+        work.selected.truncate(self.client_quota.try_acquire_many(work.selected.len()));
     }
 
     /// Answers those that were picked; what cannot be sent is counted, and the next one's turn comes.
-    async fn answer(&self, ctx: &Context<()>, work: &mut Work) {
-        let Work { batch, picked, unanswered } = work;
+    async fn send_replies(&self, ctx: &Context<()>, work: &mut ReplyBatch) {
+        let ReplyBatch { batch, selected: picked, drop_log: unanswered } = work;
         let mut picked = &picked[..];
         while let Some(first) = picked.first() {
             let sent = match self.socket.try_reply_batch(batch, picked, &self.reply) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let sent = self.socket.reply_batch(batch, picked, &self.reply);
                     let full = || Err(io::ErrorKind::TimedOut.into());
-                    ctx.timeout(PATIENCE, sent).await.unwrap_or_else(full)
+                    ctx.timeout(SEND_TIMEOUT, sent).await.unwrap_or_else(full)
                 }
                 tried => tried,
             };
@@ -124,7 +131,7 @@ impl UdpResponder {
                 Ok(sent) => sent,
                 Err(error) => {
                     let peer = batch.get(*first).map(|datagram| datagram.peer);
-                    unanswered.add(Trouble::Unsent(error), peer);
+                    unanswered.add(DropReason::SendFailed(error), peer);
                     1
                 }
             };
@@ -133,43 +140,44 @@ impl UdpResponder {
         }
     }
 
-    async fn tell(&self, batch: &DatagramBatch) {
+    async fn report_messages(&self, batch: &DatagramBatch) {
         for Datagram { bytes, length, peer, .. } in batch.iter() {
             // There is room for a whole reply, however little is to be told.
             let bytes = &bytes[..bytes.len().min(self.buffer_size)];
             let text = || String::from_utf8_lossy(bytes).into_owned();
             let report =
                 || Report::Message { peer: peer.clone(), nick: None, room: None, text: text() };
-            self.reporter.tell(report).await;
+            self.reporter.send(report).await;
             if length > bytes.len() {
-                let cut = || Report::Cut { peer: peer.clone(), bytes: length, kept: bytes.len() };
-                self.reporter.tell(cut).await;
+                let cut =
+                    || Report::Truncated { peer: peer.clone(), bytes: length, kept: bytes.len() };
+                self.reporter.send(cut).await;
             }
         }
     }
 
     /// Tells what was not answered.
-    async fn tell_of(&self, unanswered: Vec<Report>) {
+    async fn report_drops(&self, unanswered: Vec<Report>) {
         for report in unanswered {
-            self.reporter.tell(|| report).await;
+            self.reporter.send(|| report).await;
         }
     }
 }
 
 /// What a responder works with, made once.
-struct Work {
+struct ReplyBatch {
     batch: DatagramBatch,
     /// Which datagrams of the batch are to be answered.
-    picked: Vec<usize>,
-    unanswered: Unanswered,
+    selected: Vec<usize>,
+    drop_log: DropLog,
 }
 
-impl Work {
+impl ReplyBatch {
     /// Makes room for datagrams of up to `size` bytes.
-    fn new(size: usize) -> Work {
+    fn new(size: usize) -> ReplyBatch {
         let batch = DatagramBatch::new(size);
         let picked = Vec::with_capacity(batch.capacity());
-        Work { batch, picked, unanswered: Unanswered::default() }
+        ReplyBatch { batch, selected: picked, drop_log: DropLog::default() }
     }
 }
 
@@ -178,9 +186,9 @@ impl Actor for UdpResponder {
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
         // What cannot be told from our own reply is none only if it is seen whole.
-        let mut work = Work::new(self.buffer_size.max(self.reply.len()));
+        let mut work = ReplyBatch::new(self.buffer_size.max(self.reply.len()));
         loop {
-            let due = work.unanswered.due(|| ctx.now()).map(|left| ctx.sleep(left));
+            let due = work.drop_log.next_due(|| ctx.now()).map(|left| ctx.sleep(left));
             let served = match ctx.next(self.wait(due)).await {
                 Event::Stop | Event::Io(None) => break,
                 Event::Message(()) => Ok(()),
@@ -189,17 +197,17 @@ impl Actor for UdpResponder {
             };
             let is_well = served.is_ok();
             if let Err(error) = served {
-                work.unanswered.add(Trouble::Unread(error), None);
+                work.drop_log.add(DropReason::RecvFailed(error), None);
             }
-            if !work.unanswered.is_quiet() {
-                self.tell_of(work.unanswered.due_now(&ctx)).await;
+            if !work.drop_log.is_empty() {
+                self.report_drops(work.drop_log.take_due(&ctx)).await;
             }
             if !is_well {
                 // An error here is mostly one that an earlier answer met, so the next read is well.
-                ctx.sleep_unless_stopped(BACK_OFF).await;
+                ctx.sleep_unless_stopped(ERROR_BACKOFF).await;
             }
         }
-        self.tell_of(work.unanswered.rest()).await;
+        self.report_drops(work.drop_log.drain()).await;
         Ok(())
     }
 }

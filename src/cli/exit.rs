@@ -7,7 +7,7 @@ use std::error::Error;
 use std::io;
 use std::process::ExitCode;
 
-use crate::actors::Failure;
+use crate::actors::ClientError;
 use crate::net::{BindError, ConnectError};
 
 /// Why the program ended.
@@ -43,17 +43,19 @@ impl ExitStatus {
             if error.is::<BindError>() || error.is::<ConnectError>() {
                 return ExitStatus::Unreachable;
             }
-            match error.downcast_ref::<Failure>() {
-                Some(Failure::Connect(_)) => return ExitStatus::Unreachable,
-                Some(Failure::TimedOut { .. } | Failure::Lost { .. }) => {
+            match error.downcast_ref::<ClientError>() {
+                Some(ClientError::Connect(_)) => return ExitStatus::Unreachable,
+                Some(ClientError::TimedOut { .. } | ClientError::LostReplies { .. }) => {
                     return ExitStatus::TimedOut;
                 }
-                Some(Failure::Plain { silent: Some(_), .. }) => return ExitStatus::TimedOut,
-                Some(Failure::Protocol { source, .. }) if !source.is_foreign_protocol() => {
+                Some(ClientError::NotFileProtocol { timeout: Some(_), .. }) => {
+                    return ExitStatus::TimedOut;
+                }
+                Some(ClientError::Protocol { source, .. }) if !source.is_foreign_protocol() => {
                     return ExitStatus::Integrity;
                 }
-                Some(Failure::Mismatch { .. }) => return ExitStatus::Integrity,
-                Some(Failure::Full { .. }) => return ExitStatus::DiskFull,
+                Some(ClientError::Mismatch { .. }) => return ExitStatus::Integrity,
+                Some(ClientError::ServerDiskFull { .. }) => return ExitStatus::DiskFull,
                 _ => {}
             }
             if let Some(error) = error.downcast_ref::<io::Error>() {
@@ -103,8 +105,8 @@ mod tests {
         let (endpoint, within) = ("h:1".parse().expect("an endpoint"), Duration::from_secs(1));
         let refused = ConnectError::TimedOut { endpoint, within };
         assert_eq!(ExitStatus::from_error(&refused), ExitStatus::Unreachable);
-        assert_eq!(ExitStatus::from_error(&Failure::Connect(refused)), ExitStatus::Unreachable);
-        let late = Failure::Lost { sent: 2, lost: 1, limit: within };
+        assert_eq!(ExitStatus::from_error(&ClientError::Connect(refused)), ExitStatus::Unreachable);
+        let late = ClientError::LostReplies { sent: 2, lost: 1, limit: within };
         assert_eq!(ExitStatus::from_error(&late), ExitStatus::TimedOut);
         assert_eq!(
             ExitStatus::from_error(&io::Error::from(io::ErrorKind::TimedOut)),

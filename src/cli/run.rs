@@ -28,7 +28,7 @@ use crate::net::{Endpoint, max_open_files, raise_open_file_limit};
 use crate::runtime::{
     Child, Exit, Shutdown, Snapshot, StopReason, Strategy, Supervisor, System, record_backtraces,
 };
-use crate::scenario::{Composed, Input, Kind, Reporters, Role, Settings, compose};
+use crate::scenario::{BuiltScenario, InputAddress, Reporters, Role, Scenario, Settings, build};
 use crate::wire::text::decode_lossy;
 
 /// How long what is still to be told may take at the end: nobody may be reading.
@@ -47,7 +47,7 @@ pub fn main() -> ExitCode {
     match parse(line, &env) {
         Ok(parsed) => {
             let (terminal, reader) = open_terminal(&parsed, &env).unzip();
-            let bars = match parsed.settings.kind == Kind::File && !parsed.output.quiet {
+            let bars = match parsed.settings.scenario == Scenario::File && !parsed.output.quiet {
                 true => ProgressBars::for_stderr(&env),
                 false => ProgressBars::default(),
             };
@@ -76,7 +76,7 @@ pub fn main() -> ExitCode {
 fn open_terminal(parsed: &ParsedArgs, env: EnvLookup<'_>) -> Option<(Terminal, LineReader)> {
     let ParsedArgs { settings, output, .. } = parsed;
     let is_dumb = env("TERM").is_none_or(|term| term == "dumb");
-    if settings.kind != Kind::Chat
+    if settings.scenario != Scenario::Chat
         || settings.message.is_some()
         || output.json
         || output.no_input
@@ -95,7 +95,7 @@ fn run(
     terminal: Option<&Terminal>,
     reader: Option<LineReader>,
 ) -> ExitStatus {
-    settings.at_terminal = terminal.is_some();
+    settings.interactive = terminal.is_some();
     let auto = if terminal.is_some() { Reconnect::OnceIn } else { Reconnect::Never };
     settings.reconnect = output.reconnect.unwrap_or(auto);
     let interactive = stdin::is_interactive(output.no_input);
@@ -114,7 +114,7 @@ fn run(
         None if io::stdout().is_terminal() => bars.wrap_sink(stdout()),
         None => stdout(),
     };
-    let mut tree = Supervisor::new(scenario_name(settings.kind), Strategy::OneForOne)
+    let mut tree = Supervisor::new(scenario_name(settings.scenario), Strategy::OneForOne)
         .intensity(5, Duration::from_secs(10))
         .backoff(Duration::from_millis(10), Duration::from_secs(1));
     let unwritten = Arc::new(AtomicBool::new(false));
@@ -126,14 +126,14 @@ fn run(
     });
     let reporters = add_printers(&mut tree, &settings, &output, (&sink, &bars), &on_error);
 
-    let composed = match smol::block_on(compose(&settings, &mut tree, &reporters)) {
+    let composed = match smol::block_on(build(&settings, &mut tree, &reporters)) {
         Ok(composed) => composed,
         Err(error) => {
             log::error!("{error}");
             return ExitStatus::from_error(&error);
         }
     };
-    smol::block_on(report_endpoints(&composed.listening, &settings, &reporters.server));
+    smol::block_on(report_endpoints(&composed.endpoints, &settings, &reporters.server));
     if let Err(error) = attach_stdin(composed, &settings, reader) {
         log::error!("stdin cannot be read: {error}");
         return ExitStatus::Failed;
@@ -156,14 +156,14 @@ fn check_environment(
     output: &OutputSettings,
     interactive: bool,
 ) -> Result<(), ExitStatus> {
-    settings.forgiving = interactive;
+    settings.continue_on_error = interactive;
     if let Some(path) = &settings.operator_password_file {
         let mode = std::fs::metadata(path).map(|file| file.permissions().mode());
         if mode.is_ok_and(|mode| mode & 0o077 != 0) {
             log::warn!("{} can be read by others; chmod 600 it", path.display());
         }
     }
-    let is_file = settings.kind == Kind::File;
+    let is_file = settings.scenario == Scenario::File;
     if is_file && settings.role != Role::Client && !settings.out.is_dir() {
         let out = settings.out.display();
         log::error!("--out {out} is not a directory; create it first, or name another");
@@ -192,15 +192,16 @@ fn add_printers(
     (sink, bars): (&Sink, &ProgressBars),
     on_error: &OnError,
 ) -> Reporters {
-    let style = Style { json: output.json, quiet: output.quiet, prompt: settings.forgiving };
+    let style =
+        Style { json: output.json, quiet: output.quiet, prompt: settings.continue_on_error };
     let mut narrator = |side: Side| {
         // A quiet server has nothing to tell but the files that it stored, and what its operator asks for.
         let has_results =
-            side == Side::Client || settings.kind == Kind::File || settings.at_terminal;
+            side == Side::Client || settings.scenario == Scenario::File || settings.interactive;
         if !side.is_run_by(settings.role) || (output.quiet && !output.json && !has_results) {
-            return Reporter::nobody();
+            return Reporter::disabled();
         }
-        let narrator = Printer::new(settings.kind, side, style, sink.clone(), on_error.clone())
+        let narrator = Printer::new(settings.scenario, side, style, sink.clone(), on_error.clone())
             .progress_bars(bars.clone());
         let child = Child::new(format!("{}-narrator", side.name()), move || narrator.clone())
             .mailbox(64 + settings.listen.len())
@@ -216,8 +217,8 @@ fn add_printers(
 
 /// Tells where the server listens, and warns where strangers can reach it and where there may be fewer than asked for.
 async fn report_endpoints(listening: &[Endpoint], settings: &Settings, reporter: &Reporter) {
-    let (asked, most) = (settings.max_conns, settings.connections());
-    if most < asked && !listening.is_empty() && settings.kind != Kind::Udp {
+    let (asked, most) = (settings.max_conns, settings.connection_limit());
+    if most < asked && !listening.is_empty() && settings.scenario != Scenario::Udp {
         let files = max_open_files();
         log::warn!(
             "--max-conns is cut from {asked} to {most}: the file limit is {files} (ulimit -n)"
@@ -228,25 +229,25 @@ async fn report_endpoints(listening: &[Endpoint], settings: &Settings, reporter:
             log::warn!("{endpoint} can be reached from other machines");
         }
         let endpoint = endpoint.clone();
-        reporter.tell(|| Report::Listening { endpoint }).await;
+        reporter.send(|| Report::Listening { endpoint }).await;
     }
 }
 
 /// Has stdin, or what a flag says instead, go to the actor that takes what a person types.
 fn attach_stdin(
-    composed: Composed,
+    composed: BuiltScenario,
     settings: &Settings,
     reader: Option<LineReader>,
 ) -> io::Result<()> {
     match (composed.input, &settings.message) {
         (None, _) => Ok(()),
-        (Some(Input::Chat(client)), Some(message)) => {
+        (Some(InputAddress::Chat(client)), Some(message)) => {
             // A mailbox that nobody has read from yet has room for two.
             let _ = client.try_send(ChatInput::Line(message.clone()));
             let _ = client.try_send(ChatInput::End);
             Ok(())
         }
-        (Some(Input::Chat(client)), None) => {
+        (Some(InputAddress::Chat(client)), None) => {
             let take = move |line: Option<Vec<u8>>| {
                 let line = line.map(|line| ChatInput::Line(decode_lossy(&line).into_owned()));
                 client.send_blocking(line.unwrap_or(ChatInput::End)).is_ok()
@@ -256,7 +257,7 @@ fn attach_stdin(
                 None => stdin::spawn_line_reader(take),
             }
         }
-        (Some(Input::Console(console)), _) => match reader {
+        (Some(InputAddress::Console(console)), _) => match reader {
             Some(reader) => reader.spawn(Some(CONSOLE_PROMPT), move |line| {
                 line.is_some_and(|line| {
                     console.send_blocking(ToConsole(decode_lossy(&line).into_owned())).is_ok()
@@ -264,7 +265,7 @@ fn attach_stdin(
             }),
             None => Ok(()),
         },
-        (Some(Input::File(sender)), _) => stdin::spawn_line_reader(move |line| match line {
+        (Some(InputAddress::File(sender)), _) => stdin::spawn_line_reader(move |line| match line {
             Some(name) => sender.send_blocking(FileInput::Name(path_from_bytes(name))).is_ok(),
             None => sender.send_blocking(FileInput::End).is_ok(),
         }),

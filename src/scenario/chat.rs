@@ -5,76 +5,83 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{ComposeError, Door, Input, Role, Settings, client as ends_the_tree, listeners};
+use super::{AccessControl, BuildError, InputAddress, Role, Settings, add_listeners, client_child};
 use crate::actors::{
-    Bans, ChatClient, ChatConsole, ChatJournal, ChatRoom, ChatSession, Hall, History, HistoryError,
-    Operators, Recorder, Report, Reporter, SessionLimits, SessionWith, Speaks,
+    BanList, ChatClient, ChatConsole, ChatJournal, ChatRoom, ChatSession, Hall, History,
+    HistoryError, Operators, Recorder, Report, Reporter, SessionLimits, SessionWith, Speaks,
 };
 use crate::net::Endpoint;
 use crate::runtime::{Child, Supervisor};
 use crate::wire::chat::notice;
 
 /// The room that everybody comes to first, unless it is set.
-const ROOM: &str = "lobby";
+const DEFAULT_ROOM: &str = "lobby";
 
 /// How many lines those beyond this machine may say in which time, unless it is set.
-const RATE: (u32, Duration) = (100, Duration::from_secs(10));
+const DEFAULT_RATE: (u32, Duration) = (100, Duration::from_secs(10));
 
 /// The longest operator's password, in bytes.
-const PASSWORD_MAX: u64 = 1024;
+const MAX_PASSWORD_LEN: u64 = 1024;
 
 /// Answers that wait for one peer at most.
-const ANSWERS: usize = 16;
+const SESSION_MAILBOX: usize = 16;
 
 /// Lines that wait for the disk at most, where they are kept there.
-const LINES: usize = 4096;
+const HISTORY_MAILBOX: usize = 4096;
 
-pub(super) async fn server(
+pub(super) async fn add_server(
     settings: &Settings,
     tree: &mut Supervisor,
     reporter: &Reporter,
-) -> Result<(Vec<Endpoint>, Option<Input>), ComposeError> {
-    let hall = Hall::new(settings.room.as_deref().unwrap_or(ROOM));
+) -> Result<(Vec<Endpoint>, Option<InputAddress>), BuildError> {
+    let hall = Hall::new(settings.room.as_deref().unwrap_or(DEFAULT_ROOM));
     let limits = SessionLimits {
         first_timeout: settings.first_timeout,
         idle_timeout: settings.idle_timeout,
         history: settings.history,
-        rate: settings.rate.unwrap_or(RATE),
+        rate: settings.rate.unwrap_or(DEFAULT_RATE),
         rate_on_loopback: settings.rate.is_some(),
         dialect: settings.dialect,
-        operators: settings.operator_password_file.as_deref().map(operators).transpose()?,
+        operators: settings
+            .operator_password_file
+            .as_deref()
+            .map(read_operator_password)
+            .transpose()?,
     };
-    let bans = Arc::<Bans>::default();
+    let bans = Arc::<BanList>::default();
     // It stands before the room: what was said until the end is written down after it.
-    journal(settings, tree, &hall, reporter)?;
+    add_history_writer(settings, tree, &hall, reporter)?;
     let kept = bans.clone();
     let room = Child::new("room", move || ChatRoom::new(hall.clone()).bans(kept.clone()));
     let room = tree.child(room);
-    let sessions = tree.pool(settings.connection_pool("sessions").mailbox(ANSWERS));
+    let sessions = tree.pool(settings.connection_pool("sessions").mailbox(SESSION_MAILBOX));
     let with = Arc::new(SessionWith { limits, room: room.clone(), reporter: reporter.clone() });
     let serve = move |connection| ChatSession::new(connection, with.clone());
     // Whoever speaks as in the lecture is sent answers alone.
     let speaks_lines = settings.dialect != Some(Speaks::Lecture);
-    let door = Door { bans, parting: speaks_lines.then_some(notice::format_rejected) };
-    let listening = listeners(settings, tree, &sessions, reporter, door, serve).await?;
-    let console = settings.at_terminal && settings.role == Role::Server;
+    let door = AccessControl {
+        ban_list: bans,
+        rejection_message: speaks_lines.then_some(notice::format_rejected),
+    };
+    let listening = add_listeners(settings, tree, &sessions, reporter, door, serve).await?;
+    let console = settings.interactive && settings.role == Role::Server;
     let console = console.then(|| {
         let reporter = reporter.clone();
         tree.child(Child::new("console", move || ChatConsole::new(room.clone(), reporter.clone())))
     });
-    Ok((listening, console.map(Input::Console)))
+    Ok((listening, console.map(InputAddress::Console)))
 }
 
 /// Reads the password that makes an operator.
-fn operators(path: &Path) -> Result<Operators, ComposeError> {
-    let failed = |source| ComposeError::Password { path: path.into(), source };
+fn read_operator_password(path: &Path) -> Result<Operators, BuildError> {
+    let failed = |source| BuildError::Password { path: path.into(), source };
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(PASSWORD_MAX + 1).read_to_string(&mut text).map_err(failed)?;
+    file.take(MAX_PASSWORD_LEN + 1).read_to_string(&mut text).map_err(failed)?;
     let password = text.trim_end_matches(['\r', '\n']);
     let why = match password {
         "" => "it is empty; its first line is to be the password",
-        long if long.len() as u64 > PASSWORD_MAX => "it is too long for a password",
+        long if long.len() as u64 > MAX_PASSWORD_LEN => "it is too long for a password",
         lines if lines.contains('\n') => "it has more than one line",
         password => return Ok(Operators::new(password.trim())),
     };
@@ -82,7 +89,7 @@ fn operators(path: &Path) -> Result<Operators, ComposeError> {
 }
 
 /// Gives the rooms what was said before, and adds the journal, where there is to be one.
-fn journal(
+fn add_history_writer(
     settings: &Settings,
     tree: &mut Supervisor,
     hall: &Hall,
@@ -91,23 +98,23 @@ fn journal(
     let Some(path) = &settings.history_dir else { return Ok(()) };
     let (history, faults) = History::open(path, settings.history_size, hall)?;
     for why in faults {
-        reporter.try_tell(|| Report::Refused { peer: None, why });
+        reporter.try_send(|| Report::Rejected { peer: None, reason: why });
     }
     let (kept, reporter) = (history.clone(), reporter.clone());
     let journal = Child::new("journal", move || ChatJournal::new(kept.clone(), reporter.clone()));
-    hall.record(Recorder::new(history, tree.child(journal.mailbox(LINES))));
+    hall.record(Recorder::new(history, tree.child(journal.mailbox(HISTORY_MAILBOX))));
     Ok(())
 }
 
-pub(super) fn client(
+pub(super) fn add_client(
     settings: &Settings,
     tree: &mut Supervisor,
     endpoint: Endpoint,
     reporter: &Reporter,
-) -> Input {
+) -> InputAddress {
     let (nick, timeout, reporter) = (settings.nick.clone(), settings.timeout, reporter.clone());
     let (room, reconnect) = (settings.room.clone(), settings.reconnect);
-    let (at_terminal, dialect) = (settings.at_terminal, settings.dialect);
+    let (at_terminal, dialect) = (settings.interactive, settings.dialect);
     let make = move || {
         ChatClient::new(endpoint.clone(), nick.clone(), timeout, reporter.clone())
             .room(room.clone())
@@ -115,5 +122,5 @@ pub(super) fn client(
             .speaks(dialect)
             .asks_who(at_terminal)
     };
-    Input::Chat(tree.child(ends_the_tree(Child::new("client", make))))
+    InputAddress::Chat(tree.child(client_child(Child::new("client", make))))
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::{Door, Input, Settings, client as ends_the_tree, listeners};
+use super::{AccessControl, InputAddress, Settings, add_listeners, client_child};
 use crate::actors::{
-    Disk, FileReaper, FileReceiver, FileSender, FramedSender, ReceiveLimits, Reporter, Vault,
-    VaultLimits,
+    BlockingPool, FileReaper, FileReceiver, FileSender, FramedSender, ReceiveLimits, Reporter,
+    Vault, VaultLimits,
 };
 use crate::net::{BindError, Endpoint};
 use crate::runtime::{Child, Supervisor};
@@ -13,7 +13,7 @@ use crate::runtime::{Child, Supervisor};
 /// Jobs of the disk at a time: its latency is hidden, its head not scattered.
 const DISK_THREADS: usize = 4;
 
-pub(super) async fn server(
+pub(super) async fn add_server(
     settings: &Settings,
     tree: &mut Supervisor,
     reporter: &Reporter,
@@ -25,7 +25,7 @@ pub(super) async fn server(
     };
     let part_ttl = settings.part_ttl;
     let vault = Arc::new(Vault::new(settings.out.clone(), limits));
-    let disk = Disk::new(DISK_THREADS);
+    let disk = BlockingPool::new(DISK_THREADS);
     let (place, threads, told) = (vault.clone(), disk.clone(), reporter.clone());
     tree.child(Child::new("reaper", move || {
         FileReaper::new(place.clone(), threads.clone(), part_ttl, told.clone())
@@ -41,16 +41,17 @@ pub(super) async fn server(
         let (vault, disk) = (vault.clone(), disk.clone());
         FileReceiver::new(connection, limits.clone(), vault, disk, told.clone())
     };
-    listeners(settings, tree, &receivers, reporter, Door::default(), serve).await
+    add_listeners(settings, tree, &receivers, reporter, AccessControl::default(), serve).await
 }
 
-pub(super) fn client(
+pub(super) fn add_client(
     settings: &Settings,
     tree: &mut Supervisor,
     endpoint: Endpoint,
     reporter: &Reporter,
-) -> Option<Input> {
-    let Settings { files, timeout, forgiving, resume, stdin, .. } = settings.clone();
+) -> Option<InputAddress> {
+    let Settings { files, timeout, continue_on_error: forgiving, resume, stdin, .. } =
+        settings.clone();
     let (named, reporter) = (!files.is_empty(), reporter.clone());
     let sender = if settings.raw {
         let make = move || {
@@ -58,7 +59,7 @@ pub(super) fn client(
                 .forgiving(forgiving)
                 .stdin(stdin.clone())
         };
-        tree.child(ends_the_tree(Child::new("client", make)).mailbox(1))
+        tree.child(client_child(Child::new("client", make)).mailbox(1))
     } else {
         let make = move || {
             FramedSender::new(endpoint.clone(), files.clone(), timeout, reporter.clone())
@@ -66,7 +67,7 @@ pub(super) fn client(
                 .stdin(stdin.clone())
                 .resumes(resume)
         };
-        tree.child(ends_the_tree(Child::new("client", make)).mailbox(1))
+        tree.child(client_child(Child::new("client", make)).mailbox(1))
     };
-    (!named).then_some(Input::File(sender))
+    (!named).then_some(InputAddress::File(sender))
 }

@@ -10,7 +10,7 @@ use crate::net::{Endpoint, MulticastGroup};
 
 /// The four scenarios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum Scenario {
     /// A greeting for each connection.
     Tcp,
     /// An answer to each datagram.
@@ -38,7 +38,7 @@ pub enum Role {
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// Which scenario.
-    pub kind: Kind,
+    pub scenario: Scenario,
     /// Which side of it.
     pub role: Role,
     /// Where a server listens; empty means the scenario's default address, and every interface where it hears groups.
@@ -97,7 +97,7 @@ pub struct Settings {
     /// The largest file that is taken, in bytes.
     pub max_size: Option<u64>,
     /// Whether a person answers for the file names, and corrects a bad one.
-    pub forgiving: bool,
+    pub continue_on_error: bool,
     /// What is done with a file whose name is taken.
     pub on_conflict: OnConflict,
     /// How long a part is kept that nobody writes to; `None` is for ever.
@@ -117,7 +117,7 @@ pub struct Settings {
     /// The file with the password that makes an operator of a chat.
     pub operator_password_file: Option<PathBuf>,
     /// Whether a person is at a chat's terminal.
-    pub at_terminal: bool,
+    pub interactive: bool,
     /// How many lines of a room can be shown again.
     pub history: usize,
     /// The directory that what is said in a chat is kept in; none keeps it in memory alone.
@@ -133,9 +133,9 @@ pub struct Settings {
 
 impl Settings {
     /// Returns the defaults of a scenario.
-    pub fn new(kind: Kind, role: Role) -> Settings {
+    pub fn new(kind: Scenario, role: Role) -> Settings {
         Settings {
-            kind,
+            scenario: kind,
             role,
             listen: Vec::new(),
             connect: None,
@@ -145,7 +145,7 @@ impl Settings {
             backlog: 128,
             first_timeout: None,
             idle_timeout: match kind {
-                Kind::File => Some(Duration::from_secs(15 * 60)),
+                Scenario::File => Some(Duration::from_secs(15 * 60)),
                 _ => None,
             },
             drain_timeout: Duration::from_secs(10),
@@ -167,7 +167,7 @@ impl Settings {
             raw: false,
             resume: true,
             max_size: None,
-            forgiving: false,
+            continue_on_error: false,
             on_conflict: OnConflict::Fail,
             part_ttl: Some(Duration::from_secs(7 * 24 * 60 * 60)),
             raw_digest: true,
@@ -177,7 +177,7 @@ impl Settings {
             reconnect: Reconnect::Never,
             dialect: None,
             operator_password_file: None,
-            at_terminal: false,
+            interactive: false,
             history: 100,
             history_dir: None,
             history_size: 16 << 20,

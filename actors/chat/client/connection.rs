@@ -9,7 +9,7 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use crate::actors::chat::client::{ChatClient, ChatInput, Part, Speaks};
-use crate::actors::{Failure, Report};
+use crate::actors::{ClientError, Report};
 use crate::net::Stream;
 use crate::runtime::{Context, Event};
 use crate::wire::chat::command::{Command, parse};
@@ -66,7 +66,7 @@ impl Call<'_> {
         &mut self,
         ctx: &mut Context<ChatInput>,
         part: &mut Part,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ClientError> {
         let opening = part.opening();
         match part.speaks {
             None if opening.is_empty() => {
@@ -95,16 +95,19 @@ impl Call<'_> {
         let _ = self.stream.close(LINGER).await;
     }
 
-    pub(crate) fn broken(&self, source: io::Error) -> Failure {
-        Failure::of_io(source, &self.client.endpoint, self.client.timeout)
+    pub(crate) fn broken(&self, source: io::Error) -> ClientError {
+        ClientError::from_io(source, &self.client.endpoint, self.client.timeout)
     }
 
-    pub(crate) fn closed(&self, when: &'static str) -> Failure {
-        Failure::Closed { server: self.client.endpoint.to_string(), when }
+    pub(crate) fn closed(&self, when: &'static str) -> ClientError {
+        ClientError::Closed { server: self.client.endpoint.to_string(), phase: when }
     }
 
-    pub(crate) fn timed_out(&self) -> Failure {
-        Failure::TimedOut { server: self.client.endpoint.to_string(), limit: self.client.timeout }
+    pub(crate) fn timed_out(&self) -> ClientError {
+        ClientError::TimedOut {
+            server: self.client.endpoint.to_string(),
+            limit: self.client.timeout,
+        }
     }
 
     /// Talks in lines: what is typed goes out and what is heard comes in, neither waiting for the other.
@@ -113,7 +116,7 @@ impl Call<'_> {
         &mut self,
         ctx: &mut Context<ChatInput>,
         part: &mut Part,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, ClientError> {
         // When the server last took something, or the talk was over: it is not waited for longer than the limit.
         let mut since: Option<Instant> = None;
         let mut is_shut = false;
@@ -156,7 +159,7 @@ impl Call<'_> {
         ctx: &mut Context<ChatInput>,
         part: &mut Part,
         since: Option<Instant>,
-    ) -> Result<Option<Io>, Failure> {
+    ) -> Result<Option<Io>, ClientError> {
         let Call { stream, .. } = self;
         let writes = !part.outgoing.is_empty();
         let ready = poll_fn(|cx| {
@@ -207,7 +210,7 @@ impl Call<'_> {
         // A receipt has the text as the client said it, or escaped for lines.
         match self.hidden.iter().position(|own| *own == escape(&text)) {
             Some(own) => drop(self.hidden.remove(own)),
-            None => self.client.reporter.tell(|| Report::Line(text)).await,
+            None => self.client.reporter.send(|| Report::ChatLine(text)).await,
         }
         false
     }

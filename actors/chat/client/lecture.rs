@@ -12,7 +12,7 @@ use std::time::Duration;
 use crate::actors::chat::client::connection::{Call, HELLO, is_quit};
 use crate::actors::chat::client::{ChatInput, Part, Speaks};
 use crate::actors::support::write;
-use crate::actors::{Failure, Report};
+use crate::actors::{ClientError, Report};
 use crate::runtime::{Context, Event};
 use crate::wire::chat::{ACK_OFF, ACK_PREFIX, MAX_LINE_LEN};
 use crate::wire::text::{decode_lossy, escape};
@@ -27,9 +27,10 @@ const ANSWERS: Duration = Duration::from_millis(30);
 const ANSWERS_MOST: Duration = Duration::from_millis(60);
 
 impl Call<'_> {
-    async fn write(&self, ctx: &Context<ChatInput>, text: &str) -> Result<(), Failure> {
+    async fn write(&self, ctx: &Context<ChatInput>, text: &str) -> Result<(), ClientError> {
         let bytes = text.as_bytes();
-        let written = write::write_all(ctx.clock(), &self.stream, self.client.timeout, bytes);
+        let written =
+            write::write_all_with_timeout(ctx.clock(), &self.stream, self.client.timeout, bytes);
         written.await.map_err(|error| self.broken(error))
     }
 
@@ -58,7 +59,7 @@ impl Call<'_> {
         &mut self,
         ctx: &mut Context<ChatInput>,
         part: &mut Part,
-    ) -> Result<Option<Speaks>, Failure> {
+    ) -> Result<Option<Speaks>, ClientError> {
         let Some(text) = self.first_text(ctx, part).await else { return Ok(None) };
         let (asked, answers) = (ctx.now(), (ANSWERS + self.took).min(ANSWERS_MOST));
         self.write(ctx, &text).await?;
@@ -88,7 +89,7 @@ impl Call<'_> {
 
     async fn reply(&self, answer: &[u8], rtt: Duration) {
         let (text, bytes) = (decode_lossy(answer).into_owned(), answer.len());
-        self.client.reporter.tell(|| Report::Reply { text, bytes, rtt }).await;
+        self.client.reporter.send(|| Report::Reply { text, bytes, rtt }).await;
     }
 
     /// Talks with a lecture's server: one chunk, one answer.
@@ -96,7 +97,7 @@ impl Call<'_> {
         &self,
         ctx: &mut Context<ChatInput>,
         part: &mut Part,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ClientError> {
         (part.was_in, part.is_in) = (true, true);
         let clock = ctx.clock().clone();
         let mut buf = [0; MAX_LINE_LEN];

@@ -12,7 +12,7 @@ pub(crate) mod send_queue;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
-use crate::actors::{Failure, Report, Reporter};
+use crate::actors::{ClientError, Report, Reporter};
 use crate::net::{Endpoint, Peer, Stream};
 use crate::runtime::{Actor, Context, Event, Outcome};
 use crate::wire::chat::command::{Command, parse};
@@ -151,7 +151,7 @@ impl ChatClient {
     }
 
     /// Connects, and talks until it is over.
-    async fn call(&self, ctx: &mut Context<ChatInput>, part: &mut Part) -> Result<(), Failure> {
+    async fn call(&self, ctx: &mut Context<ChatInput>, part: &mut Part) -> Result<(), ClientError> {
         let asked = ctx.now();
         let connect = Stream::connect(&self.endpoint, self.timeout);
         // The first words of somebody who never was there wait: they tell the dialect.
@@ -164,7 +164,7 @@ impl ChatClient {
         let (peer, conn) = (stream.peer().clone(), part.calls);
         part.calls += 1;
         part.peer = Some(peer.clone());
-        self.reporter.tell(|| Report::Connected { peer, conn }).await;
+        self.reporter.send(|| Report::Connected { peer, conn }).await;
         let mut call = Call::new(self, stream, ctx.now() - asked);
         let done = call.talk(ctx, part).await;
         call.close().await;
@@ -176,14 +176,14 @@ impl ChatClient {
         &self,
         ctx: &mut Context<ChatInput>,
         part: &mut Part,
-        failure: &Failure,
+        failure: &ClientError,
         pause: Duration,
     ) -> bool {
         part.outgoing.lose_connection();
         part.is_in = false;
         if let Some(peer) = part.peer.take() {
             let (conn, why) = (part.calls - 1, failure.to_string());
-            self.reporter.tell(|| Report::Disconnected { peer, conn, why }).await;
+            self.reporter.send(|| Report::Disconnected { peer, conn, reason: why }).await;
         }
         let pause = ctx.clock().sleep_jittered(pause);
         self.meanwhile(ctx, part, pause).await.is_some()
@@ -255,14 +255,14 @@ impl Actor for ChatClient {
 
 impl ChatClient {
     /// Ends without a server, and tells what was never said.
-    async fn unsaid(&self, part: &Part, failure: Option<Failure>) -> Outcome {
+    async fn unsaid(&self, part: &Part, failure: Option<ClientError>) -> Outcome {
         let (count, server) = (part.outgoing.said(), self.endpoint.to_string());
         match (count, failure) {
             (0, _) => Ok(()),
-            (count, Some(_)) => Err(Failure::Unsaid { server, count }.into()),
+            (count, Some(_)) => Err(ClientError::UndeliveredLines { server, count }.into()),
             (count, None) => {
-                let why = Failure::Unsaid { server, count }.to_string();
-                self.reporter.tell(|| Report::Refused { peer: None, why }).await;
+                let why = ClientError::UndeliveredLines { server, count }.to_string();
+                self.reporter.send(|| Report::Rejected { peer: None, reason: why }).await;
                 Ok(())
             }
         }

@@ -224,7 +224,7 @@ impl ChatJournal {
         let history = self.history.clone();
         self.history.0.desk.run_all(move |job| history.work(&job)).await;
         for why in self.history.news() {
-            self.reporter.tell(|| Report::Refused { peer: None, why }).await;
+            self.reporter.send(|| Report::Rejected { peer: None, reason: why }).await;
         }
     }
 }

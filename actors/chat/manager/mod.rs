@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::actors::chat::broadcast::subscription::Ear;
 use crate::actors::chat::registry::directory::room_named;
-use crate::actors::{Bans, Hall, Membership, ToSession};
+use crate::actors::{BanList, Hall, Membership, ToSession};
 use crate::runtime::{Actor, Address, Clock, Context, Outcome, Reply};
 
 /// What coming into a room brings.
@@ -74,7 +74,7 @@ pub(crate) const NOWHERE: &str = "you are in no room; /join ROOM goes to one";
 #[derive(Debug)]
 pub struct ChatRoom {
     pub(crate) hall: Hall,
-    pub(crate) bans: Arc<Bans>,
+    pub(crate) bans: Arc<BanList>,
 }
 
 impl ChatRoom {
@@ -84,7 +84,7 @@ impl ChatRoom {
     }
 
     /// Sets which addresses its operators keep away; the listeners ask there, too.
-    pub fn bans(mut self, bans: Arc<Bans>) -> ChatRoom {
+    pub fn bans(mut self, bans: Arc<BanList>) -> ChatRoom {
         self.bans = bans;
         self
     }
@@ -96,7 +96,7 @@ impl ChatRoom {
         clock: &Clock,
     ) -> Result<(Membership, Joined), String> {
         let Coming { nick, room, quiet, address, session } = coming;
-        if address.is_some_and(|address| self.bans.hold(address)) {
+        if address.is_some_and(|address| self.bans.contains(address)) {
             return Err("your address is banned".into());
         }
         let room = room_named(room.unwrap_or_else(|| self.hall.name().to_string()))?;

@@ -28,7 +28,7 @@ impl ChatRoom {
         match order {
             OperatorCommand::Members => Ok(members(&book)),
             OperatorCommand::Bans => {
-                let bans = self.bans.all();
+                let bans = self.bans.addresses();
                 let count = bans.len();
                 Ok(format!("banned: {}", listed(bans.iter().map(IpAddr::to_string), count)))
             }
@@ -50,7 +50,7 @@ impl ChatRoom {
                 let address: IpAddr = address
                     .parse()
                     .map_err(|_| format!("{} is no address; /bans lists them", escape(address)))?;
-                match self.bans.lift(address) {
+                match self.bans.remove(address) {
                     true => Ok(format!("{address} may come again")),
                     false => Err(format!("{address} is not banned; /bans lists who is")),
                 }
@@ -87,7 +87,7 @@ impl ChatRoom {
         self.bans.add(address)?;
         let why = format!("banned by {by}");
         let from_there =
-            |member: &&Member| member.address.is_some_and(|address| self.bans.hold(address));
+            |member: &&Member| member.address.is_some_and(|address| self.bans.contains(address));
         let ended = book.members.values().filter(from_there).filter(|m| end(m, &why).is_ok());
         Ok(format!("{address} is banned; {} of its sessions are ended", ended.count()))
     }

@@ -54,7 +54,7 @@ impl Session {
         let mut block = Block::default();
         while !self.talk.is_full() {
             if let Some(allowance) = &mut speaker.allowance {
-                if let Some(until) = allowance.wait(self.ctx.now()) {
+                if let Some(until) = allowance.ready_at(self.ctx.now()) {
                     self.say_block(speaker, &mut block);
                     return Ok(Some(until));
                 }
@@ -71,7 +71,7 @@ impl Session {
             };
             let Some(line) = lines.as_mut().and_then(next) else { break };
             if let Some(allowance) = &mut speaker.allowance {
-                allowance.spend();
+                allowance.record();
             }
             self.take(speaker, line).await?;
         }
@@ -83,7 +83,7 @@ impl Session {
     /// Adds the next line to those that are said together, if it is one that is simply said; tells whether it was.
     fn adds(&mut self, speaker: &mut Speaker, block: &mut Block) -> bool {
         // Where somebody is told of each line, each is a matter of its own.
-        let simply = speaker.ear.is_some() && !self.with.reporter.is_heard();
+        let simply = speaker.ear.is_some() && !self.with.reporter.is_enabled();
         let (true, false, Some(lines)) = (simply, speaker.is_over, &mut speaker.lines) else {
             return false;
         };
@@ -102,7 +102,7 @@ impl Session {
                 outbox.push([ACK_PREFIX, &text, "\n"].concat());
             }
             if let Some(allowance) = allowance {
-                allowance.spend();
+                allowance.record();
             }
             true
         })
@@ -246,7 +246,7 @@ impl Session {
         }
         speaker.wrong += 1;
         let (peer, why) = (Some(self.peer().clone()), "a wrong operator's password");
-        self.with.reporter.try_tell(|| Report::Refused { peer, why: why.into() });
+        self.with.reporter.try_send(|| Report::Rejected { peer, reason: why.into() });
         if speaker.wrong >= GUESSES {
             let why = "wrong about the password too often";
             self.talk.outbox.push(format!("* {}\n", notice::format_disconnected(why)));

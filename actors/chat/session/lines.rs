@@ -9,7 +9,7 @@ use crate::actors::chat::session::commands::timed;
 use crate::actors::chat::session::delivery::as_it_is;
 use crate::actors::chat::session::io::{Happened, Wants};
 use crate::actors::chat::session::wish::Wish;
-use crate::actors::support::allowance::Allowance;
+use crate::actors::support::allowance::RateLimiter;
 use crate::actors::{Coming, Joined, Membership, ToSession};
 use crate::wire::chat::MAX_LINE_LEN;
 use crate::wire::chat::notice;
@@ -24,7 +24,7 @@ pub(crate) struct Speaker {
     pub(crate) ear: Option<Ear>,
     pub(crate) receipts: bool,
     pub(crate) times: bool,
-    pub(crate) allowance: Option<Box<Allowance>>,
+    pub(crate) allowance: Option<Box<RateLimiter>>,
     /// What was told to it alone and found too much waiting for it.
     untold: u64,
     /// Whether it may give orders.
@@ -158,7 +158,7 @@ impl Session {
         };
         let limits = &self.with.limits;
         let is_bound = limits.rate_on_loopback || !self.peer().is_loopback();
-        let allowance = is_bound.then(|| Box::new(Allowance::new(limits.rate, self.ctx.now())));
+        let allowance = is_bound.then(|| Box::new(RateLimiter::new(limits.rate, self.ctx.now())));
         let mut speaker = Speaker {
             member,
             lines: Some(lines),

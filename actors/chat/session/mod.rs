@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::actors::{
-    Coming, Connection, Joined, Membership, Operators, Report, Reporter, Speaks, ToRoom, Visit,
+    Coming, Connection, Joined, Membership, Operators, PerIpPermit, Report, Reporter, Speaks,
+    ToRoom,
 };
 use crate::net::Peer;
 use crate::runtime::{Actor, Address, AskError, Context, Outcome, Reply};
@@ -103,7 +104,7 @@ pub(crate) struct Session {
     pub(crate) heard_at: Instant,
     /// The connection's number.
     conn: u64,
-    _visit: Option<Visit>,
+    _visit: Option<PerIpPermit>,
     /// Whether its end was told, or is being told.
     is_over: bool,
 }
@@ -135,7 +136,7 @@ impl Session {
     /// Begins a session in lines, and serves any other; an error tells why the session ended.
     async fn begin(&mut self) -> Result<Speaker, String> {
         let (peer, conn) = (self.peer().clone(), self.conn);
-        self.with.reporter.tell(|| Report::Connected { peer, conn }).await;
+        self.with.reporter.send(|| Report::Connected { peer, conn }).await;
         // A peer whose kernel does not do this is merely noticed later.
         let _ = self.talk.stream.set_keepalive(KEEPALIVE);
         // What waits is written in one call already: a line must not wait for the answer to the last one.
@@ -153,7 +154,7 @@ impl Session {
         let _ = self.talk.stream.linger_close(LINGER).await;
         self.is_over = true;
         let (peer, conn) = (self.peer().clone(), self.conn);
-        self.with.reporter.tell(|| Report::Disconnected { peer, conn, why }).await;
+        self.with.reporter.send(|| Report::Disconnected { peer, conn, reason: why }).await;
     }
 
     /// Reads until the dialect is settled; the bytes come back.
@@ -256,7 +257,7 @@ impl Session {
             room: member.name_and_room().1.map(|room| room.to_string()),
             text: text.into(),
         };
-        self.with.reporter.tell(report).await;
+        self.with.reporter.send(report).await;
     }
 }
 
@@ -265,7 +266,7 @@ impl Drop for Session {
         if !self.is_over {
             let (peer, conn) = (self.peer().clone(), self.conn);
             let why = "its actor was ended".into();
-            self.with.reporter.try_tell(|| Report::Disconnected { peer, conn, why });
+            self.with.reporter.try_send(|| Report::Disconnected { peer, conn, reason: why });
         }
     }
 }
@@ -278,8 +279,10 @@ impl Actor for ChatSession {
     type Message = ToSession;
 
     fn run(self, ctx: Context<ToSession>) -> impl Future<Output = Outcome> + Send {
-        let ChatSession { connection: Connection { stream, number: conn, visit: _visit }, with } =
-            self;
+        let ChatSession {
+            connection: Connection { stream, number: conn, ip_permit: _visit },
+            with,
+        } = self;
         let (talk, heard_at) = (Talk::new(stream), ctx.now());
         let mut session = Session { ctx, talk, with, heard_at, conn, _visit, is_over: false };
         async move {

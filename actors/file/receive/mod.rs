@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_lite::future;
 
-use crate::actors::{Connection, Disk, Report, Reporter, Vault, VaultError};
+use crate::actors::{BlockingPool, Connection, Report, Reporter, Vault, VaultError};
 use crate::net::{Peer, Stream};
 use crate::runtime::{Actor, Context, Outcome};
 use crate::wire::file::codec::{FrameWriter, Preamble, detect_preamble, server_hello};
@@ -67,7 +67,7 @@ struct Service {
     peer: Peer,
     limits: ReceiveLimits,
     vault: Arc<Vault>,
-    disk: Disk,
+    disk: BlockingPool,
     reporter: Reporter,
 }
 
@@ -77,7 +77,7 @@ impl FileReceiver {
         connection: Connection,
         limits: ReceiveLimits,
         vault: Arc<Vault>,
-        disk: Disk,
+        disk: BlockingPool,
         reporter: Reporter,
     ) -> FileReceiver {
         let peer = connection.stream.peer().clone();
@@ -192,7 +192,7 @@ impl Service {
         let (disk, clock, until) = (self.disk.clone(), ctx.clock().clone(), ctx.now() + TURN);
         let job = self.disk.run(move || {
             // Others have their turn, and whoever looks at the progress sees some.
-            let may_go_on = || disk.is_free() && clock.now() < until;
+            let may_go_on = || disk.has_idle_thread() && clock.now() < until;
             let worked = intake.work(&stream, &mut news, may_go_on);
             (intake, worked, news)
         });
@@ -246,7 +246,7 @@ impl Service {
 
     async fn refuse(&self, why: String) -> String {
         let (peer, told) = (Some(self.peer.clone()), why.clone());
-        self.reporter.tell(|| Report::Refused { peer, why: told }).await;
+        self.reporter.send(|| Report::Rejected { peer, reason: told }).await;
         why
     }
 }
@@ -260,8 +260,8 @@ impl Actor for FileReceiver {
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
         let FileReceiver { connection, service } = self;
-        let presence = connection.announce(&service.reporter).await;
-        let Connection { stream, visit: _visit, .. } = connection;
+        let presence = connection.report_connected(&service.reporter).await;
+        let Connection { stream, ip_permit: _visit, .. } = connection;
         if service.limits.idle_timeout.is_none() {
             // A sender whose kernel does not do this is merely noticed later.
             let _ = stream.set_keepalive(KEEPALIVE);
@@ -270,7 +270,9 @@ impl Actor for FileReceiver {
         let ended = service.serve(&mut ctx, stream.clone()).await;
         // Input that is still unread would destroy the last answer.
         let _ = stream.linger_close(CLOSE_WITHIN).await;
-        presence.end(ended.as_ref().map_or_else(ToString::to_string, Clone::clone)).await;
+        presence
+            .report_disconnected(ended.as_ref().map_or_else(ToString::to_string, Clone::clone))
+            .await;
         Ok(ended.map(drop)?)
     }
 }

@@ -58,8 +58,8 @@ impl Transfer {
                     let took = ctx.now() - self.begun;
                     let blake3 = digest.map(|hash| blake3::Hash::from(hash).to_hex().to_string());
                     let peer = Some(service.peer.clone());
-                    let file = || Report::File { name, bytes, blake3, took, peer };
-                    service.reporter.tell(file).await;
+                    let file = || Report::FileStored { name, bytes, blake3, elapsed: took, peer };
+                    service.reporter.send(file).await;
                 }
             }
         }
@@ -68,7 +68,7 @@ impl Transfer {
 
     /// Tells how far the file is that comes in.
     pub(super) fn show(&mut self, ctx: &Context<()>, service: &Service, intake: &Intake) {
-        if !service.reporter.is_heard() {
+        if !service.reporter.is_enabled() {
             return;
         }
         let Some(extent) = intake.extent().filter(|extent| extent.length >= SHOWN) else { return };
@@ -91,7 +91,8 @@ impl Transfer {
     }
 
     pub(super) async fn write(&self, ctx: &Context<()>, bytes: &[u8]) -> Result<(), String> {
-        let written = write::write_all(ctx.clock(), &self.stream, ANSWER_WITHIN, bytes).await;
+        let written =
+            write::write_all_with_timeout(ctx.clock(), &self.stream, ANSWER_WITHIN, bytes).await;
         written.map_err(|error| error.to_string())
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use crate::actors::Failure;
+use crate::actors::ClientError;
 use crate::actors::support::write;
 use crate::net::{Endpoint, Stream};
 use crate::runtime::Clock;
@@ -46,7 +46,7 @@ impl FramedLine {
         clock: &Clock,
         endpoint: &Endpoint,
         limit: Duration,
-    ) -> Result<FramedLine, Failure> {
+    ) -> Result<FramedLine, ClientError> {
         let stream = Stream::connect(endpoint, limit).await?;
         // A small file is a few frames, none of which must wait until the last one has been acknowledged.
         let _ = stream.set_nodelay(true);
@@ -72,22 +72,25 @@ impl FramedLine {
     }
 
     /// Reads a piece of the server's first words; one that has none is no server of this protocol.
-    async fn welcome(&self, is_silent: bool) -> Result<Vec<u8>, Failure> {
-        let plain = |silent| Failure::Plain { server: self.endpoint.to_string(), silent };
+    async fn welcome(&self, is_silent: bool) -> Result<Vec<u8>, ClientError> {
+        let plain = |silent| ClientError::NotFileProtocol {
+            server: self.endpoint.to_string(),
+            timeout: silent,
+        };
         match self.read().await {
             Ok(piece) if !piece.is_empty() => Ok(piece),
             Ok(_) => Err(plain(None)),
-            Err(Failure::TimedOut { limit, .. }) if is_silent => Err(plain(Some(limit))),
+            Err(ClientError::TimedOut { limit, .. }) if is_silent => Err(plain(Some(limit))),
             Err(failure) => Err(failure),
         }
     }
 
     /// Makes a failure of first words that are none of this protocol, or of another version.
-    fn strange(&self, source: FrameError) -> Failure {
+    fn strange(&self, source: FrameError) -> ClientError {
         let server = self.endpoint.to_string();
         match source {
-            FrameError::Signature => Failure::Plain { server, silent: None },
-            _ => Failure::Protocol { server, source },
+            FrameError::Signature => ClientError::NotFileProtocol { server, timeout: None },
+            _ => ClientError::Protocol { server, source },
         }
     }
 
@@ -103,7 +106,7 @@ impl FramedLine {
         &mut self,
         bytes: &[u8],
         frames: FrameWriter,
-    ) -> Result<Option<Answer>, Failure> {
+    ) -> Result<Option<Answer>, ClientError> {
         let written = self.write(bytes).await;
         self.frames = frames;
         let heard = self.heard();
@@ -114,35 +117,37 @@ impl FramedLine {
     }
 
     /// Writes bytes, with a limit for each write that the kernel takes.
-    async fn write(&self, bytes: &[u8]) -> Result<(), Failure> {
-        let written = write::write_all(&self.clock, &self.stream, self.limit, bytes).await;
-        written.map_err(|error| Failure::of_io(error, &self.endpoint, self.limit))
+    async fn write(&self, bytes: &[u8]) -> Result<(), ClientError> {
+        let written =
+            write::write_all_with_timeout(&self.clock, &self.stream, self.limit, bytes).await;
+        written.map_err(|error| ClientError::from_io(error, &self.endpoint, self.limit))
     }
 
     /// Says one thing, and waits for the answer.
-    pub(crate) async fn ask(&mut self, frame: &Frame<'_>) -> Result<Answer, Failure> {
+    pub(crate) async fn ask(&mut self, frame: &Frame<'_>) -> Result<Answer, ClientError> {
         self.tell(frame).await?;
         self.answer().await
     }
 
     /// Writes one frame.
-    pub(crate) async fn tell(&mut self, frame: &Frame<'_>) -> Result<(), Failure> {
+    pub(crate) async fn tell(&mut self, frame: &Frame<'_>) -> Result<(), ClientError> {
         let mut bytes = Vec::new();
         self.frames.write(frame, &mut bytes);
         self.write(&bytes).await
     }
 
-    async fn read(&self) -> Result<Vec<u8>, Failure> {
+    async fn read(&self) -> Result<Vec<u8>, ClientError> {
         let mut piece = vec![0; PIECE];
         let read = self.clock.timeout(self.limit, self.stream.read(&mut piece)).await;
-        let late = || Failure::TimedOut { server: self.endpoint.to_string(), limit: self.limit };
+        let late =
+            || ClientError::TimedOut { server: self.endpoint.to_string(), limit: self.limit };
         let length = read.ok_or_else(late)?;
-        piece.truncate(length.map_err(|e| Failure::of_io(e, &self.endpoint, self.limit))?);
+        piece.truncate(length.map_err(|e| ClientError::from_io(e, &self.endpoint, self.limit))?);
         Ok(piece)
     }
 
     /// Returns what the server has said already, if it said anything.
-    fn heard(&mut self) -> Result<Option<Answer>, Failure> {
+    fn heard(&mut self) -> Result<Option<Answer>, ClientError> {
         let reader = &mut self.reader;
         // An error or an end shows itself again where it is waited for.
         let _ = self.stream.try_read_with(|bytes| reader.push(bytes));
@@ -150,15 +155,16 @@ impl FramedLine {
     }
 
     /// Makes a failure of an answer that has no place.
-    pub(crate) fn senseless(&self) -> Failure {
-        Failure::Senseless { server: self.endpoint.to_string() }
+    pub(crate) fn senseless(&self) -> ClientError {
+        ClientError::UnexpectedReply { server: self.endpoint.to_string() }
     }
 
-    fn next(&mut self) -> Result<Option<Answer>, Failure> {
+    fn next(&mut self) -> Result<Option<Answer>, ClientError> {
         loop {
             let next = self.reader.next_frame();
             let server = || self.endpoint.to_string();
-            let frame = next.map_err(|source| Failure::Protocol { server: server(), source })?;
+            let frame =
+                next.map_err(|source| ClientError::Protocol { server: server(), source })?;
             return Ok(match frame {
                 None => None,
                 Some(Frame::Wait) => continue,
@@ -171,13 +177,13 @@ impl FramedLine {
                 Some(Frame::Failed(failed)) => {
                     Some(Answer::Failed(failed.code, failed.reason.into()))
                 }
-                Some(_) => return Err(Failure::Senseless { server: server() }),
+                Some(_) => return Err(ClientError::UnexpectedReply { server: server() }),
             });
         }
     }
 
     /// Waits for what the server says next; it may take the limit for each thing that it says.
-    pub(crate) async fn answer(&mut self) -> Result<Answer, Failure> {
+    pub(crate) async fn answer(&mut self) -> Result<Answer, ClientError> {
         loop {
             if let Some(answer) = self.next()? {
                 return Ok(answer);
@@ -185,7 +191,7 @@ impl FramedLine {
             let piece = self.read().await?;
             if piece.is_empty() {
                 let server = self.endpoint.to_string();
-                return Err(Failure::Closed { server, when: "before it answered" });
+                return Err(ClientError::Closed { server, phase: "before it answered" });
             }
             self.reader.push(&piece);
         }

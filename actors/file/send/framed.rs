@@ -13,7 +13,9 @@ use futures_lite::future;
 
 use crate::actors::file::send::uploader::{Courier, Delivered};
 use crate::actors::file::send::walk::{Fault, Parcel, parcels, remedy};
-use crate::actors::{Failure, FileInput, Overall, Report, Reporter, Row, Total};
+use crate::actors::{
+    ClientError, FileInput, Report, Reporter, SentFile, TotalProgress, TransferSummary,
+};
 use crate::net::Endpoint;
 use crate::runtime::{Actor, Clock, Context, Event, Outcome};
 use crate::wire::file::digest::ChunkHash;
@@ -38,7 +40,7 @@ pub struct FramedSender {
 struct Work {
     courier: Courier,
     begun: Instant,
-    total: Total,
+    total: TransferSummary,
     /// The bytes of all files, where they are known.
     all: Option<u64>,
 }
@@ -88,11 +90,11 @@ impl FramedSender {
             line: None,
             was_connected: false,
         };
-        Work { courier, begun: clock.now(), total: Total::default(), all: None }
+        Work { courier, begun: clock.now(), total: TransferSummary::default(), all: None }
     }
 
     /// Sends the files that were given at the start. Without one that can be sent there is no connection.
-    async fn send_listed(&self, work: &mut Work) -> Result<(), Failure> {
+    async fn send_listed(&self, work: &mut Work) -> Result<(), ClientError> {
         let paths = self.files.clone();
         let find = move || paths.iter().map(|path| parcels(path)).collect::<Vec<_>>();
         let found = smol::unblock(find).await;
@@ -113,13 +115,13 @@ impl FramedSender {
         &self,
         ctx: &mut Context<FileInput>,
         work: &mut Work,
-    ) -> Result<(), Failure> {
+    ) -> Result<(), ClientError> {
         let Some(connected) = ctx.unless_stopped(work.courier.connect()).await else {
             return Ok(());
         };
         connected?;
         loop {
-            self.reporter.tell(|| Report::Ready).await;
+            self.reporter.send(|| Report::Ready).await;
             let Event::Message(FileInput::Name(path)) = ctx.next(future::pending::<()>()).await
             else {
                 return Ok(());
@@ -134,7 +136,7 @@ impl FramedSender {
         }
     }
 
-    async fn send_path(&self, work: &mut Work, path: PathBuf) -> Result<(), Failure> {
+    async fn send_path(&self, work: &mut Work, path: PathBuf) -> Result<(), ClientError> {
         let (found, faults) = smol::unblock(move || parcels(&path)).await;
         self.tell_faults(work, faults).await;
         for parcel in &found {
@@ -151,11 +153,11 @@ impl FramedSender {
     }
 
     /// Sends one file, or makes one directory.
-    async fn send(&self, work: &mut Work, parcel: &Parcel) -> Result<(), Failure> {
+    async fn send(&self, work: &mut Work, parcel: &Parcel) -> Result<(), ClientError> {
         let clock = work.courier.clock.clone();
         let begun = clock.now();
         let (bytes, took) = (work.total.bytes, begun - work.begun);
-        let all = work.all.map(|size| Overall { bytes, size, took });
+        let all = work.all.map(|size| TotalProgress { bytes, size, elapsed: took });
         let why = match work.courier.deliver(parcel, all).await? {
             Delivered::Made => return Ok(()),
             Delivered::Stored(bytes, digest, stored) => {
@@ -186,18 +188,25 @@ impl FramedSender {
         let (name, blake3) = (parcel.path.display().to_string(), blake3::Hash::from(digest));
         let blake3 = blake3.to_hex().to_string();
         let total = &mut work.total;
-        total.files += 1;
+        total.file_count += 1;
         total.bytes += bytes;
-        if total.rows.len() < ROWS {
-            total.rows.push(Row { name: name.clone(), bytes, blake3: blake3.clone(), took });
+        if total.listed_files.len() < ROWS {
+            total.listed_files.push(SentFile {
+                name: name.clone(),
+                bytes,
+                blake3: blake3.clone(),
+                elapsed: took,
+            });
         }
         let (blake3, stored) = (Some(blake3), Some(stored));
-        self.reporter.tell(|| Report::Sent { name, bytes, took, blake3, stored }).await;
+        self.reporter
+            .send(|| Report::FileSent { name, bytes, elapsed: took, blake3, stored_name: stored })
+            .await;
     }
 
     async fn refuse(&self, path: &Path, why: &str) {
         let why = format!("{}: {why}", path.display());
-        self.reporter.tell(|| Report::Refused { peer: None, why }).await;
+        self.reporter.send(|| Report::Rejected { peer: None, reason: why }).await;
     }
 }
 
@@ -214,13 +223,13 @@ impl Actor for FramedSender {
         if let Some(line) = courier.line {
             line.close().await;
         }
-        total.took = ctx.now() - begun;
+        total.elapsed = ctx.now() - begun;
         let count = usize::try_from(total.failed).unwrap_or(usize::MAX);
-        self.reporter.tell(|| Report::Total(total)).await;
+        self.reporter.send(|| Report::TransferSummary(total)).await;
         result?;
         match count {
             1.. if !(self.forgiving && self.files.is_empty()) => {
-                Err(Failure::NotSent { count }.into())
+                Err(ClientError::FilesFailed { count }.into())
             }
             _ => Ok(()),
         }

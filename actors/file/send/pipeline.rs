@@ -7,7 +7,7 @@ use std::io;
 
 use smol::Task;
 
-use crate::actors::Failure;
+use crate::actors::ClientError;
 use crate::actors::file::progress::Gauge;
 use crate::actors::file::send::batch::Batch;
 use crate::actors::file::send::connection::{Answer, FramedLine};
@@ -49,7 +49,7 @@ pub(crate) async fn pour(
     line: &mut FramedLine,
     dispatch: Dispatch,
     gauge: &mut Gauge,
-) -> (Dispatch, Result<Poured, Failure>) {
+) -> (Dispatch, Result<Poured, ClientError>) {
     let mut loading = load(dispatch, line.frames(), Batch::new());
     let mut spare = None;
     loop {
@@ -81,7 +81,7 @@ async fn finish(
     batch: &Batch,
     frames: FrameWriter,
     end: io::Result<ChunkHash>,
-) -> Result<Poured, Failure> {
+) -> Result<Poured, ClientError> {
     let heard = line.send(batch.frames(), frames).await?;
     match (end, heard) {
         (Ok(digest), heard) => Ok(Poured::Out(digest, heard)),
@@ -91,7 +91,10 @@ async fn finish(
 }
 
 /// Tells the server that the file cannot be sent to its end.
-pub(crate) async fn give_up(line: &mut FramedLine, error: io::Error) -> Result<Poured, Failure> {
+pub(crate) async fn give_up(
+    line: &mut FramedLine,
+    error: io::Error,
+) -> Result<Poured, ClientError> {
     let why = error.to_string();
     line.tell(&Frame::Failed(Failed { code: CHANGED, reason: &why })).await?;
     Ok(Poured::Unreadable(error))

@@ -13,7 +13,7 @@ use futures_lite::future;
 
 use crate::actors::file::send::walk::remedy;
 use crate::actors::support::write;
-use crate::actors::{Failure, Report, Reporter};
+use crate::actors::{ClientError, Report, Reporter};
 use crate::net::{Endpoint, Stream};
 use crate::runtime::{Actor, Clock, Context, Event, Outcome};
 
@@ -74,12 +74,12 @@ impl FileSender {
         self
     }
 
-    async fn connect(&self) -> Result<Arc<Stream>, Failure> {
+    async fn connect(&self) -> Result<Arc<Stream>, ClientError> {
         Ok(Arc::new(Stream::connect(&self.endpoint, self.timeout).await?))
     }
 
     /// Sends the files that were given at the start. Without one that can be read there is no connection.
-    async fn send_listed(&self, clock: &Clock) -> Result<usize, Failure> {
+    async fn send_listed(&self, clock: &Clock) -> Result<usize, ClientError> {
         let mut bad = 0;
         let mut stream = None;
         for path in &self.files {
@@ -101,13 +101,13 @@ impl FileSender {
     }
 
     /// Sends the files whose names come through the mailbox.
-    async fn send_named(&self, ctx: &mut Context<FileInput>) -> Result<usize, Failure> {
+    async fn send_named(&self, ctx: &mut Context<FileInput>) -> Result<usize, ClientError> {
         let clock = ctx.clock().clone();
         let Some(stream) = ctx.unless_stopped(self.connect()).await else { return Ok(0) };
         let stream = stream?;
         let mut bad = 0;
         loop {
-            self.reporter.tell(|| Report::Ready).await;
+            self.reporter.send(|| Report::Ready).await;
             let Event::Message(FileInput::Name(path)) = ctx.next(future::pending::<()>()).await
             else {
                 break;
@@ -153,7 +153,7 @@ impl FileSender {
 
     async fn refuse(&self, path: &Path, error: &io::Error) {
         let why = format!("{}: {}", path.display(), remedy(error));
-        self.reporter.tell(|| Report::Refused { peer: None, why }).await;
+        self.reporter.send(|| Report::Rejected { peer: None, reason: why }).await;
     }
 
     /// Sends one file; tells, and returns `false`, where it can be read no further.
@@ -163,7 +163,7 @@ impl FileSender {
         stream: &Arc<Stream>,
         path: &Path,
         file: File,
-    ) -> Result<bool, Failure> {
+    ) -> Result<bool, ClientError> {
         let begun = clock.now();
         let file = Arc::new(file);
         let mut bytes = self.send_by_kernel(clock, stream, &file).await?;
@@ -188,7 +188,9 @@ impl FileSender {
         }
         let (name, took) = (path.display().to_string(), clock.now() - begun);
         let (blake3, stored) = (None, None);
-        self.reporter.tell(|| Report::Sent { name, bytes, took, blake3, stored }).await;
+        self.reporter
+            .send(|| Report::FileSent { name, bytes, elapsed: took, blake3, stored_name: stored })
+            .await;
         Ok(true)
     }
 
@@ -198,7 +200,7 @@ impl FileSender {
         clock: &Clock,
         stream: &Arc<Stream>,
         file: &Arc<File>,
-    ) -> Result<u64, Failure> {
+    ) -> Result<u64, ClientError> {
         let mut bytes = 0;
         loop {
             let (to, from) = (stream.clone(), file.clone());
@@ -222,18 +224,18 @@ impl FileSender {
         }
     }
 
-    fn broken(&self, error: io::Error) -> Failure {
-        Failure::of_io(error, &self.endpoint, self.timeout)
+    fn broken(&self, error: io::Error) -> ClientError {
+        ClientError::from_io(error, &self.endpoint, self.timeout)
     }
 
-    async fn write(&self, clock: &Clock, stream: &Stream, chunk: &[u8]) -> Result<(), Failure> {
-        let written = write::write_all(clock, stream, self.timeout, chunk).await;
+    async fn write(&self, clock: &Clock, stream: &Stream, chunk: &[u8]) -> Result<(), ClientError> {
+        let written = write::write_all_with_timeout(clock, stream, self.timeout, chunk).await;
         written.map_err(|error| self.broken(error))
     }
 
     /// Ends the stream and waits a moment for the server's end: a reset tells that it did not
     /// take everything. Silence tells nothing, since the lecture's server never speaks.
-    async fn finish(&self, clock: &Clock, stream: Arc<Stream>) -> Result<(), Failure> {
+    async fn finish(&self, clock: &Clock, stream: Arc<Stream>) -> Result<(), ClientError> {
         let broken = |error| self.broken(error);
         stream.shutdown_write().map_err(broken)?;
         let mut buf = [0; 64];
@@ -275,7 +277,7 @@ impl Actor for FileSender {
             }
         };
         match bad {
-            Some(count @ 1..) => Err(Failure::NotSent { count }.into()),
+            Some(count @ 1..) => Err(ClientError::FilesFailed { count }.into()),
             _ => Ok(()),
         }
     }

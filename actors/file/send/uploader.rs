@@ -14,8 +14,8 @@ use crate::actors::file::send::connection::{Answer, FramedLine};
 use crate::actors::file::send::pipeline::{Poured, give_up, pour};
 use crate::actors::file::send::source::Dispatch;
 use crate::actors::file::send::walk::Parcel;
-use crate::actors::support::backoff::Tries;
-use crate::actors::{Failure, Overall, Report, Reporter};
+use crate::actors::support::backoff::Backoff;
+use crate::actors::{ClientError, Report, Reporter, TotalProgress};
 use crate::net::Endpoint;
 use crate::runtime::Clock;
 use crate::wire::file::codec::{Frame, Offer};
@@ -61,7 +61,7 @@ enum Attempt {
 
 impl Courier {
     /// Connects, unless that was done.
-    pub(crate) async fn connect(&mut self) -> Result<(), Failure> {
+    pub(crate) async fn connect(&mut self) -> Result<(), ClientError> {
         if self.line.is_none() {
             let line = FramedLine::open(&self.clock, &self.endpoint, self.limit).await?;
             self.line = Some(line);
@@ -78,9 +78,9 @@ impl Courier {
     pub(crate) async fn deliver(
         &mut self,
         parcel: &Parcel,
-        all: Option<Overall>,
-    ) -> Result<Delivered, Failure> {
-        let (mut load, mut tries) = (None, Tries::new());
+        all: Option<TotalProgress>,
+    ) -> Result<Delivered, ClientError> {
+        let (mut load, mut tries) = (None, Backoff::new());
         if !parcel.is_directory {
             let (path, stdin) = (parcel.path.clone(), self.stdin.clone());
             match smol::unblock(move || Dispatch::open(&path, stdin)).await {
@@ -94,7 +94,9 @@ impl Courier {
         loop {
             let failure = match self.attempt(parcel, &mut load, &mut tries, &mut gauge).await {
                 Ok(Attempt::Done(delivered)) => return Ok(delivered),
-                Ok(Attempt::Later(why)) => Failure::Refused { name: name.clone(), why },
+                Ok(Attempt::Later(why)) => {
+                    ClientError::ServerBusy { name: name.clone(), reason: why }
+                }
                 Err(failure) => failure,
             };
             self.line = None;
@@ -102,11 +104,11 @@ impl Courier {
                 return Err(failure);
             }
             if !load.as_ref().is_none_or(Dispatch::can_begin_again) {
-                return Err(Failure::Once { source: Box::new(failure) });
+                return Err(ClientError::StdinNotResumable { source: Box::new(failure) });
             }
-            let Some(pause) = tries.again() else { return Err(failure) };
+            let Some(pause) = tries.next_delay() else { return Err(failure) };
             let why = format!("{failure}; trying again");
-            self.reporter.tell(|| Report::Refused { peer: None, why }).await;
+            self.reporter.send(|| Report::Rejected { peer: None, reason: why }).await;
             self.clock.sleep_jittered(pause).await;
         }
     }
@@ -116,9 +118,9 @@ impl Courier {
         &mut self,
         parcel: &Parcel,
         load: &mut Option<Dispatch>,
-        tries: &mut Tries,
+        tries: &mut Backoff,
         gauge: &mut Gauge,
-    ) -> Result<Attempt, Failure> {
+    ) -> Result<Attempt, ClientError> {
         self.connect().await?;
         let Some(line) = &mut self.line else { return Ok(Attempt::Later(String::new())) };
         let Some(dispatch) = load.take() else {
@@ -152,7 +154,7 @@ impl Courier {
                 let name = parcel.path.display().to_string();
                 let theirs = blake3::Hash::from(theirs).to_hex();
                 let why = format!("the server stored another one, whose BLAKE3 is {theirs}");
-                Err(Failure::Mismatch { name, why })
+                Err(ClientError::Mismatch { name, reason: why })
             }
             Sent::Failed(code, why) => failed(parcel, code, why),
             Sent::Unreadable(error) => Ok(Attempt::Done(Delivered::Unreadable(error))),
@@ -187,13 +189,13 @@ async fn send(
     line: &mut FramedLine,
     dispatch: Dispatch,
     begun: io::Result<u64>,
-    tries: &mut Tries,
+    tries: &mut Backoff,
     gauge: &mut Gauge,
-) -> (Dispatch, Result<Sent, Failure>) {
+) -> (Dispatch, Result<Sent, ClientError>) {
     let (dispatch, poured) = match begun {
         Err(error) => (dispatch, give_up(line, error).await),
         Ok(number) => {
-            tries.reached(number);
+            tries.record_progress(number);
             gauge.holds(dispatch.at());
             match line.tell(&Frame::Begin(number)).await {
                 Ok(()) => pour(line, dispatch, gauge).await,
@@ -209,7 +211,7 @@ async fn send(
 }
 
 /// Waits for the server's last word on a file.
-async fn settle(line: &mut FramedLine, poured: Poured) -> Result<Sent, Failure> {
+async fn settle(line: &mut FramedLine, poured: Poured) -> Result<Sent, ClientError> {
     let (ours, answer) = match poured {
         Poured::Unreadable(error) => return Ok(Sent::Unreadable(error)),
         Poured::Answered(answer) => (None, answer),
@@ -230,11 +232,11 @@ fn directory(parcel: &Parcel) -> Offer<'_> {
 }
 
 /// Takes what the server failed with for what it means; `docs/file-protocol.md` lists the codes.
-fn failed(parcel: &Parcel, code: u16, why: String) -> Result<Attempt, Failure> {
+fn failed(parcel: &Parcel, code: u16, why: String) -> Result<Attempt, ClientError> {
     let name = parcel.path.display().to_string();
     match code {
-        1 | 7 => Err(Failure::Mismatch { name, why }),
-        5 => Err(Failure::Full { name, why }),
+        1 | 7 => Err(ClientError::Mismatch { name, reason: why }),
+        5 => Err(ClientError::ServerDiskFull { name, reason: why }),
         8 | 9 => Ok(Attempt::Later(why)),
         11 => Ok(Attempt::Done(Delivered::Skipped(why))),
         _ => Ok(Attempt::Done(Delivered::Refused(why))),
@@ -243,14 +245,14 @@ fn failed(parcel: &Parcel, code: u16, why: String) -> Result<Attempt, Failure> {
 
 /// Tells whether a failure may be over at the next attempt. A server that spoke the protocol before and does not now
 /// is perhaps only starting, or it is what stands before it that answers.
-fn is_passing(failure: &Failure) -> bool {
+fn is_passing(failure: &ClientError) -> bool {
     matches!(
         failure,
-        Failure::Connect(_)
-            | Failure::Plain { .. }
-            | Failure::TimedOut { .. }
-            | Failure::Closed { .. }
-            | Failure::Broken { .. }
-            | Failure::Refused { .. }
+        ClientError::Connect(_)
+            | ClientError::NotFileProtocol { .. }
+            | ClientError::TimedOut { .. }
+            | ClientError::Closed { .. }
+            | ClientError::Io { .. }
+            | ClientError::ServerBusy { .. }
     )
 }

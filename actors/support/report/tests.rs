@@ -8,7 +8,7 @@ use crate::actors::support::report::*;
 use crate::runtime::{Child, Outcome, Strategy, Supervisor, System};
 
 #[test]
-fn a_report_that_finds_no_room_waits_and_none_is_lost_or_overtaken() {
+fn full_mailbox_delays_reports_in_order() {
     let heard = Arc::new(Mutex::new(Vec::new()));
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
     let hears = heard.clone();
@@ -26,12 +26,12 @@ fn a_report_that_finds_no_room_waits_and_none_is_lost_or_overtaken() {
         .mailbox(1),
     );
     let reporter = Reporter::new(narrator);
-    let line = |number: u8| Report::Line(number.to_string());
+    let line = |number: u8| Report::ChatLine(number.to_string());
     let teller = Child::new("teller", move || {
         let reporter = reporter.clone();
         async move |_: crate::runtime::Context<()>| -> Outcome {
             for number in 0..20 {
-                reporter.tell(|| line(number)).await;
+                reporter.send(|| line(number)).await;
             }
             Ok(())
         }
@@ -42,11 +42,11 @@ fn a_report_that_finds_no_room_waits_and_none_is_lost_or_overtaken() {
 }
 
 #[test]
-fn a_report_waits_for_room_as_long_as_it_is_awaited_and_is_not_made_for_nobody() {
+fn full_mailbox_blocks_send_disabled_reporter_skips() {
     let address = Address::new(1);
     let reporter = Reporter::new(address.clone());
-    block_on(reporter.tell(|| Report::Ready));
-    let waiting = block_on(poll_once(reporter.tell(|| Report::Ready)));
+    block_on(reporter.send(|| Report::Ready));
+    let waiting = block_on(poll_once(reporter.send(|| Report::Ready)));
     assert!(waiting.is_none() && address.len() == 1);
-    block_on(Reporter::nobody().tell(|| unreachable!("nobody hears it")));
+    block_on(Reporter::disabled().send(|| unreachable!("nobody hears it")));
 }

@@ -6,27 +6,27 @@
 use std::io;
 
 use super::Listener;
-use crate::actors::tcp::listener::crowd::{Crowd, Next};
-use crate::actors::tcp::listener::rejections::{Refusal, Refused};
-use crate::actors::{Connection, Visit};
+use crate::actors::tcp::listener::crowd::{AcceptPolicy, NextAccept};
+use crate::actors::tcp::listener::rejections::{RejectReason, Rejections};
+use crate::actors::{Connection, PerIpPermit};
 use crate::net::{AcceptError, Stream, classify};
 use crate::runtime::{Context, IntoActor};
 
 /// What one incarnation remembers.
 #[derive(Default)]
-pub(super) struct Door {
-    pub(super) refused: Refused,
-    pub(super) crowd: Crowd,
+pub(super) struct AcceptState {
+    pub(super) rejections: Rejections,
+    pub(super) policy: AcceptPolicy,
     /// Whether the pool was full when it was last looked.
-    pub(super) was_full: bool,
+    pub(super) pool_was_full: bool,
     /// How many connections in a row have failed at accept.
-    pub(super) failed: u32,
+    pub(super) consecutive_failures: u32,
 }
 
 /// What came of asking for the next connection.
-pub(super) enum Step {
+pub(super) enum AcceptStep {
     /// One was taken, and there may be more.
-    In,
+    Accepted,
     /// Nobody waits, or none may come in, before something has happened.
     Wait,
     /// Nobody can be accepted, or started.
@@ -39,84 +39,85 @@ where
     A: IntoActor<K>,
 {
     /// Counts a connection by its address; an error says why it may not stay.
-    fn visit(&self, stream: &Stream) -> Result<Option<Visit>, (Refusal, String)> {
-        if self.bans.hold_peer(stream.peer()) {
-            return Err((Refusal::Banned, "this address is banned".into()));
+    fn check_peer(&self, stream: &Stream) -> Result<Option<PerIpPermit>, (RejectReason, String)> {
+        if self.ban_list.contains_peer(stream.peer()) {
+            return Err((RejectReason::Banned, "this address is banned".into()));
         }
-        let Some(per_address) = &self.per_address else { return Ok(None) };
-        match per_address.admit(stream.peer()) {
+        let Some(per_address) = &self.per_ip_limit else { return Ok(None) };
+        match per_address.try_acquire(stream.peer()) {
             None => {
                 let limit = per_address.limit();
                 let why =
                     format!("{limit} connections of this address are open, as many as may be");
-                Err((Refusal::TooMany, why))
+                Err((RejectReason::PerIpLimit, why))
             }
             visit => Ok(visit),
         }
     }
 
     /// Lets the next one in that waits, if there is room for it.
-    fn let_one_in(&self, door: &mut Door) -> Step {
-        if self.admissions.is_complete() {
-            return Step::Wait;
+    fn accept_one(&self, door: &mut AcceptState) -> AcceptStep {
+        if self.client_quota.is_exhausted() {
+            return AcceptStep::Wait;
         }
         // The place is taken first, so that nobody is let in who would have to wait for one.
         let vacancy = match self.pool.try_reserve() {
             Ok(Some(vacancy)) => vacancy,
-            Ok(None) => return Step::Wait,
-            Err(closed) => return Step::Failed(io::Error::other(closed)),
+            Ok(None) => return AcceptStep::Wait,
+            Err(closed) => return AcceptStep::Failed(io::Error::other(closed)),
         };
         let stream = match self.socket.try_accept() {
             Ok(stream) => stream,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Step::Wait,
-            Err(error) => return Step::Failed(error),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return AcceptStep::Wait,
+            Err(error) => return AcceptStep::Failed(error),
         };
-        door.failed = 0;
-        let visit = match self.visit(&stream) {
+        door.consecutive_failures = 0;
+        let visit = match self.check_peer(&stream) {
             Ok(visit) => visit,
             Err((refusal, why)) => {
-                if let Some(parting) = self.parting {
+                if let Some(parting) = self.rejection_message {
                     // A new connection has room for a line; one that has none is not waited for.
                     let _ = stream.try_write(parting(&why).as_bytes());
                     // What it may have said already is not read, and a close alone would be a reset.
                     let _ = stream.shutdown_write();
                 }
-                door.refused.add(refusal, 1, Some(stream.peer().clone()), why);
-                return Step::In;
+                door.rejections.add(refusal, 1, Some(stream.peer().clone()), why);
+                return AcceptStep::Accepted;
             }
         };
         // Another listener may have let the last one in just now.
-        let Some(number) = self.admissions.admit() else { return Step::In };
-        match vacancy.start((self.serve)(Connection { stream, number, visit })) {
-            Ok(_) => Step::In,
-            Err(closed) => Step::Failed(io::Error::other(closed)),
+        let Some(number) = self.client_quota.try_acquire() else { return AcceptStep::Accepted };
+        match vacancy.start((self.serve)(Connection { stream, number, ip_permit: visit })) {
+            Ok(_) => AcceptStep::Accepted,
+            Err(closed) => AcceptStep::Failed(io::Error::other(closed)),
         }
     }
 
     /// Lets those in who wait, as many as there is room for before others on the thread are to have a turn. Nothing is
     /// awaited while a connection is in hand: a crash there would lose it.
-    pub(super) fn let_in(&self, ctx: &Context<()>, door: &mut Door) -> Step {
+    pub(super) fn accept_batch(&self, ctx: &Context<()>, door: &mut AcceptState) -> AcceptStep {
         while !ctx.is_stopping() {
-            let step = match self.let_one_in(door) {
-                Step::In => match door.crowd.came() {
-                    Next::Ask => continue,
-                    Next::Wait => Step::Wait,
-                    Next::Yield => return Step::In,
+            let step = match self.accept_one(door) {
+                AcceptStep::Accepted => match door.policy.on_accept() {
+                    NextAccept::Now => continue,
+                    NextAccept::Wait => AcceptStep::Wait,
+                    NextAccept::Yield => return AcceptStep::Accepted,
                 },
                 step => step,
             };
-            door.crowd.ended();
+            door.policy.end_burst();
             return step;
         }
-        Step::Wait
+        AcceptStep::Wait
     }
 
     /// Lets those in who wait by now, where there is room. A crowd that goes on coming does not put off the end.
-    pub(super) fn let_the_last_in(&self, door: &mut Door) {
+    pub(super) fn accept_backlog(&self, door: &mut AcceptState) {
         for _ in 0..self.socket.max_pending() {
-            match self.let_one_in(door) {
-                Step::In => {}
-                Step::Failed(error) if matches!(classify(&error), AcceptError::Connection) => {}
+            match self.accept_one(door) {
+                AcceptStep::Accepted => {}
+                AcceptStep::Failed(error)
+                    if matches!(classify(&error), AcceptError::Connection) => {}
                 _ => break,
             }
         }

@@ -9,13 +9,13 @@ use crate::net::StreakPredictor;
 
 /// How many are let in before others on the thread have a turn: their actors among them, whose memory the next ones get
 /// while it is at hand.
-const BATCH: u8 = 4;
+const ACCEPT_BATCH: u8 = 4;
 
 /// What to do after those who were let in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Next {
+pub(crate) enum NextAccept {
     /// Ask for one more.
-    Ask,
+    Now,
     /// Wait for one more.
     Wait,
     /// Let others have a turn, and ask then.
@@ -24,34 +24,34 @@ pub(crate) enum Next {
 
 /// Remembers how those came who came last.
 #[derive(Debug, Default)]
-pub(crate) struct Crowd {
+pub(crate) struct AcceptPolicy {
     /// How many were let in since it was last waited.
-    came: u8,
+    burst_len: u8,
     /// That one comes alone.
-    alone: StreakPredictor,
+    single: StreakPredictor,
 }
 
-impl Crowd {
+impl AcceptPolicy {
     /// Counts one that was let in, and says what to do next.
-    pub(crate) fn came(&mut self) -> Next {
-        self.came += 1;
-        if self.came == 1 && self.alone.predicts() {
-            self.ended();
-            return Next::Wait;
+    pub(crate) fn on_accept(&mut self) -> NextAccept {
+        self.burst_len += 1;
+        if self.burst_len == 1 && self.single.predicts() {
+            self.end_burst();
+            return NextAccept::Wait;
         }
-        if self.came % BATCH > 0 {
-            return Next::Ask;
+        if self.burst_len % ACCEPT_BATCH > 0 {
+            return NextAccept::Now;
         }
         // It is a crowd, however many there are.
-        self.came = BATCH;
-        Next::Yield
+        self.burst_len = ACCEPT_BATCH;
+        NextAccept::Yield
     }
 
     /// Counts that nobody else waits.
-    pub(crate) fn ended(&mut self) {
-        let came = std::mem::take(&mut self.came);
+    pub(crate) fn end_burst(&mut self) {
+        let came = std::mem::take(&mut self.burst_len);
         if came > 0 {
-            self.alone.record(came == 1);
+            self.single.record(came == 1);
         }
     }
 }
@@ -61,14 +61,14 @@ mod tests {
     use super::*;
 
     /// Lets so many in, who wait together; returns how often it was asked in vain.
-    fn let_in(crowd: &mut Crowd, mut waiting: usize) -> usize {
+    fn accept_burst(crowd: &mut AcceptPolicy, mut waiting: usize) -> usize {
         loop {
             if waiting == 0 {
-                crowd.ended();
+                crowd.end_burst();
                 return 1;
             }
             waiting -= 1;
-            if crowd.came() == Next::Wait {
+            if crowd.on_accept() == NextAccept::Wait {
                 // The wait is over at once where there are more.
                 if waiting == 0 {
                     return 0;
@@ -78,35 +78,35 @@ mod tests {
     }
 
     #[test]
-    fn it_is_hardly_asked_in_vain_for_those_who_come_alone() {
-        let mut crowd = Crowd::default();
-        let asked: usize = (0..400).map(|_| let_in(&mut crowd, 1)).sum();
+    fn single_connections_rarely_retry_accept() {
+        let mut crowd = AcceptPolicy::default();
+        let asked: usize = (0..400).map(|_| accept_burst(&mut crowd, 1)).sum();
         assert!(asked < 400 / 10, "{asked}");
     }
 
     #[test]
-    fn it_is_asked_for_a_crowd_until_there_is_nobody() {
-        let mut crowd = Crowd::default();
+    fn burst_is_accepted_until_would_block() {
+        let mut crowd = AcceptPolicy::default();
         for waiting in [1; 40] {
-            let_in(&mut crowd, waiting);
+            accept_burst(&mut crowd, waiting);
         }
         // The first crowd is noticed late.
-        let_in(&mut crowd, 40);
+        accept_burst(&mut crowd, 40);
         for _ in 0..10 {
-            let next: Vec<_> = (0..40).map(|_| crowd.came()).collect();
-            crowd.ended();
-            assert!(next.iter().all(|next| *next != Next::Wait), "{next:?}");
-            assert_eq!(next.iter().filter(|next| **next == Next::Yield).count(), 40 / 4);
+            let next: Vec<_> = (0..40).map(|_| crowd.on_accept()).collect();
+            crowd.end_burst();
+            assert!(next.iter().all(|next| *next != NextAccept::Wait), "{next:?}");
+            assert_eq!(next.iter().filter(|next| **next == NextAccept::Yield).count(), 40 / 4);
         }
     }
 
     #[test]
-    fn a_crowd_without_an_end_is_let_in_in_batches() {
-        let mut crowd = Crowd::default();
+    fn endless_burst_yields_after_each_batch() {
+        let mut crowd = AcceptPolicy::default();
         assert_eq!(
-            [0; 8].map(|_| crowd.came() == Next::Yield).map(u8::from),
+            [0; 8].map(|_| crowd.on_accept() == NextAccept::Yield).map(u8::from),
             [0, 0, 0, 1, 0, 0, 0, 1]
         );
-        assert!((0..1000).all(|_| crowd.came() != Next::Wait));
+        assert!((0..1000).all(|_| crowd.on_accept() != NextAccept::Wait));
     }
 }

@@ -16,35 +16,35 @@ use std::time::Duration;
 
 use futures_lite::future;
 
-use crate::actors::{Admissions, Bans, Connection, PerAddress, Report, Reporter};
+use crate::actors::{BanList, ClientQuota, Connection, PerIpLimit, Report, Reporter};
 use crate::net::{AcceptError, ListeningSocket, classify};
 use crate::runtime::{Actor, Context, Event, IntoActor, Outcome, PoolAddress};
-use rejections::Refusal;
+use rejections::RejectReason;
 
 pub(crate) mod accept;
 pub(crate) mod crowd;
 pub(crate) mod rejections;
 
-use accept::{Door, Step};
+use accept::{AcceptState, AcceptStep};
 
 /// How long the listener waits when the system has no descriptors or memory for another connection.
-const BACK_OFF: Duration = Duration::from_millis(100);
+const ACCEPT_BACKOFF: Duration = Duration::from_millis(100);
 
 /// After so many connections in a row that failed at accept the listener waits as well: where each of them fails, what
 /// forbids it need not take them off the queue, and the same one would fail again at once.
-const FAILED_IN_A_ROW: u32 = 100;
+const MAX_CONSECUTIVE_FAILURES: u32 = 100;
 
 /// Makes the line for whoever may not stay, of why.
-pub type Parting = fn(&str) -> String;
+pub type RejectionMessage = fn(&str) -> String;
 
 /// Accepts connections and starts an actor for each, in a pool.
 pub struct Listener<F, K> {
     socket: Arc<ListeningSocket>,
     pool: PoolAddress,
-    admissions: Arc<Admissions>,
-    per_address: Option<Arc<PerAddress>>,
-    bans: Arc<Bans>,
-    parting: Option<Parting>,
+    client_quota: Arc<ClientQuota>,
+    per_ip_limit: Option<Arc<PerIpLimit>>,
+    ban_list: Arc<BanList>,
+    rejection_message: Option<RejectionMessage>,
     reporter: Reporter,
     serve: F,
     kind: PhantomData<fn() -> K>,
@@ -57,33 +57,43 @@ where
 {
     /// Makes a listener whose `serve` turns each connection into the actor that is started for it.
     pub fn new(socket: Arc<ListeningSocket>, pool: PoolAddress, serve: F) -> Listener<F, K> {
-        let (admissions, reporter) = (Arc::default(), Reporter::nobody());
+        let (admissions, reporter) = (Arc::default(), Reporter::disabled());
         let (per_address, bans, parting, kind) = (None, Arc::default(), None, PhantomData);
-        Listener { socket, pool, admissions, per_address, bans, parting, reporter, serve, kind }
+        Listener {
+            socket,
+            pool,
+            client_quota: admissions,
+            per_ip_limit: per_address,
+            ban_list: bans,
+            rejection_message: parting,
+            reporter,
+            serve,
+            kind,
+        }
     }
 
     /// Sets how many connections each address may have at once; without this it may have any number.
-    pub fn per_address(mut self, per_address: Option<Arc<PerAddress>>) -> Listener<F, K> {
-        self.per_address = per_address;
+    pub fn per_ip_limit(mut self, per_address: Option<Arc<PerIpLimit>>) -> Listener<F, K> {
+        self.per_ip_limit = per_address;
         self
     }
 
     /// Sets which addresses are turned away; without this none is.
-    pub fn bans(mut self, bans: Arc<Bans>) -> Listener<F, K> {
-        self.bans = bans;
+    pub fn ban_list(mut self, bans: Arc<BanList>) -> Listener<F, K> {
+        self.ban_list = bans;
         self
     }
 
     /// Sets what is said to whoever may not stay, made of why; without this nothing is.
-    pub fn parting(mut self, parting: Option<Parting>) -> Listener<F, K> {
-        self.parting = parting;
+    pub fn rejection_message(mut self, parting: Option<RejectionMessage>) -> Listener<F, K> {
+        self.rejection_message = parting;
         self
     }
 
     /// Sets who may come: once the admissions are complete and the pool's last child has ended, the
     /// listener ends normally. Without this it admits everybody, numbered anew by each incarnation.
-    pub fn admissions(mut self, admissions: Arc<Admissions>) -> Listener<F, K> {
-        self.admissions = admissions;
+    pub fn client_quota(mut self, admissions: Arc<ClientQuota>) -> Listener<F, K> {
+        self.client_quota = admissions;
         self
     }
 
@@ -94,72 +104,77 @@ where
     }
 
     /// Waits until somebody comes, or may come in.
-    async fn knock(&self) -> Knock {
+    async fn next_event(&self) -> ListenerEvent {
         let come = async {
             if !self.pool.is_full() {
-                return Knock::Come(self.socket.readable().await);
+                return ListenerEvent::Ready(self.socket.readable().await);
             }
             self.pool.wait_for_capacity().await;
-            Knock::Come(Ok(()))
+            ListenerEvent::Ready(Ok(()))
         };
         let complete = async {
-            self.admissions.complete().await;
-            Knock::Complete
+            self.client_quota.exhausted().await;
+            ListenerEvent::QuotaReached
         };
         future::or(complete, come).await
     }
 
     /// Waits until there may be somebody to be let in; `false` once the listener is to come to its end.
-    async fn wait(&self, ctx: &mut Context<()>, door: &Door) -> io::Result<bool> {
-        let knock = match door.refused.0.due(|| ctx.now()) {
-            None => ctx.next(self.knock()).await,
+    async fn wait(&self, ctx: &mut Context<()>, door: &AcceptState) -> io::Result<bool> {
+        let knock = match door.rejections.0.next_due(|| ctx.now()) {
+            None => ctx.next(self.next_event()).await,
             Some(left) => {
                 let due = ctx.sleep(left);
                 let due = async {
                     due.await;
-                    Knock::Due
+                    ListenerEvent::ReportDue
                 };
-                ctx.next(future::or(self.knock(), due)).await
+                ctx.next(future::or(self.next_event(), due)).await
             }
         };
         match knock {
-            Event::Stop | Event::Io(Knock::Complete) => Ok(false),
-            Event::Message(()) | Event::Io(Knock::Due) => Ok(true),
-            Event::Io(Knock::Come(come)) => come.map(|()| true),
+            Event::Stop | Event::Io(ListenerEvent::QuotaReached) => Ok(false),
+            Event::Message(()) | Event::Io(ListenerEvent::ReportDue) => Ok(true),
+            Event::Io(ListenerEvent::Ready(come)) => come.map(|()| true),
         }
     }
 
     /// Does what an error of accept calls for, or a pool that is closed for now.
-    async fn failed(&self, error: io::Error, ctx: &mut Context<()>, door: &mut Door) {
+    async fn on_accept_error(
+        &self,
+        error: io::Error,
+        ctx: &mut Context<()>,
+        door: &mut AcceptState,
+    ) {
         let turned_away = match classify(&error) {
-            AcceptError::Connection if door.failed < FAILED_IN_A_ROW => {
-                door.failed += 1;
+            AcceptError::Connection if door.consecutive_failures < MAX_CONSECUTIVE_FAILURES => {
+                door.consecutive_failures += 1;
                 return;
             }
-            AcceptError::Connection => return ctx.sleep_unless_stopped(BACK_OFF).await,
+            AcceptError::Connection => return ctx.sleep_unless_stopped(ACCEPT_BACKOFF).await,
             AcceptError::OutOfDescriptors => self.socket.reject_pending(self.socket.max_pending()),
             AcceptError::Resource => 0,
         };
-        door.refused.add(Refusal::Stuck, turned_away as u64, None, error.to_string());
-        self.tell(door.refused.due_now(ctx)).await;
-        ctx.sleep_unless_stopped(BACK_OFF).await;
+        door.rejections.add(RejectReason::AcceptError, turned_away as u64, None, error.to_string());
+        self.send_reports(door.rejections.take_due(ctx)).await;
+        ctx.sleep_unless_stopped(ACCEPT_BACKOFF).await;
     }
 
     /// Notes that the pool has become full.
-    fn look_for_room(&self, door: &mut Door) {
+    fn report_pool_full(&self, door: &mut AcceptState) {
         let is_full = self.pool.is_full();
-        if is_full && !door.was_full {
+        if is_full && !door.pool_was_full {
             let open = self.pool.len();
             let why = format!("{open} connections are open, as many as may be; new ones wait");
-            door.refused.add(Refusal::Full, 1, None, why);
+            door.rejections.add(RejectReason::PoolFull, 1, None, why);
         }
-        door.was_full = is_full;
+        door.pool_was_full = is_full;
     }
 
     /// Tells who was refused.
-    async fn tell(&self, refused: Vec<Report>) {
+    async fn send_reports(&self, refused: Vec<Report>) {
         for report in refused {
-            self.reporter.tell(|| report).await;
+            self.reporter.send(|| report).await;
         }
     }
 }
@@ -174,31 +189,31 @@ where
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
         self.socket.resume_listening()?;
-        let mut door = Door::default();
+        let mut door = AcceptState::default();
         loop {
-            let step = self.let_in(&ctx, &mut door);
-            self.look_for_room(&mut door);
-            if !door.refused.0.is_quiet() {
-                self.tell(door.refused.due_now(&ctx)).await;
+            let step = self.accept_batch(&ctx, &mut door);
+            self.report_pool_full(&mut door);
+            if !door.rejections.0.is_empty() {
+                self.send_reports(door.rejections.take_due(&ctx)).await;
             }
             let waited = match step {
-                Step::In => {
+                AcceptStep::Accepted => {
                     future::yield_now().await;
                     Ok(true)
                 }
-                Step::Wait => self.wait(&mut ctx, &door).await,
-                Step::Failed(error) => Err(error),
+                AcceptStep::Wait => self.wait(&mut ctx, &door).await,
+                AcceptStep::Failed(error) => Err(error),
             };
             match waited {
                 Ok(true) => {}
                 Ok(false) => break,
-                Err(error) => self.failed(error, &mut ctx, &mut door).await,
+                Err(error) => self.on_accept_error(error, &mut ctx, &mut door).await,
             }
         }
         if ctx.is_stopping() {
-            self.let_the_last_in(&mut door);
+            self.accept_backlog(&mut door);
         }
-        self.tell(door.refused.rest()).await;
+        self.send_reports(door.rejections.drain()).await;
         self.socket.stop_listening()?;
         while let Event::Message(()) = ctx.next(self.pool.wait_idle()).await {}
         Ok(())
@@ -206,12 +221,12 @@ where
 }
 
 /// What happens at the door.
-enum Knock {
-    Come(io::Result<()>),
+enum ListenerEvent {
+    Ready(io::Result<()>),
     /// All that should come have come.
-    Complete,
+    QuotaReached,
     /// Something is to be told.
-    Due,
+    ReportDue,
 }
 
 impl<F, K> fmt::Debug for Listener<F, K> {

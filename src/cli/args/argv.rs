@@ -12,7 +12,7 @@ use std::ffi::OsString;
 
 use crate::cli::args;
 use crate::cli::args::flags::{Arity, FILE_ARGUMENT, FLAGS, Flag};
-use crate::scenario::{Kind, Role};
+use crate::scenario::{Role, Scenario};
 
 /// Looks a variable up in the environment.
 pub type EnvLookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
@@ -141,7 +141,7 @@ impl RawArgs {
     /// # Errors
     ///
     /// Returns a sentence that says where the first wrong flag belongs.
-    pub fn check(&self, kind: Kind, role: Role) -> Result<(), String> {
+    pub fn check(&self, kind: Scenario, role: Role) -> Result<(), String> {
         for given in self.flags.iter().filter(|given| given.from_command_line) {
             given.flag.check_scope(kind, role)?;
         }
@@ -161,7 +161,7 @@ impl RawArgs {
     pub fn read_environment(
         &mut self,
         env: EnvLookup<'_>,
-        kind: Kind,
+        kind: Scenario,
         role: Role,
     ) -> Result<(), String> {
         for flag in FLAGS {

@@ -6,7 +6,7 @@
 //! table. A test holds the table and argh's own list together.
 
 use crate::cli::args::names::{Side, role_name, scenario_name};
-use crate::scenario::{Kind, Role};
+use crate::scenario::{Role, Scenario};
 
 /// What follows a flag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Arity {
 }
 
 /// A side of a scenario, as a place where a flag can belong.
-pub type Scope = (Kind, Side);
+pub type Scope = (Scenario, Side);
 
 /// One flag of the program.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub struct Flag {
     pub scopes: Option<&'static [Scope]>,
 }
 
-use Kind::{Chat, File, Tcp, Udp};
+use Scenario::{Chat, File, Tcp, Udp};
 use Side::{Client, Server};
 
 const SERVERS: &[Scope] = &[(Tcp, Server), (Udp, Server), (File, Server), (Chat, Server)];
@@ -167,7 +167,7 @@ impl Flag {
     /// # Errors
     ///
     /// Returns a sentence that says where the flag belongs instead.
-    pub fn check_scope(&self, kind: Kind, role: Role) -> Result<(), String> {
+    pub fn check_scope(&self, kind: Scenario, role: Role) -> Result<(), String> {
         let Some(places) = self.scopes else {
             return Ok(());
         };
@@ -209,7 +209,7 @@ fn scenario_names(places: &[Scope]) -> String {
 mod tests {
     use super::*;
 
-    fn check_scope(name: &str, kind: Kind, role: Role) -> Result<(), String> {
+    fn check_scope(name: &str, kind: Scenario, role: Role) -> Result<(), String> {
         Flag::expect(name).check_scope(kind, role)
     }
 

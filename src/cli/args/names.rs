@@ -1,6 +1,6 @@
 //! The words for scenarios, roles and sides, as they are typed and shown.
 
-use crate::scenario::{Kind, Role};
+use crate::scenario::{Role, Scenario};
 
 /// One side of a scenario; [`Role::Both`] has two.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,20 +31,24 @@ impl Side {
 }
 
 /// Every scenario with its name, as `--scenario` takes it.
-pub const SCENARIO_CHOICES: [(&str, Kind); 4] =
-    [("tcp", Kind::Tcp), ("udp", Kind::Udp), ("file", Kind::File), ("chat", Kind::Chat)];
+pub const SCENARIO_CHOICES: [(&str, Scenario); 4] = [
+    ("tcp", Scenario::Tcp),
+    ("udp", Scenario::Udp),
+    ("file", Scenario::File),
+    ("chat", Scenario::Chat),
+];
 
 /// Every role with its name, as `--role` takes it.
 pub const ROLE_CHOICES: [(&str, Role); 3] =
     [("server", Role::Server), ("client", Role::Client), ("both", Role::Both)];
 
 /// Returns the name of a scenario, as `--scenario` takes it.
-pub fn scenario_name(kind: Kind) -> &'static str {
+pub fn scenario_name(kind: Scenario) -> &'static str {
     match kind {
-        Kind::Tcp => "tcp",
-        Kind::Udp => "udp",
-        Kind::File => "file",
-        Kind::Chat => "chat",
+        Scenario::Tcp => "tcp",
+        Scenario::Udp => "udp",
+        Scenario::File => "file",
+        Scenario::Chat => "chat",
     }
 }
 

@@ -20,7 +20,7 @@ use crate::cli::args::values;
 use crate::cli::args::{Args, PROGRAM};
 use crate::cli::exit::ExitStatus;
 use crate::cli::output::logger::Color;
-use crate::scenario::{Kind, Role, Settings};
+use crate::scenario::{Role, Scenario, Settings};
 use crate::wire::chat::{validate_nick, validate_room};
 
 pub mod datagrams;
@@ -120,7 +120,7 @@ pub fn parse(line: Vec<OsString>, env: EnvLookup<'_>) -> Result<ParsedArgs, Earl
     })
 }
 
-fn resolve_scenario(words: &mut RawArgs, env: EnvLookup<'_>) -> Result<Kind, String> {
+fn resolve_scenario(words: &mut RawArgs, env: EnvLookup<'_>) -> Result<Scenario, String> {
     words.read_env_var(env, Flag::expect("scenario"))?;
     match words.value("scenario") {
         Some(text) => values::one_of(&words.display_name("scenario"), text, &SCENARIO_CHOICES),
@@ -220,7 +220,7 @@ fn fill_client(to: &mut Settings, args: &Args, words: &RawArgs) -> Result<(), St
         to.connect = Some(values::endpoint(&called("connect"), text)?);
     }
     if let Some(text) = &args.message {
-        to.message = Some(check_message(&called("message"), text, to.kind)?);
+        to.message = Some(check_message(&called("message"), text, to.scenario)?);
     }
     if let Some(text) = &args.count {
         to.count = values::positive(&called("count"), text)?;
@@ -265,9 +265,9 @@ fn check_file<'a>(called: &str, text: &'a str) -> Result<&'a str, String> {
     }
 }
 
-fn check_message(called: &str, text: &str, kind: Kind) -> Result<String, String> {
+fn check_message(called: &str, text: &str, kind: Scenario) -> Result<String, String> {
     let length = text.len();
-    if kind == Kind::Udp && length > MAX_DATAGRAM_LEN {
+    if kind == Scenario::Udp && length > MAX_DATAGRAM_LEN {
         return Err(format!(
             "{called} is {length} bytes long; a datagram carries at most {MAX_DATAGRAM_LEN}"
         ));

@@ -26,7 +26,7 @@ use crate::cli::output::text;
 use crate::cli::output::text::OutputStream;
 use crate::net::Peer;
 use crate::runtime::{Actor, Context, JobQueue, Outcome};
-use crate::scenario::Kind;
+use crate::scenario::Scenario;
 
 /// How many reports are written at once, at most.
 const MAX_BATCH: usize = 256;
@@ -77,7 +77,7 @@ fn write_all(sink: &Sink, bytes: &[u8]) -> io::Result<()> {
 /// The actor that words the reports of one side of a scenario; a clone is its next incarnation.
 #[derive(Clone)]
 pub struct Printer {
-    scenario: Kind,
+    scenario: Scenario,
     side: Side,
     style: Style,
     sink: Sink,
@@ -91,7 +91,7 @@ pub struct Printer {
 impl Printer {
     /// Makes a narrator that writes to `sink`, and calls `on_error` when that fails: with
     /// `BrokenPipe` when nobody reads any more.
-    pub fn new(kind: Kind, side: Side, style: Style, sink: Sink, on_error: OnError) -> Printer {
+    pub fn new(kind: Scenario, side: Side, style: Style, sink: Sink, on_error: OnError) -> Printer {
         let sight = Arc::new(Mutex::new(SinkState::Open));
         let bars = ProgressBars::default();
         Printer {
@@ -233,10 +233,10 @@ impl ProgressUpdate {
     fn from_report(report: &Report) -> Option<ProgressUpdate> {
         Some(match report {
             Report::Progress(file) => ProgressUpdate::Advanced(file.clone()),
-            Report::Sent { .. } => ProgressUpdate::FileFinished(None),
-            Report::File { peer, .. } => ProgressUpdate::FileFinished(peer.clone()),
+            Report::FileSent { .. } => ProgressUpdate::FileFinished(None),
+            Report::FileStored { peer, .. } => ProgressUpdate::FileFinished(peer.clone()),
             Report::Disconnected { peer, .. } => ProgressUpdate::FileFinished(Some(peer.clone())),
-            Report::Total(_) => ProgressUpdate::AllFinished,
+            Report::TransferSummary(_) => ProgressUpdate::AllFinished,
             _ => return None,
         })
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use crate::actors::{Overall, Progress};
+use crate::actors::{Progress, TotalProgress};
 use crate::cli::args::argv::EnvLookup;
 use crate::cli::output::printer::Sink;
 use crate::net::Peer;
@@ -118,7 +118,7 @@ impl ActiveFile {
 
 impl ProgressState {
     fn draw_bars(&mut self, terminal: &MultiProgress, file: &Progress) {
-        if let Some(Overall { bytes, size, .. }) = file.all {
+        if let Some(TotalProgress { bytes, size, .. }) = file.total {
             let fresh = || terminal.add(new_bar("in all", Some(size), bytes));
             self.total_bar.get_or_insert_with(fresh).set_position(bytes);
         }
@@ -133,10 +133,10 @@ impl ProgressState {
 
     /// Writes a line, if one is due: for files that are sent together as for one.
     fn log_if_due(&mut self, file: &Progress) {
-        let (took, told) = match file.all {
-            Some(all) => (all.took, &mut self.intervals_logged),
+        let (took, told) = match file.total {
+            Some(all) => (all.elapsed, &mut self.intervals_logged),
             None => match self.active_file(file, || None) {
-                Some(moving) => (file.took, &mut moving.intervals_logged),
+                Some(moving) => (file.elapsed, &mut moving.intervals_logged),
                 None => return,
             },
         };
@@ -178,8 +178,8 @@ fn new_bar(text: &str, size: Option<u64>, bytes: u64) -> ProgressBar {
 /// Words how far a file is: `big.img: 3GiB of 10GiB (30%), 100MiB/s, 1m12s left`.
 fn format_line(file: &Progress) -> String {
     let mut text = format!("{}: {}", escape(&file.name), format_size(file.bytes));
-    let moved = file.bytes.saturating_sub(file.held);
-    let rate = (moved as f64 / file.took.as_secs_f64().max(0.001)) as u64;
+    let moved = file.bytes.saturating_sub(file.resumed_bytes);
+    let rate = (moved as f64 / file.elapsed.as_secs_f64().max(0.001)) as u64;
     if let Some(size) = file.size {
         let percent = file.bytes.saturating_mul(100) / size.max(1);
         text.push_str(&format!(" of {} ({percent}%)", format_size(size)));
@@ -189,7 +189,7 @@ fn format_line(file: &Progress) -> String {
         let left = Duration::from_secs(size.saturating_sub(file.bytes).div_ceil(rate));
         text.push_str(&format!(", {} left", format_duration(left)));
     }
-    if let Some(Overall { bytes, size, .. }) = file.all {
+    if let Some(TotalProgress { bytes, size, .. }) = file.total {
         text.push_str(&format!("; in all {} of {}", format_size(bytes), format_size(size)));
     }
     text
@@ -219,7 +219,15 @@ mod tests {
 
     fn progress(bytes: u64, size: Option<u64>) -> Progress {
         let (held, took) = (1 << 20, Duration::from_secs(10));
-        Progress { peer: None, name: "\u{1b}[2J".into(), bytes, held, size, took, all: None }
+        Progress {
+            peer: None,
+            name: "\u{1b}[2J".into(),
+            bytes,
+            resumed_bytes: held,
+            size,
+            elapsed: took,
+            total: None,
+        }
     }
 
     fn peer(port: u16) -> Option<Peer> {
@@ -231,8 +239,12 @@ mod tests {
         let told = format_line(&progress(11 << 20, Some(20 << 20)));
         assert_eq!(told, "\\u{1b}[2J: 11MiB of 20MiB (55%), 1MiB/s, 9s left");
         assert_eq!(format_line(&progress(1 << 20, None)), "\\u{1b}[2J: 1MiB, 0B/s");
-        let all = Some(Overall { bytes: 12 << 20, size: 1 << 30, took: Duration::from_secs(60) });
-        let told = format_line(&Progress { all, ..progress(11 << 20, Some(11 << 20)) });
+        let all = Some(TotalProgress {
+            bytes: 12 << 20,
+            size: 1 << 30,
+            elapsed: Duration::from_secs(60),
+        });
+        let told = format_line(&Progress { total: all, ..progress(11 << 20, Some(11 << 20)) });
         assert!(told.ends_with("0s left; in all 12MiB of 1GiB"), "{told}");
     }
 
@@ -248,11 +260,11 @@ mod tests {
             state.log_if_due(&progress);
             told(&state) > before
         };
-        for all in [None, Some(Overall { bytes: 5, size: 9, took: Duration::ZERO })] {
+        for all in [None, Some(TotalProgress { bytes: 5, size: 9, elapsed: Duration::ZERO })] {
             let after = |secs| {
                 let took = Duration::from_secs(secs);
-                let all = all.map(|all| Overall { took, ..all });
-                Progress { took, all, ..progress(5, None) }
+                let all = all.map(|all| TotalProgress { elapsed: took, ..all });
+                Progress { elapsed: took, total: all, ..progress(5, None) }
             };
             let told: Vec<u64> = (0..35).filter(|secs| due(after(*secs))).collect();
             assert_eq!(told, [10, 20, 30]);
@@ -265,7 +277,11 @@ mod tests {
         for round in 0..10 {
             for (port, secs) in [(1, 25), (2, 5)] {
                 let took = Duration::from_secs(secs);
-                state.log_if_due(&Progress { peer: peer(port), took, ..progress(5, None) });
+                state.log_if_due(&Progress {
+                    peer: peer(port),
+                    elapsed: took,
+                    ..progress(5, None)
+                });
                 let told: Vec<u64> = state.files.iter().map(|file| file.intervals_logged).collect();
                 assert!(told == [2] || told == [2, 0], "{round}: {told:?}");
             }

@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
-use crate::actors::{Figures, Spread};
-use crate::scenario::Kind;
+use crate::actors::{LatencySummary, Stats};
+use crate::scenario::Scenario;
 use crate::wire::units::format_duration;
 
 /// The longest bar, in characters.
 const MAX_BAR_WIDTH: u64 = 40;
 
 /// Words the figures of a client: how many, how long, and a histogram.
-pub fn format(kind: Kind, figures: &Figures) -> String {
+pub fn format(kind: Scenario, figures: &Stats) -> String {
     let mut lines = vec![format_counts(figures)];
     lines.extend(format_rate(figures));
     lines.extend(format_failures(figures));
     let what = match kind {
-        Kind::Tcp => "greeting",
+        Scenario::Tcp => "greeting",
         _ => "round trip",
     };
     let times = [("connect", &figures.connect), (what, &figures.rtt)];
@@ -42,10 +42,12 @@ fn format_percent(share: f64) -> String {
     }
 }
 
-fn format_counts(figures: &Figures) -> String {
-    let Figures { sent, received, .. } = figures;
-    let mut text =
-        format!("{sent} sent, {received} received, {} lost", format_percent(figures.loss()));
+fn format_counts(figures: &Stats) -> String {
+    let Stats { sent, received, .. } = figures;
+    let mut text = format!(
+        "{sent} sent, {received} received, {} lost",
+        format_percent(figures.loss_percent())
+    );
     for (count, what) in [(figures.duplicated, "duplicated"), (figures.reordered, "reordered")] {
         if let Some(count) = count {
             text.push_str(&format!(", {count} {what}"));
@@ -55,22 +57,22 @@ fn format_counts(figures: &Figures) -> String {
 }
 
 /// Words how fast answers came, where it was long enough to say so.
-fn format_rate(figures: &Figures) -> Option<String> {
-    let seconds = figures.took.as_secs_f64();
+fn format_rate(figures: &Stats) -> Option<String> {
+    let seconds = figures.elapsed.as_secs_f64();
     (seconds > 0.0).then(|| {
         let rate = figures.received as f64 / seconds;
-        format!("in {}, {rate:.0} answers a second", format_duration(figures.took))
+        format!("in {}, {rate:.0} answers a second", format_duration(figures.elapsed))
     })
 }
 
-fn format_failures(figures: &Figures) -> Option<String> {
+fn format_failures(figures: &Stats) -> Option<String> {
     let failures = figures.failures.iter().map(|(why, count)| format!("{count} {why}"));
     let failures: Vec<_> = failures.collect();
     (!failures.is_empty()).then(|| format!("failures: {}", failures.join(", ")))
 }
 
-fn latency_cells(spread: &Spread) -> [String; 6] {
-    let Spread { min, median, p90, p99, max, jitter, .. } = *spread;
+fn latency_cells(spread: &LatencySummary) -> [String; 6] {
+    let LatencySummary { min, median, p90, p99, max, jitter, .. } = *spread;
     [min, median, p90, p99, max, jitter].map(format_time)
 }
 
@@ -80,9 +82,9 @@ fn format_row(name: &str, cells: [String; 6]) -> String {
 }
 
 /// Draws a bar for each of a spread's, with at least one character where there is anything.
-fn format_histogram(spread: &Spread) -> Vec<String> {
-    let most = spread.bars.iter().map(|bar| bar.1).max().unwrap_or(1).max(1);
-    let bars = spread.bars.iter().map(|(edge, count)| {
+fn format_histogram(spread: &LatencySummary) -> Vec<String> {
+    let most = spread.buckets.iter().map(|bar| bar.1).max().unwrap_or(1).max(1);
+    let bars = spread.buckets.iter().map(|(edge, count)| {
         let width = count.saturating_mul(MAX_BAR_WIDTH).div_ceil(most).min(MAX_BAR_WIDTH) as usize;
         let bar = "#".repeat(width);
         format!("up to {:>9} {count:>9} {bar}", format_time(*edge)).trim_end().to_owned()
@@ -98,24 +100,24 @@ fn format_time(time: Duration) -> String {
 mod tests {
     use super::*;
 
-    fn sample_latency() -> Spread {
+    fn sample_latency() -> LatencySummary {
         let ms = Duration::from_millis;
         let [min, mean, median, p90, p99, max] = [1, 3, 2, 8, 9, 10].map(ms);
         let bars = vec![(ms(5), 80), (ms(7), 0), (ms(10), 1)];
-        Spread { min, mean, median, p90, p99, max, jitter: ms(1), bars }
+        LatencySummary { min, mean, median, p90, p99, max, jitter: ms(1), buckets: bars }
     }
 
     #[test]
     fn a_probe_of_datagrams_is_told_with_its_losses_and_a_histogram() {
-        let figures = Figures {
+        let figures = Stats {
             sent: 200,
             received: 199,
             duplicated: Some(1),
             reordered: Some(2),
             failures: vec![("refused", 1)],
             rtt: Some(sample_latency()),
-            took: Duration::from_secs(2),
-            ..Figures::default()
+            elapsed: Duration::from_secs(2),
+            ..Stats::default()
         };
         let bar = "#".repeat(40);
         let expected = format!(
@@ -128,14 +130,14 @@ up to       5ms        80 {bar}
 up to       7ms         0
 up to      10ms         1 #"
         );
-        assert_eq!(format(Kind::Udp, &figures), expected);
+        assert_eq!(format(Scenario::Udp, &figures), expected);
     }
 
     #[test]
     fn connections_are_told_with_both_of_their_times() {
         let (connect, rtt) = (Some(sample_latency()), Some(sample_latency()));
-        let figures = Figures { sent: 3, received: 3, connect, rtt, ..Figures::default() };
-        let table = format(Kind::Tcp, &figures);
+        let figures = Stats { sent: 3, received: 3, connect, rtt, ..Stats::default() };
+        let table = format(Scenario::Tcp, &figures);
         assert!(table.starts_with("3 sent, 3 received, 0% lost\n"), "{table}");
         assert!(table.contains("\nconnect ") && table.contains("\ngreeting "), "{table}");
         assert_eq!(table.matches("up to").count(), 3);
@@ -143,7 +145,7 @@ up to      10ms         1 #"
 
     #[test]
     fn without_an_answer_there_are_no_times() {
-        let figures = Figures { sent: 2, ..Figures::default() };
-        assert_eq!(format(Kind::Udp, &figures), "2 sent, 0 received, 100% lost");
+        let figures = Stats { sent: 2, ..Stats::default() };
+        assert_eq!(format(Scenario::Udp, &figures), "2 sent, 0 received, 100% lost");
     }
 }

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use log::Level;
 
-use crate::actors::{Report, Row, Total};
+use crate::actors::{Report, SentFile, TransferSummary};
 use crate::cli::args::names::Side;
 use crate::cli::output::stats_table;
 use crate::net::Peer;
-use crate::scenario::Kind;
+use crate::scenario::Scenario;
 use crate::wire::text::escape;
 use crate::wire::units::{format_duration, format_size};
 
@@ -33,7 +33,11 @@ pub enum OutputStream {
 }
 
 /// Words one report of one side of a scenario, without a line feed at the end; some are not worth a word.
-pub fn format_report(kind: Kind, side: Side, report: &Report) -> Option<(OutputStream, String)> {
+pub fn format_report(
+    kind: Scenario,
+    side: Side,
+    report: &Report,
+) -> Option<(OutputStream, String)> {
     let aside = |level, text| Some((OutputStream::Log(level), text));
     match (side, report) {
         (_, Report::Listening { endpoint }) => {
@@ -46,18 +50,18 @@ pub fn format_report(kind: Kind, side: Side, report: &Report) -> Option<(OutputS
         (Side::Client, Report::Connected { peer, .. }) => {
             aside(Level::Info, format!("connected to {} again", format_peer(peer)))
         }
-        (Side::Client, Report::Disconnected { why, .. }) => {
+        (Side::Client, Report::Disconnected { reason: why, .. }) => {
             aside(Level::Warn, format!("{}; trying again, what is typed is kept", escape_line(why)))
         }
-        (_, Report::Disconnected { peer, conn, why }) => {
+        (_, Report::Disconnected { peer, conn, reason: why }) => {
             let why = escape_line(why);
             aside(Level::Debug, format!("connection {conn} of {} ended: {why}", format_peer(peer)))
         }
-        (_, Report::Refused { peer, why }) => {
+        (_, Report::Rejected { peer, reason: why }) => {
             let from = peer.as_ref().map(|peer| format!("{}: ", format_peer(peer)));
             aside(Level::Warn, format!("{}{}", from.unwrap_or_default(), escape_line(why)))
         }
-        (_, Report::Cut { peer, bytes, kept }) => {
+        (_, Report::Truncated { peer, bytes, kept }) => {
             let peer = format_peer(peer);
             aside(
                 Level::Warn,
@@ -73,59 +77,61 @@ pub fn is_result(report: &Report) -> bool {
     matches!(
         report,
         Report::Reply { .. }
-            | Report::File { .. }
-            | Report::Sent { .. }
-            | Report::Total(_)
-            | Report::Line(_)
-            | Report::Summary { .. }
-            | Report::Figures(_)
+            | Report::FileStored { .. }
+            | Report::FileSent { .. }
+            | Report::TransferSummary(_)
+            | Report::ChatLine(_)
+            | Report::RequestSummary { .. }
+            | Report::Stats(_)
     )
 }
 
 /// Words the arrival of a client at a server.
-fn format_connected(kind: Kind, peer: &Peer, conn: u64) -> Option<(OutputStream, String)> {
+fn format_connected(kind: Scenario, peer: &Peer, conn: u64) -> Option<(OutputStream, String)> {
     let peer = format_peer(peer);
     Some(match kind {
-        Kind::Tcp => (OutputStream::Stdout, format!("Got connection from {peer}")),
-        Kind::File => (OutputStream::Stdout, format!("Connected with client {conn}")),
-        Kind::Chat => (OutputStream::Stdout, format!("Accepted connection from {peer}")),
-        Kind::Udp => (OutputStream::Log(Level::Debug), format!("first datagram from {peer}")),
+        Scenario::Tcp => (OutputStream::Stdout, format!("Got connection from {peer}")),
+        Scenario::File => (OutputStream::Stdout, format!("Connected with client {conn}")),
+        Scenario::Chat => (OutputStream::Stdout, format!("Accepted connection from {peer}")),
+        Scenario::Udp => (OutputStream::Log(Level::Debug), format!("first datagram from {peer}")),
     })
 }
 
 /// Words what was said, stored, sent or counted.
-fn format_output(kind: Kind, report: &Report) -> Option<String> {
+fn format_output(kind: Scenario, report: &Report) -> Option<String> {
     Some(match report {
         Report::Message { peer, text, .. } => match kind {
-            Kind::Udp => {
+            Scenario::Udp => {
                 let (text, peer) = (escape_line(text), format_peer(peer));
                 format!("Message from Client: {text}\nClient IP Address: {peer}")
             }
             _ => format!("Received message: {}", escape_line(text)),
         },
-        Report::File { name, .. } => {
+        Report::FileStored { name, .. } => {
             format!("Received successfully! New filename is: {}", escape_line(name))
         }
-        Report::Sent { name, bytes, took, stored, .. } => {
+        Report::FileSent { name, bytes, elapsed: took, stored_name: stored, .. } => {
             let (bytes, took) = (format_size(*bytes), format_duration(*took));
             let renamed = stored.as_ref().filter(|stored| !path_ends_with(name, stored));
             let renamed = renamed.map(|stored| format!(", stored as {}", escape_line(stored)));
             format!("Sent {}: {bytes} in {took}{}", escape_line(name), renamed.unwrap_or_default())
         }
         Report::Reply { text, .. } => match kind {
-            Kind::Udp => format!("Message from Server \"{}\"", escape_line(text)),
-            Kind::Chat => format!("Server response: {}", escape_line(text)),
+            Scenario::Udp => format!("Message from Server \"{}\"", escape_line(text)),
+            Scenario::Chat => format!("Server response: {}", escape_line(text)),
             _ => escape_lines(text),
         },
-        Report::Total(sent) => format_transfer_summary(sent)?,
-        Report::Answer { number, bytes, rtt, again } => {
+        Report::TransferSummary(sent) => format_transfer_summary(sent)?,
+        Report::ProbeReply { number, bytes, rtt, duplicate: again } => {
             let again = if *again { ", again" } else { "" };
             format!("{bytes} bytes for request {number} after {}{again}", format_duration(*rtt))
         }
-        Report::Tally { sent, received } => format!("{sent} sent, {received} received so far"),
-        Report::Figures(figures) => stats_table::format(kind, figures),
-        Report::Line(text) => escape_line(text),
-        Report::Summary { sent, received, rtt } if *sent > 1 => {
+        Report::LoadProgress { sent, received } => {
+            format!("{sent} sent, {received} received so far")
+        }
+        Report::Stats(figures) => stats_table::format(kind, figures),
+        Report::ChatLine(text) => escape_line(text),
+        Report::RequestSummary { sent, received, rtt } if *sent > 1 => {
             format_summary(*sent, *received, *rtt)
         }
         _ => return None,
@@ -149,22 +155,22 @@ fn path_ends_with(path: &str, name: &str) -> bool {
 }
 
 /// Words what was sent as a table.
-fn format_transfer_summary(sent: &Total) -> Option<String> {
-    if sent.files == 0 {
+fn format_transfer_summary(sent: &TransferSummary) -> Option<String> {
+    if sent.file_count == 0 {
         return None;
     }
     let mut lines = vec![format!("{:<64}  {:>15}  {:>9}  name", "BLAKE3", "bytes", "seconds")];
-    let row = |row: &Row| {
-        let (seconds, name) = (row.took.as_secs_f64(), escape_line(&row.name));
+    let row = |row: &SentFile| {
+        let (seconds, name) = (row.elapsed.as_secs_f64(), escape_line(&row.name));
         format!("{:<64}  {:>15}  {seconds:>9.3}  {name}", row.blake3, row.bytes)
     };
-    lines.extend(sent.rows.iter().map(row));
-    let unlisted = sent.files.saturating_sub(sent.rows.len() as u64);
+    lines.extend(sent.listed_files.iter().map(row));
+    let unlisted = sent.file_count.saturating_sub(sent.listed_files.len() as u64);
     if unlisted > 0 {
         lines.push(format!("and {unlisted} more"));
     }
-    if sent.files > 1 || sent.failed > 0 {
-        let (files, seconds) = (format!("{} sent", sent.files), sent.took.as_secs_f64());
+    if sent.file_count > 1 || sent.failed > 0 {
+        let (files, seconds) = (format!("{} sent", sent.file_count), sent.elapsed.as_secs_f64());
         let failed = match sent.failed {
             0 => String::new(),
             failed => format!(", {failed} not sent"),

@@ -6,7 +6,7 @@ use super::MAX_DATAGRAM_LEN;
 use crate::cli::args::Args;
 use crate::cli::args::argv::RawArgs;
 use crate::cli::args::values;
-use crate::scenario::{Kind, Settings};
+use crate::scenario::{Scenario, Settings};
 
 /// Reads what is to be measured, and how.
 ///
@@ -33,8 +33,8 @@ pub(super) fn fill_measuring(
         to.max_loss = Some(values::percent(&called("max-loss"), text)?);
     }
     if let Some(text) = &args.rate {
-        match to.kind {
-            Kind::Udp => fill_flood(to, args, words, text)?,
+        match to.scenario {
+            Scenario::Udp => fill_flood(to, args, words, text)?,
             _ => to.rate = Some(values::rate(&called("rate"), text)?),
         }
     }

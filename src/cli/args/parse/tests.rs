@@ -38,7 +38,7 @@ fn usage_error(line: &str) -> String {
 #[test]
 fn nothing_but_a_scenario_is_its_server_with_the_defaults() {
     let parsed = parse_ok("--scenario chat");
-    assert_eq!((parsed.settings.kind, parsed.settings.role), (Kind::Chat, Role::Server));
+    assert_eq!((parsed.settings.scenario, parsed.settings.role), (Scenario::Chat, Role::Server));
     assert_eq!(parsed.settings.max_conns, 1024);
     assert_eq!(parsed.output, OutputSettings::default());
     assert!(parsed.drills.is_empty());

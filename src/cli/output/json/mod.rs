@@ -9,13 +9,13 @@ pub mod object;
 
 use std::time::Duration;
 
-use crate::actors::{Figures, Progress, Report, Spread};
+use crate::actors::{LatencySummary, Progress, Report, Stats};
 use crate::cli::args::names::{Side, scenario_name};
-use crate::scenario::Kind;
+use crate::scenario::Scenario;
 use object::{Object, quote};
 
 /// Words one report of one side of a scenario, without a line feed at the end.
-pub fn format_report(kind: Kind, side: Side, report: &Report) -> String {
+pub fn format_report(kind: Scenario, side: Side, report: &Report) -> String {
     match report {
         Report::Listening { endpoint } => Object::new("listening")
             .string("scenario", scenario_name(kind))
@@ -23,7 +23,7 @@ pub fn format_report(kind: Kind, side: Side, report: &Report) -> String {
         Report::Connected { peer, conn } => {
             Object::new("connected").display("peer", peer).raw("conn", conn)
         }
-        Report::Disconnected { peer, conn, why } => {
+        Report::Disconnected { peer, conn, reason: why } => {
             Object::new("disconnected").display("peer", peer).raw("conn", conn).string("why", why)
         }
         Report::Message { peer, nick, room, text } => Object::new("message")
@@ -31,46 +31,48 @@ pub fn format_report(kind: Kind, side: Side, report: &Report) -> String {
             .opt_string("nick", nick.as_deref())
             .opt_string("room", room.as_deref())
             .string("text", text),
-        Report::File { name, bytes, blake3, took, peer } => Object::new("file")
+        Report::FileStored { name, bytes, blake3, elapsed: took, peer } => Object::new("file")
             .string("name", name)
             .raw("bytes", bytes)
             .opt_string("blake3", blake3.as_deref())
             .seconds(took.as_secs_f64())
             .opt_string("peer", peer.as_ref().map(ToString::to_string).as_deref()),
-        Report::Sent { name, bytes, took, blake3, stored } => Object::new("sent")
-            .string("name", name)
-            .raw("bytes", bytes)
-            .seconds(took.as_secs_f64())
-            .opt_string("blake3", blake3.as_deref())
-            .opt_string("stored", stored.as_deref()),
+        Report::FileSent { name, bytes, elapsed: took, blake3, stored_name: stored } => {
+            Object::new("sent")
+                .string("name", name)
+                .raw("bytes", bytes)
+                .seconds(took.as_secs_f64())
+                .opt_string("blake3", blake3.as_deref())
+                .opt_string("stored", stored.as_deref())
+        }
         Report::Reply { text, bytes, rtt } => Object::new("reply")
             .string("text", text)
             .raw("bytes", bytes)
             .raw("rtt_us", rtt.as_micros()),
-        Report::Refused { peer, why } => {
+        Report::Rejected { peer, reason: why } => {
             let peer = peer.as_ref().map(ToString::to_string);
             Object::new("refused").opt_string("peer", peer.as_deref()).string("why", why)
         }
-        Report::Cut { peer, bytes, kept } => {
+        Report::Truncated { peer, bytes, kept } => {
             Object::new("cut").display("peer", peer).raw("bytes", bytes).raw("kept", kept)
         }
-        Report::Summary { sent, received, rtt } => summary_object(*sent, *received, *rtt),
+        Report::RequestSummary { sent, received, rtt } => summary_object(*sent, *received, *rtt),
         Report::Progress(file) => progress_object(file),
-        Report::Total(total) => Object::new("summary")
-            .raw("sent", total.files)
+        Report::TransferSummary(total) => Object::new("summary")
+            .raw("sent", total.file_count)
             .raw("failed", total.failed)
             .raw("bytes", total.bytes)
-            .seconds(total.took.as_secs_f64()),
-        Report::Answer { number, bytes, rtt, again } => Object::new("answer")
+            .seconds(total.elapsed.as_secs_f64()),
+        Report::ProbeReply { number, bytes, rtt, duplicate: again } => Object::new("answer")
             .raw("number", number)
             .raw("bytes", bytes)
             .raw("rtt_us", rtt.as_micros())
             .raw("again", again),
-        Report::Tally { sent, received } => {
+        Report::LoadProgress { sent, received } => {
             Object::new("progress").raw("sent", sent).raw("received", received)
         }
-        Report::Figures(figures) => stats_object(figures),
-        Report::Line(text) => Object::new("message").string("text", text),
+        Report::Stats(figures) => stats_object(figures),
+        Report::ChatLine(text) => Object::new("message").string("text", text),
         Report::Ready => Object::new("ready"),
     }
     .string("role", side.name())
@@ -99,7 +101,7 @@ fn progress_object(file: &Progress) -> Object {
         None => object,
     };
     let peer = file.peer.as_ref().map(ToString::to_string);
-    object.seconds(file.took.as_secs_f64()).opt_string("peer", peer.as_deref())
+    object.seconds(file.elapsed.as_secs_f64()).opt_string("peer", peer.as_deref())
 }
 
 fn summary_object(sent: u64, received: u64, rtt: Option<[Duration; 3]>) -> Object {
@@ -114,13 +116,13 @@ fn summary_object(sent: u64, received: u64, rtt: Option<[Duration; 3]>) -> Objec
 }
 
 /// Words what a measuring client measured; its bars are pairs of an upper edge in µs and a count.
-fn stats_object(figures: &Figures) -> Object {
+fn stats_object(figures: &Stats) -> Object {
     let mut object = Object::new("summary")
         .raw("sent", figures.sent)
         .raw("received", figures.received)
         .raw("lost", figures.lost())
-        .raw("loss_percent", format_args!("{:.3}", figures.loss()))
-        .seconds(figures.took.as_secs_f64());
+        .raw("loss_percent", format_args!("{:.3}", figures.loss_percent()))
+        .seconds(figures.elapsed.as_secs_f64());
     for (name, count) in [("duplicated", figures.duplicated), ("reordered", figures.reordered)] {
         object = match count {
             Some(count) => object.raw(name, count),
@@ -139,8 +141,8 @@ fn stats_object(figures: &Figures) -> Object {
     object
 }
 
-fn add_latency(mut object: Object, name: &str, spread: &Spread) -> Object {
-    let Spread { min, mean, median, p90, p99, max, jitter, bars } = spread;
+fn add_latency(mut object: Object, name: &str, spread: &LatencySummary) -> Object {
+    let LatencySummary { min, mean, median, p90, p99, max, jitter, buckets: bars } = spread;
     for (which, time) in [
         ("min", min),
         ("mean", mean),
@@ -160,12 +162,12 @@ fn add_latency(mut object: Object, name: &str, spread: &Spread) -> Object {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::actors::Total;
+    use crate::actors::TransferSummary;
     use crate::cli::output::text::tests::{message_report, reply_report, test_peer};
 
     #[test]
     fn an_event_names_its_version_first() {
-        let json = format_report(Kind::Udp, Side::Client, &reply_report("Hello"));
+        let json = format_report(Scenario::Udp, Side::Client, &reply_report("Hello"));
         let expected =
             r#"{"v":1,"event":"reply","text":"Hello","bytes":5,"rtt_us":1500,"role":"client"}"#;
         assert_eq!(json, expected);
@@ -173,7 +175,7 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_left_out() {
-        let json = format_report(Kind::Udp, Side::Server, &message_report("hi"));
+        let json = format_report(Scenario::Udp, Side::Server, &message_report("hi"));
         let expected = r#"{"v":1,"event":"message","peer":"PEER","text":"hi","role":"server"}"#;
         assert_eq!(json, expected.replace("PEER", &test_peer().to_string()));
         let silent = summary_object(3, 0, None).finish();
@@ -183,8 +185,14 @@ mod tests {
     #[test]
     fn files_are_told_one_by_one_and_in_all() {
         let took = Duration::from_secs(1);
-        let total = Total { files: 2, bytes: 9, failed: 1, took, rows: Vec::new() };
-        let json = format_report(Kind::File, Side::Client, &Report::Total(total));
+        let total = TransferSummary {
+            file_count: 2,
+            bytes: 9,
+            failed: 1,
+            elapsed: took,
+            listed_files: Vec::new(),
+        };
+        let json = format_report(Scenario::File, Side::Client, &Report::TransferSummary(total));
         let expected = r#"{"v":1,"event":"summary","sent":2,"failed":1,"bytes":9,"seconds":1.000000,"role":"client"}"#;
         assert_eq!(json, expected);
     }

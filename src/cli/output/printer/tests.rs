@@ -33,7 +33,12 @@ struct PrinterHarness {
 }
 
 impl PrinterHarness {
-    fn new(kind: Kind, side: Side, style: Style, error: Option<io::ErrorKind>) -> PrinterHarness {
+    fn new(
+        kind: Scenario,
+        side: Side,
+        style: Style,
+        error: Option<io::ErrorKind>,
+    ) -> PrinterHarness {
         let paper = Arc::new(Mutex::new(RecordingSink { writes: Vec::new(), error }));
         let closed = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&closed);
@@ -68,14 +73,14 @@ fn connected_report() -> Report {
 
 #[test]
 fn what_waits_is_written_at_once() {
-    let desk = PrinterHarness::new(Kind::Chat, Side::Server, Style::default(), None);
+    let desk = PrinterHarness::new(Scenario::Chat, Side::Server, Style::default(), None);
     desk.print(vec![message_report("one"), message_report("two")], SinkState::Open);
     assert_eq!(desk.writes(), ["Received message: one\nReceived message: two\n"]);
 }
 
 #[test]
 fn a_batch_has_an_end() {
-    let desk = PrinterHarness::new(Kind::Chat, Side::Server, Style::default(), None);
+    let desk = PrinterHarness::new(Scenario::Chat, Side::Server, Style::default(), None);
     desk.print(vec![message_report("x"); MAX_BATCH + 1], SinkState::Open);
     assert_eq!(desk.writes().concat().lines().count(), MAX_BATCH);
 }
@@ -84,10 +89,10 @@ fn a_batch_has_an_end() {
 fn a_quiet_narrator_tells_results_alone() {
     for json in [false, true] {
         let style = Style { json, quiet: true, prompt: false };
-        let server = PrinterHarness::new(Kind::Tcp, Side::Server, style, None);
+        let server = PrinterHarness::new(Scenario::Tcp, Side::Server, style, None);
         server.print(vec![connected_report()], SinkState::Open);
         assert!(server.writes().is_empty());
-        let client = PrinterHarness::new(Kind::Tcp, Side::Client, style, None);
+        let client = PrinterHarness::new(Scenario::Tcp, Side::Client, style, None);
         client.print(vec![connected_report(), reply_report("hello")], SinkState::Open);
         assert_eq!(client.writes().concat().lines().count(), 1);
     }
@@ -96,7 +101,7 @@ fn a_quiet_narrator_tells_results_alone() {
 #[test]
 fn json_tells_what_people_read_on_stderr_too() {
     let style = Style { json: true, quiet: false, prompt: false };
-    let desk = PrinterHarness::new(Kind::Udp, Side::Client, style, None);
+    let desk = PrinterHarness::new(Scenario::Udp, Side::Client, style, None);
     desk.print(vec![connected_report(), reply_report("hello")], SinkState::Open);
     let written = desk.writes().concat();
     let events: Vec<&str> = written.lines().map(|line| &line[..17]).collect();
@@ -106,7 +111,7 @@ fn json_tells_what_people_read_on_stderr_too() {
 #[test]
 fn a_closed_pipe_asks_for_the_end_once_and_is_not_written_to_again() {
     let broken = Some(io::ErrorKind::BrokenPipe);
-    let desk = PrinterHarness::new(Kind::Chat, Side::Server, Style::default(), broken);
+    let desk = PrinterHarness::new(Scenario::Chat, Side::Server, Style::default(), broken);
     let sight = desk.print(vec![message_report("one")], SinkState::Open);
     assert_eq!(sight, SinkState::Closed);
     assert_eq!(desk.print(vec![message_report("two")], sight), SinkState::Closed);
@@ -117,7 +122,7 @@ fn a_closed_pipe_asks_for_the_end_once_and_is_not_written_to_again() {
 #[test]
 fn a_full_disk_is_survived() {
     let full = Some(io::ErrorKind::StorageFull);
-    let desk = PrinterHarness::new(Kind::Chat, Side::Server, Style::default(), full);
+    let desk = PrinterHarness::new(Scenario::Chat, Side::Server, Style::default(), full);
     let sight = desk.print(vec![message_report("one")], SinkState::Open);
     assert_eq!(sight, SinkState::Failing);
     desk.recorder.lock().unwrap().error = None;
@@ -128,7 +133,7 @@ fn a_full_disk_is_survived() {
 
 #[test]
 fn a_line_of_its_own_shares_the_sink() {
-    let desk = PrinterHarness::new(Kind::Chat, Side::Server, Style::default(), None);
+    let desk = PrinterHarness::new(Scenario::Chat, Side::Server, Style::default(), None);
     write_line(&desk.printer.sink, "{}").unwrap();
     assert_eq!(desk.writes(), ["{}\n"]);
 }

@@ -20,7 +20,7 @@ pub(crate) fn reply_report(text: &str) -> Report {
     Report::Reply { text: text.to_owned(), bytes: text.len(), rtt }
 }
 
-fn stdout_text(kind: Kind, side: Side, report: &Report) -> String {
+fn stdout_text(kind: Scenario, side: Side, report: &Report) -> String {
     match format_report(kind, side, report) {
         Some((OutputStream::Stdout, text)) => text,
         other => panic!("not for stdout: {other:?}"),
@@ -28,7 +28,7 @@ fn stdout_text(kind: Kind, side: Side, report: &Report) -> String {
 }
 
 fn log_line(side: Side, report: &Report) -> (Level, String) {
-    match format_report(Kind::Chat, side, report) {
+    match format_report(Scenario::Chat, side, report) {
         Some((OutputStream::Log(level), text)) => (level, text),
         other => panic!("not for stderr: {other:?}"),
     }
@@ -40,38 +40,39 @@ fn a_server_speaks_the_words_of_the_lecture() {
     let says = |kind, report: &Report| {
         stdout_text(kind, Side::Server, report).replace(&test_peer().to_string(), "PEER")
     };
-    assert_eq!(says(Kind::Tcp, &connected), "Got connection from PEER");
-    assert_eq!(says(Kind::File, &connected), "Connected with client 2");
-    assert_eq!(says(Kind::Chat, &connected), "Accepted connection from PEER");
-    assert_eq!(says(Kind::Chat, &message_report("hi")), "Received message: hi");
+    assert_eq!(says(Scenario::Tcp, &connected), "Got connection from PEER");
+    assert_eq!(says(Scenario::File, &connected), "Connected with client 2");
+    assert_eq!(says(Scenario::Chat, &connected), "Accepted connection from PEER");
+    assert_eq!(says(Scenario::Chat, &message_report("hi")), "Received message: hi");
     let datagram = "Message from Client: hi\nClient IP Address: PEER";
-    assert_eq!(says(Kind::Udp, &message_report("hi")), datagram);
-    let file = Report::File {
+    assert_eq!(says(Scenario::Udp, &message_report("hi")), datagram);
+    let file = Report::FileStored {
         name: "output2.txt".to_owned(),
         bytes: 1,
         blake3: None,
-        took: Duration::ZERO,
+        elapsed: Duration::ZERO,
         peer: Some(test_peer()),
     };
     let stored = "Received successfully! New filename is: output2.txt";
-    assert_eq!(says(Kind::File, &file), stored);
+    assert_eq!(says(Scenario::File, &file), stored);
 }
 
 #[test]
 fn a_client_shows_what_came_back() {
     let shows = |kind, report: &Report| stdout_text(kind, Side::Client, report);
     assert_eq!(
-        shows(Kind::Tcp, &reply_report("Thank you for connecting")),
+        shows(Scenario::Tcp, &reply_report("Thank you for connecting")),
         "Thank you for connecting"
     );
-    assert_eq!(shows(Kind::Tcp, &reply_report("two\nlines\x07\r\n")), "two\nlines\\u{7}");
-    assert_eq!(shows(Kind::Udp, &reply_report("Hello")), "Message from Server \"Hello\"");
-    assert_eq!(shows(Kind::Chat, &reply_report("Hello")), "Server response: Hello");
-    assert_eq!(shows(Kind::Chat, &Report::Line("ada: hi".to_owned())), "ada: hi");
+    assert_eq!(shows(Scenario::Tcp, &reply_report("two\nlines\x07\r\n")), "two\nlines\\u{7}");
+    assert_eq!(shows(Scenario::Udp, &reply_report("Hello")), "Message from Server \"Hello\"");
+    assert_eq!(shows(Scenario::Chat, &reply_report("Hello")), "Server response: Hello");
+    assert_eq!(shows(Scenario::Chat, &Report::ChatLine("ada: hi".to_owned())), "ada: hi");
     let (name, took) = ("a.txt".to_owned(), Duration::from_secs(2));
     let (blake3, stored) = (None, None);
-    let sent = Report::Sent { name, bytes: 1 << 20, took, blake3, stored };
-    let sent = shows(Kind::File, &sent);
+    let sent =
+        Report::FileSent { name, bytes: 1 << 20, elapsed: took, blake3, stored_name: stored };
+    let sent = shows(Scenario::File, &sent);
     assert_eq!(sent, format!("Sent a.txt: {} in {}", format_size(1 << 20), format_duration(took)));
 }
 
@@ -81,9 +82,9 @@ fn a_name_that_the_server_changed_is_told() {
         let (name, stored) = (name.to_owned(), Some(stored.to_owned()));
         let took = Duration::from_secs(2);
         stdout_text(
-            Kind::File,
+            Scenario::File,
             Side::Client,
-            &Report::Sent { name, bytes: 3, took, blake3: None, stored },
+            &Report::FileSent { name, bytes: 3, elapsed: took, blake3: None, stored_name: stored },
         )
     };
     assert_eq!(sent("here/a.txt", "a.txt"), "Sent here/a.txt: 3B in 2s");
@@ -97,12 +98,13 @@ fn a_name_that_the_server_changed_is_told() {
 fn what_was_sent_is_a_table_at_the_end() {
     let row = |name: &str, bytes| {
         let (blake3, took) = ("0".repeat(64), Duration::from_millis(1500));
-        Row { name: name.to_owned(), bytes, blake3, took }
+        SentFile { name: name.to_owned(), bytes, blake3, elapsed: took }
     };
     let took = Duration::from_secs(4);
     let rows = vec![row("a", 1), row("b\u{1b}", 1 << 40)];
-    let total = Total { rows, files: 3, bytes: 5, failed: 1, took };
-    let table = stdout_text(Kind::File, Side::Client, &Report::Total(total));
+    let total =
+        TransferSummary { listed_files: rows, file_count: 3, bytes: 5, failed: 1, elapsed: took };
+    let table = stdout_text(Scenario::File, Side::Client, &Report::TransferSummary(total));
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines.len(), 5);
     let zeros = "0".repeat(64);
@@ -110,17 +112,24 @@ fn what_was_sent_is_a_table_at_the_end() {
     assert_eq!(lines[2], format!("{zeros}    1099511627776      1.500  b\\u{{1b}}"));
     assert_eq!(lines[3], "and 1 more");
     assert!(lines[4].starts_with("3 sent, 1 not sent ") && lines[4].ends_with(" 5      4.000"));
-    assert_eq!(format_report(Kind::File, Side::Client, &Report::Total(Total::default())), None);
+    assert_eq!(
+        format_report(
+            Scenario::File,
+            Side::Client,
+            &Report::TransferSummary(TransferSummary::default())
+        ),
+        None
+    );
 }
 
 #[test]
 fn figures_are_worth_a_line_after_more_than_one_request() {
     let times = [1, 2, 4].map(Duration::from_millis);
-    let figures = |sent, received, rtt| Report::Summary { sent, received, rtt };
-    assert_eq!(format_report(Kind::Udp, Side::Client, &figures(1, 1, Some(times))), None);
-    let text = stdout_text(Kind::Udp, Side::Client, &figures(3, 2, Some(times)));
+    let figures = |sent, received, rtt| Report::RequestSummary { sent, received, rtt };
+    assert_eq!(format_report(Scenario::Udp, Side::Client, &figures(1, 1, Some(times))), None);
+    let text = stdout_text(Scenario::Udp, Side::Client, &figures(3, 2, Some(times)));
     assert_eq!(text, "3 sent, 2 received, 33% lost, round trip 1ms/2ms/4ms (least/mean/most)");
-    let text = stdout_text(Kind::Udp, Side::Client, &figures(2, 0, None));
+    let text = stdout_text(Scenario::Udp, Side::Client, &figures(2, 0, None));
     assert_eq!(text, "2 sent, 0 received, 100% lost");
 }
 
@@ -133,22 +142,23 @@ fn what_is_good_to_know_goes_to_stderr() {
     let endpoint = "127.0.0.1:7".parse().expect("an endpoint");
     let listening = log_line(Side::Server, &Report::Listening { endpoint });
     assert_eq!(listening, (Level::Info, "listening on 127.0.0.1:7".to_owned()));
-    let over = Report::Disconnected { peer: test_peer(), conn: 2, why: "reset by peer".to_owned() };
+    let over =
+        Report::Disconnected { peer: test_peer(), conn: 2, reason: "reset by peer".to_owned() };
     let (level, text) = log_line(Side::Server, &over);
     assert_eq!(level, Level::Debug);
     assert!(text.ends_with("reset by peer"), "{text}");
     assert_eq!(log_line(Side::Client, &over).0, Level::Warn);
-    let refused = Report::Refused { peer: None, why: "too many".to_owned() };
+    let refused = Report::Rejected { peer: None, reason: "too many".to_owned() };
     assert_eq!(log_line(Side::Server, &refused), (Level::Warn, "too many".to_owned()));
 }
 
 #[test]
 fn nothing_of_a_peer_is_shown_raw() {
     let bad = "\x1b[2J\u{202e}\n next";
-    for kind in [Kind::Udp, Kind::Chat] {
+    for kind in [Scenario::Udp, Scenario::Chat] {
         let text = stdout_text(kind, Side::Server, &message_report(bad));
         assert!(text.contains(r"\u{1b}[2J\u{202e}\n next"), "{text}");
     }
-    let text = stdout_text(Kind::Chat, Side::Client, &Report::Line(bad.to_owned()));
+    let text = stdout_text(Scenario::Chat, Side::Client, &Report::ChatLine(bad.to_owned()));
     assert_eq!(text, r"\u{1b}[2J\u{202e}\n next");
 }
