@@ -15,10 +15,10 @@
 //! | [`UdpClient`] | sends datagrams and waits for each answer |
 //! | [`UdpProbe`] | sends datagrams at their time, and measures what comes back |
 //! | [`UdpFlood`] | sends datagrams at a rate, and counts what comes back |
-//! | [`FileReaper`] | removes the parts of files that nobody comes back for |
+//! | [`PartialFileReaper`] | removes the parts of files that nobody comes back for |
 //! | [`FileReceiver`] | serves one connection over which files come |
 //! | [`FileWriter`] | turns bytes of any actor into files, at the end of a pipeline |
-//! | [`FileSender`] | sends files over one connection, as they are |
+//! | [`RawSender`] | sends files over one connection, as they are |
 //! | [`FramedSender`] | sends files that arrive whole, or tells why not |
 //! | [`ChatRoom`] | keeps the rooms: who is in them, and what is said |
 //! | [`ChatJournal`] | keeps what is said on the disk |
@@ -42,12 +42,15 @@ pub use chat::manager::{ChatRoom, Coming, Joined, ToRoom};
 pub use chat::operator_auth::Operators;
 pub use chat::registry::{Hall, Membership};
 pub use chat::session::{ChatSession, SessionLimits, SessionWith, ToSession};
-pub use file::reaper::FileReaper;
-pub use file::receive::{FileReceiver, ReceiveLimits};
+pub use file::reaper::PartialFileReaper;
+pub use file::receive::{FileReceiver, ReceiverConfig};
 pub use file::send::framed::FramedSender;
-pub use file::send::raw::{FileInput, FileSender};
-pub use file::store::{Claimed, OnConflict, Part, There, Vault, VaultError, VaultLimits, Wanted};
-pub use file::writer::{FileWriter, Rotation, Shelf, Store};
+pub use file::send::raw::{FileInput, RawSender};
+pub use file::store::{
+    CreateOutcome, ExistingFile, FileRequest, FileStore, OnConflict, PartialFile, StoreConfig,
+    StoreError,
+};
+pub use file::writer::{FileWriter, RotationPolicy, WriterMessage, WriterState};
 pub use support::ban_list::BanList;
 pub use support::blocking_pool::BlockingPool;
 pub use support::client_error::ClientError;

@@ -14,8 +14,8 @@ use std::time::Duration;
 use std::{env, fs, process};
 
 use sockactors::actors::{
-    ClientQuota, BlockingPool, FileReceiver, FileSender, Listener, ReceiveLimits, Report, Reporter, Vault,
-    VaultLimits,
+    ClientQuota, BlockingPool, FileReceiver, RawSender, Listener, ReceiverConfig, Report, Reporter, FileStore,
+    StoreConfig,
 };
 use sockactors::net::ListeningSocket;
 use sockactors::runtime::{Child, Context, Outcome, Pool, Strategy, Supervisor, System};
@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let anywhere = "127.0.0.1:0".parse()?;
     let socket = Arc::new(smol::block_on(ListeningSocket::bind(&anywhere, 128))?);
     let endpoint = socket.endpoint().clone();
-    let vault = Arc::new(Vault::new(place.clone(), VaultLimits::default()));
+    let vault = Arc::new(FileStore::new(place.clone(), StoreConfig::default()));
     let disk = BlockingPool::new(2);
 
     let mut tree = Supervisor::new("file", Strategy::OneForOne);
@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let listener = Child::new("listener", move || {
         let (vault, disk, told) = (vault.clone(), disk.clone(), told.clone());
         let serve = move |connection| {
-            let limits = ReceiveLimits { raw_digest: true, ..ReceiveLimits::default() };
+            let limits = ReceiverConfig { raw_digest: true, ..ReceiverConfig::default() };
             FileReceiver::new(connection, limits, vault.clone(), disk.clone(), told.clone())
         };
         Listener::new(socket.clone(), receivers.clone(), serve).client_quota(admissions.clone())
@@ -64,7 +64,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tree.child(listener.transient().significant());
     let sender = move || {
         let files = vec![letter.clone()];
-        FileSender::new(endpoint.clone(), files, Duration::from_secs(5), printer.clone())
+        RawSender::new(endpoint.clone(), files, Duration::from_secs(5), printer.clone())
     };
     tree.child(Child::new("sender", sender).temporary());
 

@@ -266,7 +266,7 @@ fn attach_stdin(
             None => Ok(()),
         },
         (Some(InputAddress::File(sender)), _) => stdin::spawn_line_reader(move |line| match line {
-            Some(name) => sender.send_blocking(FileInput::Name(path_from_bytes(name))).is_ok(),
+            Some(name) => sender.send_blocking(FileInput::Path(path_from_bytes(name))).is_ok(),
             None => sender.send_blocking(FileInput::End).is_ok(),
         }),
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use super::{AccessControl, InputAddress, Settings, add_listeners, client_child};
 use crate::actors::{
-    BlockingPool, FileReaper, FileReceiver, FileSender, FramedSender, ReceiveLimits, Reporter,
-    Vault, VaultLimits,
+    BlockingPool, FileReceiver, FileStore, FramedSender, PartialFileReaper, RawSender,
+    ReceiverConfig, Reporter, StoreConfig,
 };
 use crate::net::{BindError, Endpoint};
 use crate::runtime::{Child, Supervisor};
@@ -18,20 +18,20 @@ pub(super) async fn add_server(
     tree: &mut Supervisor,
     reporter: &Reporter,
 ) -> Result<Vec<Endpoint>, BindError> {
-    let limits = VaultLimits {
+    let limits = StoreConfig {
         keep_free: settings.keep_free,
         max_size: settings.max_size,
         on_conflict: settings.on_conflict,
     };
     let part_ttl = settings.part_ttl;
-    let vault = Arc::new(Vault::new(settings.out.clone(), limits));
+    let vault = Arc::new(FileStore::new(settings.out.clone(), limits));
     let disk = BlockingPool::new(DISK_THREADS);
     let (place, threads, told) = (vault.clone(), disk.clone(), reporter.clone());
     tree.child(Child::new("reaper", move || {
-        FileReaper::new(place.clone(), threads.clone(), part_ttl, told.clone())
+        PartialFileReaper::new(place.clone(), threads.clone(), part_ttl, told.clone())
     }));
     let receivers = tree.pool(settings.connection_pool("receivers"));
-    let limits = ReceiveLimits {
+    let limits = ReceiverConfig {
         first_timeout: settings.first_timeout,
         idle_timeout: settings.idle_timeout,
         raw_digest: settings.raw_digest,
@@ -55,17 +55,17 @@ pub(super) fn add_client(
     let (named, reporter) = (!files.is_empty(), reporter.clone());
     let sender = if settings.raw {
         let make = move || {
-            FileSender::new(endpoint.clone(), files.clone(), timeout, reporter.clone())
-                .forgiving(forgiving)
+            RawSender::new(endpoint.clone(), files.clone(), timeout, reporter.clone())
+                .tolerate_errors(forgiving)
                 .stdin(stdin.clone())
         };
         tree.child(client_child(Child::new("client", make)).mailbox(1))
     } else {
         let make = move || {
             FramedSender::new(endpoint.clone(), files.clone(), timeout, reporter.clone())
-                .forgiving(forgiving)
+                .tolerate_errors(forgiving)
                 .stdin(stdin.clone())
-                .resumes(resume)
+                .resume(resume)
         };
         tree.child(client_child(Child::new("client", make)).mailbox(1))
     };

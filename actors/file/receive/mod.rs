@@ -12,13 +12,13 @@ use std::time::Duration;
 
 use futures_lite::future;
 
-use crate::actors::{BlockingPool, Connection, Report, Reporter, Vault, VaultError};
+use crate::actors::{BlockingPool, Connection, FileStore, Report, Reporter, StoreError};
 use crate::net::{Peer, Stream};
 use crate::runtime::{Actor, Context, Outcome};
 use crate::wire::file::codec::{FrameWriter, Preamble, detect_preamble, server_hello};
-use upload::framed::Framed;
-use upload::raw::Raw;
-use upload::{Intake, Worked};
+use upload::framed::FramedUpload;
+use upload::raw::RawUpload;
+use upload::{Upload, UploadStep};
 
 use transfer::Transfer;
 
@@ -26,26 +26,26 @@ pub(crate) mod transfer;
 pub(crate) mod upload;
 
 /// The bytes that tell how a connection goes on: a signature and two versions.
-const BEGINNING: usize = 10;
+const PREAMBLE_LEN: usize = 10;
 
 /// How long the work on what comes goes on without a look at anything else, where nobody waits for the disk.
-const TURN: Duration = Duration::from_millis(100);
+const TIME_SLICE: Duration = Duration::from_millis(100);
 
 /// How often a sender is told that its file is still worked on.
-const WAIT_EVERY: Duration = Duration::from_secs(1);
+const WAIT_FRAME_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How long a sender may be silent once somebody else comes with its file: most likely itself, over another connection.
-const GIVE_WAY_AFTER: Duration = Duration::from_secs(2);
+const YIELD_AFTER: Duration = Duration::from_secs(2);
 
 /// After so long a silence the kernel asks whether the sender still lives, where nothing else limits how long it may be silent.
-const KEEPALIVE: Duration = Duration::from_secs(120);
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(120);
 
 /// How long the end of a connection may take.
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a receiver lets a sender do, and does itself.
 #[derive(Debug, Clone, Default)]
-pub struct ReceiveLimits {
+pub struct ReceiverConfig {
     /// How long the first byte may take.
     pub first_timeout: Option<Duration>,
     /// How long the sender may be silent.
@@ -65,23 +65,26 @@ pub struct FileReceiver {
 #[derive(Debug)]
 struct Service {
     peer: Peer,
-    limits: ReceiveLimits,
-    vault: Arc<Vault>,
-    disk: BlockingPool,
+    config: ReceiverConfig,
+    store: Arc<FileStore>,
+    blocking_pool: BlockingPool,
     reporter: Reporter,
 }
 
 impl FileReceiver {
-    /// Makes a receiver that stores what comes in `vault`, working on `disk`.
+    /// Makes a receiver that stores what comes in `store`, working on `blocking_pool`.
     pub fn new(
         connection: Connection,
-        limits: ReceiveLimits,
-        vault: Arc<Vault>,
+        limits: ReceiverConfig,
+        vault: Arc<FileStore>,
         disk: BlockingPool,
         reporter: Reporter,
     ) -> FileReceiver {
         let peer = connection.stream.peer().clone();
-        FileReceiver { connection, service: Service { peer, limits, vault, disk, reporter } }
+        FileReceiver {
+            connection,
+            service: Service { peer, config: limits, store: vault, blocking_pool: disk, reporter },
+        }
     }
 }
 
@@ -91,62 +94,62 @@ impl Service {
         &self,
         ctx: &mut Context<()>,
         stream: Arc<Stream>,
-    ) -> Result<String, VaultError> {
-        let first = match self.first_bytes(ctx, &stream).await {
+    ) -> Result<String, StoreError> {
+        let first = match self.read_preamble(ctx, &stream).await {
             Ok(first) => first,
-            Err(why) => return Ok(self.refuse(why).await),
+            Err(why) => return Ok(self.report_failure(why).await),
         };
         let mut transfer = Transfer::new(stream, ctx.now());
-        let vault = self.vault.clone();
+        let vault = self.store.clone();
         let intake = match detect_preamble(&first) {
             Preamble::Framed(_, version) => {
-                transfer.frames = Some(FrameWriter::default());
+                transfer.frame_writer = Some(FrameWriter::default());
                 let told = transfer.write(ctx, &server_hello(version)).await;
                 match (told, version) {
-                    (Err(error), _) => return Ok(self.refuse(error).await),
+                    (Err(error), _) => return Ok(self.report_failure(error).await),
                     (_, 0) => {
                         let why = "it speaks no version of the file protocol that is known here";
-                        return Ok(self.refuse(why.into()).await);
+                        return Ok(self.report_failure(why.into()).await);
                     }
-                    _ => Intake::Framed(Box::new(Framed::new(vault))),
+                    _ => Upload::Framed(Box::new(FramedUpload::new(vault))),
                 }
             }
-            _ => Intake::Raw(Box::new(Raw::new(vault, self.limits.raw_digest, first))),
+            _ => Upload::Raw(Box::new(RawUpload::new(vault, self.config.raw_digest, first))),
         };
-        let (intake, ended) = self.take(ctx, &mut transfer, intake).await;
-        let left = self.disk.run(move || intake.leave()).await;
+        let (intake, ended) = self.run_upload(ctx, &mut transfer, intake).await;
+        let left = self.blocking_pool.run(move || intake.suspend()).await;
         match (ended, left) {
             (Err(error), _) => {
-                self.refuse(error.to_string()).await;
+                self.report_failure(error.to_string()).await;
                 Err(error)
             }
-            (Ok(why), Some(left)) => Ok(self.refuse(format!("{why}; {left}")).await),
+            (Ok(why), Some(left)) => Ok(self.report_failure(format!("{why}; {left}")).await),
             (Ok(why), None) => Ok(why),
         }
     }
 
     /// Takes in what comes until it is over, and tells why it is.
-    async fn take(
+    async fn run_upload(
         &self,
         ctx: &mut Context<()>,
         transfer: &mut Transfer,
-        mut intake: Intake,
-    ) -> (Intake, Result<String, VaultError>) {
+        mut intake: Upload,
+    ) -> (Upload, Result<String, StoreError>) {
         loop {
             let worked;
-            (intake, worked) = self.work(ctx, transfer, intake).await;
-            if let Err(why) = transfer.pass_on(ctx, self).await {
+            (intake, worked) = self.receive_on_pool(ctx, transfer, intake).await;
+            if let Err(why) = transfer.flush_events(ctx, self).await {
                 return (intake, Ok(why));
             }
-            transfer.show(ctx, self, &intake);
+            transfer.report_progress(ctx, self, &intake);
             match worked {
-                Worked::More => {}
-                Worked::Over(why) => return (intake, why),
-                Worked::Idle => loop {
-                    if let Err(why) = self.wait(ctx, &transfer.stream, &intake).await {
+                UploadStep::More => {}
+                UploadStep::Done(why) => return (intake, why),
+                UploadStep::WouldBlock => loop {
+                    if let Err(why) = self.wait_readable(ctx, &transfer.stream, &intake).await {
                         return (intake, Ok(why));
                     }
-                    if !intake.gathers(&transfer.stream, ctx.now()) {
+                    if !intake.buffer_small_read(&transfer.stream, ctx.now()) {
                         break;
                     }
                 },
@@ -155,11 +158,15 @@ impl Service {
     }
 
     /// Reads the bytes that tell how the connection goes on; fewer of them, or none, where it ends before.
-    async fn first_bytes(&self, ctx: &mut Context<()>, stream: &Stream) -> Result<Vec<u8>, String> {
+    async fn read_preamble(
+        &self,
+        ctx: &mut Context<()>,
+        stream: &Stream,
+    ) -> Result<Vec<u8>, String> {
         let clock = ctx.clock().clone();
-        let limit = self.limits.first_timeout.or(self.limits.idle_timeout);
+        let limit = self.config.first_timeout.or(self.config.idle_timeout);
         let bytes = async {
-            let (mut first, mut length) = ([0; BEGINNING], 0);
+            let (mut first, mut length) = ([0; PREAMBLE_LEN], 0);
             while detect_preamble(&first[..length]) == Preamble::Pending {
                 match stream.read(&mut first[length..]).await {
                     Ok(0) => break,
@@ -170,7 +177,7 @@ impl Service {
             Ok(first[..length].to_vec())
         };
         let read = async {
-            let late = || Err(silent(limit));
+            let late = || Err(idle_timeout_reason(limit));
             clock.timeout(limit, bytes).await.unwrap_or_else(late)
         };
         let stopped = async {
@@ -182,56 +189,57 @@ impl Service {
     }
 
     /// Takes in a piece on the disk. Where the answers are framed, the sender is told meanwhile that it is worked on.
-    async fn work(
+    async fn receive_on_pool(
         &self,
         ctx: &Context<()>,
         transfer: &mut Transfer,
-        mut intake: Intake,
-    ) -> (Intake, Worked) {
-        let (stream, mut news) = (transfer.stream.clone(), std::mem::take(&mut transfer.news));
-        let (disk, clock, until) = (self.disk.clone(), ctx.clock().clone(), ctx.now() + TURN);
-        let job = self.disk.run(move || {
+        mut intake: Upload,
+    ) -> (Upload, UploadStep) {
+        let (stream, mut news) = (transfer.stream.clone(), std::mem::take(&mut transfer.events));
+        let (disk, clock, until) =
+            (self.blocking_pool.clone(), ctx.clock().clone(), ctx.now() + TIME_SLICE);
+        let job = self.blocking_pool.run(move || {
             // Others have their turn, and whoever looks at the progress sees some.
             let may_go_on = || disk.has_idle_thread() && clock.now() < until;
-            let worked = intake.work(&stream, &mut news, may_go_on);
+            let worked = intake.receive(&stream, &mut news, may_go_on);
             (intake, worked, news)
         });
         let mut job = Box::pin(job);
         loop {
             let done = async { Some((&mut job).await) };
             let late = async {
-                ctx.sleep(WAIT_EVERY).await;
+                ctx.sleep(WAIT_FRAME_INTERVAL).await;
                 None
             };
             if let Some((intake, worked, news)) = future::or(done, late).await {
-                transfer.news = news;
+                transfer.events = news;
                 return (intake, worked);
             }
-            transfer.ask_for_patience(ctx).await;
+            transfer.send_wait_frame(ctx).await;
         }
     }
 
     /// Waits until there is something to read. A stop ends that as long as no file has begun; one that has is finished,
     /// within the time that the pool leaves it.
-    async fn wait(
+    async fn wait_readable(
         &self,
         ctx: &mut Context<()>,
         stream: &Stream,
-        intake: &Intake,
+        intake: &Upload,
     ) -> Result<(), String> {
-        let (clock, limit) = (ctx.clock().clone(), self.limits.idle_timeout);
+        let (clock, limit) = (ctx.clock().clone(), self.config.idle_timeout);
         let readable = async {
             match clock.timeout(limit, stream.readable()).await {
                 Some(ready) => ready.map_err(|error| error.to_string()),
-                None => Err(silent(limit)),
+                None => Err(idle_timeout_reason(limit)),
             }
         };
         let contested = async {
-            match intake.in_hand() {
-                Some(name) => self.vault.contested(name).await,
+            match intake.current_file() {
+                Some(name) => self.store.yield_requested(name).await,
                 None => future::pending().await,
             }
-            clock.sleep(GIVE_WAY_AFTER).await;
+            clock.sleep(YIELD_AFTER).await;
             Err("silent, and another connection goes on with its file".into())
         };
         let readable = future::or(readable, contested);
@@ -244,14 +252,14 @@ impl Service {
         }
     }
 
-    async fn refuse(&self, why: String) -> String {
+    async fn report_failure(&self, why: String) -> String {
         let (peer, told) = (Some(self.peer.clone()), why.clone());
         self.reporter.send(|| Report::Rejected { peer, reason: told }).await;
         why
     }
 }
 
-fn silent(limit: Option<Duration>) -> String {
+fn idle_timeout_reason(limit: Option<Duration>) -> String {
     format!("silent for {:?}", limit.unwrap_or_default())
 }
 
@@ -262,14 +270,14 @@ impl Actor for FileReceiver {
         let FileReceiver { connection, service } = self;
         let presence = connection.report_connected(&service.reporter).await;
         let Connection { stream, ip_permit: _visit, .. } = connection;
-        if service.limits.idle_timeout.is_none() {
+        if service.config.idle_timeout.is_none() {
             // A sender whose kernel does not do this is merely noticed later.
-            let _ = stream.set_keepalive(KEEPALIVE);
+            let _ = stream.set_keepalive(KEEPALIVE_IDLE);
         }
         let stream = Arc::new(stream);
         let ended = service.serve(&mut ctx, stream.clone()).await;
         // Input that is still unread would destroy the last answer.
-        let _ = stream.linger_close(CLOSE_WITHIN).await;
+        let _ = stream.linger_close(CLOSE_TIMEOUT).await;
         presence
             .report_disconnected(ended.as_ref().map_or_else(ToString::to_string, Clone::clone))
             .await;

@@ -6,56 +6,62 @@ use std::time::{Duration, Instant};
 
 use super::Service;
 use crate::actors::Report;
-use crate::actors::file::progress::Gauge;
-use crate::actors::file::receive::upload::{Intake, News};
+use crate::actors::file::progress::ProgressReporter;
+use crate::actors::file::receive::upload::{Upload, UploadEvent};
 use crate::actors::support::write;
 use crate::net::Stream;
 use crate::runtime::Context;
 use crate::wire::file::codec::{Frame, FrameWriter};
 
 /// How long a sender may take nothing of what it is answered.
-const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+const REPLY_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// So many bytes have to be there before anybody is told how far a file is: a crowd of senders of a byte now and then would be
 /// told of as often as it says one.
-const SHOWN: u64 = 4 << 10;
+const MIN_PROGRESS_BYTES: u64 = 4 << 10;
 
 /// A connection that has begun.
 pub(super) struct Transfer {
     pub(super) stream: Arc<Stream>,
     /// Where the answers are framed.
-    pub(super) frames: Option<FrameWriter>,
+    pub(super) frame_writer: Option<FrameWriter>,
     /// What is to be passed on.
-    pub(super) news: Vec<News>,
+    pub(super) events: Vec<UploadEvent>,
     /// When the file began that comes in.
-    begun: Instant,
+    started_at: Instant,
     /// How far it is, once it takes long enough to be of interest.
-    gauge: Option<Gauge>,
+    progress: Option<ProgressReporter>,
 }
 
 impl Transfer {
     pub(super) fn new(stream: Arc<Stream>, begun: Instant) -> Transfer {
-        Transfer { stream, frames: None, news: Vec::new(), begun, gauge: None }
+        Transfer {
+            stream,
+            frame_writer: None,
+            events: Vec::new(),
+            started_at: begun,
+            progress: None,
+        }
     }
 
     /// Answers the sender, and tells what is stored and what was refused.
-    pub(super) async fn pass_on(
+    pub(super) async fn flush_events(
         &mut self,
         ctx: &Context<()>,
         service: &Service,
     ) -> Result<(), String> {
         let mut bytes = Vec::new();
-        for news in mem::take(&mut self.news) {
-            self.gauge = None;
-            if let Some(frames) = &mut self.frames {
-                frames.write(&news.frame(), &mut bytes);
+        for news in mem::take(&mut self.events) {
+            self.progress = None;
+            if let Some(frames) = &mut self.frame_writer {
+                frames.write(&news.as_frame(), &mut bytes);
             }
             match news {
-                News::Held(..) => self.begun = ctx.now(),
-                News::Made(_) => {}
-                News::Failed(_, why) => drop(service.refuse(why).await),
-                News::Stored(bytes, digest, name) => {
-                    let took = ctx.now() - self.begun;
+                UploadEvent::ResumeAt(..) => self.started_at = ctx.now(),
+                UploadEvent::DirectoryCreated(_) => {}
+                UploadEvent::Failed(_, why) => drop(service.report_failure(why).await),
+                UploadEvent::Stored(bytes, digest, name) => {
+                    let took = ctx.now() - self.started_at;
                     let blake3 = digest.map(|hash| blake3::Hash::from(hash).to_hex().to_string());
                     let peer = Some(service.peer.clone());
                     let file = || Report::FileStored { name, bytes, blake3, elapsed: took, peer };
@@ -67,23 +73,38 @@ impl Transfer {
     }
 
     /// Tells how far the file is that comes in.
-    pub(super) fn show(&mut self, ctx: &Context<()>, service: &Service, intake: &Intake) {
+    pub(super) fn report_progress(
+        &mut self,
+        ctx: &Context<()>,
+        service: &Service,
+        intake: &Upload,
+    ) {
         if !service.reporter.is_enabled() {
             return;
         }
-        let Some(extent) = intake.extent().filter(|extent| extent.length >= SHOWN) else { return };
-        let gauge = self.gauge.get_or_insert_with(|| {
+        let Some(extent) = intake.progress().filter(|extent| extent.length >= MIN_PROGRESS_BYTES)
+        else {
+            return;
+        };
+        let gauge = self.progress.get_or_insert_with(|| {
             let peer = Some(service.peer.clone());
-            Gauge::new(&service.reporter, ctx.clock(), peer, extent.name, extent.size, None)
-                .since(self.begun)
+            ProgressReporter::new(
+                &service.reporter,
+                ctx.clock(),
+                peer,
+                extent.name,
+                extent.size,
+                None,
+            )
+            .with_start(self.started_at)
         });
-        gauge.holds(extent.held);
-        gauge.show(extent.length);
+        gauge.set_resumed(extent.resumed_bytes);
+        gauge.update(extent.length);
     }
 
     /// Tells a sender that speaks frames that it is worked on. One that is gone is noticed at its answer.
-    pub(super) async fn ask_for_patience(&mut self, ctx: &Context<()>) {
-        if let Some(frames) = &mut self.frames {
+    pub(super) async fn send_wait_frame(&mut self, ctx: &Context<()>) {
+        if let Some(frames) = &mut self.frame_writer {
             let mut bytes = Vec::new();
             frames.write(&Frame::Wait, &mut bytes);
             let _ = self.write(ctx, &bytes).await;
@@ -92,7 +113,8 @@ impl Transfer {
 
     pub(super) async fn write(&self, ctx: &Context<()>, bytes: &[u8]) -> Result<(), String> {
         let written =
-            write::write_all_with_timeout(ctx.clock(), &self.stream, ANSWER_WITHIN, bytes).await;
+            write::write_all_with_timeout(ctx.clock(), &self.stream, REPLY_WRITE_TIMEOUT, bytes)
+                .await;
         written.map_err(|error| error.to_string())
     }
 }

@@ -4,57 +4,57 @@ use crate::wire::file::codec::{CHUNK_SIZE, DATA_HEADER_LEN, DATA_OVERHEAD, Frame
 use crate::wire::file::digest::ChunkHash;
 
 /// How many chunks a batch has at most: about a mebibyte.
-const CHUNKS: usize = 16;
+const MAX_CHUNKS: usize = 16;
 
 /// Frames that are written together.
 #[derive(Debug)]
-pub(crate) struct Batch {
+pub(crate) struct FrameBatch {
     bytes: Vec<u8>,
-    filled: usize,
+    len: usize,
 }
 
-impl Batch {
-    pub(crate) fn new() -> Batch {
-        Batch { bytes: vec![0; CHUNKS * (CHUNK_SIZE + DATA_OVERHEAD)], filled: 0 }
+impl FrameBatch {
+    pub(crate) fn new() -> FrameBatch {
+        FrameBatch { bytes: vec![0; MAX_CHUNKS * (CHUNK_SIZE + DATA_OVERHEAD)], len: 0 }
     }
 
     /// Returns the frames.
     pub(crate) fn frames(&self) -> &[u8] {
-        &self.bytes[..self.filled]
+        &self.bytes[..self.len]
     }
 
     pub(crate) fn clear(&mut self) {
-        self.filled = 0;
+        self.len = 0;
     }
 
     /// Returns the place of the next chunk's bytes, or nothing where the batch is full.
-    pub(crate) fn room(&mut self) -> Option<&mut [u8]> {
-        let from = self.filled + DATA_HEADER_LEN;
-        self.bytes.get_mut(from..from + CHUNK_SIZE).filter(|_| self.filled < CHUNKS * CHUNK_SIZE)
+    pub(crate) fn spare_chunk(&mut self) -> Option<&mut [u8]> {
+        let from = self.len + DATA_HEADER_LEN;
+        self.bytes.get_mut(from..from + CHUNK_SIZE).filter(|_| self.len < MAX_CHUNKS * CHUNK_SIZE)
     }
 
-    /// Makes a frame of the first bytes in the [`room`](Batch::room).
-    pub(crate) fn seal(
+    /// Makes a frame of the first bytes in the [`room`](FrameBatch::spare_chunk).
+    pub(crate) fn write_data(
         &mut self,
         frames: &mut FrameWriter,
         number: u64,
         value: &ChunkHash,
         length: usize,
     ) {
-        let end = self.filled + length + DATA_OVERHEAD;
-        frames.write_data_in_place(number, value, &mut self.bytes[self.filled..end]);
-        self.filled = end;
+        let end = self.len + length + DATA_OVERHEAD;
+        frames.write_data_in_place(number, value, &mut self.bytes[self.len..end]);
+        self.len = end;
     }
 
     /// Adds another frame.
-    pub(crate) fn add(&mut self, frames: &mut FrameWriter, frame: &Frame<'_>) {
+    pub(crate) fn push_frame(&mut self, frames: &mut FrameWriter, frame: &Frame<'_>) {
         let mut bytes = Vec::new();
         frames.write(frame, &mut bytes);
-        let end = self.filled + bytes.len();
+        let end = self.len + bytes.len();
         if self.bytes.len() < end {
             self.bytes.resize(end, 0);
         }
-        self.bytes[self.filled..end].copy_from_slice(&bytes);
-        self.filled = end;
+        self.bytes[self.len..end].copy_from_slice(&bytes);
+        self.len = end;
     }
 }

@@ -15,64 +15,64 @@ use crate::wire::file::codec::{
 use crate::wire::file::digest::ChunkHash;
 
 /// The bytes that are read at a time: a client is sent little.
-const PIECE: usize = 4 << 10;
+const READ_SIZE: usize = 4 << 10;
 
 /// A connection to a server that speaks the framed protocol.
 #[derive(Debug)]
-pub(crate) struct FramedLine {
+pub(crate) struct FramedConnection {
     stream: Stream,
     clock: Clock,
     endpoint: Endpoint,
     /// How long the server may take for each thing.
-    limit: Duration,
-    reader: FrameReader,
-    frames: FrameWriter,
+    timeout: Duration,
+    frame_reader: FrameReader,
+    frame_writer: FrameWriter,
 }
 
 /// What a server says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum ServerReply {
     /// It holds so many chunks, with this digest of their values.
-    Held(u64, ChunkHash),
+    ResumeAt(u64, ChunkHash),
     /// It has stored the file, with this digest, under this name.
     Stored(ChunkHash, String),
     /// It has not: the code and a sentence.
     Failed(u16, String),
 }
 
-impl FramedLine {
+impl FramedConnection {
     /// Connects, and finds out that the server speaks the protocol.
-    pub(crate) async fn open(
+    pub(crate) async fn connect(
         clock: &Clock,
         endpoint: &Endpoint,
         limit: Duration,
-    ) -> Result<FramedLine, ClientError> {
+    ) -> Result<FramedConnection, ClientError> {
         let stream = Stream::connect(endpoint, limit).await?;
         // A small file is a few frames, none of which must wait until the last one has been acknowledged.
         let _ = stream.set_nodelay(true);
-        let mut line = FramedLine {
+        let mut line = FramedConnection {
             stream,
             clock: clock.clone(),
             endpoint: endpoint.clone(),
-            limit,
-            reader: FrameReader::default(),
-            frames: FrameWriter::default(),
+            timeout: limit,
+            frame_reader: FrameReader::default(),
+            frame_writer: FrameWriter::default(),
         };
         line.write(&client_hello()).await?;
         let mut heard = Vec::new();
         loop {
-            match parse_server_hello(&heard).map_err(|source| line.strange(source))? {
+            match parse_server_hello(&heard).map_err(|source| line.handshake_error(source))? {
                 Some((length, _)) => {
-                    line.reader.push(&heard[length..]);
+                    line.frame_reader.push(&heard[length..]);
                     return Ok(line);
                 }
-                None => heard.extend(line.welcome(heard.is_empty()).await?),
+                None => heard.extend(line.read_handshake(heard.is_empty()).await?),
             }
         }
     }
 
     /// Reads a piece of the server's first words; one that has none is no server of this protocol.
-    async fn welcome(&self, is_silent: bool) -> Result<Vec<u8>, ClientError> {
+    async fn read_handshake(&self, is_silent: bool) -> Result<Vec<u8>, ClientError> {
         let plain = |silent| ClientError::NotFileProtocol {
             server: self.endpoint.to_string(),
             timeout: silent,
@@ -86,7 +86,7 @@ impl FramedLine {
     }
 
     /// Makes a failure of first words that are none of this protocol, or of another version.
-    fn strange(&self, source: FrameError) -> ClientError {
+    fn handshake_error(&self, source: FrameError) -> ClientError {
         let server = self.endpoint.to_string();
         match source {
             FrameError::Signature => ClientError::NotFileProtocol { server, timeout: None },
@@ -95,21 +95,21 @@ impl FramedLine {
     }
 
     /// Returns what numbers the next frames.
-    pub(crate) fn frames(&self) -> FrameWriter {
-        self.frames.clone()
+    pub(crate) fn frame_writer(&self) -> FrameWriter {
+        self.frame_writer.clone()
     }
 
-    /// Writes frames that were numbered by `frames`, and returns what the server said meanwhile, if it said anything.
+    /// Writes frames that were numbered by `frame_writer`, and returns what the server said meanwhile, if it said anything.
     ///
     /// What it said before it closed the connection is heard, too.
-    pub(crate) async fn send(
+    pub(crate) async fn send_batch(
         &mut self,
         bytes: &[u8],
         frames: FrameWriter,
-    ) -> Result<Option<Answer>, ClientError> {
+    ) -> Result<Option<ServerReply>, ClientError> {
         let written = self.write(bytes).await;
-        self.frames = frames;
-        let heard = self.heard();
+        self.frame_writer = frames;
+        let heard = self.try_recv();
         match (heard, written) {
             (Ok(None), Err(failure)) => Err(failure),
             (heard, _) => heard,
@@ -119,49 +119,49 @@ impl FramedLine {
     /// Writes bytes, with a limit for each write that the kernel takes.
     async fn write(&self, bytes: &[u8]) -> Result<(), ClientError> {
         let written =
-            write::write_all_with_timeout(&self.clock, &self.stream, self.limit, bytes).await;
-        written.map_err(|error| ClientError::from_io(error, &self.endpoint, self.limit))
+            write::write_all_with_timeout(&self.clock, &self.stream, self.timeout, bytes).await;
+        written.map_err(|error| ClientError::from_io(error, &self.endpoint, self.timeout))
     }
 
     /// Says one thing, and waits for the answer.
-    pub(crate) async fn ask(&mut self, frame: &Frame<'_>) -> Result<Answer, ClientError> {
-        self.tell(frame).await?;
-        self.answer().await
+    pub(crate) async fn request(&mut self, frame: &Frame<'_>) -> Result<ServerReply, ClientError> {
+        self.send_frame(frame).await?;
+        self.recv().await
     }
 
     /// Writes one frame.
-    pub(crate) async fn tell(&mut self, frame: &Frame<'_>) -> Result<(), ClientError> {
+    pub(crate) async fn send_frame(&mut self, frame: &Frame<'_>) -> Result<(), ClientError> {
         let mut bytes = Vec::new();
-        self.frames.write(frame, &mut bytes);
+        self.frame_writer.write(frame, &mut bytes);
         self.write(&bytes).await
     }
 
     async fn read(&self) -> Result<Vec<u8>, ClientError> {
-        let mut piece = vec![0; PIECE];
-        let read = self.clock.timeout(self.limit, self.stream.read(&mut piece)).await;
+        let mut piece = vec![0; READ_SIZE];
+        let read = self.clock.timeout(self.timeout, self.stream.read(&mut piece)).await;
         let late =
-            || ClientError::TimedOut { server: self.endpoint.to_string(), limit: self.limit };
+            || ClientError::TimedOut { server: self.endpoint.to_string(), limit: self.timeout };
         let length = read.ok_or_else(late)?;
-        piece.truncate(length.map_err(|e| ClientError::from_io(e, &self.endpoint, self.limit))?);
+        piece.truncate(length.map_err(|e| ClientError::from_io(e, &self.endpoint, self.timeout))?);
         Ok(piece)
     }
 
     /// Returns what the server has said already, if it said anything.
-    fn heard(&mut self) -> Result<Option<Answer>, ClientError> {
-        let reader = &mut self.reader;
+    fn try_recv(&mut self) -> Result<Option<ServerReply>, ClientError> {
+        let reader = &mut self.frame_reader;
         // An error or an end shows itself again where it is waited for.
         let _ = self.stream.try_read_with(|bytes| reader.push(bytes));
-        self.next()
+        self.decode_reply()
     }
 
     /// Makes a failure of an answer that has no place.
-    pub(crate) fn senseless(&self) -> ClientError {
+    pub(crate) fn unexpected_reply(&self) -> ClientError {
         ClientError::UnexpectedReply { server: self.endpoint.to_string() }
     }
 
-    fn next(&mut self) -> Result<Option<Answer>, ClientError> {
+    fn decode_reply(&mut self) -> Result<Option<ServerReply>, ClientError> {
         loop {
-            let next = self.reader.next_frame();
+            let next = self.frame_reader.next_frame();
             let server = || self.endpoint.to_string();
             let frame =
                 next.map_err(|source| ClientError::Protocol { server: server(), source })?;
@@ -169,13 +169,13 @@ impl FramedLine {
                 None => None,
                 Some(Frame::Wait) => continue,
                 Some(Frame::Answer { chunk_count: held, chunk_list_hash: digest }) => {
-                    Some(Answer::Held(held, digest))
+                    Some(ServerReply::ResumeAt(held, digest))
                 }
                 Some(Frame::Stored(stored)) => {
-                    Some(Answer::Stored(stored.digest, stored.name.into()))
+                    Some(ServerReply::Stored(stored.digest, stored.name.into()))
                 }
                 Some(Frame::Failed(failed)) => {
-                    Some(Answer::Failed(failed.code, failed.reason.into()))
+                    Some(ServerReply::Failed(failed.code, failed.reason.into()))
                 }
                 Some(_) => return Err(ClientError::UnexpectedReply { server: server() }),
             });
@@ -183,9 +183,9 @@ impl FramedLine {
     }
 
     /// Waits for what the server says next; it may take the limit for each thing that it says.
-    pub(crate) async fn answer(&mut self) -> Result<Answer, ClientError> {
+    pub(crate) async fn recv(&mut self) -> Result<ServerReply, ClientError> {
         loop {
-            if let Some(answer) = self.next()? {
+            if let Some(answer) = self.decode_reply()? {
                 return Ok(answer);
             }
             let piece = self.read().await?;
@@ -193,7 +193,7 @@ impl FramedLine {
                 let server = self.endpoint.to_string();
                 return Err(ClientError::Closed { server, phase: "before it answered" });
             }
-            self.reader.push(&piece);
+            self.frame_reader.push(&piece);
         }
     }
 

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future;
 
-use crate::actors::file::send::uploader::{Courier, Delivered};
-use crate::actors::file::send::walk::{Fault, Parcel, parcels, remedy};
+use crate::actors::file::send::uploader::{UploadOutcome, Uploader};
+use crate::actors::file::send::walk::{SendItem, WalkError, explain_io_error, walk};
 use crate::actors::{
     ClientError, FileInput, Report, Reporter, SentFile, TotalProgress, TransferSummary,
 };
@@ -21,7 +21,7 @@ use crate::runtime::{Actor, Clock, Context, Event, Outcome};
 use crate::wire::file::digest::ChunkHash;
 
 /// How many files the report at the end lists.
-const ROWS: usize = 1000;
+const MAX_LISTED_FILES: usize = 1000;
 
 /// Sends files that arrive whole.
 #[derive(Debug)]
@@ -30,19 +30,19 @@ pub struct FramedSender {
     /// Empty: the names come through the mailbox.
     files: Vec<PathBuf>,
     stdin: Option<Arc<File>>,
-    forgiving: bool,
-    resumes: bool,
+    tolerate_errors: bool,
+    resume: bool,
     timeout: Duration,
     reporter: Reporter,
 }
 
 /// What is kept from one file to the next.
-struct Work {
-    courier: Courier,
-    begun: Instant,
-    total: TransferSummary,
+struct SendRun {
+    uploader: Uploader,
+    started_at: Instant,
+    summary: TransferSummary,
     /// The bytes of all files, where they are known.
-    all: Option<u64>,
+    total_size: Option<u64>,
 }
 
 impl FramedSender {
@@ -57,7 +57,15 @@ impl FramedSender {
         reporter: Reporter,
     ) -> FramedSender {
         let (stdin, forgiving, resumes) = (None, false, true);
-        FramedSender { endpoint, files, stdin, forgiving, resumes, timeout, reporter }
+        FramedSender {
+            endpoint,
+            files,
+            stdin,
+            tolerate_errors: forgiving,
+            resume: resumes,
+            timeout,
+            reporter,
+        }
     }
 
     /// Sets what is sent under the name `stdin` for the file `-`. It cannot be sent a second time.
@@ -68,61 +76,66 @@ impl FramedSender {
 
     /// Sets whether a bad name among those that come through the mailbox is something that a person will correct: it is told,
     /// and does not fail the role.
-    pub fn forgiving(mut self, forgiving: bool) -> FramedSender {
-        self.forgiving = forgiving;
+    pub fn tolerate_errors(mut self, forgiving: bool) -> FramedSender {
+        self.tolerate_errors = forgiving;
         self
     }
 
     /// Sets whether a lost connection is made anew, and a file is not sent again as far as the receiver holds it.
-    pub fn resumes(mut self, resumes: bool) -> FramedSender {
-        self.resumes = resumes;
+    pub fn resume(mut self, resumes: bool) -> FramedSender {
+        self.resume = resumes;
         self
     }
 
-    fn work(&self, clock: &Clock) -> Work {
-        let courier = Courier {
+    fn new_run(&self, clock: &Clock) -> SendRun {
+        let courier = Uploader {
             clock: clock.clone(),
             endpoint: self.endpoint.clone(),
-            limit: self.timeout,
-            resumes: self.resumes,
+            timeout: self.timeout,
+            resume: self.resume,
             stdin: self.stdin.clone(),
             reporter: self.reporter.clone(),
-            line: None,
+            connection: None,
             was_connected: false,
         };
-        Work { courier, begun: clock.now(), total: TransferSummary::default(), all: None }
+        SendRun {
+            uploader: courier,
+            started_at: clock.now(),
+            summary: TransferSummary::default(),
+            total_size: None,
+        }
     }
 
     /// Sends the files that were given at the start. Without one that can be sent there is no connection.
-    async fn send_listed(&self, work: &mut Work) -> Result<(), ClientError> {
+    async fn send_files(&self, work: &mut SendRun) -> Result<(), ClientError> {
         let paths = self.files.clone();
-        let find = move || paths.iter().map(|path| parcels(path)).collect::<Vec<_>>();
+        let find = move || paths.iter().map(|path| walk(path)).collect::<Vec<_>>();
         let found = smol::unblock(find).await;
         let (parcels, faults): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-        self.tell_faults(work, faults.into_iter().flatten().collect()).await;
-        let parcels: Vec<Parcel> = parcels.into_iter().flatten().collect();
+        self.report_walk_errors(work, faults.into_iter().flatten().collect()).await;
+        let parcels: Vec<SendItem> = parcels.into_iter().flatten().collect();
         let sizes: Option<Vec<u64>> = parcels.iter().map(|parcel| parcel.size).collect();
         let is_one = parcels.iter().filter(|parcel| !parcel.is_directory).count() < 2;
-        work.all = sizes.filter(|_| !is_one).map(|sizes| sizes.iter().sum());
+        work.total_size = sizes.filter(|_| !is_one).map(|sizes| sizes.iter().sum());
         for parcel in &parcels {
-            self.send(work, parcel).await?;
+            self.send_item(work, parcel).await?;
         }
         Ok(())
     }
 
     /// Sends the files whose names come through the mailbox.
-    async fn send_named(
+    async fn send_from_mailbox(
         &self,
         ctx: &mut Context<FileInput>,
-        work: &mut Work,
+        work: &mut SendRun,
     ) -> Result<(), ClientError> {
-        let Some(connected) = ctx.unless_stopped(work.courier.connect()).await else {
+        let Some(connected) = ctx.unless_stopped(work.uploader.connect()).await else {
             return Ok(());
         };
         connected?;
         loop {
             self.reporter.send(|| Report::Ready).await;
-            let Event::Message(FileInput::Name(path)) = ctx.next(future::pending::<()>()).await
+            let Event::Message(FileInput::Path(path)) = ctx.next(future::pending::<()>()).await
             else {
                 return Ok(());
             };
@@ -136,61 +149,61 @@ impl FramedSender {
         }
     }
 
-    async fn send_path(&self, work: &mut Work, path: PathBuf) -> Result<(), ClientError> {
-        let (found, faults) = smol::unblock(move || parcels(&path)).await;
-        self.tell_faults(work, faults).await;
+    async fn send_path(&self, work: &mut SendRun, path: PathBuf) -> Result<(), ClientError> {
+        let (found, faults) = smol::unblock(move || walk(&path)).await;
+        self.report_walk_errors(work, faults).await;
         for parcel in &found {
-            self.send(work, parcel).await?;
+            self.send_item(work, parcel).await?;
         }
         Ok(())
     }
 
-    async fn tell_faults(&self, work: &mut Work, faults: Vec<Fault>) {
+    async fn report_walk_errors(&self, work: &mut SendRun, faults: Vec<WalkError>) {
         for (path, error) in faults {
-            work.total.failed += 1;
-            self.refuse(&path, &remedy(&error)).await;
+            work.summary.failed += 1;
+            self.report_not_sent(&path, &explain_io_error(&error)).await;
         }
     }
 
     /// Sends one file, or makes one directory.
-    async fn send(&self, work: &mut Work, parcel: &Parcel) -> Result<(), ClientError> {
-        let clock = work.courier.clock.clone();
+    async fn send_item(&self, work: &mut SendRun, parcel: &SendItem) -> Result<(), ClientError> {
+        let clock = work.uploader.clock.clone();
         let begun = clock.now();
-        let (bytes, took) = (work.total.bytes, begun - work.begun);
-        let all = work.all.map(|size| TotalProgress { bytes, size, elapsed: took });
-        let why = match work.courier.deliver(parcel, all).await? {
-            Delivered::Made => return Ok(()),
-            Delivered::Stored(bytes, digest, stored) => {
+        let (bytes, took) = (work.summary.bytes, begun - work.started_at);
+        let all = work.total_size.map(|size| TotalProgress { bytes, size, elapsed: took });
+        let why = match work.uploader.upload(parcel, all).await? {
+            UploadOutcome::DirectoryCreated => return Ok(()),
+            UploadOutcome::Stored(bytes, digest, stored) => {
                 let took = clock.now() - begun;
-                self.count(work, parcel, (bytes, digest, stored), took).await;
+                self.record_stored(work, parcel, (bytes, digest, stored), took).await;
                 return Ok(());
             }
-            Delivered::Skipped(why) => {
-                self.refuse(&parcel.path, &why).await;
+            UploadOutcome::Skipped(why) => {
+                self.report_not_sent(&parcel.path, &why).await;
                 return Ok(());
             }
-            Delivered::Refused(why) => why,
-            Delivered::Unreadable(error) => remedy(&error),
+            UploadOutcome::Rejected(why) => why,
+            UploadOutcome::Unreadable(error) => explain_io_error(&error),
         };
-        work.total.failed += 1;
-        self.refuse(&parcel.path, &why).await;
+        work.summary.failed += 1;
+        self.report_not_sent(&parcel.path, &why).await;
         Ok(())
     }
 
     /// Counts and tells a file that was stored.
-    async fn count(
+    async fn record_stored(
         &self,
-        work: &mut Work,
-        parcel: &Parcel,
+        work: &mut SendRun,
+        parcel: &SendItem,
         (bytes, digest, stored): (u64, ChunkHash, String),
         took: Duration,
     ) {
         let (name, blake3) = (parcel.path.display().to_string(), blake3::Hash::from(digest));
         let blake3 = blake3.to_hex().to_string();
-        let total = &mut work.total;
+        let total = &mut work.summary;
         total.file_count += 1;
         total.bytes += bytes;
-        if total.listed_files.len() < ROWS {
+        if total.listed_files.len() < MAX_LISTED_FILES {
             total.listed_files.push(SentFile {
                 name: name.clone(),
                 bytes,
@@ -204,7 +217,7 @@ impl FramedSender {
             .await;
     }
 
-    async fn refuse(&self, path: &Path, why: &str) {
+    async fn report_not_sent(&self, path: &Path, why: &str) {
         let why = format!("{}: {why}", path.display());
         self.reporter.send(|| Report::Rejected { peer: None, reason: why }).await;
     }
@@ -214,13 +227,13 @@ impl Actor for FramedSender {
     type Message = FileInput;
 
     async fn run(self, mut ctx: Context<FileInput>) -> Outcome {
-        let mut work = self.work(ctx.clock());
+        let mut work = self.new_run(ctx.clock());
         let result = match self.files.is_empty() {
-            true => self.send_named(&mut ctx, &mut work).await,
-            false => ctx.unless_stopped(self.send_listed(&mut work)).await.unwrap_or(Ok(())),
+            true => self.send_from_mailbox(&mut ctx, &mut work).await,
+            false => ctx.unless_stopped(self.send_files(&mut work)).await.unwrap_or(Ok(())),
         };
-        let Work { courier, begun, mut total, .. } = work;
-        if let Some(line) = courier.line {
+        let SendRun { uploader: courier, started_at: begun, summary: mut total, .. } = work;
+        if let Some(line) = courier.connection {
             line.close().await;
         }
         total.elapsed = ctx.now() - begun;
@@ -228,7 +241,7 @@ impl Actor for FramedSender {
         self.reporter.send(|| Report::TransferSummary(total)).await;
         result?;
         match count {
-            1.. if !(self.forgiving && self.files.is_empty()) => {
+            1.. if !(self.tolerate_errors && self.files.is_empty()) => {
                 Err(ClientError::FilesFailed { count }.into())
             }
             _ => Ok(()),

@@ -8,75 +8,79 @@
 use crate::wire::file::digest::{ChunkHash, ChunkListHasher, FileHasher};
 
 /// How many marks there are at most: half a mebibyte.
-const MARKS: usize = 256;
+const MAX_CHECKPOINTS: usize = 256;
 
 /// How many chunks lie between two marks at first: 4 MiB.
-const APART: u64 = 64;
+const INITIAL_SPACING: u64 = 64;
 
 /// The state of the hashing after some chunks.
 #[derive(Debug, Clone, Default)]
-struct Mark {
+struct HashCheckpoint {
     chunks: u64,
-    values: ChunkListHasher,
-    digest: FileHasher,
+    list_hasher: ChunkListHasher,
+    file_hasher: FileHasher,
 }
 
 /// How far a file was hashed.
 #[derive(Debug)]
-pub(crate) struct Trail {
-    now: Mark,
-    marks: Vec<Mark>,
-    apart: u64,
+pub(crate) struct HashCheckpoints {
+    current: HashCheckpoint,
+    checkpoints: Vec<HashCheckpoint>,
+    spacing: u64,
 }
 
-impl Trail {
+impl HashCheckpoints {
     /// Makes the trail of a file of which nothing was hashed.
-    pub(crate) fn new() -> Trail {
-        Trail { now: Mark::default(), marks: Vec::new(), apart: APART }
+    pub(crate) fn new() -> HashCheckpoints {
+        HashCheckpoints {
+            current: HashCheckpoint::default(),
+            checkpoints: Vec::new(),
+            spacing: INITIAL_SPACING,
+        }
     }
 
     /// Returns how many chunks were hashed.
     pub(crate) fn chunks(&self) -> u64 {
-        self.now.chunks
+        self.current.chunks
     }
 
     /// Adds the next chunk and its value.
     pub(crate) fn add(&mut self, value: ChunkHash, chunk: &[u8]) {
-        self.now.values.add(&value);
-        self.now.digest.add(value, chunk);
-        self.now.chunks += 1;
-        if self.now.chunks % self.apart == 0 {
-            self.mark();
+        self.current.list_hasher.add(&value);
+        self.current.file_hasher.add(value, chunk);
+        self.current.chunks += 1;
+        if self.current.chunks % self.spacing == 0 {
+            self.save_checkpoint();
         }
     }
 
-    fn mark(&mut self) {
-        if self.marks.len() == MARKS {
-            self.apart *= 2;
-            let apart = self.apart;
-            self.marks.retain(|mark| mark.chunks % apart == 0);
+    fn save_checkpoint(&mut self) {
+        if self.checkpoints.len() == MAX_CHECKPOINTS {
+            self.spacing *= 2;
+            let apart = self.spacing;
+            self.checkpoints.retain(|mark| mark.chunks % apart == 0);
         }
-        if self.now.chunks % self.apart == 0 {
-            self.marks.push(self.now.clone());
+        if self.current.chunks % self.spacing == 0 {
+            self.checkpoints.push(self.current.clone());
         }
     }
 
     /// Goes back to where at most so many chunks were hashed, as near as there is a mark.
-    pub(crate) fn go_back(&mut self, chunks: u64) {
-        if self.now.chunks > chunks {
-            self.marks.retain(|mark| mark.chunks <= chunks);
-            self.now = self.marks.last().cloned().unwrap_or_default();
+    pub(crate) fn rewind_to(&mut self, chunks: u64) {
+        if self.current.chunks > chunks {
+            self.checkpoints.retain(|mark| mark.chunks <= chunks);
+            self.current = self.checkpoints.last().cloned().unwrap_or_default();
         }
     }
 
     /// Returns the digest of the values of the chunks that were hashed.
-    pub(crate) fn of_values(&self) -> ChunkHash {
-        self.now.values.finish()
+    pub(crate) fn chunk_list_hash(&self) -> ChunkHash {
+        self.current.list_hasher.finish()
     }
 
     /// Returns the digest of the chunks that were hashed as a whole file.
-    pub(crate) fn of_file(&self) -> Option<ChunkHash> {
-        self.now.digest.clone().finish()
+    pub(crate) fn file_hash(&self) -> Option<ChunkHash> {
+        self.current.file_hasher.clone().finish()
     }
 }
 
@@ -86,11 +90,11 @@ mod tests {
     use crate::wire::file::digest::{hash_chunk, hash_chunk_list};
 
     /// Chunks that are a byte each: their values are what the trail is about.
-    fn values(count: u64) -> Vec<ChunkHash> {
+    fn chunk_hashes(count: u64) -> Vec<ChunkHash> {
         (0..count).map(|number| hash_chunk(number, &[number as u8])).collect()
     }
 
-    fn add(trail: &mut Trail, until: u64) {
+    fn add_up_to(trail: &mut HashCheckpoints, until: u64) {
         while trail.chunks() < until {
             let number = trail.chunks();
             trail.add(hash_chunk(number, &[number as u8]), &[number as u8]);
@@ -99,18 +103,22 @@ mod tests {
 
     #[test]
     fn it_goes_back_to_a_mark_and_comes_to_the_same_digests_again() {
-        let values = values(1000);
-        let mut trail = Trail::new();
-        add(&mut trail, 1000);
-        let whole = trail.of_file();
+        let values = chunk_hashes(1000);
+        let mut trail = HashCheckpoints::new();
+        add_up_to(&mut trail, 1000);
+        let whole = trail.file_hash();
         for back in [999, 777, 640, 64, 63, 1, 0] {
-            trail.go_back(back);
-            assert!(trail.chunks() <= back && trail.chunks() + APART > back, "{back}");
-            add(&mut trail, back);
-            assert_eq!(trail.of_values(), hash_chunk_list(&values[..back as usize]), "{back}");
-            add(&mut trail, 1000);
+            trail.rewind_to(back);
+            assert!(trail.chunks() <= back && trail.chunks() + INITIAL_SPACING > back, "{back}");
+            add_up_to(&mut trail, back);
             assert_eq!(
-                (trail.of_values(), trail.of_file()),
+                trail.chunk_list_hash(),
+                hash_chunk_list(&values[..back as usize]),
+                "{back}"
+            );
+            add_up_to(&mut trail, 1000);
+            assert_eq!(
+                (trail.chunk_list_hash(), trail.file_hash()),
                 (hash_chunk_list(&values), whole),
                 "{back}"
             );
@@ -119,11 +127,11 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded() {
-        let mut trail = Trail::new();
-        let many = 3 * APART * MARKS as u64;
-        add(&mut trail, many);
-        assert!(trail.marks.len() <= MARKS);
-        trail.go_back(many - 1);
+        let mut trail = HashCheckpoints::new();
+        let many = 3 * INITIAL_SPACING * MAX_CHECKPOINTS as u64;
+        add_up_to(&mut trail, many);
+        assert!(trail.checkpoints.len() <= MAX_CHECKPOINTS);
+        trail.rewind_to(many - 1);
         assert!(trail.chunks() >= many - many / 64, "{}", trail.chunks());
     }
 }

@@ -8,94 +8,99 @@ use std::io;
 use smol::Task;
 
 use crate::actors::ClientError;
-use crate::actors::file::progress::Gauge;
-use crate::actors::file::send::batch::Batch;
-use crate::actors::file::send::connection::{Answer, FramedLine};
-use crate::actors::file::send::source::{Dispatch, Filled};
+use crate::actors::file::progress::ProgressReporter;
+use crate::actors::file::send::batch::FrameBatch;
+use crate::actors::file::send::connection::{FramedConnection, ServerReply};
+use crate::actors::file::send::source::{FillOutcome, SourceFile};
 use crate::wire::file::codec::{Failed, Frame, FrameWriter};
 use crate::wire::file::digest::ChunkHash;
 
 /// The code by which a client says that its file cannot be sent to its end.
-const CHANGED: u16 = 10;
+const ABORT_CODE: u16 = 10;
 
 /// What came of it.
 #[derive(Debug)]
-pub(crate) enum Poured {
+pub(crate) enum StreamOutcome {
     /// All of it was written, and it has this digest; with what the server said to that already.
-    Out(ChunkHash, Option<Answer>),
+    Sent(ChunkHash, Option<ServerReply>),
     /// The server spoke before the end.
-    Answered(Answer),
+    Replied(ServerReply),
     /// It cannot be read to its end, and the server was told.
     Unreadable(io::Error),
 }
 
 /// A batch that was filled, with all that it took.
-struct Loaded {
-    dispatch: Dispatch,
-    frames: FrameWriter,
-    batch: Batch,
-    filled: io::Result<Filled>,
+struct FilledBatch {
+    source: SourceFile,
+    frame_writer: FrameWriter,
+    batch: FrameBatch,
+    outcome: io::Result<FillOutcome>,
 }
 
-fn load(mut dispatch: Dispatch, mut frames: FrameWriter, mut batch: Batch) -> Task<Loaded> {
+fn fill_batch(
+    mut dispatch: SourceFile,
+    mut frames: FrameWriter,
+    mut batch: FrameBatch,
+) -> Task<FilledBatch> {
     smol::unblock(move || {
         let filled = dispatch.fill(&mut frames, &mut batch);
-        Loaded { dispatch, frames, batch, filled }
+        FilledBatch { source: dispatch, frame_writer: frames, batch, outcome: filled }
     })
 }
 
 /// Sends chunks until the end; the file comes back whatever happens.
-pub(crate) async fn pour(
-    line: &mut FramedLine,
-    dispatch: Dispatch,
-    gauge: &mut Gauge,
-) -> (Dispatch, Result<Poured, ClientError>) {
-    let mut loading = load(dispatch, line.frames(), Batch::new());
+pub(crate) async fn send_chunks(
+    line: &mut FramedConnection,
+    dispatch: SourceFile,
+    gauge: &mut ProgressReporter,
+) -> (SourceFile, Result<StreamOutcome, ClientError>) {
+    let mut loading = fill_batch(dispatch, line.frame_writer(), FrameBatch::new());
     let mut spare = None;
     loop {
-        let Loaded { dispatch, frames, batch, filled } = loading.await;
-        let at = dispatch.at();
+        let FilledBatch { source: dispatch, frame_writer: frames, batch, outcome: filled } =
+            loading.await;
+        let at = dispatch.position();
         let end = match filled {
-            Ok(Filled::More) => None,
-            Ok(Filled::End(digest)) => Some(Ok(digest)),
+            Ok(FillOutcome::More) => None,
+            Ok(FillOutcome::End(digest)) => Some(Ok(digest)),
             Err(error) => Some(Err(error)),
         };
         if let Some(end) = end {
-            let last = finish(line, &batch, frames, end).await;
+            let last = send_last_batch(line, &batch, frames, end).await;
             return (dispatch, last);
         }
-        let next = spare.take().unwrap_or_else(Batch::new);
-        loading = load(dispatch, frames.clone(), next);
-        let heard = line.send(batch.frames(), frames).await;
-        gauge.show(at);
+        let next = spare.take().unwrap_or_else(FrameBatch::new);
+        loading = fill_batch(dispatch, frames.clone(), next);
+        let heard = line.send_batch(batch.frames(), frames).await;
+        gauge.update(at);
         match heard.transpose() {
             None => spare = Some(batch),
-            Some(heard) => return (loading.await.dispatch, heard.map(Poured::Answered)),
+            Some(heard) => return (loading.await.source, heard.map(StreamOutcome::Replied)),
         }
     }
 }
 
 /// Sends the last batch.
-async fn finish(
-    line: &mut FramedLine,
-    batch: &Batch,
+async fn send_last_batch(
+    line: &mut FramedConnection,
+    batch: &FrameBatch,
     frames: FrameWriter,
     end: io::Result<ChunkHash>,
-) -> Result<Poured, ClientError> {
-    let heard = line.send(batch.frames(), frames).await?;
+) -> Result<StreamOutcome, ClientError> {
+    let heard = line.send_batch(batch.frames(), frames).await?;
     match (end, heard) {
-        (Ok(digest), heard) => Ok(Poured::Out(digest, heard)),
-        (Err(_), Some(answer)) => Ok(Poured::Answered(answer)),
-        (Err(error), None) => give_up(line, error).await,
+        (Ok(digest), heard) => Ok(StreamOutcome::Sent(digest, heard)),
+        (Err(_), Some(answer)) => Ok(StreamOutcome::Replied(answer)),
+        (Err(error), None) => abort_file(line, error).await,
     }
 }
 
 /// Tells the server that the file cannot be sent to its end.
-pub(crate) async fn give_up(
-    line: &mut FramedLine,
+pub(crate) async fn abort_file(
+    line: &mut FramedConnection,
     error: io::Error,
-) -> Result<Poured, ClientError> {
+) -> Result<StreamOutcome, ClientError> {
     let why = error.to_string();
-    line.tell(&Frame::Failed(Failed { code: CHANGED, reason: &why })).await?;
-    Ok(Poured::Unreadable(error))
+    line.send_frame(&Frame::Failed(Failed { code: ABORT_CODE, reason: &why })).await?;
+    Ok(StreamOutcome::Unreadable(error))
 }

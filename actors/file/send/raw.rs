@@ -11,45 +11,45 @@ use std::time::Duration;
 
 use futures_lite::future;
 
-use crate::actors::file::send::walk::remedy;
+use crate::actors::file::send::walk::explain_io_error;
 use crate::actors::support::write;
 use crate::actors::{ClientError, Report, Reporter};
 use crate::net::{Endpoint, Stream};
 use crate::runtime::{Actor, Clock, Context, Event, Outcome};
 
 /// The bytes that are read and written at a time.
-const CHUNK: usize = 64 << 10;
+const COPY_BUFFER_LEN: usize = 64 << 10;
 
 /// The bytes that the kernel sends in one go at most, so that a file whose disk is slow holds up no others for long.
-const PIECE: usize = 8 << 20;
+const MAX_SENDFILE: usize = 8 << 20;
 
 /// How long the server may take to end its side once everything is sent.
-const END_WITHIN: Duration = Duration::from_secs(1);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What a file sender is told.
 #[derive(Debug)]
 pub enum FileInput {
     /// Send this file.
-    Name(PathBuf),
+    Path(PathBuf),
     /// There are no more names.
     End,
 }
 
 /// Sends files over one connection.
 #[derive(Debug)]
-pub struct FileSender {
+pub struct RawSender {
     endpoint: Endpoint,
     /// Empty: the names come through the mailbox.
     files: Vec<PathBuf>,
     /// What is sent for `-`.
     stdin: Option<Arc<File>>,
     /// Whether a bad name is asked for again rather than a failure.
-    forgiving: bool,
+    tolerate_errors: bool,
     timeout: Duration,
     reporter: Reporter,
 }
 
-impl FileSender {
+impl RawSender {
     /// Makes a sender of `files`; where there are none, the names come through the mailbox.
     ///
     /// The server may take `timeout` to accept the connection, and each time to take a chunk.
@@ -58,18 +58,18 @@ impl FileSender {
         files: Vec<PathBuf>,
         timeout: Duration,
         reporter: Reporter,
-    ) -> FileSender {
-        FileSender { endpoint, files, stdin: None, forgiving: false, timeout, reporter }
+    ) -> RawSender {
+        RawSender { endpoint, files, stdin: None, tolerate_errors: false, timeout, reporter }
     }
 
     /// Sets whether a bad name is something that a person will correct: it is told, and does not fail the role.
-    pub fn forgiving(mut self, forgiving: bool) -> FileSender {
-        self.forgiving = forgiving;
+    pub fn tolerate_errors(mut self, forgiving: bool) -> RawSender {
+        self.tolerate_errors = forgiving;
         self
     }
 
     /// Sets what is sent for the file `-`.
-    pub fn stdin(mut self, stdin: Option<Arc<File>>) -> FileSender {
+    pub fn stdin(mut self, stdin: Option<Arc<File>>) -> RawSender {
         self.stdin = stdin;
         self
     }
@@ -79,11 +79,11 @@ impl FileSender {
     }
 
     /// Sends the files that were given at the start. Without one that can be read there is no connection.
-    async fn send_listed(&self, clock: &Clock) -> Result<usize, ClientError> {
+    async fn send_files(&self, clock: &Clock) -> Result<usize, ClientError> {
         let mut bad = 0;
         let mut stream = None;
         for path in &self.files {
-            let Some(file) = self.open(path).await else {
+            let Some(file) = self.open_or_report(path).await else {
                 bad += 1;
                 continue;
             };
@@ -91,24 +91,24 @@ impl FileSender {
                 stream = Some(self.connect().await?);
             }
             if let Some(stream) = &stream {
-                bad += usize::from(!self.send(clock, stream, path, file).await?);
+                bad += usize::from(!self.send_file(clock, stream, path, file).await?);
             }
         }
         if let Some(stream) = stream {
-            self.finish(clock, stream).await?;
+            self.close(clock, stream).await?;
         }
         Ok(bad)
     }
 
     /// Sends the files whose names come through the mailbox.
-    async fn send_named(&self, ctx: &mut Context<FileInput>) -> Result<usize, ClientError> {
+    async fn send_from_mailbox(&self, ctx: &mut Context<FileInput>) -> Result<usize, ClientError> {
         let clock = ctx.clock().clone();
         let Some(stream) = ctx.unless_stopped(self.connect()).await else { return Ok(0) };
         let stream = stream?;
         let mut bad = 0;
         loop {
             self.reporter.send(|| Report::Ready).await;
-            let Event::Message(FileInput::Name(path)) = ctx.next(future::pending::<()>()).await
+            let Event::Message(FileInput::Path(path)) = ctx.next(future::pending::<()>()).await
             else {
                 break;
             };
@@ -116,20 +116,20 @@ impl FileSender {
                 continue;
             }
             let sent = async {
-                match self.open(&path).await {
-                    Some(file) => self.send(&clock, &stream, &path, file).await,
+                match self.open_or_report(&path).await {
+                    Some(file) => self.send_file(&clock, &stream, &path, file).await,
                     None => Ok(false),
                 }
             };
             let Some(sent) = ctx.unless_stopped(sent).await else { break };
             bad += usize::from(!sent?);
         }
-        self.finish(&clock, stream).await?;
-        Ok(if self.forgiving { 0 } else { bad })
+        self.close(&clock, stream).await?;
+        Ok(if self.tolerate_errors { 0 } else { bad })
     }
 
     /// Opens a file, or tells why it cannot be read.
-    async fn open(&self, path: &Path) -> Option<File> {
+    async fn open_or_report(&self, path: &Path) -> Option<File> {
         let opened = path.to_path_buf();
         let stdin = self.stdin.clone().filter(|_| path.as_os_str() == "-");
         let result = smol::unblock(move || {
@@ -145,19 +145,19 @@ impl FileSender {
         match result.await {
             Ok(file) => Some(file),
             Err(error) => {
-                self.refuse(path, &error).await;
+                self.report_unreadable(path, &error).await;
                 None
             }
         }
     }
 
-    async fn refuse(&self, path: &Path, error: &io::Error) {
-        let why = format!("{}: {}", path.display(), remedy(error));
+    async fn report_unreadable(&self, path: &Path, error: &io::Error) {
+        let why = format!("{}: {}", path.display(), explain_io_error(error));
         self.reporter.send(|| Report::Rejected { peer: None, reason: why }).await;
     }
 
     /// Sends one file; tells, and returns `false`, where it can be read no further.
-    async fn send(
+    async fn send_file(
         &self,
         clock: &Clock,
         stream: &Arc<Stream>,
@@ -166,8 +166,8 @@ impl FileSender {
     ) -> Result<bool, ClientError> {
         let begun = clock.now();
         let file = Arc::new(file);
-        let mut bytes = self.send_by_kernel(clock, stream, &file).await?;
-        let mut chunk = vec![0; CHUNK];
+        let mut bytes = self.send_zero_copy(clock, stream, &file).await?;
+        let mut chunk = vec![0; COPY_BUFFER_LEN];
         loop {
             let (read, from) = (std::mem::take(&mut chunk), file.clone());
             let read = smol::unblock(move || {
@@ -179,7 +179,7 @@ impl FileSender {
                 Ok((_, 0)) => break,
                 Ok(read) => read,
                 Err(error) => {
-                    self.refuse(path, &error).await;
+                    self.report_unreadable(path, &error).await;
                     return Ok(false);
                 }
             };
@@ -195,7 +195,7 @@ impl FileSender {
     }
 
     /// Lets the kernel send a file as far as it will; what is left, and what fails, is for whoever reads and writes.
-    async fn send_by_kernel(
+    async fn send_zero_copy(
         &self,
         clock: &Clock,
         stream: &Arc<Stream>,
@@ -204,19 +204,19 @@ impl FileSender {
         let mut bytes = 0;
         loop {
             let (to, from) = (stream.clone(), file.clone());
-            let (sent, end) = smol::unblock(move || send_piece(&to, &from)).await;
+            let (sent, end) = smol::unblock(move || try_sendfile(&to, &from)).await;
             bytes += sent;
             match end {
-                Ok(()) if sent == PIECE as u64 => {}
+                Ok(()) if sent == MAX_SENDFILE as u64 => {}
                 Ok(()) => return Ok(bytes),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => {
                         let late = || Err(io::ErrorKind::TimedOut.into());
                         let ready = clock.timeout(self.timeout, stream.writable()).await;
-                        ready.unwrap_or_else(late).map_err(|error| self.broken(error))?;
+                        ready.unwrap_or_else(late).map_err(|error| self.client_error(error))?;
                     }
                     io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
-                        return Err(self.broken(error));
+                        return Err(self.client_error(error));
                     }
                     _ => return Ok(bytes),
                 },
@@ -224,19 +224,19 @@ impl FileSender {
         }
     }
 
-    fn broken(&self, error: io::Error) -> ClientError {
+    fn client_error(&self, error: io::Error) -> ClientError {
         ClientError::from_io(error, &self.endpoint, self.timeout)
     }
 
     async fn write(&self, clock: &Clock, stream: &Stream, chunk: &[u8]) -> Result<(), ClientError> {
         let written = write::write_all_with_timeout(clock, stream, self.timeout, chunk).await;
-        written.map_err(|error| self.broken(error))
+        written.map_err(|error| self.client_error(error))
     }
 
     /// Ends the stream and waits a moment for the server's end: a reset tells that it did not
     /// take everything. Silence tells nothing, since the lecture's server never speaks.
-    async fn finish(&self, clock: &Clock, stream: Arc<Stream>) -> Result<(), ClientError> {
-        let broken = |error| self.broken(error);
+    async fn close(&self, clock: &Clock, stream: Arc<Stream>) -> Result<(), ClientError> {
+        let broken = |error| self.client_error(error);
         stream.shutdown_write().map_err(broken)?;
         let mut buf = [0; 64];
         let end = async {
@@ -248,15 +248,15 @@ impl FileSender {
                 }
             }
         };
-        clock.timeout(END_WITHIN, end).await.unwrap_or(Ok(()))
+        clock.timeout(CLOSE_TIMEOUT, end).await.unwrap_or(Ok(()))
     }
 }
 
 /// Sends bytes of a file until there is no room, no more, or enough for once; tells how many, and what ended it.
-fn send_piece(stream: &Stream, file: &File) -> (u64, io::Result<()>) {
+fn try_sendfile(stream: &Stream, file: &File) -> (u64, io::Result<()>) {
     let mut sent = 0;
-    while sent < PIECE {
-        match stream.try_sendfile(file, PIECE - sent) {
+    while sent < MAX_SENDFILE {
+        match stream.try_sendfile(file, MAX_SENDFILE - sent) {
             Ok(0) => break,
             Ok(more) => sent += more,
             Err(error) => return (sent as u64, Err(error)),
@@ -265,15 +265,15 @@ fn send_piece(stream: &Stream, file: &File) -> (u64, io::Result<()>) {
     (sent as u64, Ok(()))
 }
 
-impl Actor for FileSender {
+impl Actor for RawSender {
     type Message = FileInput;
 
     async fn run(self, mut ctx: Context<FileInput>) -> Outcome {
         let bad = match self.files.is_empty() {
-            true => Some(self.send_named(&mut ctx).await?),
+            true => Some(self.send_from_mailbox(&mut ctx).await?),
             false => {
                 let clock = ctx.clock().clone();
-                ctx.unless_stopped(self.send_listed(&clock)).await.transpose()?
+                ctx.unless_stopped(self.send_files(&clock)).await.transpose()?
             }
         };
         match bad {

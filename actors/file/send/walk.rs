@@ -11,11 +11,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The deepest directory that is looked into, below the one that was named.
-const DEPTH: usize = 30;
+const MAX_DEPTH: usize = 30;
 
 /// One thing to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Parcel {
+pub(crate) struct SendItem {
     /// Where it is here.
     pub(crate) path: PathBuf,
     /// What it is called there: without what leads to the path that was named.
@@ -27,13 +27,13 @@ pub(crate) struct Parcel {
 }
 
 /// What cannot be sent, with the reason.
-pub(crate) type Fault = (PathBuf, io::Error);
+pub(crate) type WalkError = (PathBuf, io::Error);
 
 /// What a person is told of a pipe or a device.
-pub(crate) const NO_FILE: &str = "it is no file but a pipe, a socket or a device; send what comes out of it through stdin: - < PATH";
+pub(crate) const NOT_A_REGULAR_FILE: &str = "it is no file but a pipe, a socket or a device; send what comes out of it through stdin: - < PATH";
 
 /// Words why something cannot be sent, and what helps.
-pub(crate) fn remedy(error: &io::Error) -> String {
+pub(crate) fn explain_io_error(error: &io::Error) -> String {
     let remedy = match error.kind() {
         io::ErrorKind::NotFound => "there is no such file; check its name",
         io::ErrorKind::PermissionDenied => "it may not be read; check its permissions",
@@ -47,11 +47,11 @@ pub(crate) fn remedy(error: &io::Error) -> String {
 
 /// Finds what is to be sent of a path, directories before what is in them, in the order of the names; and what cannot
 /// be, with the reason.
-pub(crate) fn parcels(path: &Path) -> (Vec<Parcel>, Vec<Fault>) {
+pub(crate) fn walk(path: &Path) -> (Vec<SendItem>, Vec<WalkError>) {
     let mut found = (Vec::new(), Vec::new());
     if path.as_os_str() == "-" {
         let (path, name) = (path.into(), b"stdin".to_vec());
-        found.0.push(Parcel { path, name, is_directory: false, mode: 0o644, size: None });
+        found.0.push(SendItem { path, name, is_directory: false, mode: 0o644, size: None });
         return found;
     }
     // What is named by `.` or `..` has a name, too, where it is.
@@ -75,7 +75,7 @@ fn collect(
     name: Vec<u8>,
     meta: io::Result<fs::Metadata>,
     depth: usize,
-    found: &mut (Vec<Parcel>, Vec<Fault>),
+    found: &mut (Vec<SendItem>, Vec<WalkError>),
 ) {
     let meta = match meta {
         Ok(meta) => meta,
@@ -85,18 +85,18 @@ fn collect(
     let is_directory = meta.is_dir();
     if !(is_directory || meta.is_file()) {
         return found.1.push(match depth {
-            0 => fault(NO_FILE),
+            0 => fault(NOT_A_REGULAR_FILE),
             _ if meta.is_symlink() => fault("it is a link, and was left out"),
             _ => fault("it is neither a file nor a directory, and was left out"),
         });
     }
     let size = Some(if is_directory { 0 } else { meta.len() });
     let mode = meta.mode();
-    found.0.push(Parcel { path: path.into(), name: name.clone(), is_directory, mode, size });
+    found.0.push(SendItem { path: path.into(), name: name.clone(), is_directory, mode, size });
     if !is_directory {
         return;
     }
-    if depth == DEPTH {
+    if depth == MAX_DEPTH {
         return found.1.push(fault("it is too deep, and what is in it was left out"));
     }
     let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
@@ -123,7 +123,7 @@ mod tests {
         fs::write(top.join("b/z"), "").unwrap();
         fs::write(top.join("a"), "").unwrap();
         std::os::unix::fs::symlink("/etc/passwd", top.join("link")).unwrap();
-        let (found, faults) = parcels(&top);
+        let (found, faults) = walk(&top);
         let names: Vec<_> =
             found.iter().map(|p| String::from_utf8(p.name.clone()).unwrap()).collect();
         assert_eq!(names, ["top", "top/a", "top/b", "top/b/empty", "top/b/z"]);
@@ -138,10 +138,10 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("deep.txt");
         fs::write(&file, "").unwrap();
-        let (found, faults) = parcels(&file);
+        let (found, faults) = walk(&file);
         assert_eq!((found[0].name.as_slice(), found.len(), faults.len()), (&b"deep.txt"[..], 1, 0));
-        assert_eq!(parcels(Path::new("-")).0[0].name, b"stdin");
-        assert_eq!(parcels(&directory.path().join("none")).1.len(), 1);
-        assert_eq!(parcels(Path::new("/")).1.len(), 1);
+        assert_eq!(walk(Path::new("-")).0[0].name, b"stdin");
+        assert_eq!(walk(&directory.path().join("none")).1.len(), 1);
+        assert_eq!(walk(Path::new("/")).1.len(), 1);
     }
 }

@@ -9,52 +9,52 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use event_listener::Event;
 
-use super::Vault;
+use super::FileStore;
 use crate::runtime::wait_until;
 
 /// Who has a file in hand.
 #[derive(Debug, Default)]
-pub(super) struct Holders {
+pub(super) struct ActiveUploads {
     /// For each name, whether it is contested.
-    names: Mutex<HashMap<String, bool>>,
-    contest: Event,
+    yield_flags: Mutex<HashMap<String, bool>>,
+    yield_event: Event,
 }
 
-impl Holders {
-    fn names(&self) -> MutexGuard<'_, HashMap<String, bool>> {
-        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+impl ActiveUploads {
+    fn lock_yield_flags(&self) -> MutexGuard<'_, HashMap<String, bool>> {
+        self.yield_flags.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Tells the holder of a file that somebody else would like it.
-    pub(super) fn contest(&self, name: &str) {
-        if let Some(contested) = self.names().get_mut(name) {
+    pub(super) fn request_yield(&self, name: &str) {
+        if let Some(contested) = self.lock_yield_flags().get_mut(name) {
             *contested = true;
         }
-        self.contest.notify(usize::MAX);
+        self.yield_event.notify(usize::MAX);
     }
 
     /// Waits until a file that is in hand is contested. Cancel-safe.
-    pub(super) async fn contested(&self, name: &str) {
-        wait_until(&self.contest, || self.names().get(name) == Some(&true)).await;
+    pub(super) async fn yield_requested(&self, name: &str) {
+        wait_until(&self.yield_event, || self.lock_yield_flags().get(name) == Some(&true)).await;
     }
 }
 
 /// A file in hand, as long as this is kept.
 #[derive(Debug)]
-pub(super) struct Hold {
-    vault: Arc<Vault>,
+pub(super) struct UploadGuard {
+    store: Arc<FileStore>,
     name: String,
 }
 
-impl Hold {
-    pub(super) fn new(vault: &Arc<Vault>, name: &str) -> Hold {
-        vault.holders.names().insert(name.into(), false);
-        Hold { vault: vault.clone(), name: name.into() }
+impl UploadGuard {
+    pub(super) fn new(vault: &Arc<FileStore>, name: &str) -> UploadGuard {
+        vault.active_uploads.lock_yield_flags().insert(name.into(), false);
+        UploadGuard { store: vault.clone(), name: name.into() }
     }
 }
 
-impl Drop for Hold {
+impl Drop for UploadGuard {
     fn drop(&mut self) {
-        self.vault.holders.names().remove(&self.name);
+        self.store.active_uploads.lock_yield_flags().remove(&self.name);
     }
 }

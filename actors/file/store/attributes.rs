@@ -8,19 +8,19 @@ use rustix::fs::{Timespec, Timestamps, futimens};
 use rustix::io::retry_on_intr;
 
 /// Sets them; a time of 0 and 0 is not known, and left as it is.
-pub(super) fn set(file: &File, mode: u32, modified: (i64, u32)) -> io::Result<()> {
-    unless_unsupported(file.set_permissions(Permissions::from_mode(mode)))?;
+pub(super) fn set_attributes(file: &File, mode: u32, modified: (i64, u32)) -> io::Result<()> {
+    ignore_unsupported(file.set_permissions(Permissions::from_mode(mode)))?;
     if modified == (0, 0) {
         return Ok(());
     }
     let (tv_sec, nanoseconds) = modified;
     let time = Timespec { tv_sec, tv_nsec: nanoseconds.min(999_999_999).into() };
     let times = Timestamps { last_access: time, last_modification: time };
-    unless_unsupported(retry_on_intr(|| futimens(file, &times)).map_err(io::Error::from))
+    ignore_unsupported(retry_on_intr(|| futimens(file, &times)).map_err(io::Error::from))
 }
 
 /// Takes it as done where the file system knows no permissions or times.
-fn unless_unsupported(result: io::Result<()>) -> io::Result<()> {
+fn ignore_unsupported(result: io::Result<()>) -> io::Result<()> {
     use io::ErrorKind::{PermissionDenied, Unsupported};
     match result {
         Err(error) if matches!(error.kind(), PermissionDenied | Unsupported) => Ok(()),

@@ -8,10 +8,10 @@ use thiserror::Error;
 /// Why something cannot be stored.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub enum VaultError {
+pub enum StoreError {
     /// The name is refused.
     #[error("the name is refused: {0}")]
-    Name(&'static str),
+    InvalidName(&'static str),
     /// There is something of that name.
     #[error("{name} is there already, and stays")]
     Exists {
@@ -25,14 +25,14 @@ pub enum VaultError {
         name: String,
     },
     /// It is larger than is taken.
-    #[error("it is larger than is taken here, which is {most} bytes at most")]
+    #[error("it is larger than is taken here, which is {limit} bytes at most")]
     TooLarge {
         /// The most.
-        most: u64,
+        limit: u64,
     },
     /// The disk has no more room, or less than is to stay free.
     #[error("the disk of {} is full, or has no more than is to stay free", path.display())]
-    Full {
+    DiskFull {
         /// The directory.
         path: PathBuf,
     },
@@ -43,10 +43,10 @@ pub enum VaultError {
         name: String,
     },
     /// The file system failed.
-    #[error("{doing} failed: {source}")]
+    #[error("{operation} failed: {source}")]
     Io {
         /// What failed.
-        doing: &'static str,
+        operation: &'static str,
         /// How.
         source: io::Error,
     },

@@ -11,24 +11,27 @@ use std::os::unix::fs::MetadataExt;
 use rustix::fs::{OFlags, fsync};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::checksums::{Known, Sums};
-use super::{VaultError, Wanted, fs, kind, open_file};
+use super::checksums::{ChecksumFile, VerifiedPrefix};
+use super::{FileRequest, StoreError, file_type, fs, open_file};
 use crate::wire::file::codec::CHUNK_SIZE;
 use crate::wire::file::digest::{ChunkHash, FileHasher, hash_chunk};
 use crate::wire::file::filename::SafeName;
 
 /// A file that is there.
 #[derive(Debug)]
-pub struct There {
+pub struct ExistingFile {
     directory: OwnedFd,
     file: File,
-    known: Known,
+    verified: VerifiedPrefix,
     name: SafeName,
 }
 
 /// Finds a file of this name, size and time.
-pub(super) fn find(directory: &OwnedFd, wanted: &Wanted) -> Result<Option<There>, VaultError> {
-    let failed = |source| VaultError::Io { doing: "reading the file that is there", source };
+pub(super) fn find_match(
+    directory: &OwnedFd,
+    wanted: &FileRequest,
+) -> Result<Option<ExistingFile>, StoreError> {
+    let failed = |source| StoreError::Io { operation: "reading the file that is there", source };
     let (Some(size), true) = (wanted.size, wanted.modified != (0, 0)) else { return Ok(None) };
     let file = match open_file(directory, wanted.name.file_name(), OFlags::RDONLY) {
         Ok(file) => file,
@@ -40,57 +43,57 @@ pub(super) fn find(directory: &OwnedFd, wanted: &Wanted) -> Result<Option<There>
     if !meta.is_file() || meta.len() != size || modified != wanted.modified {
         return Ok(None);
     }
-    let known = read(&file).map_err(failed)?;
+    let known = hash_chunks(&file).map_err(failed)?;
     let directory = directory.try_clone().map_err(failed)?;
-    Ok(Some(There { directory, file, known, name: wanted.name.clone() }))
+    Ok(Some(ExistingFile { directory, file, verified: known, name: wanted.name.clone() }))
 }
 
-fn read(file: &File) -> io::Result<Known> {
-    let (mut known, mut chunk) = (Known::default(), Vec::with_capacity(CHUNK_SIZE));
+fn hash_chunks(file: &File) -> io::Result<VerifiedPrefix> {
+    let (mut known, mut chunk) = (VerifiedPrefix::default(), Vec::with_capacity(CHUNK_SIZE));
     loop {
         chunk.clear();
         file.take(CHUNK_SIZE as u64).read_to_end(&mut chunk)?;
         if chunk.is_empty() {
             return Ok(known);
         }
-        let value = hash_chunk(known.count, &chunk);
-        known.values.add(&value);
-        known.digest.add(value, &chunk);
-        known.count += 1;
+        let value = hash_chunk(known.chunk_count, &chunk);
+        known.list_hasher.add(&value);
+        known.file_hasher.add(value, &chunk);
+        known.chunk_count += 1;
     }
 }
 
-impl There {
+impl ExistingFile {
     /// Returns how many chunks it has; the last one may be shorter.
-    pub fn held(&self) -> u64 {
-        self.known.count
+    pub fn verified_chunks(&self) -> u64 {
+        self.verified.chunk_count
     }
 
     /// Returns the digest of their values.
-    pub fn held_values(&self) -> ChunkHash {
-        self.known.values.finish()
+    pub fn verified_hash(&self) -> ChunkHash {
+        self.verified.list_hasher.finish()
     }
 
     /// Returns what they contribute to the file's digest: all of it.
-    pub fn digest(&self) -> FileHasher {
-        self.known.digest.clone()
+    pub fn hasher(&self) -> FileHasher {
+        self.verified.file_hasher.clone()
     }
 
     /// Sees to it that the file would be there after a power cut, and returns its name.
     ///
     /// # Errors
     ///
-    /// See [`VaultError`].
-    pub fn confirm(self) -> Result<String, VaultError> {
-        retry_on_intr(|| fsync(&self.file)).map_err(|error| VaultError::Io {
-            doing: "bringing the file to the disk",
+    /// See [`StoreError`].
+    pub fn commit(self) -> Result<String, StoreError> {
+        retry_on_intr(|| fsync(&self.file)).map_err(|error| StoreError::Io {
+            operation: "bringing the file to the disk",
             source: error.into(),
         })?;
         // Sums without a part are left where the process ended right after the file got its name.
-        if let Ok(None) = kind(&self.directory, &self.name.partial_name()) {
-            let _ = Sums::remove(&self.directory, &self.name.checksum_name());
+        if let Ok(None) = file_type(&self.directory, &self.name.partial_name()) {
+            let _ = ChecksumFile::remove(&self.directory, &self.name.checksum_name());
         }
-        fs::sync(&self.directory)?;
+        fs::sync_directory(&self.directory)?;
         Ok(self.name.to_string())
     }
 }

@@ -13,37 +13,41 @@ use std::path::Path;
 use rustix::fs::{Mode, OFlags, mkdirat, open as open_path, openat};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::VaultError;
+use super::StoreError;
 
-const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
 /// Opens the directory that `names` lead to from `path`. The missing ones are made, with `mode`, and will be there after a
 /// power cut.
-pub(super) fn open<'a>(
+pub(super) fn open_beneath<'a>(
     path: &Path,
     names: impl Iterator<Item = &'a str>,
     mode: u32,
-) -> Result<OwnedFd, VaultError> {
+) -> Result<OwnedFd, StoreError> {
     let failed = |doing| {
         move |error: Errno| match error {
-            Errno::NOSPC | Errno::DQUOT => VaultError::Full { path: path.into() },
+            Errno::NOSPC | Errno::DQUOT => StoreError::DiskFull { path: path.into() },
             Errno::LOOP | Errno::NOTDIR => {
-                VaultError::Name("a part of its path is no directory here")
+                StoreError::InvalidName("a part of its path is no directory here")
             }
-            error => VaultError::Io { doing, source: error.into() },
+            error => StoreError::Io { operation: doing, source: error.into() },
         }
     };
-    let mut directory = retry_on_intr(|| open_path(path, DIRECTORY, Mode::empty()))
-        .map_err(|error| VaultError::Io { doing: "opening the directory", source: error.into() })?;
+    let mut directory =
+        retry_on_intr(|| open_path(path, DIRECTORY_FLAGS, Mode::empty())).map_err(|error| {
+            StoreError::Io { operation: "opening the directory", source: error.into() }
+        })?;
     for name in names {
         let opened = |directory: &OwnedFd| {
-            retry_on_intr(|| openat(directory, name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty()))
+            retry_on_intr(|| {
+                openat(directory, name, DIRECTORY_FLAGS | OFlags::NOFOLLOW, Mode::empty())
+            })
         };
         let next = match opened(&directory) {
             Err(Errno::NOENT) => {
                 let making = failed("making a directory");
                 match retry_on_intr(|| mkdirat(&directory, name, Mode::from_raw_mode(mode))) {
-                    Ok(()) => sync(&directory)?,
+                    Ok(()) => sync_directory(&directory)?,
                     Err(Errno::EXIST) => {}
                     Err(error) => return Err(making(error)),
                 }
@@ -57,10 +61,12 @@ pub(super) fn open<'a>(
 }
 
 /// Writes to the disk which names a directory has.
-pub(super) fn sync(directory: &OwnedFd) -> Result<(), VaultError> {
+pub(super) fn sync_directory(directory: &OwnedFd) -> Result<(), StoreError> {
     match retry_on_intr(|| rustix::fs::fsync(directory)) {
         // Some file systems cannot sync a directory; they have no better way.
         Ok(()) | Err(Errno::INVAL) => Ok(()),
-        Err(error) => Err(VaultError::Io { doing: "syncing the directory", source: error.into() }),
+        Err(error) => {
+            Err(StoreError::Io { operation: "syncing the directory", source: error.into() })
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! The vault: a directory in which files appear whole or not at all.
 //!
-//! Whoever stores a file *claims* its name first and gets a [`Part`]: a hidden file beside the place of the final one, which
+//! Whoever stores a file *claims* its name first and gets a [`PartialFile`]: a hidden file beside the place of the final one, which
 //! only its holder may write to. What is written to a part is nobody's business until it is committed; then it is
 //! on the disk, under its final name, also if the power fails in the next moment. A part that is left behind is
 //! found again by the next claim of the same file.
@@ -34,9 +34,9 @@ pub(crate) mod partial;
 pub(crate) mod publish;
 pub(crate) mod space;
 
-pub use error::VaultError;
-pub use existing::There;
-pub use partial::Part;
+pub use error::StoreError;
+pub use existing::ExistingFile;
+pub use partial::PartialFile;
 
 /// What is done with a file whose name is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,7 +54,7 @@ pub enum OnConflict {
 
 /// What a vault takes.
 #[derive(Debug, Clone, Default)]
-pub struct VaultLimits {
+pub struct StoreConfig {
     /// How much of the disk stays free, in bytes.
     pub keep_free: u64,
     /// The largest file that is taken, in bytes.
@@ -65,7 +65,7 @@ pub struct VaultLimits {
 
 /// What is to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Wanted {
+pub struct FileRequest {
     /// Its name.
     pub name: SafeName,
     /// Its size in bytes, if it is known.
@@ -78,11 +78,11 @@ pub struct Wanted {
 
 /// What a claim found.
 #[derive(Debug)]
-pub enum Claimed {
+pub enum CreateOutcome {
     /// A part to write to, which may hold a beginning.
-    Part(Part),
+    Partial(PartialFile),
     /// A file of that name, size and time is there: perhaps the very one.
-    There(There),
+    Exists(ExistingFile),
 }
 
 /// A directory in which files appear whole or not at all.
@@ -94,7 +94,7 @@ pub enum Claimed {
 /// use sockactors::actors::{Vault, VaultLimits};
 ///
 /// let directory = tempfile::tempdir().unwrap();
-/// let vault = Arc::new(Vault::new(directory.path().into(), VaultLimits::default()));
+/// let vault = Arc::new(FileStore::new(directory.path().into(), VaultLimits::default()));
 /// let mut part = vault.claim_number().unwrap();
 /// part.write(b"all of it").unwrap();
 /// assert!(!directory.path().join("output0.txt").exists());
@@ -102,23 +102,30 @@ pub enum Claimed {
 /// assert_eq!(std::fs::read(directory.path().join("output0.txt")).unwrap(), b"all of it");
 /// ```
 #[derive(Debug)]
-pub struct Vault {
+pub struct FileStore {
     path: PathBuf,
-    room: space::Room,
-    holders: active_uploads::Holders,
+    space: space::SpaceBudget,
+    active_uploads: active_uploads::ActiveUploads,
     on_conflict: OnConflict,
     /// The next number of a file without a name.
-    next: AtomicU64,
+    next_number: AtomicU64,
     umask: u32,
 }
 
-impl Vault {
+impl FileStore {
     /// Makes the vault in a directory, which is opened anew for each file: it may be mounted or made later.
-    pub fn new(path: PathBuf, limits: VaultLimits) -> Vault {
-        let VaultLimits { keep_free, max_size, on_conflict } = limits;
-        let room = space::Room::new(path.clone(), keep_free, max_size);
-        let (next, holders) = (AtomicU64::new(0), active_uploads::Holders::default());
-        Vault { path, room, holders, on_conflict, next, umask: umask() }
+    pub fn new(path: PathBuf, limits: StoreConfig) -> FileStore {
+        let StoreConfig { keep_free, max_size, on_conflict } = limits;
+        let room = space::SpaceBudget::new(path.clone(), keep_free, max_size);
+        let (next, holders) = (AtomicU64::new(0), active_uploads::ActiveUploads::default());
+        FileStore {
+            path,
+            space: room,
+            active_uploads: holders,
+            on_conflict,
+            next_number: next,
+            umask: umask(),
+        }
     }
 
     /// Returns the directory.
@@ -130,52 +137,63 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// See [`VaultError`]; nothing has changed then but directories.
-    pub fn claim(self: &Arc<Vault>, wanted: &Wanted) -> Result<Claimed, VaultError> {
-        self.room.check_size(wanted.size.unwrap_or(0))?;
-        let directory = fs::open(&self.path, wanted.name.directories(), 0o777)?;
-        if let Some(there) = existing::find(&directory, wanted)? {
-            return Ok(Claimed::There(there));
+    /// See [`StoreError`]; nothing has changed then but directories.
+    pub fn create(
+        self: &Arc<FileStore>,
+        wanted: &FileRequest,
+    ) -> Result<CreateOutcome, StoreError> {
+        self.space.check_size(wanted.size.unwrap_or(0))?;
+        let directory = fs::open_beneath(&self.path, wanted.name.directories(), 0o777)?;
+        if let Some(there) = existing::find_match(&directory, wanted)? {
+            return Ok(CreateOutcome::Exists(there));
         }
-        self.part(directory, wanted).map(Claimed::Part)
+        self.create_partial(directory, wanted).map(CreateOutcome::Partial)
     }
 
     /// Claims the place of a file of which another is there that turned out to be a different one.
     ///
     /// # Errors
     ///
-    /// As [`claim`](Vault::claim).
-    pub fn claim_instead(self: &Arc<Vault>, wanted: &Wanted) -> Result<Part, VaultError> {
-        self.part(fs::open(&self.path, wanted.name.directories(), 0o777)?, wanted)
+    /// As [`claim`](FileStore::create).
+    pub fn create_despite_match(
+        self: &Arc<FileStore>,
+        wanted: &FileRequest,
+    ) -> Result<PartialFile, StoreError> {
+        self.create_partial(fs::open_beneath(&self.path, wanted.name.directories(), 0o777)?, wanted)
     }
 
-    fn part(self: &Arc<Vault>, directory: OwnedFd, wanted: &Wanted) -> Result<Part, VaultError> {
+    fn create_partial(
+        self: &Arc<FileStore>,
+        directory: OwnedFd,
+        wanted: &FileRequest,
+    ) -> Result<PartialFile, StoreError> {
         let name = wanted.name.as_str();
-        match (self.on_conflict, kind(&directory, wanted.name.file_name())?) {
+        match (self.on_conflict, file_type(&directory, wanted.name.file_name())?) {
             (_, None) | (OnConflict::Rename, _) => {}
             (OnConflict::Overwrite, Some(FileType::RegularFile)) => {}
-            (OnConflict::Skip, _) => return Err(VaultError::Skipped { name: name.into() }),
-            _ => return Err(VaultError::Exists { name: name.into() }),
+            (OnConflict::Skip, _) => return Err(StoreError::Skipped { name: name.into() }),
+            _ => return Err(StoreError::Exists { name: name.into() }),
         }
-        Part::open(self, directory, wanted)
+        PartialFile::open(self, directory, wanted)
     }
 
     /// Claims the place of a file that has no name: the next `outputK.txt`, of which there is neither a file nor a part.
     ///
     /// # Errors
     ///
-    /// As [`claim`](Vault::claim); the number is still free then.
-    pub fn claim_number(self: &Arc<Vault>) -> Result<Part, VaultError> {
-        let directory = fs::open(&self.path, std::iter::empty(), 0)?;
+    /// As [`claim`](FileStore::create); the number is still free then.
+    pub fn create_numbered(self: &Arc<FileStore>) -> Result<PartialFile, StoreError> {
+        let directory = fs::open_beneath(&self.path, std::iter::empty(), 0)?;
         loop {
-            let number = self.next.fetch_add(1, Ordering::SeqCst);
+            let number = self.next_number.fetch_add(1, Ordering::SeqCst);
             let free = || {
-                self.next.fetch_min(number, Ordering::SeqCst);
+                self.next_number.fetch_min(number, Ordering::SeqCst);
             };
-            if kind(&directory, &numbered(number)).inspect_err(|_| free())?.is_some() {
+            if file_type(&directory, &numbered_name(number)).inspect_err(|_| free())?.is_some() {
                 continue;
             }
-            let part = Part::create(self, &directory, number).inspect_err(|_| free())?;
+            let part =
+                PartialFile::create_numbered(self, &directory, number).inspect_err(|_| free())?;
             if let Some(part) = part {
                 return Ok(part);
             }
@@ -186,11 +204,11 @@ impl Vault {
     ///
     /// # Errors
     ///
-    /// As [`claim`](Vault::claim).
-    pub fn make_directory(&self, name: &SafeName, mode: u32) -> Result<(), VaultError> {
+    /// As [`claim`](FileStore::create).
+    pub fn create_dir_all(&self, name: &SafeName, mode: u32) -> Result<(), StoreError> {
         let all = name.as_str().split('/');
         // Whoever makes a directory will want to put files into it.
-        fs::open(&self.path, all, mode & 0o777 | 0o700).map(drop)
+        fs::open_beneath(&self.path, all, mode & 0o777 | 0o700).map(drop)
     }
 
     /// Removes the parts that nobody has written to since `before`, in seconds since 1970, and returns their names.
@@ -198,41 +216,43 @@ impl Vault {
     /// # Errors
     ///
     /// The directory cannot be read.
-    pub fn reap(&self, before: i64) -> Result<Vec<String>, VaultError> {
-        let directory = fs::open(&self.path, std::iter::empty(), 0)?;
+    pub fn remove_stale(&self, before: i64) -> Result<Vec<String>, StoreError> {
+        let directory = fs::open_beneath(&self.path, std::iter::empty(), 0)?;
         let mut reaped = Vec::new();
-        gc::reap(&directory, "", before, 0, &mut reaped)?;
+        gc::remove_stale(&directory, "", before, 0, &mut reaped)?;
         Ok(reaped)
     }
 
     /// Waits until somebody else would like a file that is in hand. Cancel-safe.
-    pub async fn contested(&self, name: &str) {
-        self.holders.contested(name).await;
+    pub async fn yield_requested(&self, name: &str) {
+        self.active_uploads.yield_requested(name).await;
     }
 
-    fn full(&self) -> VaultError {
-        VaultError::Full { path: self.path.clone() }
+    fn disk_full_error(&self) -> StoreError {
+        StoreError::DiskFull { path: self.path.clone() }
     }
 
     /// Tells what went wrong with a write: a full disk is not a broken one.
-    fn fault(&self, doing: &'static str, source: io::Error) -> VaultError {
+    fn io_error(&self, doing: &'static str, source: io::Error) -> StoreError {
         match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => self.full(),
-            _ => VaultError::Io { doing, source },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => self.disk_full_error(),
+            _ => StoreError::Io { operation: doing, source },
         }
     }
 }
 
-fn numbered(number: u64) -> String {
+fn numbered_name(number: u64) -> String {
     format!("output{number}.txt")
 }
 
 /// Tells what is at a name, if anything is.
-fn kind(directory: &OwnedFd, name: &str) -> Result<Option<FileType>, VaultError> {
+fn file_type(directory: &OwnedFd, name: &str) -> Result<Option<FileType>, StoreError> {
     match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
         Err(rustix::io::Errno::NOENT) => Ok(None),
-        Err(error) => Err(VaultError::Io { doing: "looking for the file", source: error.into() }),
+        Err(error) => {
+            Err(StoreError::Io { operation: "looking for the file", source: error.into() })
+        }
     }
 }
 
@@ -246,7 +266,7 @@ fn open_file(directory: &OwnedFd, name: &str, flags: OFlags) -> rustix::io::Resu
 }
 
 /// Tells whether a file is one that can have been ours: a plain one with a single name.
-fn is_plain(file: &File) -> io::Result<bool> {
+fn is_regular_with_one_link(file: &File) -> io::Result<bool> {
     let meta = file.metadata()?;
     Ok(meta.is_file() && meta.nlink() == 1)
 }

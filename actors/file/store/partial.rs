@@ -12,79 +12,81 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FlockOperation, OFlags, fdatasync, flock, fsync, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::active_uploads::Hold;
-use super::checksums::{Known, Sums};
-use super::opening::{lock, remove, resume};
-use super::publish::{Naming, Title};
-use super::space::Promise;
-use super::{Vault, VaultError, Wanted, attributes, fs, open_file};
+use super::active_uploads::UploadGuard;
+use super::checksums::{ChecksumFile, VerifiedPrefix};
+use super::opening::{open_locked, remove_partial, resume_or_reset};
+use super::publish::{Publisher, TargetName};
+use super::space::SpaceReservation;
+use super::{FileRequest, FileStore, StoreError, attributes, fs, open_file};
 use crate::net::SplicePipe;
 use crate::wire::file::codec::CHUNK_SIZE;
 use crate::wire::file::digest::{ChunkHash, FileHasher};
 
 /// After so many bytes what was written is brought to the disk, so that a power cut costs no more.
-const SYNC_EVERY: u64 = 64 << 20;
+const SYNC_INTERVAL_BYTES: u64 = 64 << 20;
 
 /// A file on its way.
 #[derive(Debug)]
-pub struct Part {
+pub struct PartialFile {
     /// Let go before the lock is: whoever has that next holds the file, too.
-    _hold: Option<Hold>,
-    vault: Arc<Vault>,
+    _upload_guard: Option<UploadGuard>,
+    store: Arc<FileStore>,
     directory: OwnedFd,
     file: File,
-    title: Title,
-    sums: Option<Sums>,
-    known: Known,
+    target: TargetName,
+    checksums: Option<ChecksumFile>,
+    verified: VerifiedPrefix,
     length: u64,
-    unsynced: u64,
-    promise: Promise,
+    unsynced_bytes: u64,
+    reservation: SpaceReservation,
 }
 
-impl Part {
+impl PartialFile {
     /// Opens the part of a named file, or makes it.
     pub(super) fn open(
-        vault: &Arc<Vault>,
+        vault: &Arc<FileStore>,
         directory: OwnedFd,
-        wanted: &Wanted,
-    ) -> Result<Part, VaultError> {
-        let opening = |error| vault.fault("opening the part", error);
-        let Some(file) = lock(&directory, &wanted.name.partial_name()).map_err(opening)? else {
-            vault.holders.contest(wanted.name.as_str());
-            return Err(VaultError::Busy { name: wanted.name.to_string() });
+        wanted: &FileRequest,
+    ) -> Result<PartialFile, StoreError> {
+        let opening = |error| vault.io_error("opening the part", error);
+        let Some(file) = open_locked(&directory, &wanted.name.partial_name()).map_err(opening)?
+        else {
+            vault.active_uploads.request_yield(wanted.name.as_str());
+            return Err(StoreError::Busy { name: wanted.name.to_string() });
         };
-        let hold = Hold::new(vault, wanted.name.as_str());
-        let (sums, known) = resume(&directory, &file, wanted).map_err(opening)?;
-        let missing = wanted.size.unwrap_or(0).saturating_sub(known.count * CHUNK_SIZE as u64);
-        let promise = Promise::new(vault, &file, missing).inspect_err(|_| {
-            if known.count == 0 {
-                remove(&directory, &wanted.name);
+        let hold = UploadGuard::new(vault, wanted.name.as_str());
+        let (sums, known) = resume_or_reset(&directory, &file, wanted).map_err(opening)?;
+        let missing =
+            wanted.size.unwrap_or(0).saturating_sub(known.chunk_count * CHUNK_SIZE as u64);
+        let promise = SpaceReservation::new(vault, &file, missing).inspect_err(|_| {
+            if known.chunk_count == 0 {
+                remove_partial(&directory, &wanted.name);
             }
         })?;
-        Ok(Part {
-            vault: vault.clone(),
+        Ok(PartialFile {
+            store: vault.clone(),
             directory,
             file,
-            title: Title::Named(wanted.clone()),
-            _hold: Some(hold),
-            sums: Some(sums),
-            length: known.count * CHUNK_SIZE as u64,
-            known,
-            unsynced: 0,
-            promise,
+            target: TargetName::Named(wanted.clone()),
+            _upload_guard: Some(hold),
+            checksums: Some(sums),
+            length: known.chunk_count * CHUNK_SIZE as u64,
+            verified: known,
+            unsynced_bytes: 0,
+            reservation: promise,
         })
     }
 
     /// Makes the part of a file without a name; nothing comes back where there is one of this number.
-    pub(super) fn create(
-        vault: &Arc<Vault>,
+    pub(super) fn create_numbered(
+        vault: &Arc<FileStore>,
         directory: &OwnedFd,
         number: u64,
-    ) -> Result<Option<Part>, VaultError> {
-        let failed = |error| vault.fault("making the part", error);
+    ) -> Result<Option<PartialFile>, StoreError> {
+        let failed = |error| vault.io_error("making the part", error);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
-        let title = Title::Numbered(number);
-        let hidden = title.hidden();
+        let title = TargetName::Numbered(number);
+        let hidden = title.temp_name();
         let file = match open_file(directory, &hidden, flags) {
             Ok(file) => file,
             Err(Errno::EXIST) => return Ok(None),
@@ -95,17 +97,17 @@ impl Part {
             Ok(directory)
         });
         let part = made.map_err(failed).and_then(|directory| {
-            Ok(Part {
-                vault: vault.clone(),
+            Ok(PartialFile {
+                store: vault.clone(),
                 directory,
-                promise: Promise::new(vault, &file, 0)?,
+                reservation: SpaceReservation::new(vault, &file, 0)?,
                 file,
-                title,
-                _hold: None,
-                sums: None,
-                known: Known::default(),
+                target: title,
+                _upload_guard: None,
+                checksums: None,
+                verified: VerifiedPrefix::default(),
                 length: 0,
-                unsynced: 0,
+                unsynced_bytes: 0,
             })
         });
         // The number is not used up by what never was.
@@ -115,13 +117,13 @@ impl Part {
     }
 
     /// Returns how many chunks are held of an earlier attempt.
-    pub fn held(&self) -> u64 {
-        self.known.count
+    pub fn verified_chunks(&self) -> u64 {
+        self.verified.chunk_count
     }
 
     /// Returns the digest of the values of the chunks that are held.
-    pub fn held_values(&self) -> ChunkHash {
-        self.known.values.finish()
+    pub fn verified_hash(&self) -> ChunkHash {
+        self.verified.list_hasher.finish()
     }
 
     /// Returns how many bytes there are.
@@ -130,46 +132,50 @@ impl Part {
     }
 
     /// Returns the name that it is to get.
-    pub fn title(&self) -> String {
-        self.title.shown()
+    pub fn final_name(&self) -> String {
+        self.target.final_name()
     }
 
     /// Returns the hidden name that it has.
-    pub fn hidden_name(&self) -> String {
-        self.title.hidden()
+    pub fn temp_name(&self) -> String {
+        self.target.temp_name()
     }
 
     /// Begins with this chunk, up to which all must be held; returns what those contribute to the file's digest.
     ///
     /// # Errors
     ///
-    /// See [`VaultError`].
-    pub fn begin(&mut self, number: u64) -> Result<FileHasher, VaultError> {
-        let begun = self.try_begin(number);
-        begun.map_err(|error| self.vault.fault("beginning the part", error))
+    /// See [`StoreError`].
+    pub fn start_at(&mut self, number: u64) -> Result<FileHasher, StoreError> {
+        let begun = self.try_start_at(number);
+        begun.map_err(|error| self.store.io_error("beginning the part", error))
     }
 
-    fn try_begin(&mut self, number: u64) -> io::Result<FileHasher> {
-        if let Some(sums) = &mut self.sums {
-            if number < self.known.count {
-                self.known = sums.keep(number)?;
+    fn try_start_at(&mut self, number: u64) -> io::Result<FileHasher> {
+        if let Some(sums) = &mut self.checksums {
+            if number < self.verified.chunk_count {
+                self.verified = sums.truncate_to(number)?;
             }
         }
-        self.length = self.known.count * CHUNK_SIZE as u64;
+        self.length = self.verified.chunk_count * CHUNK_SIZE as u64;
         self.file.set_len(self.length)?;
-        Ok(std::mem::take(&mut self.known.digest))
+        Ok(std::mem::take(&mut self.verified.file_hasher))
     }
 
     /// Appends bytes.
     ///
     /// # Errors
     ///
-    /// See [`VaultError`]; some of them may have been written then, which the next ones write over.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<(), VaultError> {
-        self.promise.spend(&self.file, bytes.len() as u64, self.length + bytes.len() as u64)?;
+    /// See [`StoreError`]; some of them may have been written then, which the next ones write over.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        self.reservation.consume(
+            &self.file,
+            bytes.len() as u64,
+            self.length + bytes.len() as u64,
+        )?;
         let written = self.file.write_all_at(bytes, self.length);
-        written.map_err(|error| self.vault.fault("writing the file", error))?;
-        self.grew(bytes.len() as u64);
+        written.map_err(|error| self.store.io_error("writing the file", error))?;
+        self.advance(bytes.len() as u64);
         Ok(())
     }
 
@@ -177,25 +183,28 @@ impl Part {
     ///
     /// # Errors
     ///
-    /// As [`write`](Part::write).
-    pub(in crate::actors) fn take(&mut self, pipe: &mut SplicePipe) -> Result<(), VaultError> {
+    /// As [`write`](PartialFile::write).
+    pub(in crate::actors) fn write_from_pipe(
+        &mut self,
+        pipe: &mut SplicePipe,
+    ) -> Result<(), StoreError> {
         let bytes = pipe.buffered() as u64;
-        self.promise.spend(&self.file, bytes, self.length + bytes)?;
+        self.reservation.consume(&self.file, bytes, self.length + bytes)?;
         let drained = pipe.drain(&self.file, self.length);
-        drained.map_err(|error| self.vault.fault("writing the file", error))?;
-        self.grew(bytes);
+        drained.map_err(|error| self.store.io_error("writing the file", error))?;
+        self.advance(bytes);
         Ok(())
     }
 
-    fn grew(&mut self, bytes: u64) {
+    fn advance(&mut self, bytes: u64) {
         self.length += bytes;
-        self.unsynced += bytes;
+        self.unsynced_bytes += bytes;
     }
 
     /// Remembers the value of a whole chunk that was written, for a resumption.
-    pub fn remember(&mut self, value: &ChunkHash) {
-        if let Some(sums) = &mut self.sums {
-            sums.add(value);
+    pub fn record_chunk(&mut self, value: &ChunkHash) {
+        if let Some(sums) = &mut self.checksums {
+            sums.push(value);
         }
     }
 
@@ -203,45 +212,45 @@ impl Part {
     ///
     /// # Errors
     ///
-    /// See [`VaultError`]. After a failed sync nobody knows what is on the disk, so the part is of no use then.
-    pub fn checkpoint(&mut self) -> Result<(), VaultError> {
-        let result = match &mut self.sums {
-            Some(_) if self.unsynced >= SYNC_EVERY => self.sync(),
+    /// See [`StoreError`]. After a failed sync nobody knows what is on the disk, so the part is of no use then.
+    pub fn checkpoint(&mut self) -> Result<(), StoreError> {
+        let result = match &mut self.checksums {
+            Some(_) if self.unsynced_bytes >= SYNC_INTERVAL_BYTES => self.sync(),
             Some(sums) => sums.flush(),
             // After a power cut nobody could go on with it.
             None => Ok(()),
         };
-        result.map_err(|error| self.vault.fault("bringing the file to the disk", error))
+        result.map_err(|error| self.store.io_error("bringing the file to the disk", error))
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        if self.unsynced > 0 {
+        if self.unsynced_bytes > 0 {
             retry_on_intr(|| fdatasync(&self.file))?;
-            self.unsynced = 0;
-            if let Some(sums) = &mut self.sums {
-                sums.mark()?;
+            self.unsynced_bytes = 0;
+            if let Some(sums) = &mut self.checksums {
+                sums.mark_synced()?;
             }
         }
         Ok(())
     }
 
     /// Leaves the part for a later attempt. What cannot be written down has to be sent again then.
-    pub fn pause(mut self) {
-        let sums = self.sums.as_mut();
+    pub fn suspend(mut self) {
+        let sums = self.checksums.as_mut();
         if sums.is_some_and(|sums| sums.flush().is_ok()) && self.sync().is_ok() {
             return;
         }
         // The part of a file without a name is kept for a person, if there is anything in it.
-        if self.sums.is_some() || self.length == 0 {
+        if self.checksums.is_some() || self.length == 0 {
             self.discard();
         }
     }
 
     /// Removes the part. One that cannot be removed is reaped later.
     pub fn discard(self) {
-        let _ = retry_on_intr(|| unlinkat(&self.directory, self.hidden_name(), AtFlags::empty()));
-        if let Title::Named(wanted) = &self.title {
-            let _ = Sums::remove(&self.directory, &wanted.name.checksum_name());
+        let _ = retry_on_intr(|| unlinkat(&self.directory, self.temp_name(), AtFlags::empty()));
+        if let TargetName::Named(wanted) = &self.target {
+            let _ = ChecksumFile::remove(&self.directory, &wanted.name.checksum_name());
         }
     }
 
@@ -249,44 +258,44 @@ impl Part {
     ///
     /// # Errors
     ///
-    /// See [`VaultError`]. Where the name is taken, or nobody knows what is on the disk, the part is removed.
-    pub fn commit(self) -> Result<String, VaultError> {
-        let finished = self.finish();
-        let failed = |error| self.vault.fault("bringing the file to the disk", error);
+    /// See [`StoreError`]. Where the name is taken, or nobody knows what is on the disk, the part is removed.
+    pub fn commit(self) -> Result<String, StoreError> {
+        let finished = self.set_attributes_and_sync();
+        let failed = |error| self.store.io_error("bringing the file to the disk", error);
         if let Err(error) = finished.map_err(failed) {
             self.discard();
             return Err(error);
         }
-        let (vault, directory, hidden) = (&*self.vault, &self.directory, self.hidden_name());
-        match (Naming { vault, directory, hidden }).publish(&self.title) {
+        let (vault, directory, hidden) = (&*self.store, &self.directory, self.temp_name());
+        match (Publisher { store: vault, directory, temp_name: hidden }).publish(&self.target) {
             Ok(Some(name)) => {
-                if let Title::Named(wanted) = &self.title {
+                if let TargetName::Named(wanted) = &self.target {
                     // They are of no use without their part, and would be removed with the next one.
-                    let _ = Sums::remove(&self.directory, &wanted.name.checksum_name());
+                    let _ = ChecksumFile::remove(&self.directory, &wanted.name.checksum_name());
                 }
-                fs::sync(&self.directory)?;
+                fs::sync_directory(&self.directory)?;
                 Ok(name)
             }
             Ok(None) => {
-                let name = self.title.shown();
+                let name = self.target.final_name();
                 self.discard();
-                Err(VaultError::Exists { name })
+                Err(StoreError::Exists { name })
             }
             Err(error) => {
-                let error = self.vault.fault("naming the file", error.into());
-                self.pause();
+                let error = self.store.io_error("naming the file", error.into());
+                self.suspend();
                 Err(error)
             }
         }
     }
 
     /// Sets what else there is to a file, and brings all to the disk.
-    fn finish(&self) -> io::Result<()> {
-        let (mode, modified) = match &self.title {
-            Title::Named(wanted) => (wanted.mode, wanted.modified),
-            Title::Numbered(_) => (0o666, (0, 0)),
+    fn set_attributes_and_sync(&self) -> io::Result<()> {
+        let (mode, modified) = match &self.target {
+            TargetName::Named(wanted) => (wanted.mode, wanted.modified),
+            TargetName::Numbered(_) => (0o666, (0, 0)),
         };
-        attributes::set(&self.file, mode & 0o777 & !self.vault.umask, modified)?;
+        attributes::set_attributes(&self.file, mode & 0o777 & !self.store.umask, modified)?;
         Ok(retry_on_intr(|| fsync(&self.file))?)
     }
 }

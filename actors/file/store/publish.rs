@@ -6,76 +6,76 @@ use std::sync::atomic::Ordering;
 use rustix::fs::{AtFlags, RenameFlags, linkat, renameat, renameat_with, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::{OnConflict, Vault, Wanted, numbered};
+use super::{FileRequest, FileStore, OnConflict, numbered_name};
 
 /// The numbers that are tried for a file whose name is taken.
-const NUMBERS: u16 = 9999;
+const MAX_NUMBER: u16 = 9999;
 
 /// What a file will be called.
 #[derive(Debug)]
-pub(super) enum Title {
-    Named(Wanted),
+pub(super) enum TargetName {
+    Named(FileRequest),
     Numbered(u64),
 }
 
-impl Title {
+impl TargetName {
     /// Returns the hidden name of its part.
-    pub(super) fn hidden(&self) -> String {
+    pub(super) fn temp_name(&self) -> String {
         match self {
-            Title::Named(wanted) => wanted.name.partial_name(),
-            Title::Numbered(number) => format!(".{}.part", numbered(*number)),
+            TargetName::Named(wanted) => wanted.name.partial_name(),
+            TargetName::Numbered(number) => format!(".{}.part", numbered_name(*number)),
         }
     }
 
     /// Returns the name that it is to get.
-    pub(super) fn shown(&self) -> String {
+    pub(super) fn final_name(&self) -> String {
         match self {
-            Title::Named(wanted) => wanted.name.to_string(),
-            Title::Numbered(number) => numbered(*number),
+            TargetName::Named(wanted) => wanted.name.to_string(),
+            TargetName::Numbered(number) => numbered_name(*number),
         }
     }
 }
 
 /// A part that is to get its name.
 #[derive(Debug)]
-pub(super) struct Naming<'a> {
-    pub(super) vault: &'a Vault,
+pub(super) struct Publisher<'a> {
+    pub(super) store: &'a FileStore,
     pub(super) directory: &'a OwnedFd,
     /// The hidden name that it has.
-    pub(super) hidden: String,
+    pub(super) temp_name: String,
 }
 
-impl Naming<'_> {
+impl Publisher<'_> {
     /// Gives the file its name, or one with a number; nothing comes back where it is taken.
-    pub(super) fn publish(&self, title: &Title) -> rustix::io::Result<Option<String>> {
+    pub(super) fn publish(&self, title: &TargetName) -> rustix::io::Result<Option<String>> {
         match title {
-            Title::Numbered(number) => {
+            TargetName::Numbered(number) => {
                 let mut number = *number;
-                while !self.rename_new(&numbered(number))? {
-                    number = self.vault.next.fetch_add(1, Ordering::SeqCst);
+                while !self.rename_noreplace(&numbered_name(number))? {
+                    number = self.store.next_number.fetch_add(1, Ordering::SeqCst);
                 }
-                Ok(Some(numbered(number)))
+                Ok(Some(numbered_name(number)))
             }
-            Title::Named(wanted) => self.publish_named(wanted),
+            TargetName::Named(wanted) => self.publish_named(wanted),
         }
     }
 
-    fn publish_named(&self, wanted: &Wanted) -> rustix::io::Result<Option<String>> {
+    fn publish_named(&self, wanted: &FileRequest) -> rustix::io::Result<Option<String>> {
         let name = &wanted.name;
-        if self.vault.on_conflict == OnConflict::Overwrite {
+        if self.store.on_conflict == OnConflict::Overwrite {
             retry_on_intr(|| {
-                renameat(self.directory, &self.hidden, self.directory, name.file_name())
+                renameat(self.directory, &self.temp_name, self.directory, name.file_name())
             })?;
             return Ok(Some(name.to_string()));
         }
-        if self.rename_new(name.file_name())? {
+        if self.rename_noreplace(name.file_name())? {
             return Ok(Some(name.to_string()));
         }
-        if self.vault.on_conflict == OnConflict::Rename {
-            for number in 1..=NUMBERS {
+        if self.store.on_conflict == OnConflict::Rename {
+            for number in 1..=MAX_NUMBER {
                 let numbered = name.with_number(number);
                 // A number can make a long name too long.
-                if self.rename_new(&numbered)? {
+                if self.rename_noreplace(&numbered)? {
                     let directories = name.as_str().rsplit_once('/');
                     return Ok(Some(match directories {
                         Some((directories, _)) => format!("{directories}/{numbered}"),
@@ -88,8 +88,8 @@ impl Naming<'_> {
     }
 
     /// Renames the part without replacing anything; tells whether the name was free.
-    fn rename_new(&self, to: &str) -> rustix::io::Result<bool> {
-        let (at, from) = (self.directory, &self.hidden);
+    fn rename_noreplace(&self, to: &str) -> rustix::io::Result<bool> {
+        let (at, from) = (self.directory, &self.temp_name);
         let renamed = retry_on_intr(|| renameat_with(at, from, at, to, RenameFlags::NOREPLACE));
         let renamed = match renamed {
             Err(Errno::INVAL | Errno::NOSYS) => {

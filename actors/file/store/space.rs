@@ -12,46 +12,46 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::fstatvfs;
 use rustix::io::retry_on_intr;
 
-use super::{Vault, VaultError};
+use super::{FileStore, StoreError};
 
 /// The free space is looked at again after so many bytes of all files.
-const LOOK_EVERY: u64 = 16 << 20;
+const CHECK_INTERVAL_BYTES: u64 = 16 << 20;
 
 /// The room of a vault.
 #[derive(Debug)]
-pub(super) struct Room {
+pub(super) struct SpaceBudget {
     path: PathBuf,
     keep_free: u64,
     max_size: Option<u64>,
     /// How many bytes will still come of files whose size is known.
-    promised: AtomicU64,
+    reserved: AtomicU64,
     /// How many bytes were written by all files since the free space was last looked at.
-    unlooked: AtomicU64,
+    written_since_check: AtomicU64,
 }
 
-impl Room {
-    pub(super) fn new(path: PathBuf, keep_free: u64, max_size: Option<u64>) -> Room {
+impl SpaceBudget {
+    pub(super) fn new(path: PathBuf, keep_free: u64, max_size: Option<u64>) -> SpaceBudget {
         let (promised, unlooked) = (AtomicU64::new(0), AtomicU64::new(0));
-        Room { path, keep_free, max_size, promised, unlooked }
+        SpaceBudget { path, keep_free, max_size, reserved: promised, written_since_check: unlooked }
     }
 
     /// Refuses a file that is larger than is taken.
-    pub(super) fn check_size(&self, size: u64) -> Result<(), VaultError> {
+    pub(super) fn check_size(&self, size: u64) -> Result<(), StoreError> {
         match self.max_size {
-            Some(most) if size > most => Err(VaultError::TooLarge { most }),
+            Some(most) if size > most => Err(StoreError::TooLarge { limit: most }),
             _ => Ok(()),
         }
     }
 
-    fn look(&self, file: impl AsFd) -> Result<(), VaultError> {
-        let disk = retry_on_intr(|| fstatvfs(&file)).map_err(|error| VaultError::Io {
-            doing: "looking at the free space",
+    fn check_free(&self, file: impl AsFd) -> Result<(), StoreError> {
+        let disk = retry_on_intr(|| fstatvfs(&file)).map_err(|error| StoreError::Io {
+            operation: "looking at the free space",
             source: error.into(),
         })?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let needed = self.keep_free.saturating_add(self.promised.load(Ordering::Relaxed));
+        let needed = self.keep_free.saturating_add(self.reserved.load(Ordering::Relaxed));
         match free < needed {
-            true => Err(VaultError::Full { path: self.path.clone() }),
+            true => Err(StoreError::DiskFull { path: self.path.clone() }),
             false => Ok(()),
         }
     }
@@ -59,42 +59,47 @@ impl Room {
 
 /// How much of the room a file was promised: what is missing of it, where its size is known.
 #[derive(Debug)]
-pub(super) struct Promise {
-    vault: Arc<Vault>,
-    left: u64,
+pub(super) struct SpaceReservation {
+    store: Arc<FileStore>,
+    remaining: u64,
 }
 
-impl Promise {
+impl SpaceReservation {
     /// Promises a file as much as is missing of it.
     pub(super) fn new(
-        vault: &Arc<Vault>,
+        vault: &Arc<FileStore>,
         file: &File,
         missing: u64,
-    ) -> Result<Promise, VaultError> {
-        let promise = Promise { vault: vault.clone(), left: missing };
-        vault.room.promised.fetch_add(missing, Ordering::Relaxed);
-        vault.room.look(file)?;
+    ) -> Result<SpaceReservation, StoreError> {
+        let promise = SpaceReservation { store: vault.clone(), remaining: missing };
+        vault.space.reserved.fetch_add(missing, Ordering::Relaxed);
+        vault.space.check_free(file)?;
         Ok(promise)
     }
 
     /// Is asked before so many bytes are written, after which the file will have `length`.
-    pub(super) fn spend(&mut self, file: &File, bytes: u64, length: u64) -> Result<(), VaultError> {
-        let room = &self.vault.room;
+    pub(super) fn consume(
+        &mut self,
+        file: &File,
+        bytes: u64,
+        length: u64,
+    ) -> Result<(), StoreError> {
+        let room = &self.store.space;
         room.check_size(length)?;
-        let unlooked = room.unlooked.fetch_add(bytes, Ordering::Relaxed);
-        if unlooked >= LOOK_EVERY {
-            room.unlooked.store(0, Ordering::Relaxed);
-            room.look(file)?;
+        let unlooked = room.written_since_check.fetch_add(bytes, Ordering::Relaxed);
+        if unlooked >= CHECK_INTERVAL_BYTES {
+            room.written_since_check.store(0, Ordering::Relaxed);
+            room.check_free(file)?;
         }
-        let spent = bytes.min(self.left);
-        self.left -= spent;
-        room.promised.fetch_sub(spent, Ordering::Relaxed);
+        let spent = bytes.min(self.remaining);
+        self.remaining -= spent;
+        room.reserved.fetch_sub(spent, Ordering::Relaxed);
         Ok(())
     }
 }
 
-impl Drop for Promise {
+impl Drop for SpaceReservation {
     fn drop(&mut self) {
-        self.vault.room.promised.fetch_sub(self.left, Ordering::Relaxed);
+        self.store.space.reserved.fetch_sub(self.remaining, Ordering::Relaxed);
     }
 }

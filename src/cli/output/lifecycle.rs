@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::actors::VaultError;
+use crate::actors::StoreError;
 use crate::cli::exit::ExitStatus;
 use crate::cli::output::background_writer::BackgroundWriter;
 use crate::cli::output::json;
@@ -86,7 +86,7 @@ impl LifecycleLog {
             }
             Lifecycle::Exited { exit, .. } if exit.is_normal() => log::debug!("{event}"),
             Lifecycle::Exited { path, exit, .. } => {
-                let store = exit.error().and_then(|error| error.downcast_ref::<VaultError>());
+                let store = exit.error().and_then(|error| error.downcast_ref::<StoreError>());
                 // A client's failure ends the program, which tells it then; a receiver told its own.
                 let is_told = path.name() == "client" && matches!(exit, Exit::Failed(_));
                 match is_told || store.is_some() {
@@ -96,7 +96,7 @@ impl LifecycleLog {
                 let mut state = self.state();
                 if let Some(error) = store {
                     state.exit_status = match error {
-                        VaultError::Full { .. } => ExitStatus::DiskFull,
+                        StoreError::DiskFull { .. } => ExitStatus::DiskFull,
                         _ => ExitStatus::Failed,
                     };
                 }

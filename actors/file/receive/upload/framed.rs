@@ -3,78 +3,83 @@
 use std::io;
 use std::sync::Arc;
 
-use super::incoming::{Incoming, Refusal, Senseless, failed};
-use super::{Extent, News, PIECE, READ, Worked};
-use crate::actors::file::store::Wanted;
-use crate::actors::{Vault, VaultError};
+use super::incoming::{ChunkError, IncomingFile, ProtocolViolation, failure_event};
+use super::{MAX_READ, STEP_BYTES, UploadEvent, UploadProgress, UploadStep};
+use crate::actors::file::store::FileRequest;
+use crate::actors::{FileStore, StoreError};
 use crate::net::Stream;
 use crate::wire::file::codec::{Frame, FrameReader, Offer};
 use crate::wire::file::filename::SafeName;
 
 /// How many bytes there is room for at first, and as long as fewer come: room for many costs more to make than a byte is worth,
 /// of which a slow sender sends one at a time.
-const LITTLE: usize = 4 << 10;
+const SMALL_READ: usize = 4 << 10;
 
 /// A framed connection.
 #[derive(Debug)]
-pub(in crate::actors) struct Framed {
-    vault: Arc<Vault>,
+pub(in crate::actors) struct FramedUpload {
+    store: Arc<FileStore>,
     reader: FrameReader,
     /// How many bytes the next call may read.
-    room: usize,
-    state: State,
+    read_size: usize,
+    expected: ExpectedFrame,
 }
 
 /// What is expected next.
 #[derive(Debug)]
-enum State {
+enum ExpectedFrame {
     /// An offer; what else comes belongs to one that failed.
     Offer,
     /// The number of the first chunk.
-    Begin(Box<Incoming>),
+    Begin(Box<IncomingFile>),
     /// Chunks, and the end.
-    Data(Box<Incoming>),
+    Data(Box<IncomingFile>),
 }
 
 /// Why a connection cannot go on.
-type Broken = String;
+type ProtocolErrorText = String;
 
-impl Framed {
-    pub(in crate::actors) fn new(vault: Arc<Vault>) -> Framed {
-        Framed { vault, reader: FrameReader::default(), room: LITTLE, state: State::Offer }
+impl FramedUpload {
+    pub(in crate::actors) fn new(vault: Arc<FileStore>) -> FramedUpload {
+        FramedUpload {
+            store: vault,
+            reader: FrameReader::default(),
+            read_size: SMALL_READ,
+            expected: ExpectedFrame::Offer,
+        }
     }
 
     pub(super) fn is_between_files(&self) -> bool {
-        matches!(self.state, State::Offer) && !self.reader.has_partial_frame()
+        matches!(self.expected, ExpectedFrame::Offer) && !self.reader.has_partial_frame()
     }
 
-    pub(super) fn in_hand(&self) -> Option<&str> {
-        match &self.state {
-            State::Offer => None,
-            State::Begin(file) | State::Data(file) => Some(file.name()),
+    pub(super) fn current_file(&self) -> Option<&str> {
+        match &self.expected {
+            ExpectedFrame::Offer => None,
+            ExpectedFrame::Begin(file) | ExpectedFrame::Data(file) => Some(file.name()),
         }
     }
 
     pub(super) fn length(&self) -> u64 {
-        match &self.state {
-            State::Data(file) => file.length(),
-            State::Offer | State::Begin(_) => 0,
+        match &self.expected {
+            ExpectedFrame::Data(file) => file.length(),
+            ExpectedFrame::Offer | ExpectedFrame::Begin(_) => 0,
         }
     }
 
-    pub(super) fn extent(&self) -> Option<Extent> {
-        match &self.state {
-            State::Data(file) => Some(file.extent()),
-            State::Offer | State::Begin(_) => None,
+    pub(super) fn progress(&self) -> Option<UploadProgress> {
+        match &self.expected {
+            ExpectedFrame::Data(file) => Some(file.progress()),
+            ExpectedFrame::Offer | ExpectedFrame::Begin(_) => None,
         }
     }
 
-    pub(super) fn work(&mut self, stream: &Stream, news: &mut Vec<News>) -> Worked {
-        let worked = match self.take(stream, news) {
+    pub(super) fn step(&mut self, stream: &Stream, news: &mut Vec<UploadEvent>) -> UploadStep {
+        let worked = match self.read_frames(stream, news) {
             Ok(worked) => worked,
             Err(why) => {
-                news.push(News::Failed(1, why.clone()));
-                Worked::Over(Ok(why))
+                news.push(UploadEvent::Failed(1, why.clone()));
+                UploadStep::Done(Ok(why))
             }
         };
         self.checkpoint(news);
@@ -82,64 +87,72 @@ impl Framed {
         worked
     }
 
-    fn take(&mut self, stream: &Stream, news: &mut Vec<News>) -> Result<Worked, Broken> {
+    fn read_frames(
+        &mut self,
+        stream: &Stream,
+        news: &mut Vec<UploadEvent>,
+    ) -> Result<UploadStep, ProtocolErrorText> {
         let mut taken = 0;
-        while taken < PIECE && news.is_empty() {
-            let space = self.reader.spare_capacity(self.room);
+        while taken < STEP_BYTES && news.is_empty() {
+            let space = self.reader.spare_capacity(self.read_size);
             let offered = space.len();
             match stream.try_read(space) {
                 Ok(0) if self.is_between_files() => {
-                    return Ok(Worked::Over(Ok("closed by peer".into())));
+                    return Ok(UploadStep::Done(Ok("closed by peer".into())));
                 }
-                Ok(0) => return Ok(Worked::Over(Ok("closed in the middle of a file".into()))),
+                Ok(0) => return Ok(UploadStep::Done(Ok("closed in the middle of a file".into()))),
                 Ok(length) => {
                     self.reader.advance(length);
                     taken += length;
-                    self.room = match length {
-                        all if all == offered => READ,
-                        0..LITTLE => LITTLE,
-                        _ => self.room,
+                    self.read_size = match length {
+                        all if all == offered => MAX_READ,
+                        0..SMALL_READ => SMALL_READ,
+                        _ => self.read_size,
                     };
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(Worked::Idle),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    return Ok(UploadStep::WouldBlock);
+                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Ok(Worked::Over(Ok(error.to_string()))),
+                Err(error) => return Ok(UploadStep::Done(Ok(error.to_string()))),
             }
-            self.follow(news)?;
+            self.handle_frames(news)?;
         }
-        Ok(Worked::More)
+        Ok(UploadStep::More)
     }
 
     /// Does what the frames ask for that have come.
-    fn follow(&mut self, news: &mut Vec<News>) -> Result<(), Broken> {
-        let Framed { vault, reader, state, .. } = self;
+    fn handle_frames(&mut self, news: &mut Vec<UploadEvent>) -> Result<(), ProtocolErrorText> {
+        let FramedUpload { store: vault, reader, expected: state, .. } = self;
         while let Some(frame) = reader.next_frame().map_err(|error| error.to_string())? {
-            let before = std::mem::replace(state, State::Offer);
-            match step(vault, before, frame, news) {
+            let before = std::mem::replace(state, ExpectedFrame::Offer);
+            match handle_frame(vault, before, frame, news) {
                 Ok(after) => *state = after,
-                Err(Senseless(why)) => return Err(why.into()),
+                Err(ProtocolViolation(why)) => return Err(why.into()),
             }
         }
         Ok(())
     }
 
     /// Writes down how far a file has come.
-    fn checkpoint(&mut self, news: &mut Vec<News>) {
-        let State::Data(file) = &mut self.state else { return };
+    fn checkpoint(&mut self, news: &mut Vec<UploadEvent>) {
+        let ExpectedFrame::Data(file) = &mut self.expected else { return };
         if let Err(error) = file.checkpoint() {
-            news.push(failed(&error));
-            if let State::Data(file) = std::mem::replace(&mut self.state, State::Offer) {
+            news.push(failure_event(&error));
+            if let ExpectedFrame::Data(file) =
+                std::mem::replace(&mut self.expected, ExpectedFrame::Offer)
+            {
                 // After a failed sync nobody knows what is on the disk.
                 file.discard();
             }
         }
     }
 
-    pub(super) fn leave(self) -> Option<String> {
-        match self.state {
-            State::Offer => None,
-            State::Begin(file) | State::Data(file) => {
-                file.pause();
+    pub(super) fn suspend(self) -> Option<String> {
+        match self.expected {
+            ExpectedFrame::Offer => None,
+            ExpectedFrame::Begin(file) | ExpectedFrame::Data(file) => {
+                file.suspend();
                 Some("what has come is kept for a resumption".into())
             }
         }
@@ -147,76 +160,87 @@ impl Framed {
 }
 
 /// Does what one frame asks for, and returns what is expected after it.
-fn step(
-    vault: &Arc<Vault>,
-    state: State,
+fn handle_frame(
+    vault: &Arc<FileStore>,
+    state: ExpectedFrame,
     frame: Frame<'_>,
-    news: &mut Vec<News>,
-) -> Result<State, Senseless> {
+    news: &mut Vec<UploadEvent>,
+) -> Result<ExpectedFrame, ProtocolViolation> {
     match (frame, state) {
-        (Frame::Offer(offer), State::Offer) => match taken(vault, &offer) {
+        (Frame::Offer(offer), ExpectedFrame::Offer) => match accept_offer(vault, &offer) {
             Ok(Some(file)) => {
-                news.push(file.held());
-                return Ok(State::Begin(Box::new(file)));
+                news.push(file.resume_event());
+                return Ok(ExpectedFrame::Begin(Box::new(file)));
             }
-            Ok(None) => news.push(News::Made(String::from_utf8_lossy(offer.name).into_owned())),
-            Err(error) => news.push(failed(&error)),
+            Ok(None) => news.push(UploadEvent::DirectoryCreated(
+                String::from_utf8_lossy(offer.name).into_owned(),
+            )),
+            Err(error) => news.push(failure_event(&error)),
         },
-        (Frame::Begin(number), State::Begin(mut file)) => {
-            let begun = file.begin(vault, number);
-            return settle(file, begun, news);
+        (Frame::Begin(number), ExpectedFrame::Begin(mut file)) => {
+            let begun = file.start_at(vault, number);
+            return state_after(file, begun, news);
         }
-        (Frame::Data { number, hash: value, bytes }, State::Data(mut file)) => {
-            let added = file.add(number, value, bytes);
-            return settle(file, added, news);
+        (Frame::Data { number, hash: value, bytes }, ExpectedFrame::Data(mut file)) => {
+            let added = file.add_chunk(number, value, bytes);
+            return state_after(file, added, news);
         }
-        (Frame::End { size, digest }, State::Data(file)) => news.push(file.finish(size, digest)),
+        (Frame::End { size, digest }, ExpectedFrame::Data(file)) => {
+            news.push(file.finish(size, digest))
+        }
         // The sender cannot read its file to the end, or it changed: nothing of it is of use.
-        (Frame::Failed(_), State::Begin(file) | State::Data(file)) => file.discard(),
+        (Frame::Failed(_), ExpectedFrame::Begin(file) | ExpectedFrame::Data(file)) => {
+            file.discard()
+        }
         // What was on its way of a file that failed.
         (
             Frame::Begin(_) | Frame::Data { .. } | Frame::End { .. } | Frame::Failed(_),
-            State::Offer,
+            ExpectedFrame::Offer,
         ) => {}
-        (_, State::Begin(file) | State::Data(file)) => {
-            file.pause();
-            return Err(Senseless("a frame came that has no place here"));
+        (_, ExpectedFrame::Begin(file) | ExpectedFrame::Data(file)) => {
+            file.suspend();
+            return Err(ProtocolViolation("a frame came that has no place here"));
         }
-        (_, State::Offer) => return Err(Senseless("a frame came that has no place here")),
+        (_, ExpectedFrame::Offer) => {
+            return Err(ProtocolViolation("a frame came that has no place here"));
+        }
     }
-    Ok(State::Offer)
+    Ok(ExpectedFrame::Offer)
 }
 
 /// Goes on with a file if it took what came.
-fn settle(
-    file: Box<Incoming>,
-    result: Result<(), Refusal>,
-    news: &mut Vec<News>,
-) -> Result<State, Senseless> {
+fn state_after(
+    file: Box<IncomingFile>,
+    result: Result<(), ChunkError>,
+    news: &mut Vec<UploadEvent>,
+) -> Result<ExpectedFrame, ProtocolViolation> {
     match result {
-        Ok(()) => Ok(State::Data(file)),
-        Err(Refusal::Senseless(why)) => {
-            file.pause();
+        Ok(()) => Ok(ExpectedFrame::Data(file)),
+        Err(ChunkError::Protocol(why)) => {
+            file.suspend();
             Err(why)
         }
-        Err(Refusal::Vault(error)) => {
-            news.push(failed(&error));
+        Err(ChunkError::Store(error)) => {
+            news.push(failure_event(&error));
             match error {
-                VaultError::TooLarge { .. } => file.discard(),
-                _ => file.pause(),
+                StoreError::TooLarge { .. } => file.discard(),
+                _ => file.suspend(),
             }
-            Ok(State::Offer)
+            Ok(ExpectedFrame::Offer)
         }
     }
 }
 
 /// Takes an offer: a file's place is claimed, a directory is made.
-fn taken(vault: &Arc<Vault>, offer: &Offer<'_>) -> Result<Option<Incoming>, VaultError> {
-    let name = SafeName::parse(offer.name).map_err(VaultError::Name)?;
+fn accept_offer(
+    vault: &Arc<FileStore>,
+    offer: &Offer<'_>,
+) -> Result<Option<IncomingFile>, StoreError> {
+    let name = SafeName::parse(offer.name).map_err(StoreError::InvalidName)?;
     let Offer { mode, size, modified, .. } = *offer;
     if offer.is_directory {
-        vault.make_directory(&name, mode)?;
+        vault.create_dir_all(&name, mode)?;
         return Ok(None);
     }
-    Incoming::claim(vault, Wanted { name, size, mode, modified }).map(Some)
+    IncomingFile::create(vault, FileRequest { name, size, mode, modified }).map(Some)
 }

@@ -1,8 +1,8 @@
 //! One file that comes in frames.
 
-use super::{Extent, News};
-use crate::actors::file::store::{Claimed, Part, There, Wanted};
-use crate::actors::{Vault, VaultError};
+use super::{UploadEvent, UploadProgress};
+use crate::actors::file::store::{CreateOutcome, ExistingFile, FileRequest, PartialFile};
+use crate::actors::{FileStore, StoreError};
 use std::sync::Arc;
 
 use crate::wire::file::codec::CHUNK_SIZE;
@@ -10,53 +10,62 @@ use crate::wire::file::digest::{ChunkHash, FileHasher, hash_chunk};
 
 /// A frame that makes no sense where it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Senseless(pub(super) &'static str);
+pub(super) struct ProtocolViolation(pub(super) &'static str);
 
 /// Why a chunk cannot be taken.
 #[derive(Debug)]
-pub(super) enum Refusal {
-    Senseless(Senseless),
-    Vault(VaultError),
+pub(super) enum ChunkError {
+    Protocol(ProtocolViolation),
+    Store(StoreError),
 }
 
-impl From<VaultError> for Refusal {
-    fn from(error: VaultError) -> Refusal {
-        Refusal::Vault(error)
+impl From<StoreError> for ChunkError {
+    fn from(error: StoreError) -> ChunkError {
+        ChunkError::Store(error)
     }
 }
 
 /// One file that comes in.
 #[derive(Debug)]
-pub(super) struct Incoming {
-    wanted: Wanted,
-    place: Place,
-    digest: FileHasher,
+pub(super) struct IncomingFile {
+    request: FileRequest,
+    target: UploadTarget,
+    hasher: FileHasher,
     /// How many bytes of it were there when it began.
-    before: u64,
+    resumed_bytes: u64,
     /// How many there are.
     length: u64,
 }
 
 /// Where it goes.
 #[derive(Debug)]
-enum Place {
-    Part(Part),
+enum UploadTarget {
+    Partial(PartialFile),
     /// It goes nowhere: it is there, unless the sender says that it is another one.
-    There(There),
+    Existing(ExistingFile),
 }
 
-impl Incoming {
+impl IncomingFile {
     /// Claims the place of a file.
-    pub(super) fn claim(vault: &Arc<Vault>, wanted: Wanted) -> Result<Incoming, VaultError> {
-        let place = match vault.claim(&wanted)? {
-            Claimed::Part(part) => Place::Part(part),
-            Claimed::There(there) => Place::There(there),
+    pub(super) fn create(
+        vault: &Arc<FileStore>,
+        wanted: FileRequest,
+    ) -> Result<IncomingFile, StoreError> {
+        let place = match vault.create(&wanted)? {
+            CreateOutcome::Partial(part) => UploadTarget::Partial(part),
+            CreateOutcome::Exists(there) => UploadTarget::Existing(there),
         };
-        Ok(Incoming { wanted, place, digest: FileHasher::default(), before: 0, length: 0 })
+        Ok(IncomingFile {
+            request: wanted,
+            target: place,
+            hasher: FileHasher::default(),
+            resumed_bytes: 0,
+            length: 0,
+        })
     }
 
     pub(super) fn name(&self) -> &str {
-        self.wanted.name.as_str()
+        self.request.name.as_str()
     }
 
     /// Returns how many bytes of it there are.
@@ -65,134 +74,158 @@ impl Incoming {
     }
 
     /// Returns how far it has come.
-    pub(super) fn extent(&self) -> Extent {
-        let Incoming { wanted: Wanted { name, size, .. }, before, length, .. } = self;
-        Extent { name: name.to_string(), size: *size, held: *before, length: *length }
+    pub(super) fn progress(&self) -> UploadProgress {
+        let IncomingFile {
+            request: FileRequest { name, size, .. },
+            resumed_bytes: before,
+            length,
+            ..
+        } = self;
+        UploadProgress {
+            name: name.to_string(),
+            size: *size,
+            resumed_bytes: *before,
+            length: *length,
+        }
     }
 
     /// Returns what is held of it.
-    pub(super) fn held(&self) -> News {
-        match &self.place {
-            Place::Part(part) => News::Held(part.held(), part.held_values()),
-            Place::There(there) => News::Held(there.held(), there.held_values()),
+    pub(super) fn resume_event(&self) -> UploadEvent {
+        match &self.target {
+            UploadTarget::Partial(part) => {
+                UploadEvent::ResumeAt(part.verified_chunks(), part.verified_hash())
+            }
+            UploadTarget::Existing(there) => {
+                UploadEvent::ResumeAt(there.verified_chunks(), there.verified_hash())
+            }
         }
     }
 
     /// Begins with a chunk up to which all are held.
-    pub(super) fn begin(&mut self, vault: &Arc<Vault>, number: u64) -> Result<(), Refusal> {
-        let held = match &self.place {
-            Place::Part(part) => part.held(),
-            Place::There(there) => there.held(),
+    pub(super) fn start_at(
+        &mut self,
+        vault: &Arc<FileStore>,
+        number: u64,
+    ) -> Result<(), ChunkError> {
+        let held = match &self.target {
+            UploadTarget::Partial(part) => part.verified_chunks(),
+            UploadTarget::Existing(there) => there.verified_chunks(),
         };
         if number > held {
             let why = "it begins with a chunk before which others are missing";
-            return Err(Refusal::Senseless(Senseless(why)));
+            return Err(ChunkError::Protocol(ProtocolViolation(why)));
         }
-        match &mut self.place {
-            Place::There(there) if number == held => {
-                self.digest = there.digest();
-                self.length = self.wanted.size.unwrap_or(0);
+        match &mut self.target {
+            UploadTarget::Existing(there) if number == held => {
+                self.hasher = there.hasher();
+                self.length = self.request.size.unwrap_or(0);
             }
-            Place::There(_) => {
+            UploadTarget::Existing(_) => {
                 if number > 0 {
-                    return Err(Refusal::Senseless(Senseless("it begins in the middle of a file")));
+                    return Err(ChunkError::Protocol(ProtocolViolation(
+                        "it begins in the middle of a file",
+                    )));
                 }
-                self.place = Place::Part(vault.claim_instead(&self.wanted)?);
-                return self.begin(vault, 0);
+                self.target = UploadTarget::Partial(vault.create_despite_match(&self.request)?);
+                return self.start_at(vault, 0);
             }
-            Place::Part(part) => {
-                self.digest = part.begin(number)?;
+            UploadTarget::Partial(part) => {
+                self.hasher = part.start_at(number)?;
                 self.length = number * CHUNK_SIZE as u64;
             }
         }
-        self.before = self.length;
+        self.resumed_bytes = self.length;
         Ok(())
     }
 
     /// Takes a chunk, if it is the next one and right.
-    pub(super) fn add(
+    pub(super) fn add_chunk(
         &mut self,
         number: u64,
         given: ChunkHash,
         bytes: &[u8],
-    ) -> Result<(), Refusal> {
-        let is_next = number == self.digest.chunk_count() && self.length % CHUNK_SIZE as u64 == 0;
-        let Place::Part(part) = &mut self.place else {
-            return Err(Refusal::Senseless(Senseless("a chunk came of what is there already")));
+    ) -> Result<(), ChunkError> {
+        let is_next = number == self.hasher.chunk_count() && self.length % CHUNK_SIZE as u64 == 0;
+        let UploadTarget::Partial(part) = &mut self.target else {
+            return Err(ChunkError::Protocol(ProtocolViolation(
+                "a chunk came of what is there already",
+            )));
         };
         if !is_next || bytes.is_empty() {
-            return Err(Refusal::Senseless(Senseless("a chunk came that is not the next one")));
+            return Err(ChunkError::Protocol(ProtocolViolation(
+                "a chunk came that is not the next one",
+            )));
         }
         let length = self.length + bytes.len() as u64;
-        if self.wanted.size.is_some_and(|offered| length > offered) {
-            return Err(Refusal::Senseless(Senseless("more came than was offered")));
+        if self.request.size.is_some_and(|offered| length > offered) {
+            return Err(ChunkError::Protocol(ProtocolViolation("more came than was offered")));
         }
         if hash_chunk(number, bytes) != given {
             let why = "a chunk came that is not the one that was sent";
-            return Err(Refusal::Senseless(Senseless(why)));
+            return Err(ChunkError::Protocol(ProtocolViolation(why)));
         }
         part.write(bytes)?;
         if bytes.len() == CHUNK_SIZE {
-            part.remember(&given);
+            part.record_chunk(&given);
         }
-        self.digest.add(given, bytes);
+        self.hasher.add(given, bytes);
         self.length = length;
         Ok(())
     }
 
     /// Writes down what has come.
-    pub(super) fn checkpoint(&mut self) -> Result<(), VaultError> {
-        match &mut self.place {
-            Place::Part(part) => part.checkpoint(),
-            Place::There(_) => Ok(()),
+    pub(super) fn checkpoint(&mut self) -> Result<(), StoreError> {
+        match &mut self.target {
+            UploadTarget::Partial(part) => part.checkpoint(),
+            UploadTarget::Existing(_) => Ok(()),
         }
     }
 
     /// Leaves it for another attempt.
-    pub(super) fn pause(self) {
-        if let Place::Part(part) = self.place {
-            part.pause();
+    pub(super) fn suspend(self) {
+        if let UploadTarget::Partial(part) = self.target {
+            part.suspend();
         }
     }
 
     /// Removes what has come of it.
     pub(super) fn discard(self) {
-        if let Place::Part(part) = self.place {
+        if let UploadTarget::Partial(part) = self.target {
             part.discard();
         }
     }
 
     /// Checks the whole, and gives it its name.
-    pub(super) fn finish(self, size: u64, digest: ChunkHash) -> News {
+    pub(super) fn finish(self, size: u64, digest: ChunkHash) -> UploadEvent {
         let is_whole =
-            self.length == size && self.wanted.size.is_none_or(|offered| offered == size);
-        if !is_whole || self.digest.clone().finish() != Some(digest) {
+            self.length == size && self.request.size.is_none_or(|offered| offered == size);
+        if !is_whole || self.hasher.clone().finish() != Some(digest) {
             let length = self.length;
             self.discard();
             let why = format!("{length} of {size} bytes came, or others; send it again");
-            return News::Failed(7, why);
+            return UploadEvent::Failed(7, why);
         }
-        let stored = match self.place {
-            Place::Part(part) => part.commit(),
-            Place::There(there) => there.confirm(),
+        let stored = match self.target {
+            UploadTarget::Partial(part) => part.commit(),
+            UploadTarget::Existing(there) => there.commit(),
         };
         match stored {
-            Ok(name) => News::Stored(size, Some(digest), name),
-            Err(error) => failed(&error),
+            Ok(name) => UploadEvent::Stored(size, Some(digest), name),
+            Err(error) => failure_event(&error),
         }
     }
 }
 
 /// Returns what a sender is told of an error.
-pub(super) fn failed(error: &VaultError) -> News {
+pub(super) fn failure_event(error: &StoreError) -> UploadEvent {
     let code = match error {
-        VaultError::Name(_) => 2,
-        VaultError::Exists { .. } => 3,
-        VaultError::TooLarge { .. } => 4,
-        VaultError::Full { .. } => 5,
-        VaultError::Busy { .. } => 8,
-        VaultError::Skipped { .. } => 11,
-        VaultError::Io { .. } => 6,
+        StoreError::InvalidName(_) => 2,
+        StoreError::Exists { .. } => 3,
+        StoreError::TooLarge { .. } => 4,
+        StoreError::DiskFull { .. } => 5,
+        StoreError::Busy { .. } => 8,
+        StoreError::Skipped { .. } => 11,
+        StoreError::Io { .. } => 6,
     };
-    News::Failed(code, error.to_string())
+    UploadEvent::Failed(code, error.to_string())
 }

@@ -5,9 +5,9 @@ use crate::wire::file::codec::FrameReader;
 use crate::wire::file::digest::hash_chunk_list;
 
 /// Sends the rest; returns the numbers of the chunks that were in the frames, and how it ended.
-fn sent(dispatch: &mut Dispatch) -> (Vec<u64>, io::Result<Filled>) {
+fn send_remainder(dispatch: &mut SourceFile) -> (Vec<u64>, io::Result<FillOutcome>) {
     let (mut frames, mut reader) = (FrameWriter::default(), FrameReader::default());
-    let (mut batch, mut numbers) = (Batch::new(), Vec::new());
+    let (mut batch, mut numbers) = (FrameBatch::new(), Vec::new());
     loop {
         let filled = dispatch.fill(&mut frames, &mut batch);
         reader.push(batch.frames());
@@ -17,14 +17,14 @@ fn sent(dispatch: &mut Dispatch) -> (Vec<u64>, io::Result<Filled>) {
                 numbers.push(number);
             }
         }
-        if !matches!(filled, Ok(Filled::More)) {
+        if !matches!(filled, Ok(FillOutcome::More)) {
             return (numbers, filled);
         }
     }
 }
 
-fn all(dispatch: &mut Dispatch) -> (Vec<u64>, Filled) {
-    let (numbers, filled) = sent(dispatch);
+fn send_to_end(dispatch: &mut SourceFile) -> (Vec<u64>, FillOutcome) {
+    let (numbers, filled) = send_remainder(dispatch);
     (numbers, filled.unwrap())
 }
 
@@ -36,26 +36,27 @@ fn a_file_is_sent_from_where_the_receiver_is() {
         let file = tempfile::NamedTempFile::new().unwrap();
         let bytes: Vec<u8> = (0..length).map(|k| (k / 5) as u8).collect();
         std::fs::write(&file, &bytes).unwrap();
-        let end = Filled::End(blake3::hash(&bytes).into());
+        let end = FillOutcome::End(blake3::hash(&bytes).into());
         let values: Vec<_> =
             (0..).zip(bytes.chunks(CHUNK_SIZE)).map(|(k, c)| hash_chunk(k, c)).collect();
         let numbers = |from: usize| (from as u64..values.len() as u64).collect::<Vec<_>>();
-        let mut used = Dispatch::open(file.path(), None).unwrap();
-        assert_eq!(used.begin(0, &[0; 32]).unwrap(), 0);
-        assert_eq!(all(&mut used), (numbers(0), end));
+        let mut used = SourceFile::open(file.path(), None).unwrap();
+        assert_eq!(used.start_after(0, &[0; 32]).unwrap(), 0);
+        assert_eq!(send_to_end(&mut used), (numbers(0), end));
         for held in (0..=values.len()).rev() {
             // The same one after a lost connection, and another process's.
-            let mut fresh = Dispatch::open(file.path(), None).unwrap();
+            let mut fresh = SourceFile::open(file.path(), None).unwrap();
             for dispatch in [&mut used, &mut fresh] {
-                let begun = dispatch.begin(held as u64, &hash_chunk_list(&values[..held])).unwrap();
+                let begun =
+                    dispatch.start_after(held as u64, &hash_chunk_list(&values[..held])).unwrap();
                 assert_eq!(begun, held as u64);
-                assert_eq!(all(dispatch), (numbers(held), end), "{length}, {held} held");
-                assert_eq!(dispatch.at(), length as u64);
+                assert_eq!(send_to_end(dispatch), (numbers(held), end), "{length}, {held} held");
+                assert_eq!(dispatch.position(), length as u64);
             }
         }
-        assert_eq!(used.begin(values.len() as u64, &[7; 32]).unwrap(), 0);
-        assert_eq!(used.begin(u64::MAX, &[7; 32]).unwrap(), 0);
-        assert_eq!(all(&mut used), (numbers(0), end));
+        assert_eq!(used.start_after(values.len() as u64, &[7; 32]).unwrap(), 0);
+        assert_eq!(used.start_after(u64::MAX, &[7; 32]).unwrap(), 0);
+        assert_eq!(send_to_end(&mut used), (numbers(0), end));
     }
 }
 
@@ -64,10 +65,10 @@ fn a_file_that_changes_meanwhile_is_told() {
     let file = tempfile::NamedTempFile::new().unwrap();
     for length in [2 * CHUNK_SIZE, 4 * CHUNK_SIZE] {
         std::fs::write(&file, vec![1; 3 * CHUNK_SIZE]).unwrap();
-        let mut dispatch = Dispatch::open(file.path(), None).unwrap();
-        dispatch.begin(0, &[0; 32]).unwrap();
+        let mut dispatch = SourceFile::open(file.path(), None).unwrap();
+        dispatch.start_after(0, &[0; 32]).unwrap();
         std::fs::write(&file, vec![1; length]).unwrap();
-        let error = sent(&mut dispatch).1.unwrap_err();
+        let error = send_remainder(&mut dispatch).1.unwrap_err();
         assert!(error.to_string().contains("changed"), "{error}");
     }
 }
@@ -76,10 +77,10 @@ fn a_file_that_changes_meanwhile_is_told() {
 fn a_file_that_grows_is_not_read_further_than_it_was() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, vec![1; 3 * CHUNK_SIZE]).unwrap();
-    let mut dispatch = Dispatch::open(file.path(), None).unwrap();
-    dispatch.begin(0, &[0; 32]).unwrap();
+    let mut dispatch = SourceFile::open(file.path(), None).unwrap();
+    dispatch.start_after(0, &[0; 32]).unwrap();
     std::fs::write(&file, vec![1; 90 * CHUNK_SIZE]).unwrap();
-    let (numbers, end) = sent(&mut dispatch);
+    let (numbers, end) = send_remainder(&mut dispatch);
     assert!(end.unwrap_err().to_string().contains("changed"));
     assert_eq!(numbers, [0, 1, 2, 3]);
 }
@@ -89,27 +90,33 @@ fn stdin_is_sent_once() {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(&file, vec![1; 2 * CHUNK_SIZE + 3]).unwrap();
     let stdin = Arc::new(File::open(&file).unwrap());
-    let mut dispatch = Dispatch::open(Path::new("-"), Some(stdin)).unwrap();
+    let mut dispatch = SourceFile::open(Path::new("-"), Some(stdin)).unwrap();
     assert_eq!(dispatch.offer(b"stdin").size, None);
-    assert!(dispatch.can_begin_again());
+    assert!(dispatch.is_rewindable());
     // What the receiver holds of another one's stdin is not looked at.
-    assert_eq!(dispatch.begin(1, &hash_chunk_list(&[hash_chunk(0, &[1; CHUNK_SIZE])])).unwrap(), 0);
-    assert_eq!(all(&mut dispatch).0, [0, 1, 2]);
-    assert!(!dispatch.can_begin_again());
+    assert_eq!(
+        dispatch.start_after(1, &hash_chunk_list(&[hash_chunk(0, &[1; CHUNK_SIZE])])).unwrap(),
+        0
+    );
+    assert_eq!(send_to_end(&mut dispatch).0, [0, 1, 2]);
+    assert!(!dispatch.is_rewindable());
 }
 
 #[test]
 fn what_the_kernel_makes_up_has_no_size_before() {
-    let mut dispatch = Dispatch::open(Path::new("/proc/version"), None).unwrap();
+    let mut dispatch = SourceFile::open(Path::new("/proc/version"), None).unwrap();
     assert_eq!(dispatch.offer(b"version").size, None);
     let version = std::fs::read("/proc/version").unwrap();
-    assert_eq!(all(&mut dispatch), (vec![0], Filled::End(blake3::hash(&version).into())));
+    assert_eq!(
+        send_to_end(&mut dispatch),
+        (vec![0], FillOutcome::End(blake3::hash(&version).into()))
+    );
 }
 
 #[test]
 fn directories_pipes_and_devices_are_no_files() {
-    let directory = Dispatch::open(Path::new("/tmp"), None).unwrap_err();
+    let directory = SourceFile::open(Path::new("/tmp"), None).unwrap_err();
     assert_eq!(directory.kind(), io::ErrorKind::IsADirectory);
-    let device = Dispatch::open(Path::new("/dev/null"), None).unwrap_err();
+    let device = SourceFile::open(Path::new("/dev/null"), None).unwrap_err();
     assert!(device.to_string().contains("through stdin"), "{device}");
 }
