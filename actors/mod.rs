@@ -20,8 +20,8 @@
 //! | [`FileWriter`] | turns bytes of any actor into files, at the end of a pipeline |
 //! | [`RawSender`] | sends files over one connection, as they are |
 //! | [`FramedSender`] | sends files that arrive whole, or tells why not |
-//! | [`ChatRoom`] | keeps the rooms: who is in them, and what is said |
-//! | [`ChatJournal`] | keeps what is said on the disk |
+//! | [`RoomManager`] | keeps the rooms: who is in them, and what is said |
+//! | [`HistoryWriter`] | keeps what is said on the disk |
 //! | [`ChatConsole`] | passes on the orders that are typed at the server's own terminal |
 //! | [`ChatSession`] | one connection to a chat server |
 //! | [`ChatClient`] | one person's side of a chat |
@@ -32,16 +32,16 @@ mod support;
 mod tcp;
 mod udp;
 
-pub use chat::broadcast::log::{Remembered, Said};
-pub use chat::broadcast::subscription::{Ear, Heard};
-pub use chat::client::{ChatClient, ChatInput, Reconnect, Speaks};
-pub use chat::console::{ChatConsole, ToConsole};
+pub use chat::broadcast::log::{HistoryLine, RoomMessage};
+pub use chat::broadcast::subscription::{Delivery, Subscription};
+pub use chat::client::{ChatClient, ChatInput, Dialect, Reconnect};
+pub use chat::console::{ChatConsole, ConsoleLine};
 pub use chat::history::segments::HistoryError;
-pub use chat::history::{ChatJournal, History, Recorder, Spoken};
-pub use chat::manager::{ChatRoom, Coming, Joined, ToRoom};
-pub use chat::operator_auth::Operators;
-pub use chat::registry::{Hall, Membership};
-pub use chat::session::{ChatSession, SessionLimits, SessionWith, ToSession};
+pub use chat::history::{HistoryEntry, HistorySender, HistoryStore, HistoryWriter};
+pub use chat::manager::{JoinRequest, JoinedRoom, RoomManager, RoomRequest};
+pub use chat::operator_auth::OperatorAuth;
+pub use chat::registry::{ChatRegistry, Membership};
+pub use chat::session::{ChatSession, SessionConfig, SessionLimits, SessionMessage};
 pub use file::reaper::PartialFileReaper;
 pub use file::receive::{FileReceiver, ReceiverConfig};
 pub use file::send::framed::FramedSender;

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sockactors::actors::{
-    ChatClient, ChatInput, ChatRoom, ChatSession, Hall, Listener, Report, Reporter, SessionLimits,
-    SessionWith,
+    ChatClient, ChatInput, RoomManager, ChatSession, ChatRegistry, Listener, Report, Reporter, SessionLimits,
+    SessionConfig,
 };
 use sockactors::net::ListeningSocket;
 use sockactors::runtime::{Address, Child, Context, Outcome, Pool, Strategy, Supervisor, System};
@@ -58,14 +58,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let anywhere = "127.0.0.1:0".parse()?;
     let socket = Arc::new(smol::block_on(ListeningSocket::bind(&anywhere, 128))?);
     let endpoint = socket.endpoint().clone();
-    let hall = Hall::new("lobby");
+    let hall = ChatRegistry::new("lobby");
 
     let mut tree = Supervisor::new("chat", Strategy::OneForOne);
-    let room = tree.child(Child::new("room", move || ChatRoom::new(hall.clone())));
+    let room = tree.child(Child::new("room", move || RoomManager::new(hall.clone())));
     let sessions = tree.pool(Pool::new("sessions").limit(1024).mailbox(16));
     tree.child(Child::new("listener", move || {
         let (limits, reporter) = (SessionLimits::default(), Reporter::disabled());
-        let with = Arc::new(SessionWith { limits, room: room.clone(), reporter });
+        let with = Arc::new(SessionConfig { limits, manager: room.clone(), reporter });
         let serve = move |connection| ChatSession::new(connection, with.clone());
         Listener::new(socket.clone(), sessions.clone(), serve)
     }));

@@ -2,38 +2,42 @@
 
 use std::time::Duration;
 
-use crate::actors::{Report, Reporter, ToRoom};
+use crate::actors::{Report, Reporter, RoomRequest};
 use crate::runtime::{Actor, Address, Context, Outcome};
 use crate::wire::chat::command::{Command, parse};
 use crate::wire::chat::operator_command;
 use crate::wire::text::escape;
 
 /// How long the keeper of the rooms may take to answer.
-const WITHIN: Duration = Duration::from_secs(10);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What a console is told: a line that the operator typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ToConsole(pub String);
+pub struct ConsoleLine(pub String);
 
 /// The actor that passes an operator's orders on and tells what became of them.
 #[derive(Debug)]
 pub struct ChatConsole {
-    room: Address<ToRoom>,
+    manager: Address<RoomRequest>,
     reporter: Reporter,
 }
 
 impl ChatConsole {
-    /// Makes the console of the rooms that `room` keeps.
-    pub fn new(room: Address<ToRoom>, reporter: Reporter) -> ChatConsole {
-        ChatConsole { room, reporter }
+    /// Makes the console of the rooms that `manager` keeps.
+    pub fn new(room: Address<RoomRequest>, reporter: Reporter) -> ChatConsole {
+        ChatConsole { manager: room, reporter }
     }
 
-    async fn answer(&self, line: &str) -> String {
+    async fn run_command(&self, line: &str) -> String {
         let answer = match parse(line) {
             Command::OperatorLine(line) => {
-                self.room.ask(WITHIN, |reply| ToRoom::Order(None, line.into(), reply)).await
+                self.manager
+                    .ask(REPLY_TIMEOUT, |reply| {
+                        RoomRequest::OperatorCommand(None, line.into(), reply)
+                    })
+                    .await
             }
-            Command::Rooms => self.room.ask(WITHIN, ToRoom::Rooms).await,
+            Command::Rooms => self.manager.ask(REPLY_TIMEOUT, RoomRequest::Rooms).await,
             Command::Help => {
                 let help =
                     operator_command::HELP.lines().chain(["/rooms             lists the rooms"]);
@@ -52,14 +56,14 @@ impl ChatConsole {
 }
 
 impl Actor for ChatConsole {
-    type Message = ToConsole;
+    type Message = ConsoleLine;
 
-    async fn run(self, mut ctx: Context<ToConsole>) -> Outcome {
-        while let Some(ToConsole(line)) = ctx.recv().await {
+    async fn run(self, mut ctx: Context<ConsoleLine>) -> Outcome {
+        while let Some(ConsoleLine(line)) = ctx.recv().await {
             if line.trim().is_empty() {
                 continue;
             }
-            for line in format!("* {}", self.answer(line.trim()).await).lines() {
+            for line in format!("* {}", self.run_command(line.trim()).await).lines() {
                 self.reporter.send(|| Report::ChatLine(line.into())).await;
             }
         }

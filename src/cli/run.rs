@@ -23,7 +23,7 @@ use super::output::printer::{OnError, Printer, Sink, Style, stderr, stdout};
 use super::output::progress::ProgressBars;
 use super::terminal::stdin;
 use super::terminal::{LineReader, Terminal};
-use crate::actors::{ChatInput, FileInput, Reconnect, Report, Reporter, ToConsole};
+use crate::actors::{ChatInput, ConsoleLine, FileInput, Reconnect, Report, Reporter};
 use crate::net::{Endpoint, max_open_files, raise_open_file_limit};
 use crate::runtime::{
     Child, Exit, Shutdown, Snapshot, StopReason, Strategy, Supervisor, System, record_backtraces,
@@ -96,7 +96,7 @@ fn run(
     reader: Option<LineReader>,
 ) -> ExitStatus {
     settings.interactive = terminal.is_some();
-    let auto = if terminal.is_some() { Reconnect::OnceIn } else { Reconnect::Never };
+    let auto = if terminal.is_some() { Reconnect::AfterJoin } else { Reconnect::Never };
     settings.reconnect = output.reconnect.unwrap_or(auto);
     let interactive = stdin::is_interactive(output.no_input);
     if let Err(code) = check_environment(&mut settings, &output, interactive) {
@@ -260,7 +260,7 @@ fn attach_stdin(
         (Some(InputAddress::Console(console)), _) => match reader {
             Some(reader) => reader.spawn(Some(CONSOLE_PROMPT), move |line| {
                 line.is_some_and(|line| {
-                    console.send_blocking(ToConsole(decode_lossy(&line).into_owned())).is_ok()
+                    console.send_blocking(ConsoleLine(decode_lossy(&line).into_owned())).is_ok()
                 })
             }),
             None => Ok(()),

@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::{AccessControl, BuildError, InputAddress, Role, Settings, add_listeners, client_child};
 use crate::actors::{
-    BanList, ChatClient, ChatConsole, ChatJournal, ChatRoom, ChatSession, Hall, History,
-    HistoryError, Operators, Recorder, Report, Reporter, SessionLimits, SessionWith, Speaks,
+    BanList, ChatClient, ChatConsole, ChatRegistry, ChatSession, Dialect, HistoryError,
+    HistorySender, HistoryStore, HistoryWriter, OperatorAuth, Report, Reporter, RoomManager,
+    SessionConfig, SessionLimits,
 };
 use crate::net::Endpoint;
 use crate::runtime::{Child, Supervisor};
@@ -34,11 +35,11 @@ pub(super) async fn add_server(
     tree: &mut Supervisor,
     reporter: &Reporter,
 ) -> Result<(Vec<Endpoint>, Option<InputAddress>), BuildError> {
-    let hall = Hall::new(settings.room.as_deref().unwrap_or(DEFAULT_ROOM));
+    let hall = ChatRegistry::new(settings.room.as_deref().unwrap_or(DEFAULT_ROOM));
     let limits = SessionLimits {
         first_timeout: settings.first_timeout,
         idle_timeout: settings.idle_timeout,
-        history: settings.history,
+        max_history_lines: settings.history,
         rate: settings.rate.unwrap_or(DEFAULT_RATE),
         rate_on_loopback: settings.rate.is_some(),
         dialect: settings.dialect,
@@ -52,13 +53,14 @@ pub(super) async fn add_server(
     // It stands before the room: what was said until the end is written down after it.
     add_history_writer(settings, tree, &hall, reporter)?;
     let kept = bans.clone();
-    let room = Child::new("room", move || ChatRoom::new(hall.clone()).bans(kept.clone()));
+    let room = Child::new("room", move || RoomManager::new(hall.clone()).bans(kept.clone()));
     let room = tree.child(room);
     let sessions = tree.pool(settings.connection_pool("sessions").mailbox(SESSION_MAILBOX));
-    let with = Arc::new(SessionWith { limits, room: room.clone(), reporter: reporter.clone() });
+    let with =
+        Arc::new(SessionConfig { limits, manager: room.clone(), reporter: reporter.clone() });
     let serve = move |connection| ChatSession::new(connection, with.clone());
     // Whoever speaks as in the lecture is sent answers alone.
-    let speaks_lines = settings.dialect != Some(Speaks::Lecture);
+    let speaks_lines = settings.dialect != Some(Dialect::Lecture);
     let door = AccessControl {
         ban_list: bans,
         rejection_message: speaks_lines.then_some(notice::format_rejected),
@@ -73,7 +75,7 @@ pub(super) async fn add_server(
 }
 
 /// Reads the password that makes an operator.
-fn read_operator_password(path: &Path) -> Result<Operators, BuildError> {
+fn read_operator_password(path: &Path) -> Result<OperatorAuth, BuildError> {
     let failed = |source| BuildError::Password { path: path.into(), source };
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(failed)?;
@@ -83,7 +85,7 @@ fn read_operator_password(path: &Path) -> Result<Operators, BuildError> {
         "" => "it is empty; its first line is to be the password",
         long if long.len() as u64 > MAX_PASSWORD_LEN => "it is too long for a password",
         lines if lines.contains('\n') => "it has more than one line",
-        password => return Ok(Operators::new(password.trim())),
+        password => return Ok(OperatorAuth::new(password.trim())),
     };
     Err(failed(io::Error::new(io::ErrorKind::InvalidData, why)))
 }
@@ -92,17 +94,20 @@ fn read_operator_password(path: &Path) -> Result<Operators, BuildError> {
 fn add_history_writer(
     settings: &Settings,
     tree: &mut Supervisor,
-    hall: &Hall,
+    hall: &ChatRegistry,
     reporter: &Reporter,
 ) -> Result<(), HistoryError> {
     let Some(path) = &settings.history_dir else { return Ok(()) };
-    let (history, faults) = History::open(path, settings.history_size, hall)?;
+    let (history, faults) = HistoryStore::open(path, settings.history_size, hall)?;
     for why in faults {
         reporter.try_send(|| Report::Rejected { peer: None, reason: why });
     }
     let (kept, reporter) = (history.clone(), reporter.clone());
-    let journal = Child::new("journal", move || ChatJournal::new(kept.clone(), reporter.clone()));
-    hall.record(Recorder::new(history, tree.child(journal.mailbox(HISTORY_MAILBOX))));
+    let journal = Child::new("journal", move || HistoryWriter::new(kept.clone(), reporter.clone()));
+    hall.set_history_sender(HistorySender::new(
+        history,
+        tree.child(journal.mailbox(HISTORY_MAILBOX)),
+    ));
     Ok(())
 }
 
@@ -119,8 +124,8 @@ pub(super) fn add_client(
         ChatClient::new(endpoint.clone(), nick.clone(), timeout, reporter.clone())
             .room(room.clone())
             .reconnect(reconnect)
-            .speaks(dialect)
-            .asks_who(at_terminal)
+            .dialect(dialect)
+            .who_on_join(at_terminal)
     };
     InputAddress::Chat(tree.child(client_child(Child::new("client", make))))
 }

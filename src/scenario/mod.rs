@@ -17,8 +17,8 @@ use std::sync::Arc;
 use thiserror::Error;
 
 use crate::actors::{
-    BanList, ChatInput, ClientQuota, Connection, FileInput, HistoryError, Listener, PerIpLimit,
-    RejectionMessage, Reporter, Schedule, ToConsole,
+    BanList, ChatInput, ClientQuota, Connection, ConsoleLine, FileInput, HistoryError, Listener,
+    PerIpLimit, RejectionMessage, Reporter, Schedule,
 };
 use crate::net::{BindError, Endpoint, ListeningSocket, max_open_files};
 use crate::runtime::{Actor, Address, Child, IntoActor, Pool, PoolAddress, Supervisor};
@@ -72,7 +72,7 @@ pub enum InputAddress {
     /// A chat client.
     Chat(Address<ChatInput>),
     /// A chat server's console.
-    Console(Address<ToConsole>),
+    Console(Address<ConsoleLine>),
     /// A file sender that takes names.
     File(Address<FileInput>),
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::actors::{OnConflict, Reconnect, Speaks};
+use crate::actors::{Dialect, OnConflict, Reconnect};
 use crate::net::{Endpoint, MulticastGroup};
 
 /// The four scenarios.
@@ -113,7 +113,7 @@ pub struct Settings {
     /// Whether a chat client calls again when its connection is lost.
     pub reconnect: Reconnect,
     /// The dialect that all who connect to a chat speak, or that a client speaks; without it, they find out.
-    pub dialect: Option<Speaks>,
+    pub dialect: Option<Dialect>,
     /// The file with the password that makes an operator of a chat.
     pub operator_password_file: Option<PathBuf>,
     /// Whether a person is at a chat's terminal.

@@ -8,65 +8,71 @@ use std::io::IoSlice;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::actors::chat::broadcast::log::{Remembered, Ring, Said};
-use crate::actors::chat::broadcast::subscribers::Left;
+use crate::actors::chat::broadcast::log::{HistoryLine, MessageLog, RoomMessage};
+use crate::actors::chat::broadcast::subscribers::UnfinishedWrite;
 use crate::net::Stream;
 
 /// A member's ear: the ring, from the moment of joining on.
-pub struct Ear {
-    ring: Ring,
+pub struct Subscription {
+    log: MessageLog,
     /// The number of the next line; while the stream is lent, the seat has it.
-    at: u64,
+    position: u64,
     key: u32,
     is_lent: bool,
 }
 
 /// What is as long as this is written from where it is, and not copied.
-pub(crate) const SHARED: usize = 1 << 10;
+pub(crate) const COPY_LIMIT: usize = 1 << 10;
 
 /// Lines on their way to one call.
 #[derive(Debug)]
-pub(crate) struct Lines {
+pub(crate) struct WriteBatch {
     /// Short lines, one behind the other.
     copied: Vec<u8>,
     /// Long ones, each with how many of the copied bytes stand before it.
-    shared: Vec<(usize, Arc<Said>)>,
+    shared: Vec<(usize, Arc<RoomMessage>)>,
     /// How many bytes all of them have.
-    pub(crate) length: usize,
+    pub(crate) byte_len: usize,
     /// Where each line, or what was said together, ends in them, and the place in the ring after it.
-    pub(crate) ends: Vec<(usize, u64)>,
+    pub(crate) message_ends: Vec<(usize, u64)>,
     /// The place after all of them, and after those that are not for this member.
-    pub(crate) after: u64,
+    pub(crate) next_position: u64,
 }
 
-impl Lines {
-    pub(crate) const fn new() -> Lines {
-        Lines { copied: Vec::new(), shared: Vec::new(), length: 0, ends: Vec::new(), after: 0 }
+impl WriteBatch {
+    pub(crate) const fn new() -> WriteBatch {
+        WriteBatch {
+            copied: Vec::new(),
+            shared: Vec::new(),
+            byte_len: 0,
+            message_ends: Vec::new(),
+            next_position: 0,
+        }
     }
 
     /// Forgets them, and with them what others may be done with.
     pub(crate) fn clear(&mut self) {
         self.copied.clear();
         self.shared.clear();
-        self.ends.clear();
-        self.length = 0;
+        self.message_ends.clear();
+        self.byte_len = 0;
     }
 
-    fn add(&mut self, said: &Arc<Said>) {
-        let bytes = said.line.as_bytes();
-        match bytes.len() < SHARED {
+    fn push(&mut self, said: &Arc<RoomMessage>) {
+        let bytes = said.text.as_bytes();
+        match bytes.len() < COPY_LIMIT {
             true => self.copied.extend_from_slice(bytes),
             false => self.shared.push((self.copied.len(), said.clone())),
         }
-        self.length += bytes.len();
+        self.byte_len += bytes.len();
     }
 
     /// Returns the pieces that they are in.
-    fn pieces(&self) -> impl Iterator<Item = &[u8]> {
+    fn slices(&self) -> impl Iterator<Item = &[u8]> {
         let ends = self.shared.iter().map(|(end, _)| *end).chain([self.copied.len()]);
         let begins = [0].into_iter().chain(self.shared.iter().map(|(end, _)| *end));
         let copied = begins.zip(ends).map(|(begin, end)| &self.copied[begin..end]);
-        let shared = self.shared.iter().map(|(_, said)| said.line.as_bytes());
+        let shared = self.shared.iter().map(|(_, said)| said.text.as_bytes());
         let pairs = copied.zip(shared.chain([&[][..]]));
         pairs.flat_map(|(copied, shared)| [copied, shared]).filter(|piece| !piece.is_empty())
     }
@@ -76,8 +82,8 @@ impl Lines {
         if self.shared.is_empty() {
             return write(&[IoSlice::new(&self.copied)]);
         }
-        let (mut slices, mut count) = ([IoSlice::new(&[]); PIECES], 0);
-        for (slice, piece) in slices.iter_mut().zip(self.pieces()) {
+        let (mut slices, mut count) = ([IoSlice::new(&[]); MAX_IOVECS], 0);
+        for (slice, piece) in slices.iter_mut().zip(self.slices()) {
             *slice = IoSlice::new(piece);
             count += 1;
         }
@@ -85,30 +91,35 @@ impl Lines {
     }
 
     /// Returns the bytes from one place to another.
-    pub(crate) fn part(&self, from: usize, to: usize) -> Vec<u8> {
-        let mut all = Vec::with_capacity(self.length);
-        self.pieces().for_each(|piece| all.extend_from_slice(piece));
+    pub(crate) fn copy_range(&self, from: usize, to: usize) -> Vec<u8> {
+        let mut all = Vec::with_capacity(self.byte_len);
+        self.slices().for_each(|piece| all.extend_from_slice(piece));
         all.drain(to..);
         all.split_off(from)
     }
 }
 
 /// So many pieces are handed to the kernel at once.
-const PIECES: usize = 32;
+const MAX_IOVECS: usize = 32;
 
 /// What an ear brings.
 #[derive(Debug)]
-pub enum Heard {
+pub enum Delivery {
     /// Somebody else, or the room, said this: a line, or several.
-    Said(Arc<Said>),
+    Message(Arc<RoomMessage>),
     /// So many lines were gone before they were read.
-    Missed(u64),
+    Lagged(u64),
 }
 
-impl Ear {
-    pub(crate) fn new(ring: Ring, at: u64, key: usize) -> Ear {
+impl Subscription {
+    pub(crate) fn new(ring: MessageLog, at: u64, key: usize) -> Subscription {
         // Nobody has as many descriptors as this has numbers.
-        Ear { ring, at, key: u32::try_from(key).unwrap_or(u32::MAX), is_lent: false }
+        Subscription {
+            log: ring,
+            position: at,
+            key: u32::try_from(key).unwrap_or(u32::MAX),
+            is_lent: false,
+        }
     }
 
     fn key(&self) -> usize {
@@ -117,11 +128,11 @@ impl Ear {
 
     /// Is ready once there is something to hear.
     pub fn poll_ready(&mut self, cx: &Context<'_>) -> Poll<()> {
-        let mut state = self.ring.state();
-        if self.at < state.end() {
+        let mut state = self.log.lock();
+        if self.position < state.end_position() {
             return Poll::Ready(());
         }
-        let last = state.seats.wait(self.key(), cx);
+        let last = state.subscribers.register_waker(self.key(), cx);
         drop(state);
         // Outside of the lock: a waker may hold the last handle of a task.
         drop(last);
@@ -130,12 +141,12 @@ impl Ear {
 
     /// Lends the stream of a session that waits, so that the next line is written to it at once; the session is woken
     /// where that is not so. Tells whether it did: not if there is something to hear.
-    pub(crate) fn lend(&mut self, stream: &Stream, cx: &Context<'_>) -> bool {
-        let mut state = self.ring.state();
-        if self.at < state.end() {
+    pub(crate) fn lend_stream(&mut self, stream: &Stream, cx: &Context<'_>) -> bool {
+        let mut state = self.log.lock();
+        if self.position < state.end_position() {
             return false;
         }
-        let last = state.seats.lend(self.key(), self.at, stream, cx);
+        let last = state.subscribers.lend_stream(self.key(), self.position, stream, cx);
         drop(state);
         drop(last);
         self.is_lent = true;
@@ -143,81 +154,81 @@ impl Ear {
     }
 
     /// Takes the stream back if it is lent, before anything else is written to it; returns what is left to do.
-    pub(crate) fn take_back(&mut self) -> Option<Left> {
+    pub(crate) fn reclaim_stream(&mut self) -> Option<UnfinishedWrite> {
         if !std::mem::take(&mut self.is_lent) {
             return None;
         }
-        let (at, left) = self.ring.state().seats.take_back(self.key());
-        self.at = at;
+        let (at, left) = self.log.lock().subscribers.reclaim_stream(self.key());
+        self.position = at;
         left.map(|left| *left)
     }
 
     /// Gathers the lines that there are to hear, as long as `lines` holds fewer bytes than `enough`; the ear stays
     /// where it is. Tells whether there may be more; an ear that was overtaken has more and copies nothing.
-    pub(crate) fn gather(&self, lines: &mut Lines, enough: usize) -> bool {
+    pub(crate) fn collect_into(&self, lines: &mut WriteBatch, enough: usize) -> bool {
         lines.clear();
-        lines.after = self.at;
-        let state = self.ring.state();
-        if self.at < state.first() {
+        lines.next_position = self.position;
+        let state = self.log.lock();
+        if self.position < state.start_position() {
             return true;
         }
-        let member = state.seats.member(self.key());
-        for (after, said) in state.from(self.at) {
-            if lines.length >= enough || lines.shared.len() >= PIECES / 2 {
+        let member = state.subscribers.member_id(self.key());
+        for (after, said) in state.iter_from(self.position) {
+            if lines.byte_len >= enough || lines.shared.len() >= MAX_IOVECS / 2 {
                 return true;
             }
-            lines.after = after;
-            if said.from != Some(member) {
-                lines.add(said);
-                lines.ends.push((lines.length, lines.after));
+            lines.next_position = after;
+            if said.sender != Some(member) {
+                lines.push(said);
+                lines.message_ends.push((lines.byte_len, lines.next_position));
             }
         }
         false
     }
 
-    pub(crate) fn at(&self) -> u64 {
-        self.at
+    pub(crate) fn position(&self) -> u64 {
+        self.position
     }
 
     /// Goes on to a place in the ring, up to which all was heard.
-    pub(crate) fn go_to(&mut self, at: u64) {
-        self.at = at;
+    pub(crate) fn advance_to(&mut self, at: u64) {
+        self.position = at;
     }
 
     /// Hands over what there is to hear, as long as `take` wants more.
-    pub fn hear(&mut self, mut take: impl FnMut(Heard) -> bool) {
-        let state = self.ring.state();
-        let (first, member) = (state.first(), state.seats.member(self.key()));
-        if self.at < first {
-            let missed = first - self.at;
-            self.at = first;
-            if !take(Heard::Missed(missed)) {
+    pub fn drain(&mut self, mut take: impl FnMut(Delivery) -> bool) {
+        let state = self.log.lock();
+        let (first, member) = (state.start_position(), state.subscribers.member_id(self.key()));
+        if self.position < first {
+            let missed = first - self.position;
+            self.position = first;
+            if !take(Delivery::Lagged(missed)) {
                 return;
             }
         }
-        for (after, said) in state.from(self.at) {
-            self.at = after;
-            if said.from != Some(member) && !take(Heard::Said(said.clone())) {
+        for (after, said) in state.iter_from(self.position) {
+            self.position = after;
+            if said.sender != Some(member) && !take(Delivery::Message(said.clone())) {
                 return;
             }
         }
     }
 
     /// Returns the last `count` lines of the room, heard or not.
-    pub fn last(&self, count: usize) -> Vec<Remembered> {
-        self.ring.last(count)
+    pub fn recent(&self, count: usize) -> Vec<HistoryLine> {
+        self.log.recent(count)
     }
 }
 
-impl Drop for Ear {
+impl Drop for Subscription {
     fn drop(&mut self) {
-        let seat = self.ring.state().seats.remove(self.key());
+        let seat = self.log.lock().subscribers.remove(self.key());
         drop(seat);
     }
 }
 
-impl fmt::Debug for Ear {
+impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Ear({}, at {})", self.key, self.at)
+        write!(f, "Ear({}, at {})", self.key, self.position)
     }
 }

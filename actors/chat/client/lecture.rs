@@ -9,8 +9,8 @@
 
 use std::time::Duration;
 
-use crate::actors::chat::client::connection::{Call, HELLO, is_quit};
-use crate::actors::chat::client::{ChatInput, Part, Speaks};
+use crate::actors::chat::client::connection::{ClientConnection, OPENING_COMMAND, is_quit};
+use crate::actors::chat::client::{ChatInput, ClientState, Dialect};
 use crate::actors::support::write;
 use crate::actors::{ClientError, Report};
 use crate::runtime::{Context, Event};
@@ -18,125 +18,130 @@ use crate::wire::chat::{ACK_OFF, ACK_PREFIX, MAX_LINE_LEN};
 use crate::wire::text::{decode_lossy, escape};
 
 /// How long the first text may take before the client opens without one.
-const FIRST_TEXT: Duration = Duration::from_millis(200);
+const FIRST_LINE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// How long a lecture's server may take to answer the opening, beside the way there and back. With it,
-/// at most `ANSWERS_MOST`: well below the time in which our own server takes a chunk without a newline for
+/// at most `MAX_ANSWER_TIMEOUT`: well below the time in which our own server takes a chunk without a newline for
 /// a lecture client's.
-const ANSWERS: Duration = Duration::from_millis(30);
-const ANSWERS_MOST: Duration = Duration::from_millis(60);
+const ANSWER_TIMEOUT: Duration = Duration::from_millis(30);
+const MAX_ANSWER_TIMEOUT: Duration = Duration::from_millis(60);
 
-impl Call<'_> {
-    async fn write(&self, ctx: &Context<ChatInput>, text: &str) -> Result<(), ClientError> {
+impl ClientConnection<'_> {
+    async fn write_text(&self, ctx: &Context<ChatInput>, text: &str) -> Result<(), ClientError> {
         let bytes = text.as_bytes();
         let written =
             write::write_all_with_timeout(ctx.clock(), &self.stream, self.client.timeout, bytes);
-        written.await.map_err(|error| self.broken(error))
+        written.await.map_err(|error| self.io_error(error))
     }
 
     /// Waits a moment for the first text; nothing comes back where there is none and never will be.
-    async fn first_text(&self, ctx: &mut Context<ChatInput>, part: &mut Part) -> Option<String> {
-        let moment = ctx.now() + FIRST_TEXT;
+    async fn first_line(
+        &self,
+        ctx: &mut Context<ChatInput>,
+        part: &mut ClientState,
+    ) -> Option<String> {
+        let moment = ctx.now() + FIRST_LINE_TIMEOUT;
         loop {
-            if let Some(text) = part.outgoing.take() {
+            if let Some(text) = part.send_queue.pop() {
                 return Some(text);
             }
-            if part.is_over {
+            if part.input_closed {
                 return None;
             }
             let left = ctx.clock().sleep(moment.saturating_duration_since(ctx.now()));
             match ctx.next(left).await {
-                Event::Message(ChatInput::Line(text)) => part.say(&text),
-                Event::Message(ChatInput::End) => part.is_over = true,
-                Event::Io(()) => return Some(HELLO.into()),
+                Event::Message(ChatInput::Line(text)) => part.queue_line(&text),
+                Event::Message(ChatInput::End) => part.input_closed = true,
+                Event::Io(()) => return Some(OPENING_COMMAND.into()),
                 Event::Stop => return None,
             }
         }
     }
 
     /// Says the first text and finds out the dialect by it; nothing comes back where there is nothing to say.
-    pub(crate) async fn find_out(
+    pub(crate) async fn detect_dialect(
         &mut self,
         ctx: &mut Context<ChatInput>,
-        part: &mut Part,
-    ) -> Result<Option<Speaks>, ClientError> {
-        let Some(text) = self.first_text(ctx, part).await else { return Ok(None) };
-        let (asked, answers) = (ctx.now(), (ANSWERS + self.took).min(ANSWERS_MOST));
-        self.write(ctx, &text).await?;
+        part: &mut ClientState,
+    ) -> Result<Option<Dialect>, ClientError> {
+        let Some(text) = self.first_line(ctx, part).await else { return Ok(None) };
+        let (asked, answers) =
+            (ctx.now(), (ANSWER_TIMEOUT + self.connect_time).min(MAX_ANSWER_TIMEOUT));
+        self.write_text(ctx, &text).await?;
         let mut buf = [0; MAX_LINE_LEN];
         match ctx.clock().timeout(answers, self.stream.read(&mut buf)).await {
-            Some(Ok(0)) => return Err(self.closed("at once")),
+            Some(Ok(0)) => return Err(self.closed_error("at once")),
             // Servers that speak in lines end each of them, at this point too.
             Some(Ok(n)) if !buf[..n].ends_with(b"\n") => {
-                if text != HELLO {
-                    self.reply(&buf[..n], ctx.now() - asked).await;
+                if text != OPENING_COMMAND {
+                    self.report_reply(&buf[..n], ctx.now() - asked).await;
                 }
-                return Ok(Some(Speaks::Lecture));
+                return Ok(Some(Dialect::Lecture));
             }
-            Some(Ok(n)) => self.heard.push(&buf[..n]),
-            Some(Err(source)) => return Err(self.broken(source)),
+            Some(Ok(n)) => self.input.push(&buf[..n]),
+            Some(Err(source)) => return Err(self.io_error(source)),
             None => {}
         }
-        self.hidden.push(format!("{ACK_PREFIX}{}", escape(&text)));
-        self.write(ctx, "\n").await?;
-        part.is_over |= is_quit(&text);
-        if text != HELLO && !part.is_over {
-            part.outgoing.open_with(&[HELLO.into()]);
+        self.expected_echoes.push(format!("{ACK_PREFIX}{}", escape(&text)));
+        self.write_text(ctx, "\n").await?;
+        part.input_closed |= is_quit(&text);
+        if text != OPENING_COMMAND && !part.input_closed {
+            part.send_queue.prepend(&[OPENING_COMMAND.into()]);
         }
-        self.hidden.push(ACK_OFF.into());
-        Ok(Some(Speaks::Lines))
+        self.expected_echoes.push(ACK_OFF.into());
+        Ok(Some(Dialect::Line))
     }
 
-    async fn reply(&self, answer: &[u8], rtt: Duration) {
+    async fn report_reply(&self, answer: &[u8], rtt: Duration) {
         let (text, bytes) = (decode_lossy(answer).into_owned(), answer.len());
         self.client.reporter.send(|| Report::Reply { text, bytes, rtt }).await;
     }
 
     /// Talks with a lecture's server: one chunk, one answer.
-    pub(crate) async fn lecture(
+    pub(crate) async fn run_lecture(
         &self,
         ctx: &mut Context<ChatInput>,
-        part: &mut Part,
+        part: &mut ClientState,
     ) -> Result<(), ClientError> {
-        (part.was_in, part.is_in) = (true, true);
+        (part.joined_before, part.joined) = (true, true);
         let clock = ctx.clock().clone();
         let mut buf = [0; MAX_LINE_LEN];
         let mut asked = clock.now();
         loop {
-            if let Some(text) = part.outgoing.take() {
+            if let Some(text) = part.send_queue.pop() {
                 asked = clock.now();
                 let answered = async {
-                    self.write(ctx, &text).await?;
+                    self.write_text(ctx, &text).await?;
                     let answer = clock.timeout(self.client.timeout, self.stream.read(&mut buf));
                     let Some(answer) = ctx.unless_stopped(answer).await else { return Ok(None) };
                     match answer {
-                        None => Err(self.timed_out()),
-                        Some(Err(source)) => Err(self.broken(source)),
-                        Some(Ok(0)) => Err(self.closed("without an answer")),
+                        None => Err(self.timeout_error()),
+                        Some(Err(source)) => Err(self.io_error(source)),
+                        Some(Ok(0)) => Err(self.closed_error("without an answer")),
                         Some(Ok(n)) => Ok(Some(n)),
                     }
                 };
                 match answered.await {
-                    Ok(Some(n)) => self.reply(&buf[..n], clock.now() - asked).await,
+                    Ok(Some(n)) => self.report_reply(&buf[..n], clock.now() - asked).await,
                     Ok(None) => return Ok(()),
                     Err(failure) => {
                         // It has no answer, so it is said again where there is a next time.
-                        part.outgoing.put_back(&text);
+                        part.send_queue.requeue(&text);
                         return Err(failure);
                     }
                 }
                 continue;
             }
-            if part.is_over {
+            if part.input_closed {
                 return Ok(());
             }
             match ctx.next(self.stream.read(&mut buf)).await {
-                Event::Message(ChatInput::Line(text)) => part.say(&text),
-                Event::Message(ChatInput::End) => part.is_over = true,
+                Event::Message(ChatInput::Line(text)) => part.queue_line(&text),
+                Event::Message(ChatInput::End) => part.input_closed = true,
                 Event::Stop => return Ok(()),
-                Event::Io(Ok(0)) => return Err(self.closed("before the talk was over")),
-                Event::Io(Ok(n)) => self.reply(&buf[..n], clock.now() - asked).await,
-                Event::Io(Err(source)) => return Err(self.broken(source)),
+                Event::Io(Ok(0)) => return Err(self.closed_error("before the talk was over")),
+                Event::Io(Ok(n)) => self.report_reply(&buf[..n], clock.now() - asked).await,
+                Event::Io(Err(source)) => return Err(self.io_error(source)),
             }
         }
     }

@@ -16,11 +16,12 @@ use crate::actors::{ClientError, Report, Reporter};
 use crate::net::{Endpoint, Peer, Stream};
 use crate::runtime::{Actor, Context, Event, Outcome};
 use crate::wire::chat::command::{Command, parse};
-use connection::Call;
-use send_queue::Outgoing;
+use connection::ClientConnection;
+use send_queue::SendQueue;
 
 /// The first pause before the client calls again, and the longest.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+const RECONNECT_DELAYS: (Duration, Duration) =
+    (Duration::from_millis(100), Duration::from_secs(10));
 
 /// What a chat client is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,16 +38,16 @@ pub enum Reconnect {
     /// Never: the loss is its end.
     Never,
     /// Once it has been in the chat; to find no server at first is its end.
-    OnceIn,
+    AfterJoin,
     /// Always, from the start.
     Always,
 }
 
 /// Which dialect a client speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Speaks {
+pub enum Dialect {
     /// Lines, with commands.
-    Lines,
+    Line,
     /// Chunks, each of which waits for its answer.
     Lecture,
 }
@@ -55,36 +56,36 @@ pub enum Speaks {
 #[derive(Debug)]
 pub struct ChatClient {
     pub(crate) endpoint: Endpoint,
-    place: (Option<String>, Option<String>),
+    nick_and_room: (Option<String>, Option<String>),
     pub(crate) timeout: Duration,
     pub(crate) reporter: Reporter,
     reconnect: Reconnect,
-    speaks: Option<Speaks>,
-    pub(crate) asks_who: bool,
+    dialect: Option<Dialect>,
+    pub(crate) who_on_join: bool,
 }
 
 /// What a person has in a chat, whichever connection carries it.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub(crate) struct ClientState {
     /// The name that the person wants.
     pub(crate) nick: Option<String>,
     /// The room that the person was in last, or wants.
     pub(crate) room: Option<String>,
     /// The dialect, once it is known.
-    pub(crate) speaks: Option<Speaks>,
-    pub(crate) outgoing: Outgoing,
+    pub(crate) dialect: Option<Dialect>,
+    pub(crate) send_queue: SendQueue,
     /// How many connections there were.
-    calls: u64,
+    connections: u64,
     /// Who is at the other end, while there is one.
     peer: Option<Peer>,
     /// Whether the person has said the last word.
-    pub(crate) is_over: bool,
+    pub(crate) input_closed: bool,
     /// Whether the server took the person in, on any connection.
-    pub(crate) was_in: bool,
+    pub(crate) joined_before: bool,
     /// Whether it did on this one.
-    pub(crate) is_in: bool,
+    pub(crate) joined: bool,
     /// Whether the server wants the person no more.
-    pub(crate) is_dismissed: bool,
+    pub(crate) reconnect_forbidden: bool,
 }
 
 impl ChatClient {
@@ -98,12 +99,20 @@ impl ChatClient {
         reporter: Reporter,
     ) -> ChatClient {
         let (place, reconnect) = ((nick, None), Reconnect::Never);
-        ChatClient { endpoint, place, timeout, reporter, reconnect, speaks: None, asks_who: false }
+        ChatClient {
+            endpoint,
+            nick_and_room: place,
+            timeout,
+            reporter,
+            reconnect,
+            dialect: None,
+            who_on_join: false,
+        }
     }
 
     /// Has it go to a room of this name.
     pub fn room(mut self, room: Option<String>) -> ChatClient {
-        self.place.1 = room;
+        self.nick_and_room.1 = room;
         self
     }
 
@@ -114,35 +123,35 @@ impl ChatClient {
     }
 
     /// Sets the dialect; otherwise it finds out what the server speaks.
-    pub fn speaks(mut self, dialect: Option<Speaks>) -> ChatClient {
-        self.speaks = dialect;
+    pub fn dialect(mut self, dialect: Option<Dialect>) -> ChatClient {
+        self.dialect = dialect;
         self
     }
 
     /// Has it ask who is there whenever it comes into a room where somebody is.
-    pub fn asks_who(mut self, asks: bool) -> ChatClient {
-        self.asks_who = asks;
+    pub fn who_on_join(mut self, asks: bool) -> ChatClient {
+        self.who_on_join = asks;
         self
     }
 
     /// Does what is to be done until `io` is, and keeps what is typed meanwhile. Nothing comes back if the client
     /// is asked to stop, or the person leaves.
-    async fn meanwhile<T>(
+    async fn buffer_input_during<T>(
         &self,
         ctx: &mut Context<ChatInput>,
-        part: &mut Part,
+        part: &mut ClientState,
         io: impl Future<Output = T>,
     ) -> Option<T> {
         let mut io = pin!(io);
-        while !part.is_over && !part.outgoing.is_full() {
+        while !part.input_closed && !part.send_queue.is_full() {
             match ctx.next(io.as_mut()).await {
                 Event::Message(ChatInput::Line(text)) => {
-                    if matches!(parse(&text), Command::Quit) && part.was_in {
+                    if matches!(parse(&text), Command::Quit) && part.joined_before {
                         return None;
                     }
-                    part.say(&text);
+                    part.queue_line(&text);
                 }
-                Event::Message(ChatInput::End) => part.is_over = true,
+                Event::Message(ChatInput::End) => part.input_closed = true,
                 Event::Io(done) => return Some(done),
                 Event::Stop => return None,
             }
@@ -151,55 +160,59 @@ impl ChatClient {
     }
 
     /// Connects, and talks until it is over.
-    async fn call(&self, ctx: &mut Context<ChatInput>, part: &mut Part) -> Result<(), ClientError> {
+    async fn connect_once(
+        &self,
+        ctx: &mut Context<ChatInput>,
+        part: &mut ClientState,
+    ) -> Result<(), ClientError> {
         let asked = ctx.now();
         let connect = Stream::connect(&self.endpoint, self.timeout);
         // The first words of somebody who never was there wait: they tell the dialect.
-        let stream = match part.was_in {
-            true => self.meanwhile(ctx, part, connect).await,
+        let stream = match part.joined_before {
+            true => self.buffer_input_during(ctx, part, connect).await,
             false => ctx.unless_stopped(connect).await,
         };
         let Some(stream) = stream else { return Ok(()) };
         let stream = stream?;
-        let (peer, conn) = (stream.peer().clone(), part.calls);
-        part.calls += 1;
+        let (peer, conn) = (stream.peer().clone(), part.connections);
+        part.connections += 1;
         part.peer = Some(peer.clone());
         self.reporter.send(|| Report::Connected { peer, conn }).await;
-        let mut call = Call::new(self, stream, ctx.now() - asked);
-        let done = call.talk(ctx, part).await;
+        let mut call = ClientConnection::new(self, stream, ctx.now() - asked);
+        let done = call.run(ctx, part).await;
         call.close().await;
         done
     }
 
     /// Tells that the connection is lost, and waits; returns `false` if the talk is over.
-    async fn wait(
+    async fn wait_to_reconnect(
         &self,
         ctx: &mut Context<ChatInput>,
-        part: &mut Part,
+        part: &mut ClientState,
         failure: &ClientError,
         pause: Duration,
     ) -> bool {
-        part.outgoing.lose_connection();
-        part.is_in = false;
+        part.send_queue.reset_connection();
+        part.joined = false;
         if let Some(peer) = part.peer.take() {
-            let (conn, why) = (part.calls - 1, failure.to_string());
+            let (conn, why) = (part.connections - 1, failure.to_string());
             self.reporter.send(|| Report::Disconnected { peer, conn, reason: why }).await;
         }
         let pause = ctx.clock().sleep_jittered(pause);
-        self.meanwhile(ctx, part, pause).await.is_some()
+        self.buffer_input_during(ctx, part, pause).await.is_some()
     }
 }
 
-impl Part {
+impl ClientState {
     /// Takes what was typed; an empty line is nothing.
-    pub(crate) fn say(&mut self, text: &str) {
+    pub(crate) fn queue_line(&mut self, text: &str) {
         if !text.is_empty() {
-            self.outgoing.say(text);
+            self.send_queue.push_line(text);
         }
     }
 
     /// What a call in lines begins with; nothing where the dialect is to be found out.
-    pub(crate) fn opening(&self) -> Vec<String> {
+    pub(crate) fn handshake(&self) -> Vec<String> {
         let nick = self.nick.iter().map(|nick| format!("/nick {nick}"));
         let room = self.room.iter().map(|room| format!("/join {room}"));
         nick.chain(room).collect()
@@ -210,43 +223,43 @@ impl Actor for ChatClient {
     type Message = ChatInput;
 
     async fn run(self, mut ctx: Context<ChatInput>) -> Outcome {
-        let (nick, room) = self.place.clone();
-        let mut part = Part {
+        let (nick, room) = self.nick_and_room.clone();
+        let mut part = ClientState {
             nick,
             room,
-            speaks: self.speaks,
-            outgoing: Outgoing::default(),
-            calls: 0,
+            dialect: self.dialect,
+            send_queue: SendQueue::default(),
+            connections: 0,
             peer: None,
-            is_over: false,
-            was_in: false,
-            is_in: false,
-            is_dismissed: false,
+            input_closed: false,
+            joined_before: false,
+            joined: false,
+            reconnect_forbidden: false,
         };
-        let mut pause = PAUSES.0;
+        let mut pause = RECONNECT_DELAYS.0;
         let mut over_since: Option<Instant> = None;
         loop {
-            let Err(failure) = self.call(&mut ctx, &mut part).await else { return Ok(()) };
+            let Err(failure) = self.connect_once(&mut ctx, &mut part).await else { return Ok(()) };
             let goes_on = match self.reconnect {
                 Reconnect::Never => false,
-                Reconnect::OnceIn => part.was_in,
+                Reconnect::AfterJoin => part.joined_before,
                 Reconnect::Always => true,
             };
-            if !goes_on || part.is_dismissed {
+            if !goes_on || part.reconnect_forbidden {
                 return Err(failure.into());
             }
-            if part.is_in {
-                pause = PAUSES.0;
+            if part.joined {
+                pause = RECONNECT_DELAYS.0;
             }
-            if !self.wait(&mut ctx, &mut part, &failure, pause).await {
-                return self.unsaid(&part, None).await;
+            if !self.wait_to_reconnect(&mut ctx, &mut part, &failure, pause).await {
+                return self.report_undelivered(&part, None).await;
             }
-            pause = (2 * pause).min(PAUSES.1);
-            if part.is_over {
+            pause = (2 * pause).min(RECONNECT_DELAYS.1);
+            if part.input_closed {
                 // Nobody is there any more: what is left to say is tried for as long as an answer may take.
                 let since = *over_since.get_or_insert(ctx.now());
-                if part.outgoing.said() == 0 || ctx.now() - since >= self.timeout {
-                    return self.unsaid(&part, Some(failure)).await;
+                if part.send_queue.pending_lines() == 0 || ctx.now() - since >= self.timeout {
+                    return self.report_undelivered(&part, Some(failure)).await;
                 }
             }
         }
@@ -255,8 +268,12 @@ impl Actor for ChatClient {
 
 impl ChatClient {
     /// Ends without a server, and tells what was never said.
-    async fn unsaid(&self, part: &Part, failure: Option<ClientError>) -> Outcome {
-        let (count, server) = (part.outgoing.said(), self.endpoint.to_string());
+    async fn report_undelivered(
+        &self,
+        part: &ClientState,
+        failure: Option<ClientError>,
+    ) -> Outcome {
+        let (count, server) = (part.send_queue.pending_lines(), self.endpoint.to_string());
         match (count, failure) {
             (0, _) => Ok(()),
             (count, Some(_)) => Err(ClientError::UndeliveredLines { server, count }.into()),

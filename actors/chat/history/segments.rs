@@ -20,13 +20,13 @@ use thiserror::Error;
 use crate::wire::chat::history_record::{MAX_PAYLOAD_LEN, Record, Records, SEGMENT_HEADER};
 
 /// The history is so many segments, about.
-const SEGMENTS: u64 = 8;
+const SEGMENT_COUNT: u64 = 8;
 
 /// The largest segment: one is read at a time, and as a whole.
-const SEGMENT_MAX: u64 = 4 << 20;
+const MAX_SEGMENT_BYTES: u64 = 4 << 20;
 
 /// How many segments are read at a start, the newest: memory holds no more, however much the disk does.
-const READ: usize = 16;
+const MAX_RESTORED_SEGMENTS: usize = 16;
 
 /// Numbers of segments are so many digits, so that names sort as they do.
 const DIGITS: usize = 12;
@@ -59,32 +59,32 @@ pub enum HistoryError {
 
 /// The segments of a history, of which the last one grows.
 #[derive(Debug)]
-pub(crate) struct Segments {
+pub(crate) struct SegmentLog {
     pub(crate) path: PathBuf,
     /// The most bytes of all segments, and of one.
-    most: u64,
-    share: u64,
+    max_bytes: u64,
+    segment_size: u64,
     /// Number and length of each, the oldest first.
-    kept: VecDeque<(u64, u64)>,
+    segments: VecDeque<(u64, u64)>,
     /// The last one, where it is to grow.
-    open: Option<File>,
-    /// Whether something was written since the last [`sync`](Segments::sync).
+    current: Option<File>,
+    /// Whether something was written since the last [`sync`](SegmentLog::sync).
     dirty: bool,
     /// Held as long as the history is.
     _lock: File,
 }
 
-impl Segments {
-    /// Takes a directory, made if there is none, for a history of at most `most` bytes.
+impl SegmentLog {
+    /// Takes a directory, made if there is none, for a history of at most `max_bytes` bytes.
     ///
     /// # Errors
     ///
     /// The directory cannot be used, or another process uses it.
-    pub(crate) fn open(path: &Path, most: u64) -> Result<Segments, HistoryError> {
+    pub(crate) fn open(path: &Path, most: u64) -> Result<SegmentLog, HistoryError> {
         let unusable = |source| HistoryError::Unusable { path: path.to_owned(), source };
         let private = DirBuilder::new().recursive(true).mode(0o700).create(path);
         private.map_err(unusable)?;
-        let file = file().create(true).truncate(false).open(path.join("lock"));
+        let file = private_file_options().create(true).truncate(false).open(path.join("lock"));
         let lock = file.map_err(unusable)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
@@ -93,10 +93,18 @@ impl Segments {
             }
             Err(error) => return Err(unusable(error.into())),
         }
-        let share = (most / SEGMENTS).min(SEGMENT_MAX);
-        let kept = find(path).map_err(unusable)?;
+        let share = (most / SEGMENT_COUNT).min(MAX_SEGMENT_BYTES);
+        let kept = find_segments(path).map_err(unusable)?;
         let path = path.to_owned();
-        Ok(Segments { path, most, share, kept, open: None, dirty: false, _lock: lock })
+        Ok(SegmentLog {
+            path,
+            max_bytes: most,
+            segment_size: share,
+            segments: kept,
+            current: None,
+            dirty: false,
+            _lock: lock,
+        })
     }
 
     /// Gives what is kept to `each`, the oldest first, and makes the last segment ready to grow. Returns a
@@ -110,15 +118,15 @@ impl Segments {
         mut each: impl FnMut(Record<'_>),
     ) -> Result<Vec<String>, HistoryError> {
         let mut faults = Vec::new();
-        let kept = std::mem::take(&mut self.kept);
-        let unread = kept.len().saturating_sub(READ);
+        let kept = std::mem::take(&mut self.segments);
+        let unread = kept.len().saturating_sub(MAX_RESTORED_SEGMENTS);
         for (index, (number, length)) in kept.into_iter().enumerate() {
-            let path = self.segment(number);
+            let path = self.segment_path(number);
             let unusable = |source| HistoryError::Unusable { path: path.clone(), source };
             let mut bytes = Vec::new();
             let most = match index < unread {
                 true => SEGMENT_HEADER.len() as u64,
-                false => SEGMENT_MAX + (2 * MAX_PAYLOAD_LEN) as u64,
+                false => MAX_SEGMENT_BYTES + (2 * MAX_PAYLOAD_LEN) as u64,
             };
             let segment = File::open(&path).map_err(unusable)?;
             segment.take(most).read_to_end(&mut bytes).map_err(unusable)?;
@@ -127,7 +135,7 @@ impl Segments {
                 continue;
             };
             if index < unread {
-                self.kept.push_back((number, length));
+                self.segments.push_back((number, length));
                 continue;
             }
             records.by_ref().for_each(&mut each);
@@ -138,23 +146,26 @@ impl Segments {
                     "the last {lost} bytes of {} were torn or corrupt and are cut off",
                     path.display()
                 ));
-                file().open(&path).and_then(|file| file.set_len(end)).map_err(unusable)?;
+                private_file_options()
+                    .open(&path)
+                    .and_then(|file| file.set_len(end))
+                    .map_err(unusable)?;
             }
             match end {
                 0 => fs::remove_file(&path).map_err(unusable)?,
-                _ => self.kept.push_back((number, end)),
+                _ => self.segments.push_back((number, end)),
             }
         }
-        if let Some(&(number, _)) = self.kept.back() {
-            let path = self.segment(number);
+        if let Some(&(number, _)) = self.segments.back() {
+            let path = self.segment_path(number);
             let unusable = |source| HistoryError::Unusable { path: path.clone(), source };
-            self.open = Some(file().append(true).open(&path).map_err(unusable)?);
+            self.current = Some(private_file_options().append(true).open(&path).map_err(unusable)?);
         }
-        self.make_room(0).map_err(|source| self.unusable(source))?;
+        self.prune(0).map_err(|source| self.unusable_error(source))?;
         Ok(faults)
     }
 
-    fn unusable(&self, source: io::Error) -> HistoryError {
+    fn unusable_error(&self, source: io::Error) -> HistoryError {
         HistoryError::Unusable { path: self.path.clone(), source }
     }
 
@@ -163,8 +174,10 @@ impl Segments {
     pub(crate) fn append(&mut self, bytes: &[u8], ends: &[usize]) -> (usize, io::Result<()>) {
         let (mut done, mut start) = (0, 0);
         while done < ends.len() {
-            let space = match self.kept.back() {
-                Some((_, length)) if self.open.is_some() => self.share.saturating_sub(*length),
+            let space = match self.segments.back() {
+                Some((_, length)) if self.current.is_some() => {
+                    self.segment_size.saturating_sub(*length)
+                }
                 _ => 0,
             };
             let fits = |end: &&usize| (**end - start) as u64 <= space;
@@ -174,11 +187,11 @@ impl Segments {
             let upto = done + count.max(1);
             let records = &bytes[start..ends[upto - 1]];
             let written = match is_full {
-                true => self.begin(records.len() as u64).and_then(|()| self.write(records)),
-                false => self.make_room(records.len() as u64).and_then(|()| self.write(records)),
+                true => self.start_segment(records.len() as u64).and_then(|()| self.write(records)),
+                false => self.prune(records.len() as u64).and_then(|()| self.write(records)),
             };
             if let Err(error) = written {
-                self.give_up();
+                self.abandon_segment();
                 return (done, Err(error));
             }
             (done, start) = (upto, ends[upto - 1]);
@@ -192,16 +205,16 @@ impl Segments {
     ///
     /// The disk failed: what was appended since the last time may be lost.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
-        if let (true, Some(file)) = (self.dirty, &self.open) {
+        if let (true, Some(file)) = (self.dirty, &self.current) {
             // Said once: the kernel forgets what it could not write.
             self.dirty = false;
-            file.sync_data().inspect_err(|_| self.open = None)?;
+            file.sync_data().inspect_err(|_| self.current = None)?;
         }
         Ok(())
     }
 
     fn write(&mut self, records: &[u8]) -> io::Result<()> {
-        let (Some(file), Some((_, length))) = (&mut self.open, self.kept.back_mut()) else {
+        let (Some(file), Some((_, length))) = (&mut self.current, self.segments.back_mut()) else {
             return Err(io::Error::other("no segment is open"));
         };
         self.dirty = true;
@@ -211,23 +224,27 @@ impl Segments {
     }
 
     /// Begins the next segment, for records of so many bytes at least.
-    fn begin(&mut self, bytes: u64) -> io::Result<()> {
+    fn start_segment(&mut self, bytes: u64) -> io::Result<()> {
         self.sync()?;
-        self.open = None;
-        self.make_room(bytes + SEGMENT_HEADER.len() as u64)?;
-        let mut number = self.kept.back().map_or(1, |(number, _)| number + 1);
+        self.current = None;
+        self.prune(bytes + SEGMENT_HEADER.len() as u64)?;
+        let mut number = self.segments.back().map_or(1, |(number, _)| number + 1);
         let mut new = loop {
-            match file().append(true).create_new(true).open(self.segment(number)) {
+            match private_file_options()
+                .append(true)
+                .create_new(true)
+                .open(self.segment_path(number))
+            {
                 // Somebody else's file has the name.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
                 new => break new?,
             }
         };
-        self.kept.push_back((number, 0));
+        self.segments.push_back((number, 0));
         let headed = new.write_all(&SEGMENT_HEADER);
-        self.open = Some(new);
+        self.current = Some(new);
         headed?;
-        if let Some((_, length)) = self.kept.back_mut() {
+        if let Some((_, length)) = self.segments.back_mut() {
             *length = SEGMENT_HEADER.len() as u64;
         }
         // The new name is to survive as its records do.
@@ -235,47 +252,50 @@ impl Segments {
     }
 
     /// Removes the oldest segments, so that so many bytes more stay within the limit.
-    fn make_room(&mut self, more: u64) -> io::Result<()> {
-        let mut all: u64 = self.kept.iter().map(|(_, length)| length).sum();
-        while all + more > self.most && self.kept.len() > usize::from(self.open.is_some()) {
-            let Some(&(number, length)) = self.kept.front() else { break };
-            match fs::remove_file(self.segment(number)) {
+    fn prune(&mut self, more: u64) -> io::Result<()> {
+        let mut all: u64 = self.segments.iter().map(|(_, length)| length).sum();
+        while all + more > self.max_bytes
+            && self.segments.len() > usize::from(self.current.is_some())
+        {
+            let Some(&(number, length)) = self.segments.front() else { break };
+            match fs::remove_file(self.segment_path(number)) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
-            self.kept.pop_front();
+            self.segments.pop_front();
             all -= length;
         }
         Ok(())
     }
 
     /// Cuts the last segment back to what is known to be whole, and leaves it at that.
-    fn give_up(&mut self) {
-        let (Some(file), Some(&(number, length))) = (self.open.take(), self.kept.back()) else {
+    fn abandon_segment(&mut self) {
+        let (Some(file), Some(&(number, length))) = (self.current.take(), self.segments.back())
+        else {
             return;
         };
         // A disk that fails here too leaves a torn end, which the next start cuts off.
         let _ = file.set_len(length).and_then(|()| file.sync_data());
         if length <= SEGMENT_HEADER.len() as u64 {
-            let _ = fs::remove_file(self.segment(number));
-            self.kept.pop_back();
+            let _ = fs::remove_file(self.segment_path(number));
+            self.segments.pop_back();
         }
     }
 
-    fn segment(&self, number: u64) -> PathBuf {
+    fn segment_path(&self, number: u64) -> PathBuf {
         self.path.join(format!("{number:0DIGITS$}.log"))
     }
 }
 
 /// How files of a history are opened: they are nobody else's to read.
-fn file() -> OpenOptions {
+fn private_file_options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).mode(0o600);
     options
 }
 
 /// Finds the segments in a directory, the oldest first.
-fn find(path: &Path) -> io::Result<VecDeque<(u64, u64)>> {
+fn find_segments(path: &Path) -> io::Result<VecDeque<(u64, u64)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(path)? {
         let entry = entry?;

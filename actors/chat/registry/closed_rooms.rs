@@ -5,43 +5,43 @@
 
 use std::collections::BTreeMap;
 
-use crate::actors::chat::broadcast::log::Ring;
+use crate::actors::chat::broadcast::log::MessageLog;
 
 /// How many closed rooms are remembered.
-const ROOMS: usize = 256;
+const MAX_CLOSED_ROOMS: usize = 256;
 
 /// The rings of closed rooms.
 #[derive(Debug, Default)]
-pub(crate) struct Past {
+pub(crate) struct ClosedRooms {
     /// By the rooms' keys, each with the turn in which it was last spoken in or closed.
-    rings: BTreeMap<String, (u64, Ring)>,
-    turn: u64,
+    logs: BTreeMap<String, (u64, MessageLog)>,
+    tick: u64,
 }
 
-impl Past {
+impl ClosedRooms {
     /// Returns how many rooms are remembered.
     pub(crate) fn len(&self) -> usize {
-        self.rings.len()
+        self.logs.len()
     }
 
     /// Returns their rings.
-    pub(crate) fn rings(&self) -> impl Iterator<Item = &Ring> {
-        self.rings.values().map(|(_, ring)| ring)
+    pub(crate) fn logs(&self) -> impl Iterator<Item = &MessageLog> {
+        self.logs.values().map(|(_, ring)| ring)
     }
 
     /// Takes the ring of a room that is opened.
-    pub(crate) fn take(&mut self, key: &str) -> Option<Ring> {
-        self.rings.remove(key).map(|(_, ring)| ring)
+    pub(crate) fn remove(&mut self, key: &str) -> Option<MessageLog> {
+        self.logs.remove(key).map(|(_, ring)| ring)
     }
 
     /// Remembers a room that is closed.
-    pub(crate) fn put(&mut self, key: &str, ring: Ring) {
-        self.turn += 1;
-        self.rings.insert(key.to_owned(), (self.turn, ring));
-        if self.rings.len() > ROOMS {
-            let oldest = self.rings.iter().min_by_key(|(_, (turn, _))| *turn);
+    pub(crate) fn insert(&mut self, key: &str, ring: MessageLog) {
+        self.tick += 1;
+        self.logs.insert(key.to_owned(), (self.tick, ring));
+        if self.logs.len() > MAX_CLOSED_ROOMS {
+            let oldest = self.logs.iter().min_by_key(|(_, (turn, _))| *turn);
             if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
-                self.rings.remove(&oldest);
+                self.logs.remove(&oldest);
             }
         }
     }
@@ -52,51 +52,60 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::actors::Hall;
+    use crate::actors::ChatRegistry;
 
     #[test]
     fn the_room_that_was_silent_longest_is_forgotten_first() {
-        let mut past = Past::default();
-        for k in 0..ROOMS {
-            past.put(&k.to_string(), Ring::default());
+        let mut past = ClosedRooms::default();
+        for k in 0..MAX_CLOSED_ROOMS {
+            past.insert(&k.to_string(), MessageLog::default());
         }
-        let first = past.take("0").unwrap_or_default();
-        past.put("0", first);
-        past.put("new", Ring::default());
-        assert_eq!(past.len(), ROOMS);
-        assert!(past.take("0").is_some() && past.take("1").is_none() && past.take("2").is_some());
+        let first = past.remove("0").unwrap_or_default();
+        past.insert("0", first);
+        past.insert("new", MessageLog::default());
+        assert_eq!(past.len(), MAX_CLOSED_ROOMS);
+        assert!(
+            past.remove("0").is_some() && past.remove("1").is_none() && past.remove("2").is_some()
+        );
     }
 
     #[test]
     fn a_thousand_closed_rooms_hold_no_more_than_open_ones() {
-        let hall = Hall::new("lobby");
-        hall.remember();
+        let hall = ChatRegistry::new("lobby");
+        hall.keep_closed_rooms();
         let line = "x".repeat(1000);
         for k in 0..1000 {
             let say = |_| hall.restore(&format!("room{k}"), &line, SystemTime::UNIX_EPOCH);
             (0..100).for_each(say);
         }
-        let mut book = hall.book();
-        let past = book.past.as_ref().unwrap();
-        let bytes: usize = past.rings().map(Ring::bytes).sum();
-        assert!(past.len() == ROOMS && bytes <= 8 << 20, "{} rooms, {bytes} bytes", past.len());
-        let key = book.open("ROOM999");
-        assert!(book.rooms[&key].ring.last(100).len() > 10, "who opens it hears what was said");
-        book.close(&key);
-        assert!(book.past.as_ref().unwrap().len() == ROOMS && !book.rooms.contains_key(&key));
+        let mut book = hall.directory();
+        let past = book.closed_rooms.as_ref().unwrap();
+        let bytes: usize = past.logs().map(MessageLog::bytes).sum();
+        assert!(
+            past.len() == MAX_CLOSED_ROOMS && bytes <= 8 << 20,
+            "{} rooms, {bytes} bytes",
+            past.len()
+        );
+        let key = book.open_room("ROOM999");
+        assert!(book.rooms[&key].log.recent(100).len() > 10, "who opens it hears what was said");
+        book.close_room(&key);
+        assert!(
+            book.closed_rooms.as_ref().unwrap().len() == MAX_CLOSED_ROOMS
+                && !book.rooms.contains_key(&key)
+        );
     }
 
     #[test]
     fn who_only_comes_and_goes_takes_no_rooms_place() {
-        let hall = Hall::new("lobby");
-        hall.remember();
+        let hall = ChatRegistry::new("lobby");
+        hall.keep_closed_rooms();
         for (name, line) in [("idle", "* ada joined\n"), ("busy", "ada: hello\n")] {
-            let key = hall.book().open(name);
-            hall.book().rooms[&key].ring.say(None, line.into(), SystemTime::UNIX_EPOCH);
-            hall.book().close(&key);
+            let key = hall.directory().open_room(name);
+            hall.directory().rooms[&key].log.publish(None, line.into(), SystemTime::UNIX_EPOCH);
+            hall.directory().close_room(&key);
         }
-        let mut book = hall.book();
-        let past = book.past.as_mut().unwrap();
-        assert!(past.take("idle").is_none() && past.take("busy").is_some());
+        let mut book = hall.directory();
+        let past = book.closed_rooms.as_mut().unwrap();
+        assert!(past.remove("idle").is_none() && past.remove("busy").is_some());
     }
 }

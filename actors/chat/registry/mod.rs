@@ -12,95 +12,96 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
-use crate::actors::{Recorder, Said, ToRoom};
+use crate::actors::{HistorySender, RoomMessage, RoomRequest};
 use crate::runtime::Address;
 use crate::wire::text::escape;
-use directory::Book;
+use directory::Directory;
 
 /// The rooms and the members of a chat.
 #[derive(Clone)]
-pub struct Hall(Arc<Whole>);
+pub struct ChatRegistry(Arc<RegistryInner>);
 
-struct Whole {
+struct RegistryInner {
     /// The room that everybody comes to first.
-    name: Arc<str>,
-    book: Mutex<Book>,
+    default_room: Arc<str>,
+    directory: Mutex<Directory>,
     /// Where what the members say is kept besides.
-    recorder: OnceLock<Recorder>,
+    history_sender: OnceLock<HistorySender>,
 }
 
-impl Hall {
+impl ChatRegistry {
     /// Makes an empty hall whose first room has this name.
-    pub fn new(name: &str) -> Hall {
-        let mut book = Book::default();
-        book.open(name);
-        Hall(Arc::new(Whole {
-            name: name.into(),
-            book: Mutex::new(book),
-            recorder: OnceLock::new(),
+    pub fn new(name: &str) -> ChatRegistry {
+        let mut book = Directory::default();
+        book.open_room(name);
+        ChatRegistry(Arc::new(RegistryInner {
+            default_room: name.into(),
+            directory: Mutex::new(book),
+            history_sender: OnceLock::new(),
         }))
     }
 
     /// Has what the members say kept from now on, and the topics; it can be told once.
-    pub fn record(&self, recorder: Recorder) {
+    pub fn set_history_sender(&self, recorder: HistorySender) {
         // Whoever tells it a second time has the first one go on.
-        let _ = self.0.recorder.set(recorder);
+        let _ = self.0.history_sender.set(recorder);
     }
 
     /// Has what a room heard kept, where it is.
-    pub(crate) fn keep(&self, room: &Arc<str>, said: &Arc<Said>) {
-        if let Some(recorder) = self.0.recorder.get() {
-            recorder.keep(room, said);
+    pub(crate) fn record_message(&self, room: &Arc<str>, said: &Arc<RoomMessage>) {
+        if let Some(recorder) = self.0.history_sender.get() {
+            recorder.record(room, said);
         }
     }
 
     /// Returns the name of the room that everybody comes to first.
-    pub fn name(&self) -> &Arc<str> {
-        &self.0.name
+    pub fn default_room(&self) -> &Arc<str> {
+        &self.0.default_room
     }
 
-    pub(crate) fn book(&self) -> MutexGuard<'_, Book> {
-        self.0.book.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(crate) fn directory(&self) -> MutexGuard<'_, Directory> {
+        self.0.directory.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Makes the place of a member who is in the book.
-    pub(crate) fn seat(&self, id: u64, keeper: Address<ToRoom>) -> Membership {
-        Membership { id, hall: self.clone(), keeper }
+    pub(crate) fn create_membership(&self, id: u64, keeper: Address<RoomRequest>) -> Membership {
+        Membership { id, registry: self.clone(), manager: keeper }
     }
 
     /// Remembers rooms that close, for those who open them again.
-    pub(crate) fn remember(&self) {
-        self.book().past.get_or_insert_default();
+    pub(crate) fn keep_closed_rooms(&self) {
+        self.directory().closed_rooms.get_or_insert_default();
     }
 
     /// Gives a room a line that was said in an earlier life of the chat.
     pub(crate) fn restore(&self, room: &str, line: &str, at: SystemTime) {
-        self.book().restore(room, line, at);
+        self.directory().restore(room, line, at);
     }
 
     /// Tells whether a room stays though nobody is in it.
-    pub(crate) fn stays(&self, key: &str) -> bool {
-        self.0.name.eq_ignore_ascii_case(key)
+    pub(crate) fn is_permanent(&self, key: &str) -> bool {
+        self.0.default_room.eq_ignore_ascii_case(key)
     }
 }
 
-impl fmt::Debug for Hall {
+impl fmt::Debug for ChatRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let book = self.book();
+        let book = self.directory();
         write!(f, "Hall({} rooms, {} members)", book.rooms.len(), book.members.len())
     }
 }
 
 /// What a member is told whom nobody hears.
-pub(crate) const UNHEARD: &str = "you are in no room, so nobody hears it; /join ROOM goes to one";
+pub(crate) const NO_ROOM_TO_SEND_TO: &str =
+    "you are in no room, so nobody hears it; /join ROOM goes to one";
 pub(crate) const MUTED: &str = "an operator has muted you; nobody hears what you say";
 
 /// A member's place in the hall. Dropping it is leaving.
 #[derive(Debug)]
 pub struct Membership {
     id: u64,
-    hall: Hall,
-    keeper: Address<ToRoom>,
+    registry: ChatRegistry,
+    manager: Address<RoomRequest>,
 }
 
 impl Membership {
@@ -110,10 +111,10 @@ impl Membership {
     }
 
     /// Returns the member's present name, and the name of the room that it is in.
-    pub fn name_and_room(&self) -> (String, Option<Arc<str>>) {
-        let book = self.hall.book();
+    pub fn nick_and_room(&self) -> (String, Option<Arc<str>>) {
+        let book = self.registry.directory();
         let nick = book.members.get(&self.id).map(|member| member.nick.to_string());
-        let room = book.place(self.id).map(|(_, room)| room.name.clone());
+        let room = book.member_and_room(self.id).map(|(_, room)| room.name.clone());
         (nick.unwrap_or_default(), room)
     }
 }
@@ -124,56 +125,60 @@ impl Membership {
     /// # Errors
     ///
     /// Nobody hears it; the sentence is for the member.
-    pub fn say(&self, text: &str, at: SystemTime) -> Result<(), &'static str> {
+    pub fn send(&self, text: &str, at: SystemTime) -> Result<(), &'static str> {
         // In one piece of just its length, for it is kept.
-        self.hear(1, at, |nick| [nick, ": ", &escape(text), "\n"].concat())
+        self.broadcast(1, at, |nick| [nick, ": ", &escape(text), "\n"].concat())
     }
 
     /// Says in the member's room that it does something.
     ///
     /// # Errors
     ///
-    /// As [`Membership::say`].
-    pub fn act(&self, text: &str, at: SystemTime) -> Result<(), &'static str> {
-        self.hear(1, at, |nick| format!("** {nick} {}\n", escape(text)))
+    /// As [`Membership::send`].
+    pub fn send_action(&self, text: &str, at: SystemTime) -> Result<(), &'static str> {
+        self.broadcast(1, at, |nick| format!("** {nick} {}\n", escape(text)))
     }
 
     /// Has the member's room hear `count` lines, which `words` makes of its name.
-    pub(crate) fn hear(
+    pub(crate) fn broadcast(
         &self,
         count: u32,
         at: SystemTime,
         words: impl FnOnce(&str) -> String,
     ) -> Result<(), &'static str> {
-        let book = self.hall.book();
-        let (member, room) = book.place(self.id).ok_or(UNHEARD)?;
+        let book = self.registry.directory();
+        let (member, room) = book.member_and_room(self.id).ok_or(NO_ROOM_TO_SEND_TO)?;
         if member.muted {
             return Err(MUTED);
         }
-        let said = room.ring.add(Some(self.id), words(&member.nick), count, at);
+        let said = room.log.append(Some(self.id), words(&member.nick), count, at);
         // While the book is held, so that all is kept in the order in which it was heard.
-        self.hall.keep(&room.name, &said);
-        let ring = room.ring.clone();
+        self.registry.record_message(&room.name, &said);
+        let ring = room.log.clone();
         drop(book);
-        ring.tell();
+        ring.deliver();
         Ok(())
     }
 
     /// Returns the member's present name.
     pub(crate) fn nick(&self) -> Arc<str> {
-        self.hall.book().members.get(&self.id).map_or_else(|| "".into(), |m| m.nick.clone())
+        self.registry
+            .directory()
+            .members
+            .get(&self.id)
+            .map_or_else(|| "".into(), |m| m.nick.clone())
     }
 
     /// Tells whether nobody is to hear the member.
     pub(crate) fn is_muted(&self) -> bool {
-        self.hall.book().members.get(&self.id).is_some_and(|member| member.muted)
+        self.registry.directory().members.get(&self.id).is_some_and(|member| member.muted)
     }
 }
 
 impl Drop for Membership {
     fn drop(&mut self) {
-        self.hall.book().gone.push(self.id);
+        self.registry.directory().departed.push(self.id);
         // A keeper that is too busy to be told looks for who left by itself.
-        let _ = self.keeper.try_send(ToRoom::Gone);
+        let _ = self.manager.try_send(RoomRequest::MemberLeft);
     }
 }

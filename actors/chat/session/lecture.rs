@@ -4,22 +4,22 @@
 //! is heard in the room too.
 
 use crate::actors::chat::session::Session;
-use crate::actors::chat::session::io::{Happened, Wants};
-use crate::actors::{Coming, ToSession};
+use crate::actors::chat::session::io::{SessionEvent, WaitFor};
+use crate::actors::{JoinRequest, SessionMessage};
 use crate::wire::chat::{ACK_PREFIX, Utf8Decoder};
 
 impl Session {
     /// Serves a lecture client until it closes; returns why it ended.
-    pub(crate) async fn lecture(&mut self, first: Vec<u8>) -> String {
+    pub(crate) async fn run_lecture(&mut self, first: Vec<u8>) -> String {
         // It is never sent what others say, so it does not listen either.
-        let coming = Coming {
+        let coming = JoinRequest {
             nick: None,
             room: None,
             quiet: true,
-            address: self.address(),
+            ip: self.peer_ip(),
             session: Some(self.ctx.address()),
         };
-        let member = match self.come(coming).await {
+        let member = match self.join(coming).await {
             Ok((member, _)) => member,
             Err(why) => return why,
         };
@@ -29,8 +29,8 @@ impl Session {
         loop {
             let text = chunks.push(&chunk);
             // A lecture client is told nothing, not even that it is muted.
-            let _ = self.say(&member, None, &text).await;
-            self.talk.outbox.push(format!("{ACK_PREFIX}{text}"));
+            let _ = self.send_message(&member, None, &text).await;
+            self.io.outbox.push(format!("{ACK_PREFIX}{text}"));
             chunk = match self.next_chunk().await {
                 Ok(chunk) => chunk,
                 Err(why) => return why,
@@ -38,9 +38,9 @@ impl Session {
             if std::mem::take(&mut is_first) && chunk.starts_with(b"\n") {
                 // No lecture client sends this: it is the end of a line that was late on its way.
                 drop(member);
-                self.talk.outbox.push("\n");
-                return match self.enter(&chunk[1..]).await {
-                    Ok(mut speaker) => self.lines(&mut speaker).await,
+                self.io.outbox.push("\n");
+                return match self.start_line_session(&chunk[1..]).await {
+                    Ok(mut speaker) => self.run_lines(&mut speaker).await,
                     Err(why) => why,
                 };
             }
@@ -50,24 +50,26 @@ impl Session {
     async fn next_chunk(&mut self) -> Result<Vec<u8>, String> {
         loop {
             let mut chunk = Vec::new();
-            let wants = Wants {
-                ear: None,
-                plain: true,
+            let wants = WaitFor {
+                subscription: None,
+                verbatim: true,
                 input: true,
-                written: false,
-                until: self.idle_until(),
+                flushed: false,
+                deadline: self.idle_deadline(),
             };
             let take = |more: &[u8]| chunk.extend_from_slice(more);
-            match self.talk.next(&mut self.ctx, wants, take).await {
-                Happened::Stop => return Err("the server stops".into()),
+            match self.io.next(&mut self.ctx, wants, take).await {
+                SessionEvent::Stop => return Err("the server stops".into()),
                 // Answers are for sessions in lines; a lecture client gets its receipts alone.
-                Happened::Mail(ToSession::Line(_)) | Happened::Heard | Happened::Written => {}
-                Happened::Mail(ToSession::End(why)) => return Err(why),
-                Happened::Broken(error) => return Err(error.to_string()),
-                Happened::Late => return Err(self.idle()),
-                Happened::Input(0) => return Err("closed by peer".into()),
-                Happened::Input(_) => {
-                    self.heard_at = self.ctx.now();
+                SessionEvent::Message(SessionMessage::Notice(_))
+                | SessionEvent::RoomActivity
+                | SessionEvent::Flushed => {}
+                SessionEvent::Message(SessionMessage::Close(why)) => return Err(why),
+                SessionEvent::IoError(error) => return Err(error.to_string()),
+                SessionEvent::TimedOut => return Err(self.idle_reason()),
+                SessionEvent::Input(0) => return Err("closed by peer".into()),
+                SessionEvent::Input(_) => {
+                    self.last_input = self.ctx.now();
                     return Ok(chunk);
                 }
             }

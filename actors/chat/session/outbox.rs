@@ -8,62 +8,62 @@ use std::io::{self, IoSlice};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::actors::chat::broadcast::log::Said;
+use crate::actors::chat::broadcast::log::RoomMessage;
 use crate::net::Stream;
 
 /// So many pieces are handed to the kernel at once.
-const PIECES: usize = 64;
+const MAX_IOVECS: usize = 64;
 
 /// What waits to be written. Most of the time that is nothing, and takes no memory.
 #[derive(Debug, Default)]
-pub(crate) struct Outbox(Option<Box<Waiting>>);
+pub(crate) struct Outbox(Option<Box<PendingWrites>>);
 
 #[derive(Debug, Default)]
-struct Waiting {
-    pieces: VecDeque<Piece>,
+struct PendingWrites {
+    items: VecDeque<OutboxItem>,
     /// How many bytes wait.
     len: usize,
     /// How many of them are in pieces of its own, as far as they are not gone entirely.
-    own: usize,
+    private_bytes: usize,
     /// How many bytes of the first piece are written.
     written: usize,
     /// When the peer last took something, once it did not take all.
-    stuck_since: Option<Instant>,
+    stalled_since: Option<Instant>,
 }
 
 #[derive(Debug)]
-enum Piece {
-    Own(Box<[u8]>),
-    Shared(Arc<Said>),
+enum OutboxItem {
+    Private(Box<[u8]>),
+    Shared(Arc<RoomMessage>),
 }
 
-impl Piece {
+impl OutboxItem {
     fn bytes(&self) -> &[u8] {
         match self {
-            Piece::Own(text) => text,
-            Piece::Shared(said) => said.line.as_bytes(),
+            OutboxItem::Private(text) => text,
+            OutboxItem::Shared(said) => said.text.as_bytes(),
         }
     }
 }
 
 impl Outbox {
     pub(crate) fn push(&mut self, text: impl Into<Box<str>>) {
-        self.rest(text.into().into());
+        self.push_remainder(text.into().into());
     }
 
     /// Adds what was not written of a line.
-    pub(crate) fn rest(&mut self, bytes: Box<[u8]>) {
+    pub(crate) fn push_remainder(&mut self, bytes: Box<[u8]>) {
         // What says nothing waits for nobody.
         if !bytes.is_empty() {
             let waiting = self.0.get_or_insert_default();
-            waiting.own += bytes.len();
-            waiting.add(Piece::Own(bytes));
+            waiting.private_bytes += bytes.len();
+            waiting.push(OutboxItem::Private(bytes));
         }
     }
 
-    pub(crate) fn share(&mut self, said: Arc<Said>) {
-        if !said.line.is_empty() {
-            self.0.get_or_insert_default().add(Piece::Shared(said));
+    pub(crate) fn push_shared(&mut self, said: Arc<RoomMessage>) {
+        if !said.text.is_empty() {
+            self.0.get_or_insert_default().push(OutboxItem::Shared(said));
         }
     }
 
@@ -73,8 +73,8 @@ impl Outbox {
     }
 
     /// Returns how many bytes wait that are for this member alone.
-    pub(crate) fn own(&self) -> usize {
-        self.0.as_ref().map_or(0, |waiting| waiting.own)
+    pub(crate) fn private_bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |waiting| waiting.private_bytes)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -82,8 +82,8 @@ impl Outbox {
     }
 
     /// Returns when the peer last took something, or left it; none if nothing waits.
-    pub(crate) fn stuck_since(&self) -> Option<Instant> {
-        self.0.as_ref()?.stuck_since
+    pub(crate) fn stalled_since(&self) -> Option<Instant> {
+        self.0.as_ref()?.stalled_since
     }
 
     /// Writes as much as the peer takes now.
@@ -101,24 +101,24 @@ impl Outbox {
         waiting.flush(stream)?;
         if waiting.len == 0 {
             self.0 = None;
-        } else if waiting.len < before || waiting.stuck_since.is_none() {
-            waiting.stuck_since = Some(now());
+        } else if waiting.len < before || waiting.stalled_since.is_none() {
+            waiting.stalled_since = Some(now());
         }
         Ok(())
     }
 }
 
-impl Waiting {
-    fn add(&mut self, piece: Piece) {
+impl PendingWrites {
+    fn push(&mut self, piece: OutboxItem) {
         self.len += piece.bytes().len();
-        self.pieces.push_back(piece);
+        self.items.push_back(piece);
     }
 
     fn flush(&mut self, stream: &Stream) -> io::Result<()> {
         while self.len > 0 {
-            let mut slices = [IoSlice::new(&[]); PIECES];
+            let mut slices = [IoSlice::new(&[]); MAX_IOVECS];
             let mut count = 0;
-            for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
+            for (slice, piece) in slices.iter_mut().zip(&self.items) {
                 let skip = if count == 0 { self.written } else { 0 };
                 *slice = IoSlice::new(&piece.bytes()[skip..]);
                 count += 1;
@@ -134,7 +134,7 @@ impl Waiting {
 
     fn advance(&mut self, mut written: usize) {
         self.len -= written;
-        while let Some(piece) = self.pieces.front() {
+        while let Some(piece) = self.items.front() {
             let left = piece.bytes().len() - self.written;
             if written < left {
                 self.written += written;
@@ -142,8 +142,8 @@ impl Waiting {
             }
             written -= left;
             self.written = 0;
-            if let Some(Piece::Own(text)) = self.pieces.pop_front() {
-                self.own -= text.len();
+            if let Some(OutboxItem::Private(text)) = self.items.pop_front() {
+                self.private_bytes -= text.len();
             }
         }
     }

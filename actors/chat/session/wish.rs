@@ -10,16 +10,16 @@ use crate::wire::text::decode_lossy;
 
 /// Which name and which room the first lines wish for, before anybody hears of their sender.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Wish {
+pub(crate) struct Handshake {
     pub(crate) nick: Option<String>,
     pub(crate) room: Option<String>,
     /// The first line that was about something else.
-    pub(crate) rest: Option<Line>,
+    pub(crate) first_line: Option<Line>,
 }
 
-impl Wish {
-    pub(crate) fn of(lines: &mut LineBuffer) -> Wish {
-        let mut wish = Wish { nick: None, room: None, rest: None };
+impl Handshake {
+    pub(crate) fn parse(lines: &mut LineBuffer) -> Handshake {
+        let mut wish = Handshake { nick: None, room: None, first_line: None };
         while let Some(line) = lines.next_line() {
             let text = match &line {
                 Line::Complete(line) => decode_lossy(line),
@@ -31,7 +31,7 @@ impl Wish {
                     wish.room = Some(room.into());
                 }
                 _ => {
-                    wish.rest = Some(line);
+                    wish.first_line = Some(line);
                     break;
                 }
             }
@@ -44,30 +44,33 @@ impl Wish {
 mod tests {
     use super::*;
 
-    fn of(bytes: &str) -> Wish {
+    fn parse_handshake(bytes: &str) -> Handshake {
         let mut lines = LineBuffer::new(100);
         lines.push(bytes.as_bytes());
-        Wish::of(&mut lines)
+        Handshake::parse(&mut lines)
     }
 
-    fn wish(nick: Option<&str>, room: Option<&str>, rest: Option<&str>) -> Wish {
+    fn handshake(nick: Option<&str>, room: Option<&str>, rest: Option<&str>) -> Handshake {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let rest = rest.map(|line| Line::Complete(line.into()));
-        Wish { nick: owned(nick), room: owned(room), rest }
+        Handshake { nick: owned(nick), room: owned(room), first_line: rest }
     }
 
     #[test]
     fn a_name_and_a_room_are_wishes_until_something_else_is_said() {
-        assert_eq!(of("hello\n/nick ada\n"), wish(None, None, Some("hello")));
-        assert_eq!(of("/nick ada\n"), wish(Some("ada"), None, None));
-        let both = wish(Some("ada"), Some("den"), Some("/ack off"));
-        assert_eq!(of("/nick ada\n/join den\n/ack off\n"), both);
-        assert_eq!(of("/join den\n/nick ada\n/ack off\n"), both);
+        assert_eq!(parse_handshake("hello\n/nick ada\n"), handshake(None, None, Some("hello")));
+        assert_eq!(parse_handshake("/nick ada\n"), handshake(Some("ada"), None, None));
+        let both = handshake(Some("ada"), Some("den"), Some("/ack off"));
+        assert_eq!(parse_handshake("/nick ada\n/join den\n/ack off\n"), both);
+        assert_eq!(parse_handshake("/join den\n/nick ada\n/ack off\n"), both);
     }
 
     #[test]
     fn a_second_wish_and_a_wrong_room_are_commands_like_others() {
-        assert_eq!(of("/nick a\n/nick b\n"), wish(Some("a"), None, Some("/nick b")));
-        assert_eq!(of("/join a b\n"), wish(None, None, Some("/join a b")));
+        assert_eq!(
+            parse_handshake("/nick a\n/nick b\n"),
+            handshake(Some("a"), None, Some("/nick b"))
+        );
+        assert_eq!(parse_handshake("/join a b\n"), handshake(None, None, Some("/join a b")));
     }
 }

@@ -1,6 +1,6 @@
 //! The words that flags choose among, each with what it means.
 
-use crate::actors::{OnConflict, Reconnect, Speaks};
+use crate::actors::{Dialect, OnConflict, Reconnect};
 
 /// What `--on-conflict` takes.
 pub const ON_CONFLICT_CHOICES: [(&str, OnConflict); 4] = [
@@ -11,8 +11,8 @@ pub const ON_CONFLICT_CHOICES: [(&str, OnConflict); 4] = [
 ];
 
 /// What `--dialect` takes.
-pub const DIALECT_CHOICES: [(&str, Option<Speaks>); 3] =
-    [("auto", None), ("lecture", Some(Speaks::Lecture)), ("line", Some(Speaks::Lines))];
+pub const DIALECT_CHOICES: [(&str, Option<Dialect>); 3] =
+    [("auto", None), ("lecture", Some(Dialect::Lecture)), ("line", Some(Dialect::Line))];
 
 /// What `--reconnect` takes.
 pub const RECONNECT_CHOICES: [(&str, Option<Reconnect>); 3] =

@@ -5,21 +5,21 @@ use tempfile::TempDir;
 use crate::actors::chat::history::segments::*;
 use crate::wire::chat::history_record::encode;
 
-const MOST: u64 = 64 << 10;
+const MAX_BYTES: u64 = 64 << 10;
 
 fn directory() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-fn open(directory: &TempDir) -> (Segments, Vec<String>, Vec<String>) {
-    let mut segments = Segments::open(directory.path(), MOST).unwrap();
+fn open_log(directory: &TempDir) -> (SegmentLog, Vec<String>, Vec<String>) {
+    let mut segments = SegmentLog::open(directory.path(), MAX_BYTES).unwrap();
     let mut lines = Vec::new();
     let faults = segments.restore(|record| lines.push(record.line.trim_end().to_owned())).unwrap();
     (segments, lines, faults)
 }
 
 /// Appends these lines as one batch, and returns how many were and what stopped the others.
-fn append(segments: &mut Segments, lines: &[&str]) -> (usize, io::Result<()>) {
+fn append(segments: &mut SegmentLog, lines: &[&str]) -> (usize, io::Result<()>) {
     let (mut bytes, mut ends) = (Vec::new(), Vec::new());
     for line in lines {
         let line = format!("{line}\n");
@@ -29,14 +29,14 @@ fn append(segments: &mut Segments, lines: &[&str]) -> (usize, io::Result<()>) {
     segments.append(&bytes, &ends)
 }
 
-fn kept(segments: &mut Segments, lines: &[&str]) {
+fn append_all(segments: &mut SegmentLog, lines: &[&str]) {
     let (count, result) = append(segments, lines);
     result.unwrap();
     assert_eq!(count, lines.len());
 }
 
 /// The names in a directory but `lock`, and all their bytes.
-fn listing(directory: &TempDir) -> (Vec<String>, u64) {
+fn list_segments(directory: &TempDir) -> (Vec<String>, u64) {
     let (mut names, mut bytes) = (Vec::new(), 0);
     for entry in fs::read_dir(directory.path()).unwrap() {
         let entry = entry.unwrap();
@@ -51,33 +51,33 @@ fn listing(directory: &TempDir) -> (Vec<String>, u64) {
 #[test]
 fn a_history_goes_on_where_it_ended() {
     let directory = directory();
-    let (mut segments, lines, faults) = open(&directory);
+    let (mut segments, lines, faults) = open_log(&directory);
     assert!(lines.is_empty() && faults.is_empty());
-    kept(&mut segments, &["one", "two"]);
+    append_all(&mut segments, &["one", "two"]);
     segments.sync().unwrap();
     drop(segments);
-    let (mut segments, lines, faults) = open(&directory);
+    let (mut segments, lines, faults) = open_log(&directory);
     assert_eq!((lines, faults), (vec!["one".into(), "two".into()], vec![]));
-    kept(&mut segments, &["three"]);
+    append_all(&mut segments, &["three"]);
     drop(segments);
-    assert_eq!(open(&directory).1, ["one", "two", "three"]);
-    assert_eq!(listing(&directory).0, ["000000000001.log"]);
+    assert_eq!(open_log(&directory).1, ["one", "two", "three"]);
+    assert_eq!(list_segments(&directory).0, ["000000000001.log"]);
 }
 
 #[test]
 fn the_oldest_segments_go_and_the_rest_stays_in_order() {
     let directory = directory();
-    let (mut segments, ..) = open(&directory);
+    let (mut segments, ..) = open_log(&directory);
     let lines: Vec<String> = (0..600).map(|k| format!("{k} {}", "x".repeat(500))).collect();
     for batch in lines.chunks(37) {
-        kept(&mut segments, &batch.iter().map(String::as_str).collect::<Vec<_>>());
-        let (names, bytes) = listing(&directory);
-        assert!(bytes <= MOST, "{bytes} bytes in {names:?}");
+        append_all(&mut segments, &batch.iter().map(String::as_str).collect::<Vec<_>>());
+        let (names, bytes) = list_segments(&directory);
+        assert!(bytes <= MAX_BYTES, "{bytes} bytes in {names:?}");
     }
-    let (names, bytes) = listing(&directory);
-    assert!(names.len() >= 7 && bytes > MOST / 4 * 3, "{bytes} bytes in {names:?}");
+    let (names, bytes) = list_segments(&directory);
+    assert!(names.len() >= 7 && bytes > MAX_BYTES / 4 * 3, "{bytes} bytes in {names:?}");
     drop(segments);
-    let (_, restored, faults) = open(&directory);
+    let (_, restored, faults) = open_log(&directory);
     assert_eq!((restored.last(), faults), (lines.last(), vec![]));
     assert_eq!(restored, lines[lines.len() - restored.len()..]);
 }
@@ -85,30 +85,30 @@ fn the_oldest_segments_go_and_the_rest_stays_in_order() {
 #[test]
 fn a_record_larger_than_a_segment_has_one_of_its_own() {
     let directory = directory();
-    let (mut segments, ..) = open(&directory);
+    let (mut segments, ..) = open_log(&directory);
     let long = "x".repeat(20_000);
-    kept(&mut segments, &["before", &long, "after"]);
+    append_all(&mut segments, &["before", &long, "after"]);
     drop(segments);
-    let (_, lines, faults) = open(&directory);
+    let (_, lines, faults) = open_log(&directory);
     assert_eq!((lines, faults), (vec!["before".into(), long, "after".into()], vec![]));
-    assert_eq!(listing(&directory).0.len(), 3);
+    assert_eq!(list_segments(&directory).0.len(), 3);
 }
 
 #[test]
 fn a_torn_end_is_cut_off_and_told_once() {
     let directory = directory();
-    let (mut segments, ..) = open(&directory);
-    kept(&mut segments, &["one", "two"]);
+    let (mut segments, ..) = open_log(&directory);
+    append_all(&mut segments, &["one", "two"]);
     drop(segments);
     let path = directory.path().join("000000000001.log");
     let whole = fs::metadata(&path).unwrap().len();
-    file().open(&path).unwrap().set_len(whole - 3).unwrap();
-    let (mut segments, lines, faults) = open(&directory);
+    private_file_options().open(&path).unwrap().set_len(whole - 3).unwrap();
+    let (mut segments, lines, faults) = open_log(&directory);
     assert_eq!(lines, ["one"]);
     assert!(faults.len() == 1 && faults[0].contains("000000000001.log were torn"), "{faults:?}");
-    kept(&mut segments, &["three"]);
+    append_all(&mut segments, &["three"]);
     drop(segments);
-    let (_, lines, faults) = open(&directory);
+    let (_, lines, faults) = open_log(&directory);
     assert_eq!((lines, faults), (vec!["one".into(), "three".into()], vec![]));
 }
 
@@ -116,10 +116,10 @@ fn a_torn_end_is_cut_off_and_told_once() {
 fn a_torn_head_leaves_nothing() {
     let directory = directory();
     fs::write(directory.path().join("000000000007.log"), &SEGMENT_HEADER[..3]).unwrap();
-    let (mut segments, lines, faults) = open(&directory);
+    let (mut segments, lines, faults) = open_log(&directory);
     assert!(lines.is_empty() && faults.len() == 1, "{faults:?}");
-    kept(&mut segments, &["one"]);
-    assert_eq!(listing(&directory).0, ["000000000001.log"]);
+    append_all(&mut segments, &["one"]);
+    assert_eq!(list_segments(&directory).0, ["000000000001.log"]);
 }
 
 #[test]
@@ -132,10 +132,10 @@ fn what_is_not_ours_is_left_alone() {
     }
     fs::create_dir(place("000000000002.log")).unwrap();
     std::os::unix::fs::symlink(place("notes.txt"), place("000000000003.log")).unwrap();
-    let (mut segments, lines, faults) = open(&directory);
+    let (mut segments, lines, faults) = open_log(&directory);
     assert!(lines.is_empty() && faults.len() == 1, "{faults:?}");
     assert!(faults[0].contains("000000000001.log is no history"), "{faults:?}");
-    (0..200).for_each(|k| kept(&mut segments, &[&format!("{k} {}", "x".repeat(900))]));
+    (0..200).for_each(|k| append_all(&mut segments, &[&format!("{k} {}", "x".repeat(900))]));
     for name in foreign {
         assert_eq!(fs::read(place(name)).unwrap(), b"my own", "{name}");
     }
@@ -145,76 +145,76 @@ fn what_is_not_ours_is_left_alone() {
 #[test]
 fn one_process_has_it_at_a_time() {
     let directory = directory();
-    let (segments, ..) = open(&directory);
-    let error = Segments::open(directory.path(), MOST).unwrap_err();
+    let (segments, ..) = open_log(&directory);
+    let error = SegmentLog::open(directory.path(), MAX_BYTES).unwrap_err();
     assert!(matches!(error, HistoryError::InUse { .. }), "{error}");
     drop(segments);
-    open(&directory);
+    open_log(&directory);
 }
 
 #[test]
 fn after_an_error_it_goes_on_in_another_segment() {
     let directory = directory();
-    let (mut segments, ..) = open(&directory);
-    kept(&mut segments, &["one"]);
+    let (mut segments, ..) = open_log(&directory);
+    append_all(&mut segments, &["one"]);
     // The disk's trouble, played by a file that is open for reading alone.
-    segments.open = Some(File::open(directory.path().join("000000000001.log")).unwrap());
+    segments.current = Some(File::open(directory.path().join("000000000001.log")).unwrap());
     let (count, result) = append(&mut segments, &["lost"]);
     assert!(count == 0 && result.is_err());
-    kept(&mut segments, &["two"]);
+    append_all(&mut segments, &["two"]);
     drop(segments);
-    let (_, lines, faults) = open(&directory);
+    let (_, lines, faults) = open_log(&directory);
     assert_eq!((lines, faults), (vec!["one".into(), "two".into()], vec![]));
-    assert_eq!(listing(&directory).0, ["000000000001.log", "000000000002.log"]);
+    assert_eq!(list_segments(&directory).0, ["000000000001.log", "000000000002.log"]);
 }
 
 #[test]
 fn a_directory_that_is_gone_is_an_error_until_it_is_back() {
     let directory = directory();
     let path = directory.path().join("history");
-    let mut segments = Segments::open(&path, MOST).unwrap();
+    let mut segments = SegmentLog::open(&path, MAX_BYTES).unwrap();
     segments.restore(|_| {}).unwrap();
     fs::remove_dir_all(&path).unwrap();
     assert!(append(&mut segments, &["lost"]).1.is_err());
     fs::create_dir(&path).unwrap();
-    kept(&mut segments, &["kept"]);
+    append_all(&mut segments, &["kept"]);
     assert!(path.join("000000000001.log").exists());
 }
 
 #[test]
 fn a_fault_in_the_midst_costs_the_rest_of_its_segment_alone() {
     let directory = directory();
-    let (mut segments, ..) = open(&directory);
+    let (mut segments, ..) = open_log(&directory);
     let lines: Vec<String> = (0..30).map(|k| format!("{k} {}", "x".repeat(900))).collect();
-    lines.iter().for_each(|line| kept(&mut segments, &[line]));
+    lines.iter().for_each(|line| append_all(&mut segments, &[line]));
     drop(segments);
     let path = directory.path().join("000000000002.log");
     let mut bytes = fs::read(&path).unwrap();
     bytes[SEGMENT_HEADER.len() + 1000] ^= 1;
     fs::write(&path, bytes).unwrap();
-    let (_, restored, faults) = open(&directory);
+    let (_, restored, faults) = open_log(&directory);
     assert!(faults.len() == 1 && faults[0].contains("000000000002.log"), "{faults:?}");
     let (first, last) =
         (restored.iter().position(|line| line == &lines[8]), &restored[restored.len() - 6..]);
     assert_eq!((first, last), (Some(8), &lines[24..]));
     assert!(restored.len() > 20 && restored.len() < 25, "{}", restored.len());
-    assert!(open(&directory).2.is_empty(), "it is cut off");
+    assert!(open_log(&directory).2.is_empty(), "it is cut off");
 }
 
 #[test]
 fn a_smaller_limit_holds_from_the_start_and_of_many_segments_the_newest_are_read() {
     let directory = directory();
     let lines: Vec<String> = (0..200).map(|k| format!("{k} {}", "x".repeat(900))).collect();
-    let mut segments = Segments::open(directory.path(), 4 * MOST).unwrap();
+    let mut segments = SegmentLog::open(directory.path(), 4 * MAX_BYTES).unwrap();
     // Smaller segments than usual make more of them.
-    segments.share = MOST / 8;
+    segments.segment_size = MAX_BYTES / 8;
     segments.restore(|_| {}).unwrap();
-    lines.iter().for_each(|line| kept(&mut segments, &[line]));
+    lines.iter().for_each(|line| append_all(&mut segments, &[line]));
     drop(segments);
-    assert!(listing(&directory).0.len() > READ + 5);
-    let (_, restored, _) = open(&directory);
+    assert!(list_segments(&directory).0.len() > MAX_RESTORED_SEGMENTS + 5);
+    let (_, restored, _) = open_log(&directory);
     assert!((100..150).contains(&restored.len()), "{} lines", restored.len());
     assert_eq!(restored, lines[lines.len() - restored.len()..]);
-    let (names, bytes) = listing(&directory);
-    assert!(bytes <= MOST && names.len() > 4, "{bytes} bytes in {names:?}");
+    let (names, bytes) = list_segments(&directory);
+    assert!(bytes <= MAX_BYTES && names.len() > 4, "{bytes} bytes in {names:?}");
 }
