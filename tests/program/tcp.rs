@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::chat_client::connect;
 use crate::support::peers::{Family, Kind, Peer, Where};
-use crate::support::{DEADLINE, Program, directory, sockactors, strace};
+use crate::support::{DEADLINE, Program, directory, serial, sockactors, strace};
 use rustix::net::sockopt::set_socket_linger;
 
 const GREETING: &str = "Thank you for connecting";
@@ -179,6 +179,7 @@ fn a_silent_server_makes_the_client_time_out() {
 
 #[test]
 fn a_server_that_never_stops_talking_keeps_the_client_no_longer_than_it_may() {
+    let _alone = serial::lock();
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = server.local_addr().unwrap().to_string();
     let talks = std::thread::spawn(move || {

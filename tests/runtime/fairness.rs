@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 
+use crate::support::serial;
 use smol::future::yield_now;
 use sockactors::net::Stream;
 use sockactors::runtime::{
@@ -178,6 +179,7 @@ async fn look(seen: Seen, most: Arc<AtomicU32>) -> Outcome {
 
 #[test]
 fn on_one_thread_the_others_have_their_turns_in_turn() {
+    let _alone = serial::lock();
     let (seen, most) = (Seen::default(), Arc::new(AtomicU32::new(0)));
     let system = System::new();
     let mut tree = tree(&seen, Way::Mail, &system.handle());
@@ -201,6 +203,7 @@ async fn hear(stream: Arc<Stream>, handle: Handle) -> Outcome {
 
 #[test]
 fn sockets_are_looked_at_though_a_mailbox_never_runs_empty() {
+    let _alone = serial::lock();
     for threads in [1, 2] {
         let seen = Seen::default();
         let system = System::new().threads(threads);

@@ -4,6 +4,7 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::serial;
 use crate::support::system::{LONG, Running, live};
 use sockactors::runtime::{Child, Context, Outcome, Strategy, Supervisor, System};
 
@@ -21,6 +22,7 @@ async fn block(mut ctx: Context<()>, gate: Arc<Mutex<Receiver<()>>>) -> Outcome 
 
 #[test]
 fn an_actor_that_keeps_its_thread_is_named_each_time_it_does() {
+    let _alone = serial::lock();
     for threads in [1, 2] {
         let (open, gate) = channel();
         let gate = Arc::new(Mutex::new(gate));

@@ -5,8 +5,8 @@ use std::io::{Read, Write};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use crate::support::Program;
 use crate::support::chat_client::{Line, connect, receipt};
+use crate::support::{Program, serial};
 
 const LECTURE: usize = 100;
 const LINES: usize = 100;
@@ -58,11 +58,13 @@ fn speaker(message: &str) -> &str {
 
 #[test]
 fn two_hundred_clients_lose_no_message_and_no_order() {
+    let _alone = serial::lock();
     talk(&["--scenario", "chat"]);
 }
 
 #[test]
 fn on_several_threads_they_lose_none_either() {
+    let _alone = serial::lock();
     talk(&["--scenario", "chat", "--threads", "4"]);
 }
 

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::serial;
 use sockactors::runtime::{Address, Child, Context, Lifecycle, Outcome, Strategy, Supervisor};
 use sockactors::testing::{Fault, Simulation};
 
@@ -161,6 +162,7 @@ fn storm(seed: u64) -> u64 {
 
 #[test]
 fn what_waits_is_handled_once_and_what_is_lost_is_reported_over_a_million_crashes() {
+    let _alone = serial::lock();
     let wanted = std::env::var("SOCKACTORS_CRASHES").map_or(1_000_000, |n| n.parse().unwrap());
     let (crashes, seeds) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     std::thread::scope(|scope| {

@@ -15,7 +15,7 @@ use crate::support::files::{content, stored};
 use crate::support::framed_client::{Framed, Said, end};
 use crate::support::process_stats::wait_until_frozen;
 use crate::support::uploads::{bytes, reach};
-use crate::support::{DEADLINE, Ended, Program, directory};
+use crate::support::{DEADLINE, Ended, Program, directory, serial};
 use rustix::process::Signal;
 use sockactors::wire::digest::value;
 use sockactors::wire::offer::{CHUNK, Frame};
@@ -67,6 +67,7 @@ fn cut(server: Program, within: f64) -> (u64, Ended) {
 
 #[test]
 fn every_client_that_is_connected_is_greeted_before_the_door_closes() {
+    let _alone = serial::lock();
     let server = server("tcp", &[]);
     // It listens before its tree is up, and a stop until then finds nobody at the door.
     connect(server.endpoint()).read_to_end(&mut Vec::new()).unwrap();
@@ -85,6 +86,7 @@ fn every_client_that_is_connected_is_greeted_before_the_door_closes() {
 
 #[test]
 fn no_greeting_is_cut_in_two_though_a_crowd_keeps_coming() {
+    let _alone = serial::lock();
     let server = server("tcp", &[]);
     let endpoint = server.endpoint().to_owned();
     let is_lost = |error: &io::Error| {
@@ -135,6 +137,7 @@ fn wait_for_parts(out: &Path, wanted: usize) {
 
 #[test]
 fn uploads_that_have_begun_arrive_whole_and_what_was_stored_is_there() {
+    let _alone = serial::lock();
     let out = directory();
     let path = out.path().to_str().unwrap();
     let server = server("file", &["--out", path, "--drain-timeout", "19s"]);
@@ -190,6 +193,7 @@ fn uploads_that_have_begun_arrive_whole_and_what_was_stored_is_there() {
 
 #[test]
 fn uploads_that_do_not_end_in_time_are_cut_and_counted_and_can_go_on_later() {
+    let _alone = serial::lock();
     let out = directory();
     let path = out.path().to_str().unwrap();
     let server = server("file", &["--out", path, "--drain-timeout", "300ms"]);
@@ -215,6 +219,7 @@ fn uploads_that_do_not_end_in_time_are_cut_and_counted_and_can_go_on_later() {
 
 #[test]
 fn every_session_of_a_chat_is_seen_off_at_once() {
+    let _alone = serial::lock();
     let server = server("chat", &["--drain-timeout", "19s"]);
     let silent: Vec<_> = (0..SILENT).map(|_| connect(server.endpoint())).collect();
     let (lecture, lines) = (SESSIONS / 4, SESSIONS - SESSIONS / 4);

@@ -12,7 +12,7 @@ use crate::support::files::{open, stored};
 use crate::support::framed_client::{Said, end};
 use crate::support::process_stats::{comes_to_rest, leave, spent};
 use crate::support::uploads::bytes;
-use crate::support::{BINARY, DEADLINE, Program, directory};
+use crate::support::{BINARY, DEADLINE, Program, directory, serial};
 use sockactors::wire::digest::value;
 use sockactors::wire::offer::{CHUNK, Frame};
 
@@ -47,6 +47,7 @@ fn talk(members: &mut [Line], text: &str) {
 
 #[test]
 fn a_chat_for_which_few_descriptors_are_there_says_so_and_a_crowd_waits_for_its_turn() {
+    let _alone = serial::lock();
     // Of the limit, 64 are for everything but connections, and one connection there is always room for.
     for (limit, room) in [(64, 1), (80, 16)] {
         let server = server(limit, "chat", &[]);
@@ -80,6 +81,7 @@ fn a_chat_for_which_few_descriptors_are_there_says_so_and_a_crowd_waits_for_its_
 
 #[test]
 fn uploads_go_on_where_few_descriptors_are_there_and_a_crowd_waits() {
+    let _alone = serial::lock();
     let out = directory();
     let server = server(80, "file", &["--out", out.path().to_str().unwrap()]);
     // An upload needs two descriptors.
@@ -126,6 +128,7 @@ fn wait_until_told(server: &Program, times: usize) {
 
 #[test]
 fn a_server_that_has_run_out_of_descriptors_does_next_to_nothing() {
+    let _alone = serial::lock();
     let server = Program::server(&["--scenario", "chat"]);
     let mut members = [Line::joined(server.endpoint()), Line::joined(server.endpoint())];
     leave(&server, 0);

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::support::serial;
 use smol::future::yield_now;
 use sockactors::runtime::{Child, Context, Ended, Outcome, Pool, Strategy, Supervisor, System};
 
@@ -39,6 +40,7 @@ async fn until_all_live(alive: &AtomicUsize) {
 
 #[test]
 fn a_pool_of_a_hundred_thousand_starts_and_stops_and_nobody_is_left() {
+    let _alone = serial::lock();
     let alive = Arc::new(AtomicUsize::new(0));
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
     let pool = tree.pool(Pool::new("pool").limit(MANY));
@@ -62,6 +64,7 @@ fn a_pool_of_a_hundred_thousand_starts_and_stops_and_nobody_is_left() {
 
 #[test]
 fn a_supervisor_of_a_hundred_thousand_starts_and_stops_and_nobody_is_left() {
+    let _alone = serial::lock();
     let alive = Arc::new(AtomicUsize::new(0));
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
     let mut crew = Supervisor::new("crew", Strategy::OneForOne);

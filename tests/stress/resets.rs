@@ -12,7 +12,7 @@ use crate::support::files::stored;
 use crate::support::framed_client::Framed;
 use crate::support::process_stats::{comes_to_rest, descriptors, memory, wait_for_descriptors};
 use crate::support::uploads::knob;
-use crate::support::{Program, directory};
+use crate::support::{Program, directory, serial};
 use rustix::net::sockopt::set_socket_linger;
 
 /// So many come between two who are served, hence at once at most. What memory the most of them need stays.
@@ -62,6 +62,7 @@ fn count() -> usize {
 
 #[test]
 fn a_server_of_greetings_keeps_nothing_of_connections_that_were_reset() {
+    let _alone = serial::lock();
     let server = Program::server(&["--scenario", "tcp"]);
     come_and_reset(&server, &[b"", b"x"], count(), |endpoint| {
         let mut greeted = String::new();
@@ -72,6 +73,7 @@ fn a_server_of_greetings_keeps_nothing_of_connections_that_were_reset() {
 
 #[test]
 fn a_chat_keeps_nothing_of_connections_that_were_reset() {
+    let _alone = serial::lock();
     let server = Program::server(&["--scenario", "chat"]);
     let words: [&[u8]; 4] = [b"", b"", b"x", b"/who\n"];
     come_and_reset(&server, &words, count(), |endpoint| drop(Line::joined(endpoint)));
@@ -79,6 +81,7 @@ fn a_chat_keeps_nothing_of_connections_that_were_reset() {
 
 #[test]
 fn a_file_server_keeps_nothing_of_connections_that_were_reset() {
+    let _alone = serial::lock();
     let out = directory();
     let server = crate::support::files::server(out.path(), &[]);
     let (hello, half) =

@@ -13,7 +13,7 @@ use crate::support::files::stored;
 use crate::support::framed_client::{Framed, Said};
 use crate::support::process_stats::wait_until_frozen;
 use crate::support::uploads::{bytes, files, knob, send_raw};
-use crate::support::{DEADLINE, Program, directory};
+use crate::support::{DEADLINE, Program, directory, serial};
 use rustix::process::Signal;
 use sockactors::wire::offer::{SIGNATURE, hello};
 
@@ -75,6 +75,7 @@ fn all_are_over(crowd: Vec<TcpStream>) {
 
 #[test]
 fn slow_clients_of_greetings_hold_up_nobody_and_are_gone_soon() {
+    let _alone = serial::lock();
     let server = server("tcp", &[]);
     // Their bytes are there before they are greeted: nobody reads them, and the greeting must not be lost by that.
     server.signal(Signal::STOP);
@@ -94,6 +95,7 @@ fn slow_clients_of_greetings_hold_up_nobody_and_are_gone_soon() {
 
 #[test]
 fn slow_members_of_a_chat_are_gone_when_their_time_is_up_and_others_talk() {
+    let _alone = serial::lock();
     let server = server("chat", &["--first-timeout", SILENCE, "--idle-timeout", SILENCE]);
     // Nothing, a byte, a line without an end, and a line with the beginning of the next one.
     let crowd = crowd(&server, &[b"", b"x", b"a line that does", b"hello\nand"]);
@@ -115,6 +117,7 @@ fn slow_members_of_a_chat_are_gone_when_their_time_is_up_and_others_talk() {
 
 #[test]
 fn slow_senders_of_files_are_gone_when_their_time_is_up_and_others_arrive() {
+    let _alone = serial::lock();
     let out = directory();
     let path = out.path().to_str().unwrap();
     let limits = ["--first-timeout", SILENCE, "--idle-timeout", SILENCE, "--out", path];
@@ -143,6 +146,7 @@ fn slow_senders_of_files_are_gone_when_their_time_is_up_and_others_arrive() {
 
 #[test]
 fn a_signature_that_comes_a_byte_at_a_time_does_not_put_off_the_time_for_it() {
+    let _alone = serial::lock();
     let out = directory();
     let path = out.path().to_str().unwrap();
     let server = server("file", &["--first-timeout", "500ms", "--out", path]);
@@ -165,6 +169,7 @@ fn a_signature_that_comes_a_byte_at_a_time_does_not_put_off_the_time_for_it() {
 
 #[test]
 fn a_file_that_comes_a_byte_now_and_then_arrives() {
+    let _alone = serial::lock();
     let out = directory();
     let path = out.path().to_str().unwrap();
     let server = server("file", &["--idle-timeout", SILENCE, "--out", path]);

@@ -13,6 +13,7 @@ pub mod framed_server;
 mod output;
 pub mod peers;
 pub mod process_stats;
+pub mod serial;
 pub mod strace;
 pub mod terminal;
 pub mod uploads;

@@ -10,7 +10,7 @@ use std::process::Command;
 use crate::support::chat_client::connect;
 use crate::support::framed_client::{Framed, Said, end};
 use crate::support::uploads::{bytes, files, is_hidden, knob, number, send, send_raw, send_some};
-use crate::support::{Program, directory, strace};
+use crate::support::{Program, directory, serial, strace};
 use sockactors::wire::offer::CHUNK;
 
 /// The calls on a file's way, each made by a thread of the disk.
@@ -129,6 +129,7 @@ fn befall(call: &str, error: &str, nth: usize, large: &[u8]) -> (Came, Came) {
 
 #[test]
 fn each_call_that_fails_once_is_told_and_disturbs_nobody_else() {
+    let _alone = serial::lock();
     if !strace::works() {
         return;
     }
@@ -176,6 +177,7 @@ impl Drop for Mounted {
 
 #[test]
 fn a_disk_that_takes_a_part_of_a_write_and_no_more_is_full_and_the_rest_fits_later() {
+    let _alone = serial::lock();
     let out = directory();
     let Some(disk) = small_disk(out.path(), "1m") else { return };
     let server = Program::server(&[

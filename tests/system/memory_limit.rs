@@ -17,7 +17,7 @@ use crate::support::chat_client::{Line, connect};
 use crate::support::framed_client::Said;
 use crate::support::peers::skip;
 use crate::support::uploads::{bytes, files, knob, send};
-use crate::support::{BINARY, DEADLINE, Program};
+use crate::support::{BINARY, DEADLINE, Program, serial};
 use rustix::net::sockopt::set_socket_linger;
 use rustix::process::{Resource, getrlimit, setrlimit};
 
@@ -118,6 +118,7 @@ fn resets(at: &str) {
 
 #[test]
 fn thousands_that_say_nothing_are_greeted() {
+    let _alone = serial::lock();
     let Some(small) = Small::start(&["--scenario", "tcp"]) else { return };
     let all = silent(small.at());
     is_greeted(small.at());
@@ -127,6 +128,7 @@ fn thousands_that_say_nothing_are_greeted() {
 
 #[test]
 fn thousands_that_say_nothing_are_kept_by_the_chat() {
+    let _alone = serial::lock();
     let Some(small) = Small::start(&["--scenario", "chat"]) else { return };
     let all = silent(small.at());
     Line::joined(small.at());
@@ -136,6 +138,7 @@ fn thousands_that_say_nothing_are_kept_by_the_chat() {
 
 #[test]
 fn thousands_that_say_nothing_are_kept_by_the_receiver_of_files() {
+    let _alone = serial::lock();
     let Some(out) = disk() else { return };
     let Some(small) = Small::start(&storing(out.path())) else { return };
     let all = silent(small.at());
@@ -146,6 +149,7 @@ fn thousands_that_say_nothing_are_kept_by_the_receiver_of_files() {
 
 #[test]
 fn resets_leave_nothing_behind_in_any_scenario() {
+    let _alone = serial::lock();
     let Some(out) = disk() else { return };
     let (tcp, chat) = (["--scenario", "tcp"], ["--scenario", "chat"]);
     for scenario in [&tcp[..], &chat, &storing(out.path())] {
@@ -163,6 +167,7 @@ fn resets_leave_nothing_behind_in_any_scenario() {
 
 #[test]
 fn lines_without_end_to_members_that_never_read_are_dropped() {
+    let _alone = serial::lock();
     let Some(small) = Small::start(&["--scenario", "chat"]) else { return };
     let deaf: Vec<_> = (0..50).map(|_| Line::joined(small.at())).collect();
     let line = [&[b'y'; 4000][..], b"\n"].concat();
@@ -191,6 +196,7 @@ fn lines_without_end_to_members_that_never_read_are_dropped() {
 
 #[test]
 fn hundreds_of_uploads_at_once_arrive() {
+    let _alone = serial::lock();
     let Some(out) = disk() else { return };
     let Some(small) = Small::start(&storing(out.path())) else { return };
     let mut sent: Vec<_> =
@@ -217,6 +223,7 @@ fn hundreds_of_uploads_at_once_arrive() {
 
 #[test]
 fn the_largest_datagrams_are_read_and_dropped() {
+    let _alone = serial::lock();
     let flags = ["--scenario", "udp", "--buffer-size", "65535"];
     let Some(small) = Small::start(&flags) else { return };
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();

@@ -15,7 +15,7 @@ use crate::support::chat_client::{Line, receipt};
 use crate::support::framed_client::{Framed, Said};
 use crate::support::process_stats::{comes_to_rest, descriptors, spent, wait_for_descriptors};
 use crate::support::uploads::{bytes, files, reach};
-use crate::support::{DEADLINE, Program, directory, strace};
+use crate::support::{DEADLINE, Program, directory, serial, strace};
 
 /// What accept(2) names, and what Linux passes on of a new connection's network errors.
 const ACCEPT: [&str; 24] = [
@@ -155,6 +155,7 @@ fn other(what: impl std::fmt::Debug) -> io::Error {
 
 #[test]
 fn a_server_of_greetings_survives_each_error_once() {
+    let _alone = serial::lock();
     if !strace::works() {
         return;
     }
@@ -173,6 +174,7 @@ fn a_server_of_greetings_survives_each_error_once() {
 
 #[test]
 fn a_chat_survives_each_error_once_and_who_was_there_stays() {
+    let _alone = serial::lock();
     if !strace::works() {
         return;
     }
@@ -218,6 +220,7 @@ fn upload(server: &Program, out: &Path, number: usize) -> io::Result<()> {
 
 #[test]
 fn a_file_server_survives_each_error_once() {
+    let _alone = serial::lock();
     if !strace::works() {
         return;
     }
@@ -237,6 +240,7 @@ fn a_file_server_survives_each_error_once() {
 
 #[test]
 fn an_accept_that_always_fails_is_not_tried_all_the_time() {
+    let _alone = serial::lock();
     if !strace::works() {
         return;
     }

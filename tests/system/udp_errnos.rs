@@ -8,7 +8,7 @@ use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
 use crate::support::process_stats::descriptors;
-use crate::support::{DEADLINE, Program, directory, strace};
+use crate::support::{DEADLINE, Program, directory, serial, strace};
 
 const QUESTION: &[u8] = b"Hello UDP Server";
 
@@ -93,6 +93,7 @@ fn is_served(client: &impl Asks, what: &str) {
 
 #[test]
 fn each_error_of_a_receive_is_survived() {
+    let _alone = serial::lock();
     if !strace::works() {
         return;
     }
@@ -129,6 +130,7 @@ fn each_error_of_a_receive_is_survived() {
 
 #[test]
 fn each_error_of_an_answer_costs_that_answer_alone() {
+    let _alone = serial::lock();
     if !strace::works() {
         return;
     }
@@ -166,6 +168,7 @@ fn each_error_of_an_answer_costs_that_answer_alone() {
 
 #[test]
 fn each_error_of_an_answer_to_many_costs_one_answer_of_them() {
+    let _alone = serial::lock();
     if !strace::works() {
         return;
     }
@@ -188,6 +191,7 @@ fn each_error_of_an_answer_to_many_costs_one_answer_of_them() {
 
 #[test]
 fn each_error_of_an_answer_over_a_unix_socket_costs_that_answer_alone() {
+    let _alone = serial::lock();
     if !strace::works() {
         return;
     }
@@ -210,6 +214,7 @@ fn each_error_of_an_answer_over_a_unix_socket_costs_that_answer_alone() {
 
 #[test]
 fn a_receive_that_always_fails_is_tried_ten_times_a_second() {
+    let _alone = serial::lock();
     if !strace::works() {
         return;
     }
@@ -226,6 +231,7 @@ fn a_receive_that_always_fails_is_tried_ten_times_a_second() {
 
 #[test]
 fn an_answer_that_never_goes_is_tried_once_for_each_datagram() {
+    let _alone = serial::lock();
     if !strace::works() {
         return;
     }

@@ -6,7 +6,7 @@ use std::sync::RwLock;
 
 use crate::support::chat_client::{Line, connect, receipt};
 use crate::support::peers::{Family, Kind, Peer, Where};
-use crate::support::{DEADLINE, Program, directory, sockactors};
+use crate::support::{DEADLINE, Program, directory, serial, sockactors};
 
 /// Our client knows a lecture's server by how soon it answers, so nothing else runs while one is played here.
 static ALONE: RwLock<()> = RwLock::new(());
@@ -105,16 +105,19 @@ fn our_client_chats_with_every_peer(family: Family) {
 
 #[test]
 fn our_client_chats_with_every_peer_over_ipv4() {
+    let _alone = serial::lock();
     our_client_chats_with_every_peer(Family::V4);
 }
 
 #[test]
 fn our_client_chats_with_every_peer_over_ipv6() {
+    let _alone = serial::lock();
     our_client_chats_with_every_peer(Family::V6);
 }
 
 #[test]
 fn our_client_chats_with_every_peer_over_unix_sockets() {
+    let _alone = serial::lock();
     our_client_chats_with_every_peer(Family::Unix);
 }
 

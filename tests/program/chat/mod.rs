@@ -18,8 +18,8 @@ mod terminal;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-use crate::support::Program;
 use crate::support::chat_client::{Line, connect, receipt};
+use crate::support::{Program, serial};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
 
 fn server() -> Program {
@@ -208,6 +208,7 @@ fn what_a_peer_sends_never_reaches_another_terminal_raw() {
 
 #[test]
 fn a_frozen_reader_delays_nobody() {
+    let _alone = serial::lock();
     let server = server();
     let mut frozen = Line::joined(server.endpoint());
     set_socket_recv_buffer_size(&frozen.stream, 4096).unwrap();

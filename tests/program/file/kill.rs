@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::framed_client::Said;
 use crate::support::uploads::{bytes, files, is_hidden, knob, number, send, send_raw, send_some};
-use crate::support::{DEADLINE, Program, directory, strace};
+use crate::support::{DEADLINE, Program, directory, serial, strace};
 use rustix::process::{Pid, Signal};
 use sockactors::wire::offer::CHUNK;
 
@@ -167,6 +167,7 @@ impl Drop for Killer {
 
 #[test]
 fn a_server_killed_in_any_system_call_leaves_no_torn_file_and_loses_none() {
+    let _alone = serial::lock();
     if !strace::works() {
         return;
     }
@@ -194,6 +195,7 @@ fn a_server_killed_in_any_system_call_leaves_no_torn_file_and_loses_none() {
 
 #[test]
 fn a_server_killed_at_any_moment_leaves_no_torn_file_and_loses_none() {
+    let _alone = serial::lock();
     let load = Load::new();
     let (out, begun) = (directory(), Instant::now());
     let undisturbed = server(out.path());

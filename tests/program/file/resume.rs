@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::framed_client::{Framed, Said, end, values};
 use crate::support::uploads::{bytes, files, knob, number, reach};
-use crate::support::{DEADLINE, Program, directory};
+use crate::support::{DEADLINE, Program, directory, serial};
 use sockactors::wire::digest::of_values;
 use sockactors::wire::offer::{CHUNK, Frame, FrameWriter};
 
@@ -159,6 +159,7 @@ fn most_memory(pid: u32) -> u64 {
 
 #[test]
 fn many_senders_at_once_some_of_them_slow_all_arrive_and_memory_stays_flat() {
+    let _alone = serial::lock();
     let out = directory();
     let server = Program::server(&["--scenario", "file", "--out", out.path().to_str().unwrap()]);
     let at = server.endpoint();

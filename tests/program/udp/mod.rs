@@ -8,7 +8,7 @@ use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
 
 use crate::support::peers::{Family, Kind, Peer, Where};
-use crate::support::{DEADLINE, Program, directory, sockactors};
+use crate::support::{DEADLINE, Program, directory, serial, sockactors};
 
 const QUESTION: &str = "Hello UDP Server";
 const ANSWER: &str = "Hello UDP Client";
@@ -167,6 +167,7 @@ fn a_datagram_that_is_not_answered_is_no_client() {
 
 #[test]
 fn an_answer_that_is_left_over_is_not_taken_for_the_next_requests() {
+    let _alone = serial::lock();
     let server = UdpSocket::bind("127.0.0.1:0").unwrap();
     server.set_read_timeout(Some(DEADLINE)).unwrap();
     let at = server.local_addr().unwrap().to_string();

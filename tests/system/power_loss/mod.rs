@@ -25,7 +25,7 @@ use std::thread;
 
 use crate::support::framed_client::Said;
 use crate::support::uploads::{bytes, files, is_hidden, knob, number, send, send_raw, send_some};
-use crate::support::{BINARY, Program, peers};
+use crate::support::{BINARY, Program, peers, serial};
 use disk::{Mounted, disk, host, large};
 use sockactors::wire::offer::CHUNK;
 
@@ -230,11 +230,13 @@ fn cut_the_power(wanted: usize, without_syncs: bool) -> bool {
 
 #[test]
 fn a_power_cut_leaves_no_torn_file_and_takes_none_that_was_stored() {
+    let _alone = serial::lock();
     cut_the_power(knob("SOCKACTORS_POWERCUTS", 12), false);
 }
 
 #[test]
 fn a_server_that_does_not_sync_is_found_out() {
+    let _alone = serial::lock();
     if crate::support::strace::works() {
         let found = std::panic::catch_unwind(|| cut_the_power(CUTS_EACH, true));
         assert!(!matches!(found, Ok(true)), "nothing was lost without a sync");
