@@ -287,5 +287,7 @@ pub fn sockactors(args: &[&str], stdin: &str) -> Ended {
 
 /// A directory of the test's own, with a path short enough for a unix socket in it.
 pub fn directory() -> tempfile::TempDir {
-    tempfile::Builder::new().prefix("sockactors-").tempdir_in("/tmp").unwrap()
+    let base = Some(std::env::temp_dir()).filter(|base| base.as_os_str().len() <= 40);
+    let base = base.unwrap_or_else(|| "/tmp".into());
+    tempfile::Builder::new().prefix("sockactors-").tempdir_in(base).unwrap()
 }

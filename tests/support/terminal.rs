@@ -1,16 +1,25 @@
 //! A real terminal, which tmux plays: a program's keyboard and screen in the test's hands.
 
+use std::fs;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
 use super::peers::need;
-use super::{BINARY, DEADLINE};
+use super::{BINARY, DEADLINE, directory};
+
+/// The environment variable that the tmux server and every process in a terminal inherit.
+const TERMINAL: &str = "TEST_TERMINAL";
 
 /// One terminal, with one program in it; both end with it.
 pub struct Terminal {
-    /// The name of this terminal's own tmux server.
-    socket: String,
+    /// The value of [`TERMINAL`] in this terminal's processes.
+    id: String,
+    /// Holds the socket of this terminal's own tmux server.
+    directory: TempDir,
 }
 
 impl Terminal {
@@ -30,7 +39,8 @@ impl Terminal {
             return None;
         }
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let terminal = Terminal { socket: format!("sockactors-{}-{number}", std::process::id()) };
+        let id = format!("{}-{number}", std::process::id());
+        let terminal = Terminal { id, directory: directory() };
         let clean = "unset NO_COLOR; for name in $(env | sed -n 's/^\\(SOCKACTORS_[A-Z_]*\\)=.*/\\1/p'); do unset $name; done";
         let started = terminal.tmux(&[
             "-f",
@@ -52,7 +62,25 @@ impl Terminal {
     }
 
     fn tmux(&self, args: &[&str]) -> Output {
-        Command::new("tmux").args(["-u", "-L", &self.socket]).args(args).output().unwrap()
+        let socket = self.directory.path().join("tmux");
+        let mut command = Command::new("tmux");
+        command.env(TERMINAL, &self.id).args(["-u", "-S"]).arg(socket);
+        command.args(args).output().unwrap()
+    }
+
+    /// Returns the processes of this terminal, each with its command line.
+    fn processes(&self) -> Vec<(Pid, String)> {
+        let wanted = format!("{TERMINAL}={}", self.id);
+        let entries = fs::read_dir("/proc").unwrap().filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let pid = Pid::from_raw(path.file_name()?.to_str()?.parse().ok()?)?;
+            // The environment of a process that has ended, or of another user, cannot be read.
+            let environment = fs::read(path.join("environ")).ok()?;
+            let is_ours = environment.split(|byte| *byte == 0).any(|set| set == wanted.as_bytes());
+            let command = || fs::read_to_string(path.join("cmdline")).unwrap_or_default();
+            is_ours.then(|| (pid, command().replace('\0', " ")))
+        });
+        entries.collect()
     }
 
     /// Types text as it stands; a line feed is the Enter key.
@@ -119,7 +147,25 @@ impl Terminal {
 }
 
 impl Drop for Terminal {
+    /// Ends the tmux server and every process of the terminal.
+    ///
+    /// The kernel sends SIGHUP to the foreground process group only when the terminal goes, so a job in the background
+    /// has to be killed.
     fn drop(&mut self) {
         self.tmux(&["kill-server"]);
+        let until = Instant::now() + DEADLINE;
+        loop {
+            let left = self.processes();
+            if left.is_empty() {
+                return;
+            }
+            if Instant::now() > until {
+                assert!(std::thread::panicking(), "these outlive their terminal: {left:?}");
+                return;
+            }
+            for (pid, _) in left {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
     }
 }
