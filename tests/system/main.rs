@@ -1,5 +1,5 @@
 //! Tests that change what the kernel answers: failing system calls, lossy networks, small memory, power loss.
-//! They run one after another.
+//! Those without a network of their own run one after another.
 
 // A memory cgroup of its own for a test.
 #[path = "support/cgroup.rs"]

@@ -17,7 +17,7 @@ use crate::support::chat_client::{Line, connect};
 use crate::support::files::content;
 use crate::support::framed_client::{Framed, Said};
 use crate::support::peers::{Where, lecture, need};
-use crate::support::{DEADLINE, Program, directory, serial, sockactors};
+use crate::support::{DEADLINE, Program, directory, sockactors};
 use futures_lite::future::{block_on, or};
 use sockactors::net::Stream;
 
@@ -79,7 +79,6 @@ fn client(server: &Program, scenario: &str, more: &[&str]) -> Program {
 
 #[test]
 fn a_greeting_is_said_once_to_each_of_many_clients() {
-    let _alone = serial::lock();
     within(&[ANSWERS, LOSSES], || {
         let server = Program::server(&["--scenario", "tcp", "--listen", "127.0.0.1:7000"]);
         let at = Where::of(server.endpoint());
@@ -102,7 +101,6 @@ fn a_greeting_is_said_once_to_each_of_many_clients() {
 
 #[test]
 fn each_lost_datagram_is_told_and_may_be_allowed() {
-    let _alone = serial::lock();
     within(&[LOSSES], || {
         let server = Program::server(&["--scenario", "udp"]);
         for (allowed, code) in [("1%", 4), ("100%", 0)] {
@@ -124,7 +122,6 @@ fn each_lost_datagram_is_told_and_may_be_allowed() {
 
 #[test]
 fn files_arrive_whole_framed_and_raw() {
-    let _alone = serial::lock();
     within(&[LOSSES], || {
         let (from, to) = (directory(), directory());
         let files = ["one", "two", "raw", "theirs"].map(|name| from.path().join(name));
@@ -161,7 +158,6 @@ fn files_arrive_whole_framed_and_raw() {
 
 #[test]
 fn lines_of_two_members_come_once_and_in_order() {
-    let _alone = serial::lock();
     within(&[LOSSES], || {
         let server = Program::server(&["--scenario", "chat"]);
         let mut members = ["ann", "ben"].map(|nick| client(&server, "chat", &["--nick", nick]));
@@ -213,7 +209,6 @@ enum Gone {
 
 #[test]
 fn a_peer_that_is_gone_without_a_word_is_found_out_whether_or_not_something_was_written_to_it() {
-    let _alone = serial::lock();
     within(&[STUBBORN], || {
         std::thread::scope(|scope| {
             for gone in [Gone::Silent, Gone::Deaf, Gone::Stuffed] {
@@ -251,7 +246,6 @@ async fn found_out(gone: Gone) {
 
 #[test]
 fn every_scenario_lets_go_of_a_peer_that_nothing_comes_from_any_more() {
-    let _alone = serial::lock();
     within(&[NARROW], || {
         let out = directory();
         let long = "a greeting that is too long ".repeat(4000);

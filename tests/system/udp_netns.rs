@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::netns::{Namespace, forge, sent};
 use crate::support::peers::need;
-use crate::support::{DEADLINE, Program, serial, sockactors};
+use crate::support::{DEADLINE, Program, sockactors};
 
 const ANSWER: &[u8] = b"Hello UDP Client";
 
@@ -63,7 +63,6 @@ fn address(text: &str) -> SocketAddrV4 {
 
 #[test]
 fn two_responders_fed_each_others_replies_send_at_most_one_packet_more() {
-    let _alone = serial::lock();
     Namespace::with(HOSTS, || {
         for (one, other, own) in [
             ("10.9.0.1:7000", "10.9.0.2:7000", "10.9.0.1:0"),
@@ -88,7 +87,6 @@ fn two_responders_fed_each_others_replies_send_at_most_one_packet_more() {
 
 #[test]
 fn what_claims_to_come_from_port_0_or_from_the_responder_itself_is_not_answered() {
-    let _alone = serial::lock();
     Namespace::with(HOSTS, || {
         for listen in ["10.9.0.1:7000", "0.0.0.0:7001", ":7002"] {
             let server = server(&["--listen", listen]);
@@ -110,7 +108,6 @@ fn what_claims_to_come_from_port_0_or_from_the_responder_itself_is_not_answered(
 
 #[test]
 fn beyond_loopback_no_answer_is_longer_than_what_asked_for_it() {
-    let _alone = serial::lock();
     Namespace::with(HOSTS, || {
         let cases = [("10.9.0.1:7000", "10.9.0.2:0"), ("[fd00::1]:7000", "[fd00::2]:0")];
         for (at, from) in cases.into_iter().chain([("10.9.0.1:7001", "10.9.0.2:0")]) {
@@ -143,7 +140,6 @@ fn beyond_loopback_no_answer_is_longer_than_what_asked_for_it() {
 
 #[test]
 fn on_loopback_a_single_byte_is_answered_and_with_leave_everywhere() {
-    let _alone = serial::lock();
     Namespace::with(HOSTS, || {
         let everywhere = server(&["--listen", ":7000"]);
         let willing = server(&["--listen", "10.9.0.1:7001", "--allow-amplification"]);
@@ -165,7 +161,6 @@ fn on_loopback_a_single_byte_is_answered_and_with_leave_everywhere() {
 
 #[test]
 fn a_network_is_answered_at_its_rate_and_others_are_not_held_up() {
-    let _alone = serial::lock();
     Namespace::with(HOSTS, || {
         let server = server(&["--listen", "10.9.0.1:7000", "--reply-rate", "5/1h"]);
         let [one, neighbour, other] =
@@ -187,7 +182,6 @@ fn a_network_is_answered_at_its_rate_and_others_are_not_held_up() {
 
 #[test]
 fn a_group_is_heard_and_everybody_in_it_answers() {
-    let _alone = serial::lock();
     Namespace::with(LINK, || {
         let groups = ["--join-group", "239.1.2.3%v0", "--join-group", "239.1.2.4"];
         let (one, other) = (
@@ -206,7 +200,6 @@ fn a_group_is_heard_and_everybody_in_it_answers() {
 
 #[test]
 fn a_server_that_hears_a_group_listens_on_every_interface() {
-    let _alone = serial::lock();
     Namespace::with(LINK, || {
         let mut command = std::process::Command::new(crate::support::BINARY);
         command.args(["--scenario", "udp", "--join-group", "239.1.2.3%v0"]);
@@ -225,7 +218,6 @@ fn a_server_that_hears_a_group_listens_on_every_interface() {
 
 #[test]
 fn a_broadcast_is_answered_from_an_address_of_the_servers_own() {
-    let _alone = serial::lock();
     Namespace::with(LINK, || {
         for listen in [":7000", "0.0.0.0:7001"] {
             let server = server(&["--listen", listen]);
@@ -261,7 +253,6 @@ const LOSSES: &str = "
 
 #[test]
 fn a_client_that_loses_a_fifth_counts_right_and_ends() {
-    let _alone = serial::lock();
     if !need("nft") {
         return;
     }
