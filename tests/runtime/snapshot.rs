@@ -17,7 +17,7 @@ fn a_snapshot_shows_paths_states_and_mailboxes() {
     let full = tree.child(Child::new("full", waits).mailbox(5));
     full.try_send(1).unwrap();
     let mut run = Running::start(tree);
-    run.wait_for("t/full started");
+    run.wait_for("t started");
 
     let tree = run.handle.tree().unwrap();
     assert_eq!((tree.kind, tree.state), (Kind::Supervisor, State::Running));
