@@ -201,7 +201,13 @@ impl Peer {
         let udp = (kind == Kind::Datagram).then_some("-u");
         match self {
             Peer::Python => return lecture(&format!("{scenario}_client.py"), at),
-            Peer::Ncat | Peer::Netcat => command.args(udp).args(at.netcat()),
+            Peer::Ncat | Peer::Netcat => {
+                if let (Where::Unix(path), Kind::Datagram) = (at, kind) {
+                    // Its own socket: a netcat that is killed leaves it, so it has to lie beside the server's.
+                    command.args(["-s", &format!("{path}.{}", self.tool())]);
+                }
+                command.args(udp).args(at.netcat())
+            }
             Peer::Socat => command.args(["-t", "20", "-", &at.socat_to(kind)]),
         };
         command
