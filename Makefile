@@ -42,7 +42,7 @@ miri:  ## Runs the runtime's tests under Miri; needs the nightly toolchain with 
 	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-many-seeds=0..8" \
 		cargo +nightly miri test --no-default-features --features testing --lib -- runtime:: reactor::
 	MIRIFLAGS="-Zmiri-disable-isolation" \
-		cargo +nightly miri test --no-default-features --features testing --test simulation
+		cargo +nightly miri test --no-default-features --features testing --test runtime simulation::
 
 doc:  ## Builds the documentation and names its first page
 	cargo doc --no-deps

@@ -1,12 +1,13 @@
 //! What a system leaves behind in its process: nothing. Alone in its file, so that no other test's
 //! descriptors are counted.
 
-mod runtime_common;
+#[path = "runtime/support/system.rs"]
+mod system;
 
 use std::fs;
 
-use runtime_common::{Running, live};
 use sockactors::runtime::{Child, Strategy, Supervisor, System};
+use system::{Running, live};
 
 /// The open descriptors of this process, each with what it is.
 fn descriptors() -> Vec<String> {

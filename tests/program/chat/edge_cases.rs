@@ -1,0 +1,235 @@
+//! The chat scenario at its edges: a line that is late, a peer that leaves in the middle, the first word.
+
+use std::collections::HashSet;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener};
+
+use crate::support::chat_client::{Line, connect, receipt};
+use crate::support::process_stats::wait_until_frozen;
+use crate::support::{DEADLINE, Program, sockactors};
+use rustix::net::sockopt::set_socket_recv_buffer_size;
+use rustix::process::Signal;
+
+fn server() -> Program {
+    Program::server(&["--scenario", "chat"])
+}
+
+/// Says a chunk without a newline, and is given the lecture's receipt for it.
+#[track_caller]
+fn lecture_says(stream: &mut (impl Read + Write), text: &str) {
+    stream.write_all(text.as_bytes()).unwrap();
+    let mut answer = vec![0; receipt(text).len()];
+    stream.read_exact(&mut answer).unwrap();
+    assert_eq!(String::from_utf8_lossy(&answer), receipt(text));
+}
+
+#[test]
+fn a_first_line_whose_end_is_late_makes_a_line_session_after_all() {
+    let server = server();
+    let mut ann = Line::joined(server.endpoint());
+    let mut late = Line::connect(server.endpoint());
+    lecture_says(&mut late.stream, "hello");
+    late.stream.write_all(b"\n/ack off\nmore\n").unwrap();
+    assert_eq!(late.next().unwrap().as_deref(), Some(""), "the end of the receipt's line");
+    let greeting = late.next().unwrap().unwrap_or_default();
+    assert!(greeting.starts_with("* you are guest"), "{greeting:?}");
+    late.hear_line("* receipts are off");
+    ann.hear_said("hello");
+    ann.hear_said("more");
+    ann.say("the end");
+    late.hear_said("the end");
+    assert!(!late.heard().contains(&receipt("more")), "{}", late.heard());
+    // What was said to the room before the last words would have been heard before the receipt for them.
+    ann.hear_line(&receipt("the end"));
+    assert!(!ann.heard().contains("/ack"), "{}", ann.heard());
+}
+
+#[test]
+fn a_lecture_client_comes_and_goes_unannounced() {
+    let server = Program::server(&["--scenario", "chat", "--json"]);
+    let (mut ann, mut ben) = (Line::joined(server.endpoint()), Line::joined(server.endpoint()));
+    let mut lecture = connect(server.endpoint());
+    let peer = format!("\"{}\"", lecture.local_addr().unwrap());
+    lecture_says(&mut lecture, "hello");
+    drop(lecture);
+    server.wait_for_line(|line| line.contains("\"disconnected\"") && line.contains(&peer));
+    // The room learned of the leave before this.
+    ben.say("after it");
+    ann.hear_said("hello");
+    ann.hear_said("after it");
+    assert_eq!(ann.count(" left"), 0, "{}", ann.heard());
+    assert_eq!(ann.count(" joined"), 1, "ben's, and nobody else's\n{}", ann.heard());
+}
+
+/// How a member ends its session.
+#[derive(Clone, Copy)]
+enum Leave {
+    HalfClose,
+    Quit,
+}
+
+/// A member does not read while many long lines are said, leaves, and reads what it is sent until the
+/// end: there may be less than was said, and no line of it is cut in two.
+fn no_line_is_cut_by(leave: Leave) {
+    // Six megabytes: more than the kernel takes for somebody who does not read.
+    let count = 1500;
+    let server = server();
+    let mut slow = Line::joined(server.endpoint());
+    set_socket_recv_buffer_size(&slow.stream, 4096).unwrap();
+    let (mut ann, mut ben) = (Line::joined(server.endpoint()), Line::joined(server.endpoint()));
+    ben.say("/nick ben");
+    ben.say("/ack off");
+    let text = |i: usize| format!("{i} {}", "z".repeat(4000));
+    for i in 0..count {
+        ben.say(text(i));
+        ann.hear_line(&format!("ben: {}", text(i)));
+        ann.seen.clear();
+    }
+    match leave {
+        Leave::HalfClose => slow.stream.shutdown(Shutdown::Write).unwrap(),
+        Leave::Quit => slow.say("/quit"),
+    }
+    // The server has seen it leave, and has told so, before it is read from.
+    ann.hear(|line| line.ends_with(" left"));
+    set_socket_recv_buffer_size(&slow.stream, 1 << 20).unwrap();
+    slow.hear_end();
+    let said: HashSet<_> = (0..count).map(|i| format!("ben: {}\n", text(i))).collect();
+    let cut = slow.seen.iter().map(|line| String::from_utf8_lossy(line)).find(|line| {
+        let is_early = line.starts_with("* ") || line.ends_with(": here I am\n");
+        !(line.ends_with('\n') && (is_early || said.contains(&**line)))
+    });
+    assert_eq!(cut, None, "after {} lines", slow.seen.len());
+    let heard = slow.seen.iter().filter(|line| line.starts_with(b"ben: ")).count();
+    assert!((1..count).contains(&heard), "{heard} of {count} lines: it never was in the middle");
+}
+
+#[test]
+fn a_slow_member_that_ends_its_side_is_sent_whole_lines() {
+    no_line_is_cut_by(Leave::HalfClose);
+}
+
+#[test]
+fn a_slow_member_that_quits_is_sent_whole_lines() {
+    no_line_is_cut_by(Leave::Quit);
+}
+
+#[test]
+fn a_client_whose_only_line_is_its_good_bye_ends_well() {
+    let server = server();
+    let args = ["--scenario", "chat", "--connect", server.endpoint()];
+    for lines in ["/quit\n", "/quit", "/QUIT see you\n"] {
+        sockactors(&args, lines).with_code(0);
+    }
+}
+
+#[test]
+fn a_first_text_with_a_tab_shows_no_stray_receipt() {
+    let server = server();
+    let mut ann = Line::joined(server.endpoint());
+    let args = ["--scenario", "chat", "--connect", server.endpoint()];
+    let ended = sockactors(&args, "one\ttwo\nthree\n").with_code(0);
+    assert!(!ended.out().contains("Server received"), "{ended:?}");
+    ann.hear(|line| line.contains("one") && line.contains("two"));
+    ann.hear_said("three");
+}
+
+#[test]
+fn a_receipt_that_is_late_is_not_shown_either() {
+    // A server of lines that took the first chunk for a lecture client's, as ours does when the rest is late.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    let mut client = Program::run(&["--scenario", "chat", "--connect", &at]);
+    client.write("one\ttwo\n");
+    let (mut peer, _) = listener.accept().unwrap();
+    peer.set_read_timeout(Some(DEADLINE)).unwrap();
+    let mut opening = [0; "one\ttwo\n/ack off\n".len()];
+    peer.read_exact(&mut opening).unwrap();
+    assert_eq!(&opening, b"one\ttwo\n/ack off\n");
+    let answers =
+        [&receipt("one\ttwo"), "* you are guest1", "* receipts are off", "ann: hello", ""];
+    peer.write_all(answers.join("\n").as_bytes()).unwrap();
+    client.wait_for_line(|line| line == "ann: hello");
+    drop(peer);
+    let ended = client.wait();
+    assert!(!ended.out().contains("Server received"), "{ended:?}");
+    assert!(!ended.out().contains("receipts are off"), "{ended:?}");
+}
+
+#[test]
+fn an_address_has_no_more_connections_at_once_than_it_may() {
+    let server = Program::server(&["--scenario", "chat", "--json", "--max-per-ip", "2"]);
+    let first = Line::joined(server.endpoint());
+    let mut second = Line::joined(server.endpoint());
+    // It is cut before it says a word, and told why.
+    let mut third = Line::connect(server.endpoint());
+    let why = "2 connections of this address are open, as many as may be";
+    third.hear_line(&format!("* you were turned away: {why}; good bye"));
+    third.hear_end();
+    server.wait_for_line(|line| line.contains("\"refused\"") && line.contains("as many as may be"));
+    drop(first);
+    second.hear(|line| line.ends_with(" left"));
+    server.wait_for_line(|line| line.contains("\"disconnected\""));
+    let mut fourth = Line::joined(server.endpoint());
+    fourth.say("here");
+    second.hear_said("here");
+}
+
+#[test]
+fn whoever_is_turned_away_and_has_said_something_reads_to_the_end() {
+    let server = Program::server(&["--scenario", "chat", "--max-per-ip", "1"]);
+    let _member = Line::joined(server.endpoint());
+    server.signal(Signal::STOP);
+    wait_until_frozen(&server);
+    let mut second = connect(server.endpoint());
+    second.write_all(b"may I come in?\n").unwrap();
+    server.signal(Signal::CONT);
+    let mut heard = String::new();
+    second.read_to_string(&mut heard).unwrap();
+    assert!(heard.contains("you were turned away"), "{heard}");
+}
+
+#[test]
+fn a_flood_of_those_who_are_refused_is_no_flood_of_lines() {
+    let server = Program::server(&["--scenario", "chat", "--json", "--max-per-ip", "1"]);
+    let _member = Line::joined(server.endpoint());
+    for _ in 0..50 {
+        Line::connect(server.endpoint()).hear_end();
+    }
+    server.wait_for_line(|line| line.contains("\"refused\"") && line.contains("(50 so far)"));
+    let lines = String::from_utf8(server.stdout()).unwrap().matches("\"refused\"").count();
+    assert!(lines < 25, "{lines} lines");
+}
+
+#[test]
+fn whoever_speaks_as_in_the_lecture_is_turned_away_without_a_word() {
+    let server =
+        Program::server(&["--scenario", "chat", "--dialect", "lecture", "--max-per-ip", "1"]);
+    let mut first = connect(server.endpoint());
+    first.write_all(b"hello").unwrap();
+    assert!(first.read(&mut [0; 64]).unwrap() > 0);
+    let mut second = connect(server.endpoint());
+    assert_eq!(second.read(&mut [0; 64]).unwrap(), 0);
+}
+
+#[test]
+fn where_all_speak_in_lines_a_first_one_without_its_end_is_one_when_its_sender_is_done() {
+    let server = Program::server(&["--scenario", "chat", "--dialect", "line"]);
+    let mut member = Line::joined(server.endpoint());
+    let mut done = Line::connect(server.endpoint());
+    done.stream.write_all(b"all I say").unwrap();
+    done.stream.shutdown(Shutdown::Write).unwrap();
+    member.hear_said("all I say");
+    done.hear_line(&receipt("all I say"));
+    done.hear_end();
+}
+
+#[test]
+fn where_all_speak_in_lines_the_beginning_of_a_first_one_is_silence_in_the_end() {
+    let limits = ["--scenario", "chat", "--dialect", "line", "--idle-timeout", "300ms", "--json"];
+    let server = Program::server(&limits);
+    let mut silent = Line::connect(server.endpoint());
+    silent.stream.write_all(b"all I").unwrap();
+    let told = |line: &str| line.contains("disconnected") && line.contains("silent for 300ms");
+    server.wait_for_line(told);
+    silent.hear_end();
+}

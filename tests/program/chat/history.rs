@@ -1,0 +1,266 @@
+//! The history on the disk: what is said is there after a restart, whatever ended the server.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use crate::support::chat_client::{Line, receipt};
+use crate::support::{DEADLINE, Program, directory};
+use rustix::process::Signal;
+
+fn server(directory: &Path) -> Program {
+    Program::server(&["--scenario", "chat", "--history-dir", directory.to_str().unwrap()])
+}
+
+#[track_caller]
+fn member(server: &Program, nick: &str) -> Line {
+    let mut line = Line::connect(server.endpoint());
+    line.say(format!("/nick {nick}"));
+    line.hear(|heard| heard.starts_with(&format!("* you are {nick} in lobby, with ")));
+    line
+}
+
+#[track_caller]
+fn join(line: &mut Line, room: &str) {
+    line.say(format!("/join {room}"));
+    line.hear(|heard| heard.contains(&format!(" in {room}, with ")));
+}
+
+/// Says something, and goes on when the room has heard it.
+#[track_caller]
+fn say(line: &mut Line, text: &str) {
+    line.say(text);
+    line.hear_line(&receipt(text));
+}
+
+/// Asks for the history, and returns what was said, each without the time before it, and without notices.
+#[track_caller]
+fn history(line: &mut Line) -> Vec<String> {
+    line.say("/history 100");
+    let count = line.hear(|heard| heard.starts_with("* the last "));
+    let count = count.split(' ').nth(3).and_then(|count| count.parse().ok()).expect("a number");
+    let lines = (0..count).map(|_| {
+        let line = line.next().unwrap().expect("a line");
+        let (time, said) = line.split_once("] ").expect("a time");
+        let digits = time.strip_prefix('[').and_then(|time| time.split_once(':'));
+        let (hours, minutes) = digits.expect("hours and minutes");
+        assert!(hours.len() == 2 && hours.parse::<u8>().is_ok_and(|hours| hours < 24), "{line}");
+        assert!(minutes.len() == 2 && minutes.parse::<u8>().is_ok_and(|m| m < 60), "{line}");
+        said.to_owned()
+    });
+    let is_notice = |said: &String| said.ends_with(" joined") || said.ends_with(" left");
+    lines.filter(|said| !is_notice(said)).collect()
+}
+
+#[track_caller]
+fn stop(server: Program) {
+    server.terminate();
+    let ended = server.wait();
+    assert_eq!(ended.code, 0, "{ended:?}");
+}
+
+/// The segments in a directory, the oldest first.
+fn segments(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let mut found: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|end| end == "log")).collect();
+    found.sort_unstable();
+    found
+}
+
+fn holds(directory: &Path, text: &str) -> bool {
+    let bytes: Vec<u8> =
+        segments(directory).iter().flat_map(|path| fs::read(path).unwrap_or_default()).collect();
+    bytes.windows(text.len()).any(|window| window == text.as_bytes())
+}
+
+#[track_caller]
+fn wait_until_held(directory: &Path, text: &str) {
+    let until = Instant::now() + DEADLINE;
+    while !holds(directory, text) {
+        assert!(Instant::now() < until, "{text:?} is not written");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn what_is_said_in_each_room_is_there_after_a_restart() {
+    let directory = directory();
+    let path = directory.path().join("new").join("history");
+    let first = server(&path);
+    let (mut ada, mut bob) = (member(&first, "ada"), member(&first, "bob"));
+    say(&mut ada, "in the lobby");
+    ada.say("/me waves \u{1b}[31m");
+    ada.say("/topic tea");
+    ada.say("/msg bob a secret");
+    ada.hear_line("* you tell bob: a secret");
+    join(&mut bob, "Den");
+    say(&mut bob, "in the den");
+    stop(first);
+    assert!(!holds(&path, "a secret"), "what is for one alone is nobody's history");
+
+    let second = server(&path);
+    let mut eve = member(&second, "eve");
+    let lobby = ["ada: in the lobby", "** ada waves \\u{1b}[31m", "* ada set the topic: tea"];
+    assert_eq!(history(&mut eve), lobby);
+    eve.say("/rooms");
+    eve.hear_line("* rooms: lobby (1)");
+    join(&mut eve, "den");
+    assert_eq!(history(&mut eve), ["bob: in the den"]);
+    say(&mut eve, "there again");
+    // The room closes, and is remembered.
+    join(&mut eve, "lobby");
+    assert_eq!(history(&mut eve), lobby);
+    join(&mut eve, "den");
+    assert_eq!(history(&mut eve), ["bob: in the den", "eve: there again"]);
+    stop(second);
+
+    let third = server(&path);
+    let mut ada = member(&third, "ada");
+    join(&mut ada, "DEN");
+    assert_eq!(history(&mut ada), ["bob: in the den", "eve: there again"]);
+}
+
+#[test]
+fn a_server_that_is_killed_loses_nothing_that_was_written() {
+    let directory = directory();
+    let first = server(directory.path());
+    let mut ada = member(&first, "ada");
+    say(&mut ada, "one");
+    say(&mut ada, "the last word");
+    wait_until_held(directory.path(), "the last word");
+    first.signal(Signal::KILL);
+    assert_eq!(first.wait().code, 128 + 9);
+    let second = server(directory.path());
+    assert_eq!(history(&mut member(&second, "eve")), ["ada: one", "ada: the last word"]);
+}
+
+#[test]
+fn a_torn_end_is_cut_off_and_told_and_the_rest_stays() {
+    let directory = directory();
+    let first = server(directory.path());
+    let mut ada = member(&first, "ada");
+    say(&mut ada, "one");
+    say(&mut ada, "two");
+    stop(first);
+    let segment = segments(directory.path()).pop().unwrap();
+    let whole = fs::read(&segment).unwrap();
+    fs::write(&segment, &whole[..whole.len() - 3]).unwrap();
+
+    let second = server(directory.path());
+    second.wait_for_error_line(|line| line.contains("were torn or corrupt and are cut off"));
+    let mut eve = member(&second, "eve");
+    assert_eq!(history(&mut eve), ["ada: one"]);
+    say(&mut eve, "three");
+    stop(second);
+    let whole = fs::read(&segment).unwrap();
+    fs::write(&segment, [&whole[..], b"what is this?"].concat()).unwrap();
+
+    let third = server(directory.path());
+    third.wait_for_error_line(|line| line.contains("the last 13 bytes of "));
+    assert_eq!(history(&mut member(&third, "bob")), ["ada: one", "eve: three"]);
+    stop(third);
+    let fourth = server(directory.path());
+    assert_eq!(history(&mut member(&fourth, "bob")), ["ada: one", "eve: three"]);
+    assert!(!String::from_utf8_lossy(&fourth.stderr()).contains("torn"), "it is told once");
+}
+
+#[test]
+fn a_history_stays_within_its_size() {
+    const SIZE: u64 = 1 << 20;
+    let directory = directory();
+    let path = directory.path().to_str().unwrap();
+    let small = ["--scenario", "chat", "--history-dir", path, "--history-size", "1MiB"];
+    let first = Program::server(&small);
+    let mut ada = member(&first, "ada");
+    for k in 0..600 {
+        say(&mut ada, &format!("{k} {}", "x".repeat(3500)));
+    }
+    stop(first);
+    let found = segments(directory.path());
+    let sizes = found.iter().map(|path| fs::metadata(path).unwrap().len());
+    let (count, bytes) = (sizes.len(), sizes.sum::<u64>());
+    assert!(count > 2 && bytes <= SIZE && bytes > SIZE / 2, "{bytes} bytes in {count} segments");
+    let second = Program::server(&small);
+    let told = history(&mut member(&second, "eve"));
+    assert!(told.last().is_some_and(|line| line.starts_with("ada: 599 ")), "{told:?}");
+}
+
+#[test]
+fn two_servers_do_not_share_a_history() {
+    let directory = directory();
+    let first = server(directory.path());
+    let path = directory.path().to_str().unwrap();
+    let args = ["--scenario", "chat", "--listen", "127.0.0.1:0", "--history-dir", path];
+    let second = Program::run(&args).wait();
+    assert_eq!(second.code, 1, "{second:?}");
+    let told = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(told.contains("is in use by another server") && told.contains(path), "{told}");
+    stop(first);
+    server(directory.path());
+}
+
+#[test]
+fn a_directory_that_cannot_be_used_is_told_with_what_helps() {
+    let directory = directory();
+    let file = directory.path().join("file");
+    fs::write(&file, "").unwrap();
+    for path in [file.clone(), file.join("below"), "/proc/history".into()] {
+        let path = path.to_str().unwrap();
+        let args = ["--scenario", "chat", "--listen", "127.0.0.1:0", "--history-dir", path];
+        let ended = Program::run(&args).wait();
+        let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.code, 1, "{told}");
+        let helps = "choose a directory that this user may write to";
+        assert!(told.contains(path) && told.contains(helps), "{told}");
+        assert!(!told.contains("listening"), "{told}");
+    }
+}
+
+#[test]
+fn a_disk_that_fails_is_told_once_and_the_talk_goes_on() {
+    let directory = directory();
+    let path = directory.path().join("history");
+    let server = Program::server(&[
+        "--scenario",
+        "chat",
+        "--history-dir",
+        path.to_str().unwrap(),
+        "--history-size",
+        "1MiB",
+    ]);
+    let (mut ada, mut bob) = (member(&server, "ada"), member(&server, "bob"));
+    fs::remove_dir_all(&path).unwrap();
+    let long = "x".repeat(4000);
+    for k in 0..200 {
+        say(&mut ada, &format!("{k}{long}"));
+        bob.hear_said(&format!("{k}{long}"));
+    }
+    server.wait_for_error_line(|line| line.contains("/history cannot be written: "));
+    assert_eq!(history(&mut bob).len(), 8, "as many as are shown at once");
+    server.terminate();
+    let ended = server.wait();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(told.matches("/history cannot be written").count(), 1, "{told}");
+}
+
+#[test]
+fn a_journal_that_crashes_loses_no_line() {
+    let directory = directory();
+    let path = directory.path().to_str().unwrap();
+    let args = ["--scenario", "chat", "--history-dir", path, "--drill", "journal=3"];
+    let first = Program::server(&args);
+    let mut ada = member(&first, "ada");
+    let lines: Vec<_> = (0..50).map(|k| k.to_string()).collect();
+    lines.iter().for_each(|text| say(&mut ada, text));
+    // What waits when it crashes is written by its next life.
+    first.wait_for_error_line(|line| {
+        line.contains("chat/journal is restarted") && line.contains(" 3. ")
+    });
+    wait_until_held(directory.path(), "ada: 49\n");
+    stop(first);
+    let second = server(directory.path());
+    let said: Vec<_> = lines.iter().map(|text| format!("ada: {text}")).collect();
+    assert_eq!(history(&mut member(&second, "eve")), said);
+}

@@ -1,0 +1,222 @@
+//! The chat scenario with programs that nobody here wrote, in both directions.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::sync::RwLock;
+
+use crate::support::chat_client::{Line, connect, receipt};
+use crate::support::peers::{Family, Kind, Peer, Where};
+use crate::support::{DEADLINE, Program, directory, serial, sockactors};
+
+/// Our client knows a lecture's server by how soon it answers, so nothing else runs while one is played here.
+static ALONE: RwLock<()> = RwLock::new(());
+
+/// Every peer that is installed joins our room, over one family; all of them hear each other.
+fn every_peer_chats_with_our_server(family: Family) {
+    let _turn = ALONE.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let directory = directory();
+    let Some(listen) = family.listen(directory.path()) else { return };
+    let server = Program::server(&["--scenario", "chat", "--listen", &listen]);
+    let at = Where::of(server.endpoint());
+    let mut witness = Line::joined(server.endpoint());
+    let mut members = Vec::new();
+    for peer in Peer::all() {
+        let mut client = Program::start(&mut peer.client("chat", Kind::Stream, &at));
+        let words = format!("hello from {peer:?}");
+        client.write(format!("{words}\n"));
+        if peer == Peer::Python {
+            client.wait_for(&format!("Server response: {}\n", receipt(&words)));
+        } else {
+            client.wait_for_line(|line| line == receipt(&words));
+        }
+        witness.hear_said(&words);
+        members.push((peer, client));
+    }
+    witness.say("hello, all of you");
+    for (peer, client) in &mut members {
+        if *peer == Peer::Python {
+            // A lecture session is in lock-step: it is sent its receipts, and nothing else.
+            client.write("once more\n");
+            client.wait_for(&format!("Server response: {}\n", receipt("once more")));
+            assert!(!String::from_utf8_lossy(&client.stdout()).contains("hello, all"));
+        } else {
+            client.wait_for_line(|line| line.ends_with(": hello, all of you"));
+        }
+    }
+    witness.hear_said("once more");
+    let netcats = [Peer::Ncat, Peer::Netcat];
+    for (peer, client) in members.iter().filter(|(peer, _)| netcats.contains(peer)) {
+        let text = String::from_utf8_lossy(&client.stdout()).into_owned();
+        let later = if *peer == Peer::Ncat { "hello from Netcat" } else { "hello from Socat" };
+        let wanted = Peer::all().len() < 4 || text.lines().any(|line| line.ends_with(later));
+        assert!(wanted, "{peer:?} did not hear {later:?}\n{text}");
+    }
+}
+
+#[test]
+fn every_peer_chats_with_our_server_over_ipv4() {
+    every_peer_chats_with_our_server(Family::V4);
+}
+
+#[test]
+fn every_peer_chats_with_our_server_over_ipv6() {
+    every_peer_chats_with_our_server(Family::V6);
+}
+
+#[test]
+fn every_peer_chats_with_our_server_over_unix_sockets() {
+    every_peer_chats_with_our_server(Family::Unix);
+}
+
+/// Our client talks to every peer's server, over one family: bare words out, an answer back.
+fn our_client_chats_with_every_peer(family: Family) {
+    let _turn = ALONE.write().unwrap_or_else(|poisoned| poisoned.into_inner());
+    for peer in Peer::all() {
+        let directory = directory();
+        let Some(at) = family.free(Kind::Stream, directory.path()) else { return };
+        let mut server = peer.server("chat", Kind::Stream, &at, directory.path());
+        let mut client = Program::run(&["--scenario", "chat", "--connect", &at.endpoint()]);
+        client.write("good morning\n");
+        if peer == Peer::Python {
+            server.wait_for_line(|line| line == "Received message: good morning");
+        } else {
+            server.wait_for("good morning");
+            server.write(receipt("good morning"));
+        }
+        let line = format!("Server response: {}", receipt("good morning"));
+        client.wait_for_line(|said| said == line);
+        client.write("good night\n");
+        server.wait_for("good night");
+        if peer == Peer::Python {
+            server.wait_for_line(|line| line == "Received message: good night");
+        } else {
+            assert_eq!(
+                String::from_utf8_lossy(&server.stdout()),
+                "good morninggood night",
+                "{peer:?}"
+            );
+            server.write(receipt("good night"));
+        }
+        let line = format!("Server response: {}", receipt("good night"));
+        client.wait_for_line(|said| said == line);
+        client.wait().with_code(0);
+    }
+}
+
+#[test]
+fn our_client_chats_with_every_peer_over_ipv4() {
+    let _alone = serial::lock();
+    our_client_chats_with_every_peer(Family::V4);
+}
+
+#[test]
+fn our_client_chats_with_every_peer_over_ipv6() {
+    let _alone = serial::lock();
+    our_client_chats_with_every_peer(Family::V6);
+}
+
+#[test]
+fn our_client_chats_with_every_peer_over_unix_sockets() {
+    let _alone = serial::lock();
+    our_client_chats_with_every_peer(Family::Unix);
+}
+
+#[test]
+fn a_lecture_client_is_answered_exactly_chunk_by_chunk() {
+    let _turn = ALONE.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let server = Program::server(&["--scenario", "chat"]);
+    let mut witness = Line::joined(server.endpoint());
+    let mut lecture = connect(server.endpoint());
+    for text in ["hello", "a", "grüß dich", "two\nlines", &"long ".repeat(100)] {
+        lecture.write_all(text.as_bytes()).unwrap();
+        let expected = receipt(text);
+        let mut answer = vec![0; expected.len()];
+        lecture.read_exact(&mut answer).unwrap();
+        assert_eq!(String::from_utf8_lossy(&answer), expected);
+        if !text.contains('\n') {
+            let name = witness.hear_said(text.trim_end());
+            assert!(name.starts_with("guest"), "{name:?}");
+        }
+    }
+    witness.say("nothing for you");
+    witness.hear_line(&receipt("nothing for you"));
+    lecture.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut rest = Vec::new();
+    lecture.read_to_end(&mut rest).unwrap();
+    assert_eq!(String::from_utf8_lossy(&rest), "", "its lock-step would be broken");
+}
+
+#[test]
+fn our_client_is_a_member_of_our_own_room() {
+    let _turn = ALONE.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let server = Program::server(&["--scenario", "chat"]);
+    let mut ann = Line::joined(server.endpoint());
+    let mut client = Program::run(&["--scenario", "chat", "--connect", server.endpoint()]);
+    client.write("hello from ours\n");
+    ann.hear_said("hello from ours");
+    ann.say("hello from netcat");
+    client.wait_for_line(|line| line.ends_with(": hello from netcat"));
+    client.write("and a second line\n");
+    ann.hear_said("and a second line");
+    let ended = client.wait().with_code(0);
+    ann.hear(|line| line.contains("left"));
+    let lines = ended.lines();
+    let own = lines.iter().filter(|line| line.ends_with("hello from ours")).count();
+    assert!(own <= 2, "{ended:?}");
+}
+
+#[test]
+fn what_is_piped_into_our_client_is_said_to_the_last_line() {
+    let _turn = ALONE.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let server = Program::server(&["--scenario", "chat"]);
+    let mut ann = Line::joined(server.endpoint());
+    let lines = "one\ntwo\nthree, without an end";
+    sockactors(&["--scenario", "chat", "--connect", server.endpoint()], lines).with_code(0);
+    for line in lines.lines() {
+        ann.hear_said(line);
+    }
+}
+
+#[test]
+fn our_client_takes_the_name_it_is_given() {
+    let _turn = ALONE.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let server = Program::server(&["--scenario", "chat"]);
+    let mut ann = Line::joined(server.endpoint());
+    let args = ["--scenario", "chat", "--nick", "zoe", "--connect", server.endpoint()];
+    let mut client = Program::run(&args);
+    client.write("hello\n");
+    assert_eq!(ann.hear_said("hello"), "zoe");
+}
+
+#[test]
+fn our_client_ends_when_the_server_goes() {
+    let _turn = ALONE.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    let mut client = Program::run(&["--scenario", "chat", "--connect", &at]);
+    let (mut peer, _) = listener.accept().unwrap();
+    peer.set_read_timeout(Some(DEADLINE)).unwrap();
+    client.write("hello\n");
+    let mut said = [0; 5];
+    peer.read_exact(&mut said).unwrap();
+    assert_eq!(&said, b"hello");
+    drop((peer, listener));
+    let ended = client.wait_while_stdin_is_open(DEADLINE);
+    assert!(!ended.err().contains("panicked"), "{ended:?}");
+}
+
+#[test]
+fn what_a_server_sends_never_reaches_our_terminal_raw() {
+    let _turn = ALONE.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    let mut client = Program::run(&["--scenario", "chat", "--connect", &at]);
+    client.write("hello\n");
+    let (mut peer, _) = listener.accept().unwrap();
+    peer.read_exact(&mut [0; 5]).unwrap();
+    peer.write_all("red\u{1b}[31m\u{202e}\u{7}".as_bytes()).unwrap();
+    client.wait_for("red");
+    drop(peer);
+    let ended = client.wait();
+    assert!(!ended.out().contains(['\u{1b}', '\u{202e}', '\u{7}']), "{:?}", ended.out());
+}

@@ -1,0 +1,84 @@
+//! A chat client behind pipes whose server goes away.
+
+use crate::support::chat_client::Line;
+use crate::support::{DEADLINE, Program, directory};
+use rustix::process::Signal;
+
+fn server(at: &str) -> Program {
+    Program::server(&["--scenario", "chat", "--listen", at])
+}
+
+fn client(at: &str, more: &[&str]) -> Program {
+    Program::run(&[&["--scenario", "chat", "--connect", at], more].concat())
+}
+
+fn kill(server: Program) {
+    server.signal(Signal::KILL);
+    server.wait_while_stdin_is_open(DEADLINE);
+}
+
+/// Waits until a member of this name is in the line's room.
+fn wait_for_member(line: &mut Line, nick: &str) {
+    loop {
+        line.say("/who");
+        let who = line.hear(|line| line.starts_with("* in "));
+        if who.split([' ', ',']).any(|word| word.trim() == nick) {
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_client_comes_back_under_its_name_to_its_room_with_what_was_typed_meanwhile() {
+    let directory = directory();
+    let at = format!("unix:{}/chat", directory.path().display());
+    let first = server(&at);
+    let mut ada = client(&at, &["--nick", "ada", "--room", "den", "--reconnect", "always"]);
+    ada.wait_for_line(|line| line.starts_with("* you are ada in den"));
+    ada.write("/nick eve\n/join attic\n");
+    ada.wait_for_line(|line| line.starts_with("* you are eve in attic"));
+    kill(first);
+    ada.wait_for_error_line(|line| line.contains("trying again"));
+    ada.write("typed meanwhile\n");
+    let second = server(&at);
+    ada.wait_for_error_line(|line| line.contains("again") && line.contains("connected"));
+    let mut line = Line::connect(second.endpoint());
+    line.say("/join attic");
+    wait_for_member(&mut line, "eve");
+    ada.write("typed later\n");
+    line.hear_line("eve: typed later");
+    line.say("/history");
+    line.hear(|line| line.ends_with("eve: typed meanwhile"));
+    ada.write("/quit\n");
+    ada.wait_while_stdin_is_open(DEADLINE).with_code(0);
+}
+
+#[test]
+fn a_client_that_is_to_connect_always_waits_for_its_first_server() {
+    let directory = directory();
+    let at = format!("unix:{}/chat", directory.path().display());
+    let mut ada = client(&at, &["--reconnect", "always", "--timeout", "15s"]);
+    ada.write("hello\n");
+    ada.close_stdin();
+    let server = server(&at);
+    server.wait_for_line(|line| line == "Received message: hello");
+    ada.wait().with_code(0);
+}
+
+#[test]
+fn a_client_that_never_gets_its_words_through_says_how_many() {
+    let directory = directory();
+    let at = format!("unix:{}/chat", directory.path().display());
+    let mut ada = client(&at, &["--reconnect", "always", "--timeout", "100ms"]);
+    ada.write("one\ntwo\n");
+    let ended = ada.wait().with_code(1);
+    assert!(ended.err().contains("2 of the lines typed meanwhile were not said"), "{ended:?}");
+}
+
+#[test]
+fn a_client_that_was_sent_away_does_not_come_back() {
+    let server = Program::server(&["--scenario", "chat", "--idle-timeout", "200ms"]);
+    let ada = client(server.endpoint(), &["--nick", "ada", "--reconnect", "always"]);
+    ada.wait_for_line(|line| line.contains("good bye"));
+    ada.wait_while_stdin_is_open(DEADLINE).with_code(1);
+}

@@ -1,0 +1,246 @@
+//! Each kind of actor panics once in a running scenario: its supervisor restarts it, what waited for it is
+//! handled, and the port still answers. What becomes of a crash loop.
+
+mod chat;
+mod file;
+mod program;
+mod support;
+
+use std::io::{ErrorKind, Read};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::unix::net::UnixDatagram;
+
+use crate::support::chat_client::connect;
+use crate::support::{DEADLINE, directory};
+use sockactors::actors::Report;
+use sockactors::net::Peer;
+use sockactors::runtime::{Ended, Exit};
+use sockactors::scenario::{Kind, Role, Settings};
+use support::{Drill, assert_panicked, server, server_at};
+
+const GREETING: &str = "Thank you for connecting";
+const ANSWER: &[u8] = b"Hello UDP Client";
+
+/// Reads a connection to its end.
+#[track_caller]
+fn hear_all(mut stream: TcpStream) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).unwrap();
+    text
+}
+
+fn connected(report: &Report) -> Option<(u64, Peer)> {
+    match report {
+        Report::Connected { conn, peer } => Some((*conn, peer.clone())),
+        _ => None,
+    }
+}
+
+fn message(report: &Report) -> Option<String> {
+    match report {
+        Report::Message { text, .. } => Some(text.clone()),
+        _ => None,
+    }
+}
+
+#[test]
+fn connections_that_come_while_the_listener_is_down_are_greeted_in_their_order() {
+    let folder = directory();
+    let path = format!("unix:{}/s", folder.path().display());
+    for endpoint in ["127.0.0.1:0", "[::1]:0", &path] {
+        if endpoint.starts_with('[') && TcpListener::bind(endpoint).is_err() {
+            crate::support::peers::skip("this machine has no IPv6");
+            continue;
+        }
+        let mut drill = Drill::start(&server_at(Kind::Tcp, endpoint));
+        drill.crash_and_hold("listener");
+        let clients: Vec<_> = (0..5).map(|_| connect(&drill.at)).collect();
+        drill.release("listener");
+        let mut admitted = drill.reports(clients.len(), connected);
+        admitted.sort_by_key(|(conn, _)| *conn);
+        for (k, (client, (conn, peer))) in clients.into_iter().zip(admitted).enumerate() {
+            assert_eq!(conn, k as u64);
+            if !endpoint.starts_with("unix:") {
+                assert_eq!(peer.to_string(), client.local_addr().unwrap().to_string());
+            }
+            assert_eq!(hear_all(client), GREETING);
+        }
+        assert_eq!(hear_all(connect(&drill.at)), GREETING);
+        drill.stop(&[("listener", 1)]);
+    }
+}
+
+#[test]
+fn a_listener_counts_its_clients_across_a_crash() {
+    let mut settings = server(Kind::Tcp);
+    settings.clients = Some(3);
+    let mut drill = Drill::start(&settings);
+    assert_eq!(hear_all(connect(&drill.at)), GREETING);
+    drill.crash("listener");
+    assert_eq!(hear_all(connect(&drill.at)), GREETING);
+    drill.crash("listener");
+    assert_eq!(hear_all(connect(&drill.at)), GREETING);
+    assert_eq!(drill.end().unwrap(), Ended::Finished);
+    let numbers: Vec<_> = drill.reports(3, connected).into_iter().map(|(conn, _)| conn).collect();
+    assert_eq!(numbers, [0, 1, 2]);
+    let refused = TcpStream::connect(&drill.at).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+}
+
+#[test]
+fn a_listener_that_crashes_after_its_last_client_waits_for_that_client_all_the_same() {
+    let mut settings = server(Kind::Tcp);
+    settings.clients = Some(1);
+    settings.message = Some("x".repeat(32 << 20));
+    let mut drill = Drill::start(&settings);
+    let client = connect(&drill.at);
+    drill.started("greeters/0");
+    drill.crash("listener");
+    assert_eq!(hear_all(client).len(), 32 << 20);
+    assert_eq!(drill.end().unwrap(), Ended::Finished);
+}
+
+#[test]
+fn a_greeter_that_crashes_is_not_restarted_and_touches_no_other() {
+    let mut settings = server(Kind::Tcp);
+    // More than the kernel holds, so that a greeter lives as long as its peer does not read.
+    settings.message = Some("x".repeat(32 << 20));
+    let mut drill = Drill::start(&settings);
+    let mut clients: Vec<_> = (0..3).map(|_| connect(&drill.at)).collect();
+    for path in ["greeters/0", "greeters/1", "greeters/2"] {
+        drill.started(path);
+    }
+    drill.crash_for_good("greeters/1");
+    // Its peer has what the kernel took of the greeting, and then the end.
+    let mut cut = Vec::new();
+    let _ = clients.remove(1).read_to_end(&mut cut);
+    assert!(cut.len() < 32 << 20, "it was greeted whole");
+    clients.push(connect(&drill.at));
+    for client in clients {
+        assert_eq!(hear_all(client).len(), 32 << 20);
+    }
+    assert!(!drill.handle.crash("greeters/1"), "it is gone");
+    drill.stop(&[]);
+}
+
+#[test]
+fn reports_that_come_while_the_narrator_is_down_are_told_by_its_next_incarnation() {
+    let mut drill = Drill::start(&server(Kind::Tcp));
+    drill.crash_and_hold("narrator");
+    for _ in 0..10 {
+        assert_eq!(hear_all(connect(&drill.at)), GREETING);
+    }
+    // The greeters say good bye a moment after their clients have gone.
+    support::until("the reports to wait", || drill.waiting("narrator") == 20);
+    drill.release("narrator");
+    let numbers = drill.reports(20, |report| match report {
+        Report::Connected { conn, .. } => Some((*conn, true)),
+        Report::Disconnected { conn, why, .. } if why == "greeted" => Some((*conn, false)),
+        other => panic!("an unexpected report: {other:?}"),
+    });
+    let connected: Vec<_> = numbers.iter().filter(|(_, came)| *came).map(|(n, _)| *n).collect();
+    assert_eq!(connected, (0..10).collect::<Vec<_>>());
+    assert_eq!(hear_all(connect(&drill.at)), GREETING);
+    drill.reports(1, connected_is(10));
+    drill.stop(&[("narrator", 1)]);
+}
+
+fn connected_is(number: u64) -> impl Fn(&Report) -> Option<()> {
+    move |report| connected(report).filter(|(conn, _)| *conn == number).map(drop)
+}
+
+#[test]
+fn a_narrator_that_is_down_for_long_holds_connections_back_and_loses_none() {
+    let mut drill = Drill::start(&server(Kind::Tcp));
+    drill.crash_and_hold("narrator");
+    let clients: Vec<_> = (0..100).map(|_| connect(&drill.at)).collect();
+    support::until("a full mailbox", || drill.waiting("narrator") == 64);
+    drill.release("narrator");
+    for client in clients {
+        assert_eq!(hear_all(client), GREETING);
+    }
+    let mut numbers: Vec<_> = drill.reports(100, connected).into_iter().map(|(n, _)| n).collect();
+    numbers.sort();
+    assert_eq!(numbers, (0..100).collect::<Vec<_>>());
+    drill.stop(&[("narrator", 1)]);
+}
+
+#[test]
+fn datagrams_that_come_while_the_responder_is_down_are_answered_in_their_order() {
+    let mut drill = Drill::start(&server(Kind::Udp));
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.set_read_timeout(Some(DEADLINE)).unwrap();
+    client.connect(&drill.at).unwrap();
+    drill.crash_and_hold("responder");
+    for k in 0..10 {
+        client.send(format!("datagram {k}").as_bytes()).unwrap();
+    }
+    drill.release("responder");
+    let expected: Vec<_> = (0..10).map(|k| format!("datagram {k}")).collect();
+    assert_eq!(drill.reports(10, message), expected);
+    let mut answer = [0; 64];
+    for _ in 0..10 {
+        let n = client.recv(&mut answer).unwrap();
+        assert_eq!(&answer[..n], ANSWER);
+    }
+    drill.stop(&[("responder", 1)]);
+}
+
+#[test]
+fn a_responder_on_a_unix_socket_answers_over_a_crash_and_counts_on() {
+    let folder = directory();
+    let mut settings = server_at(Kind::Udp, &format!("unix:{}/s", folder.path().display()));
+    settings.clients = Some(3);
+    let mut drill = Drill::start(&settings);
+    let client = UnixDatagram::bind(folder.path().join("c")).unwrap();
+    client.set_read_timeout(Some(DEADLINE)).unwrap();
+    client.connect(folder.path().join("s")).unwrap();
+    let mut answer = [0; 64];
+    for k in 0..3 {
+        client.send(b"hello").unwrap();
+        let n = client.recv(&mut answer).unwrap();
+        assert_eq!(&answer[..n], ANSWER);
+        if k < 2 {
+            drill.crash("responder");
+        }
+    }
+    assert_eq!(drill.end().unwrap(), Ended::Finished);
+    assert!(!folder.path().join("s").exists(), "the socket file is removed at the end");
+}
+
+#[test]
+fn a_client_that_crashes_ends_its_tree_with_the_panic() {
+    for kind in [Kind::Tcp, Kind::Udp, Kind::File, Kind::Chat] {
+        // Servers that never say a word.
+        let stream = TcpListener::bind("127.0.0.1:0").unwrap();
+        let datagram = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let at = match kind {
+            Kind::Udp => datagram.local_addr(),
+            _ => stream.local_addr(),
+        };
+        let mut settings = Settings::new(kind, Role::Client);
+        settings.connect = Some(at.unwrap().to_string().parse().unwrap());
+        settings.timeout = DEADLINE;
+        let mut drill = Drill::start(&settings);
+        assert!(drill.handle.crash("client"));
+        match drill.end() {
+            Err(exit @ Exit::Panicked { .. }) => assert_panicked(&exit),
+            other => panic!("{kind:?}: {other:?}"),
+        }
+        assert_eq!(drill.restarts("client") + drill.restarts("narrator"), 0);
+    }
+}
+
+#[test]
+fn a_crash_loop_ends_the_tree_with_the_reason() {
+    let mut drill = Drill::start_within(&server(Kind::Tcp), 2);
+    drill.crash("listener");
+    drill.crash("narrator");
+    drill.handle.crash("listener");
+    let exit = drill.end().unwrap_err();
+    let Exit::GaveUp { last, .. } = &exit else { panic!("{exit:?}") };
+    assert_eq!(last.0.to_string(), "t/listener");
+    assert_panicked(&last.1);
+    assert!(exit.to_string().contains("t/listener panicked"), "{exit}");
+    assert!(TcpStream::connect(&drill.at).is_err(), "the port is closed");
+}

@@ -1,0 +1,87 @@
+//! The built program's drills. `tests/program/signals.rs` has those of the listener.
+
+use std::io::Write;
+use std::net::{Shutdown, UdpSocket};
+
+use crate::support::chat_client::{Line, connect};
+use crate::support::{DEADLINE, Program, directory};
+
+/// A scenario, an actor of it, and a line of stdout that tells that the actor has done its work.
+const ACTORS: [(&str, &str, &str); 8] = [
+    ("tcp", "listener", "Got connection from"),
+    ("tcp", "server-narrator", "Got connection from"),
+    ("udp", "responder", "Message from Client: hello"),
+    ("udp", "server-narrator", "Message from Client: hello"),
+    ("file", "reaper", "Received successfully! New filename is: output0.txt"),
+    ("file", "listener", "Received successfully! New filename is: output0.txt"),
+    ("chat", "room", "Received message: here I am"),
+    ("chat", "server-narrator", "Received message: here I am"),
+];
+
+/// Uses the server once, as a client of its scenario would.
+#[track_caller]
+fn is_answered(scenario: &str, at: &str) {
+    match scenario {
+        "tcp" => assert_eq!(super::hear_all(connect(at)), super::GREETING),
+        "udp" => {
+            let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+            client.set_read_timeout(Some(DEADLINE)).unwrap();
+            client.send_to(b"hello", at).unwrap();
+            let mut answer = [0; 64];
+            let n = client.recv(&mut answer).unwrap();
+            assert_eq!(&answer[..n], super::ANSWER);
+        }
+        "file" => {
+            let mut client = connect(at);
+            client.write_all(b"the bytes").unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+            assert_eq!(super::hear_all(client), "");
+        }
+        _ => drop(Line::joined(at)),
+    }
+}
+
+#[test]
+fn every_actor_of_a_server_is_restarted_after_a_drill_and_the_port_answers() {
+    for (scenario, actor, done) in ACTORS {
+        let out = directory();
+        let mut args = vec!["--scenario", scenario, "--drill", actor];
+        if scenario == "file" {
+            args.extend(["--out", out.path().to_str().unwrap()]);
+        }
+        let server = Program::server(&args);
+        let path = format!("{scenario}/{actor}");
+        server.wait_for_error_line(|line| line.contains(&path) && line.contains("panicked"));
+        server.wait_for_error_line(|line| line.contains(&path) && line.contains("restarted"));
+        is_answered(scenario, server.endpoint());
+        server.wait_for_line(|line| line.contains(done));
+        server.terminate();
+        let ended = server.wait();
+        assert_eq!(ended.code, 0, "{path}: {ended:?}");
+        if scenario == "file" {
+            let stored = std::fs::read(out.path().join("output0.txt")).unwrap();
+            assert_eq!(stored, b"the bytes");
+        }
+    }
+}
+
+#[test]
+fn a_crash_loop_of_any_actor_ends_with_1_and_the_reason() {
+    for (scenario, actor, _) in ACTORS {
+        let out = directory();
+        let drill = format!("{actor}=100");
+        let mut args = vec!["--scenario", scenario, "--listen", "127.0.0.1:0", "--drill", &drill];
+        if scenario == "file" {
+            args.extend(["--out", out.path().to_str().unwrap()]);
+        }
+        let ended = Program::run(&args).wait();
+        assert_eq!(ended.code, 1, "{scenario}/{actor}: {ended:?}");
+        let reason = format!("at last, {scenario}/{actor} panicked at ");
+        let err = ended.err();
+        let told = err.lines().filter(|line| line.contains("gave up: more than 5 restarts"));
+        let told: Vec<_> = told.collect();
+        assert_eq!(told.len(), 1, "the reason is told once: {ended:?}");
+        assert!(told[0].contains(&reason), "{ended:?}");
+        assert!(told[0].contains("crashed on request"), "{ended:?}");
+    }
+}

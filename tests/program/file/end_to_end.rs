@@ -1,0 +1,116 @@
+//! The file client and the file server of the program with each other, framed.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread::JoinHandle;
+
+use crate::support::directory;
+use crate::support::files::{content, send, server};
+
+/// Passes on so many bytes of each connection in turn, then cuts it; the last one is passed on whole. Returns how many
+/// bytes went through.
+fn cutting(to: &str, cuts: Vec<usize>) -> (String, JoinHandle<usize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (at, to) = (listener.local_addr().unwrap().to_string(), to.to_owned());
+    let passed = std::thread::spawn(move || {
+        let cuts = cuts.into_iter().chain([usize::MAX]);
+        cuts.map(|cut| pass(listener.accept().unwrap().0, &to, cut)).sum()
+    });
+    (at, passed)
+}
+
+fn pass(mut client: TcpStream, to: &str, most: usize) -> usize {
+    let mut server = TcpStream::connect(to).unwrap();
+    let (mut answers, mut heard) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+    let back = std::thread::spawn(move || {
+        let _ = std::io::copy(&mut answers, &mut heard);
+        let _ = heard.shutdown(Shutdown::Write);
+    });
+    let (mut piece, mut passed) = (vec![0; 64 << 10], 0);
+    while passed < most {
+        let room = piece.len().min(most - passed);
+        match client.read(&mut piece[..room]) {
+            Ok(length @ 1..) if server.write_all(&piece[..length]).is_ok() => passed += length,
+            _ => break,
+        }
+    }
+    if passed == most {
+        let _ = client.shutdown(Shutdown::Both);
+    }
+    let _ = server.shutdown(Shutdown::Write);
+    back.join().unwrap();
+    passed
+}
+
+#[test]
+fn a_tree_of_files_arrives_as_it_is_and_once_more_costs_nothing() {
+    let (from, to) = (directory(), directory());
+    let tree = from.path().join("tree");
+    fs::create_dir_all(tree.join("empty")).unwrap();
+    fs::write(tree.join("large"), content(3_000_000)).unwrap();
+    fs::write(tree.join("none"), "").unwrap();
+    let server = server(to.path(), &["--json"]);
+    for _ in 0..2 {
+        let ended = send(server.endpoint(), &["--json", tree.to_str().unwrap()]).with_code(0);
+        let digest = format!("\"blake3\":\"{}\"", blake3::hash(&content(3_000_000)));
+        assert!(ended.out().contains(&digest), "{ended:?}");
+    }
+    assert!(fs::read(to.path().join("tree/large")).unwrap() == content(3_000_000));
+    assert_eq!(fs::read(to.path().join("tree/none")).unwrap(), b"");
+    assert!(to.path().join("tree/empty").is_dir());
+}
+
+#[test]
+fn a_file_over_a_link_that_is_cut_again_and_again_moves_hardly_more_than_itself() {
+    let (from, to) = (directory(), directory());
+    let length = 20_000_000;
+    let path = from.path().join("large");
+    fs::write(&path, content(length)).unwrap();
+    let server = server(to.path(), &[]);
+    let cuts = vec![70_000, 1_000_000, 300_000, 5_000_000, 2_222_222, 100_000, 4_000_000];
+    let most = length + length / 1000 + cuts.len() * (66 << 10);
+    let (at, passed) = cutting(server.endpoint(), cuts);
+    let ended = send(&at, &[path.to_str().unwrap()]).with_code(0);
+    assert!(ended.err().contains("trying again"), "{ended:?}");
+    let passed = passed.join().unwrap();
+    assert!((length..=most).contains(&passed), "{passed} bytes moved, {most} may be");
+    assert!(fs::read(to.path().join("large")).unwrap() == content(length));
+}
+
+#[test]
+fn what_the_server_refuses_has_the_exit_code_of_its_reason() {
+    let (from, to) = (directory(), directory());
+    let path = from.path().join("file");
+    fs::write(&path, content(5000)).unwrap();
+    fs::write(to.path().join("file"), "another").unwrap();
+    let path = path.to_str().unwrap();
+    let no_room = u64::MAX.to_string();
+    let cases: [(&[&str], i32, &str); 4] = [
+        (&[], 1, "there already"),
+        (&["--on-conflict", "skip"], 0, "there already"),
+        (&["--max-size", "4KiB"], 1, "4096"),
+        (&["--on-conflict", "rename", "--keep-free", &no_room], 6, "full"),
+    ];
+    for (flags, code, words) in cases {
+        let server = server(to.path(), flags);
+        send(server.endpoint(), &[path]).with_code(code).naming(words).naming(path);
+    }
+    assert_eq!(fs::read(to.path().join("file")).unwrap(), b"another");
+    let server = server(to.path(), &["--on-conflict", "rename"]);
+    let ended = send(server.endpoint(), &[path]).with_code(0);
+    assert!(ended.out().contains("stored as file-"), "{ended:?}");
+}
+
+#[test]
+fn a_hidden_name_is_refused_and_the_others_arrive() {
+    let (from, to) = (directory(), directory());
+    for name in [".hidden", "plain"] {
+        fs::write(from.path().join(name), name).unwrap();
+    }
+    let server = server(to.path(), &[]);
+    send(server.endpoint(), &[from.path().to_str().unwrap()]).with_code(1).naming("hidden");
+    let inside = to.path().join(from.path().file_name().unwrap());
+    assert_eq!(fs::read(inside.join("plain")).unwrap(), b"plain");
+    assert!(!inside.join(".hidden").exists());
+}

@@ -1,0 +1,185 @@
+//! Files from our client to our server at the edges: a link that is cut, a server that starts again, names, policies, stdin.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::support::chat_client::connect;
+use crate::support::files::{content, names, send, server};
+use crate::support::{Program, directory, sockactors};
+use sockactors::wire::offer::CHUNK;
+
+/// Writes a file, and returns its path as text.
+fn file(directory: &Path, name: &str, bytes: &[u8]) -> String {
+    let path = directory.join(name);
+    fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// A way to a server that cuts each connection after so many bytes to it, one number each, and the last one never.
+struct Link {
+    at: String,
+    /// How many bytes went to the server.
+    moved: Arc<AtomicUsize>,
+}
+
+impl Link {
+    fn to(server: &Program, cuts: Vec<usize>) -> Link {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap().to_string();
+        let (server, moved) = (server.endpoint().to_owned(), Arc::new(AtomicUsize::new(0)));
+        let counted = moved.clone();
+        std::thread::spawn(move || {
+            for most in cuts.into_iter().chain([usize::MAX]) {
+                let (client, _) = listener.accept().unwrap();
+                let _ = pass(client, connect(&server), most, &counted);
+            }
+        });
+        Link { at, moved }
+    }
+
+    fn moved(&self) -> usize {
+        self.moved.load(Ordering::Relaxed)
+    }
+}
+
+/// Passes bytes both ways, until so many have gone to the server.
+fn pass(
+    mut client: TcpStream,
+    mut server: TcpStream,
+    mut most: usize,
+    moved: &AtomicUsize,
+) -> std::io::Result<()> {
+    let (mut from, mut to) = (server.try_clone()?, client.try_clone()?);
+    let back = std::thread::spawn(move || {
+        let _ = std::io::copy(&mut from, &mut to);
+        let _ = to.shutdown(Shutdown::Write);
+    });
+    let mut piece = vec![0; CHUNK];
+    while most > 0 {
+        let length = client.read(&mut piece[..most.min(CHUNK)])?;
+        if length == 0 {
+            break;
+        }
+        server.write_all(&piece[..length])?;
+        moved.fetch_add(length, Ordering::Relaxed);
+        most -= length;
+    }
+    server.shutdown(Shutdown::Write)?;
+    if most == 0 {
+        client.shutdown(Shutdown::Both)?;
+    }
+    back.join().unwrap();
+    Ok(())
+}
+
+#[test]
+fn another_run_goes_on_with_what_an_earlier_one_sent() {
+    let (source, out) = (directory(), directory());
+    let bytes = content(50 * CHUNK);
+    let name = file(source.path(), "file", &bytes);
+    let server = server(out.path(), &[]);
+    let link = Link::to(&server, vec![30 * CHUNK]);
+    send(&link.at, &["--resume", "off", &name]).with_code(1);
+    let before = link.moved();
+    assert!(!out.path().join("file").exists());
+    send(&link.at, &[&name]).with_code(0);
+    assert!(fs::read(out.path().join("file")).unwrap() == bytes);
+    let moved = link.moved() - before;
+    assert!(moved < 22 * (CHUNK + 53) + 4000, "{moved} bytes moved the second time");
+}
+
+#[test]
+fn a_server_that_starts_again_is_found_again() {
+    let (source, out) = (directory(), directory());
+    let (first, second) =
+        (file(source.path(), "first", b"first"), file(source.path(), "second", &content(9)));
+    let before = server(out.path(), &[]);
+    let at = before.endpoint().to_owned();
+    let mut client = Program::run(&["--scenario", "file", "--connect", &at]);
+    client.write(format!("{first}\n"));
+    before.wait_for("first");
+    client.wait_for("first");
+    before.signal(rustix::process::Signal::KILL);
+    before.wait();
+    let after = server(out.path(), &["--listen", &at]);
+    client.write(format!("{second}\n"));
+    client.wait().with_code(0).naming("trying again");
+    after.wait_for("second");
+    assert_eq!(names(out.path()), ["first", "second"]);
+}
+
+#[test]
+fn a_name_that_is_taken_is_treated_as_the_server_says() {
+    let source = directory();
+    let name = file(source.path(), "file", b"new");
+    for (policy, code, kept) in
+        [("fail", 1, "old"), ("skip", 0, "old"), ("overwrite", 0, "new"), ("rename", 0, "old")]
+    {
+        let out = directory();
+        fs::write(out.path().join("file"), "old").unwrap();
+        let server = server(out.path(), &["--on-conflict", policy]);
+        let ended = send(server.endpoint(), &[&name]).with_code(code);
+        assert_eq!(fs::read_to_string(out.path().join("file")).unwrap(), kept, "{policy}");
+        match policy {
+            "fail" => drop(ended.naming("file")),
+            "rename" => {
+                let other = names(out.path()).into_iter().find(|name| name != "file").unwrap();
+                assert_eq!(fs::read_to_string(out.path().join(&other)).unwrap(), "new");
+                assert!(ended.out().contains(&format!("stored as {other}")), "{ended:?}");
+            }
+            _ => assert_eq!(names(out.path()), ["file"], "{policy}"),
+        }
+    }
+}
+
+#[test]
+fn what_has_no_room_ends_with_6_and_what_is_too_large_lets_others_pass() {
+    let (source, out) = (directory(), directory());
+    let (large, small) =
+        (file(source.path(), "large", &content(2000)), file(source.path(), "small", b"small"));
+    let strict = server(out.path(), &["--max-size", "1000"]);
+    send(strict.endpoint(), &[&large, &small]).with_code(1).naming("large");
+    assert_eq!(names(out.path()), ["small"]);
+    let full = server(out.path(), &["--keep-free", "1000000GiB"]);
+    send(full.endpoint(), &[&large, &small]).with_code(6).naming("large");
+    assert!(!out.path().join("large").exists());
+}
+
+#[test]
+fn stdin_arrives_under_its_own_name() {
+    let out = directory();
+    let server = server(out.path(), &[]);
+    let text = "what came\n".repeat(50_000);
+    let args = ["--scenario", "file", "--connect", server.endpoint(), "-"];
+    sockactors(&args, &text).with_code(0);
+    assert!(fs::read_to_string(out.path().join("stdin")).unwrap() == text);
+}
+
+#[test]
+fn names_that_a_server_refuses_are_told_safely_and_others_arrive() {
+    let (source, out) = (directory(), directory());
+    let odd = [".hidden", "red\u{1b}[31m", "\u{202e}txt.exe"];
+    let mut paths: Vec<String> = odd.iter().map(|name| file(source.path(), name, b"odd")).collect();
+    paths.push(file(source.path(), "good", b"good"));
+    let server = server(out.path(), &[]);
+    let ended = send(server.endpoint(), &paths.iter().map(String::as_str).collect::<Vec<_>>());
+    let ended = ended.with_code(1).naming(".hidden");
+    assert_eq!(names(out.path()), ["good"]);
+    for text in [ended.err(), ended.out(), String::from_utf8_lossy(&server.stderr()).into()] {
+        assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
+    }
+}
+
+#[test]
+fn one_command_is_a_whole_demonstration() {
+    let (source, out) = (directory(), directory());
+    let name = file(source.path(), "file", &content(3 * CHUNK));
+    let out_text = out.path().to_str().unwrap();
+    let args = ["--scenario", "file", "--role", "both", "--listen", "127.0.0.1:0"];
+    sockactors(&[&args[..], &["--out", out_text, &name]].concat(), "").with_code(0);
+    assert!(fs::read(out.path().join("file")).unwrap() == content(3 * CHUNK));
+}

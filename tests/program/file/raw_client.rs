@@ -1,0 +1,225 @@
+//! The file scenario's client, through the built program; and a hundred megabytes from each of eight clients.
+
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::support::peers::{Family, Kind, Peer, Where, lecture, need};
+use crate::support::{Program, directory, sockactors};
+
+/// Writes a file, and returns its path as text.
+fn file(directory: &Path, name: &str, bytes: &[u8]) -> String {
+    let path = directory.join(name);
+    fs::write(&path, bytes).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// Every byte there is, and no text.
+fn binary() -> Vec<u8> {
+    (0..300_000u32).map(|i| (i ^ (i >> 8)) as u8).collect()
+}
+
+/// Our client sends two files to every peer's server, over one family: they arrive joined.
+fn our_client_sends_to_every_peer(family: Family) {
+    for peer in Peer::all() {
+        let directory = directory();
+        let Some(at) = family.free(Kind::Stream, directory.path()) else { return };
+        let (first, second) = (
+            file(directory.path(), "first", b"text, then "),
+            file(directory.path(), "second", &binary()),
+        );
+        let mut server = peer.server("file", Kind::Stream, &at, directory.path());
+        if peer == Peer::Netcat {
+            server.close_stdin();
+        }
+        let args = ["--scenario", "file", "--raw", "--connect", &at.endpoint(), &first, &second];
+        sockactors(&args, "").with_code(0);
+        let ended = server.wait();
+        let expected = [b"text, then ".to_vec(), binary()].concat();
+        let received = match peer {
+            Peer::Python => fs::read(directory.path().join("output0.txt")).unwrap(),
+            _ => ended.stdout,
+        };
+        assert!(received == expected, "{peer:?} received {} bytes", received.len());
+    }
+}
+
+#[test]
+fn our_client_sends_to_every_peer_over_ipv4() {
+    our_client_sends_to_every_peer(Family::V4);
+}
+
+#[test]
+fn our_client_sends_to_every_peer_over_ipv6() {
+    our_client_sends_to_every_peer(Family::V6);
+}
+
+#[test]
+fn our_client_sends_to_every_peer_over_unix_sockets() {
+    our_client_sends_to_every_peer(Family::Unix);
+}
+
+/// A listener of the test's own that takes one client and returns all that it sent.
+fn receiver() -> (String, std::thread::JoinHandle<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    let received = std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // A client that gives up may reset; what came before counts.
+        let _ = listener.accept().unwrap().0.read_to_end(&mut bytes);
+        bytes
+    });
+    (at, received)
+}
+
+#[test]
+fn names_are_read_from_a_pipe_and_a_bad_one_is_told() {
+    let directory = directory();
+    let (first, second) =
+        (file(directory.path(), "a", b"one, "), file(directory.path(), "b", b"two"));
+    let (at, received) = receiver();
+    let names = format!("{first}\n/no/such/file\n{second}\n");
+    let ended = sockactors(&["--scenario", "file", "--raw", "--connect", &at], &names);
+    let ended = ended.naming("/no/such/file");
+    assert!(ended.code <= 1, "{ended:?}");
+    assert_eq!(received.join().unwrap(), b"one, two");
+}
+
+#[test]
+fn a_last_name_without_a_newline_counts() {
+    let directory = directory();
+    let name = file(directory.path(), "with a space in it", b"content");
+    let (at, received) = receiver();
+    sockactors(&["--scenario", "file", "--raw", "--connect", &at], &name).with_code(0);
+    assert_eq!(received.join().unwrap(), b"content");
+}
+
+/// Sends what cannot be sent; the message names it, and the program ends with 1.
+fn what_cannot_be_sent_is_named(name: &str) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    sockactors(&["--scenario", "file", "--raw", "--connect", &at, name], "")
+        .with_code(1)
+        .naming(name);
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    what_cannot_be_sent_is_named("/no/such/file");
+}
+
+#[test]
+fn a_directory_is_named_and_not_sent() {
+    let directory = directory();
+    what_cannot_be_sent_is_named(directory.path().to_str().unwrap());
+}
+
+#[test]
+fn an_unreadable_file_is_named() {
+    use std::os::unix::fs::PermissionsExt;
+    if rustix::process::geteuid().is_root() {
+        // Root may open every file; this one opens and fails when it is read.
+        return what_cannot_be_sent_is_named("/proc/self/mem");
+    }
+    let directory = directory();
+    let name = file(directory.path(), "secret", b"secret");
+    fs::set_permissions(&name, fs::Permissions::from_mode(0o000)).unwrap();
+    what_cannot_be_sent_is_named(&name);
+}
+
+#[test]
+fn our_client_and_our_server_understand_each_other() {
+    let directory = directory();
+    let out = directory.path().join("out");
+    fs::create_dir(&out).unwrap();
+    let name = file(directory.path(), "source", &binary());
+    let server =
+        Program::server(&["--scenario", "file", "--out", out.to_str().unwrap(), "--clients", "1"]);
+    sockactors(&["--scenario", "file", "--raw", "--connect", server.endpoint(), &name], "")
+        .with_code(0);
+    server.wait().with_code(0);
+    assert!(fs::read(out.join("output0.txt")).unwrap() == binary());
+}
+
+/// The large file of one client: 100 blocks of a mebibyte, each different, and the client's number first.
+struct Large {
+    block: Vec<u8>,
+}
+
+impl Large {
+    fn of(client: u8) -> Large {
+        let mut state = 0x9E37_79B9_7F4A_7C15 ^ u64::from(client);
+        let words = (0..1 << 17).flat_map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state.to_le_bytes()
+        });
+        let mut block: Vec<u8> = words.collect();
+        block[0] = client;
+        Large { block }
+    }
+
+    /// Calls `with` for each block.
+    fn blocks(mut self, mut with: impl FnMut(&[u8])) {
+        for i in 0..100u8 {
+            self.block[1] = i;
+            with(&self.block);
+        }
+    }
+}
+
+#[test]
+fn a_hundred_megabytes_from_each_of_eight_clients_arrive_byte_for_byte() {
+    if !need("python3") {
+        return;
+    }
+    let directory = directory();
+    let out = directory.path().join("out");
+    fs::create_dir(&out).unwrap();
+    let source = |client: u8| -> PathBuf { directory.path().join(format!("source{client}")) };
+    for client in 0..8 {
+        let mut file = BufWriter::new(File::create(source(client)).unwrap());
+        Large::of(client).blocks(|block| file.write_all(block).unwrap());
+        file.flush().unwrap();
+    }
+    let server =
+        Program::server(&["--scenario", "file", "--out", out.to_str().unwrap(), "--clients", "8"]);
+    let at = Where::of(server.endpoint());
+    let start = |client: u8| {
+        let mut program = Program::start(&mut lecture("file_client.py", &at));
+        program.write(format!("{}\n", source(client).display()));
+        program.close_stdin();
+        program
+    };
+    let clients: Vec<Program> = (0..8).map(start).collect();
+    let patience = Duration::from_secs(120);
+    for client in clients {
+        client.wait_within(patience).with_code(0);
+    }
+    server.wait_within(patience).with_code(0);
+
+    let mut seen = Vec::new();
+    for k in 0..8 {
+        let mut file = BufReader::new(File::open(out.join(format!("output{k}.txt"))).unwrap());
+        let mut first = [0; 1];
+        file.read_exact(&mut first).unwrap();
+        seen.push(first[0]);
+        let mut read = vec![0; 1 << 20];
+        let mut at = 1;
+        Large::of(first[0]).blocks(|block| {
+            file.read_exact(&mut read[at..]).unwrap();
+            assert!(
+                read[at..] == block[at..],
+                "output{k}.txt differs from what client {} sent",
+                first[0]
+            );
+            at = 0;
+        });
+        assert_eq!(file.read(&mut read).unwrap(), 0, "output{k}.txt is longer than what was sent");
+    }
+    seen.sort();
+    assert_eq!(seen, [0, 1, 2, 3, 4, 5, 6, 7], "each client's file is there once");
+}

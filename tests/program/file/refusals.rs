@@ -1,0 +1,97 @@
+//! What a server refuses of framed files, and how it says so.
+
+use std::fs;
+use std::io::Write;
+use std::net::Shutdown;
+
+use crate::support::directory;
+use crate::support::files::{content, open, server, stored};
+use crate::support::framed_client::Said;
+use sockactors::wire::digest::value;
+use sockactors::wire::offer::{CHUNK, Frame};
+
+#[test]
+fn what_arrives_otherwise_than_it_was_sent_is_never_stored() {
+    let out = directory();
+    let server = server(out.path(), &[]);
+    let file = content(3 * CHUNK);
+    let data = |number, value, bytes| Frame::Data { number, value, bytes };
+    let first = &file[..CHUNK];
+    let four = [&file[..], b"more"].concat();
+    let beyond: Vec<_> = std::iter::once(Frame::Begin(0))
+        .chain((0..).zip(four.chunks(CHUNK)).map(|(k, chunk)| data(k, value(k, chunk), chunk)))
+        .collect();
+    let wrongs: [&[Frame<'_>]; 7] = [
+        &[Frame::Begin(1)],
+        &[Frame::Begin(0), data(0, [0; 32], first)],
+        &[Frame::Begin(0), data(1, value(1, first), first)],
+        &[Frame::Begin(0), data(0, [0; 32], b"")],
+        &[Frame::Begin(0), Frame::Begin(0)],
+        &[Frame::Wait],
+        &beyond,
+    ];
+    for wrong in wrongs {
+        let mut client = open(&server);
+        client.offer("file", Some(file.len() as u64));
+        client.say(wrong).unwrap();
+        assert!(matches!(client.hear(), Said::Failed(1, _)), "{wrong:?}");
+        assert_eq!(client.hear(), Said::Closed);
+    }
+    // A wrong digest of the whole, or a wrong size, leaves nothing of the file.
+    for (size, digest) in [(file.len() as u64, [0; 32]), (5, blake3::hash(&file).into())] {
+        let mut client = open(&server);
+        let said = client.offer("file", Some(file.len() as u64));
+        assert!(matches!(said, Said::Held(..)), "{said:?}");
+        client.chunks(&file, 0, 3).unwrap();
+        client.say(&[Frame::End { size, digest }]).unwrap();
+        assert!(matches!(client.hear(), Said::Failed(7, _)));
+        // The connection goes on.
+        assert!(matches!(client.offer("file", Some(1)), Said::Held(0, _)));
+        // Until the server has seen the end, the file is this connection's.
+        client.stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(client.hear(), Said::Closed);
+    }
+    let flipped = {
+        let mut client = open(&server);
+        client.offer("file", Some(file.len() as u64));
+        let mut bytes = Vec::new();
+        client.frames.write(&Frame::Begin(0), &mut bytes);
+        bytes[6] ^= 1;
+        client.stream.write_all(&bytes).unwrap();
+        client.hear()
+    };
+    assert!(matches!(flipped, Said::Failed(1, _)));
+    assert!(!out.path().join("file").exists());
+}
+
+#[test]
+fn refusals_have_their_codes_and_the_connection_goes_on() {
+    let out = directory();
+    fs::write(out.path().join("mine"), "mine").unwrap();
+    let server = server(out.path(), &["--max-size", "1KiB"]);
+    let mut client = open(&server);
+    let code = |said| match said {
+        Said::Failed(code, why) => {
+            assert!(!why.is_empty());
+            code
+        }
+        said => panic!("{said:?}"),
+    };
+    assert_eq!(code(client.send("../out", b"x")), 2);
+    assert_eq!(code(client.send(".hidden", b"x")), 2);
+    assert_eq!(code(client.send("mine", b"x")), 3);
+    assert_eq!(code(client.send("large", &content(1025))), 4);
+    let mut other = open(&server);
+    assert!(matches!(other.offer("busy", Some(1)), Said::Held(..)));
+    assert_eq!(code(client.send("busy", b"x")), 8);
+    assert_eq!(client.send("good", b"x"), stored(1, "good"));
+    let full = self::server(out.path(), &["--keep-free", "1048576TiB"]);
+    assert_eq!(code(open(&full).send("more", b"x")), 5);
+    let skips = self::server(out.path(), &["--on-conflict", "skip"]);
+    assert_eq!(code(open(&skips).send("mine", b"x")), 11);
+    let renames = self::server(out.path(), &["--on-conflict", "rename"]);
+    assert_eq!(open(&renames).send("mine", b"x"), stored(1, "mine-1"));
+    let overwrites = self::server(out.path(), &["--on-conflict", "overwrite"]);
+    assert_eq!(open(&overwrites).send("mine", b"x"), stored(1, "mine"));
+    assert_eq!(fs::read(out.path().join("mine")).unwrap(), b"x");
+}

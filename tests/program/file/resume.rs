@@ -1,0 +1,200 @@
+//! Files over connections that break, and from many senders at once.
+//!
+//! `SOCKACTORS_RESUME_MIB` sets how large the file is that is cut at fifty places, `SOCKACTORS_SENDERS` how many senders come at
+//! once; every tenth of them is slow.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::support::framed_client::{Framed, Said, end, values};
+use crate::support::uploads::{bytes, files, knob, number, reach};
+use crate::support::{DEADLINE, Program, directory, serial};
+use sockactors::wire::digest::of_values;
+use sockactors::wire::offer::{CHUNK, Frame, FrameWriter};
+
+/// How often the connection breaks.
+const CUTS: usize = 50;
+
+/// What a chunk takes over the wire besides its bytes: the frame's head, the chunk's number and value, the check.
+const AROUND: usize = 5 + 40 + 8;
+
+/// Passes on what comes from a client to the server, and the answers back, and breaks the connection after so many bytes; tells
+/// how many of the client's bytes it passed on.
+fn pass_on(client: TcpStream, server: TcpStream, most: usize) -> usize {
+    let (mut answers, mut to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+    let back = thread::spawn(move || {
+        let _ = std::io::copy(&mut answers, &mut to_client);
+        let _ = to_client.shutdown(Shutdown::Both);
+    });
+    let (mut from, mut to, mut passed) = (client, server, 0);
+    let mut piece = vec![0; CHUNK];
+    while passed < most {
+        let room = piece.len().min(most - passed);
+        match from.read(&mut piece[..room]) {
+            Ok(0) | Err(_) => break,
+            Ok(length) if to.write_all(&piece[..length]).is_err() => break,
+            Ok(length) => passed += length,
+        }
+    }
+    // Both ends see it break, the server after what it was passed.
+    let _ = to.shutdown(Shutdown::Write);
+    let _ = from.shutdown(Shutdown::Both);
+    back.join().unwrap();
+    passed
+}
+
+#[test]
+fn a_file_cut_fifty_times_moves_no_more_than_a_chunk_a_cut_besides_itself() {
+    let out = directory();
+    let server = Program::server(&["--scenario", "file", "--out", out.path().to_str().unwrap()]);
+    let size = knob("SOCKACTORS_RESUME_MIB", 64) << 20;
+    let file = bytes("resumed", size + 12_345);
+    let values = values(&file);
+    let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = proxy.local_addr().unwrap().to_string();
+    let before = bytes_read(server.pid());
+    let (mut moved, mut chunks, mut cuts) = (0, 0, 0);
+    loop {
+        let to = reach(server.endpoint()).unwrap();
+        let share = 3 * file.len() / (2 * CUTS);
+        let most = match cuts < CUTS {
+            true => number(format!("cut {cuts}"), share) + 200,
+            false => usize::MAX,
+        };
+        let attempt = thread::scope(|scope| {
+            let passing = scope.spawn(|| pass_on(proxy.accept().unwrap().0, to, most));
+            let said = attempt(&at, &file, &values);
+            moved += passing.join().unwrap();
+            said
+        });
+        match attempt {
+            Some(Said::Stored(length, name)) => {
+                assert_eq!((length, &*name), (file.len() as u64, "file"));
+                break;
+            }
+            None => cuts += 1,
+            said => panic!("{said:?}"),
+        }
+        chunks += 1;
+        assert!(chunks < 1000, "it never arrives");
+    }
+    // What was received before is never read again, so nothing is hashed twice: only the sums are read, once a cut.
+    let (read, sums) = (bytes_read(server.pid()) - before, values.len() * 36 + (64 << 10));
+    assert!(read < (cuts + 1) * sums, "{read} bytes were read");
+    let stored = fs::read(out.path().join("file")).unwrap();
+    assert!(stored == file, "it is not what was sent");
+    assert_eq!(files(out.path()).len(), 1, "something is left");
+    let framing = values.len() * AROUND + (cuts + 1) * 300;
+    let most = file.len() + cuts * CHUNK + framing;
+    println!("{} bytes, {cuts} cuts: {moved} moved, at most {most}; {read} read", file.len());
+    assert_eq!(cuts, CUTS);
+    assert!(moved <= most, "{moved} bytes moved, which is more than {most}");
+}
+
+/// How many bytes a process has read from files.
+fn bytes_read(pid: u32) -> usize {
+    let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap();
+    let read = io.lines().find_map(|line| line.strip_prefix("rchar: "));
+    read.unwrap().parse().unwrap()
+}
+
+/// Sends as much of a file as is not held, until that is done or the connection breaks.
+fn attempt(at: &str, file: &[u8], values: &[[u8; 32]]) -> Option<Said> {
+    let mut client = Framed::try_open(reach(at).ok()?).ok()?;
+    let until = Instant::now() + DEADLINE;
+    let held = loop {
+        match client.offer("file", Some(file.len() as u64)) {
+            Said::Held(held, digest) => {
+                assert_eq!(digest, of_values(&values[..held as usize]), "other bytes are held");
+                break held;
+            }
+            // The server has not seen the last connection break yet.
+            Said::Failed(8, _) => assert!(Instant::now() < until, "it stays busy"),
+            Said::Closed => return None,
+            said => return Some(said),
+        }
+    };
+    client.say(&[Frame::Begin(held)]).ok()?;
+    for (number, bytes) in (0..).zip(file.chunks(CHUNK)).skip(held as usize) {
+        let value = values[number as usize];
+        client.say(&[Frame::Data { number, value, bytes }]).ok()?;
+    }
+    client.say(&[end(file)]).ok()?;
+    match client.hear() {
+        Said::Closed => None,
+        said => Some(said),
+    }
+}
+
+/// Sends a file a little at a time, as over a bad line, until all the others are done and for a while after.
+fn send_slowly(at: &str, name: &str, file: &[u8]) -> Said {
+    let mut client = Framed::try_open(reach(at).unwrap()).unwrap();
+    assert!(matches!(client.offer(name, Some(file.len() as u64)), Said::Held(0, _)));
+    let mut bytes = Vec::new();
+    let mut frames = std::mem::take(&mut client.frames);
+    frames.write(&Frame::Begin(0), &mut bytes);
+    for (number, chunk) in (0..).zip(file.chunks(CHUNK)) {
+        let value = sockactors::wire::digest::value(number, chunk);
+        frames.write(&Frame::Data { number, value, bytes: chunk }, &mut bytes);
+    }
+    frames.write(&end(file), &mut bytes);
+    for piece in bytes.chunks(100) {
+        client.stream.write_all(piece).unwrap();
+        // 1 kB/s is what makes it slow.
+        thread::sleep(Duration::from_millis(100));
+    }
+    client.frames = FrameWriter::default();
+    client.hear()
+}
+
+/// The most memory that a process has had, in kB.
+fn most_memory(pid: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
+}
+
+#[test]
+fn many_senders_at_once_some_of_them_slow_all_arrive_and_memory_stays_flat() {
+    let _alone = serial::lock();
+    let out = directory();
+    let server = Program::server(&["--scenario", "file", "--out", out.path().to_str().unwrap()]);
+    let at = server.endpoint();
+    let senders = knob("SOCKACTORS_SENDERS", 100);
+    let size = knob("SOCKACTORS_SENDERS_KIB", 512) << 10;
+    let file = |k: usize| match k % 10 {
+        0 => bytes(k.to_string(), 2_000),
+        _ => bytes(k.to_string(), number(format!("size {k}"), size) + 1),
+    };
+    let all = std::sync::Barrier::new(senders);
+    thread::scope(|scope| {
+        for k in 0..senders {
+            let (all, file) = (&all, &file);
+            thread::Builder::new()
+                .stack_size(256 << 10)
+                .spawn_scoped(scope, move || {
+                    let (name, file) = (format!("file-{k}"), file(k));
+                    all.wait();
+                    let said = match k % 10 {
+                        0 => send_slowly(at, &name, &file),
+                        _ => crate::support::uploads::send(at, &name, &file).unwrap(),
+                    };
+                    assert_eq!(said, Said::Stored(file.len() as u64, name));
+                })
+                .unwrap();
+        }
+    });
+    let memory = most_memory(server.pid());
+    println!("{senders} senders: at most {memory} kB");
+    let there = files(out.path());
+    assert_eq!(there.len(), senders);
+    for k in 0..senders {
+        let name = format!("file-{k}");
+        let stored = there.iter().find(|(stored, _)| *stored == name);
+        assert!(stored.is_some_and(|(_, stored)| *stored == file(k)), "{name}");
+    }
+    assert!(memory < 32 << 10, "{memory} kB");
+}

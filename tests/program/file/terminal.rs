@@ -1,0 +1,77 @@
+//! A server at a terminal: how far what comes in is, for the eyes of whoever looks.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+
+use crate::support::directory;
+use crate::support::framed_client::{Framed, Said, end};
+use crate::support::terminal::Terminal;
+use crate::support::uploads::bytes;
+use sockactors::wire::digest::value;
+use sockactors::wire::offer::{CHUNK, Frame};
+
+/// How many chunks a file has here: more than come before its bar is seen.
+const CHUNKS: u64 = 2000;
+
+/// Starts a server at a terminal.
+fn server(out: &str) -> Option<(Terminal, SocketAddr)> {
+    let listen = ["--listen", "127.0.0.1:0"];
+    let terminal = Terminal::run(&[&["--scenario", "file", "--out", out], &listen[..]].concat())?;
+    let endpoint = |screen: &str| {
+        let (_, rest) = screen.split_once("127.0.0.1:")?;
+        let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        format!("127.0.0.1:{port}").parse().ok()
+    };
+    let screen = terminal.wait("an endpoint", |screen| endpoint(screen).is_some());
+    Some((terminal, endpoint(&screen).unwrap()))
+}
+
+fn has_bar(screen: &str, name: &str) -> bool {
+    screen.lines().any(|line| line.starts_with(name) && line.trim_end().ends_with('s'))
+}
+
+#[test]
+fn a_file_that_comes_in_frames_has_a_bar_until_it_is_there() {
+    let out = directory();
+    let Some((terminal, at)) = server(out.path().to_str().unwrap()) else { return };
+    let file = bytes("bar", CHUNK);
+    let whole = file.repeat(CHUNKS as usize);
+    let mut peer = Framed::open(TcpStream::connect(at).unwrap());
+    assert!(matches!(peer.offer("a\u{1b}[2Jb", Some(1)), Said::Failed(..)));
+    let size = Some(whole.len() as u64);
+    assert!(matches!(peer.offer("large.img", size), Said::Held(..)));
+    peer.say(&[Frame::Begin(0)]).unwrap();
+    let mut seen = None;
+    for number in 0..CHUNKS {
+        let chunk = Frame::Data { number, value: value(number, &file), bytes: &file };
+        peer.say(&[chunk]).unwrap();
+        let is_seen = || has_bar(&terminal.screen(), "large.img");
+        if seen.is_none() && is_seen() {
+            seen = Some(number);
+            assert!(terminal.screen().contains("of 125.00 MiB"), "{}", terminal.screen());
+        }
+    }
+    assert!(seen.is_some(), "{}", terminal.screen());
+    peer.say(&[end(&whole)]).unwrap();
+    assert!(matches!(peer.hear(), Said::Stored(..)));
+    terminal.wait("the end of the bar", |screen| {
+        screen.contains("large.img") && !has_bar(screen, "large.img")
+    });
+}
+
+#[test]
+fn a_raw_upload_has_a_bar_until_it_is_there() {
+    let out = directory();
+    let Some((terminal, at)) = server(out.path().to_str().unwrap()) else { return };
+    let piece = bytes("bar", CHUNK);
+    let mut peer = TcpStream::connect(at).unwrap();
+    let sent = (0..CHUNKS).find(|_| {
+        peer.write_all(&piece).unwrap();
+        has_bar(&terminal.screen(), "output0.txt")
+    });
+    assert!(sent.is_some(), "{}", terminal.screen());
+    drop(peer);
+    terminal.wait("the end of the bar", |screen| {
+        screen.contains("New filename is: output0.txt") && !has_bar(screen, "output0.txt")
+    });
+}

@@ -1,0 +1,106 @@
+//! The program at a terminal, which Python's `pty` module plays: prompts, and nothing raw.
+
+use std::net::TcpListener;
+use std::process::Command;
+
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
+use crate::support::framed_server::{Depot, Store, script};
+use crate::support::peers::need;
+use crate::support::{BINARY, DEADLINE, Program};
+
+/// Starts our program at a terminal; what it shows is on stdout, and what is written is typed.
+fn at_a_terminal(args: &[&str]) -> Program {
+    let script =
+        "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
+    let mut command = Command::new("python3");
+    Program::start(command.args(["-c", script, BINARY]).args(args).env("TERM", "xterm"))
+}
+
+#[test]
+fn a_person_is_asked_for_file_names_until_the_input_ends() {
+    if !need("python3") {
+        return;
+    }
+    let directory = crate::support::directory();
+    let name = directory.path().join("source");
+    std::fs::write(&name, "typed by name").unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    let mut client = at_a_terminal(&["--scenario", "file", "--raw", "--connect", &at]);
+    let (mut connection, _) = listener.accept().unwrap();
+    client.wait_for("ile");
+    client.write("no-such-file\n");
+    // The terminal's echo is one, and the message is another.
+    client.wait_for_matches("no-such-file", 2);
+    client.write(format!("{}\n", name.display()));
+    let mut received = [0; 13];
+    std::io::Read::read_exact(&mut connection, &mut received).unwrap();
+    assert_eq!(&received, b"typed by name");
+    client.write("\x04");
+    client.wait_while_stdin_is_open(DEADLINE);
+}
+
+#[test]
+fn without_input_a_missing_file_name_is_wrong_usage() {
+    if !need("python3") {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    let client = at_a_terminal(&["--scenario", "file", "--raw", "--no-input", "--connect", &at]);
+    let ended = client.wait_while_stdin_is_open(DEADLINE);
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.out().contains("FILE"), "{ended:?}");
+}
+
+#[test]
+fn a_name_that_a_person_gave_at_the_start_and_that_is_wrong_fails_the_program() {
+    if !need("python3") {
+        return;
+    }
+    let directory = crate::support::directory();
+    let out = directory.path().to_str().unwrap();
+    let server = Program::server(&["--scenario", "file", "--out", out]);
+    let good = directory.path().join("good");
+    std::fs::write(&good, "good").unwrap();
+    let named = [good.to_str().unwrap(), "no-such-file"];
+    for raw in [&["--raw"][..], &[]] {
+        let flags = [&["--scenario", "file", "--connect", server.endpoint()][..], raw, &named];
+        let ended = at_a_terminal(&flags.concat()).wait_while_stdin_is_open(DEADLINE);
+        assert_eq!(ended.code, 1, "{ended:?}");
+        assert!(ended.out().contains("no-such-file"), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_person_sees_how_far_a_file_is_and_then_no_bar_but_its_digest() {
+    if !need("python3") {
+        return;
+    }
+    let directory = crate::support::directory();
+    let name = directory.path().join("moving");
+    std::fs::write(&name, vec![7; 64 << 20]).unwrap();
+    let (seen, at_last) = channel::<()>();
+    let slow = script(move |talk, store| {
+        let mut talk = talk.welcome();
+        let pace = Duration::from_millis(5);
+        talk.pace = Some(Box::new(move || {
+            let _ = at_last.recv_timeout(pace);
+        }));
+        talk.serve(store);
+    });
+    let depot = Depot::new(Store::default(), vec![slow]);
+    let name = name.to_str().unwrap();
+    let client = at_a_terminal(&["--scenario", "file", "--connect", &depot.at, name]);
+    client.wait_for("% of  64.00 MiB");
+    drop(seen);
+    let ended = client.wait_while_stdin_is_open(DEADLINE);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let shown = ended.out();
+    let (_, after) = shown.split_once("Sent ").unwrap();
+    let digest = blake3::hash(&vec![7; 64 << 20]).to_string();
+    assert!(after.contains(&digest) && !after.contains("% of"), "{after:?}");
+    depot.store();
+}

@@ -1,0 +1,260 @@
+//! Administration where it meets something else: an end, a group's restart, an address, a limit.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::support::simulation::{AGES, Do, SEEDS, drive, obey};
+use sockactors::runtime::{
+    Address, AdminError, Child, Context, Exit, Outcome, SendError, State, Strategy, Supervisor,
+    SupervisorAddress,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn live(mut ctx: Context<()>) -> Outcome {
+    ctx.stopped().await;
+    Ok(())
+}
+
+/// A supervisor below the root, and its address.
+fn nested(tree: &mut Supervisor, plan: impl FnOnce(&mut Supervisor)) -> SupervisorAddress {
+    let mut nested = Supervisor::new("nested", Strategy::OneForOne);
+    let address = nested.address();
+    plan(&mut nested);
+    tree.supervisor(nested);
+    address
+}
+
+#[test]
+fn who_is_ready_in_time_is_started_however_busy_the_supervisor_is() {
+    async fn start(mut ctx: Context<()>) -> Outcome {
+        ctx.sleep(SECOND / 100).await;
+        ctx.ready();
+        live(ctx).await
+    }
+    async fn end_late(mut ctx: Context<()>) -> Outcome {
+        ctx.stopped().await;
+        ctx.sleep(4 * SECOND).await;
+        Ok(())
+    }
+    for seed in 0..SEEDS {
+        let plant = |tree: &mut Supervisor| {
+            nested(tree, |nested| drop(nested.child(Child::new("b", || end_late))))
+        };
+        drive(seed, plant, async |_: Context<()>, nested: SupervisorAddress| {
+            let add = nested.add(Child::new("a", || start).ready_within(SECOND));
+            let (added, ended) = smol::future::zip(add, nested.terminate("b")).await;
+            ended?;
+            added?;
+            Ok(())
+        });
+    }
+}
+
+/// Lives for a few turns of everybody, and its supervisor with it. A sleep would not end beside actors that
+/// never rest.
+fn brief() -> Child<impl sockactors::runtime::Actor<Message = ()>> {
+    async fn end(_: Context<()>) -> Outcome {
+        for _ in 0..50 {
+            smol::future::yield_now().await;
+        }
+        Ok(())
+    }
+    Child::new("brief", || end).transient().significant()
+}
+
+#[test]
+fn every_request_is_answered_though_the_supervisor_ends() {
+    for seed in 0..SEEDS {
+        let answered = Arc::new(AtomicU32::new(0));
+        let count = answered.clone();
+        let plant = move |tree: &mut Supervisor| {
+            let mut nested = Supervisor::new("nested", Strategy::OneForOne)
+                .restart(sockactors::runtime::Restart::Temporary);
+            let address = nested.address();
+            nested.child(brief());
+            tree.supervisor(nested);
+            for k in 0..20 {
+                let (address, count) = (address.clone(), count.clone());
+                let ask = Child::new(format!("asker {k}"), move || {
+                    let (address, count) = (address.clone(), count.clone());
+                    async move |_: Context<()>| -> Outcome {
+                        while address.children().await.is_ok() {
+                            smol::future::yield_now().await;
+                        }
+                        count.fetch_add(1, Ordering::Relaxed);
+                        Ok(())
+                    }
+                });
+                tree.child(ask.temporary());
+            }
+        };
+        drive(seed, plant, async move |ctx: Context<()>, ()| {
+            ctx.sleep(AGES).await;
+            Ok(())
+        });
+        assert_eq!(answered.load(Ordering::Relaxed), 20, "seed {seed}");
+    }
+}
+
+#[test]
+fn the_mailbox_of_a_child_that_is_removed_is_closed() {
+    for seed in 0..SEEDS {
+        let plant = |tree: &mut Supervisor| (tree.address(), tree.child(Child::new("x", || obey)));
+        drive(seed, plant, async |_: Context<()>, (tree, x): (SupervisorAddress, Address<Do>)| {
+            tree.terminate("x").await?;
+            assert!(!x.is_closed(), "it may be started again");
+            tree.remove("x").await?;
+            assert_eq!(x.send(Do::End).await, Err(SendError::Closed(Do::End)));
+            assert!(matches!(tree.terminate("x").await, Err(AdminError::NotFound)));
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn the_mailbox_of_a_child_that_chose_not_to_run_is_closed_where_it_never_will() {
+    for seed in 0..SEEDS {
+        let plant = |tree: &mut Supervisor| {
+            let declines = || async |_: Context<u8>| -> Outcome { Ok(()) };
+            tree.child(Child::new("x", declines).ready_within(None).transient())
+        };
+        drive(seed, plant, async |ctx: Context<()>, x: Address<u8>| {
+            ctx.sleep(SECOND).await;
+            assert_eq!(x.send(1).await, Err(SendError::Closed(1)));
+            assert!(x.watch().await.is_some());
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn an_address_is_one_childs() {
+    for seed in 0..SEEDS {
+        let plant = |tree: &mut Supervisor| nested(tree, |_| ());
+        drive(seed, plant, async |_: Context<()>, nested: SupervisorAddress| {
+            let inbox = Address::new(4);
+            nested.add(Child::new("first", || live)).await?;
+            // Refused for its name, it leaves the address free.
+            let refused = nested.add(Child::new("first", || live).address(&inbox)).await;
+            assert!(matches!(refused, Err(AdminError::AlreadyStarted)));
+            nested.add(Child::new("second", || live).address(&inbox)).await?;
+            let third = || Child::new("third", || live).address(&inbox);
+            let refused = nested.add(third()).await.unwrap_err();
+            assert_eq!(refused.to_string(), "the address of third is another child's, or over");
+            nested.terminate("second").await?;
+            nested.remove("second").await?;
+            assert!(matches!(nested.add(third()).await, Err(AdminError::Misconfigured(_))));
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn who_is_added_during_a_groups_restart_is_answered_when_it_has_started() {
+    for seed in 0..SEEDS {
+        let starts = Arc::new(AtomicU32::new(0));
+        let plant = move |tree: &mut Supervisor| {
+            let mut nested = Supervisor::new("nested", Strategy::OneForAll);
+            let address = nested.address();
+            let x = nested.child(
+                Child::new("x", move || {
+                    let starts = starts.clone();
+                    async move |mut ctx: Context<Do>| -> Outcome {
+                        // Its second start takes a second and fails.
+                        if starts.fetch_add(1, Ordering::Relaxed) == 1 {
+                            ctx.sleep(SECOND).await;
+                            return Err("not now".into());
+                        }
+                        ctx.ready();
+                        obey(ctx).await
+                    }
+                })
+                .ready_within(None),
+            );
+            tree.supervisor(nested);
+            (address, x)
+        };
+        drive(
+            seed,
+            plant,
+            async |ctx: Context<()>, (nested, x): (SupervisorAddress, Address<Do>)| {
+                x.send(Do::Fail).await?;
+                ctx.sleep(SECOND / 2).await;
+                nested.add(Child::new("c", || live)).await?;
+                assert_eq!(nested.child("c").await?.state, State::Running);
+                Ok(())
+            },
+        );
+    }
+}
+
+#[test]
+fn a_stop_is_told_though_a_timer_is_always_late() {
+    for seed in 0..SEEDS {
+        let plant = |tree: &mut Supervisor| {
+            let busy = || {
+                async |mut ctx: Context<u8>| -> Outcome {
+                    ctx.send_every(SECOND / 200, || 1);
+                    while ctx.recv().await.is_some() {
+                        ctx.sleep(SECOND / 100).await;
+                    }
+                    Ok(())
+                }
+            };
+            (tree.address(), tree.child(Child::new("x", busy)))
+        };
+        drive(
+            seed,
+            plant,
+            async |ctx: Context<()>, (tree, x): (SupervisorAddress, Address<u8>)| {
+                ctx.sleep(SECOND).await;
+                let asked = ctx.now();
+                tree.terminate("x").await?;
+                assert!(ctx.now() - asked <= SECOND / 100);
+                assert!(matches!(x.watch().await, Some(Exit::Shutdown)));
+                Ok(())
+            },
+        );
+    }
+}
+
+#[test]
+fn a_request_whose_caller_has_gone_is_not_carried_out() {
+    for seed in 0..SEEDS {
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let notes = log.clone();
+        let plant = |tree: &mut Supervisor| {
+            nested(tree, |nested| {
+                let slow = || {
+                    async |mut ctx: Context<()>| -> Outcome {
+                        ctx.stopped().await;
+                        ctx.sleep(2 * SECOND).await;
+                        Ok(())
+                    }
+                };
+                nested.child(Child::new("slow", slow));
+                nested.child(Child::new("x", || live));
+            })
+        };
+        let events =
+            drive(seed, plant, async move |ctx: Context<()>, nested: SupervisorAddress| {
+                let busy = nested.terminate("slow");
+                let impatient = ctx.within(SECOND, nested.terminate("x"));
+                let (ended, given_up) = smol::future::zip(busy, impatient).await;
+                ended?;
+                assert!(given_up.is_none() || given_up.is_some_and(|done| done.is_ok()));
+                let state = nested.child("x").await?.state;
+                notes.lock().unwrap().push(state);
+                Ok(())
+            });
+        let stopped =
+            events.iter().position(|event| event == "t/nested/x stopped as asked").unwrap();
+        let slow =
+            events.iter().position(|event| event.starts_with("t/nested/slow stopped")).unwrap();
+        // Either it was first, or it was given up while the other was being stopped.
+        let state = log.lock().unwrap()[0];
+        assert_eq!(state == State::Idle, stopped < slow, "seed {seed}: {events:#?}");
+    }
+}

@@ -1,0 +1,155 @@
+//! The test kit's faults, each as it says: what befalls an actor at one of its awaits, and mail that is lost.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::support::simulation::{AGES, Do, SEEDS, drive_in, obey, with};
+use smol::stream::StreamExt;
+use sockactors::runtime::{
+    Address, Child, Context, Exit, Lifecycle, Outcome, Shutdown, Strategy, Supervisor,
+    SupervisorAddress,
+};
+use sockactors::testing::{Fault, Simulation};
+
+const LIMIT: Duration = Duration::from_secs(7);
+
+fn x(tree: &mut Supervisor) -> Address<Do> {
+    tree.child(Child::new("x", || obey).shutdown(Shutdown::Within(LIMIT)))
+}
+
+/// Has `fault` befall the first incarnation of `x` at its second turn, when it is sent something.
+fn befallen(seed: u64, fault: Fault) -> Simulation {
+    Simulation::new(seed).when(move |turn| {
+        let now = turn.path.is("x") && (turn.incarnation, turn.number) == (1, 2);
+        now.then_some(fault)
+    })
+}
+
+#[test]
+fn each_fault_ends_an_actor_in_its_way() {
+    for seed in 0..SEEDS {
+        for (fault, end) in [
+            (Fault::Panic, "t/x panicked at "),
+            (Fault::Error, "t/x failed: failed on request"),
+            (Fault::Kill, "t/x killed"),
+        ] {
+            let events =
+                drive_in(befallen(seed, fault), x, async |ctx: Context<()>, x: Address<Do>| {
+                    let watch = x.watch();
+                    x.send(Do::End).await?;
+                    assert!(!watch.await.unwrap().is_normal());
+                    ctx.sleep(AGES).await;
+                    Ok(())
+                });
+            // What was said was not in hand yet, so the next incarnation does it.
+            assert_eq!(with(&events, &["t/x ended normally"]).len(), 1, "{events:#?}");
+            assert!(with(&events, &["t/x "])[1].starts_with(end), "{events:#?}");
+            assert!(with(&events, &["in hand"]).is_empty(), "{events:#?}");
+        }
+    }
+}
+
+#[test]
+fn an_actor_that_hangs_is_dropped_when_it_does_not_stop() {
+    for seed in 0..SEEDS {
+        let plant = |tree: &mut Supervisor| (tree.address(), x(tree));
+        let simulation = befallen(seed, Fault::Hang);
+        let events = drive_in(
+            simulation,
+            plant,
+            async |ctx: Context<()>, (tree, x): (SupervisorAddress, Address<Do>)| {
+                x.send(Do::End).await?;
+                ctx.sleep(AGES).await;
+                assert_eq!(x.len(), 1, "it takes no mail");
+                let before = ctx.now();
+                tree.terminate("x").await?;
+                assert_eq!(ctx.now() - before, LIMIT);
+                assert!(matches!(x.watch().await, Some(Exit::Killed)));
+                Ok(())
+            },
+        );
+        assert_eq!(with(&events, &["t/x "]), ["t/x started", "t/x killed"]);
+    }
+}
+
+#[test]
+fn a_slow_start_holds_up_the_children_behind_it_and_nobody_else() {
+    for seed in 0..SEEDS {
+        let simulation = Simulation::new(seed).when(|turn| {
+            let first = turn.path.is("x") && turn.number == 1;
+            first.then_some(Fault::Delay(LIMIT))
+        });
+        let begun = Arc::new(Mutex::new(Vec::new()));
+        let notes = begun.clone();
+        let plant = move |tree: &mut Supervisor| {
+            for name in ["before", "x", "behind"] {
+                let notes = notes.clone();
+                tree.child(Child::new(name, move || {
+                    let notes = notes.clone();
+                    async move |mut ctx: Context<()>| -> Outcome {
+                        notes.lock().unwrap().push((name, ctx.now()));
+                        ctx.stopped().await;
+                        Ok(())
+                    }
+                }));
+            }
+        };
+        drive_in(simulation, plant, async |_: Context<()>, ()| Ok(()));
+        let begun = begun.lock().unwrap();
+        let names: Vec<_> = begun.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["before", "x", "behind"]);
+        assert_eq!([begun[1].1 - begun[0].1, begun[2].1 - begun[1].1], [LIMIT, Duration::ZERO]);
+    }
+}
+
+#[test]
+fn mail_is_lost_on_the_edge_that_the_rule_names() {
+    for seed in 0..SEEDS {
+        let edges = Arc::new(Mutex::new(Vec::new()));
+        let seen = edges.clone();
+        let simulation = Simulation::new(seed).lose(move |edge| {
+            let from = edge.from.as_ref().map_or("outside".into(), ToString::to_string);
+            seen.lock().unwrap().push(format!("{from} -> {}", edge.to));
+            edge.to.is("x")
+        });
+        let plant = |tree: &mut Supervisor| (x(tree), tree.child(Child::new("y", || obey)));
+        let events = drive_in(
+            simulation,
+            plant,
+            async |ctx: Context<()>, (x, y): (Address<Do>, Address<Do>)| {
+                x.send(Do::Fail).await?;
+                y.send(Do::Fail).await?;
+                ctx.sleep(AGES).await;
+                Ok(())
+            },
+        );
+        assert_eq!(
+            with(&events, &["failed"]),
+            ["t/y failed: as told, with its message 1 in hand, a runtime::support::simulation::Do"]
+        );
+        assert_eq!(*edges.lock().unwrap(), ["t/driver -> t/x", "t/driver -> t/y"]);
+    }
+}
+
+#[test]
+fn what_the_dice_do_is_limited() {
+    for seed in 0..SEEDS {
+        let mut tree = Supervisor::new("t", Strategy::OneForOne).intensity(3, AGES);
+        x(&mut tree);
+        let end = || {
+            async |ctx: Context<()>| -> Outcome {
+                ctx.sleep(AGES).await;
+                Ok(())
+            }
+        };
+        tree.child(Child::new("end", end).transient().significant());
+        let simulation = Simulation::new(seed).faults(1.0, &[Fault::Error, Fault::Kill]).at_most(3);
+        let events = simulation.handle().events(100);
+        simulation.run(tree).unwrap();
+        let crashes = events
+            .filter(|event| matches!(event, Lifecycle::Exited { exit, .. } if !exit.is_normal()));
+        // Two that befall one actor at once are one crash.
+        let count = smol::block_on(crashes.count());
+        assert!((1..=3).contains(&count), "seed {seed}: {count} crashes");
+    }
+}

@@ -1,0 +1,162 @@
+//! The bodies of the fuzz targets on inputs from a seeded generator, for those without a nightly compiler.
+//!
+//! Inputs are made of pieces that mean something to a chat, of random bytes, and of one another. `SOCKACTORS_SEEDS`
+//! sets how many there are of each; a run of more than a million tells how far it is, and how much memory it holds.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+#[path = "../../fuzz/bodies/frames.rs"]
+mod frames;
+#[path = "../../fuzz/bodies/lines.rs"]
+mod lines;
+#[path = "../../fuzz/bodies/session.rs"]
+mod session;
+
+/// What a chat client might say, and what a session's body does beside sending.
+const PIECES: [&[u8]; 42] = [
+    b"y\xfb\x3f\ny\xfb\x3f\ny\xfb\x3f\ny\xfb\x3f\n",
+    LONG_AGO,
+    b"hello\n",
+    b"\n",
+    b"\r\n",
+    b"/nick bob\n",
+    b"/nick ada\n",
+    b"/nick b\x1bb\n",
+    b"/join den\n",
+    b"/join lobby\n",
+    b"/leave\n",
+    b"/msg ada psst\n",
+    b"/msg bob me\n",
+    b"/me waves\n",
+    b"/who\n",
+    b"/rooms\n",
+    b"/topic\n",
+    b"/topic tea\n",
+    b"/topic \xe2\x80\xae\n",
+    b"/history\n",
+    b"/history 100\n",
+    b"/time on\n",
+    b"/ack off\n",
+    b"/ack on\n",
+    b"/help\n",
+    b"/quit\n",
+    b"//\n",
+    b"/",
+    b"\xf8",
+    b"\xf8",
+    b"\xf9",
+    b"\xfa\x01",
+    b"\xfa\xff",
+    b"\xfb\x02",
+    b"\xfb\x41",
+    b"\xfc",
+    b"\xfd",
+    b"\xfe",
+    b"\xff\xff",
+    b"\x1b[2J",
+    b"\xc3",
+    b"\xf0\x9f\xa6\x80",
+];
+
+/// So many inputs are taken at a time by a thread.
+const BLOCK: u64 = 1000;
+
+/// So many of them are floods.
+const FLOODS: usize = 2;
+
+/// More than anybody should be told at once.
+const LONG_AGO: &[u8] = &{
+    let (line, mut lines) = (*b"/history 100\n", [0; 13 * 13]);
+    let mut k = 0;
+    while k < lines.len() {
+        lines[k] = line[k % line.len()];
+        k += 1;
+    }
+    lines
+};
+
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, n: usize) -> usize {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) as usize % n
+    }
+}
+
+/// Makes the input of a seed.
+fn input(seed: u64) -> Vec<u8> {
+    let mut dice = Dice(seed);
+    let mut input = vec![dice.below(256) as u8, dice.below(256) as u8];
+    // Most are short, for there are more of them to try in the same time; the long ones have the floods.
+    let is_long = dice.below(24) == 0;
+    for _ in 0..if is_long { dice.below(25) } else { dice.below(7) } {
+        match dice.below(5) {
+            0 => (0..dice.below(9)).for_each(|_| input.push(dice.below(256) as u8)),
+            1 => {
+                let from = dice.below(input.len());
+                input.extend_from_within(from..);
+            }
+            _ if is_long => input.extend_from_slice(PIECES[dice.below(PIECES.len())]),
+            _ => input.extend_from_slice(PIECES[FLOODS + dice.below(PIECES.len() - FLOODS)]),
+        }
+        input.truncate(4096);
+    }
+    input
+}
+
+/// Checks many inputs, on one thread or on `SOCKACTORS_THREADS`, and names the one that failed.
+fn all(seeds: u64, check: impl Fn(&[u8]) + Sync) {
+    struct Named(u64);
+    impl Drop for Named {
+        fn drop(&mut self) {
+            if std::thread::panicking() {
+                eprintln!("the input of seed {} failed: {:?}", self.0, input(self.0));
+            }
+        }
+    }
+    let number = |name, default| std::env::var(name).map_or(default, |text| text.parse().unwrap());
+    let (seeds, threads) = (number("SOCKACTORS_SEEDS", seeds), number("SOCKACTORS_THREADS", 1));
+    let (begun, next, done) = (Instant::now(), AtomicU64::new(0), AtomicU64::new(0));
+    let work = || {
+        loop {
+            let first = next.fetch_add(BLOCK, Ordering::Relaxed);
+            let block = first..seeds.min(first + BLOCK);
+            if block.is_empty() {
+                return;
+            }
+            for seed in block.clone() {
+                let _named = Named(seed);
+                check(&input(seed));
+            }
+            let count = block.end - block.start;
+            let done = done.fetch_add(count, Ordering::Relaxed) + count;
+            if done % 1_000_000 < count {
+                let status = std::fs::read_to_string("/proc/self/status").unwrap();
+                let peak =
+                    status.lines().find(|line| line.starts_with("VmHWM")).unwrap_or_default();
+                eprintln!("{done} inputs in {:.0} s, {peak}", begun.elapsed().as_secs_f64());
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        (0..threads).for_each(|_| drop(scope.spawn(work)));
+    });
+}
+
+#[test]
+fn any_bytes_are_the_same_lines_however_they_are_cut() {
+    all(200_000, lines::check);
+}
+
+#[test]
+fn frames_that_a_bad_line_changed_are_never_taken_for_others() {
+    all(200_000, frames::check);
+}
+
+#[test]
+fn a_session_bears_any_bytes_and_nobody_else_notices() {
+    all(12_000, session::check);
+}

@@ -1,0 +1,207 @@
+//! Watches and links: how an actor learns of the end of another, and how it ends with it.
+
+use std::future::pending;
+
+use crate::support::simulation::{AGES, Do, SEEDS, drive, obey, with};
+use sockactors::runtime::{
+    Address, Child, Context, Event, Exit, Outcome, Pool, PoolAddress, Supervisor, Watch,
+};
+
+fn obedient(tree: &mut Supervisor, name: &'static str) -> Address<Do> {
+    tree.child(Child::new(name, || obey))
+}
+
+#[test]
+fn a_watch_tells_the_exit_of_the_incarnation_that_was_watched() {
+    for seed in 0..SEEDS {
+        let plant = |tree: &mut Supervisor| obedient(tree, "x");
+        drive(seed, plant, async |mut ctx: Context<()>, x: Address<Do>| {
+            for told in [Do::Fail, Do::Panic, Do::End] {
+                let mut watch = x.watch();
+                assert_eq!(watch.path().unwrap().to_string(), "t/x");
+                x.send(told).await?;
+                let Event::Io(Some(exit)) = ctx.next(&mut watch).await else { panic!("no exit") };
+                match told {
+                    Do::Fail => assert_eq!(exit.to_string(), "failed: as told"),
+                    Do::Panic => assert!(exit.to_string().ends_with(": as told"), "{exit}"),
+                    Do::End => assert!(matches!(exit, Exit::Normal)),
+                }
+                // It tells the same again, whatever the next incarnation does.
+                ctx.sleep(AGES).await;
+                assert_eq!(watch.await.unwrap().to_string(), exit.to_string());
+            }
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn who_watches_too_late_is_told_of_the_last_exit() {
+    for seed in 0..SEEDS {
+        let plant = |tree: &mut Supervisor| {
+            let child =
+                Child::new("x", || async |_: Context<()>| -> Outcome { Err("gone".into()) });
+            tree.child(child.temporary())
+        };
+        drive(seed, plant, async |ctx: Context<()>, x: Address<()>| {
+            ctx.sleep(AGES).await;
+            assert!(x.is_closed());
+            for _ in 0..2 {
+                assert_eq!(x.watch().await.unwrap().to_string(), "failed: gone");
+            }
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn who_watches_a_child_of_a_pool_too_late_is_told_how_it_ended() {
+    for seed in 0..SEEDS {
+        drive(
+            seed,
+            |tree| tree.pool(Pool::new("p")),
+            async |ctx: Context<()>, pool: PoolAddress| {
+                for told in [Do::End, Do::Fail] {
+                    let fails = matches!(told, Do::Fail);
+                    let child = pool.start(obey).await?;
+                    child.send(told).await?;
+                    ctx.sleep(AGES).await;
+                    assert!(child.is_closed());
+                    match child.watch().await {
+                        Some(Exit::Normal) => assert!(!fails),
+                        exit => assert_eq!(exit.unwrap().to_string(), "failed: as told"),
+                    }
+                }
+                Ok(())
+            },
+        );
+    }
+}
+
+#[test]
+fn who_watches_somebody_that_never_lives_is_told_so() {
+    for seed in 0..SEEDS {
+        drive(
+            seed,
+            |_: &mut Supervisor| (),
+            async |ctx: Context<()>, ()| {
+                let nobody = Address::<()>::new(1);
+                assert!(nobody.watch().await.is_none());
+                assert!(ctx.link(&nobody).unwrap_err().last.is_none());
+                Ok(())
+            },
+        );
+    }
+}
+
+#[test]
+fn a_watch_made_before_the_first_start_waits_for_the_first_exit() {
+    for seed in 0..SEEDS {
+        let plant = |tree: &mut Supervisor| {
+            let x = obedient(tree, "x");
+            (x.watch(), x)
+        };
+        drive(seed, plant, async |_: Context<()>, (watch, x): (Watch, Address<Do>)| {
+            x.send(Do::Fail).await?;
+            assert_eq!(watch.await.unwrap().to_string(), "failed: as told");
+            Ok(())
+        });
+    }
+}
+
+/// Lives until it is told how to end, linked to `other`.
+async fn linked(mut ctx: Context<Do>, other: Address<Do>) -> Outcome {
+    ctx.link(&other)?;
+    // Said again, it is the same link.
+    ctx.link(&other)?;
+    match ctx.next(pending::<()>()).await {
+        Event::Message(Do::Fail) => Err("as told".into()),
+        _ => Ok(()),
+    }
+}
+
+/// Two actors, the second linked to the first.
+fn pair(tree: &mut Supervisor) -> (Address<Do>, Address<Do>) {
+    let a = tree.child(Child::new("a", || obey).temporary());
+    let other = a.clone();
+    let child = Child::new("b", move || {
+        let other = other.clone();
+        move |ctx| linked(ctx, other)
+    });
+    (a, tree.child(child.temporary()))
+}
+
+#[test]
+fn a_link_ends_either_with_the_other_when_that_fails() {
+    for seed in 0..SEEDS {
+        let events =
+            drive(seed, pair, async |ctx: Context<()>, (a, b): (Address<Do>, Address<Do>)| {
+                ctx.sleep(AGES).await;
+                a.send(Do::Fail).await?;
+                let Some(Exit::Linked(with)) = b.watch().await else { panic!("it lives on") };
+                assert_eq!(
+                    (with.0.to_string(), with.1.to_string()),
+                    ("t/a".into(), "failed: as told".into())
+                );
+                Ok(())
+            });
+        let ends = with(&events, &["t/a failed", "t/b ended"]);
+        assert_eq!(ends.len(), 2, "{events:#?}");
+        assert_eq!(ends[1], "t/b ended with t/a, which failed: as told");
+
+        drive(seed, pair, async |ctx: Context<()>, (a, b): (Address<Do>, Address<Do>)| {
+            ctx.sleep(AGES).await;
+            b.send(Do::Fail).await?;
+            assert!(matches!(a.watch().await, Some(Exit::Linked(_))));
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn a_normal_end_takes_the_link_away() {
+    for seed in 0..SEEDS {
+        drive(seed, pair, async |ctx: Context<()>, (a, b): (Address<Do>, Address<Do>)| {
+            ctx.sleep(AGES).await;
+            a.send(Do::End).await?;
+            ctx.sleep(AGES).await;
+            assert!(a.is_closed() && !b.is_closed(), "the other lives on");
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn a_link_is_with_an_incarnation_and_not_with_those_that_follow() {
+    for seed in 0..SEEDS {
+        let plant = |tree: &mut Supervisor| obedient(tree, "x");
+        drive(seed, plant, async |ctx: Context<()>, x: Address<Do>| {
+            ctx.link(&x)?;
+            ctx.unlink(&x);
+            x.send(Do::Fail).await?;
+            ctx.sleep(AGES).await;
+            ctx.link(&x)?;
+            x.send(Do::End).await?;
+            ctx.sleep(AGES).await;
+            // The link went with the incarnation that ended normally.
+            x.send(Do::Fail).await?;
+            ctx.sleep(AGES).await;
+            Ok(())
+        });
+    }
+}
+
+#[test]
+fn who_links_too_late_is_told_how_the_other_ended() {
+    for seed in 0..SEEDS {
+        drive(seed, pair, async |ctx: Context<()>, (a, b): (Address<Do>, Address<Do>)| {
+            ctx.sleep(AGES).await;
+            a.send(Do::Panic).await?;
+            ctx.sleep(AGES).await;
+            assert!(b.is_closed());
+            let late = ctx.link(&a).unwrap_err();
+            assert!(matches!(late.last, Some(Exit::Panicked { .. })), "{late:?}");
+            Ok(())
+        });
+    }
+}

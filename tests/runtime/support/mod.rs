@@ -1,0 +1,6 @@
+//! What the tests of the runtime share.
+
+#[path = "../../support/serial.rs"]
+pub mod serial;
+pub mod simulation;
+pub mod system;

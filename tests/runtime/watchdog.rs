@@ -1,0 +1,46 @@
+//! The watch over actors that keep their thread, on the real executor.
+
+use std::sync::mpsc::{Receiver, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::support::serial;
+use crate::support::system::{LONG, Running, live};
+use sockactors::runtime::{Child, Context, Outcome, Strategy, Supervisor, System};
+
+const LIMIT: Duration = Duration::from_millis(5);
+
+/// An actor that keeps its thread at each message until the gate says something.
+async fn block(mut ctx: Context<()>, gate: Arc<Mutex<Receiver<()>>>) -> Outcome {
+    while ctx.recv().await.is_some() {
+        gate.lock().unwrap().recv_timeout(LONG)?;
+        // The next message is another turn, however soon it comes.
+        smol::future::yield_now().await;
+    }
+    Ok(())
+}
+
+#[test]
+fn an_actor_that_keeps_its_thread_is_named_each_time_it_does() {
+    let _alone = serial::lock();
+    for threads in [1, 2] {
+        let (open, gate) = channel();
+        let gate = Arc::new(Mutex::new(gate));
+        let mut tree = Supervisor::new("t", Strategy::OneForOne);
+        tree.child(Child::new("quick", || live));
+        let blocker = tree.child(Child::new("blocker", move || {
+            let gate = gate.clone();
+            move |ctx| block(ctx, gate)
+        }));
+        let system = System::new().threads(threads).stall_limit(LIMIT);
+        let mut run = Running::start_with(system, tree);
+        run.wait_for("t started");
+        // Twice: a system at rest is left alone in between, and watched again afterwards.
+        for _ in 0..2 {
+            blocker.send_blocking(()).unwrap();
+            run.wait_for("t/blocker has kept its thread for more than 5ms");
+            open.send(()).unwrap();
+        }
+        run.stop().unwrap();
+    }
+}

@@ -1,0 +1,46 @@
+//! What the tests of files share: a server, a client, what is sent, and what is in a directory then.
+
+use std::fs;
+use std::path::Path;
+
+use super::chat_client::connect;
+use super::framed_client::{Framed, Said};
+use super::{Ended, Program, sockactors};
+
+/// A server that stores in `out`.
+#[track_caller]
+pub fn server(out: &Path, more: &[&str]) -> Program {
+    let mut args = vec!["--scenario", "file", "--out", out.to_str().unwrap()];
+    args.extend(more);
+    Program::server(&args)
+}
+
+/// Runs our client with these arguments.
+#[track_caller]
+pub fn send(at: &str, args: &[&str]) -> Ended {
+    sockactors(&[&["--scenario", "file", "--connect", at], args].concat(), "")
+}
+
+/// Opens a framed connection to a server.
+pub fn open(server: &Program) -> Framed {
+    Framed::open(connect(server.endpoint()))
+}
+
+/// What a server says of a file that it has stored.
+pub fn stored(length: usize, name: &str) -> Said {
+    Said::Stored(length as u64, name.into())
+}
+
+/// Bytes of which no two chunks are alike.
+pub fn content(length: usize) -> Vec<u8> {
+    (0..length).map(|k| (k ^ (k >> 8) ^ (k >> 16)) as u8).collect()
+}
+
+/// The names in a directory, hidden ones too, in order.
+pub fn names(directory: &Path) -> Vec<String> {
+    let entries = fs::read_dir(directory).unwrap();
+    let mut names: Vec<_> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}

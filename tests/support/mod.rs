@@ -1,0 +1,293 @@
+//! What the end-to-end tests share: programs that run with a deadline and whose output is kept.
+//!
+//! Nothing here sleeps: a test waits for a line, for a byte or for an exit, and panics with all that the
+//! program said when 20 seconds pass without it.
+
+// Every test file is a crate of its own, and none of them uses all of this.
+#![allow(dead_code)]
+
+pub mod chat_client;
+pub mod files;
+pub mod framed_client;
+pub mod framed_server;
+mod output;
+pub mod peers;
+pub mod process_stats;
+pub mod serial;
+pub mod strace;
+pub mod terminal;
+pub mod uploads;
+
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use output::Ended;
+use output::Heard;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
+
+/// How long a test waits for any one thing.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// The built program.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_sockactors");
+
+/// A running program: ours, or a peer. It is killed, with what it started, when it is dropped.
+pub struct Program {
+    what: String,
+    child: Child,
+    pid: Pid,
+    stdin: Option<ChildStdin>,
+    stdout: Arc<Heard>,
+    stderr: Arc<Heard>,
+    endpoint: String,
+    reaped: bool,
+}
+
+impl Program {
+    /// Starts a program with its three streams in the test's hands.
+    #[track_caller]
+    pub fn start(command: &mut Command) -> Program {
+        let mut program = Program::unheard(command);
+        program.stdout = Heard::listen(program.child.stdout.take());
+        program
+    }
+
+    /// Starts a program, and leaves its stdout unread in `child`: dropped with [`Program::close_stdout`].
+    #[track_caller]
+    pub fn unheard(command: &mut Command) -> Program {
+        let deaf = std::env::vars_os().map(|(name, _)| name);
+        for name in deaf.filter(|name| name.to_string_lossy().starts_with("SOCKACTORS_")) {
+            if !command.get_envs().any(|(set, _)| set == name) {
+                command.env_remove(name);
+            }
+        }
+        let what = format!("{command:?}");
+        let mut child = command
+            .env("RUST_BACKTRACE", "0")
+            .env("PYTHONUNBUFFERED", "1")
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{what}: {error}"));
+        Program {
+            pid: Pid::from_child(&child),
+            stdin: child.stdin.take(),
+            stdout: Heard::listen(None::<std::io::Empty>),
+            stderr: Heard::listen(child.stderr.take()),
+            child,
+            what,
+            endpoint: String::new(),
+            reaped: false,
+        }
+    }
+
+    /// Starts our program with these arguments.
+    #[track_caller]
+    pub fn run(args: &[&str]) -> Program {
+        Program::start(Command::new(BINARY).args(args))
+    }
+
+    /// Starts our program as a server, on a free port unless a flag says where, and waits until it listens.
+    #[track_caller]
+    pub fn server(args: &[&str]) -> Program {
+        let mut command = Command::new(BINARY);
+        command.args(args);
+        if !args.contains(&"--listen") {
+            command.args(["--listen", "127.0.0.1:0"]);
+        }
+        Program::start(&mut command).listening()
+    }
+
+    /// Waits until the program says where it listens: in words on stderr, or in JSON on stdout.
+    #[track_caller]
+    pub fn listening(mut self) -> Program {
+        let json = self.what.contains("\"--json\"");
+        let (heard, before) =
+            if json { (&self.stdout, "\"endpoint\":\"") } else { (&self.stderr, "listening on ") };
+        let endpoint = heard.wait(DEADLINE, |bytes, _| {
+            let text = String::from_utf8_lossy(bytes);
+            let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
+            lines.filter(|line| !json || line.contains("\"listening\"")).find_map(|line| {
+                let (_, rest) = line.split_once(before)?;
+                Some(rest.split(['"', ' ', '\n']).next()?.trim_end_matches([',', '.']).to_owned())
+            })
+        });
+        self.endpoint = endpoint.unwrap_or_else(|| self.fail("where it listens"));
+        self
+    }
+
+    /// Where the server listens, as a flag takes it.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The port of [`Program::endpoint`].
+    #[track_caller]
+    pub fn port(&self) -> u16 {
+        let port = self.endpoint.rsplit(':').next().unwrap_or_default();
+        port.parse().unwrap_or_else(|_| panic!("no port in {:?}", self.endpoint))
+    }
+
+    /// The number of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Writes to the program's stdin.
+    pub fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        let stdin = self.stdin.as_mut().expect("its stdin is open");
+        stdin.write_all(bytes.as_ref()).and_then(|()| stdin.flush()).unwrap();
+    }
+
+    /// Ends the program's stdin.
+    pub fn close_stdin(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Goes away as the reader of stdout, where [`Program::unheard`] started it.
+    pub fn close_stdout(&mut self) {
+        self.child.stdout = None;
+    }
+
+    /// Waits for a line on stdout, and returns it.
+    #[track_caller]
+    pub fn wait_for_line(&self, wanted: impl Fn(&str) -> bool) -> String {
+        self.stdout.line(wanted).unwrap_or_else(|| self.fail("a line on stdout"))
+    }
+
+    /// Waits for a line on stderr, and returns it.
+    #[track_caller]
+    pub fn wait_for_error_line(&self, wanted: impl Fn(&str) -> bool) -> String {
+        self.stderr.line(wanted).unwrap_or_else(|| self.fail("a line on stderr"))
+    }
+
+    /// Waits until stdout holds these words, in a whole line or not.
+    #[track_caller]
+    pub fn wait_for(&self, words: &str) {
+        self.wait_for_matches(words, 1);
+    }
+
+    /// Waits until stdout holds these words so many times.
+    #[track_caller]
+    pub fn wait_for_matches(&self, words: &str, times: usize) {
+        let count = |bytes: &[u8]| String::from_utf8_lossy(bytes).matches(words).count();
+        let found = |bytes: &[u8], _| (count(bytes) >= times).then_some(());
+        self.stdout.wait(DEADLINE, found).unwrap_or_else(|| self.fail(words));
+    }
+
+    /// What stdout has held so far.
+    pub fn stdout(&self) -> Vec<u8> {
+        self.stdout.bytes()
+    }
+
+    /// What stderr has held so far.
+    pub fn stderr(&self) -> Vec<u8> {
+        self.stderr.bytes()
+    }
+
+    /// Sends SIGINT.
+    pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Waits until the server takes no connection any more, as it does once it was asked to stop.
+    #[track_caller]
+    pub fn wait_for_closed_port(&self) {
+        let until = std::time::Instant::now() + DEADLINE;
+        while std::net::TcpStream::connect(&self.endpoint).is_ok() {
+            if std::time::Instant::now() > until {
+                self.fail::<()>("its port to close");
+            }
+        }
+    }
+
+    /// Sends a signal; a program that has ended already is left in peace.
+    pub fn signal(&self, signal: Signal) {
+        let _ = rustix::process::kill_process(self.pid, signal);
+    }
+
+    /// Closes stdin, waits for the end, and returns how it was.
+    #[track_caller]
+    pub fn wait(self) -> Ended {
+        self.wait_within(DEADLINE)
+    }
+
+    /// [`Program::wait`], for what takes longer.
+    #[track_caller]
+    pub fn wait_within(mut self, within: Duration) -> Ended {
+        self.stdin = None;
+        self.wait_while_stdin_is_open(within)
+    }
+
+    /// [`Program::wait`], for a program that has to end although more might be typed.
+    #[track_caller]
+    pub fn wait_while_stdin_is_open(mut self, within: Duration) -> Ended {
+        let (pid, (told, exited)) = (self.pid, std::sync::mpsc::channel());
+        // It stays to be reaped, so that its number cannot be another's while this thread looks.
+        std::thread::spawn(move || {
+            let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+            let _ = told.send(rustix::process::waitid(WaitId::Pid(pid), ended));
+        });
+        if exited.recv_timeout(within).is_err() {
+            self.fail::<()>("its end");
+        }
+        self.kill_group();
+        let status = self.child.wait().unwrap();
+        self.reaped = true;
+        for heard in [&self.stdout, &self.stderr] {
+            heard.wait(DEADLINE, |_, _| None::<()>);
+        }
+        let signal = std::os::unix::process::ExitStatusExt::signal(&status);
+        let code = status.code().or(signal.map(|signal| 128 + signal)).unwrap_or(-1);
+        Ended { code, stdout: self.stdout.bytes(), stderr: self.stderr.bytes() }
+    }
+
+    /// Kills what is left of the program and of what it started; its number is its own until it is reaped.
+    fn kill_group(&self) {
+        let _ = rustix::process::kill_process_group(self.pid, Signal::KILL);
+    }
+
+    #[track_caller]
+    fn fail<T>(&self, missing: &str) -> T {
+        let (out, err) = (self.stdout.bytes(), self.stderr.bytes());
+        let (out, err) = (String::from_utf8_lossy(&out), String::from_utf8_lossy(&err));
+        panic!("waited in vain for {missing}: {}\n--- stdout\n{out}\n--- stderr\n{err}", self.what)
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        if !self.reaped {
+            self.kill_group();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// Runs our program to its end, with this on its stdin.
+#[track_caller]
+pub fn sockactors(args: &[&str], stdin: &str) -> Ended {
+    let mut program = Program::run(args);
+    if let Some(pipe) = program.stdin.as_mut() {
+        // A program that reads no input may be gone already.
+        let _ = pipe.write_all(stdin.as_bytes());
+    }
+    program.wait()
+}
+
+/// A directory of the test's own, with a path short enough for a unix socket in it.
+pub fn directory() -> tempfile::TempDir {
+    let base = Some(std::env::temp_dir()).filter(|base| base.as_os_str().len() <= 40);
+    let base = base.unwrap_or_else(|| "/tmp".into());
+    tempfile::Builder::new().prefix("sockactors-").tempdir_in(base).unwrap()
+}

@@ -1,0 +1,268 @@
+//! Programs that nobody here wrote, and the lecture's, as clients and as servers of ours.
+
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use super::Program;
+
+/// Tells on the terminal that something was not tested, and why; libtest does not capture it.
+pub fn skip(why: &str) {
+    use std::io::Write;
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("a test");
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+}
+
+/// Whether a tool is there. Where `CI` is set it has to be; elsewhere its absence is told.
+pub fn need(tool: &str) -> bool {
+    let (found, package) = match tool {
+        "nc" => (netcat().is_some(), "netcat-openbsd"),
+        "ip" => (runs(tool), "iproute2"),
+        "nft" => (runs(tool), "nftables"),
+        "unshare" => (runs(tool), "util-linux"),
+        _ => (runs(tool), tool),
+    };
+    if !found {
+        let why = format!("{tool} is not installed (apt install {package})");
+        assert!(std::env::var_os("CI").is_none(), "{why}");
+        skip(&why);
+    }
+    found
+}
+
+fn runs(tool: &str) -> bool {
+    let paths = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&paths).any(|directory| directory.join(tool).is_file())
+}
+
+/// The name of OpenBSD's netcat; other programs are called `nc` too.
+fn netcat() -> Option<&'static str> {
+    static NAME: OnceLock<Option<&str>> = OnceLock::new();
+    *NAME.get_or_init(|| {
+        ["nc.openbsd", "nc"].into_iter().find(|name| {
+            let help = Command::new(name).arg("-h").stdin(Stdio::null()).output();
+            help.is_ok_and(|help| String::from_utf8_lossy(&help.stderr).contains("OpenBSD"))
+        })
+    })
+}
+
+/// The address families of the lecture.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Family {
+    V4,
+    V6,
+    Unix,
+}
+
+impl Family {
+    /// What our `--listen` takes for a free place; none, visibly, where the machine has no such family.
+    pub fn listen(self, directory: &Path) -> Option<String> {
+        match self {
+            Family::V4 => Some("127.0.0.1:0".to_owned()),
+            Family::V6 if TcpListener::bind("[::1]:0").is_err() => {
+                skip("this machine has no IPv6");
+                None
+            }
+            Family::V6 => Some("[::1]:0".to_owned()),
+            Family::Unix => Some(format!("unix:{}/socket", directory.display())),
+        }
+    }
+
+    /// A place that is free now, for a peer that cannot tell which port it was given.
+    pub fn free(self, kind: Kind, directory: &Path) -> Option<Where> {
+        let listen = self.listen(directory)?;
+        Some(match (self, kind) {
+            (Family::Unix, _) => Where::of(&listen),
+            (_, Kind::Stream) => {
+                Where::Inet(TcpListener::bind(listen).unwrap().local_addr().unwrap())
+            }
+            (_, Kind::Datagram) => {
+                Where::Inet(UdpSocket::bind(listen).unwrap().local_addr().unwrap())
+            }
+        })
+    }
+}
+
+/// The kinds of sockets.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Kind {
+    Stream,
+    Datagram,
+}
+
+/// A place to connect to or to listen at.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Where {
+    Inet(SocketAddr),
+    Unix(String),
+}
+
+impl Where {
+    /// Reads an endpoint as our program writes it.
+    #[track_caller]
+    pub fn of(endpoint: &str) -> Where {
+        match endpoint.strip_prefix("unix:") {
+            Some(path) => Where::Unix(path.to_owned()),
+            None => Where::Inet(
+                endpoint.parse().unwrap_or_else(|_| panic!("an endpoint: {endpoint:?}")),
+            ),
+        }
+    }
+
+    /// The endpoint as our flags take it.
+    pub fn endpoint(&self) -> String {
+        match self {
+            Where::Inet(address) => address.to_string(),
+            Where::Unix(path) => format!("unix:{path}"),
+        }
+    }
+
+    /// The arguments that the lecture's programs take.
+    fn lecture(&self) -> Vec<String> {
+        match self {
+            Where::Inet(at) => {
+                let family = if at.is_ipv4() { "inet" } else { "inet6" };
+                vec![family.to_owned(), at.ip().to_string(), at.port().to_string()]
+            }
+            Where::Unix(path) => vec!["unix".to_owned(), path.clone()],
+        }
+    }
+
+    /// The arguments that both netcats take.
+    fn netcat(&self) -> Vec<String> {
+        match self {
+            Where::Inet(at) => vec!["-n".to_owned(), at.ip().to_string(), at.port().to_string()],
+            Where::Unix(path) => vec!["-U".to_owned(), path.clone()],
+        }
+    }
+
+    /// The socat address to connect to.
+    fn socat_to(&self, kind: Kind) -> String {
+        match (self, kind) {
+            (Where::Inet(at), Kind::Stream) => format!("TCP:{at}"),
+            (Where::Inet(at), Kind::Datagram) => format!("UDP:{at}"),
+            (Where::Unix(path), Kind::Stream) => format!("UNIX-CONNECT:{path}"),
+            (Where::Unix(path), Kind::Datagram) => format!("UNIX-SENDTO:{path},bind={path}.socat"),
+        }
+    }
+
+    /// The socat address to be served at, once.
+    fn socat_at(&self, kind: Kind) -> String {
+        match (self, kind) {
+            (Where::Unix(path), Kind::Stream) => format!("UNIX-LISTEN:{path}"),
+            (Where::Unix(path), Kind::Datagram) => format!("UNIX-RECVFROM:{path}"),
+            (Where::Inet(at), _) => {
+                let verb = if kind == Kind::Stream { "TCP" } else { "UDP" };
+                let way = if kind == Kind::Stream { "LISTEN" } else { "RECVFROM" };
+                let (v, host) = match at.ip() {
+                    std::net::IpAddr::V4(ip) => (4, ip.to_string()),
+                    std::net::IpAddr::V6(ip) => (6, format!("[{ip}]")),
+                };
+                format!("{verb}{v}-{way}:{},bind={host}", at.port())
+            }
+        }
+    }
+}
+
+/// One of the programs that ours is tested with.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Peer {
+    Python,
+    Ncat,
+    Netcat,
+    Socat,
+}
+
+impl Peer {
+    /// All that are installed here.
+    pub fn all() -> Vec<Peer> {
+        let all = [Peer::Python, Peer::Ncat, Peer::Netcat, Peer::Socat];
+        all.into_iter().filter(|peer| need(peer.tool())).collect()
+    }
+
+    fn tool(self) -> &'static str {
+        match self {
+            Peer::Python => "python3",
+            Peer::Ncat => "ncat",
+            Peer::Netcat => "nc",
+            Peer::Socat => "socat",
+        }
+    }
+
+    fn command(self) -> Command {
+        Command::new(if self == Peer::Netcat { netcat().unwrap() } else { self.tool() })
+    }
+
+    /// A client that sends its stdin and goes on reading after its end; Python runs the lecture's client.
+    pub fn client(self, scenario: &str, kind: Kind, at: &Where) -> Command {
+        let mut command = self.command();
+        let udp = (kind == Kind::Datagram).then_some("-u");
+        match self {
+            Peer::Python => return lecture(&format!("{scenario}_client.py"), at),
+            Peer::Ncat | Peer::Netcat => {
+                if let (Where::Unix(path), Kind::Datagram) = (at, kind) {
+                    // Its own socket: a netcat that is killed leaves it, so it has to lie beside the server's.
+                    command.args(["-s", &format!("{path}.{}", self.tool())]);
+                }
+                command.args(udp).args(at.netcat())
+            }
+            Peer::Socat => command.args(["-t", "20", "-", &at.socat_to(kind)]),
+        };
+        command
+    }
+
+    /// A client that sends its stdin and ends with it; Python runs the lecture's client.
+    pub fn sender(self, scenario: &str, at: &Where) -> Command {
+        let mut command = self.command();
+        match self {
+            Peer::Python => return lecture(&format!("{scenario}_client.py"), at),
+            Peer::Ncat => command.arg("--send-only").args(at.netcat()),
+            Peer::Netcat => command.arg("-N").args(at.netcat()),
+            Peer::Socat => command.args(["-u", "-", &at.socat_to(Kind::Stream)]),
+        };
+        command
+    }
+
+    /// A server for one client, that sends its stdin and closes with it; listening when this returns.
+    #[track_caller]
+    pub fn server(self, scenario: &str, kind: Kind, at: &Where, cwd: &Path) -> Program {
+        let mut command = self.command();
+        let udp = (kind == Kind::Datagram).then_some("-u");
+        match self {
+            Peer::Python => {
+                let script = format!("{scenario}_server.py");
+                command.arg(script_path(&script)).args((scenario == "file").then_some("1"));
+                command.args(at.lecture());
+            }
+            Peer::Ncat => _ = command.args(["-l", "-v"]).args(udp).args(at.netcat()),
+            Peer::Netcat => _ = command.args(["-l", "-v", "-N"]).args(udp).args(at.netcat()),
+            Peer::Socat => _ = command.args(["-d", "-d", "-t", "20", "-", &at.socat_at(kind)]),
+        }
+        let program = Program::start(command.current_dir(cwd));
+        match (self, kind) {
+            (Peer::Python, _) => program.wait_for_line(|line| line.contains(" on ")),
+            (Peer::Netcat, Kind::Datagram) => {
+                program.wait_for_error_line(|line| line.contains("Bound on"))
+            }
+            (Peer::Socat, Kind::Datagram) => {
+                program.wait_for_error_line(|line| line.contains("receiving on"))
+            }
+            // Ncat names each of its sockets only after all of them listen.
+            _ => program.wait_for_error_line(|line| line.to_lowercase().contains("listening on")),
+        };
+        program
+    }
+}
+
+/// One of the lecture's programs in `tests/lecture/`.
+pub fn lecture(script: &str, at: &Where) -> Command {
+    let mut command = Command::new("python3");
+    command.arg(script_path(script)).args(at.lecture());
+    command
+}
+
+fn script_path(script: &str) -> String {
+    format!("{}/tests/lecture/{script}", env!("CARGO_MANIFEST_DIR"))
+}

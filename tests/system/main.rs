@@ -1,0 +1,26 @@
+//! Tests that change what the kernel answers: failing system calls, lossy networks, small memory, power loss.
+//! Those without a network of their own run one after another.
+
+// A memory cgroup of its own for a test.
+#[path = "support/cgroup.rs"]
+mod cgroup;
+// Failing system calls while the server stores files.
+mod file_errnos;
+// A server with little memory.
+mod memory_limit;
+// A network namespace of its own for a test.
+#[path = "support/netns.rs"]
+mod netns;
+// Lost packets and peers that vanish.
+mod packet_loss;
+// Power cuts while files are stored.
+mod power_loss;
+// Programs, peers and clients that the tests share.
+#[path = "../support/mod.rs"]
+mod support;
+// Failing system calls of the servers of connections.
+mod tcp_errnos;
+// Failing system calls of the UDP server.
+mod udp_errnos;
+// The UDP scenario in networks of its own.
+mod udp_netns;

@@ -1,0 +1,108 @@
+//! A network of a test's own: a namespace whose addresses, routes and losses the test chooses.
+//!
+//! It takes root to make one, so a test that needs one is skipped, visibly, where there is none to be had.
+
+// Every test file is a crate of its own, and none of them uses all of this.
+#![allow(dead_code)]
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddrV4;
+use std::os::fd::AsFd;
+use std::process::{Child, Command, Stdio};
+
+use rustix::net::ipproto::RAW;
+use rustix::net::{AddressFamily, SendFlags, SocketType, sendto, socket};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use crate::support::peers::{need, skip};
+
+/// What holds a namespace; it is gone with this value and the processes in it.
+pub struct Namespace {
+    holder: Child,
+}
+
+impl Namespace {
+    /// Makes a namespace with these shell commands, and runs `test` on a thread in it. What `test` starts is in it, too.
+    pub fn with(setup: &str, test: impl FnOnce() + Send + 'static) {
+        if !(need("unshare") && need("ip")) {
+            return;
+        }
+        let Some(namespace) = Namespace::new(setup) else { return };
+        let name = std::thread::current().name().map(str::to_owned).unwrap_or_default();
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            namespace.enter();
+            test();
+        });
+        if let Err(panic) = thread.unwrap().join() {
+            std::panic::resume_unwind(panic);
+        }
+    }
+
+    fn new(setup: &str) -> Option<Namespace> {
+        let script = format!("ip link set lo up\n{setup}\necho ready\nread end");
+        let mut holder = Command::new("unshare")
+            .args(["-n", "sh", "-ec", &script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        if line == "ready\n" {
+            return Some(Namespace { holder });
+        }
+        let ended = holder.wait_with_output().unwrap();
+        let why = String::from_utf8_lossy(&ended.stderr).into_owned();
+        if why.contains("not permitted") {
+            skip("a network of its own takes root");
+            return None;
+        }
+        // As with a tool: where `CI` is set it has to work.
+        let why = format!("the network cannot be made: {}", why.trim_end());
+        assert!(std::env::var_os("CI").is_none(), "{why}");
+        skip(&why);
+        None
+    }
+
+    fn enter(&self) {
+        let path = format!("/proc/{}/ns/net", self.holder.id());
+        let file = std::fs::File::open(path).unwrap();
+        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let _ = self.holder.stdin.take().map(|mut end| end.write_all(b"\n"));
+        let _ = self.holder.wait();
+    }
+}
+
+/// Sends a UDP datagram that claims to come from `from`.
+pub fn forge(from: SocketAddrV4, to: SocketAddrV4, bytes: &[u8]) {
+    let length = u16::try_from(28 + bytes.len()).unwrap();
+    // The kernel fills in the header's checksum and, where it is 0, the identification (raw(7)).
+    let mut packet = vec![0x45, 0];
+    packet.extend(length.to_be_bytes());
+    packet.extend([0, 0, 0, 0, 64, 17, 0, 0]);
+    packet.extend(from.ip().octets());
+    packet.extend(to.ip().octets());
+    packet.extend(from.port().to_be_bytes());
+    packet.extend(to.port().to_be_bytes());
+    packet.extend((length - 20).to_be_bytes());
+    // No checksum at all, which IPv4 allows.
+    packet.extend([0, 0]);
+    packet.extend(bytes);
+    let raw = socket(AddressFamily::INET, SocketType::RAW, Some(RAW)).unwrap();
+    assert_eq!(sendto(&raw, &packet, SendFlags::empty(), &to).unwrap(), packet.len());
+}
+
+/// Counts the datagrams that the namespace's UDP sockets have sent.
+pub fn sent() -> u64 {
+    let table = std::fs::read_to_string("/proc/thread-self/net/snmp").unwrap();
+    let mut lines = table.lines().filter_map(|line| line.strip_prefix("Udp: "));
+    let (names, figures) = (lines.next().unwrap(), lines.next().unwrap());
+    let at = names.split(' ').position(|name| name == "OutDatagrams").unwrap();
+    figures.split(' ').nth(at).unwrap().parse().unwrap()
+}
