@@ -41,7 +41,7 @@ use sockactors::net::{Endpoint, ListeningSocket};
 use sockactors::runtime::{
     Address, Child, Context, Event, Outcome, Pool, PoolAddress, Reply, Strategy, Supervisor, System,
 };
-use sockactors::scenario::{Kind, Reporters, Role, Settings, compose};
+use sockactors::scenario::{Reporters, Role, Scenario, Settings, build};
 
 /// The operations, each with the count of its shorter run.
 const OPERATIONS: [(&str, u64); 7] = [
@@ -143,9 +143,9 @@ fn total(operation: &str, count: u64) -> io::Result<u64> {
 fn perform(operation: &str, count: u64) -> io::Result<()> {
     let mut tree = Supervisor::new("bench", Strategy::OneForOne);
     match operation {
-        "greeting" => add_scenario(&mut tree, Kind::Tcp, operation, count)?,
-        "datagram" => add_scenario(&mut tree, Kind::Udp, operation, count)?,
-        "delivery" => add_scenario(&mut tree, Kind::Chat, operation, count)?,
+        "greeting" => add_scenario(&mut tree, Scenario::Tcp, operation, count)?,
+        "datagram" => add_scenario(&mut tree, Scenario::Udp, operation, count)?,
+        "delivery" => add_scenario(&mut tree, Scenario::Chat, operation, count)?,
         "echo" => add_echo(&mut tree, count)?,
         _ => add_caller(&mut tree, operation, count),
     }
@@ -153,11 +153,16 @@ fn perform(operation: &str, count: u64) -> io::Result<()> {
 }
 
 /// Adds the server of a scenario as the program composes it, and a client.
-fn add_scenario(tree: &mut Supervisor, kind: Kind, operation: &str, count: u64) -> io::Result<()> {
+fn add_scenario(
+    tree: &mut Supervisor,
+    kind: Scenario,
+    operation: &str,
+    count: u64,
+) -> io::Result<()> {
     let mut settings = Settings::new(kind, Role::Server);
     settings.listen.push(any_port());
-    let composed = smol::future::block_on(compose(&settings, tree, &Reporters::default()));
-    let listening = composed.map_err(io::Error::other)?.listening;
+    let composed = smol::future::block_on(build(&settings, tree, &Reporters::default()));
+    let listening = composed.map_err(io::Error::other)?.endpoints;
     add_client(tree, operation, &listening[0], count);
     Ok(())
 }

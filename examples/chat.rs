@@ -12,8 +12,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sockactors::actors::{
-    ChatClient, ChatInput, RoomManager, ChatSession, ChatRegistry, Listener, Report, Reporter, SessionLimits,
-    SessionConfig,
+    ChatClient, ChatInput, ChatRegistry, ChatSession, Listener, Report, Reporter, RoomManager,
+    SessionConfig, SessionLimits,
 };
 use sockactors::net::ListeningSocket;
 use sockactors::runtime::{Address, Child, Context, Outcome, Pool, Strategy, Supervisor, System};

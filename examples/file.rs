@@ -14,8 +14,8 @@ use std::time::Duration;
 use std::{env, fs, process};
 
 use sockactors::actors::{
-    ClientQuota, BlockingPool, FileReceiver, RawSender, Listener, ReceiverConfig, Report, Reporter, FileStore,
-    StoreConfig,
+    BlockingPool, ClientQuota, FileReceiver, FileStore, Listener, RawSender, ReceiverConfig,
+    Report, Reporter, StoreConfig,
 };
 use sockactors::net::ListeningSocket;
 use sockactors::runtime::{Child, Context, Outcome, Pool, Strategy, Supervisor, System};

@@ -11,7 +11,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockactors::actors::{Greeter, Listener, Schedule, Report, Reporter, TcpClient};
+use sockactors::actors::{Greeter, Listener, Report, Reporter, Schedule, TcpClient};
 use sockactors::net::ListeningSocket;
 use sockactors::runtime::{Child, Context, Outcome, Pool, Strategy, Supervisor, System};
 

@@ -13,7 +13,7 @@ use std::error::Error;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockactors::actors::{ClientQuota, Schedule, Report, Reporter, UdpClient, UdpResponder};
+use sockactors::actors::{ClientQuota, Report, Reporter, Schedule, UdpClient, UdpResponder};
 use sockactors::net::DatagramSocket;
 use sockactors::runtime::{
     Child, Context, Handle, Lifecycle, Outcome, Strategy, Supervisor, System,

@@ -4,8 +4,8 @@
 //! frames that are read are the first of those that were written, but for what is in a chunk, which its own value covers;
 //! and where nothing befell them, they are all of them. A name that is taken leads nowhere but beneath.
 
-use sockactors::wire::file::filename::SafeName;
 use sockactors::wire::file::codec::{Failed, Frame, FrameReader, FrameWriter, Offer, Stored};
+use sockactors::wire::file::filename::SafeName;
 use sockactors::wire::text::is_unsafe;
 
 /// What is left of the input.
@@ -74,13 +74,13 @@ fn heard(line: &[u8], step: usize, said: &[Frame<'_>]) -> (usize, bool) {
             reader.shrink();
         }
     }
-    (heard, !reader.is_within())
+    (heard, !reader.has_partial_frame())
 }
 
 fn without_chunk<'a>(frame: &Frame<'a>) -> Frame<'a> {
     match frame {
-        Frame::Data { number, value, .. } => {
-            Frame::Data { number: *number, value: *value, bytes: b"" }
+        Frame::Data { number, hash: value, .. } => {
+            Frame::Data { number: *number, hash: *value, bytes: b"" }
         }
         frame => frame.clone(),
     }
@@ -99,12 +99,12 @@ fn frame<'a>(input: &mut Input<'a>) -> Frame<'a> {
             let (mode, modified) = (u32::from(input.byte()), (-1, u32::from(input.byte())));
             Frame::Offer(Offer { is_directory, size, mode, modified, name })
         }
-        1 => Frame::Answer { held: input.number(), digest },
+        1 => Frame::Answer { chunk_count: input.number(), chunk_list_hash: digest },
         2 => Frame::Begin(input.number()),
-        3 => Frame::Data { number: input.number(), value: digest, bytes: input.bytes(30) },
+        3 => Frame::Data { number: input.number(), hash: digest, bytes: input.bytes(30) },
         4 => Frame::End { size: input.number(), digest },
         5 => Frame::Stored(Stored { size: input.number(), digest, name: text(input.bytes(10)) }),
-        6 => Frame::Failed(Failed { code: u16::from(input.byte()), why: text(input.bytes(10)) }),
+        6 => Frame::Failed(Failed { code: u16::from(input.byte()), reason: text(input.bytes(10)) }),
         _ => Frame::Wait,
     }
 }
@@ -135,5 +135,5 @@ fn judge(name: &[u8]) {
     for component in text.split('/') {
         assert!(!component.is_empty() && !component.starts_with('.'), "{text}");
     }
-    assert!(name.part().starts_with('.') && name.part() != name.sums());
+    assert!(name.partial_name().starts_with('.') && name.partial_name() != name.checksum_name());
 }

@@ -6,10 +6,10 @@
 
 use std::borrow::Cow;
 
-use sockactors::wire::chat::{Utf8Chunks, valid_nick, valid_room};
 use sockactors::wire::chat::command::{Command, parse};
+use sockactors::wire::chat::{Utf8Decoder, validate_nick, validate_room};
 use sockactors::wire::lines::{Line, LineBuffer};
-use sockactors::wire::text::{escape, is_unsafe, lossy};
+use sockactors::wire::text::{decode_lossy, escape, is_unsafe};
 
 /// Checks one input.
 pub fn check(input: &[u8]) {
@@ -29,13 +29,13 @@ pub fn check(input: &[u8]) {
     });
     let pieces: Vec<_> = pieces.collect();
     assert_eq!(taken(pieces.iter().copied(), limit), expected, "in {} pieces", pieces.len());
-    let mut chunks = Utf8Chunks::new();
+    let mut chunks = Utf8Decoder::new();
     let mut text: String = pieces.iter().map(|piece| chunks.push(piece)).collect();
     text.push_str(&chunks.finish());
-    assert_eq!(text, lossy(bytes));
+    assert_eq!(text, decode_lossy(bytes));
     for line in &whole {
         if let Line::Complete(line) = line {
-            judge(&lossy(line));
+            judge(&decode_lossy(line));
         }
     }
 }
@@ -75,23 +75,23 @@ fn judge(line: &str) {
     assert_eq!(matches!(safe, Cow::Borrowed(_)), !line.contains(is_unsafe));
     assert_eq!(escape(&safe), safe);
     let said = match parse(line) {
-        Command::Say(text) => {
+        Command::Message(text) => {
             assert!(text == line || line.strip_prefix('/') == Some(text));
             text
         }
         Command::Nick(name) => {
-            assert!(valid_nick(name).is_err() || escape(name) == name);
+            assert!(validate_nick(name).is_err() || escape(name) == name);
             name
         }
         Command::Join(name) => {
-            assert!(valid_room(name).is_err() || escape(name) == name);
+            assert!(validate_room(name).is_err() || escape(name) == name);
             name
         }
-        Command::Tell(to, text) => {
+        Command::DirectMessage(to, text) => {
             assert!(!to.contains(char::is_whitespace) && line.contains(to) && !text.is_empty());
             text
         }
-        Command::Act(text) | Command::Topic(Some(text)) | Command::Unknown(text) => {
+        Command::Action(text) | Command::Topic(Some(text)) | Command::Unknown(text) => {
             assert!(!text.is_empty());
             text
         }

@@ -28,15 +28,15 @@ use std::task::{Context as Waking, Poll};
 use std::time::Duration;
 
 use sockactors::actors::{
-    ChatRoom, ChatSession, Connection, Hall, Reporter, SessionLimits, SessionWith,
+    ChatRegistry, ChatSession, Connection, Reporter, RoomManager, SessionConfig, SessionLimits,
 };
 use sockactors::net::Stream;
 use sockactors::runtime::{
     Child, Context, Lifecycle, Outcome, Pool, PoolAddress, Strategy, Supervisor,
 };
 use sockactors::testing::Simulation;
-use sockactors::wire::chat::{RECEIPT, valid_nick};
-use sockactors::wire::text::{is_unsafe, lossy};
+use sockactors::wire::chat::{ACK_PREFIX, validate_nick};
+use sockactors::wire::text::{decode_lossy, is_unsafe};
 
 const INSTANT: Duration = Duration::from_nanos(1);
 /// Longer than the dialect takes to settle.
@@ -60,11 +60,11 @@ struct Told {
 /// Checks one input.
 pub fn check(input: &[u8]) {
     let Some((&[setting, seed], script)) = input.split_first_chunk() else { return };
-    let hall = Hall::new("lobby");
+    let hall = ChatRegistry::new("lobby");
     let mut tree = Supervisor::new("chat", Strategy::OneForOne).intensity(0, LONG);
     let room = {
         let hall = hall.clone();
-        tree.child(Child::new("room", move || ChatRoom::new(hall.clone())))
+        tree.child(Child::new("room", move || RoomManager::new(hall.clone())))
     };
     let sessions = tree.pool(Pool::new("sessions").mailbox(4));
     let limits = SessionLimits {
@@ -74,7 +74,7 @@ pub fn check(input: &[u8]) {
         ..SessionLimits::default()
     };
     let with = [SessionLimits::default(), limits].map(|limits| {
-        Arc::new(SessionWith { limits, room: room.clone(), reporter: Reporter::nobody() })
+        Arc::new(SessionConfig { limits, manager: room.clone(), reporter: Reporter::disabled() })
     });
     let told = Arc::new(Mutex::new(Told::default()));
     let (script, out) = (script.to_vec(), told.clone());
@@ -112,17 +112,17 @@ pub fn check(input: &[u8]) {
 async fn drive(
     ctx: &Context<()>,
     sessions: &PoolAddress,
-    [with_honest, with]: &[Arc<SessionWith>; 2],
+    [with_honest, with]: &[Arc<SessionConfig>; 2],
     setting: u8,
     script: &[u8],
 ) -> Result<Told, Box<dyn std::error::Error + Send + Sync>> {
     let capacity = [256, 1024, 4096, 65_536][usize::from(setting >> 2 & 3)];
-    let (honest, theirs) = Stream::memory(4096);
-    let serve = |stream, with: &Arc<SessionWith>| {
-        ChatSession::new(Connection { stream, number: 0, visit: None }, with.clone())
+    let (honest, theirs) = Stream::duplex(4096);
+    let serve = |stream, with: &Arc<SessionConfig>| {
+        ChatSession::new(Connection { stream, number: 0, ip_permit: None }, with.clone())
     };
     sessions.start(serve(theirs, with_honest)).await?;
-    let (peer, theirs) = Stream::memory(capacity);
+    let (peer, theirs) = Stream::duplex(capacity);
     let greedy = setting & 16 > 0;
     let left = 16 << 10;
     let mut play = Play { ctx, peer: Some(peer), honest, greedy, left, told: Told::default() };
@@ -237,7 +237,8 @@ impl Play<'_> {
 /// Takes what there is to read, and asks to be woken for more.
 fn take(stream: Option<&Stream>, told: &mut Vec<u8>, cx: &mut Waking<'_>) {
     while let Some(Poll::Ready(_)) = stream.map(|stream| stream.poll_readable(cx)) {
-        let taken = stream.map(|stream| stream.try_take(|bytes| told.extend_from_slice(bytes)));
+        let taken =
+            stream.map(|stream| stream.try_read_with(|bytes| told.extend_from_slice(bytes)));
         if !matches!(taken, Some(Ok(1..))) {
             return;
         }
@@ -254,8 +255,8 @@ fn peer_was_told(told: &[u8], sent: &[u8]) {
             std::str::from_utf8(&told[..error.valid_up_to()]).unwrap()
         }
     };
-    if text.starts_with(RECEIPT) {
-        return lecturer_was_told(text, &lossy(sent));
+    if text.starts_with(ACK_PREFIX) {
+        return lecturer_was_told(text, &decode_lossy(sent));
     }
     for line in text.split('\n') {
         assert!(!line.contains(is_unsafe), "{line:?}");
@@ -266,14 +267,14 @@ fn peer_was_told(told: &[u8], sent: &[u8]) {
 /// out to send lines.
 fn lecturer_was_told(text: &str, sent: &str) {
     // Which of them are its own words only a session can tell.
-    if sent.contains(RECEIPT) {
+    if sent.contains(ACK_PREFIX) {
         return;
     }
     let text = text.split("\n* ").next().unwrap_or_default();
-    let echoed = text.replace(RECEIPT, "");
+    let echoed = text.replace(ACK_PREFIX, "");
     // It may have stopped reading in a receipt, or just when it was taken for one who sends lines.
     let cut = |end: &str| echoed.strip_suffix(end).is_some_and(|rest| sent.starts_with(rest));
-    let is_echo = cut("") || cut("\n*") || (1..RECEIPT.len()).any(|n| cut(&RECEIPT[..n]));
+    let is_echo = cut("") || cut("\n*") || (1..ACK_PREFIX.len()).any(|n| cut(&ACK_PREFIX[..n]));
     assert!(is_echo, "{text:?} for {sent:?}");
 }
 
@@ -284,7 +285,7 @@ fn honest_was_told(told: &[u8]) {
     let mut there = 0;
     for line in text.lines() {
         assert!(!line.contains(is_unsafe), "{line:?}");
-        let named = |(name, _): (&str, &str)| valid_nick(name).is_ok();
+        let named = |(name, _): (&str, &str)| validate_nick(name).is_ok();
         let is_formed = match line.split_once(' ') {
             Some(("*" | "**", rest)) => !rest.is_empty(),
             _ => line.split_once(": ").is_some_and(named),

@@ -14,17 +14,22 @@
 //! weak memory and its data race detector: `make miri`.
 
 // The sources under test, included from the library.
-#[path = "../../src/runtime/control.rs"]
+#[path = "../../src/runtime/tree/control.rs"]
 #[allow(dead_code, reason = "the library uses all of it, a model does not")]
 mod control;
-#[path = "../../src/runtime/queue.rs"]
+#[path = "../../src/runtime/mailbox/queue.rs"]
 #[allow(dead_code, reason = "the library uses all of it, a model does not")]
 mod queue;
-#[path = "../../src/runtime/reply.rs"]
+#[path = "../../src/runtime/mailbox/reply.rs"]
 mod reply;
 
-// Stand-ins from loom for what the sources import from their neighbour `sync`.
-mod sync;
+// Loom's stand-ins for `std::sync`, under the path by which the sources import them.
+pub mod sync;
+mod runtime {
+    pub mod executor {
+        pub use crate::sync;
+    }
+}
 
 // The tests of the control signal.
 #[path = "control.rs"]

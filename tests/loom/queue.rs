@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use loom::future::block_on;
 use loom::thread;
 
-use crate::queue::{Queue, Refused};
+use crate::queue::{PushError, Queue};
 use crate::sync::Arc;
 
 /// Sends as a mailbox does: waits where there is no room.
@@ -13,8 +13,8 @@ fn send(queue: &Queue<u8>, message: u8) {
     let (mut place, mut waiting) = (None, Some(message));
     block_on(poll_fn(|cx| {
         let Some(message) = waiting.take() else { return std::task::Poll::Pending };
-        match queue.push_or_wait(message, &mut place, cx) {
-            Err(Refused::Full(message)) => {
+        match queue.push_or_register(message, &mut place, cx) {
+            Err(PushError::Full(message)) => {
                 waiting = Some(message);
                 std::task::Poll::Pending
             }

@@ -5,15 +5,15 @@ use std::task::{Context, Waker};
 use loom::future::block_on;
 use loom::thread;
 
-use crate::reply::slot;
+use crate::reply::channel;
 use crate::sync::Arc;
 
 #[test]
 fn an_answer_is_never_lost() {
     loom::model(|| {
-        let (reply, answer) = slot();
+        let (reply, answer) = channel();
         let answerer = thread::spawn(move || reply.send(7));
-        assert_eq!(block_on(answer.wait()), Some(7));
+        assert_eq!(block_on(answer.recv()), Some(7));
         answerer.join().unwrap();
     });
 }
@@ -21,9 +21,9 @@ fn an_answer_is_never_lost() {
 #[test]
 fn a_reply_that_is_dropped_unanswered_always_wakes() {
     loom::model(|| {
-        let (reply, answer) = slot::<u8>();
+        let (reply, answer) = channel::<u8>();
         let dropper = thread::spawn(move || drop(reply));
-        assert_eq!(block_on(answer.wait()), None);
+        assert_eq!(block_on(answer.recv()), None);
         dropper.join().unwrap();
     });
 }
@@ -31,9 +31,9 @@ fn a_reply_that_is_dropped_unanswered_always_wakes() {
 #[test]
 fn the_waker_of_the_last_poll_is_the_one_that_is_woken() {
     loom::model(|| {
-        let (reply, answer) = slot();
+        let (reply, answer) = channel();
         let answerer = thread::spawn(move || reply.send(7));
-        let mut wait = Box::pin(answer.wait());
+        let mut wait = Box::pin(answer.recv());
         let told = match wait.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
             std::task::Poll::Ready(told) => told,
             std::task::Poll::Pending => block_on(wait),
@@ -46,11 +46,11 @@ fn the_waker_of_the_last_poll_is_the_one_that_is_woken() {
 #[test]
 fn an_asker_that_leaves_at_any_time_leaks_no_answer() {
     loom::model(|| {
-        let (reply, answer) = slot();
+        let (reply, answer) = channel();
         let held = Arc::new(());
         let given = held.clone();
         let answerer = thread::spawn(move || reply.send(given));
-        let mut wait = Box::pin(answer.wait());
+        let mut wait = Box::pin(answer.recv());
         let polled = wait.as_mut().poll(&mut Context::from_waker(Waker::noop()));
         drop((polled, wait));
         answerer.join().unwrap();
@@ -61,9 +61,9 @@ fn an_asker_that_leaves_at_any_time_leaks_no_answer() {
 #[test]
 fn an_asker_that_has_left_is_known_to_wait_no_more() {
     loom::model(|| {
-        let (reply, answer) = slot::<u8>();
-        assert!(reply.is_awaited());
+        let (reply, answer) = channel::<u8>();
+        assert!(reply.has_receiver());
         thread::spawn(move || drop(answer)).join().unwrap();
-        assert!(!reply.is_awaited());
+        assert!(!reply.has_receiver());
     });
 }

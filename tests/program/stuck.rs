@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::io::ioctl_fionread;
 use rustix::process::Signal;
-use sockactors::runtime::{Child, Context, Outcome, State, Strategy, Supervisor, System};
+use sockactors::runtime::{Child, Context, NodeState, Outcome, Strategy, Supervisor, System};
 
 /// More than what a pipe holds, at some hundred bytes of narration for each connection.
 const FLOOD: usize = 2000;
@@ -113,7 +113,8 @@ fn block_for_ever() {
         let handle = handle.clone();
         async move |_: Context<()>| -> Outcome {
             println!("it blocks");
-            let is_stopping = || handle.tree().is_some_and(|tree| tree.state == State::Stopping);
+            let is_stopping =
+                || handle.tree().is_some_and(|tree| tree.state == NodeState::Stopping);
             let mut told = false;
             loop {
                 if !told && is_stopping() {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::support::simulation::{AGES, Do, SEEDS, drive, obey};
 use sockactors::runtime::{
-    Address, AdminError, Child, Context, Exit, Outcome, SendError, State, Strategy, Supervisor,
+    Address, AdminError, Child, Context, Exit, NodeState, Outcome, SendError, Strategy, Supervisor,
     SupervisorAddress,
 };
 
@@ -123,7 +123,7 @@ fn the_mailbox_of_a_child_that_chose_not_to_run_is_closed_where_it_never_will() 
         drive(seed, plant, async |ctx: Context<()>, x: Address<u8>| {
             ctx.sleep(SECOND).await;
             assert_eq!(x.send(1).await, Err(SendError::Closed(1)));
-            assert!(x.watch().await.is_some());
+            assert!(x.monitor().await.is_some());
             Ok(())
         });
     }
@@ -183,7 +183,7 @@ fn who_is_added_during_a_groups_restart_is_answered_when_it_has_started() {
                 x.send(Do::Fail).await?;
                 ctx.sleep(SECOND / 2).await;
                 nested.add(Child::new("c", || live)).await?;
-                assert_eq!(nested.child("c").await?.state, State::Running);
+                assert_eq!(nested.child("c").await?.state, NodeState::Running);
                 Ok(())
             },
         );
@@ -213,7 +213,7 @@ fn a_stop_is_told_though_a_timer_is_always_late() {
                 let asked = ctx.now();
                 tree.terminate("x").await?;
                 assert!(ctx.now() - asked <= SECOND / 100);
-                assert!(matches!(x.watch().await, Some(Exit::Shutdown)));
+                assert!(matches!(x.monitor().await, Some(Exit::Shutdown)));
                 Ok(())
             },
         );
@@ -241,7 +241,7 @@ fn a_request_whose_caller_has_gone_is_not_carried_out() {
         let events =
             drive(seed, plant, async move |ctx: Context<()>, nested: SupervisorAddress| {
                 let busy = nested.terminate("slow");
-                let impatient = ctx.within(SECOND, nested.terminate("x"));
+                let impatient = ctx.timeout(SECOND, nested.terminate("x"));
                 let (ended, given_up) = smol::future::zip(busy, impatient).await;
                 ended?;
                 assert!(given_up.is_none() || given_up.is_some_and(|done| done.is_ok()));
@@ -255,6 +255,6 @@ fn a_request_whose_caller_has_gone_is_not_carried_out() {
             events.iter().position(|event| event.starts_with("t/nested/slow stopped")).unwrap();
         // Either it was first, or it was given up while the other was being stopped.
         let state = log.lock().unwrap()[0];
-        assert_eq!(state == State::Idle, stopped < slow, "seed {seed}: {events:#?}");
+        assert_eq!(state == NodeState::Idle, stopped < slow, "seed {seed}: {events:#?}");
     }
 }

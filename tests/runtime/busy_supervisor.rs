@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_lite::future::zip;
 use sockactors::runtime::{
-    Actor, AdminError, AutoShutdown, Child, Context, Exit, Handle, Outcome, Restart, State,
+    Actor, AdminError, AutoShutdown, Child, Context, Exit, Handle, NodeState, Outcome, Restart,
     Strategy, Supervisor, SupervisorAddress,
 };
 use sockactors::testing::Simulation;
@@ -112,7 +112,7 @@ fn whoever_asks_a_supervisor_that_is_over_is_told_so_though_its_own_supervisor_i
             };
             let (terminated, answer) = zip(busy.terminate("slow"), end_and_ask).await;
             terminated.unwrap();
-            assert!(matches!(answer, Err(AdminError::Gone)), "{answer:?}");
+            assert!(matches!(answer, Err(AdminError::Unavailable)), "{answer:?}");
         }
     });
 }
@@ -129,9 +129,9 @@ fn a_pause_begins_when_it_is_told_and_not_before_the_group_is_stopped() {
         assert!(handle.crash("busy/x"));
         // Two seconds for the stop, and half a second at least for the pause.
         ctx.sleep(2 * SECOND + 4 * MOMENT).await;
-        assert_eq!(busy.child("x").await.unwrap().state, State::Restarting);
+        assert_eq!(busy.child("x").await.unwrap().state, NodeState::Restarting);
         ctx.sleep(SECOND).await;
-        assert_eq!(busy.child("x").await.unwrap().state, State::Running);
+        assert_eq!(busy.child("x").await.unwrap().state, NodeState::Running);
     });
 }
 
@@ -149,7 +149,7 @@ fn a_child_that_is_ready_in_time_is_not_late_because_its_supervisor_is() {
         busy.terminate("slow").await.unwrap();
         ctx.sleep(MOMENT).await;
         let x = busy.child("x").await.unwrap();
-        assert_eq!((x.state, x.restarts), (State::Running, 1));
+        assert_eq!((x.state, x.restarts), (NodeState::Running, 1));
     });
     assert!(!events.iter().any(|event| event.contains("did not start")), "{events:#?}");
 }

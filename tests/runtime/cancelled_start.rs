@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sockactors::runtime::{
-    Actor, Child, Context, Outcome, State, Strategy, Supervisor, SupervisorAddress,
+    Actor, Child, Context, NodeState, Outcome, Strategy, Supervisor, SupervisorAddress,
 };
 use sockactors::testing::Simulation;
 
@@ -40,12 +40,12 @@ fn slow(name: &'static str, starts_once: bool) -> Child<impl Actor<Message = ()>
     child.ready_within(None)
 }
 
-async fn states(shop: &SupervisorAddress) -> Vec<(String, State)> {
+async fn states(shop: &SupervisorAddress) -> Vec<(String, NodeState)> {
     let children = shop.children().await.unwrap();
     children.into_iter().map(|child| (child.name, child.state)).collect()
 }
 
-fn rows<const N: usize>(rows: [(&str, State); N]) -> Vec<(String, State)> {
+fn rows<const N: usize>(rows: [(&str, NodeState); N]) -> Vec<(String, NodeState)> {
     rows.into_iter().map(|(name, state)| (name.to_owned(), state)).collect()
 }
 
@@ -86,7 +86,7 @@ fn the_first_start_goes_on_when_one_of_it_is_called_off() {
         ctx.sleep(SECOND).await;
         shop.terminate("store").await.unwrap();
         ctx.sleep(SECOND).await;
-        let expected = rows([("store", State::Idle), ("clerk", State::Running)]);
+        let expected = rows([("store", NodeState::Idle), ("clerk", NodeState::Running)]);
         assert_eq!(states(&shop).await, expected);
     });
 }
@@ -112,8 +112,11 @@ fn a_child_that_was_added_is_started_though_the_restart_before_it_is_called_off(
             };
             let (added, ended) = futures_lite::future::zip(add, end).await;
             assert!(added.is_ok() && ended.is_ok(), "{added:?}, {ended:?}");
-            let expected =
-                [("store", State::Idle), ("clerk", State::Idle), ("guest", State::Running)];
+            let expected = [
+                ("store", NodeState::Idle),
+                ("clerk", NodeState::Idle),
+                ("guest", NodeState::Running),
+            ];
             assert_eq!(states(&shop).await, rows(expected));
         },
     );
@@ -129,7 +132,7 @@ fn a_child_that_cannot_start_holds_up_neither_the_restart_nor_the_start_of_anoth
         shop.child(Child::new("thief", move || {
             let clerk = clerk.clone();
             async move |mut ctx: Context<()>| -> Outcome {
-                ctx.pause(SECOND).await;
+                ctx.sleep_unless_stopped(SECOND).await;
                 clerk.send(()).await?;
                 ctx.stopped().await;
                 Ok(())
@@ -140,9 +143,9 @@ fn a_child_that_cannot_start_holds_up_neither_the_restart_nor_the_start_of_anoth
     run(shop, async |shop: SupervisorAddress, ctx: Context<()>| {
         ctx.sleep(3 * SECOND).await;
         let clerk = shop.child("clerk").await.unwrap();
-        assert_eq!((clerk.state, clerk.restarts), (State::Running, 1));
-        let added = ctx.within(3 * SECOND, shop.add(Child::new("guest", || live))).await;
+        assert_eq!((clerk.state, clerk.restarts), (NodeState::Running, 1));
+        let added = ctx.timeout(3 * SECOND, shop.add(Child::new("guest", || live))).await;
         assert!(matches!(added, Some(Ok(_))), "{added:?}");
-        assert_eq!(shop.child("store").await.unwrap().state, State::Starting);
+        assert_eq!(shop.child("store").await.unwrap().state, NodeState::Starting);
     });
 }

@@ -9,7 +9,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sockactors::actors::{ChatRoom, Coming, Ear, Hall, Heard, ToRoom};
+use sockactors::actors::{
+    ChatRegistry, Delivery, JoinRequest, RoomManager, RoomRequest, Subscription,
+};
 use sockactors::runtime::{Address, Child, Context, Outcome, Strategy, Supervisor};
 use sockactors::testing::{Fault, Simulation};
 
@@ -36,26 +38,27 @@ impl Dice {
     }
 }
 
-fn hear(ear: &mut Ear, heard: &mut Vec<String>) {
-    ear.hear(|one| {
+fn hear(ear: &mut Subscription, heard: &mut Vec<String>) {
+    ear.drain(|one| {
         heard.push(match one {
-            Heard::Said(said) => said.line.trim_end().to_owned(),
-            Heard::Missed(missed) => format!("missed {missed}"),
+            Delivery::Message(said) => said.text.trim_end().to_owned(),
+            Delivery::Lagged(missed) => format!("missed {missed}"),
         });
         true
     });
 }
 
 /// Comes, says its lines, and listens for long.
-async fn talk(ctx: Context<()>, number: u64, room: Address<ToRoom>, notes: Notes) -> Outcome {
+async fn talk(ctx: Context<()>, number: u64, room: Address<RoomRequest>, notes: Notes) -> Outcome {
     // A room that crashes with the question in hand would drop it; it never has one at an await.
     let nick = Some(format!("m{number}"));
-    let coming = Coming { nick, room: None, quiet: false, address: None, session: None };
-    let (member, mut joined) = room.ask(WITHIN, |reply| ToRoom::Come(coming, reply)).await??;
+    let coming = JoinRequest { nick, room: None, quiet: false, ip: None, session: None };
+    let (member, mut joined) =
+        room.ask(WITHIN, |reply| RoomRequest::Admit(coming, reply)).await??;
     // All are there before the first word.
     ctx.sleep(100 * MOMENT).await;
     for line in 0..LINES {
-        member.say(&format!("{number} says {line}"), ctx.clock().wall())?;
+        member.send(&format!("{number} says {line}"), ctx.clock().system_time())?;
         notes.said.fetch_add(u64::from(number == 0), Ordering::Relaxed);
         if line % 3 == number % 3 {
             ctx.sleep(MOMENT).await;
@@ -63,7 +66,7 @@ async fn talk(ctx: Context<()>, number: u64, room: Address<ToRoom>, notes: Notes
     }
     // The first one ends before the others have stopped listening.
     ctx.sleep((1000 + 10 * u32::try_from(number)?) * MOMENT).await;
-    hear(&mut joined.ear, &mut notes.heard.lock().unwrap()[usize::try_from(number)?]);
+    hear(&mut joined.subscription, &mut notes.heard.lock().unwrap()[usize::try_from(number)?]);
     Ok(())
 }
 
@@ -72,11 +75,11 @@ async fn talk(ctx: Context<()>, number: u64, room: Address<ToRoom>, notes: Notes
 fn run(seed: u64, dropped: Option<u64>) -> (Vec<Vec<String>>, u64, bool) {
     let notes = Notes::default();
     notes.heard.lock().unwrap().resize(usize::try_from(MEMBERS).unwrap(), Vec::new());
-    let hall = Hall::new("lobby");
+    let hall = ChatRegistry::new("lobby");
     let mut tree = Supervisor::new("t", Strategy::OneForOne)
         .intensity(u32::MAX, MOMENT)
         .backoff(5 * MOMENT, 5 * MOMENT);
-    let room = tree.child(Child::new("room", move || ChatRoom::new(hall.clone())).mailbox(3));
+    let room = tree.child(Child::new("room", move || RoomManager::new(hall.clone())).mailbox(3));
     for number in 0..MEMBERS {
         let (room, notes) = (room.clone(), notes.clone());
         let member = Child::new(format!("m{number}"), move || {
@@ -97,14 +100,14 @@ fn run(seed: u64, dropped: Option<u64>) -> (Vec<Vec<String>>, u64, bool) {
     let told = Arc::new(Mutex::new((Vec::new(), false)));
     let seen = told.clone();
     Simulation::new(seed)
-        .when(move |turn| {
-            turns += u64::from(turn.path.is("room"));
+        .inject(move |turn| {
+            turns += u64::from(turn.path.matches("room"));
             // A room that does not even start is the tree's failure, as in OTP.
-            let befalls = turn.path.is("room") && turn.number > 1 && dice.one_in(5);
+            let befalls = turn.path.matches("room") && turn.number > 1 && dice.one_in(5);
             befalls.then_some([Fault::Panic, Fault::Error, Fault::Kill][(turns % 3) as usize])
         })
-        .when(move |turn| {
-            let is_it = turn.path.is("m0") && Some(turn.number) == dropped;
+        .inject(move |turn| {
+            let is_it = turn.path.matches("m0") && Some(turn.number) == dropped;
             is_it.then_some(Fault::Kill)
         })
         .observe(move |event| {

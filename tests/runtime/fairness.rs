@@ -116,8 +116,8 @@ fn tree(seen: &Seen, way: Way, handle: &Handle) -> Supervisor {
 fn simulated(seed: u64, way: Way) -> Deeds {
     let seen = Seen::default();
     let turns = seen.clone();
-    let simulation = Simulation::new(seed).when(move |turn| {
-        if turn.path.is("busy") {
+    let simulation = Simulation::new(seed).inject(move |turn| {
+        if turn.path.matches("busy") {
             turns.lock().unwrap().turn = 0;
         }
         None

@@ -14,13 +14,13 @@ use sockactors::testing::{Fault, Simulation};
 const LIMIT: Duration = Duration::from_secs(7);
 
 fn x(tree: &mut Supervisor) -> Address<Do> {
-    tree.child(Child::new("x", || obey).shutdown(Shutdown::Within(LIMIT)))
+    tree.child(Child::new("x", || obey).shutdown(Shutdown::Timeout(LIMIT)))
 }
 
 /// Has `fault` befall the first incarnation of `x` at its second turn, when it is sent something.
 fn befallen(seed: u64, fault: Fault) -> Simulation {
-    Simulation::new(seed).when(move |turn| {
-        let now = turn.path.is("x") && (turn.incarnation, turn.number) == (1, 2);
+    Simulation::new(seed).inject(move |turn| {
+        let now = turn.path.matches("x") && (turn.incarnation, turn.number) == (1, 2);
         now.then_some(fault)
     })
 }
@@ -35,7 +35,7 @@ fn each_fault_ends_an_actor_in_its_way() {
         ] {
             let events =
                 drive_in(befallen(seed, fault), x, async |ctx: Context<()>, x: Address<Do>| {
-                    let watch = x.watch();
+                    let watch = x.monitor();
                     x.send(Do::End).await?;
                     assert!(!watch.await.unwrap().is_normal());
                     ctx.sleep(AGES).await;
@@ -64,7 +64,7 @@ fn an_actor_that_hangs_is_dropped_when_it_does_not_stop() {
                 let before = ctx.now();
                 tree.terminate("x").await?;
                 assert_eq!(ctx.now() - before, LIMIT);
-                assert!(matches!(x.watch().await, Some(Exit::Killed)));
+                assert!(matches!(x.monitor().await, Some(Exit::Killed)));
                 Ok(())
             },
         );
@@ -75,8 +75,8 @@ fn an_actor_that_hangs_is_dropped_when_it_does_not_stop() {
 #[test]
 fn a_slow_start_holds_up_the_children_behind_it_and_nobody_else() {
     for seed in 0..SEEDS {
-        let simulation = Simulation::new(seed).when(|turn| {
-            let first = turn.path.is("x") && turn.number == 1;
+        let simulation = Simulation::new(seed).inject(|turn| {
+            let first = turn.path.matches("x") && turn.number == 1;
             first.then_some(Fault::Delay(LIMIT))
         });
         let begun = Arc::new(Mutex::new(Vec::new()));
@@ -107,10 +107,10 @@ fn mail_is_lost_on_the_edge_that_the_rule_names() {
     for seed in 0..SEEDS {
         let edges = Arc::new(Mutex::new(Vec::new()));
         let seen = edges.clone();
-        let simulation = Simulation::new(seed).lose(move |edge| {
+        let simulation = Simulation::new(seed).drop_messages(move |edge| {
             let from = edge.from.as_ref().map_or("outside".into(), ToString::to_string);
             seen.lock().unwrap().push(format!("{from} -> {}", edge.to));
-            edge.to.is("x")
+            edge.to.matches("x")
         });
         let plant = |tree: &mut Supervisor| (x(tree), tree.child(Child::new("y", || obey)));
         let events = drive_in(
@@ -143,7 +143,8 @@ fn what_the_dice_do_is_limited() {
             }
         };
         tree.child(Child::new("end", end).transient().significant());
-        let simulation = Simulation::new(seed).faults(1.0, &[Fault::Error, Fault::Kill]).at_most(3);
+        let simulation =
+            Simulation::new(seed).random_faults(1.0, &[Fault::Error, Fault::Kill]).max_faults(3);
         let events = simulation.handle().events(100);
         simulation.run(tree).unwrap();
         let crashes = events

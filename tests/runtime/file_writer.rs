@@ -7,30 +7,32 @@ use std::thread;
 use std::time::Duration;
 
 use async_channel::Receiver;
-use sockactors::actors::{Disk, FileWriter, Report, Reporter, Rotation, Shelf, Store};
-use sockactors::actors::{Vault, VaultLimits};
+use sockactors::actors::{
+    BlockingPool, FileWriter, Report, Reporter, RotationPolicy, WriterMessage, WriterState,
+};
+use sockactors::actors::{FileStore, StoreConfig};
 use sockactors::runtime::{
-    Address, Child, Context, Ended, Handle, Outcome, Strategy, Supervisor, System,
+    Address, Child, Context, Handle, Outcome, StopReason, Strategy, Supervisor, System,
 };
 
 struct Running {
-    writer: Address<Store>,
+    writer: Address<WriterMessage>,
     /// The names of files, with their sizes.
     files: Receiver<(String, u64)>,
     handle: Handle,
-    thread: thread::JoinHandle<Ended>,
+    thread: thread::JoinHandle<StopReason>,
 }
 
-fn start(out: &Path, rotation: Rotation) -> Running {
-    let vault = Arc::new(Vault::new(out.into(), VaultLimits::default()));
-    let (shelf, disk) = (Shelf::new(vault, rotation), Disk::new(1));
+fn start(out: &Path, rotation: RotationPolicy) -> Running {
+    let vault = Arc::new(FileStore::new(out.into(), StoreConfig::default()));
+    let (shelf, disk) = (WriterState::new(vault, rotation), BlockingPool::new(1));
     let (told, files) = async_channel::unbounded();
     let mut tree = Supervisor::new("pipeline", Strategy::OneForOne);
     let listen = move || {
         let told = told.clone();
         async move |mut ctx: Context<Report>| -> Outcome {
             while let Some(report) = ctx.recv().await {
-                if let Report::File { name, bytes, .. } = report {
+                if let Report::FileStored { name, bytes, .. } = report {
                     told.send((name, bytes)).await?;
                 }
             }
@@ -49,7 +51,7 @@ fn start(out: &Path, rotation: Rotation) -> Running {
 
 impl Running {
     fn send(&self, bytes: &[u8]) {
-        smol::block_on(self.writer.send(Store::Bytes(bytes.into()))).unwrap();
+        smol::block_on(self.writer.send(WriterMessage::Bytes(bytes.into()))).unwrap();
     }
 
     fn file(&self) -> (String, u64) {
@@ -70,7 +72,7 @@ impl Running {
 #[test]
 fn a_file_that_is_large_enough_gets_its_name_and_the_next_begins() {
     let out = tempfile::tempdir().unwrap();
-    let running = start(out.path(), Rotation { size: Some(10), age: None });
+    let running = start(out.path(), RotationPolicy { max_size: Some(10), max_age: None });
     for piece in ["four", "more", "last", "five5"] {
         running.send(piece.as_bytes());
     }
@@ -84,7 +86,7 @@ fn a_file_that_is_large_enough_gets_its_name_and_the_next_begins() {
 fn a_file_that_is_old_enough_gets_its_name() {
     let out = tempfile::tempdir().unwrap();
     let age = Some(Duration::from_millis(20));
-    let running = start(out.path(), Rotation { size: None, age });
+    let running = start(out.path(), RotationPolicy { max_size: None, max_age: age });
     running.send(b"one");
     assert_eq!(running.file(), ("output0.txt".into(), 3));
     running.send(b"two");
@@ -95,10 +97,10 @@ fn a_file_that_is_old_enough_gets_its_name() {
 #[test]
 fn a_file_gets_its_name_when_that_is_asked_for_and_nothing_makes_none() {
     let out = tempfile::tempdir().unwrap();
-    let running = start(out.path(), Rotation::default());
-    smol::block_on(running.writer.send(Store::Rotate)).unwrap();
+    let running = start(out.path(), RotationPolicy::default());
+    smol::block_on(running.writer.send(WriterMessage::Rotate)).unwrap();
     running.send(b"one");
-    smol::block_on(running.writer.send(Store::Rotate)).unwrap();
+    smol::block_on(running.writer.send(WriterMessage::Rotate)).unwrap();
     assert_eq!(running.file(), ("output0.txt".into(), 3));
     assert_eq!(running.stop(), []);
     assert_eq!(fs::read_dir(out.path()).unwrap().count(), 1);
@@ -108,7 +110,7 @@ fn a_file_gets_its_name_when_that_is_asked_for_and_nothing_makes_none() {
 fn a_disk_that_fails_for_a_while_loses_nothing() {
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("later");
-    let running = start(&out, Rotation { size: Some(6), age: None });
+    let running = start(&out, RotationPolicy { max_size: Some(6), max_age: None });
     running.send(b"one");
     running.send(b"two");
     fs::create_dir(&out).unwrap();
@@ -122,7 +124,7 @@ fn what_was_written_to_a_directory_that_is_taken_away_is_not_written_a_second_ti
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("out");
     fs::create_dir(&out).unwrap();
-    let running = start(&out, Rotation { size: Some(6), age: None });
+    let running = start(&out, RotationPolicy { max_size: Some(6), max_age: None });
     running.send(b"one");
     let until = std::time::Instant::now() + Duration::from_secs(20);
     while fs::metadata(out.join(".output0.txt.part")).map_or(0, |part| part.len()) < 3 {

@@ -4,7 +4,7 @@ use std::future::pending;
 
 use crate::support::simulation::{AGES, Do, SEEDS, drive, obey, with};
 use sockactors::runtime::{
-    Address, Child, Context, Event, Exit, Outcome, Pool, PoolAddress, Supervisor, Watch,
+    Address, Child, Context, Event, Exit, Monitor, Outcome, Pool, PoolAddress, Supervisor,
 };
 
 fn obedient(tree: &mut Supervisor, name: &'static str) -> Address<Do> {
@@ -17,7 +17,7 @@ fn a_watch_tells_the_exit_of_the_incarnation_that_was_watched() {
         let plant = |tree: &mut Supervisor| obedient(tree, "x");
         drive(seed, plant, async |mut ctx: Context<()>, x: Address<Do>| {
             for told in [Do::Fail, Do::Panic, Do::End] {
-                let mut watch = x.watch();
+                let mut watch = x.monitor();
                 assert_eq!(watch.path().unwrap().to_string(), "t/x");
                 x.send(told).await?;
                 let Event::Io(Some(exit)) = ctx.next(&mut watch).await else { panic!("no exit") };
@@ -47,7 +47,7 @@ fn who_watches_too_late_is_told_of_the_last_exit() {
             ctx.sleep(AGES).await;
             assert!(x.is_closed());
             for _ in 0..2 {
-                assert_eq!(x.watch().await.unwrap().to_string(), "failed: gone");
+                assert_eq!(x.monitor().await.unwrap().to_string(), "failed: gone");
             }
             Ok(())
         });
@@ -67,7 +67,7 @@ fn who_watches_a_child_of_a_pool_too_late_is_told_how_it_ended() {
                     child.send(told).await?;
                     ctx.sleep(AGES).await;
                     assert!(child.is_closed());
-                    match child.watch().await {
+                    match child.monitor().await {
                         Some(Exit::Normal) => assert!(!fails),
                         exit => assert_eq!(exit.unwrap().to_string(), "failed: as told"),
                     }
@@ -86,8 +86,8 @@ fn who_watches_somebody_that_never_lives_is_told_so() {
             |_: &mut Supervisor| (),
             async |ctx: Context<()>, ()| {
                 let nobody = Address::<()>::new(1);
-                assert!(nobody.watch().await.is_none());
-                assert!(ctx.link(&nobody).unwrap_err().last.is_none());
+                assert!(nobody.monitor().await.is_none());
+                assert!(ctx.link(&nobody).unwrap_err().last_exit.is_none());
                 Ok(())
             },
         );
@@ -99,9 +99,9 @@ fn a_watch_made_before_the_first_start_waits_for_the_first_exit() {
     for seed in 0..SEEDS {
         let plant = |tree: &mut Supervisor| {
             let x = obedient(tree, "x");
-            (x.watch(), x)
+            (x.monitor(), x)
         };
-        drive(seed, plant, async |_: Context<()>, (watch, x): (Watch, Address<Do>)| {
+        drive(seed, plant, async |_: Context<()>, (watch, x): (Monitor, Address<Do>)| {
             x.send(Do::Fail).await?;
             assert_eq!(watch.await.unwrap().to_string(), "failed: as told");
             Ok(())
@@ -138,7 +138,7 @@ fn a_link_ends_either_with_the_other_when_that_fails() {
             drive(seed, pair, async |ctx: Context<()>, (a, b): (Address<Do>, Address<Do>)| {
                 ctx.sleep(AGES).await;
                 a.send(Do::Fail).await?;
-                let Some(Exit::Linked(with)) = b.watch().await else { panic!("it lives on") };
+                let Some(Exit::Linked(with)) = b.monitor().await else { panic!("it lives on") };
                 assert_eq!(
                     (with.0.to_string(), with.1.to_string()),
                     ("t/a".into(), "failed: as told".into())
@@ -152,7 +152,7 @@ fn a_link_ends_either_with_the_other_when_that_fails() {
         drive(seed, pair, async |ctx: Context<()>, (a, b): (Address<Do>, Address<Do>)| {
             ctx.sleep(AGES).await;
             b.send(Do::Fail).await?;
-            assert!(matches!(a.watch().await, Some(Exit::Linked(_))));
+            assert!(matches!(a.monitor().await, Some(Exit::Linked(_))));
             Ok(())
         });
     }
@@ -200,7 +200,7 @@ fn who_links_too_late_is_told_how_the_other_ended() {
             ctx.sleep(AGES).await;
             assert!(b.is_closed());
             let late = ctx.link(&a).unwrap_err();
-            assert!(matches!(late.last, Some(Exit::Panicked { .. })), "{late:?}");
+            assert!(matches!(late.last_exit, Some(Exit::Panicked { .. })), "{late:?}");
             Ok(())
         });
     }

@@ -99,10 +99,10 @@ fn a_child_that_panics_before_its_first_await_harms_nobody_else() {
             live(ctx)
         };
         pool.start(rash).await.unwrap();
-        pool.idle().await;
+        pool.wait_idle().await;
     });
     assert!(pool.is_empty());
-    assert_eq!(run.stop().unwrap(), sockactors::runtime::Ended::Finished);
+    assert_eq!(run.stop().unwrap(), sockactors::runtime::StopReason::Finished);
     assert_eq!(run.seen_with(&["t/pool/0 panicked at ", "t/pool/1 panicked at "]).len(), 2);
     assert_eq!(run.seen_with(&["t/pool stopped as asked"]).len(), 1, "{:#?}", run.seen);
 }
@@ -119,11 +119,11 @@ fn a_panic_of_an_observer_costs_no_place() {
     let ends = async |_: Context<()>| -> Outcome { Ok(()) };
     run.wait_for("t/pool started");
     smol::block_on(pool.start(ends)).unwrap();
-    smol::block_on(pool.idle());
+    smol::block_on(pool.wait_idle());
     // What the observer throws comes to nobody: the child is started, and its place given back at its end.
     for _ in 0..2 {
         smol::block_on(pool.start(ends)).unwrap();
-        smol::block_on(pool.idle());
+        smol::block_on(pool.wait_idle());
     }
     run.stop().unwrap();
 }
@@ -140,7 +140,7 @@ fn who_comes_while_a_pool_is_closed_waits_until_it_is_open_again() {
         let teller = teller.clone();
         async move {
             while let Some(report) = ctx.recv().await {
-                if let Report::Refused { why, .. } = report {
+                if let Report::Rejected { reason: why, .. } = report {
                     teller.send(why).await?;
                 }
             }
@@ -150,7 +150,7 @@ fn who_comes_while_a_pool_is_closed_waits_until_it_is_open_again() {
     let reporter = Reporter::new(tree.child(Child::new("hears", move || hears.clone())));
     let greeters = tree.pool(Pool::new("greeters"));
     let listener = move || {
-        let greet = |connection| Greeter::new(connection, (*b"hello").into(), Reporter::nobody());
+        let greet = |connection| Greeter::new(connection, (*b"hello").into(), Reporter::disabled());
         Listener::new(socket.clone(), greeters.clone(), greet).reporter(reporter.clone())
     };
     tree.child(Child::new("listener", listener).transient().significant());

@@ -61,7 +61,7 @@ fn every_message_is_handled_once_and_in_order_whoever_crashes() {
     for strategy in [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne] {
         for seed in 0..SEEDS {
             let log = Arc::new(Mutex::new(Vec::new()));
-            let simulation = Simulation::new(seed).crashes(0.02);
+            let simulation = Simulation::new(seed).crash_probability(0.02);
             let ended = simulation.run(pipeline(strategy, &log));
             let handled = log.lock().unwrap();
             assert!(ended.is_ok(), "seed {seed}, {strategy:?}: {ended:?}");
@@ -73,7 +73,7 @@ fn every_message_is_handled_once_and_in_order_whoever_crashes() {
 fn events_of(seed: u64) -> Vec<String> {
     let events = Arc::new(Mutex::new(Vec::new()));
     let seen = events.clone();
-    let simulation = Simulation::new(seed).crashes(0.05);
+    let simulation = Simulation::new(seed).crash_probability(0.05);
     let simulation = simulation.observe(move |event| seen.lock().unwrap().push(event.to_string()));
     simulation.run(pipeline(Strategy::OneForAll, &Arc::default())).unwrap();
     let events = events.lock().unwrap();
@@ -133,7 +133,7 @@ fn groups_restart_in_order_and_no_two_incarnations_live_at_once() {
         }
         group.pool(Pool::new("pool"));
         tree.supervisor(group);
-        let simulation = Simulation::new(seed).crashes(0.1);
+        let simulation = Simulation::new(seed).crash_probability(0.1);
         let running = Arc::new(Mutex::new(Vec::<String>::new()));
         let simulation =
             simulation.observe(move |event| judge(event, &mut running.lock().unwrap()));

@@ -1,7 +1,9 @@
 //! What can be seen of a tree from outside.
 
 use crate::support::system::{Running, live};
-use sockactors::runtime::{Child, Context, Kind, Outcome, Pool, State, Strategy, Supervisor};
+use sockactors::runtime::{
+    Child, Context, NodeKind, NodeState, Outcome, Pool, Strategy, Supervisor,
+};
 
 #[test]
 fn a_snapshot_shows_paths_states_and_mailboxes() {
@@ -20,8 +22,8 @@ fn a_snapshot_shows_paths_states_and_mailboxes() {
     run.wait_for("t started");
 
     let tree = run.handle.tree().unwrap();
-    assert_eq!((tree.kind, tree.state), (Kind::Supervisor, State::Running));
-    assert_eq!(tree.children[1].kind, Kind::Pool);
+    assert_eq!((tree.kind, tree.state), (NodeKind::Supervisor, NodeState::Running));
+    assert_eq!(tree.children[1].kind, NodeKind::Pool);
     assert_eq!(tree.children[2].mailbox, Some((1, 5)));
     let text = tree.to_string();
     assert!(text.lines().next().unwrap().starts_with("actor "), "{text}");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::support::system::{LONG, Running, live};
 use sockactors::runtime::{
-    Child, Context, Ended, Outcome, Restart, Shutdown, Strategy, Supervisor, System,
+    Child, Context, Outcome, Restart, Shutdown, StopReason, Strategy, Supervisor, System,
 };
 
 fn three(strategy: Strategy) -> Supervisor {
@@ -20,7 +20,7 @@ fn three(strategy: Strategy) -> Supervisor {
 fn children_start_in_order_and_stop_in_reverse() {
     let mut run = Running::start(three(Strategy::OneForOne));
     run.wait_for("t started");
-    assert_eq!(run.stop().unwrap(), Ended::Finished);
+    assert_eq!(run.stop().unwrap(), StopReason::Finished);
     assert_eq!(
         run.seen,
         [
@@ -207,7 +207,7 @@ fn a_child_that_does_not_stop_in_time_is_dropped_before_the_next_is_stopped() {
         });
         tree.child(hang.shutdown(match limit {
             Duration::ZERO => Shutdown::Kill,
-            limit => Shutdown::Within(limit),
+            limit => Shutdown::Timeout(limit),
         }));
     }
     let mut run = Running::start(tree);

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::system::{LONG, Running, live};
 use sockactors::runtime::{
-    Child, Context, Ended, Lifecycle, Outcome, Pool, Strategy, Supervisor, System,
+    Child, Context, Lifecycle, Outcome, Pool, StopReason, Strategy, Supervisor, System,
 };
 
 #[test]
@@ -64,7 +64,7 @@ fn only_an_actor_is_crashed_on_request() {
     assert!(run.handle.crash("inner/x"));
     run.wait_for("t/inner/x started, incarnation 2");
     assert_eq!(pool.len(), 1);
-    assert_eq!(run.stop().unwrap(), Ended::Finished);
+    assert_eq!(run.stop().unwrap(), StopReason::Finished);
     assert_eq!(run.seen_with(&["panicked"]).len(), 1, "{:#?}", run.seen);
     assert_eq!(run.seen_with(&["is restarted"]).len(), 1, "{:#?}", run.seen);
 }

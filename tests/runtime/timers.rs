@@ -130,7 +130,7 @@ fn timers_are_gone_with_the_incarnation() {
         );
         tree.child(Child::new("driver", move || crash_after(2 * SECOND, x.clone())).transient());
         let simulation = Simulation::new(seed);
-        let census = simulation.census();
+        let census = simulation.live_counts();
         simulation.run(tree).unwrap();
         let log = log.lock().unwrap();
         let messages: Vec<_> = log.iter().map(|(message, _)| *message).collect();

@@ -139,9 +139,9 @@ fn storm(seed: u64) -> u64 {
     let (books, told) = (Books::default(), Arc::new(Mutex::new(Told::default())));
     let notes = told.clone();
     let simulation = Simulation::new(seed)
-        .faults(0.05, &[Fault::Panic, Fault::Error, Fault::Kill])
+        .random_faults(0.05, &[Fault::Panic, Fault::Error, Fault::Kill])
         .observe(move |event| notes.lock().unwrap().note(event));
-    let census = simulation.census();
+    let census = simulation.live_counts();
     simulation.run(tree(strategy, &books)).unwrap();
     let left = [census.tasks(), census.timers(), census.children()];
     assert_eq!(left, [0; 3], "seed {seed}: tasks, timers and mailboxes that leaked");

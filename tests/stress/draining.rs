@@ -17,8 +17,8 @@ use crate::support::process_stats::wait_until_frozen;
 use crate::support::uploads::{bytes, reach};
 use crate::support::{DEADLINE, Ended, Program, directory, serial};
 use rustix::process::Signal;
-use sockactors::wire::digest::value;
-use sockactors::wire::offer::{CHUNK, Frame};
+use sockactors::wire::file::codec::{CHUNK_SIZE, Frame};
+use sockactors::wire::file::digest::hash_chunk;
 
 const GREETING: &[u8] = b"Thank you for connecting";
 
@@ -141,11 +141,11 @@ fn uploads_that_have_begun_arrive_whole_and_what_was_stored_is_there() {
     let out = directory();
     let path = out.path().to_str().unwrap();
     let server = server("file", &["--out", path, "--drain-timeout", "19s"]);
-    let file = |name: &str| bytes(name, 2 * CHUNK + 100);
+    let file = |name: &str| bytes(name, 2 * CHUNK_SIZE + 100);
     let names: Vec<_> = (0..UPLOADS).map(|number| format!("file-{number}")).collect();
     let mut raw: Vec<_> = (0..UPLOADS).map(|_| connect(server.endpoint())).collect();
     for (stream, name) in raw.iter_mut().zip(&names) {
-        stream.write_all(&file(name)[..CHUNK]).unwrap();
+        stream.write_all(&file(name)[..CHUNK_SIZE]).unwrap();
     }
     let mut framed: Vec<_> = names.iter().map(|name| begin(&server, name, &file(name))).collect();
     // Between two files: one is confirmed, and none is on its way.
@@ -166,14 +166,14 @@ fn uploads_that_have_begun_arrive_whole_and_what_was_stored_is_there() {
     assert_eq!(between.hear(), Said::Closed);
 
     for (stream, name) in raw.iter_mut().zip(&names) {
-        stream.write_all(&file(name)[CHUNK..]).unwrap();
+        stream.write_all(&file(name)[CHUNK_SIZE..]).unwrap();
         stream.shutdown(Shutdown::Write).unwrap();
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     }
     for (client, name) in framed.iter_mut().zip(&names) {
         let file = file(name);
-        for (number, bytes) in (0..).zip(file.chunks(CHUNK)).skip(1) {
-            client.say(&[Frame::Data { number, value: value(number, bytes), bytes }]).unwrap();
+        for (number, bytes) in (0..).zip(file.chunks(CHUNK_SIZE)).skip(1) {
+            client.say(&[Frame::Data { number, hash: hash_chunk(number, bytes), bytes }]).unwrap();
         }
         client.say(&[end(&file)]).unwrap();
         assert_eq!(client.hear(), stored(file.len(), name));
@@ -197,7 +197,7 @@ fn uploads_that_do_not_end_in_time_are_cut_and_counted_and_can_go_on_later() {
     let out = directory();
     let path = out.path().to_str().unwrap();
     let server = server("file", &["--out", path, "--drain-timeout", "300ms"]);
-    let file = bytes("late", 3 * CHUNK);
+    let file = bytes("late", 3 * CHUNK_SIZE);
     let clients: Vec<_> =
         (0..5).map(|number| begin(&server, &format!("late-{number}"), &file)).collect();
     let mut raw = reach(server.endpoint()).unwrap();

@@ -13,8 +13,8 @@ use crate::support::framed_client::{Said, end};
 use crate::support::process_stats::{comes_to_rest, leave, spent};
 use crate::support::uploads::bytes;
 use crate::support::{BINARY, DEADLINE, Program, directory, serial};
-use sockactors::wire::digest::value;
-use sockactors::wire::offer::{CHUNK, Frame};
+use sockactors::wire::file::codec::{CHUNK_SIZE, Frame};
+use sockactors::wire::file::digest::hash_chunk;
 
 /// How many want in.
 const CROWD: usize = 500;
@@ -86,7 +86,7 @@ fn uploads_go_on_where_few_descriptors_are_there_and_a_crowd_waits() {
     let server = server(80, "file", &["--out", out.path().to_str().unwrap()]);
     // An upload needs two descriptors.
     server.wait_for_error_line(|line| line.contains("--max-conns is cut from 1024 to 8"));
-    let file = bytes("file", 2 * CHUNK);
+    let file = bytes("file", 2 * CHUNK_SIZE);
     let mut senders: Vec<_> = (0..8).map(|_| open(&server)).collect();
     for (number, sender) in senders.iter_mut().enumerate() {
         let said = sender.offer(&format!("file-{number}"), Some(file.len() as u64));
@@ -97,8 +97,8 @@ fn uploads_go_on_where_few_descriptors_are_there_and_a_crowd_waits() {
     server.wait_for_error_line(|line| line.contains("as many as may be"));
     comes_to_rest(&server);
     for (number, sender) in senders.iter_mut().enumerate() {
-        let bytes = &file[CHUNK..];
-        sender.say(&[Frame::Data { number: 1, value: value(1, bytes), bytes }]).unwrap();
+        let bytes = &file[CHUNK_SIZE..];
+        sender.say(&[Frame::Data { number: 1, hash: hash_chunk(1, bytes), bytes }]).unwrap();
         sender.say(&[end(&file)]).unwrap();
         assert_eq!(sender.hear(), stored(file.len(), &format!("file-{number}")));
     }

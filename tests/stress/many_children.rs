@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::serial;
 use smol::future::yield_now;
-use sockactors::runtime::{Child, Context, Ended, Outcome, Pool, Strategy, Supervisor, System};
+use sockactors::runtime::{
+    Child, Context, Outcome, Pool, StopReason, Strategy, Supervisor, System,
+};
 
 const MANY: usize = 100_000;
 
@@ -58,7 +60,7 @@ fn a_pool_of_a_hundred_thousand_starts_and_stops_and_nobody_is_left() {
         }
     });
     tree.child(keeper.temporary().significant());
-    assert_eq!(System::new().threads(2).run(tree).unwrap(), Ended::Finished);
+    assert_eq!(System::new().threads(2).run(tree).unwrap(), StopReason::Finished);
     assert_eq!((alive.load(Ordering::SeqCst), pool.len()), (0, 0));
 }
 
@@ -87,6 +89,6 @@ fn a_supervisor_of_a_hundred_thousand_starts_and_stops_and_nobody_is_left() {
         }
     });
     tree.child(keeper.temporary().significant());
-    assert_eq!(System::new().run(tree).unwrap(), Ended::Finished);
+    assert_eq!(System::new().run(tree).unwrap(), StopReason::Finished);
     assert_eq!(alive.load(Ordering::SeqCst), 0);
 }

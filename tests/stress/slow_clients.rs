@@ -15,7 +15,7 @@ use crate::support::process_stats::wait_until_frozen;
 use crate::support::uploads::{bytes, files, knob, send_raw};
 use crate::support::{DEADLINE, Program, directory, serial};
 use rustix::process::Signal;
-use sockactors::wire::offer::{SIGNATURE, hello};
+use sockactors::wire::file::codec::{SIGNATURE, client_hello};
 
 /// How long anybody may be silent.
 const SILENCE: &str = "1s";
@@ -123,7 +123,7 @@ fn slow_senders_of_files_are_gone_when_their_time_is_up_and_others_arrive() {
     let limits = ["--first-timeout", SILENCE, "--idle-timeout", SILENCE, "--out", path];
     let server = server("file", &limits);
     // Nothing, a raw byte, a part of the signature, all of it, and the beginning of a frame behind it.
-    let (hello, half) = (hello(), &SIGNATURE[..5]);
+    let (hello, half) = (client_hello(), &SIGNATURE[..5]);
     let frame = [&hello[..], &[1, 0]].concat();
     let crowd = crowd(&server, &[b"", b"x", half, &hello, &frame]);
     let times = until_gone(&server, "silent", 0, |number| {

@@ -3,13 +3,15 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use sockactors::wire::digest::{Value, of_values, value};
-use sockactors::wire::offer::{CHUNK, Frame, FrameReader, FrameWriter, Offer, hello, welcome};
+use sockactors::wire::file::codec::{
+    CHUNK_SIZE, Frame, FrameReader, FrameWriter, Offer, client_hello, server_hello,
+};
+use sockactors::wire::file::digest::{ChunkHash, hash_chunk, hash_chunk_list};
 
 /// What the server says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
-    Held(u64, Value),
+    Held(u64, ChunkHash),
     Stored(u64, String),
     Failed(u16, String),
     Closed,
@@ -31,10 +33,10 @@ impl Framed {
     pub fn try_open(stream: TcpStream) -> std::io::Result<Framed> {
         let mut framed =
             Framed { stream, frames: FrameWriter::default(), reader: FrameReader::default() };
-        framed.stream.write_all(&hello())?;
+        framed.stream.write_all(&client_hello())?;
         let mut answer = [0; 9];
         framed.stream.read_exact(&mut answer)?;
-        assert_eq!(answer[..], welcome(1)[..]);
+        assert_eq!(answer[..], server_hello(1)[..]);
         Ok(framed)
     }
 
@@ -50,11 +52,15 @@ impl Framed {
         loop {
             match self.reader.next_frame().unwrap() {
                 Some(Frame::Wait) => continue,
-                Some(Frame::Answer { held, digest }) => return Said::Held(held, digest),
+                Some(Frame::Answer { chunk_count: held, chunk_list_hash: digest }) => {
+                    return Said::Held(held, digest);
+                }
                 Some(Frame::Stored(stored)) => {
                     return Said::Stored(stored.size, stored.name.into());
                 }
-                Some(Frame::Failed(failed)) => return Said::Failed(failed.code, failed.why.into()),
+                Some(Frame::Failed(failed)) => {
+                    return Said::Failed(failed.code, failed.reason.into());
+                }
                 Some(other) => panic!("a server said {other:?}"),
                 None => {}
             }
@@ -74,8 +80,8 @@ impl Framed {
     /// Sends the chunks of a file from a number on, up to another, and no end.
     pub fn chunks(&mut self, file: &[u8], from: u64, until: u64) -> std::io::Result<()> {
         self.say(&[Frame::Begin(from)])?;
-        for (number, bytes) in (0..until).zip(file.chunks(CHUNK)).skip(from as usize) {
-            self.say(&[Frame::Data { number, value: value(number, bytes), bytes }])?;
+        for (number, bytes) in (0..until).zip(file.chunks(CHUNK_SIZE)).skip(from as usize) {
+            self.say(&[Frame::Data { number, hash: hash_chunk(number, bytes), bytes }])?;
         }
         Ok(())
     }
@@ -85,7 +91,7 @@ impl Framed {
         match self.offer(name, Some(file.len() as u64)) {
             Said::Held(held, digest) => {
                 let values = values(file);
-                let from = match of_values(&values[..held as usize]) == digest {
+                let from = match hash_chunk_list(&values[..held as usize]) == digest {
                     true => held,
                     false => 0,
                 };
@@ -109,6 +115,6 @@ pub fn end(file: &[u8]) -> Frame<'static> {
 }
 
 /// The values of a file's chunks.
-pub fn values(file: &[u8]) -> Vec<Value> {
-    (0..).zip(file.chunks(CHUNK)).map(|(number, chunk)| value(number, chunk)).collect()
+pub fn values(file: &[u8]) -> Vec<ChunkHash> {
+    (0..).zip(file.chunks(CHUNK_SIZE)).map(|(number, chunk)| hash_chunk(number, chunk)).collect()
 }

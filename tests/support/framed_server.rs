@@ -6,8 +6,10 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
 use super::framed_client::values;
-use sockactors::wire::digest::{Value, of_values, value};
-use sockactors::wire::offer::{CHUNK, Failed, Frame, FrameReader, FrameWriter, Stored, welcome};
+use sockactors::wire::file::codec::{
+    CHUNK_SIZE, Failed, Frame, FrameReader, FrameWriter, Stored, server_hello,
+};
+use sockactors::wire::file::digest::{ChunkHash, hash_chunk, hash_chunk_list};
 
 /// What has come so far.
 #[derive(Debug, Default)]
@@ -99,7 +101,7 @@ impl Talk {
     /// Hears the client's signature, and answers it.
     pub fn welcome(self) -> Talk {
         let mut talk = self.greeted();
-        let _ = talk.stream.write_all(&welcome(1));
+        let _ = talk.stream.write_all(&server_hello(1));
         talk
     }
 
@@ -110,7 +112,7 @@ impl Talk {
     }
 
     pub fn fail(&mut self, code: u16, why: &str) {
-        self.say(&Frame::Failed(Failed { code, why }));
+        self.say(&Frame::Failed(Failed { code, reason: why }));
     }
 
     /// Reads up to the next frame and hands it on; `false` at the end.
@@ -161,7 +163,9 @@ impl Talk {
                 return;
             }
             match answer {
-                Some(Said::Held(held, digest)) => self.say(&Frame::Answer { held, digest }),
+                Some(Said::Held(held, digest)) => {
+                    self.say(&Frame::Answer { chunk_count: held, chunk_list_hash: digest })
+                }
                 Some(Said::Stored(size, digest)) => {
                     self.say(&Frame::Wait);
                     self.say(&Frame::Stored(Stored { size, digest, name: &name }));
@@ -173,8 +177,8 @@ impl Talk {
 }
 
 enum Said {
-    Held(u64, Value),
-    Stored(u64, Value),
+    Held(u64, ChunkHash),
+    Stored(u64, ChunkHash),
 }
 
 fn step(frame: Frame<'_>, name: &mut String, store: &mut Store) -> Option<Said> {
@@ -188,27 +192,27 @@ fn step(frame: Frame<'_>, name: &mut String, store: &mut Store) -> Option<Said> 
             let held = store.files.entry(name.clone()).or_default();
             // A chunk that came in part is none, unless it is the last one.
             if offer.size != Some(held.len() as u64) {
-                held.truncate(held.len() / CHUNK * CHUNK);
+                held.truncate(held.len() / CHUNK_SIZE * CHUNK_SIZE);
             }
             let values = values(held);
-            Some(Said::Held(values.len() as u64, of_values(&values)))
+            Some(Said::Held(values.len() as u64, hash_chunk_list(&values)))
         }
         Frame::Begin(number) => {
             store.begun.push(number);
-            store.files.entry(name.clone()).or_default().truncate(number as usize * CHUNK);
+            store.files.entry(name.clone()).or_default().truncate(number as usize * CHUNK_SIZE);
             None
         }
-        Frame::Data { number, value: given, bytes } => {
-            assert_eq!(given, value(number, bytes));
+        Frame::Data { number, hash: given, bytes } => {
+            assert_eq!(given, hash_chunk(number, bytes));
             let file = store.files.entry(name.clone()).or_default();
-            assert_eq!(file.len(), number as usize * CHUNK);
+            assert_eq!(file.len(), number as usize * CHUNK_SIZE);
             file.extend_from_slice(bytes);
             store.moved += bytes.len();
             None
         }
         Frame::End { size, digest } => {
             let file = &store.files[name];
-            assert_eq!((file.len() as u64, Value::from(blake3::hash(file))), (size, digest));
+            assert_eq!((file.len() as u64, ChunkHash::from(blake3::hash(file))), (size, digest));
             store.done.push(name.clone());
             Some(Said::Stored(size, digest))
         }

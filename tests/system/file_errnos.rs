@@ -11,7 +11,7 @@ use crate::support::chat_client::connect;
 use crate::support::framed_client::{Framed, Said, end};
 use crate::support::uploads::{bytes, files, is_hidden, knob, number, send, send_raw, send_some};
 use crate::support::{Program, directory, serial, strace};
-use sockactors::wire::offer::CHUNK;
+use sockactors::wire::file::codec::CHUNK_SIZE;
 
 /// The calls on a file's way, each made by a thread of the disk.
 const CALLS: [&str; 19] = [
@@ -64,7 +64,7 @@ fn befall(call: &str, error: &str, nth: usize, large: &[u8]) -> (Came, Came) {
     let at = server.endpoint();
     // Somebody else is in the middle of a file.
     let mut other = Framed::open(connect(at));
-    let theirs = bytes("other", 3 * CHUNK);
+    let theirs = bytes("other", 3 * CHUNK_SIZE);
     assert!(matches!(other.offer("other", Some(theirs.len() as u64)), Said::Held(0, _)));
     other.chunks(&theirs, 0, 1).unwrap();
 
@@ -103,9 +103,11 @@ fn befall(call: &str, error: &str, nth: usize, large: &[u8]) -> (Came, Came) {
     }
 
     let before = Said::Stored(theirs.len() as u64, "other".into());
-    (1..3).zip(theirs.chunks(CHUNK).skip(1)).for_each(|(number, bytes)| {
-        let value = sockactors::wire::digest::value(number, bytes);
-        other.say(&[sockactors::wire::offer::Frame::Data { number, value, bytes }]).unwrap();
+    (1..3).zip(theirs.chunks(CHUNK_SIZE).skip(1)).for_each(|(number, bytes)| {
+        let value = sockactors::wire::file::digest::hash_chunk(number, bytes);
+        other
+            .say(&[sockactors::wire::file::codec::Frame::Data { number, hash: value, bytes }])
+            .unwrap();
     });
     other.say(&[end(&theirs)]).unwrap();
     assert_eq!(other.hear(), before, "{place}: somebody else was disturbed");
@@ -133,7 +135,7 @@ fn each_call_that_fails_once_is_told_and_disturbs_nobody_else() {
     if !strace::works() {
         return;
     }
-    let large = bytes("large", 5 * CHUNK + 5);
+    let large = bytes("large", 5 * CHUNK_SIZE + 5);
     let mut faults: Vec<_> = CALLS
         .iter()
         .flat_map(|call| ERRORS.iter().map(move |error| (*call, *error)))
@@ -189,7 +191,7 @@ fn a_disk_that_takes_a_part_of_a_write_and_no_more_is_full_and_the_rest_fits_lat
         out.path().to_str().unwrap(),
     ]);
     let at = server.endpoint();
-    let large = bytes("large", 40 * CHUNK + 5);
+    let large = bytes("large", 40 * CHUNK_SIZE + 5);
     // Of unknown size, so that it is not refused before its first byte.
     let mut client = Framed::open(connect(at));
     assert!(matches!(client.offer("large", None), Said::Held(0, _)));

@@ -223,7 +223,7 @@ async fn found_out(gone: Gone) {
     let at = listener.local_addr().unwrap();
     let stream = Stream::connect(&at.to_string().parse().unwrap(), DEADLINE).await.unwrap();
     let _peer = listener.accept().unwrap();
-    stream.keepalive(Duration::from_secs(1)).unwrap();
+    stream.set_keepalive(Duration::from_secs(1)).unwrap();
     if gone != Gone::Stuffed {
         nft(&format!("add rule inet lossy input tcp dport {} drop", at.port()));
     }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Barrier};
 use std::thread;
 
 use sockactors::actors::Report;
-use sockactors::scenario::Kind;
+use sockactors::scenario::Scenario;
 
 use super::support::{Drill, server, until};
 use crate::support::chat_client::{Line, connect, receipt};
@@ -28,7 +28,7 @@ fn who(line: &mut Line) -> String {
 
 #[test]
 fn what_is_said_while_the_keeper_is_down_is_heard_in_order_all_the_same() {
-    let mut drill = Drill::start(&server(Kind::Chat));
+    let mut drill = Drill::start(&server(Scenario::Chat));
     let (mut ada, mut bob) = (member(&drill.at, "ada"), member(&drill.at, "bob"));
     let mut lecture = connect(&drill.at);
     let mut answer = [0; 1024];
@@ -62,7 +62,7 @@ fn what_is_said_while_the_keeper_is_down_is_heard_in_order_all_the_same() {
 
 #[test]
 fn members_and_their_names_are_still_there_after_a_crash_of_the_room() {
-    let mut drill = Drill::start(&server(Kind::Chat));
+    let mut drill = Drill::start(&server(Scenario::Chat));
     let (mut ada, mut bob) = (member(&drill.at, "ada"), member(&drill.at, "bob"));
     bob.say("/nick robert");
     bob.hear_line("* you are now robert");
@@ -80,7 +80,7 @@ fn members_and_their_names_are_still_there_after_a_crash_of_the_room() {
 
 #[test]
 fn questions_to_a_room_that_is_down_are_answered_by_its_next_incarnation() {
-    let mut drill = Drill::start(&server(Kind::Chat));
+    let mut drill = Drill::start(&server(Scenario::Chat));
     let mut ada = member(&drill.at, "ada");
     let mut bob = member(&drill.at, "bob");
     drill.crash_and_hold("room");
@@ -98,7 +98,7 @@ fn questions_to_a_room_that_is_down_are_answered_by_its_next_incarnation() {
 
 #[test]
 fn a_member_who_leaves_while_the_room_is_down_is_seen_off_after_all_it_said() {
-    let mut drill = Drill::start(&server(Kind::Chat));
+    let mut drill = Drill::start(&server(Scenario::Chat));
     let (mut ada, bob) = (member(&drill.at, "ada"), member(&drill.at, "bob"));
     let mut bob = Some(bob);
     drill.crash_and_hold("room");
@@ -119,7 +119,7 @@ fn a_member_who_leaves_while_the_room_is_down_is_seen_off_after_all_it_said() {
 
 #[test]
 fn a_leave_that_finds_the_mailbox_of_the_room_full_is_seen_all_the_same() {
-    let mut drill = Drill::start(&server(Kind::Chat));
+    let mut drill = Drill::start(&server(Scenario::Chat));
     let mut ada = member(&drill.at, "ada");
     let crowd: Vec<_> = (0..70).map(|k| member(&drill.at, &format!("m{k}"))).collect();
     drill.crash_and_hold("room");
@@ -141,7 +141,7 @@ fn a_leave_that_finds_the_mailbox_of_the_room_full_is_seen_all_the_same() {
 
 #[test]
 fn a_session_that_crashes_is_seen_to_leave_and_its_name_is_free() {
-    let mut drill = Drill::start(&server(Kind::Chat));
+    let mut drill = Drill::start(&server(Scenario::Chat));
     let mut ada = member(&drill.at, "ada");
     let mut bob = member(&drill.at, "bob");
     let mut eve = member(&drill.at, "eve");
@@ -160,7 +160,7 @@ fn a_session_that_crashes_is_seen_to_leave_and_its_name_is_free() {
 
 #[test]
 fn members_talk_on_while_the_listener_is_down_and_newcomers_wait() {
-    let mut drill = Drill::start(&server(Kind::Chat));
+    let mut drill = Drill::start(&server(Scenario::Chat));
     let (mut ada, mut bob) = (member(&drill.at, "ada"), member(&drill.at, "bob"));
     drill.crash_and_hold("listener");
     let mut eve = Line::connect(&drill.at);
@@ -202,7 +202,7 @@ fn talk(at: &str, k: usize, begin: &Barrier) -> Vec<String> {
 
 #[test]
 fn nobody_misses_a_line_when_the_room_crashes_three_times_in_a_storm() {
-    let mut drill = Drill::start(&server(Kind::Chat));
+    let mut drill = Drill::start(&server(Scenario::Chat));
     let begin = Arc::new(Barrier::new(MEMBERS));
     let members: Vec<_> = (0..MEMBERS)
         .map(|k| {

@@ -6,14 +6,14 @@ use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 
 use sockactors::actors::Report;
-use sockactors::scenario::{Kind, Settings};
+use sockactors::scenario::{Scenario, Settings};
 
 use super::support::{Drill, server, until};
 use crate::support::chat_client::connect;
 use crate::support::directory;
 
 fn settings(out: &Path) -> Settings {
-    let mut settings = server(Kind::File);
+    let mut settings = server(Scenario::File);
     settings.out = out.to_owned();
     settings.keep_free = 0;
     settings
@@ -42,8 +42,8 @@ fn finish(mut upload: TcpStream) {
 /// A stored file's name and hash.
 fn stored(report: &Report) -> Option<(String, String)> {
     match report {
-        Report::File { name, blake3, .. } => Some((name.clone(), blake3.clone().unwrap())),
-        Report::Refused { why, .. } => panic!("refused: {why}"),
+        Report::FileStored { name, blake3, .. } => Some((name.clone(), blake3.clone().unwrap())),
+        Report::Rejected { reason: why, .. } => panic!("refused: {why}"),
         _ => None,
     }
 }
@@ -96,7 +96,7 @@ fn uploads_go_on_while_the_listener_is_down_and_the_next_one_waits() {
     drill.release("listener");
     finish(second);
     assert_eq!(drill.reports(1, stored)[0].0, "output1.txt");
-    assert_eq!(drill.end().unwrap(), sockactors::runtime::Ended::Finished);
+    assert_eq!(drill.end().unwrap(), sockactors::runtime::StopReason::Finished);
     assert_eq!(fs::read(out.path().join("output0.txt")).unwrap(), b"first");
     assert_eq!(fs::read(out.path().join("output1.txt")).unwrap(), b"second");
 }

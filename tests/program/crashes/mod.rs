@@ -14,8 +14,8 @@ use crate::support::chat_client::connect;
 use crate::support::{DEADLINE, directory};
 use sockactors::actors::Report;
 use sockactors::net::Peer;
-use sockactors::runtime::{Ended, Exit};
-use sockactors::scenario::{Kind, Role, Settings};
+use sockactors::runtime::{Exit, StopReason};
+use sockactors::scenario::{Role, Scenario, Settings};
 use support::{Drill, assert_panicked, server, server_at};
 
 const GREETING: &str = "Thank you for connecting";
@@ -52,7 +52,7 @@ fn connections_that_come_while_the_listener_is_down_are_greeted_in_their_order()
             crate::support::peers::skip("this machine has no IPv6");
             continue;
         }
-        let mut drill = Drill::start(&server_at(Kind::Tcp, endpoint));
+        let mut drill = Drill::start(&server_at(Scenario::Tcp, endpoint));
         drill.crash_and_hold("listener");
         let clients: Vec<_> = (0..5).map(|_| connect(&drill.at)).collect();
         drill.release("listener");
@@ -72,7 +72,7 @@ fn connections_that_come_while_the_listener_is_down_are_greeted_in_their_order()
 
 #[test]
 fn a_listener_counts_its_clients_across_a_crash() {
-    let mut settings = server(Kind::Tcp);
+    let mut settings = server(Scenario::Tcp);
     settings.clients = Some(3);
     let mut drill = Drill::start(&settings);
     assert_eq!(hear_all(connect(&drill.at)), GREETING);
@@ -80,7 +80,7 @@ fn a_listener_counts_its_clients_across_a_crash() {
     assert_eq!(hear_all(connect(&drill.at)), GREETING);
     drill.crash("listener");
     assert_eq!(hear_all(connect(&drill.at)), GREETING);
-    assert_eq!(drill.end().unwrap(), Ended::Finished);
+    assert_eq!(drill.end().unwrap(), StopReason::Finished);
     let numbers: Vec<_> = drill.reports(3, connected).into_iter().map(|(conn, _)| conn).collect();
     assert_eq!(numbers, [0, 1, 2]);
     let refused = TcpStream::connect(&drill.at).unwrap_err();
@@ -89,7 +89,7 @@ fn a_listener_counts_its_clients_across_a_crash() {
 
 #[test]
 fn a_listener_that_crashes_after_its_last_client_waits_for_that_client_all_the_same() {
-    let mut settings = server(Kind::Tcp);
+    let mut settings = server(Scenario::Tcp);
     settings.clients = Some(1);
     settings.message = Some("x".repeat(32 << 20));
     let mut drill = Drill::start(&settings);
@@ -97,12 +97,12 @@ fn a_listener_that_crashes_after_its_last_client_waits_for_that_client_all_the_s
     drill.started("greeters/0");
     drill.crash("listener");
     assert_eq!(hear_all(client).len(), 32 << 20);
-    assert_eq!(drill.end().unwrap(), Ended::Finished);
+    assert_eq!(drill.end().unwrap(), StopReason::Finished);
 }
 
 #[test]
 fn a_greeter_that_crashes_is_not_restarted_and_touches_no_other() {
-    let mut settings = server(Kind::Tcp);
+    let mut settings = server(Scenario::Tcp);
     // More than the kernel holds, so that a greeter lives as long as its peer does not read.
     settings.message = Some("x".repeat(32 << 20));
     let mut drill = Drill::start(&settings);
@@ -125,7 +125,7 @@ fn a_greeter_that_crashes_is_not_restarted_and_touches_no_other() {
 
 #[test]
 fn reports_that_come_while_the_narrator_is_down_are_told_by_its_next_incarnation() {
-    let mut drill = Drill::start(&server(Kind::Tcp));
+    let mut drill = Drill::start(&server(Scenario::Tcp));
     drill.crash_and_hold("narrator");
     for _ in 0..10 {
         assert_eq!(hear_all(connect(&drill.at)), GREETING);
@@ -135,7 +135,7 @@ fn reports_that_come_while_the_narrator_is_down_are_told_by_its_next_incarnation
     drill.release("narrator");
     let numbers = drill.reports(20, |report| match report {
         Report::Connected { conn, .. } => Some((*conn, true)),
-        Report::Disconnected { conn, why, .. } if why == "greeted" => Some((*conn, false)),
+        Report::Disconnected { conn, reason: why, .. } if why == "greeted" => Some((*conn, false)),
         other => panic!("an unexpected report: {other:?}"),
     });
     let connected: Vec<_> = numbers.iter().filter(|(_, came)| *came).map(|(n, _)| *n).collect();
@@ -151,7 +151,7 @@ fn connected_is(number: u64) -> impl Fn(&Report) -> Option<()> {
 
 #[test]
 fn a_narrator_that_is_down_for_long_holds_connections_back_and_loses_none() {
-    let mut drill = Drill::start(&server(Kind::Tcp));
+    let mut drill = Drill::start(&server(Scenario::Tcp));
     drill.crash_and_hold("narrator");
     let clients: Vec<_> = (0..100).map(|_| connect(&drill.at)).collect();
     support::until("a full mailbox", || drill.waiting("narrator") == 64);
@@ -167,7 +167,7 @@ fn a_narrator_that_is_down_for_long_holds_connections_back_and_loses_none() {
 
 #[test]
 fn datagrams_that_come_while_the_responder_is_down_are_answered_in_their_order() {
-    let mut drill = Drill::start(&server(Kind::Udp));
+    let mut drill = Drill::start(&server(Scenario::Udp));
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.set_read_timeout(Some(DEADLINE)).unwrap();
     client.connect(&drill.at).unwrap();
@@ -189,7 +189,7 @@ fn datagrams_that_come_while_the_responder_is_down_are_answered_in_their_order()
 #[test]
 fn a_responder_on_a_unix_socket_answers_over_a_crash_and_counts_on() {
     let folder = directory();
-    let mut settings = server_at(Kind::Udp, &format!("unix:{}/s", folder.path().display()));
+    let mut settings = server_at(Scenario::Udp, &format!("unix:{}/s", folder.path().display()));
     settings.clients = Some(3);
     let mut drill = Drill::start(&settings);
     let client = UnixDatagram::bind(folder.path().join("c")).unwrap();
@@ -204,18 +204,18 @@ fn a_responder_on_a_unix_socket_answers_over_a_crash_and_counts_on() {
             drill.crash("responder");
         }
     }
-    assert_eq!(drill.end().unwrap(), Ended::Finished);
+    assert_eq!(drill.end().unwrap(), StopReason::Finished);
     assert!(!folder.path().join("s").exists(), "the socket file is removed at the end");
 }
 
 #[test]
 fn a_client_that_crashes_ends_its_tree_with_the_panic() {
-    for kind in [Kind::Tcp, Kind::Udp, Kind::File, Kind::Chat] {
+    for kind in [Scenario::Tcp, Scenario::Udp, Scenario::File, Scenario::Chat] {
         // Servers that never say a word.
         let stream = TcpListener::bind("127.0.0.1:0").unwrap();
         let datagram = UdpSocket::bind("127.0.0.1:0").unwrap();
         let at = match kind {
-            Kind::Udp => datagram.local_addr(),
+            Scenario::Udp => datagram.local_addr(),
             _ => stream.local_addr(),
         };
         let mut settings = Settings::new(kind, Role::Client);
@@ -233,7 +233,7 @@ fn a_client_that_crashes_ends_its_tree_with_the_panic() {
 
 #[test]
 fn a_crash_loop_ends_the_tree_with_the_reason() {
-    let mut drill = Drill::start_within(&server(Kind::Tcp), 2);
+    let mut drill = Drill::start_within(&server(Scenario::Tcp), 2);
     drill.crash("listener");
     drill.crash("narrator");
     drill.handle.crash("listener");

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 
 use sockactors::actors::{Report, Reporter};
 use sockactors::runtime::{
-    Child, Context, Ended, Exit, Handle, Lifecycle, Outcome, Snapshot, State, Strategy, Supervisor,
-    System,
+    Child, Context, Exit, Handle, Lifecycle, NodeState, Outcome, Snapshot, StopReason, Strategy,
+    Supervisor, System,
 };
-use sockactors::scenario::{Kind, Reporters, Role, Settings, compose};
+use sockactors::scenario::{Reporters, Role, Scenario, Settings, build};
 
 use crate::support::DEADLINE;
 
@@ -29,16 +29,16 @@ pub struct Drill {
     events: Receiver<Lifecycle>,
     seen: Vec<Lifecycle>,
     reports: Receiver<Report>,
-    end: Receiver<Result<Ended, Exit>>,
+    end: Receiver<Result<StopReason, Exit>>,
 }
 
 /// Settings of a server on a free port.
-pub fn server(kind: Kind) -> Settings {
+pub fn server(kind: Scenario) -> Settings {
     server_at(kind, "127.0.0.1:0")
 }
 
 /// Settings of a server at this endpoint.
-pub fn server_at(kind: Kind, endpoint: &str) -> Settings {
+pub fn server_at(kind: Scenario, endpoint: &str) -> Settings {
     let mut settings = Settings::new(kind, Role::Server);
     settings.listen.push(endpoint.parse().unwrap());
     settings
@@ -76,7 +76,7 @@ impl Drill {
         }));
         let reporter = Reporter::new(narrator);
         let reporters = Reporters { server: reporter.clone(), client: reporter };
-        let composed = smol::block_on(compose(settings, &mut tree, &reporters)).unwrap();
+        let composed = smol::block_on(build(settings, &mut tree, &reporters)).unwrap();
 
         let gate = Gate::default();
         let (held, (see, events)) = (gate.clone(), channel());
@@ -84,17 +84,18 @@ impl Drill {
             let _ = see.send(event.clone());
             if let Lifecycle::Restarting { path, .. } = event {
                 let (name, opened) = &*held;
-                let is_held = |name: &mut Option<String>| name.as_ref().is_some_and(|n| path.is(n));
+                let is_held =
+                    |name: &mut Option<String>| name.as_ref().is_some_and(|n| path.matches(n));
                 drop(opened.wait_timeout_while(name.lock().unwrap(), DEADLINE, is_held).unwrap());
             }
         });
         let (handle, (ended, end)) = (system.handle(), channel());
         thread::spawn(move || ended.send(system.run(tree)));
-        let at = composed.listening.first().map(ToString::to_string).unwrap_or_default();
+        let at = composed.endpoints.first().map(ToString::to_string).unwrap_or_default();
         let mut drill = Drill { handle, at, gate, events, seen: Vec::new(), reports, end };
-        drill.started(match (settings.role, settings.kind) {
+        drill.started(match (settings.role, settings.scenario) {
             (Role::Client, _) => "client",
-            (_, Kind::Udp) => "responder",
+            (_, Scenario::Udp) => "responder",
             _ => "listener",
         });
         drill
@@ -111,7 +112,7 @@ impl Drill {
     /// Waits for an event of an actor's life, unless it has been seen already, and returns its place.
     #[track_caller]
     fn see(&mut self, path: &str, what: &str, wanted: impl Fn(&Lifecycle) -> bool) -> usize {
-        let is = |event: &Lifecycle| event.path().is(path) && wanted(event);
+        let is = |event: &Lifecycle| event.path().matches(path) && wanted(event);
         if let Some(place) = self.seen.iter().position(is) {
             return place;
         }
@@ -128,7 +129,7 @@ impl Drill {
 
     /// Tells how often an actor was seen to be restarted.
     pub fn restarts(&self, path: &str) -> u32 {
-        let restarted = |event: &&Lifecycle| matches!(event, Lifecycle::Restarting { path: p, .. } if p.is(path));
+        let restarted = |event: &&Lifecycle| matches!(event, Lifecycle::Restarting { path: p, .. } if p.matches(path));
         self.seen.iter().filter(restarted).count() as u32
     }
 
@@ -148,7 +149,7 @@ impl Drill {
         let next = self.restarts(path) + 1;
         assert!(self.handle.crash(path), "there is no actor {path}");
         self.restarting(path, next);
-        assert_eq!(self.node(path).state, State::Restarting);
+        assert_eq!(self.node(path).state, NodeState::Restarting);
     }
 
     /// Lets the restart go on that [`Drill::crash_and_hold`] holds, and sees it.
@@ -172,7 +173,7 @@ impl Drill {
             "is restarted",
             |event| matches!(event, Lifecycle::Restarting { restarts, .. } if *restarts == next),
         );
-        let mut before = self.seen[..place].iter().rev().filter(|event| event.path().is(path));
+        let mut before = self.seen[..place].iter().rev().filter(|event| event.path().matches(path));
         let Some(Lifecycle::Exited { exit, .. }) = before.next() else {
             panic!("{path} is restarted without an exit: {:#?}", self.seen);
         };
@@ -215,7 +216,7 @@ impl Drill {
 
     /// Waits for the end of the tree.
     #[track_caller]
-    pub fn end(&mut self) -> Result<Ended, Exit> {
+    pub fn end(&mut self) -> Result<StopReason, Exit> {
         let end = self.end.recv_timeout(DEADLINE);
         self.seen.extend(self.events.try_iter());
         end.expect("the tree ends")
@@ -225,7 +226,7 @@ impl Drill {
     #[track_caller]
     pub fn stop(mut self, restarted: &[(&str, u32)]) {
         self.handle.stop();
-        assert_eq!(self.end().unwrap(), Ended::Finished);
+        assert_eq!(self.end().unwrap(), StopReason::Finished);
         let all = self.seen.iter().filter(|event| matches!(event, Lifecycle::Restarting { .. }));
         let named = restarted.iter().map(|(path, times)| {
             assert_eq!(self.restarts(path), *times, "restarts of {path}: {:#?}", self.seen);
@@ -238,7 +239,7 @@ impl Drill {
     #[track_caller]
     pub fn node(&self, path: &str) -> Snapshot {
         let tree = self.handle.tree().expect("the tree runs");
-        tree.children.into_iter().find(|node| node.path.is(path)).expect("a child of the root")
+        tree.children.into_iter().find(|node| node.path.matches(path)).expect("a child of the root")
     }
 
     /// Returns how many messages wait for an actor.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::support::chat_client::connect;
 use crate::support::files::{content, names, send, server};
 use crate::support::{Program, directory, sockactors};
-use sockactors::wire::offer::CHUNK;
+use sockactors::wire::file::codec::CHUNK_SIZE;
 
 /// Writes a file, and returns its path as text.
 fn file(directory: &Path, name: &str, bytes: &[u8]) -> String {
@@ -58,9 +58,9 @@ fn pass(
         let _ = std::io::copy(&mut from, &mut to);
         let _ = to.shutdown(Shutdown::Write);
     });
-    let mut piece = vec![0; CHUNK];
+    let mut piece = vec![0; CHUNK_SIZE];
     while most > 0 {
-        let length = client.read(&mut piece[..most.min(CHUNK)])?;
+        let length = client.read(&mut piece[..most.min(CHUNK_SIZE)])?;
         if length == 0 {
             break;
         }
@@ -79,17 +79,17 @@ fn pass(
 #[test]
 fn another_run_goes_on_with_what_an_earlier_one_sent() {
     let (source, out) = (directory(), directory());
-    let bytes = content(50 * CHUNK);
+    let bytes = content(50 * CHUNK_SIZE);
     let name = file(source.path(), "file", &bytes);
     let server = server(out.path(), &[]);
-    let link = Link::to(&server, vec![30 * CHUNK]);
+    let link = Link::to(&server, vec![30 * CHUNK_SIZE]);
     send(&link.at, &["--resume", "off", &name]).with_code(1);
     let before = link.moved();
     assert!(!out.path().join("file").exists());
     send(&link.at, &[&name]).with_code(0);
     assert!(fs::read(out.path().join("file")).unwrap() == bytes);
     let moved = link.moved() - before;
-    assert!(moved < 22 * (CHUNK + 53) + 4000, "{moved} bytes moved the second time");
+    assert!(moved < 22 * (CHUNK_SIZE + 53) + 4000, "{moved} bytes moved the second time");
 }
 
 #[test]
@@ -177,9 +177,9 @@ fn names_that_a_server_refuses_are_told_safely_and_others_arrive() {
 #[test]
 fn one_command_is_a_whole_demonstration() {
     let (source, out) = (directory(), directory());
-    let name = file(source.path(), "file", &content(3 * CHUNK));
+    let name = file(source.path(), "file", &content(3 * CHUNK_SIZE));
     let out_text = out.path().to_str().unwrap();
     let args = ["--scenario", "file", "--role", "both", "--listen", "127.0.0.1:0"];
     sockactors(&[&args[..], &["--out", out_text, &name]].concat(), "").with_code(0);
-    assert!(fs::read(out.path().join("file")).unwrap() == content(3 * CHUNK));
+    assert!(fs::read(out.path().join("file")).unwrap() == content(3 * CHUNK_SIZE));
 }

@@ -8,8 +8,8 @@ use crate::support::files::{content, send};
 use crate::support::framed_client::values;
 use crate::support::framed_server::{Depot, Store, cuts_after, script, takes_all};
 use crate::support::{Ended, directory, sockactors};
-use sockactors::wire::digest::of_values;
-use sockactors::wire::offer::{CHUNK, Frame, SIGNATURE, Stored, welcome};
+use sockactors::wire::file::codec::{CHUNK_SIZE, Frame, SIGNATURE, Stored, server_hello};
+use sockactors::wire::file::digest::hash_chunk_list;
 use tempfile::TempDir;
 
 /// A directory with a file `name` of some length in it.
@@ -28,18 +28,18 @@ fn holding(name: &str, bytes: Vec<u8>) -> Store {
 
 #[test]
 fn files_and_directories_arrive_in_the_order_of_their_names() {
-    let (directory, one) = file("one", 3 * CHUNK + 1);
+    let (directory, one) = file("one", 3 * CHUNK_SIZE + 1);
     let tree = directory.path().join("tree");
     fs::create_dir_all(tree.join("b/empty")).unwrap();
     fs::write(tree.join("b/z"), "").unwrap();
-    fs::write(tree.join("a"), content(CHUNK)).unwrap();
+    fs::write(tree.join("a"), content(CHUNK_SIZE)).unwrap();
     let depot = Depot::new(Store::default(), vec![takes_all()]);
     let ended = send(&depot.at, &[tree.to_str().unwrap(), &one]).with_code(0);
     let store = depot.store();
     assert_eq!(store.done, ["tree", "tree/a", "tree/b", "tree/b/empty", "tree/b/z", "one"]);
-    assert!(store.files["one"] == content(3 * CHUNK + 1));
-    assert!(store.files["tree/a"] == content(CHUNK));
-    let digest = blake3::hash(&content(3 * CHUNK + 1)).to_string();
+    assert!(store.files["one"] == content(3 * CHUNK_SIZE + 1));
+    assert!(store.files["tree/a"] == content(CHUNK_SIZE));
+    let digest = blake3::hash(&content(3 * CHUNK_SIZE + 1)).to_string();
     let row = ended.lines().into_iter().find(|line| line.starts_with(&digest)).unwrap();
     assert!(row.contains(" 196609 ") && row.ends_with(&one), "{row}");
     assert!(ended.out().contains("3 sent"), "{ended:?}");
@@ -59,7 +59,7 @@ fn json_tells_each_file_with_its_digest_and_a_summary() {
 
 #[test]
 fn stdin_is_sent_for_a_dash() {
-    let text = "x".repeat(2 * CHUNK + 9);
+    let text = "x".repeat(2 * CHUNK_SIZE + 9);
     let depot = Depot::new(Store::default(), vec![takes_all()]);
     let args = ["--scenario", "file", "--connect", &depot.at, "-"];
     sockactors(&args, &text).with_code(0);
@@ -77,33 +77,36 @@ fn names_are_read_from_stdin_where_no_file_is_given() {
 
 #[test]
 fn a_file_is_sent_from_where_the_server_is() {
-    let length = 3 * CHUNK + 100;
+    let length = 3 * CHUNK_SIZE + 100;
     let (_directory, one) = file("one", length);
-    for held in [CHUNK, 3 * CHUNK, length] {
+    for held in [CHUNK_SIZE, 3 * CHUNK_SIZE, length] {
         let depot = Depot::new(holding("one", content(held)), vec![takes_all()]);
         send(&depot.at, &[&one]).with_code(0);
         let store = depot.store();
-        assert_eq!((store.moved, store.begun[0]), (length - held, held.div_ceil(CHUNK) as u64));
+        assert_eq!(
+            (store.moved, store.begun[0]),
+            (length - held, held.div_ceil(CHUNK_SIZE) as u64)
+        );
         assert!(store.files["one"] == content(length));
     }
 }
 
 #[test]
 fn what_the_server_holds_of_another_file_is_sent_again() {
-    let (_directory, one) = file("one", 2 * CHUNK + 100);
-    for (held, args) in [(vec![7; 2 * CHUNK], "auto"), (content(2 * CHUNK), "off")] {
+    let (_directory, one) = file("one", 2 * CHUNK_SIZE + 100);
+    for (held, args) in [(vec![7; 2 * CHUNK_SIZE], "auto"), (content(2 * CHUNK_SIZE), "off")] {
         let depot = Depot::new(holding("one", held), vec![takes_all()]);
         send(&depot.at, &["--resume", args, &one]).with_code(0);
         let store = depot.store();
-        assert_eq!((store.begun, store.moved), (vec![0], 2 * CHUNK + 100), "{args}");
+        assert_eq!((store.begun, store.moved), (vec![0], 2 * CHUNK_SIZE + 100), "{args}");
     }
 }
 
 #[test]
 fn a_connection_that_is_cut_anywhere_is_made_anew() {
-    let length = 40 * CHUNK + 7;
+    let length = 40 * CHUNK_SIZE + 7;
     let (_directory, one) = file("one", length);
-    let cuts = [1, 10, 12, 60, 100, 5000, 70_000, 200_000, CHUNK * 9, CHUNK * 20];
+    let cuts = [1, 10, 12, 60, 100, 5000, 70_000, 200_000, CHUNK_SIZE * 9, CHUNK_SIZE * 20];
     let scripts = cuts.map(cuts_after).into_iter().chain([takes_all()]).collect();
     let depot = Depot::new(Store::default(), scripts);
     // Whoever is cut before the first answer was never connected.
@@ -114,36 +117,36 @@ fn a_connection_that_is_cut_anywhere_is_made_anew() {
     }
     let store = depot.store();
     assert!(store.files["one"] == content(length));
-    assert!(store.moved <= length + CHUNK, "{} moved", store.moved);
+    assert!(store.moved <= length + CHUNK_SIZE, "{} moved", store.moved);
     assert_eq!(store.done, ["one"]);
     assert!(ended.err().contains("trying again"), "{ended:?}");
 }
 
 #[test]
 fn without_resumption_a_lost_connection_is_the_end() {
-    let (_directory, one) = file("one", 20 * CHUNK);
-    let depot = Depot::new(Store::default(), vec![cuts_after(CHUNK)]);
+    let (_directory, one) = file("one", 20 * CHUNK_SIZE);
+    let depot = Depot::new(Store::default(), vec![cuts_after(CHUNK_SIZE)]);
     send(&depot.at, &["--resume=off", &one]).with_code(1).naming(&depot.at);
 }
 
 #[test]
 fn stdin_that_was_sent_in_part_is_not_sent_again() {
-    let depot = Depot::new(Store::default(), vec![cuts_after(3 * CHUNK), takes_all()]);
+    let depot = Depot::new(Store::default(), vec![cuts_after(3 * CHUNK_SIZE), takes_all()]);
     let args = ["--scenario", "file", "--connect", &depot.at, "-"];
-    let text = "x".repeat(20 * CHUNK);
+    let text = "x".repeat(20 * CHUNK_SIZE);
     sockactors(&args, &text).with_code(1).naming("stdin cannot be sent again");
 }
 
 /// Refuses the first offer with a code before or after the data, and takes what comes then.
 fn refused(code: u16, after: bool, expected: i32) -> (Ended, Store) {
-    let (directory, one) = file("one", 30 * CHUNK);
+    let (directory, one) = file("one", 30 * CHUNK_SIZE);
     let two = directory.path().join("two");
     fs::write(&two, "second").unwrap();
     let refuse = script(move |talk, store| {
         let mut talk = talk.welcome();
         talk.offered().unwrap();
         if after {
-            talk.say(&Frame::Answer { held: 0, digest: of_values(&[]) });
+            talk.say(&Frame::Answer { chunk_count: 0, chunk_list_hash: hash_chunk_list(&[]) });
             (0..3).for_each(|_| assert!(talk.hear(|_| {})));
         }
         talk.fail(code, "because \u{1b}[31m of \u{202e}it");
@@ -151,7 +154,7 @@ fn refused(code: u16, after: bool, expected: i32) -> (Ended, Store) {
         match talk.offered() {
             Some(name) => {
                 let size = fs::read(&two).unwrap();
-                talk.say(&Frame::Answer { held: 0, digest: of_values(&[]) });
+                talk.say(&Frame::Answer { chunk_count: 0, chunk_list_hash: hash_chunk_list(&[]) });
                 let mut ended = false;
                 while !ended && talk.hear(|frame| ended = matches!(frame, Frame::End { .. })) {}
                 let digest = blake3::hash(&size).into();
@@ -190,7 +193,7 @@ fn what_concerns_the_whole_run_ends_it_with_a_code_of_its_own() {
 
 #[test]
 fn a_server_that_is_busy_or_stops_is_asked_again() {
-    let (_directory, one) = file("one", 2 * CHUNK);
+    let (_directory, one) = file("one", 2 * CHUNK_SIZE);
     for code in [8, 9] {
         let later = script(move |talk, _| {
             let mut talk = talk.welcome();
@@ -228,9 +231,9 @@ fn a_server_that_says_nothing_is_told_how_to_be_spoken_to() {
 #[test]
 fn a_server_that_speaks_something_else_is_told() {
     greeted_with(b"Thank you for connecting".to_vec(), 1).naming("does not speak");
-    greeted_with(welcome(0), 1).naming("version");
-    greeted_with(welcome(2), 1).naming("version");
-    let garbage = [&welcome(1)[..], b"\x07\x02\0\0\0ab01234567"].concat();
+    greeted_with(server_hello(0), 1).naming("version");
+    greeted_with(server_hello(2), 1).naming("version");
+    let garbage = [&server_hello(1)[..], b"\x07\x02\0\0\0ab01234567"].concat();
     greeted_with(garbage, 5).naming("not the one that was sent");
 }
 
@@ -240,7 +243,7 @@ fn a_server_that_stored_something_else_ends_it_with_5() {
     let lies = script(|talk, _| {
         let mut talk = talk.welcome();
         let name = talk.offered().unwrap();
-        talk.say(&Frame::Answer { held: 0, digest: of_values(&values(&[])) });
+        talk.say(&Frame::Answer { chunk_count: 0, chunk_list_hash: hash_chunk_list(&values(&[])) });
         (0..3).for_each(|_| assert!(talk.hear(|_| {})));
         talk.say(&Frame::Stored(Stored { size: 100, digest: [9; 32], name: &name }));
         while talk.hear(|_| {}) {}
@@ -251,13 +254,13 @@ fn a_server_that_stored_something_else_ends_it_with_5() {
 
 #[test]
 fn a_file_that_changes_while_it_is_sent_is_told() {
-    let (_directory, one) = file("one", 3 * CHUNK);
+    let (_directory, one) = file("one", 3 * CHUNK_SIZE);
     let path = PathBuf::from(&one);
     let slow = script(move |talk, store| {
         let mut talk = talk.welcome();
         talk.offered().unwrap();
         fs::OpenOptions::new().append(true).open(path).unwrap().write_all(b"more").unwrap();
-        talk.say(&Frame::Answer { held: 0, digest: of_values(&[]) });
+        talk.say(&Frame::Answer { chunk_count: 0, chunk_list_hash: hash_chunk_list(&[]) });
         talk.serve(store);
     });
     let depot = Depot::new(Store::default(), vec![slow]);

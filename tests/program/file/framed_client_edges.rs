@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use crate::support::files::{content, send};
 use crate::support::framed_server::{Depot, Store, Talk, cuts_after, script, takes_all};
 use crate::support::{Program, directory, sockactors};
-use sockactors::wire::digest::of_values;
-use sockactors::wire::offer::{CHUNK, Frame, Stored};
+use sockactors::wire::file::codec::{CHUNK_SIZE, Frame, Stored};
+use sockactors::wire::file::digest::hash_chunk_list;
 use tempfile::TempDir;
 
 /// A directory with a file `one` of some length in it.
@@ -24,7 +24,7 @@ fn file(length: usize) -> (TempDir, String) {
 /// Hears an offer, and says that nothing is held of it.
 fn holds_nothing(talk: &mut Talk) {
     talk.offered().unwrap();
-    talk.say(&Frame::Answer { held: 0, digest: of_values(&[]) });
+    talk.say(&Frame::Answer { chunk_count: 0, chunk_list_hash: hash_chunk_list(&[]) });
 }
 
 /// Hears frames up to the file's end.
@@ -43,7 +43,16 @@ fn nobody() -> String {
 #[test]
 fn files_of_every_length_arrive_over_one_connection() {
     let source = directory();
-    let lengths = [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 16 * CHUNK, 16 * CHUNK + 1, 50 * CHUNK + 7];
+    let lengths = [
+        0,
+        1,
+        CHUNK_SIZE - 1,
+        CHUNK_SIZE,
+        CHUNK_SIZE + 1,
+        16 * CHUNK_SIZE,
+        16 * CHUNK_SIZE + 1,
+        50 * CHUNK_SIZE + 7,
+    ];
     let paths = lengths.map(|length| {
         let path = source.path().join(format!("of-{length}"));
         fs::write(&path, content(length)).unwrap();
@@ -62,11 +71,12 @@ fn files_of_every_length_arrive_over_one_connection() {
 
 #[test]
 fn a_connection_that_is_lost_again_and_again_costs_no_chunk_twice() {
-    let length = 30 * CHUNK + 9;
+    let length = 30 * CHUNK_SIZE + 9;
     let (_directory, one) = file(length);
-    let far = |chunks: usize| chunks * (CHUNK + 53) + 1000;
+    let far = |chunks: usize| chunks * (CHUNK_SIZE + 53) + 1000;
     // The first one is made, so the others are lost. Each that gets no further is followed by one that does.
-    let cuts = [12, far(1), 1, 3 * CHUNK, 9, far(0), 10, 11, far(5) + 17, 100, far(4), far(12)];
+    let cuts =
+        [12, far(1), 1, 3 * CHUNK_SIZE, 9, far(0), 10, 11, far(5) + 17, 100, far(4), far(12)];
     let mut scripts: Vec<_> = cuts.map(cuts_after).into_iter().collect();
     scripts.push(script(|talk, _| drop(talk)));
     scripts.push(takes_all());
@@ -80,7 +90,7 @@ fn a_connection_that_is_lost_again_and_again_costs_no_chunk_twice() {
 
 #[test]
 fn a_server_that_spoke_the_protocol_before_is_asked_again_whatever_answers() {
-    let (_directory, one) = file(3 * CHUNK);
+    let (_directory, one) = file(3 * CHUNK_SIZE);
     let welcomed = script(|talk, _| holds_nothing(&mut talk.welcome()));
     let ends = script(|talk, _| drop(talk.greeted()));
     let proxy = script(|talk, _| {
@@ -121,7 +131,7 @@ fn without_a_file_that_can_be_read_nobody_is_called() {
 
 #[test]
 fn a_client_is_ended_by_ctrl_c_while_its_server_is_silent() {
-    let (_directory, one) = file(CHUNK);
+    let (_directory, one) = file(CHUNK_SIZE);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap().to_string();
     let mut program = Program::run(&["--scenario", "file", "--connect", &at, &one]);
@@ -133,11 +143,11 @@ fn a_client_is_ended_by_ctrl_c_while_its_server_is_silent() {
 
 #[test]
 fn a_file_that_changed_while_the_connection_was_lost_is_not_joined_to_its_beginning() {
-    let (_directory, one) = file(400 * CHUNK);
+    let (_directory, one) = file(400 * CHUNK_SIZE);
     let path = PathBuf::from(&one);
     let changes = script(move |talk, store| {
         let mut talk = talk.welcome();
-        talk.left = 40 * CHUNK;
+        talk.left = 40 * CHUNK_SIZE;
         talk.serve(store);
         let mut file = OpenOptions::new().write(true).open(path).unwrap();
         file.write_all(b"another beginning").unwrap();
@@ -150,7 +160,7 @@ fn a_file_that_changed_while_the_connection_was_lost_is_not_joined_to_its_beginn
 
 #[test]
 fn a_file_that_is_refused_once_all_of_it_came_is_told() {
-    let (_directory, one) = file(40 * CHUNK);
+    let (_directory, one) = file(40 * CHUNK_SIZE);
     for (code, expected) in [(1, 5), (5, 6), (7, 5), (3, 1), (6, 1), (11, 0)] {
         let refuses = script(move |talk, _| {
             let mut talk = talk.welcome();
@@ -170,7 +180,7 @@ fn a_file_that_is_refused_once_all_of_it_came_is_told() {
 
 #[test]
 fn a_server_that_stops_at_the_end_of_a_file_is_asked_again() {
-    let (_directory, one) = file(40 * CHUNK);
+    let (_directory, one) = file(40 * CHUNK_SIZE);
     let stops = script(|talk, _| {
         let mut talk = talk.welcome();
         holds_nothing(&mut talk);
@@ -184,19 +194,19 @@ fn a_server_that_stops_at_the_end_of_a_file_is_asked_again() {
 
 #[test]
 fn more_than_there_is_of_a_file_cannot_be_held() {
-    let (_directory, one) = file(10 * CHUNK);
+    let (_directory, one) = file(10 * CHUNK_SIZE);
     for held in [10, 11, u64::MAX] {
         let holds = script(move |talk, store| {
             let mut talk = talk.welcome();
             talk.offered().unwrap();
             store.files.insert("one".into(), Vec::new());
-            talk.say(&Frame::Answer { held, digest: [7; 32] });
+            talk.say(&Frame::Answer { chunk_count: held, chunk_list_hash: [7; 32] });
             let mut begun = None;
             assert!(talk.hear(|frame| begun = Some(frame == Frame::Begin(0))));
             assert_eq!(begun, Some(true), "{held}");
             hear_to_the_end(&mut talk);
-            let digest = blake3::hash(&content(10 * CHUNK)).into();
-            talk.say(&Frame::Stored(Stored { size: 10 * CHUNK as u64, digest, name: "one" }));
+            let digest = blake3::hash(&content(10 * CHUNK_SIZE)).into();
+            talk.say(&Frame::Stored(Stored { size: 10 * CHUNK_SIZE as u64, digest, name: "one" }));
         });
         let depot = Depot::new(Store::default(), vec![holds]);
         send(&depot.at, &[&one]).with_code(0);
@@ -206,11 +216,11 @@ fn more_than_there_is_of_a_file_cannot_be_held() {
 
 #[test]
 fn answers_out_of_place_are_told() {
-    let (_directory, one) = file(5 * CHUNK);
+    let (_directory, one) = file(5 * CHUNK_SIZE);
     let answers: [fn(&mut Talk); 4] = [
         |talk| talk.say(&Frame::Begin(0)),
         |talk| {
-            let held = Frame::Answer { held: 0, digest: of_values(&[]) };
+            let held = Frame::Answer { chunk_count: 0, chunk_list_hash: hash_chunk_list(&[]) };
             talk.say(&held);
             talk.say(&held);
         },
@@ -232,7 +242,7 @@ fn answers_out_of_place_are_told() {
 
 #[test]
 fn a_server_of_another_kind_is_told_with_what_helps() {
-    let (_directory, one) = file(CHUNK);
+    let (_directory, one) = file(CHUNK_SIZE);
     let web = script(|talk, _| {
         let mut talk = talk.greeted();
         talk.stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
@@ -245,7 +255,7 @@ fn a_server_of_another_kind_is_told_with_what_helps() {
 
 #[test]
 fn a_quiet_run_tells_results_alone() {
-    let (_directory, one) = file(CHUNK);
+    let (_directory, one) = file(CHUNK_SIZE);
     let cut = || cuts_after(1000);
     let depot = Depot::new(Store::default(), vec![cut(), takes_all()]);
     let ended = send(&depot.at, &["--quiet", &one]).with_code(0);

@@ -9,15 +9,15 @@ use crate::support::chat_client::connect;
 use crate::support::directory;
 use crate::support::files::{content, names, open, server, stored};
 use crate::support::framed_client::{Said, end, offer, values};
-use sockactors::wire::digest::of_values;
-use sockactors::wire::offer::{CHUNK, Failed, Frame, Offer, SIGNATURE};
+use sockactors::wire::file::codec::{CHUNK_SIZE, Failed, Frame, Offer, SIGNATURE};
+use sockactors::wire::file::digest::hash_chunk_list;
 
 #[test]
 fn files_of_every_length_arrive_under_their_names_over_one_connection() {
     let out = directory();
     let server = server(out.path(), &["--json"]);
     let mut client = open(&server);
-    for length in [0, 1, CHUNK - 1, CHUNK, CHUNK + 1, 20 * CHUNK + 7] {
+    for length in [0, 1, CHUNK_SIZE - 1, CHUNK_SIZE, CHUNK_SIZE + 1, 20 * CHUNK_SIZE + 7] {
         let (name, file) = (format!("of-{length}"), content(length));
         assert_eq!(client.send(&name, &file), stored(length, &name));
         assert!(fs::read(out.path().join(&name)).unwrap() == file, "{name}");
@@ -32,7 +32,7 @@ fn a_file_whose_size_is_not_known_before_arrives_too() {
     let out = directory();
     let server = server(out.path(), &[]);
     let mut client = open(&server);
-    let file = content(3 * CHUNK + 5);
+    let file = content(3 * CHUNK_SIZE + 5);
     assert!(matches!(client.offer("stream", None), Said::Held(0, _)));
     client.chunks(&file, 0, u64::MAX).unwrap();
     client.say(&[end(&file)]).unwrap();
@@ -62,18 +62,18 @@ fn directories_and_modes_come_along_and_what_is_dangerous_does_not() {
 fn a_transfer_that_was_cut_anywhere_goes_on_from_there() {
     let out = directory();
     let server = server(out.path(), &[]);
-    let file = content(9 * CHUNK + 100);
+    let file = content(9 * CHUNK_SIZE + 100);
     let mut held = 0;
     for chunks in [0, 2, 5, 9] {
         let mut client = open(&server);
         let said = client.offer("file", Some(file.len() as u64));
-        let expected = of_values(&values(&file)[..held]);
+        let expected = hash_chunk_list(&values(&file)[..held]);
         assert_eq!(said, Said::Held(held as u64, expected));
         client.chunks(&file, held as u64, chunks).unwrap();
         // The beginning of one more.
         let mut more = Vec::new();
-        let bytes = &file[..CHUNK];
-        client.frames.write(&Frame::Data { number: chunks, value: [0; 32], bytes }, &mut more);
+        let bytes = &file[..CHUNK_SIZE];
+        client.frames.write(&Frame::Data { number: chunks, hash: [0; 32], bytes }, &mut more);
         client.stream.write_all(&more[..1000]).unwrap();
         client.stream.shutdown(Shutdown::Write).unwrap();
         assert_eq!(client.hear(), Said::Closed);
@@ -87,7 +87,7 @@ fn a_transfer_that_was_cut_anywhere_goes_on_from_there() {
 #[test]
 fn a_server_that_was_killed_goes_on_from_what_it_had_written_down() {
     let out = directory();
-    let file = content(40 * CHUNK);
+    let file = content(40 * CHUNK_SIZE);
     let first = server(out.path(), &[]);
     let mut client = open(&first);
     client.offer("file", Some(file.len() as u64));
@@ -102,7 +102,7 @@ fn a_server_that_was_killed_goes_on_from_what_it_had_written_down() {
     let second = server(out.path(), &[]);
     let mut client = open(&second);
     let held = client.offer("file", Some(file.len() as u64));
-    assert_eq!(held, Said::Held(30, of_values(&values(&file)[..30])));
+    assert_eq!(held, Said::Held(30, hash_chunk_list(&values(&file)[..30])));
     client.chunks(&file, 30, u64::MAX).unwrap();
     client.say(&[end(&file)]).unwrap();
     assert_eq!(client.hear(), stored(file.len(), "file"));
@@ -114,13 +114,13 @@ fn a_file_that_is_there_already_is_stored_without_a_byte_and_another_one_is_refu
     let out = directory();
     let server = server(out.path(), &[]);
     let mut client = open(&server);
-    for length in [0, 5, 2 * CHUNK + 5] {
+    for length in [0, 5, 2 * CHUNK_SIZE + 5] {
         let (name, file) = (format!("of-{length}"), content(length));
         assert_eq!(client.send(&name, &file), stored(length, &name));
-        let count = length.div_ceil(CHUNK) as u64;
+        let count = length.div_ceil(CHUNK_SIZE) as u64;
         assert_eq!(
             client.offer(&name, Some(length as u64)),
-            Said::Held(count, of_values(&values(&file)))
+            Said::Held(count, hash_chunk_list(&values(&file)))
         );
         client.say(&[Frame::Begin(count), end(&file)]).unwrap();
         assert_eq!(client.hear(), stored(length, &name));
@@ -138,9 +138,9 @@ fn a_sender_that_gives_up_leaves_nothing_and_goes_on_with_the_next() {
     let out = directory();
     let server = server(out.path(), &[]);
     let mut client = open(&server);
-    client.offer("one", Some(3 * CHUNK as u64));
-    client.chunks(&content(CHUNK), 0, 1).unwrap();
-    client.say(&[Frame::Failed(Failed { code: 10, why: "it changed" })]).unwrap();
+    client.offer("one", Some(3 * CHUNK_SIZE as u64));
+    client.chunks(&content(CHUNK_SIZE), 0, 1).unwrap();
+    client.say(&[Frame::Failed(Failed { code: 10, reason: "it changed" })]).unwrap();
     assert_eq!(client.send("two", b"2"), stored(1, "two"));
     assert_eq!(names(out.path()), ["two"]);
 }
@@ -181,7 +181,7 @@ fn a_stop_between_two_files_ends_the_connection_and_one_in_the_middle_lets_it_fi
 fn a_sender_that_comes_back_over_another_connection_gets_its_file_from_the_silent_one() {
     let out = directory();
     let server = server(out.path(), &[]);
-    let file = content(5 * CHUNK);
+    let file = content(5 * CHUNK_SIZE);
     let mut lost = open(&server);
     lost.offer("file", Some(file.len() as u64));
     lost.chunks(&file, 0, 3).unwrap();

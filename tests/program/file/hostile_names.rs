@@ -10,7 +10,7 @@ use crate::support::chat_client::connect;
 use crate::support::framed_client::{Framed, Said, offer};
 use crate::support::uploads::{bytes, number};
 use crate::support::{Program, directory};
-use sockactors::wire::offer::{Frame, Offer};
+use sockactors::wire::file::codec::{Frame, Offer};
 
 /// How many names there are.
 const NAMES: usize = 500;

@@ -16,7 +16,7 @@ use crate::support::framed_client::Said;
 use crate::support::uploads::{bytes, files, is_hidden, knob, number, send, send_raw, send_some};
 use crate::support::{DEADLINE, Program, directory, serial, strace};
 use rustix::process::{Pid, Signal};
-use sockactors::wire::offer::CHUNK;
+use sockactors::wire::file::codec::CHUNK_SIZE;
 
 /// The calls on a file's way.
 const CALLS: &str = "open,openat,mkdirat,newfstatat,statx,fstat,fcntl,flock,fstatfs,ftruncate,lseek,read,pread64,\
@@ -37,7 +37,7 @@ impl Load {
     fn new() -> Load {
         let file = |seed, length| bytes(seed, length);
         Load {
-            large: file("large", 9 * CHUNK + 5),
+            large: file("large", 9 * CHUNK_SIZE + 5),
             small: file("small", 100),
             raw: file("raw", 300_000),
         }

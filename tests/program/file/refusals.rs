@@ -7,24 +7,28 @@ use std::net::Shutdown;
 use crate::support::directory;
 use crate::support::files::{content, open, server, stored};
 use crate::support::framed_client::Said;
-use sockactors::wire::digest::value;
-use sockactors::wire::offer::{CHUNK, Frame};
+use sockactors::wire::file::codec::{CHUNK_SIZE, Frame};
+use sockactors::wire::file::digest::hash_chunk;
 
 #[test]
 fn what_arrives_otherwise_than_it_was_sent_is_never_stored() {
     let out = directory();
     let server = server(out.path(), &[]);
-    let file = content(3 * CHUNK);
-    let data = |number, value, bytes| Frame::Data { number, value, bytes };
-    let first = &file[..CHUNK];
+    let file = content(3 * CHUNK_SIZE);
+    let data = |number, value, bytes| Frame::Data { number, hash: value, bytes };
+    let first = &file[..CHUNK_SIZE];
     let four = [&file[..], b"more"].concat();
     let beyond: Vec<_> = std::iter::once(Frame::Begin(0))
-        .chain((0..).zip(four.chunks(CHUNK)).map(|(k, chunk)| data(k, value(k, chunk), chunk)))
+        .chain(
+            (0..)
+                .zip(four.chunks(CHUNK_SIZE))
+                .map(|(k, chunk)| data(k, hash_chunk(k, chunk), chunk)),
+        )
         .collect();
     let wrongs: [&[Frame<'_>]; 7] = [
         &[Frame::Begin(1)],
         &[Frame::Begin(0), data(0, [0; 32], first)],
-        &[Frame::Begin(0), data(1, value(1, first), first)],
+        &[Frame::Begin(0), data(1, hash_chunk(1, first), first)],
         &[Frame::Begin(0), data(0, [0; 32], b"")],
         &[Frame::Begin(0), Frame::Begin(0)],
         &[Frame::Wait],

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use crate::support::framed_client::{Framed, Said, end, values};
 use crate::support::uploads::{bytes, files, knob, number, reach};
 use crate::support::{DEADLINE, Program, directory, serial};
-use sockactors::wire::digest::of_values;
-use sockactors::wire::offer::{CHUNK, Frame, FrameWriter};
+use sockactors::wire::file::codec::{CHUNK_SIZE, Frame, FrameWriter};
+use sockactors::wire::file::digest::hash_chunk_list;
 
 /// How often the connection breaks.
 const CUTS: usize = 50;
@@ -30,7 +30,7 @@ fn pass_on(client: TcpStream, server: TcpStream, most: usize) -> usize {
         let _ = to_client.shutdown(Shutdown::Both);
     });
     let (mut from, mut to, mut passed) = (client, server, 0);
-    let mut piece = vec![0; CHUNK];
+    let mut piece = vec![0; CHUNK_SIZE];
     while passed < most {
         let room = piece.len().min(most - passed);
         match from.read(&mut piece[..room]) {
@@ -88,7 +88,7 @@ fn a_file_cut_fifty_times_moves_no_more_than_a_chunk_a_cut_besides_itself() {
     assert!(stored == file, "it is not what was sent");
     assert_eq!(files(out.path()).len(), 1, "something is left");
     let framing = values.len() * AROUND + (cuts + 1) * 300;
-    let most = file.len() + cuts * CHUNK + framing;
+    let most = file.len() + cuts * CHUNK_SIZE + framing;
     println!("{} bytes, {cuts} cuts: {moved} moved, at most {most}; {read} read", file.len());
     assert_eq!(cuts, CUTS);
     assert!(moved <= most, "{moved} bytes moved, which is more than {most}");
@@ -108,7 +108,11 @@ fn attempt(at: &str, file: &[u8], values: &[[u8; 32]]) -> Option<Said> {
     let held = loop {
         match client.offer("file", Some(file.len() as u64)) {
             Said::Held(held, digest) => {
-                assert_eq!(digest, of_values(&values[..held as usize]), "other bytes are held");
+                assert_eq!(
+                    digest,
+                    hash_chunk_list(&values[..held as usize]),
+                    "other bytes are held"
+                );
                 break held;
             }
             // The server has not seen the last connection break yet.
@@ -118,9 +122,9 @@ fn attempt(at: &str, file: &[u8], values: &[[u8; 32]]) -> Option<Said> {
         }
     };
     client.say(&[Frame::Begin(held)]).ok()?;
-    for (number, bytes) in (0..).zip(file.chunks(CHUNK)).skip(held as usize) {
+    for (number, bytes) in (0..).zip(file.chunks(CHUNK_SIZE)).skip(held as usize) {
         let value = values[number as usize];
-        client.say(&[Frame::Data { number, value, bytes }]).ok()?;
+        client.say(&[Frame::Data { number, hash: value, bytes }]).ok()?;
     }
     client.say(&[end(file)]).ok()?;
     match client.hear() {
@@ -136,9 +140,9 @@ fn send_slowly(at: &str, name: &str, file: &[u8]) -> Said {
     let mut bytes = Vec::new();
     let mut frames = std::mem::take(&mut client.frames);
     frames.write(&Frame::Begin(0), &mut bytes);
-    for (number, chunk) in (0..).zip(file.chunks(CHUNK)) {
-        let value = sockactors::wire::digest::value(number, chunk);
-        frames.write(&Frame::Data { number, value, bytes: chunk }, &mut bytes);
+    for (number, chunk) in (0..).zip(file.chunks(CHUNK_SIZE)) {
+        let value = sockactors::wire::file::digest::hash_chunk(number, chunk);
+        frames.write(&Frame::Data { number, hash: value, bytes: chunk }, &mut bytes);
     }
     frames.write(&end(file), &mut bytes);
     for piece in bytes.chunks(100) {

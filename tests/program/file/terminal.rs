@@ -7,8 +7,8 @@ use crate::support::directory;
 use crate::support::framed_client::{Framed, Said, end};
 use crate::support::terminal::Terminal;
 use crate::support::uploads::bytes;
-use sockactors::wire::digest::value;
-use sockactors::wire::offer::{CHUNK, Frame};
+use sockactors::wire::file::codec::{CHUNK_SIZE, Frame};
+use sockactors::wire::file::digest::hash_chunk;
 
 /// How many chunks a file has here: more than come before its bar is seen.
 const CHUNKS: u64 = 2000;
@@ -34,7 +34,7 @@ fn has_bar(screen: &str, name: &str) -> bool {
 fn a_file_that_comes_in_frames_has_a_bar_until_it_is_there() {
     let out = directory();
     let Some((terminal, at)) = server(out.path().to_str().unwrap()) else { return };
-    let file = bytes("bar", CHUNK);
+    let file = bytes("bar", CHUNK_SIZE);
     let whole = file.repeat(CHUNKS as usize);
     let mut peer = Framed::open(TcpStream::connect(at).unwrap());
     assert!(matches!(peer.offer("a\u{1b}[2Jb", Some(1)), Said::Failed(..)));
@@ -43,7 +43,7 @@ fn a_file_that_comes_in_frames_has_a_bar_until_it_is_there() {
     peer.say(&[Frame::Begin(0)]).unwrap();
     let mut seen = None;
     for number in 0..CHUNKS {
-        let chunk = Frame::Data { number, value: value(number, &file), bytes: &file };
+        let chunk = Frame::Data { number, hash: hash_chunk(number, &file), bytes: &file };
         peer.say(&[chunk]).unwrap();
         let is_seen = || has_bar(&terminal.screen(), "large.img");
         if seen.is_none() && is_seen() {
@@ -63,7 +63,7 @@ fn a_file_that_comes_in_frames_has_a_bar_until_it_is_there() {
 fn a_raw_upload_has_a_bar_until_it_is_there() {
     let out = directory();
     let Some((terminal, at)) = server(out.path().to_str().unwrap()) else { return };
-    let piece = bytes("bar", CHUNK);
+    let piece = bytes("bar", CHUNK_SIZE);
     let mut peer = TcpStream::connect(at).unwrap();
     let sent = (0..CHUNKS).find(|_| {
         peer.write_all(&piece).unwrap();

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use futures_lite::future;
 use sockactors::actors::{
-    ChatRoom, ChatSession, Coming, Connection, Hall, Reporter, SessionLimits, SessionWith, ToRoom,
+    ChatRegistry, ChatSession, Connection, JoinRequest, Reporter, RoomManager, RoomRequest,
+    SessionConfig, SessionLimits,
 };
 use sockactors::net::Stream;
 use sockactors::runtime::{
     Address, Child, Context, Lifecycle, Outcome, Pool, PoolAddress, Strategy, Supervisor,
 };
-use sockactors::testing::{Fault, Simulation, Turn};
+use sockactors::testing::{Fault, PollInfo, Simulation};
 
 pub const MEMBERS: usize = 4;
 pub const LINES: usize = 8;
@@ -66,11 +67,11 @@ async fn talk(
     number: usize,
     capacity: usize,
     sessions: PoolAddress,
-    with: Arc<SessionWith>,
+    with: Arc<SessionConfig>,
     notes: Shared,
 ) -> Outcome {
-    let (ours, stream) = Stream::memory(capacity);
-    let connection = Connection { stream, number: number as u64, visit: None };
+    let (ours, stream) = Stream::duplex(capacity);
+    let connection = Connection { stream, number: number as u64, ip_permit: None };
     sessions.start(ChatSession::new(connection, with)).await?;
     {
         let mut notes = notes.lock().unwrap();
@@ -101,7 +102,12 @@ async fn talk(
 }
 
 /// Notes in the end who is in the hall, and whose names can be had.
-async fn look(ctx: Context<()>, hall: Hall, room: Address<ToRoom>, notes: Shared) -> Outcome {
+async fn look(
+    ctx: Context<()>,
+    hall: ChatRegistry,
+    room: Address<RoomRequest>,
+    notes: Shared,
+) -> Outcome {
     ctx.sleep(END).await;
     {
         let mut notes = notes.lock().unwrap();
@@ -109,8 +115,8 @@ async fn look(ctx: Context<()>, hall: Hall, room: Address<ToRoom>, notes: Shared
     }
     for number in 0..MEMBERS {
         let nick = Some(format!("m{number}"));
-        let coming = Coming { nick, room: None, quiet: true, address: None, session: None };
-        let answer = room.ask(WITHIN, |reply| ToRoom::Come(coming, reply)).await?;
+        let coming = JoinRequest { nick, room: None, quiet: true, ip: None, session: None };
+        let answer = room.ask(WITHIN, |reply| RoomRequest::Admit(coming, reply)).await?;
         notes.lock().unwrap().free.push(answer.is_ok());
     }
     Ok(())
@@ -118,14 +124,14 @@ async fn look(ctx: Context<()>, hall: Hall, room: Address<ToRoom>, notes: Shared
 
 /// Plants the tree of a run. In some, what stands beside the pool fails once, and the pool has to start again with it.
 fn plant(dice: &mut Dice, notes: &Shared) -> Supervisor {
-    let hall = Hall::new("lobby");
+    let hall = ChatRegistry::new("lobby");
     let tree = |name, strategy| {
         let tree = Supervisor::new(name, strategy).intensity(u32::MAX, MOMENT);
         tree.backoff(5 * MOMENT, 5 * MOMENT)
     };
     let mut root = tree("t", Strategy::OneForOne);
     let keeper = hall.clone();
-    let room = root.child(Child::new("room", move || ChatRoom::new(keeper.clone())).mailbox(3));
+    let room = root.child(Child::new("room", move || RoomManager::new(keeper.clone())).mailbox(3));
     let mut front = tree("front", Strategy::OneForAll);
     let sessions = front.pool(Pool::new("sessions").mailbox(2));
     let trip = (dice.below(6) == 0)
@@ -137,7 +143,7 @@ fn plant(dice: &mut Dice, notes: &Shared) -> Supervisor {
         async move |mut ctx: Context<()>| -> Outcome {
             let trip = once.lock().unwrap().take();
             if let Some(after) = trip {
-                ctx.pause(after).await;
+                ctx.sleep_unless_stopped(after).await;
                 notes.lock().unwrap().tripped = true;
                 return Err("the pool has to stop".into());
             }
@@ -146,8 +152,8 @@ fn plant(dice: &mut Dice, notes: &Shared) -> Supervisor {
         }
     }));
     root.supervisor(front);
-    let (limits, reporter) = (SessionLimits::default(), Reporter::nobody());
-    let with = Arc::new(SessionWith { limits, room: room.clone(), reporter });
+    let (limits, reporter) = (SessionLimits::default(), Reporter::disabled());
+    let with = Arc::new(SessionConfig { limits, manager: room.clone(), reporter });
     for number in 0..MEMBERS {
         let capacity = [32, 200, 4096][dice.below(3) as usize];
         let (sessions, with, notes) = (sessions.clone(), with.clone(), notes.clone());
@@ -167,7 +173,7 @@ fn plant(dice: &mut Dice, notes: &Shared) -> Supervisor {
 }
 
 /// Draws what befalls whom, and notes whom it ends.
-fn strike(seed: u64, notes: Shared) -> impl FnMut(&Turn) -> Option<Fault> + Send + 'static {
+fn strike(seed: u64, notes: Shared) -> impl FnMut(&PollInfo) -> Option<Fault> + Send + 'static {
     const WAYS: [Fault; 5] = [
         Fault::Panic,
         Fault::Error,
@@ -193,7 +199,7 @@ fn strike(seed: u64, notes: Shared) -> impl FnMut(&Turn) -> Option<Fault> + Send
             return befalls.then(|| WAYS[dice.below(4) as usize]);
         }
         let member = name.strip_prefix('m').and_then(|number| number.parse::<usize>().ok());
-        let session = turn.path.is_numbered().then(|| name.parse::<u64>()).transpose().ok()?;
+        let session = turn.path.is_pool_child().then(|| name.parse::<u64>()).transpose().ok()?;
         let fate = match (member, session) {
             (Some(number), _) => members[number],
             (_, Some(number)) => *sessions.get(number as usize)?,
@@ -215,11 +221,11 @@ pub fn run(seed: u64) -> Notes {
     let notes = Shared::default();
     let seen = notes.clone();
     Simulation::new(seed)
-        .when(strike(seed, notes.clone()))
+        .inject(strike(seed, notes.clone()))
         .observe(move |event| {
             let path = event.path();
             let Ok(number) = path.name().parse() else {
-                let lost = event.lost().filter(|_| path.is("room"));
+                let lost = event.lost().filter(|_| path.matches("room"));
                 return assert!(lost.is_none(), "the room had something in hand");
             };
             let mut notes = seen.lock().unwrap();

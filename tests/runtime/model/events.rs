@@ -59,7 +59,7 @@ impl End {
                 let (path, end) = both(child);
                 End::StartFailed(path, end)
             }
-            Exit::GaveUp { restarts, within, last } => {
+            Exit::GaveUp { max_restarts: restarts, window: within, last } => {
                 let (path, end) = both(last);
                 End::GaveUp(*restarts, *within, path, end)
             }
@@ -75,7 +75,9 @@ impl Told {
             Lifecycle::StartFailed { exit, .. } => What::StartFailed(End::of(exit)),
             Lifecycle::Ignored { .. } => What::Ignored,
             Lifecycle::Exited { exit, .. } => What::Exited(End::of(exit)),
-            Lifecycle::Restarting { restarts, after, .. } => What::Restarting(*restarts, *after),
+            Lifecycle::Restarting { restarts, delay: after, .. } => {
+                What::Restarting(*restarts, *after)
+            }
             Lifecycle::GaveUp { exit, .. } => What::GaveUp(End::of(exit)),
             Lifecycle::Killed { .. } => What::Killed,
             Lifecycle::Stopped { exit, .. } => What::Stopped(End::of(exit)),
@@ -114,7 +116,7 @@ pub fn answer(answer: Result<(), AdminError>) -> String {
         Err(AdminError::Restarting) => "restarting".into(),
         Err(AdminError::AlreadyStarted) => "already started".into(),
         Err(AdminError::AlreadyPresent) => "already present".into(),
-        Err(AdminError::Gone) => "gone".into(),
+        Err(AdminError::Unavailable) => "gone".into(),
         Err(other) => other.to_string(),
     }
 }

@@ -3,7 +3,7 @@
 //! One after the other, the last first, each by its shutdown: asked and given time, or dropped. Nothing else
 //! is looked at meanwhile.
 
-use sockactors::runtime::{Restart, Shutdown, State};
+use sockactors::runtime::{NodeState, Restart, Shutdown};
 
 use super::events::{End, What};
 use super::rules::{Stopping, Then};
@@ -80,7 +80,7 @@ impl World {
             return;
         }
         let was_up = self.nodes[child].life == Life::Up;
-        (self.nodes[child].life, self.nodes[child].shown) = (Life::Stopping, State::Stopping);
+        (self.nodes[child].life, self.nodes[child].shown) = (Life::Stopping, NodeState::Stopping);
         match &plan.body {
             Body::Supervisor(_) => {
                 self.desk(child).is_stopping = true;
@@ -103,8 +103,8 @@ impl World {
         }
         match plan.shutdown {
             _ if is_dropped => self.strike(child),
-            Shutdown::Within(limit) => self.set_timer(now + limit, Timer::Limit(child, of)),
-            Shutdown::Kill | Shutdown::Forever => {}
+            Shutdown::Timeout(limit) => self.set_timer(now + limit, Timer::Limit(child, of)),
+            Shutdown::Kill | Shutdown::Infinity => {}
         }
     }
 

@@ -102,8 +102,8 @@ impl Grower {
             children.push(Arc::new(other));
         }
         let shutdown = match self.dice.u32(..100) {
-            0..65 => Shutdown::Forever,
-            65..90 => Shutdown::Within(self.time(50 * MS, 5 * SECOND)),
+            0..65 => Shutdown::Infinity,
+            65..90 => Shutdown::Timeout(self.time(50 * MS, 5 * SECOND)),
             _ => Shutdown::Kill,
         };
         let rules = Rules {
@@ -124,7 +124,7 @@ impl Grower {
             name: self.name("p"),
             restart: Restart::Permanent,
             significant: false,
-            shutdown: Shutdown::Forever,
+            shutdown: Shutdown::Infinity,
             body: Body::Pool(members),
         }
     }
@@ -138,8 +138,8 @@ impl Grower {
         let puppet = self.puppet(says, 4);
         let shutdown = match self.dice.u32(..100) {
             0..12 => Shutdown::Kill,
-            12..20 if puppet.manners != Manners::Deaf => Shutdown::Forever,
-            _ => Shutdown::Within(self.time(MS, 4 * SECOND)),
+            12..20 if puppet.manners != Manners::Deaf => Shutdown::Infinity,
+            _ => Shutdown::Timeout(self.time(MS, 4 * SECOND)),
         };
         self.plan("a", parent, shutdown, Body::Actor(puppet))
     }

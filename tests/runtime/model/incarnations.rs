@@ -1,6 +1,6 @@
 //! The model's children: how an incarnation begins, comes to rest and is forgotten, and what a pool's do.
 
-use sockactors::runtime::State;
+use sockactors::runtime::NodeState;
 
 use super::events::{End, What};
 use super::rules::Note;
@@ -47,7 +47,7 @@ impl World {
     /// An incarnation has started.
     pub fn is_up(&mut self, id: Id) {
         let node = &mut self.nodes[id];
-        (node.life, node.shown) = (Life::Up, State::Running);
+        (node.life, node.shown) = (Life::Up, NodeState::Running);
         let incarnation = node.incarnation;
         self.tell(id, What::Started(incarnation));
         self.note(id, false);
@@ -65,7 +65,7 @@ impl World {
             Some(_) => self.note(id, true),
             None => {
                 let was_asked = self.nodes[id].is_to_stop;
-                self.nodes[id].shown = State::Idle;
+                self.nodes[id].shown = NodeState::Idle;
                 let what = match end {
                     end if was_asked => What::Stopped(end),
                     end @ (End::StartFailed(..) | End::Misconfigured) => What::StartFailed(end),
@@ -102,7 +102,7 @@ impl World {
 
     /// A child does not live any more: whoever still waits for it to answer is told so.
     pub fn rest(&mut self, id: Id) {
-        self.nodes[id].shown = State::Idle;
+        self.nodes[id].shown = NodeState::Idle;
         self.refuse(id);
     }
 

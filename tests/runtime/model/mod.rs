@@ -49,7 +49,7 @@ fn run(seed: u64) -> Result<Tally, String> {
         name: "t".into(),
         restart: Restart::Permanent,
         significant: false,
-        shutdown: Shutdown::Forever,
+        shutdown: Shutdown::Infinity,
         body: Body::Supervisor(Rules {
             strategy: Strategy::OneForOne,
             intensity: 3,
@@ -70,7 +70,7 @@ fn run(seed: u64) -> Result<Tally, String> {
     });
     let run = Run::new(grower, &root, simulation.handle(), seen);
     let doomed = run.doomed.clone();
-    let simulation = simulation.when(move |turn| {
+    let simulation = simulation.inject(move |turn| {
         let mut doomed = doomed.lock().unwrap();
         if doomed.is_empty() {
             return None;

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 
-use sockactors::runtime::{Kind, Snapshot, State};
+use sockactors::runtime::{NodeKind, NodeState, Snapshot};
 
 use super::events::Told;
 use super::state::{Id, World, show};
@@ -75,18 +75,18 @@ fn look(tree: &Snapshot, living: &HashSet<&str>, lines: &mut Vec<String>) {
     let path = tree.path.to_string();
     lines.push(show(&path, tree.state, tree.restarts));
     let mut children: Vec<_> = tree.children.iter().collect();
-    if tree.kind == Kind::Supervisor && !living.contains(path.as_str()) {
+    if tree.kind == NodeKind::Supervisor && !living.contains(path.as_str()) {
         children.iter().for_each(|child| look_for_life(child, lines));
         return;
     }
-    if tree.kind == Kind::Pool {
+    if tree.kind == NodeKind::Pool {
         children.sort_by_key(|child| child.path.to_string());
     }
     children.into_iter().for_each(|child| look(child, living, lines));
 }
 
 fn look_for_life(tree: &Snapshot, lines: &mut Vec<String>) {
-    if tree.state != State::Idle {
+    if tree.state != NodeState::Idle {
         lines.push(format!("{} {:?} though its supervisor does not live", tree.path, tree.state));
     }
     tree.children.iter().for_each(|child| look_for_life(child, lines));

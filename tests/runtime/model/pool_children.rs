@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sockactors::runtime::{Restart, State};
+use sockactors::runtime::{NodeState, Restart};
 
 use super::events::{End, Told, What};
 use super::spec::{Body, Manners, Plan};
@@ -51,7 +51,7 @@ impl World {
         });
         for member in members {
             self.nodes[member].life = Life::Stopping;
-            self.nodes[member].shown = State::Stopping;
+            self.nodes[member].shown = NodeState::Stopping;
             if let Manners::Slow(pause) = self.manners(member) {
                 self.set_timer(now + pause, Timer::Stop(member, 1));
             }
@@ -88,7 +88,7 @@ impl World {
 
     pub fn member_is_over(&mut self, pool: Id, member: Id) {
         self.nodes[member].life = Life::None;
-        self.nodes[member].shown = State::Idle;
+        self.nodes[member].shown = NodeState::Idle;
         self.nodes[pool].members.retain(|other| *other != member);
         self.wake(pool);
     }
@@ -100,7 +100,7 @@ pub fn member(number: u64, puppet: super::spec::Puppet) -> Plan {
         name: number.to_string(),
         restart: Restart::Temporary,
         significant: false,
-        shutdown: sockactors::runtime::Shutdown::Within(Duration::ZERO),
+        shutdown: sockactors::runtime::Shutdown::Timeout(Duration::ZERO),
         body: Body::Actor(puppet),
     }
 }

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use sockactors::runtime::{Kind, State};
+use sockactors::runtime::{NodeKind, NodeState};
 
 use super::rules::Then;
 use super::spec::{Body, Plan};
@@ -40,7 +40,7 @@ impl World {
     /// Sends a request to a supervisor. One that waits to be started again answers later.
     pub fn ask(&mut self, id: Id, request: Request) {
         let node = &mut self.nodes[id];
-        let is_gone = node.incarnation > 0 && node.shown == State::Idle;
+        let is_gone = node.incarnation > 0 && node.shown == NodeState::Idle;
         if is_gone || node.is_retired {
             return self.answer(request.number, "gone");
         }
@@ -131,7 +131,7 @@ impl World {
         for member in self.group(id, child) {
             let node = &mut self.nodes[member];
             if node.slot == Slot::Waiting && node.asked.is_none() {
-                (node.slot, node.shown) = (Slot::Idle, State::Idle);
+                (node.slot, node.shown) = (Slot::Idle, NodeState::Idle);
             }
         }
     }
@@ -148,15 +148,15 @@ impl World {
     fn line(&self, child: Id) -> String {
         let node = &self.nodes[child];
         let kind = match node.plan.body {
-            Body::Actor(_) => Kind::Actor,
-            Body::Pool(_) => Kind::Pool,
-            Body::Supervisor(_) => Kind::Supervisor,
+            Body::Actor(_) => NodeKind::Actor,
+            Body::Pool(_) => NodeKind::Pool,
+            Body::Supervisor(_) => NodeKind::Supervisor,
         };
         let state = match node.slot {
-            Slot::Idle => State::Idle,
-            Slot::Waiting | Slot::Restarting(_) => State::Restarting,
-            Slot::Alive(false) => State::Starting,
-            Slot::Alive(true) => State::Running,
+            Slot::Idle => NodeState::Idle,
+            Slot::Waiting | Slot::Restarting(_) => NodeState::Restarting,
+            Slot::Alive(false) => NodeState::Starting,
+            Slot::Alive(true) => NodeState::Running,
         };
         let (plan, restarts) = (&node.plan, node.incarnation.saturating_sub(1));
         format!(

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sockactors::runtime::{State, Strategy};
+use sockactors::runtime::{NodeState, Strategy};
 
 use super::events::{End, What};
 use super::rules::Then;
@@ -52,13 +52,13 @@ impl World {
         } else {
             let at = self.now + after;
             self.nodes[child].slot = Slot::Restarting(at);
-            self.nodes[child].shown = State::Restarting;
+            self.nodes[child].shown = NodeState::Restarting;
             self.set_timer(at, Timer::Wake(id));
             for member in group.clone() {
                 // Whose start was asked for does not wait for the others.
                 if self.nodes[member].asked.is_some() && !after.is_zero() {
                     self.nodes[member].slot = Slot::Waiting;
-                    self.nodes[member].shown = State::Restarting;
+                    self.nodes[member].shown = NodeState::Restarting;
                 }
             }
         }
@@ -73,7 +73,7 @@ impl World {
     pub fn wait_for_start(&mut self, id: Id, child: Id) {
         for member in self.group(id, child) {
             self.nodes[member].slot = Slot::Waiting;
-            self.nodes[member].shown = State::Restarting;
+            self.nodes[member].shown = NodeState::Restarting;
         }
     }
 

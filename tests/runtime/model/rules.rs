@@ -8,7 +8,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use sockactors::runtime::{AutoShutdown, Restart, State};
+use sockactors::runtime::{AutoShutdown, NodeState, Restart};
 
 use super::events::{End, What};
 use super::spec::{Body, Plan, Rules};
@@ -196,7 +196,7 @@ impl World {
         let now = self.now;
         let node = &mut self.nodes[child];
         node.incarnation += 1;
-        (node.slot, node.shown) = (Slot::Alive(false), State::Starting);
+        (node.slot, node.shown) = (Slot::Alive(false), NodeState::Starting);
         (node.life, node.until, node.is_struck) = (Life::Newborn, None, false);
         match &node.plan.clone().body {
             Body::Pool(_) => self.is_up(child),

@@ -165,7 +165,7 @@ pub async fn drive(mut ctx: Context<()>, run: Arc<Mutex<Run>>) {
     let begin = ctx.now();
     loop {
         let gap = run.lock().unwrap().gap();
-        answered(&run, ctx.pause(gap)).await;
+        answered(&run, ctx.sleep_unless_stopped(gap)).await;
         if ctx.is_stopping() || !run.lock().unwrap().go_on(ctx.now() - begin) {
             break;
         }

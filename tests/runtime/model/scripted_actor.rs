@@ -116,7 +116,7 @@ pub async fn live(
             return Ok(());
         }
         Mood::Slow(pause) | Mood::SlowFail(pause) => {
-            ctx.pause(pause).await;
+            ctx.sleep_unless_stopped(pause).await;
             if ctx.is_stopping() {
                 return Ok(());
             }

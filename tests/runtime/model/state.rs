@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sockactors::runtime::State;
+use sockactors::runtime::NodeState;
 
 use super::coverage::Tally;
 use super::events::{End, Told, What};
@@ -55,7 +55,7 @@ pub struct Node {
     pub incarnation: u32,
     pub slot: Slot,
     pub life: Life,
-    pub shown: State,
+    pub shown: NodeState,
     /// Whether it was added at run time, and is lost with its supervisor's incarnation.
     pub is_added: bool,
     /// Whether it can never live again.
@@ -128,7 +128,7 @@ impl World {
             incarnation: 0,
             slot: Slot::Idle,
             life: Life::None,
-            shown: State::Idle,
+            shown: NodeState::Idle,
             is_added: false,
             is_retired: false,
             ordered: None,
@@ -280,6 +280,6 @@ impl World {
     }
 }
 
-pub fn show(path: &str, state: State, restarts: u32) -> String {
+pub fn show(path: &str, state: NodeState, restarts: u32) -> String {
     format!("{path} {state:?} {restarts}")
 }

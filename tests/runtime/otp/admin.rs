@@ -30,7 +30,7 @@ fn child_adm() {
         refused!(sup.add(plain("child1")), AdminError::AlreadyStarted);
 
         refused!(sup.terminate("hej"), AdminError::NotFound);
-        refused!(foo.terminate("child1"), AdminError::Gone);
+        refused!(foo.terminate("child1"), AdminError::Unavailable);
         sup.terminate("child1").await.unwrap();
         assert_eq!(t.exit(c).await, SHUTDOWN);
         assert_eq!(sup.rows_now().await, [("child1", Undefined)]);
@@ -48,14 +48,14 @@ fn child_adm() {
 
         refused!(sup.remove("child1"), AdminError::Running);
         refused!(sup.remove("hej"), AdminError::NotFound);
-        refused!(foo.remove("child1"), AdminError::Gone);
+        refused!(foo.remove("child1"), AdminError::Unavailable);
         sup.terminate("child1").await.unwrap();
         sup.remove("child1").await.unwrap();
         refused!(sup.restart("child1"), AdminError::NotFound);
         assert_eq!(sup.rows_now().await, []);
         assert_eq!(sup.counts_now().await, [0, 0, 0, 0]);
 
-        refused!(foo.add(plain("child1")), AdminError::Gone);
+        refused!(foo.add(plain("child1")), AdminError::Unavailable);
         let child = sup.add(plain("child1")).await.unwrap();
         let c3 = t.pid(&child);
         assert_eq!(sup.rows_now().await, [("child1", Is(c3))]);
@@ -64,8 +64,8 @@ fn child_adm() {
         refused!(sup.terminate("sup/child1"), AdminError::NotFound);
         assert_eq!(sup.rows_now().await, [("child1", Is(c3))]);
         assert_eq!(sup.counts_now().await, [1, 1, 0, 1]);
-        refused!(foo.children(), AdminError::Gone);
-        refused!(foo.count(), AdminError::Gone);
+        refused!(foo.children(), AdminError::Unavailable);
+        refused!(foo.count(), AdminError::Unavailable);
     });
 }
 

@@ -15,7 +15,7 @@ use super::support::{How, Test, case, seconds};
 pub fn members(t: &Test, pool: &str) -> Vec<Pid> {
     fn find<'a>(tree: &'a Snapshot, path: &str) -> Option<&'a Snapshot> {
         let mut below = tree.children.iter();
-        if tree.path.is(path) { Some(tree) } else { below.find_map(|child| find(child, path)) }
+        if tree.path.matches(path) { Some(tree) } else { below.find_map(|child| find(child, path)) }
     }
     let tree = t.handle.tree().unwrap();
     let pool = find(&tree, pool).expect("there is no such pool");
@@ -68,7 +68,7 @@ fn which_children_simple_one_for_one() {
         let child1 = pool.start(member(End::Well)).await.unwrap();
         let c1 = t.pid(&child1);
         assert_eq!(members(&t, "sup/pool"), [c1]);
-        assert_eq!(child1.watch().path().unwrap().to_string(), "otp/sup/pool/0");
+        assert_eq!(child1.monitor().path().unwrap().to_string(), "otp/sup/pool/0");
         let child2 = pool.start(member(End::Well)).await.unwrap();
         let c2 = t.pid(&child2);
         assert_eq!(members(&t, "sup/pool"), [c1, c2], "the oldest first");

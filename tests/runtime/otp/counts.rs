@@ -25,7 +25,7 @@ fn count_children() {
         for child in &children {
             t.end(child, How::Kill).await;
         }
-        pool.idle().await;
+        pool.wait_idle().await;
         assert_eq!((members(&t, "sup/pool"), pool.len()), (vec![], 0));
         assert_eq!(sup.counts_now().await, [1, 1, 1, 0]);
     });

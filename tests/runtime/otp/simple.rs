@@ -111,7 +111,7 @@ fn simple_one_for_one_restart_ignore() {
             let p2 = t.end(&child, How::Kill).await;
             assert_ne!(p1, p2);
             answer(Init::Ignore).await;
-            assert_eq!(child.watch().await.unwrap().to_string(), NORMAL);
+            assert_eq!(child.monitor().await.unwrap().to_string(), NORMAL);
             // Kept, as in any one_for_one supervisor.
             assert_eq!(sup.rows().await, [("child1", Undefined)]);
             sup.remove("child1").await.unwrap();

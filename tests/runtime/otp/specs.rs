@@ -14,7 +14,7 @@ use super::support::{How, Test, case, case_of, flags, millis, within};
 const RESTARTS: [Restart; 3] = [Restart::Permanent, Restart::Transient, Restart::Temporary];
 
 fn shutdowns() -> [Shutdown; 4] {
-    [within(0), within(1000), Shutdown::Forever, Shutdown::Kill]
+    [within(0), within(1000), Shutdown::Infinity, Shutdown::Kill]
 }
 
 #[test]
@@ -36,7 +36,7 @@ fn child_specs() {
         }
         // One name for two, of whatever kind.
         let nested = Supervisor::new("child", Strategy::OneForOne);
-        sup.add_supervisor(nested.shutdown(Shutdown::Forever)).await.unwrap();
+        sup.add_supervisor(nested.shutdown(Shutdown::Infinity)).await.unwrap();
         let second = Supervisor::new("child", Strategy::OneForOne).shutdown(within(1000));
         refused!(sup.add_supervisor(second), AdminError::AlreadyStarted);
         refused!(sup.add_pool(Pool::new("child")), AdminError::AlreadyStarted);

@@ -103,7 +103,7 @@ fn faulty_application_shutdown() {
         let exit = Simulation::new(seed).run(application).unwrap_err();
         let Exit::StartFailed(child) = &exit else { panic!("{exit}") };
         assert_eq!(child.0.to_string(), "sup/app_faulty");
-        let Exit::Panicked { text, place } = &child.1 else { panic!("{exit}") };
+        let Exit::Panicked { text, location: place } = &child.1 else { panic!("{exit}") };
         assert_eq!(&**text, "fail");
         assert!(place.contains("otp/child.rs:"), "the place of the fault: {place}");
     }

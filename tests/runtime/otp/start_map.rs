@@ -1,8 +1,8 @@
 //! The suite's group `sup_start_map`: what a child is that says nothing of itself.
 
 use sockactors::runtime::{
-    AdminError, Child, ChildInfo, Context, Exit, Kind, Outcome, Restart, Shutdown, State, Strategy,
-    Supervisor,
+    AdminError, Child, ChildInfo, Context, Exit, NodeKind, NodeState, Outcome, Restart, Shutdown,
+    Strategy, Supervisor,
 };
 
 use super::child::plain;
@@ -14,8 +14,8 @@ async fn live(mut ctx: Context<()>) -> Outcome {
     Ok(())
 }
 
-fn assert_is(info: &ChildInfo, kind: Kind, restart: Restart, shutdown: Shutdown) {
-    assert_eq!((info.kind, info.state, info.restarts), (kind, State::Running, 0));
+fn assert_is(info: &ChildInfo, kind: NodeKind, restart: Restart, shutdown: Shutdown) {
+    assert_eq!((info.kind, info.state, info.restarts), (kind, NodeState::Running, 0));
     assert_eq!((info.restart, info.shutdown, info.significant), (restart, shutdown, false));
 }
 
@@ -27,13 +27,13 @@ fn sup_start_map() {
         supervisor.child(Child::new("child2", || live).shutdown(Shutdown::Kill));
         supervisor.supervisor(Supervisor::new("child3", Strategy::OneForOne));
         let sup = t.start(supervisor).await.unwrap();
-        let five = Shutdown::Within(seconds(5));
+        let five = Shutdown::Timeout(seconds(5));
         let child1 = sup.child("child1").await.unwrap();
-        assert_is(&child1, Kind::Actor, Restart::Permanent, five);
+        assert_is(&child1, NodeKind::Actor, Restart::Permanent, five);
         let child2 = sup.child("child2").await.unwrap();
-        assert_is(&child2, Kind::Actor, Restart::Permanent, Shutdown::Kill);
+        assert_is(&child2, NodeKind::Actor, Restart::Permanent, Shutdown::Kill);
         let child3 = sup.child("child3").await.unwrap();
-        assert_is(&child3, Kind::Supervisor, Restart::Permanent, Shutdown::Forever);
+        assert_is(&child3, NodeKind::Supervisor, Restart::Permanent, Shutdown::Infinity);
         assert!(matches!(sup.child("child4").await, Err(AdminError::NotFound)));
         t.shut_down(&sup).await;
     });
@@ -49,8 +49,8 @@ fn sup_start_map_simple() {
         for name in ["1", "2", "3"] {
             let info = sup.child(name).await.unwrap();
             assert_eq!(info.name, name);
-            let five = Shutdown::Within(seconds(5));
-            assert_is(&info, Kind::Actor, Restart::Temporary, five);
+            let five = Shutdown::Timeout(seconds(5));
+            assert_is(&info, NodeKind::Actor, Restart::Temporary, five);
         }
         // The test lives, but elsewhere.
         assert!(matches!(sup.child("test").await, Err(AdminError::NotFound)));

@@ -10,9 +10,9 @@ fn sup_stop_infinity() {
     case(async |t: Test| {
         let sup = t.start(flags(Strategy::OneForOne, 2, 3600)).await.unwrap();
         let nested = super::nested::inner("child1", Strategy::OneForOne);
-        sup.add_supervisor(nested.shutdown(Shutdown::Forever)).await.unwrap();
+        sup.add_supervisor(nested.shutdown(Shutdown::Infinity)).await.unwrap();
         // A worker may take for ever too.
-        let slow = ending("child2", End::Slowly(seconds(3600))).shutdown(Shutdown::Forever);
+        let slow = ending("child2", End::Slowly(seconds(3600))).shutdown(Shutdown::Infinity);
         let child2 = sup.add(slow).await.unwrap();
         let pids = [sup.pid_of("child1"), t.pid(&child2)];
         t.shut_down(&sup).await;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Deref;
 
-use sockactors::runtime::{Address, AdminError, Child, ChildInfo, State, SupervisorAddress};
+use sockactors::runtime::{Address, AdminError, Child, ChildInfo, NodeState, SupervisorAddress};
 
 use super::child::{Say, Scripted};
 use super::incarnation_log::Pid;
@@ -75,10 +75,10 @@ impl Sup {
     fn rows_of(&self, children: Vec<ChildInfo>) -> Rows {
         let row = |child: ChildInfo| {
             let at = match child.state {
-                State::Running => At::Is(self.pid_of(&child.name)),
-                State::Idle => At::Undefined,
-                State::Restarting => At::Restarting,
-                State::Starting => At::Starting,
+                NodeState::Running => At::Is(self.pid_of(&child.name)),
+                NodeState::Idle => At::Undefined,
+                NodeState::Restarting => At::Restarting,
+                NodeState::Starting => At::Starting,
                 other => panic!("{} is {other:?}", child.name),
             };
             (child.name, at)
@@ -92,7 +92,8 @@ impl Sup {
     }
 
     async fn settled(&self) -> Vec<ChildInfo> {
-        let rests = |child: &ChildInfo| !matches!(child.state, State::Starting | State::Restarting);
+        let rests =
+            |child: &ChildInfo| !matches!(child.state, NodeState::Starting | NodeState::Restarting);
         loop {
             let children = self.children().await.unwrap();
             if children.iter().all(rests) {

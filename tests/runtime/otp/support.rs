@@ -70,12 +70,12 @@ where
 {
     let mut tree = Supervisor::new("otp", Strategy::OneForOne).intensity(0, seconds(1));
     let simulation = Simulation::new(seed);
-    let (root, handle, census) = (tree.address(), simulation.handle(), simulation.census());
+    let (root, handle, census) = (tree.address(), simulation.handle(), simulation.live_counts());
     let (book, doomed) = (Arc::<Mutex<Book>>::default(), Arc::<Mutex<HashSet<String>>>::default());
     let (noted, executed) = (book.clone(), doomed.clone());
     let simulation = simulation.observe(move |event| noted.lock().unwrap().note(event));
     let mut turns = 0;
-    let simulation = simulation.when(move |turn| {
+    let simulation = simulation.inject(move |turn| {
         turns += 1;
         assert!(turns < TURNS, "this goes on for ever: {turn:?}");
         let mut doomed = executed.lock().unwrap();
@@ -111,7 +111,7 @@ pub fn millis(millis: u64) -> Duration {
 }
 
 pub fn within(limit: u64) -> Shutdown {
-    Shutdown::Within(millis(limit))
+    Shutdown::Timeout(millis(limit))
 }
 
 /// The supervisor under test: its strategy, intensity and period.
@@ -140,13 +140,13 @@ impl Test {
 
     /// Returns who lives at an address.
     pub fn pid(&self, address: &Address<Say>) -> Pid {
-        let path = address.watch().path().unwrap().to_string();
+        let path = address.monitor().path().unwrap().to_string();
         self.book(|book| book.alive(&path)).unwrap_or_else(|| panic!("{path} does not live"))
     }
 
     /// Brings a child to its end and returns who that was.
     pub async fn end(&self, address: &Address<Say>, how: How) -> Pid {
-        let (pid, watch) = (self.pid(address), address.watch());
+        let (pid, watch) = (self.pid(address), address.monitor());
         let reason = match how {
             How::Normal => {
                 address.send(Say::Stop).await.unwrap();
@@ -163,7 +163,7 @@ impl Test {
             }
             How::Supervisor => unreachable!("only a supervisor can"),
         };
-        let exit = self.clock.within(LONG, watch).await.expect("it does not end").unwrap();
+        let exit = self.clock.timeout(LONG, watch).await.expect("it does not end").unwrap();
         assert_eq!(exit.to_string(), reason);
         pid
     }

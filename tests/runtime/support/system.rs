@@ -6,7 +6,9 @@ use std::thread;
 use std::time::Duration;
 
 use async_channel::Receiver;
-use sockactors::runtime::{Context, Ended, Exit, Handle, Lifecycle, Outcome, Supervisor, System};
+use sockactors::runtime::{
+    Context, Exit, Handle, Lifecycle, Outcome, StopReason, Supervisor, System,
+};
 
 /// What a test waits for at most, where only a defect makes it wait.
 pub const LONG: Duration = Duration::from_secs(20);
@@ -15,7 +17,7 @@ pub const LONG: Duration = Duration::from_secs(20);
 pub struct Running {
     pub handle: Handle,
     events: Receiver<Lifecycle>,
-    thread: Option<thread::JoinHandle<Result<Ended, Exit>>>,
+    thread: Option<thread::JoinHandle<Result<StopReason, Exit>>>,
     pub seen: Vec<String>,
 }
 
@@ -50,7 +52,7 @@ impl Running {
         }
     }
 
-    pub fn end(&mut self) -> Result<Ended, Exit> {
+    pub fn end(&mut self) -> Result<StopReason, Exit> {
         let result = self.thread.take().unwrap().join().unwrap();
         while let Ok(event) = self.events.try_recv() {
             self.seen.push(event.to_string());
@@ -58,7 +60,7 @@ impl Running {
         result
     }
 
-    pub fn stop(&mut self) -> Result<Ended, Exit> {
+    pub fn stop(&mut self) -> Result<StopReason, Exit> {
         self.handle.stop();
         self.end()
     }

@@ -27,7 +27,7 @@ use crate::support::framed_client::Said;
 use crate::support::uploads::{bytes, files, is_hidden, knob, number, send, send_raw, send_some};
 use crate::support::{BINARY, Program, peers, serial};
 use disk::{Mounted, disk, host, large};
-use sockactors::wire::offer::CHUNK;
+use sockactors::wire::file::codec::CHUNK_SIZE;
 
 /// How often the power is cut before there is a new file system.
 const CUTS_EACH: usize = 12;
@@ -36,9 +36,9 @@ const CUTS_EACH: usize = 12;
 fn file(k: usize) -> (String, Vec<u8>) {
     let length = match k % 4 {
         0 => number(format!("{k}"), 3000),
-        1 => number(format!("{k}"), 3 * CHUNK),
+        1 => number(format!("{k}"), 3 * CHUNK_SIZE),
         2 if k % 16 == 2 && large() > 0 => large() + k,
-        _ => number(format!("{k}"), 12 * CHUNK),
+        _ => number(format!("{k}"), 12 * CHUNK_SIZE),
     };
     let name = if k % 3 == 0 { format!("in-{}/deep/{k}", k % 9) } else { k.to_string() };
     (name, bytes(k.to_string(), length))
