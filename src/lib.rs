@@ -23,7 +23,7 @@
 //! ```
 //! use std::io::{Read, Write};
 //! use std::sync::Arc;
-//! use sockactors::actors::{Admissions, Connection, Listener};
+//! use sockactors::actors::{ClientQuota, Connection, Listener};
 //! use sockactors::net::ListeningSocket;
 //! use sockactors::runtime::{Child, Context, Event, Outcome, Pool, Strategy, Supervisor, System};
 //!
@@ -44,10 +44,10 @@
 //!
 //! let mut tree = Supervisor::new("echo", Strategy::OneForOne);
 //! let connections = tree.pool(Pool::new("connections").limit(100));
-//! let one = Arc::new(Admissions::new(Some(1)));
+//! let one = Arc::new(ClientQuota::new(Some(1)));
 //! let listener = Child::new("listener", move || {
 //!     let serve = |connection| move |ctx| echo(ctx, connection);
-//!     Listener::new(socket.clone(), connections.clone(), serve).admissions(one.clone())
+//!     Listener::new(socket.clone(), connections.clone(), serve).client_quota(one.clone())
 //! });
 //! tree.child(listener.transient().significant());
 //!

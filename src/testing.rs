@@ -35,7 +35,7 @@ pub use crate::runtime::{Fault, MessageInfo, PollInfo};
 /// for seed in 0..10 {
 ///     let mut tree = Supervisor::new("tree", Strategy::OneForOne).backoff(hour, hour);
 ///     tree.child(Child::new("patient", || patient).transient().significant());
-///     let simulation = Simulation::new(seed).crashes(0.05).at_most(2);
+///     let simulation = Simulation::new(seed).crash_probability(0.05).max_faults(2);
 ///     simulation.run(tree).unwrap();
 /// }
 /// ```
@@ -103,9 +103,9 @@ impl Simulation {
     ///     while ctx.recv().await.is_some() {}
     ///     Ok(())
     /// }));
-    /// let simulation = Simulation::new(1).when(|turn| match turn.number {
-    ///     1 if turn.path.is("store") => Some(Fault::Delay(Duration::from_secs(30))),
-    ///     3 if turn.path.is("store") => Some(Fault::Hang),
+    /// let simulation = Simulation::new(1).inject(|turn| match turn.number {
+    ///     1 if turn.path.matches("store") => Some(Fault::Delay(Duration::from_secs(30))),
+    ///     3 if turn.path.matches("store") => Some(Fault::Hang),
     ///     _ => None,
     /// });
     /// let handle = simulation.handle();

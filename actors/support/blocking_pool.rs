@@ -13,9 +13,9 @@ use smol::lock::Semaphore;
 /// # Examples
 ///
 /// ```
-/// use sockactors::actors::Disk;
+/// use sockactors::actors::BlockingPool;
 ///
-/// let disk = Disk::new(2);
+/// let disk = BlockingPool::new(2);
 /// let length = smol::block_on(disk.run(|| std::fs::read("Cargo.toml").map(|bytes| bytes.len())));
 /// assert!(length.unwrap() > 0);
 /// ```

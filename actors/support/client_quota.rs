@@ -14,12 +14,12 @@ use crate::runtime::wait_until;
 /// # Examples
 ///
 /// ```
-/// use sockactors::actors::Admissions;
+/// use sockactors::actors::ClientQuota;
 ///
-/// let admissions = Admissions::new(Some(2));
-/// assert_eq!(admissions.admit(), Some(0));
-/// assert_eq!(admissions.admit(), Some(1));
-/// assert_eq!(admissions.admit(), None);
+/// let admissions = ClientQuota::new(Some(2));
+/// assert_eq!(admissions.try_acquire(), Some(0));
+/// assert_eq!(admissions.try_acquire(), Some(1));
+/// assert_eq!(admissions.try_acquire(), None);
 /// ```
 #[derive(Debug, Default)]
 pub struct ClientQuota {

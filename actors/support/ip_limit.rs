@@ -16,16 +16,16 @@ use crate::net::Peer;
 ///
 /// ```
 /// use std::sync::Arc;
-/// use sockactors::actors::PerAddress;
+/// use sockactors::actors::PerIpLimit;
 /// use sockactors::net::Peer;
 ///
 /// let per_address = Arc::new(PerIpLimit::new(1));
 /// let peer = Peer::Inet("192.0.2.1:4000".parse()?);
-/// let visit = per_address.admit(&peer).expect("the first one");
-/// assert!(per_address.admit(&peer).is_none());
-/// assert!(per_address.admit(&Peer::Inet("192.0.2.2:4000".parse()?)).is_some());
+/// let visit = per_address.try_acquire(&peer).expect("the first one");
+/// assert!(per_address.try_acquire(&peer).is_none());
+/// assert!(per_address.try_acquire(&Peer::Inet("192.0.2.2:4000".parse()?)).is_some());
 /// drop(visit);
-/// assert!(per_address.admit(&peer).is_some());
+/// assert!(per_address.try_acquire(&peer).is_some());
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
 pub struct PerIpLimit {

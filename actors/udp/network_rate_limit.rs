@@ -25,15 +25,15 @@ const BUCKETS_PER_ROW: usize = 4;
 ///
 /// ```
 /// use std::time::{Duration, Instant};
-/// use sockactors::actors::ReplyRate;
+/// use sockactors::actors::NetworkRateLimiter;
 ///
-/// let rate = ReplyRate::new((2, Duration::from_secs(1)));
+/// let rate = NetworkRateLimiter::new((2, Duration::from_secs(1)));
 /// let now = Instant::now();
 /// let [one, other, elsewhere] = ["192.0.2.1", "192.0.2.77", "192.0.3.1"].map(|ip| ip.parse().unwrap());
-/// assert!(rate.spend(one, now) && rate.spend(other, now));
-/// assert!(!rate.spend(one, now));
-/// assert!(rate.spend(elsewhere, now));
-/// assert!(rate.spend(one, now + Duration::from_millis(500)));
+/// assert!(rate.try_acquire(one, now) && rate.try_acquire(other, now));
+/// assert!(!rate.try_acquire(one, now));
+/// assert!(rate.try_acquire(elsewhere, now));
+/// assert!(rate.try_acquire(one, now + Duration::from_millis(500)));
 /// ```
 pub struct NetworkRateLimiter {
     /// The time after which one more answer may be sent, in nanoseconds.

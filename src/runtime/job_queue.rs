@@ -15,14 +15,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 ///
 /// ```
 /// use std::sync::{Arc, Mutex};
-/// use sockactors::runtime::Desk;
+/// use sockactors::runtime::JobQueue;
 ///
 /// let done = Arc::new(Mutex::new(Vec::new()));
-/// let desk = Desk::new();
-/// desk.put("write");
-/// desk.put("rename");
+/// let desk = JobQueue::new();
+/// desk.push("write");
+/// desk.push("rename");
 /// let list = done.clone();
-/// smol::block_on(desk.clear(move |job| list.lock().unwrap().push(job)));
+/// smol::block_on(desk.run_all(move |job| list.lock().unwrap().push(job)));
 /// assert_eq!(*done.lock().unwrap(), ["write", "rename"]);
 /// ```
 pub struct JobQueue<J>(Arc<JobQueueShared<J>>);

@@ -88,14 +88,14 @@ pub enum InputAddress {
 /// This example shows the greeting, server and client in one tree, which ends when the client has it.
 ///
 /// ```
-/// use sockactors::runtime::{Ended, Strategy, Supervisor, System};
-/// use sockactors::scenario::{Kind, Reporters, Role, Settings, compose};
+/// use sockactors::runtime::{StopReason, Strategy, Supervisor, System};
+/// use sockactors::scenario::{Scenario, Reporters, Role, Settings, build};
 ///
 /// let mut settings = Settings::new(Scenario::Tcp, Role::Both);
 /// settings.listen.push("127.0.0.1:0".parse().unwrap());
 /// let mut tree = Supervisor::new("tcp", Strategy::OneForOne);
-/// smol::block_on(compose(&settings, &mut tree, &Reporters::default())).unwrap();
-/// assert_eq!(System::new().run(tree).unwrap(), Ended::Finished);
+/// smol::block_on(build(&settings, &mut tree, &Reporters::default())).unwrap();
+/// assert_eq!(System::new().run(tree).unwrap(), StopReason::Finished);
 /// ```
 pub async fn build(
     settings: &Settings,

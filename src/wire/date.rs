@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime};
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
-/// use sockactors::wire::date::shown;
+/// use sockactors::wire::date::format_timestamp;
 ///
 /// let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(12 * 3600);
-/// assert_eq!(shown(noon, noon + Duration::from_secs(60)), "12:00");
-/// assert_eq!(shown(noon, noon + Duration::from_secs(24 * 3600)), "1970-01-01 12:00");
+/// assert_eq!(format_timestamp(noon, noon + Duration::from_secs(60)), "12:00");
+/// assert_eq!(format_timestamp(noon, noon + Duration::from_secs(24 * 3600)), "1970-01-01 12:00");
 /// ```
 pub fn format_timestamp(at: SystemTime, now: SystemTime) -> String {
     let (day, minute) = days_and_minutes(at);

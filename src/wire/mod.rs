@@ -23,7 +23,7 @@
 //! use sockactors::wire::chat::command::{self, Command};
 //! use sockactors::wire::lines::{Line, LineBuffer};
 //!
-//! let mut lines = LineBuffer::new(chat::LINE_MAX);
+//! let mut lines = LineBuffer::new(chat::MAX_LINE_LEN);
 //! lines.push(b"/nick ada\r\nhello\nunfinished");
 //!
 //! let mut heard = Vec::new();

@@ -80,10 +80,10 @@ pub fn is_unsafe(c: char) -> bool {
 /// # Examples
 ///
 /// ```
-/// use sockactors::wire::text::lossy;
+/// use sockactors::wire::text::decode_lossy;
 ///
-/// assert_eq!(lossy("grüezi".as_bytes()), "grüezi");
-/// assert_eq!(lossy(b"a\xffb"), "a\u{fffd}b");
+/// assert_eq!(decode_lossy("grüezi".as_bytes()), "grüezi");
+/// assert_eq!(decode_lossy(b"a\xffb"), "a\u{fffd}b");
 /// ```
 pub fn decode_lossy(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)

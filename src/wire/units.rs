@@ -71,13 +71,13 @@ const SIZE_UNITS: [(&str, u128); 11] = [
 /// # Examples
 ///
 /// ```
-/// use sockactors::wire::units::duration;
+/// use sockactors::wire::units::parse_duration;
 /// use std::time::Duration;
 ///
-/// assert_eq!(duration("150ms"), Ok(Duration::from_millis(150)));
-/// assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
-/// assert_eq!(duration("0"), Ok(Duration::ZERO));
-/// assert!(duration("30").unwrap_err().to_string().contains("30s"));
+/// assert_eq!(parse_duration("150ms"), Ok(Duration::from_millis(150)));
+/// assert_eq!(parse_duration("1m30s"), Ok(Duration::from_secs(90)));
+/// assert_eq!(parse_duration("0"), Ok(Duration::ZERO));
+/// assert!(parse_duration("30").unwrap_err().to_string().contains("30s"));
 /// ```
 pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     let wrong = || UnitError::Duration { input: text.to_owned() };
@@ -115,12 +115,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
 /// # Examples
 ///
 /// ```
-/// use sockactors::wire::units::size;
+/// use sockactors::wire::units::parse_size;
 ///
-/// assert_eq!(size("64MiB"), Ok(64 * 1024 * 1024));
-/// assert_eq!(size("10kB"), Ok(10_000));
-/// assert_eq!(size("1024"), Ok(1024));
-/// assert!(size("lots").is_err());
+/// assert_eq!(parse_size("64MiB"), Ok(64 * 1024 * 1024));
+/// assert_eq!(parse_size("10kB"), Ok(10_000));
+/// assert_eq!(parse_size("1024"), Ok(1024));
+/// assert!(parse_size("lots").is_err());
 /// ```
 pub fn parse_size(text: &str) -> Result<u64, UnitError> {
     let wrong = || UnitError::Size { input: text.to_owned() };
@@ -146,12 +146,12 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
 /// # Examples
 ///
 /// ```
-/// use sockactors::wire::units::show_duration;
+/// use sockactors::wire::units::format_duration;
 /// use std::time::Duration;
 ///
-/// assert_eq!(show_duration(Duration::from_millis(1500)), "1.5s");
-/// assert_eq!(show_duration(Duration::from_secs(900)), "15m");
-/// assert_eq!(show_duration(Duration::from_secs(90)), "1m30s");
+/// assert_eq!(format_duration(Duration::from_millis(1500)), "1.5s");
+/// assert_eq!(format_duration(Duration::from_secs(900)), "15m");
+/// assert_eq!(format_duration(Duration::from_secs(90)), "1m30s");
 /// ```
 pub fn format_duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
@@ -176,11 +176,11 @@ pub fn format_duration(duration: Duration) -> String {
 /// # Examples
 ///
 /// ```
-/// use sockactors::wire::units::show_size;
+/// use sockactors::wire::units::format_size;
 ///
-/// assert_eq!(show_size(0), "0B");
-/// assert_eq!(show_size(1536), "1.5KiB");
-/// assert_eq!(show_size(64 << 20), "64MiB");
+/// assert_eq!(format_size(0), "0B");
+/// assert_eq!(format_size(1536), "1.5KiB");
+/// assert_eq!(format_size(64 << 20), "64MiB");
 /// ```
 pub fn format_size(bytes: u64) -> String {
     let bytes = u128::from(bytes);

@@ -13,9 +13,9 @@
 /// # Examples
 ///
 /// ```
-/// use sockactors::wire::utf8::Utf8Chunks;
+/// use sockactors::wire::utf8::Utf8Decoder;
 ///
-/// let mut chunks = Utf8Chunks::new();
+/// let mut chunks = Utf8Decoder::new();
 /// assert_eq!(chunks.push(b"caf\xc3"), "caf");
 /// assert_eq!(chunks.push(b"\xa9!"), "é!");
 /// assert_eq!(chunks.push(b"\xff"), "\u{fffd}");

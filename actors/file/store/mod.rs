@@ -91,11 +91,11 @@ pub enum CreateOutcome {
 ///
 /// ```
 /// use std::sync::Arc;
-/// use sockactors::actors::{Vault, VaultLimits};
+/// use sockactors::actors::{FileStore, StoreConfig};
 ///
 /// let directory = tempfile::tempdir().unwrap();
-/// let vault = Arc::new(FileStore::new(directory.path().into(), VaultLimits::default()));
-/// let mut part = vault.claim_number().unwrap();
+/// let vault = Arc::new(FileStore::new(directory.path().into(), StoreConfig::default()));
+/// let mut part = vault.create_numbered().unwrap();
 /// part.write(b"all of it").unwrap();
 /// assert!(!directory.path().join("output0.txt").exists());
 /// assert_eq!(part.commit().unwrap(), "output0.txt");

@@ -13,12 +13,12 @@ use rustix::net::{netdevice, sockopt};
 /// # Examples
 ///
 /// ```
-/// use sockactors::net::Group;
+/// use sockactors::net::MulticastGroup;
 ///
-/// let group: Group = "239.1.2.3%eth0".parse().unwrap();
+/// let group: MulticastGroup = "239.1.2.3%eth0".parse().unwrap();
 /// assert_eq!((group.to_string(), group.interface.as_deref()), ("239.1.2.3%eth0".into(), Some("eth0")));
-/// assert!("ff02::4242".parse::<Group>().is_ok());
-/// assert!("192.0.2.1".parse::<Group>().unwrap_err().to_string().contains("224.0.0.0"));
+/// assert!("ff02::4242".parse::<MulticastGroup>().is_ok());
+/// assert!("192.0.2.1".parse::<MulticastGroup>().unwrap_err().to_string().contains("224.0.0.0"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MulticastGroup {

@@ -26,7 +26,7 @@ impl Stream {
     /// ```
     /// use sockactors::net::Stream;
     ///
-    /// let (ours, theirs) = Stream::memory(4);
+    /// let (ours, theirs) = Stream::duplex(4);
     /// smol::block_on(async {
     ///     assert_eq!(ours.write(b"hello").await?, 4);
     ///     drop(ours);

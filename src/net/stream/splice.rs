@@ -30,14 +30,14 @@ const COPY_CHUNK: usize = 64 << 10;
 /// # Examples
 ///
 /// ```
-/// use sockactors::net::{Pipe, Stream};
+/// use sockactors::net::{SplicePipe, Stream};
 ///
 /// # fn main() -> std::io::Result<()> {
 /// let file = tempfile::tempfile()?;
 /// let (ours, theirs) = Stream::pair()?;
 /// smol::block_on(ours.write_all(b"hello"))?;
 ///
-/// let mut pipe = Pipe::new()?;
+/// let mut pipe = SplicePipe::new()?;
 /// assert_eq!(pipe.fill(&theirs, 1 << 20)?, 5);
 /// assert_eq!(pipe.drain(&file, 0)?, 5);
 /// assert_eq!(file.metadata()?.len(), 5);

@@ -169,7 +169,7 @@ impl<M: Send + 'static> Address<M> {
     /// tree.child(Child::new("watcher", move || {
     ///     let brief = brief.clone();
     ///     async move |mut ctx: Context<()>| -> Outcome {
-    ///         let mut watch = brief.watch();
+    ///         let mut watch = brief.monitor();
     ///         if let Event::Io(exit) = ctx.next(&mut watch).await {
     ///             assert_eq!(exit.expect("it lived").to_string(), "failed: no time");
     ///         }

@@ -236,7 +236,7 @@ mod tests {
             panic!("it did not panic");
         };
         assert_eq!(&*text, "lost 7");
-        assert!(place.contains("guard.rs:"), "{place}");
+        assert!(place.contains("actor_future.rs:"), "{place}");
     }
 
     #[test]

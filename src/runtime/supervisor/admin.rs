@@ -97,7 +97,7 @@ pub struct ChildCounts {
 ///
 /// ```
 /// use sockactors::runtime::{
-///     AdminError, Child, Context, Outcome, State, Strategy, Supervisor, System,
+///     AdminError, Child, Context, Outcome, NodeState, Strategy, Supervisor, System,
 /// };
 ///
 /// async fn live(mut ctx: Context<()>) -> Outcome {
@@ -113,7 +113,7 @@ pub struct ChildCounts {
 ///         let clerk = shop.add(Child::new("clerk", || live)).await?;
 ///         assert!(!clerk.is_closed());
 ///         assert!(matches!(shop.restart("clerk").await, Err(AdminError::Running)));
-///         assert_eq!(shop.child("clerk").await?.state, State::Running);
+///         assert_eq!(shop.child("clerk").await?.state, NodeState::Running);
 ///         assert!(matches!(shop.child("cook").await, Err(AdminError::NotFound)));
 ///         shop.terminate("clerk").await?;
 ///         let count = shop.count().await?;

@@ -88,7 +88,7 @@ pub enum AutoShutdown {
 ///     let visitors = visitors.clone();
 ///     async move |_: Context<()>| -> Outcome {
 ///         visitors.start(visit).await?;
-///         visitors.idle().await;
+///         visitors.wait_idle().await;
 ///         Ok(())
 ///     }
 /// }).transient().significant());

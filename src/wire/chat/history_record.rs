@@ -55,17 +55,17 @@ impl Record<'_> {
 /// # Examples
 ///
 /// ```
-/// use sockactors::wire::chat::history_record::{HEAD, Record, Records, encode};
+/// use sockactors::wire::chat::history_record::{SEGMENT_HEADER, Record, Records, encode};
 ///
-/// let mut segment = HEAD.to_vec();
-/// let said = Record { at: 1_700_000_000_000, room: "lobby", line: "ada: hello\n" };
+/// let mut segment = SEGMENT_HEADER.to_vec();
+/// let said = Record { timestamp_ms: 1_700_000_000_000, room: "lobby", line: "ada: hello\n" };
 /// assert!(encode(said, &mut segment));
 /// assert!(!encode(Record { line: "two\nlines\n", ..said }, &mut segment));
 ///
 /// let mut records = Records::new(&segment).unwrap();
 /// assert_eq!(records.next(), Some(said));
 /// assert_eq!(records.next(), None);
-/// assert_eq!(records.end(), segment.len());
+/// assert_eq!(records.valid_len(), segment.len());
 /// ```
 pub fn encode(record: Record<'_>, to: &mut Vec<u8>) -> bool {
     let length = FIXED_LEN + record.room.len() + record.line.len();

@@ -52,10 +52,10 @@ pub const MAX_NICK_LEN: usize = 32;
 /// # Examples
 ///
 /// ```
-/// use sockactors::wire::chat::valid_nick;
+/// use sockactors::wire::chat::validate_nick;
 ///
-/// assert_eq!(valid_nick("ada_1815"), Ok(()));
-/// assert!(valid_nick("two words").is_err());
+/// assert_eq!(validate_nick("ada_1815"), Ok(()));
+/// assert!(validate_nick("two words").is_err());
 /// ```
 pub fn validate_nick(nick: &str) -> Result<(), &'static str> {
     if nick.is_empty() {
@@ -100,13 +100,13 @@ pub enum DetectedDialect {
 /// # Examples
 ///
 /// ```
-/// use sockactors::wire::chat::{Opening, SETTLE, opening};
+/// use sockactors::wire::chat::{DetectedDialect, DETECT_TIMEOUT, detect_dialect};
 /// use std::time::Duration;
 ///
-/// assert_eq!(opening(b"", SETTLE), Opening::Wait);
-/// assert_eq!(opening(b"Hello", Duration::ZERO), Opening::Wait);
-/// assert_eq!(opening(b"Hello", SETTLE), Opening::Lecture);
-/// assert_eq!(opening(b"Hello\n", Duration::ZERO), Opening::Line);
+/// assert_eq!(detect_dialect(b"", DETECT_TIMEOUT), DetectedDialect::Pending);
+/// assert_eq!(detect_dialect(b"Hello", Duration::ZERO), DetectedDialect::Pending);
+/// assert_eq!(detect_dialect(b"Hello", DETECT_TIMEOUT), DetectedDialect::Lecture);
+/// assert_eq!(detect_dialect(b"Hello\n", Duration::ZERO), DetectedDialect::Line);
 /// ```
 pub fn detect_dialect(first_bytes: &[u8], silent: Duration) -> DetectedDialect {
     if first_bytes.contains(&b'\n') {

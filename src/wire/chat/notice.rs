@@ -35,11 +35,11 @@ pub fn format_disconnected(why: &str) -> String {
 /// # Examples
 ///
 /// ```
-/// use sockactors::wire::chat::notice::{Heard, read, turned_away};
+/// use sockactors::wire::chat::notice::{Notice, parse_notice, format_rejected};
 ///
-/// let line = turned_away("this address is banned");
+/// let line = format_rejected("this address is banned");
 /// assert_eq!(line, "* you were turned away: this address is banned; good bye\n");
-/// assert_eq!(read(line.trim_end()), Heard::Dismissed);
+/// assert_eq!(parse_notice(line.trim_end()), Notice::Disconnected);
 /// ```
 pub fn format_rejected(why: &str) -> String {
     format!("* {}\n", format_disconnected(&format!("turned away: {why}")))
@@ -91,15 +91,15 @@ pub enum Notice<'a> {
 /// # Examples
 ///
 /// ```
-/// use sockactors::wire::chat::notice::{Heard, read};
+/// use sockactors::wire::chat::notice::{Notice, parse_notice};
 ///
-/// assert_eq!(read("ada: hello"), Heard::Said("ada"));
-/// assert_eq!(read("[15:04] ada: hello"), Heard::Said("ada"));
-/// assert_eq!(read("[2026-11-24 15:04] ada: hello"), Heard::Said("ada"));
-/// assert_eq!(read("* ada joined"), Heard::Joined("ada"));
-/// assert_eq!(read("* you are now bob"), Heard::Renamed("bob"));
-/// assert_eq!(read("Hello: there are two words before: this"), Heard::Said("Hello"));
-/// assert_eq!(read("two words: before"), Heard::Other);
+/// assert_eq!(parse_notice("ada: hello"), Notice::Message("ada"));
+/// assert_eq!(parse_notice("[15:04] ada: hello"), Notice::Message("ada"));
+/// assert_eq!(parse_notice("[2026-11-24 15:04] ada: hello"), Notice::Message("ada"));
+/// assert_eq!(parse_notice("* ada joined"), Notice::MemberJoined("ada"));
+/// assert_eq!(parse_notice("* you are now bob"), Notice::SelfRenamed("bob"));
+/// assert_eq!(parse_notice("Hello: there are two words before: this"), Notice::Message("Hello"));
+/// assert_eq!(parse_notice("two words: before"), Notice::Unrecognized);
 /// ```
 pub fn parse_notice(line: &str) -> Notice<'_> {
     let line = strip_time(line);

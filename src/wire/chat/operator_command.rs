@@ -46,7 +46,7 @@ pub enum OperatorCommand<'a> {
 /// # Examples
 ///
 /// ```
-/// use sockactors::wire::chat::operator_command::{Order, parse};
+/// use sockactors::wire::chat::operator_command::{OperatorCommand, parse};
 ///
 /// assert_eq!(parse("/kick eve too loud"), Some(Ok(OperatorCommand::Kick("eve", "too loud"))));
 /// assert_eq!(parse("/ban 192.0.2.1"), Some(Ok(OperatorCommand::Ban("192.0.2.1"))));

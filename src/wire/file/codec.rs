@@ -45,11 +45,11 @@ pub enum Preamble {
 /// # Examples
 ///
 /// ```
-/// use sockactors::wire::file::codec::{Beginning, beginning, hello};
+/// use sockactors::wire::file::codec::{Preamble, detect_preamble, client_hello};
 ///
-/// assert_eq!(beginning(b"\x89"), Beginning::Wait);
-/// assert_eq!(beginning(b"Hello"), Beginning::Raw);
-/// assert_eq!(beginning(&hello()), Beginning::Framed(10, 1));
+/// assert_eq!(detect_preamble(b"\x89"), Preamble::Pending);
+/// assert_eq!(detect_preamble(b"Hello"), Preamble::Raw);
+/// assert_eq!(detect_preamble(&client_hello()), Preamble::Framed(10, 1));
 /// ```
 pub fn detect_preamble(bytes: &[u8]) -> Preamble {
     let known = bytes.len().min(SIGNATURE.len());

@@ -47,13 +47,13 @@ pub fn hash_chunk_list(values: &[ChunkHash]) -> ChunkHash {
 /// # Examples
 ///
 /// ```
-/// use sockactors::wire::file::digest::{Digest, value};
-/// use sockactors::wire::file::codec::CHUNK;
+/// use sockactors::wire::file::digest::{FileHasher, hash_chunk};
+/// use sockactors::wire::file::codec::CHUNK_SIZE;
 ///
-/// let file = vec![7; 3 * CHUNK + 5];
-/// let mut digest = Digest::default();
-/// for (number, chunk) in (0..).zip(file.chunks(CHUNK)) {
-///     digest.add(value(number, chunk), chunk);
+/// let file = vec![7; 3 * CHUNK_SIZE + 5];
+/// let mut digest = FileHasher::default();
+/// for (number, chunk) in (0..).zip(file.chunks(CHUNK_SIZE)) {
+///     digest.add(hash_chunk(number, chunk), chunk);
 /// }
 /// assert_eq!(digest.finish(), Some(*blake3::hash(&file).as_bytes()));
 /// ```

@@ -30,8 +30,8 @@ pub const MAX_COMPONENT_LEN: usize = 255 - ".".len() - ".part".len();
 /// use sockactors::wire::file::filename::SafeName;
 ///
 /// let name = SafeName::parse(b"photos/cat.jpg").unwrap();
-/// assert_eq!((name.as_str(), name.file()), ("photos/cat.jpg", "cat.jpg"));
-/// assert_eq!(name.part(), ".cat.jpg.part");
+/// assert_eq!((name.as_str(), name.file_name()), ("photos/cat.jpg", "cat.jpg"));
+/// assert_eq!(name.partial_name(), ".cat.jpg.part");
 /// assert!(SafeName::parse(b"../cat.jpg").is_err());
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

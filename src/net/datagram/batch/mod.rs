@@ -44,12 +44,12 @@ pub(crate) const MIN_OFFER: usize = 8;
 /// client.send(b"two, which is too long").await?;
 ///
 /// let mut batch = DatagramBatch::new(8);
-/// server.receive_batch(&mut batch).await?;
+/// server.recv_batch(&mut batch).await?;
 /// assert_eq!(batch.get(0).unwrap().bytes, b"one");
 /// let two = batch.get(1).unwrap();
-/// assert_eq!((two.bytes, two.length, two.is_cut()), (&b"two, whi"[..], 22, true));
+/// assert_eq!((two.bytes, two.length, two.is_truncated()), (&b"two, whi"[..], 22, true));
 ///
-/// assert_eq!(server.answer(&batch, &[0, 1], b"heard").await?, 2);
+/// assert_eq!(server.reply_batch(&batch, &[0, 1], b"heard").await?, 2);
 /// # Ok::<(), std::io::Error>(())
 /// # }).unwrap();
 /// ```
