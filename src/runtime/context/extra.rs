@@ -5,7 +5,7 @@
 use std::sync::Mutex;
 
 use crate::runtime::context::timers::{Timers, mutex_mut};
-use crate::runtime::supervisor::spec::ParentNotifier;
+use crate::runtime::lifecycle::notifier::ParentNotifier;
 
 /// What few incarnations have.
 pub(crate) struct ContextExtras<M> {

@@ -13,8 +13,8 @@ use std::time::{Duration, Instant};
 use futures_lite::future;
 
 use super::executor::{Clock, Sleep};
+use super::lifecycle::notifier::ParentNotifier;
 use super::mailbox::Mailbox;
-use super::supervisor::spec::ParentNotifier;
 use super::tree::node::Node;
 use super::{Address, Path};
 use extra::{ContextExtras, timers_mut};

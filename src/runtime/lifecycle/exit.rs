@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::runtime::Path;
+use crate::runtime::tree::path::Path;
 
 /// How an incarnation ended, as its supervisor sees it.
 #[derive(Debug, Clone)]

@@ -12,8 +12,8 @@ use std::task::{Context, Poll};
 use async_channel::{Receiver, Sender};
 use futures_lite::Stream;
 
-use crate::runtime::Lifecycle;
-use crate::runtime::lifecycle::actor_future;
+use crate::runtime::lifecycle::event::Lifecycle;
+use crate::runtime::lifecycle::panic;
 
 /// Whoever watches the lives of a system's actors.
 #[derive(Clone, Default)]
@@ -51,7 +51,7 @@ impl Observer {
         let event = event();
         if let Some(watch) = &self.callback {
             // What it throws is nobody's crash: neither the actor's that it is told of, nor the supervisor's.
-            actor_future::catch_and_log("an observer", || watch(&event));
+            panic::catch_and_log("an observer", || watch(&event));
         }
         if subscribed {
             self.broadcaster.send(&event);

@@ -15,14 +15,16 @@ use std::time::Duration;
 use smol::Task;
 use thiserror::Error;
 
-use super::lifecycle::actor_future;
+use super::lifecycle::notifier::ParentNotifier;
+use super::lifecycle::panic;
+use super::supervisor::options::{ChildOptions, Restart, Shutdown, StartMode};
 use super::supervisor::spec;
-use super::supervisor::spec::{ChildOptions, ChildSpec, ParentNotifier, StartMode, SystemEnv};
+use super::supervisor::spec::{ChildSpec, SystemEnv};
 use super::tree::below::NodeBody;
 use super::tree::node::Node;
 use super::tree::path::Name;
 use super::tree::place::ParentRef;
-use super::{Actor, Address, Exit, IntoActor, Restart, Shutdown};
+use super::{Actor, Address, Exit, IntoActor};
 use children::{PoolShared, SlotGuard};
 
 /// The pool is being stopped and starts no more children.
@@ -194,7 +196,7 @@ impl ChildSpec for PoolSpec {
         notice.ready(&self.shared.node);
         spec::spawn(
             env,
-            actor_future::catch_runtime_panic(self.shared.clone().run(self.shutdown_timeout)),
+            panic::catch_runtime_panic(self.shared.clone().run(self.shutdown_timeout)),
             notice,
         )
     }

@@ -9,10 +9,10 @@ use smol::Task;
 
 use crate::runtime::executor::futures::Lazy;
 use crate::runtime::lifecycle::actor_future::ActorFuture;
+use crate::runtime::lifecycle::notifier::ParentNotifier;
 use crate::runtime::mailbox::{ErasedMailbox, Mailbox};
-use crate::runtime::supervisor::spec::{
-    ChildOptions, ChildSpec, ParentNotifier, StartMode, SystemEnv, spawn,
-};
+use crate::runtime::supervisor::options::{ChildOptions, Restart, Shutdown, StartMode};
+use crate::runtime::supervisor::spec::{ChildSpec, SystemEnv, spawn};
 use crate::runtime::tree::below::NodeBody;
 use crate::runtime::tree::node::Node;
 use crate::runtime::tree::path::Name;
@@ -21,28 +21,6 @@ use crate::runtime::{Actor, Address, Context, Exit, IntoActor, Overflow};
 
 /// Messages that wait in a child's mailbox at most, unless [`Child::mailbox`] says otherwise.
 const DEFAULT_MAILBOX_CAPACITY: usize = 64;
-
-/// When a child that ended is started again. The words and their meaning are Erlang/OTP's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Restart {
-    /// Always.
-    Permanent,
-    /// Only after an abnormal exit: an error, a panic, a kill.
-    Transient,
-    /// Never, not even when its group is restarted.
-    Temporary,
-}
-
-/// How a child is brought to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shutdown {
-    /// It is asked to stop, and dropped if it has not within this time.
-    Timeout(Duration),
-    /// It is dropped at once.
-    Kill,
-    /// It is asked to stop and waited for, however long. For supervisors.
-    Infinity,
-}
 
 /// A specification of a child: its name, a factory that makes each incarnation, and how it is kept alive.
 ///

@@ -9,6 +9,7 @@ pub(crate) mod administer;
 pub(crate) mod child;
 pub(crate) mod entries;
 pub(crate) mod intensity;
+pub(crate) mod options;
 pub(crate) mod request;
 pub(crate) mod restart;
 pub(crate) mod run;
@@ -22,17 +23,19 @@ use std::time::Duration;
 
 use smol::Task;
 
-use super::lifecycle::actor_future;
+use super::lifecycle::notifier::ParentNotifier;
+use super::lifecycle::panic;
 use super::tree::below::NodeBody;
 use super::tree::node::Node;
 use super::tree::path::Name;
 use super::tree::place::ParentRef;
 use super::tree::snapshot::NodeState;
-use super::{Actor, Address, Child, Exit, Pool, PoolAddress, Restart, Shutdown};
+use super::{Actor, Address, Child, Exit, Pool, PoolAddress};
 use admin::SupervisorAddress;
+use options::{ChildOptions, Restart, Shutdown, StartMode};
 use request::RequestReceiver;
 use run::supervise;
-use spec::{ChildOptions, ChildSpec, ParentNotifier, StartMode, SystemEnv};
+use spec::{ChildSpec, SystemEnv};
 
 /// Who is restarted when one child is. The words and their meaning are Erlang/OTP's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -283,7 +286,7 @@ impl ChildSpec for SupervisorSpec {
 
     fn launch(&self, env: &SystemEnv, notice: ParentNotifier) -> Task<Exit> {
         let life = supervise(self.config.clone(), env.clone(), notice.clone());
-        spec::spawn(env, actor_future::catch_runtime_panic(life), notice)
+        spec::spawn(env, panic::catch_runtime_panic(life), notice)
     }
 
     fn set_idle(&self) {

@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::runtime::supervisor::admin::AdminError;
+use crate::runtime::supervisor::options::StartMode;
 use crate::runtime::supervisor::request::PendingStart;
 use crate::runtime::supervisor::run::{ChildState, SupervisorRun};
-use crate::runtime::supervisor::spec::StartMode;
 use crate::runtime::tree::snapshot::NodeState;
 use crate::runtime::{AutoShutdown, Exit, Lifecycle, Restart, Strategy};
 

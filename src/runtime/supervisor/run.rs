@@ -20,12 +20,12 @@ use futures_lite::future;
 use smol::Task;
 
 use crate::runtime::Exit;
+use crate::runtime::lifecycle::notifier::{ChildEvent, ParentNotifier};
 use crate::runtime::supervisor::SupervisorConfig;
 use crate::runtime::supervisor::intensity::Intensity;
+use crate::runtime::supervisor::options::StartMode;
 use crate::runtime::supervisor::request::{PendingStart, Request};
-use crate::runtime::supervisor::spec::{
-    ChildEvent, ChildSpec, ParentNotifier, StartMode, SystemEnv,
-};
+use crate::runtime::supervisor::spec::{ChildSpec, SystemEnv};
 use crate::runtime::tree::place::ParentRef;
 use crate::runtime::tree::snapshot::NodeState;
 

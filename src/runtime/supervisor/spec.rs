@@ -5,75 +5,24 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
-use async_channel::Sender;
 use smol::Task;
 
 use crate::runtime::executor::Scheduler;
 use crate::runtime::executor::futures::Inspect;
+use crate::runtime::lifecycle::exit::Exit;
+use crate::runtime::lifecycle::notifier::{ChildEvent, ParentNotifier};
 use crate::runtime::lifecycle::observer::Observer;
+use crate::runtime::supervisor::options::ChildOptions;
 use crate::runtime::tree::node::Node;
 use crate::runtime::tree::place::ParentRef;
 use crate::runtime::tree::snapshot::NodeState;
-use crate::runtime::{Exit, Lifecycle, Restart, Shutdown};
-
-/// What a supervisor knows of any child before it starts.
-#[derive(Debug, Clone)]
-pub(crate) struct ChildOptions {
-    pub(crate) restart: Restart,
-    pub(crate) shutdown: Shutdown,
-    pub(crate) significant: bool,
-    pub(crate) start_mode: StartMode,
-}
-
-/// When a child counts as started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum StartMode {
-    /// Once its actor is made.
-    OnCreate,
-    /// When the actor says so, within a limit if there is one.
-    OnReady(Option<Duration>),
-}
 
 /// The clock and the observer that one system's actors share.
 #[derive(Debug, Clone)]
 pub(crate) struct SystemEnv {
     pub(crate) scheduler: Scheduler,
     pub(crate) observer: Observer,
-}
-
-/// What a child's task tells its supervisor: of which child, and of which incarnation of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ChildEvent {
-    /// It has started.
-    Ready(u64, u32),
-    /// It has ended.
-    Exited(u64, u32),
-}
-
-/// How a child's task reaches its supervisor.
-#[derive(Debug, Clone)]
-pub(crate) struct ParentNotifier {
-    pub(crate) child: u64,
-    pub(crate) incarnation: u32,
-    pub(crate) events: Sender<ChildEvent>,
-    pub(crate) observer: Observer,
-}
-
-impl ParentNotifier {
-    /// Tells that the incarnation has started.
-    pub(crate) fn ready(&self, node: &Node) {
-        node.set_state(NodeState::Running);
-        let incarnation = self.incarnation;
-        self.observer.emit(|| Lifecycle::Started { path: node.path(), incarnation });
-        self.send(ChildEvent::Ready(self.child, self.incarnation));
-    }
-
-    fn send(&self, note: ChildEvent) {
-        // A supervisor that is gone takes no notice, and needs none.
-        let _ = self.events.try_send(note);
-    }
 }
 
 /// A child of whatever kind, as its supervisor uses it.

@@ -5,7 +5,6 @@
 //! process, each with an executor of its own; nothing here is global but the panic hook.
 
 pub(crate) mod handle;
-pub(crate) mod watchdog;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,14 +17,15 @@ use async_signal::{Signal, Signals};
 use futures_lite::{StreamExt, future};
 
 use super::executor::Scheduler;
-use super::lifecycle::actor_future;
+use super::lifecycle::notifier::ParentNotifier;
 use super::lifecycle::observer::Observer;
-use super::supervisor::spec::{ChildSpec, ParentNotifier, SystemEnv};
+use super::lifecycle::panic;
+use super::lifecycle::watchdog::Watchdog;
+use super::supervisor::spec::{ChildSpec, SystemEnv};
 use super::tree::place::ParentRef;
 use super::tree::snapshot::NodeState;
 use super::{Exit, Lifecycle, Snapshot, Supervisor};
 use handle::{Handle, SystemShared};
-use watchdog::Watchdog;
 
 /// How long a tree may take to fall once a second signal has come.
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
@@ -161,7 +161,7 @@ fn run_tree(
     tree: Supervisor,
     drive: impl FnOnce(smol::Task<Exit>) -> Exit,
 ) -> Result<StopReason, Exit> {
-    actor_future::install_panic_hook();
+    panic::install_panic_hook();
     let env = SystemEnv { scheduler: scheduler.clone(), observer };
     let root = tree.build();
     root.attach(&ParentRef::root(&env.scheduler), &env);
@@ -219,7 +219,8 @@ impl SystemThreads<'_> {
             if let Some((stalls, observer, root)) = watch {
                 let wait = wait.clone();
                 scope.spawn(move || {
-                    let watch = stalls.run(self.scheduler, &observer, &root);
+                    let watch = stalls
+                        .run(self.scheduler, &observer, |thread| root.find_running_on(thread));
                     future::block_on(future::or(watch, wait_closed(wait)));
                 });
             }
@@ -271,7 +272,7 @@ async fn handle_signals(mut signals: Signals, root: Arc<SystemShared>, on_usr1: 
         let Some((node, scheduler)) = root.node.get() else { continue };
         match (signal, &on_usr1) {
             (Signal::Usr1, Some(show)) => {
-                actor_future::catch_and_log("the function for SIGUSR1", || {
+                panic::catch_and_log("the function for SIGUSR1", || {
                     (show.0)(&node.snapshot(scheduler.now()));
                 });
             }

@@ -13,8 +13,8 @@ use std::time::Instant;
 use slab::Slab;
 
 use crate::runtime::executor::{Clock, Scheduler};
-use crate::runtime::lifecycle::LostMessage;
-use crate::runtime::lifecycle::actor_future;
+use crate::runtime::lifecycle::event::LostMessage;
+use crate::runtime::lifecycle::panic;
 use crate::runtime::mailbox::ErasedMailbox;
 use crate::runtime::tree::below::{ChildList, NodeBody, PoolChild};
 use crate::runtime::tree::control::Control;
@@ -160,9 +160,7 @@ impl Node {
         }
         if is_over {
             if let Some(gauge) = self.mailbox() {
-                actor_future::catch_and_log("a message in a mailbox that closes:", || {
-                    gauge.close()
-                });
+                panic::catch_and_log("a message in a mailbox that closes:", || gauge.close());
             }
         }
     }

@@ -14,10 +14,11 @@ use std::time::Duration;
 use event_listener::Event;
 
 use crate::runtime::executor::Scheduler;
+use crate::runtime::lifecycle::event::Lifecycle;
 use crate::runtime::lifecycle::observer::Observer;
 use crate::runtime::tree::node::Node;
+use crate::runtime::tree::path::Path;
 use crate::runtime::wait_until;
-use crate::runtime::{Handle, Lifecycle};
 
 thread_local! {
     static CURRENT_SLOT: RefCell<Option<(Arc<Watchdog>, usize)>> = const { RefCell::new(None) };
@@ -66,7 +67,12 @@ impl Watchdog {
     }
 
     /// Tells of each turn below `root` that takes longer than the limit, once; it never ends.
-    pub(crate) async fn run(&self, scheduler: &Scheduler, observer: &Observer, root: &Handle) {
+    pub(crate) async fn run(
+        &self,
+        scheduler: &Scheduler,
+        observer: &Observer,
+        find_running_on: impl Fn(usize) -> Option<Path>,
+    ) {
         let mut seen = self.transitions();
         let mut told = vec![0; seen.len()];
         loop {
@@ -82,7 +88,7 @@ impl Watchdog {
             for (thread, &turn) in now.iter().enumerate() {
                 if turn == seen[thread] && turn % 2 == 1 && turn != told[thread] {
                     told[thread] = turn;
-                    let path = root.find_running_on(thread);
+                    let path = find_running_on(thread);
                     // Only if it is the same turn still is it the right actor.
                     if let (Some(path), true) = (path, self.transitions()[thread] == turn) {
                         let limit = self.limit;
