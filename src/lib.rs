@@ -84,6 +84,7 @@ mod reactor;
 pub mod runtime;
 #[cfg(feature = "cli")]
 pub mod scenario;
+mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod wire;

@@ -8,10 +8,11 @@
 //! [in memory](crate::net::Stream::memory).
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use crate::runtime::{Exit, Handle, Lifecycle, SimExecutor, StopReason, Supervisor, System};
 pub use crate::runtime::{Fault, MessageInfo, PollInfo};
+use crate::sync::lock;
 
 /// Runs a tree in simulation. Same seed, same run.
 ///
@@ -56,7 +57,7 @@ impl Simulation {
         let events = Arc::new(Mutex::new(VecDeque::new()));
         let log = events.clone();
         let system = System::new().observe(move |event| {
-            let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut log = lock(&log);
             if log.len() == MAX_LOGGED_EVENTS {
                 log.pop_front();
             }
@@ -198,7 +199,7 @@ struct FailureLog {
 impl Drop for FailureLog {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let mut events = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut events = lock(&self.events);
             let events = events.make_contiguous().join("\n  ");
             eprintln!("the simulation with seed {} failed after\n  {events}", self.seed);
         }

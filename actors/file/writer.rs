@@ -9,11 +9,12 @@
 //! lost, as nobody knows what is on it; one that cannot get its name stays in its part. The error tells it.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use crate::actors::{BlockingPool, FileStore, PartialFile, Report, Reporter, StoreError};
 use crate::runtime::{Actor, Context, Outcome, TimerId};
+use crate::sync::lock;
 
 /// What a file writer is told.
 #[derive(Debug)]
@@ -62,12 +63,12 @@ impl WriterState {
     }
 
     fn lock_queue(&self) -> MutexGuard<'_, VecDeque<WriterMessage>> {
-        self.0.queue.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.queue)
     }
 
     /// Writes what waits, and tells whether a file is open then. What could not be written waits still.
     fn write_queued(&self, named: &mut Vec<RotatedFile>) -> Result<bool, StoreError> {
-        let mut open = self.0.open_file.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = lock(&self.0.open_file);
         loop {
             let Some(next) = self.lock_queue().pop_front() else { return Ok(open.is_some()) };
             match &next {

@@ -7,10 +7,11 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 
 use crate::actors::support::ip_limit::ip_key;
 use crate::net::Peer;
+use crate::sync::lock;
 
 /// How many there may be.
 const MAX_BANS: usize = 4096;
@@ -25,7 +26,7 @@ pub struct BanList {
 
 impl BanList {
     fn lock_list(&self) -> MutexGuard<'_, BTreeSet<IpAddr>> {
-        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.list)
     }
 
     /// Keeps an address away.

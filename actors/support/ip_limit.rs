@@ -6,9 +6,10 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::net::Peer;
+use crate::sync::lock;
 
 /// Counts a server's connections by the address that they come from, up to a limit each.
 ///
@@ -61,7 +62,7 @@ impl PerIpLimit {
     }
 
     fn lock_counts(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.counts)
     }
 }
 

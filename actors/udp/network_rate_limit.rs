@@ -10,8 +10,10 @@
 use std::fmt;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard};
 use std::time::{Duration, Instant};
+
+use crate::sync::lock;
 
 /// Rows of the table, a power of two.
 const ROWS: usize = 1024;
@@ -103,7 +105,7 @@ impl NetworkRateLimiter {
     }
 
     fn lock_table(&self) -> MutexGuard<'_, BucketTable> {
-        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.table)
     }
 }
 

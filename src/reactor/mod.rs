@@ -27,7 +27,7 @@ use std::io;
 use std::mem;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ use registry::Registry;
 pub(crate) use source::{Direction, Source};
 pub(crate) use timer::Timer;
 use timer::TimerQueue;
+
+use crate::sync::lock;
 
 /// Events that are taken from the kernel at a time. The others wait for the next turn, and go first then.
 const MAX_EVENTS: usize = 256;
@@ -65,11 +67,6 @@ thread_local! {
 /// Returns the reactor that this thread sleeps in.
 fn current() -> Option<Arc<Reactor>> {
     CURRENT.try_with(|here| here.borrow().clone()).ok().flatten()
-}
-
-/// Takes a lock. Nothing is done under it that could panic halfway.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Reactor {

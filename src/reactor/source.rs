@@ -10,7 +10,8 @@ use std::task::{Context, Poll, ready};
 use smol::Async;
 
 use super::registry::WaiterKey;
-use super::{Reactor, current, lock};
+use super::{Reactor, current};
+use crate::sync::lock;
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::{Reactor, current, lock};
+use super::{Reactor, current};
+use crate::sync::lock;
 
 /// The times that are waited for in one reactor.
 #[derive(Default)]

@@ -7,7 +7,9 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use crate::sync::lock;
 
 /// Blocking jobs that are done one at a time, in their order, over the crashes of the actor that puts them.
 ///
@@ -50,7 +52,7 @@ impl<J: Send + 'static> JobQueue<J> {
     pub async fn run_all(&self, mut work: impl FnMut(J) + Send + 'static) {
         let desk = self.clone();
         smol::unblock(move || {
-            let _busy = desk.0.run_lock.lock().unwrap_or_else(PoisonError::into_inner);
+            let _busy = lock(&desk.0.run_lock);
             loop {
                 // Off the desk before it is begun: a job that panics does so once.
                 let job = desk.jobs().pop_front();
@@ -64,7 +66,7 @@ impl<J: Send + 'static> JobQueue<J> {
     }
 
     fn jobs(&self) -> MutexGuard<'_, VecDeque<J>> {
-        self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.jobs)
     }
 }
 

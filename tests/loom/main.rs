@@ -23,13 +23,8 @@ mod queue;
 #[path = "../../src/runtime/mailbox/reply.rs"]
 mod reply;
 
-// Loom's stand-ins for `std::sync`, under the path by which the sources import them.
+// Loom's types, under the path by which the sources import them.
 pub mod sync;
-mod runtime {
-    pub mod executor {
-        pub use crate::sync;
-    }
-}
 
 // The tests of the control signal.
 #[path = "control.rs"]

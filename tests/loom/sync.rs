@@ -1,11 +1,15 @@
-//! What stands in for `src/runtime/sync.rs` in a model.
+//! Loom's types and `lock`, in place of those of `src/sync.rs`.
 
 use std::sync::Arc as StdArc;
 use std::task::{Wake, Waker};
 
 pub use loom::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 pub use loom::sync::{Arc, Mutex, MutexGuard};
-pub use std::sync::PoisonError;
+
+/// Locks a mutex. No thread of a model panics while it holds a lock.
+pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap()
+}
 
 /// Counts how often it is woken.
 pub struct Woken(AtomicUsize);

@@ -6,12 +6,13 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::SystemTime;
 
 use crate::actors::chat::broadcast::subscribers::Subscribers;
 use crate::actors::chat::broadcast::subscription::Subscription;
+use crate::sync::lock;
 
 /// How many bytes of lines a ring holds at most, unless it is told to hold less; a slow reader may lag as much
 /// behind.
@@ -107,7 +108,7 @@ impl LogState {
 
 impl MessageLog {
     pub(crate) fn lock(&self) -> MutexGuard<'_, LogState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Has everybody hear a line but its own member.

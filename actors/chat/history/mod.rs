@@ -10,11 +10,12 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::actors::{ChatRegistry, Report, Reporter, RoomMessage};
 use crate::runtime::{Actor, Address, Context, JobQueue, Outcome};
+use crate::sync::lock;
 use crate::wire::chat::history_record::{Record, encode};
 use segments::{HistoryError, SegmentLog};
 
@@ -103,7 +104,7 @@ impl HistoryStore {
     }
 
     fn write(&self, job: &WriteJob) {
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0.state);
         if state.retry_at.is_some_and(|until| job.created_at < until) {
             self.count_dropped(job.record_ends.len());
             return;
@@ -140,7 +141,7 @@ impl HistoryStore {
     }
 
     fn take_warnings(&self) -> Vec<String> {
-        let mut state = self.0.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.0.state);
         let mut news = std::mem::take(&mut state.warnings);
         // While the disk fails, the number is told at the end of it.
         if state.retry_at.is_none() {

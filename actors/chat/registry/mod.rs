@@ -9,11 +9,12 @@ pub(crate) mod closed_rooms;
 pub(crate) mod directory;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::SystemTime;
 
 use crate::actors::{HistorySender, RoomMessage, RoomRequest};
 use crate::runtime::Address;
+use crate::sync::lock;
 use crate::wire::text::escape;
 use directory::Directory;
 
@@ -60,7 +61,7 @@ impl ChatRegistry {
     }
 
     pub(crate) fn directory(&self) -> MutexGuard<'_, Directory> {
-        self.0.directory.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.directory)
     }
 
     /// Makes the place of a member who is in the book.

@@ -5,12 +5,13 @@
 //! it. A holder that goes on being silent gives way then, and the sender's next attempt goes on with what had come.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use event_listener::Event;
 
 use super::FileStore;
 use crate::runtime::wait_until;
+use crate::sync::lock;
 
 /// Who has a file in hand.
 #[derive(Debug, Default)]
@@ -22,7 +23,7 @@ pub(super) struct ActiveUploads {
 
 impl ActiveUploads {
     fn lock_yield_flags(&self) -> MutexGuard<'_, HashMap<String, bool>> {
-        self.yield_flags.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.yield_flags)
     }
 
     /// Tells the holder of a file that somebody else would like it.

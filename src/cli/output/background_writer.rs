@@ -6,9 +6,11 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
+
+use crate::sync::lock;
 
 /// Lines that wait at most.
 const MAX_QUEUED: usize = 256;
@@ -67,7 +69,7 @@ impl BackgroundWriter {
 
 impl BackgroundWriterShared {
     fn pending(&self) -> MutexGuard<'_, usize> {
-        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.pending)
     }
 
     fn run(

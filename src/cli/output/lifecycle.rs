@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use crate::actors::StoreError;
@@ -12,6 +12,7 @@ use crate::cli::output::json;
 use crate::cli::output::printer::{Sink, write_line};
 use crate::runtime::{Exit, Handle, Lifecycle, Path, StopReason};
 use crate::scenario::Role;
+use crate::sync::lock;
 
 /// Watches the lifecycle events of a run.
 #[derive(Debug, Clone)]
@@ -68,7 +69,7 @@ impl LifecycleLog {
     }
 
     fn state(&self) -> MutexGuard<'_, LifecycleLogState> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.state)
     }
 
     /// Takes note of one event.

@@ -10,7 +10,7 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
@@ -20,6 +20,7 @@ use crate::cli::args::argv::EnvLookup;
 use crate::cli::args::parse::OutputSettings;
 use crate::cli::output::background_writer::BackgroundWriter;
 use crate::cli::output::printer::Sink;
+use crate::sync::lock;
 use crate::wire::text::escape;
 
 /// Whether stderr is coloured.
@@ -144,7 +145,7 @@ impl Logger {
     pub fn new(output: &OutputSettings, env: EnvLookup<'_>, sink: Sink) -> Logger {
         let look = LogFormat::for_stderr(output.color, env);
         let write = move |text: &str| {
-            let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sink = lock(&sink);
             // Nobody is there to learn that stderr is closed.
             let _ = sink.write_all(text.as_bytes());
         };

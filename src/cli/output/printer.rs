@@ -14,7 +14,7 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use log::Level;
 
@@ -27,6 +27,7 @@ use crate::cli::output::text::OutputStream;
 use crate::net::Peer;
 use crate::runtime::{Actor, Context, JobQueue, Outcome};
 use crate::scenario::Scenario;
+use crate::sync::lock;
 
 /// How many reports are written at once, at most.
 const MAX_BATCH: usize = 256;
@@ -69,7 +70,7 @@ pub fn write_line(sink: &Sink, line: &str) -> io::Result<()> {
 
 fn write_all(sink: &Sink, bytes: &[u8]) -> io::Result<()> {
     // A writer that panicked leaves half a line at worst.
-    let mut sink = sink.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut sink = lock(sink);
     sink.write_all(bytes)?;
     sink.flush()
 }
@@ -177,7 +178,7 @@ impl Printer {
     async fn run_jobs(&self) {
         let narrator = self.clone();
         let work = move |batch| {
-            let mut sight = narrator.sink_state.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut sight = lock(&narrator.sink_state);
             *sight = narrator.write_batch(batch, *sight);
         };
         self.jobs.run_all(work).await;

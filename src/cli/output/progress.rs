@@ -5,7 +5,7 @@
 //! this is for threads that may block.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -14,6 +14,7 @@ use crate::actors::{Progress, TotalProgress};
 use crate::cli::args::argv::EnvLookup;
 use crate::cli::output::printer::Sink;
 use crate::net::Peer;
+use crate::sync::lock;
 use crate::wire::text::escape;
 use crate::wire::units::{format_duration, format_size};
 
@@ -81,7 +82,7 @@ impl ProgressBars {
     /// Shows how far a file is.
     pub fn update(&self, file: &Progress) {
         let Some(shown) = &self.0 else { return };
-        let mut state = shown.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&shown.state);
         match &shown.terminal {
             Some(terminal) => state.draw_bars(terminal, file),
             None => state.log_if_due(file),
@@ -91,14 +92,14 @@ impl ProgressBars {
     /// Takes away the bar of a peer's file, or of our own.
     pub fn finish_file(&self, peer: Option<&Peer>) {
         let Some(ProgressShared { state, .. }) = self.0.as_deref() else { return };
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(state);
         state.files.retain(|file| file.peer.as_ref() != peer || file.clear_bar());
     }
 
     /// Takes all bars away.
     pub fn finish_all(&self) {
         let Some(ProgressShared { state, .. }) = self.0.as_deref() else { return };
-        let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(state);
         state.files.retain(ActiveFile::clear_bar);
         if let Some(bar) = state.total_bar.take() {
             bar.finish_and_clear();
@@ -203,7 +204,7 @@ struct SuspendBars {
 
 impl Write for SuspendBars {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sink = lock(&self.sink);
         self.bars.suspend(|| sink.write_all(bytes).and_then(|()| sink.flush()))?;
         Ok(bytes.len())
     }

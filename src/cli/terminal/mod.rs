@@ -16,7 +16,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -32,6 +32,7 @@ use rustyline::{ColorMode, CompletionType, Config, Editor, ExternalPrinter, Help
 
 use super::output::color::{colorize, nick_color};
 use super::output::printer::Sink;
+use crate::sync::lock;
 use crate::wire::chat::command::{Command, parse};
 use chat_context::ChatContext;
 use pty::PtyProxy;
@@ -141,7 +142,7 @@ impl Terminal {
     }
 
     fn context(&self) -> MutexGuard<'_, ChatContext> {
-        self.0.context.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.context)
     }
 
     /// Waits until `is_so`, or no longer.
@@ -176,7 +177,7 @@ impl Terminal {
 
 impl TerminalShared {
     fn printer(&self) -> MutexGuard<'_, Box<dyn ExternalPrinter + Send>> {
-        self.printer.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.printer)
     }
 }
 

@@ -6,7 +6,9 @@
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::os::fd::OwnedFd;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
+
+use crate::sync::lock;
 
 /// One descriptor in reserve.
 #[derive(Debug, Default)]
@@ -23,7 +25,7 @@ impl SpareFd {
     /// Another thread may be quicker to take it; the call fails then as it would have without. Without a reserve, which
     /// is taken anew after each call, nothing is called.
     pub(crate) fn with_spare<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
-        let mut reserve = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reserve = lock(&self.0);
         if reserve.is_none() {
             *reserve = open_spare();
         }

@@ -10,11 +10,12 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, IoSlice, Read};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
 use crate::net::stream::transport::Transport;
 use crate::net::{Peer, Stream};
+use crate::sync::lock;
 
 impl Stream {
     /// Makes two ends of a connection in memory; at most `capacity` bytes (at least 1) wait in each direction.
@@ -81,7 +82,7 @@ impl DuplexBuffer {
     }
 
     fn state(&self) -> MutexGuard<'_, DuplexState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     pub(crate) fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {

@@ -5,7 +5,6 @@
 //! small generator; a simulation can stand in without another line of the runtime knowing.
 
 pub(crate) mod futures;
-pub(crate) mod sync;
 pub(crate) mod threads;
 pub(crate) mod until;
 

@@ -21,7 +21,7 @@ use async_task::Runnable;
 use smol::{Executor, Task};
 
 use crate::reactor::Reactor;
-use crate::runtime::executor::sync::{Mutex, MutexGuard, PoisonError};
+use crate::sync::{Mutex, MutexGuard, lock};
 
 /// After so many turns the reactor is looked at.
 const EVENT_INTERVAL: usize = 200;
@@ -95,7 +95,7 @@ struct RunQueueState {
 
 impl RunQueue {
     fn state(&self) -> MutexGuard<'_, RunQueueState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Tells these from all others.

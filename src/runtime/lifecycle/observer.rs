@@ -6,7 +6,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
 use async_channel::{Receiver, Sender};
@@ -14,6 +14,7 @@ use futures_lite::Stream;
 
 use crate::runtime::lifecycle::event::Lifecycle;
 use crate::runtime::lifecycle::panic;
+use crate::sync::lock;
 
 /// Whoever watches the lives of a system's actors.
 #[derive(Clone, Default)]
@@ -93,7 +94,7 @@ impl EventBroadcaster {
     }
 
     fn senders(&self) -> MutexGuard<'_, Vec<EventSender>> {
-        self.senders.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.senders)
     }
 
     fn send(&self, event: &Lifecycle) {

@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
-use crate::runtime::executor::sync::{Mutex, MutexGuard, PoisonError};
+use crate::sync::{Mutex, MutexGuard, lock};
 
 /// A bounded queue.
 #[derive(Debug)]
@@ -96,7 +96,7 @@ impl<M> Queue<M> {
     }
 
     fn state(&self) -> MutexGuard<'_, QueueState<M>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0)
     }
 
     /// Adds a message if there is room.

@@ -6,7 +6,7 @@
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 
-use crate::runtime::executor::sync::{Arc, Mutex, PoisonError};
+use crate::sync::{Arc, Mutex, lock};
 
 /// Where an actor puts the answer to a question that [`Address::ask`](crate::runtime::Address::ask) brought.
 ///
@@ -45,7 +45,7 @@ impl<R> Reply<R> {
     /// Leaves the answer, or that there is none, and wakes the asker; once.
     fn complete(&mut self, answer: Option<R>) {
         let Some(shared) = self.0.take() else { return };
-        let mut slot = shared.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = lock(&shared);
         (slot.answer, slot.is_complete) = (answer, true);
         let waker = slot.waker.take();
         drop(slot);
@@ -69,7 +69,7 @@ impl<R> ReplyReceiver<R> {
 
     /// Is ready with the answer, or with `None` when the [`Reply`] was dropped unanswered.
     pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<R>> {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = lock(&self.0);
         if let Some(answer) = slot.answer.take() {
             return Poll::Ready(Some(answer));
         }

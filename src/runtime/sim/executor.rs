@@ -9,7 +9,7 @@ use std::fmt;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -20,6 +20,7 @@ use crate::runtime::sim::fault::{Fault, FaultRules, MessageInfo, PollInfo};
 use crate::runtime::tree::node::Node;
 use crate::runtime::tree::snapshot;
 use crate::runtime::tree::snapshot::NodeKind;
+use crate::sync::lock;
 
 thread_local! {
     /// The actor whose turn it is.
@@ -84,7 +85,7 @@ impl SimExecutor {
     }
 
     fn state(&self) -> MutexGuard<'_, SimState> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     pub(crate) fn now(&self) -> Instant {
@@ -179,7 +180,7 @@ impl SimExecutor {
     }
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, FaultRules> {
-        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.faults)
     }
 
     /// Runs one task, or lets the clock jump; `false` when there is neither.

@@ -9,9 +9,7 @@
 
 use std::task::{Context, Poll, Waker};
 
-use crate::runtime::executor::sync::{
-    AtomicU8, AtomicUsize, Mutex, MutexGuard, Ordering, PoisonError,
-};
+use crate::sync::{AtomicU8, AtomicUsize, Mutex, MutexGuard, Ordering, lock};
 
 const STOP: u8 = 1;
 const KILL: u8 = 2;
@@ -147,7 +145,7 @@ impl Control {
     }
 
     fn wakers(&self) -> MutexGuard<'_, Wakers> {
-        self.wakers.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.wakers)
     }
 
     fn raise(&self, level: u8) {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Instant;
 
 use slab::Slab;
@@ -24,6 +24,7 @@ use crate::runtime::tree::path::Name;
 use crate::runtime::tree::place::ParentRef;
 use crate::runtime::tree::snapshot::{NodeKind, NodeState, Snapshot};
 use crate::runtime::{Exit, Lifecycle, Path};
+use crate::sync::lock;
 
 /// A child as long as it is in the tree.
 pub(crate) struct Node {
@@ -121,9 +122,7 @@ impl Node {
     /// Returns a pool's children. Nothing else has members.
     pub(crate) fn pool_children(&self) -> MutexGuard<'_, Slab<PoolChild>> {
         match self.body.child_list() {
-            Some(ChildList::Pool(members)) => {
-                members.lock().unwrap_or_else(PoisonError::into_inner)
-            }
+            Some(ChildList::Pool(members)) => lock(members),
             _ => unreachable!("only a pool asks for its members"),
         }
     }
@@ -131,12 +130,12 @@ impl Node {
     /// Changes the list of a supervisor's children.
     pub(crate) fn update_children(&self, change: impl FnOnce(&mut BTreeMap<u64, Arc<Node>>)) {
         if let Some(ChildList::Supervisor(children)) = self.body.child_list() {
-            change(&mut children.lock().unwrap_or_else(PoisonError::into_inner));
+            change(&mut lock(children));
         }
     }
 
     pub(crate) fn liveness(&self) -> MutexGuard<'_, Liveness> {
-        self.liveness.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.liveness)
     }
 
     /// Notes the begin of a new incarnation and returns its number, from 1.
@@ -270,9 +269,7 @@ impl Node {
     pub(crate) fn child_nodes(&self) -> Vec<Arc<Node>> {
         match self.body.child_list() {
             None => Vec::new(),
-            Some(ChildList::Supervisor(children)) => {
-                children.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
-            }
+            Some(ChildList::Supervisor(children)) => lock(children).values().cloned().collect(),
             Some(ChildList::Pool(_)) => {
                 self.pool_children().iter().map(|(_, member)| member.node.clone()).collect()
             }

@@ -3,7 +3,8 @@
 use super::source::{Source, find_all, inline_modules, line_of, names};
 
 /// The floors, from the lowest to the highest. A file uses its own and what stands below it.
-const FLOORS: [&str; 7] = ["reactor", "runtime", "net", "wire", "actors", "scenario", "cli"];
+const FLOORS: [&str; 8] =
+    ["sync", "reactor", "runtime", "net", "wire", "actors", "scenario", "cli"];
 
 /// Lines of a file at most.
 pub const LONGEST: usize = 300;
