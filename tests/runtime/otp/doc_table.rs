@@ -41,6 +41,6 @@ fn the_table_has_each_case_once_and_each_one_that_is_held_has_a_test_of_its_name
     let held: BTreeSet<_> = rows.iter().filter(|(_, state)| *state == "held").collect();
     let held: BTreeSet<_> = held.into_iter().map(|(case, _)| (*case).to_owned()).collect();
     assert_eq!(held, tests(), "what is said to be held, and what is tested");
-    let counts = format!("{} of them mean something here", held.len());
+    let counts = format!("{} of them apply here", held.len());
     assert!(text.contains(&counts), "the text counts as the table does: {counts}");
 }
