@@ -1,30 +1,28 @@
-//! The socket roles: one small actor for each thing that a socket program does.
+//! The socket roles: actors, each of which does one part of a socket program's work.
 //!
-//! A role takes its sockets, its limits and the addresses that it talks to in its constructor. It reads no
-//! flag, prints nothing (it tells [`Report`]s) and never names a scenario, so the same role serves in the
-//! program's trees, in an example of fifteen lines and in a pipeline of yours.
+//! A role receives its sockets, its limits and the addresses of other actors in its constructor. It
+//! reads no flag, prints nothing (it sends [`Report`]s) and names no scenario. So the same role
+//! serves in the program's trees, in a short example and in your own pipeline.
 //!
-//! | role | what it does |
-//! |---|---|
-//! | [`Listener`] | accepts connections and starts an actor for each, in a pool |
-//! | [`Greeter`] | says one text to a connection and closes it |
-//! | [`TcpClient`] | connects, reads a short answer, reports it |
-//! | [`TcpProbe`] | connects again and again, and times each greeting |
-//! | [`TcpStatsCollector`] | adds up what the probes measured |
-//! | [`UdpResponder`] | answers datagrams, many at once |
-//! | [`UdpClient`] | sends datagrams and waits for each answer |
-//! | [`UdpProbe`] | sends datagrams at their time, and measures what comes back |
-//! | [`UdpFlood`] | sends datagrams at a rate, and counts what comes back |
-//! | [`PartialFileReaper`] | removes the parts of files that nobody comes back for |
-//! | [`FileReceiver`] | serves one connection over which files come |
-//! | [`FileWriter`] | turns bytes of any actor into files, at the end of a pipeline |
-//! | [`RawSender`] | sends files over one connection, as they are |
-//! | [`FramedSender`] | sends files that arrive whole, or tells why not |
-//! | [`RoomManager`] | keeps the rooms: who is in them, and what is said |
-//! | [`HistoryWriter`] | keeps what is said on the disk |
-//! | [`ChatConsole`] | passes on the orders that are typed at the server's own terminal |
-//! | [`ChatSession`] | one connection to a chat server |
-//! | [`ChatClient`] | one person's side of a chat |
+//! | role | file | what it does |
+//! |---|---|---|
+//! | [`Listener`] | `tcp/listener/mod.rs` | accepts connections and starts an actor for each in a pool |
+//! | [`Greeter`] | `tcp/greeter.rs` | sends one text to a connection and closes it |
+//! | [`TcpClient`] | `tcp/client.rs` | connects, reads a greeting, and reports or measures it |
+//! | [`TcpStatsCollector`] | `tcp/stats_collector.rs` | sums up the results of measuring TCP clients |
+//! | [`UdpResponder`] | `udp/responder.rs` | replies to datagrams in batches |
+//! | [`UdpClient`] | `udp/client.rs` | sends datagrams on a schedule, and reports or measures the replies |
+//! | [`UdpFlood`] | `udp/flood.rs` | sends datagrams at a rate, and counts the replies |
+//! | [`PartialFileReaper`] | `file/reaper.rs` | removes abandoned partial files |
+//! | [`FileReceiver`] | `file/receive/mod.rs` | receives files over one connection |
+//! | [`FileWriter`] | `file/writer.rs` | writes bytes from other actors to files |
+//! | [`RawSender`] | `file/send/raw.rs` | sends files over one connection without framing |
+//! | [`FramedSender`] | `file/send/framed.rs` | sends files whole, verified and resumable |
+//! | [`RoomManager`] | `chat/manager/mod.rs` | manages the rooms and their members |
+//! | [`HistoryWriter`] | `chat/history/mod.rs` | writes the rooms' messages to disk |
+//! | [`ChatConsole`] | `chat/console.rs` | runs operator commands from the server's terminal |
+//! | [`ChatSession`] | `chat/session/mod.rs` | serves one connection to a chat server |
+//! | [`ChatClient`] | `chat/client/mod.rs` | is the client side of a chat, for one user |
 
 mod chat;
 mod file;
@@ -57,18 +55,15 @@ pub use support::client_error::ClientError;
 pub use support::client_quota::ClientQuota;
 pub use support::connection::{Connection, ConnectionGuard};
 pub use support::ip_limit::{PerIpLimit, PerIpPermit};
-pub use support::report::{
-    Progress, Report, Reporter, SendReport, SentFile, TotalProgress, TransferSummary,
-};
-pub use support::stats::{LatencySummary, Stats};
-pub use tcp::client::{Schedule, TcpClient};
+pub use support::progress::{Progress, SentFile, TotalProgress, TransferSummary};
+pub use support::report::{Report, Reporter, SendReport};
+pub use support::stats::{LatencySummary, Schedule, Stats};
+pub use tcp::client::{ProbeQuota, TcpClient};
 pub use tcp::greeter::Greeter;
 pub use tcp::listener::{Listener, RejectionMessage};
-pub use tcp::probe::{ProbeQuota, TcpProbe};
 pub use tcp::stats_collector::{ProbeResult, TcpStatsCollector};
 pub use udp::client::UdpClient;
 pub use udp::flood::UdpFlood;
 pub use udp::network_rate_limit::NetworkRateLimiter;
-pub use udp::probe::UdpProbe;
 pub use udp::reply_policy::{DEFAULT_REPLY_RATE, ReplyPolicy};
 pub use udp::responder::UdpResponder;

@@ -38,7 +38,7 @@ impl PartialFileReaper {
         let Some(before) = before.checked_sub(ttl) else { return };
         let before = i64::try_from(before.as_secs()).unwrap_or_default();
         let vault = self.store.clone();
-        let tell = |why| self.reporter.send(|| Report::Rejected { peer: None, reason: why });
+        let tell = |why| self.reporter.send(|| Report::Warning { reason: why });
         match self.blocking_pool.run(move || vault.remove_stale(before)).await {
             Ok(reaped) => {
                 for name in reaped {

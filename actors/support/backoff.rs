@@ -1,44 +1,60 @@
-//! When a lost connection is made anew, and when that is given up.
+//! The delays between the attempts of a client to connect again.
 //!
-//! A link that is lost again and again is worth trying for as long as each time a little more of the file arrives. So
-//! only the attempts that get no further are counted, and the pauses between them grow; one that gets further begins the
-//! count anew.
+//! The delay doubles with each failure in a row, up to a limit. A retry is worthwhile as long as
+//! each attempt makes some progress, so only failures without progress are counted. An attempt that
+//! makes progress starts the count again. Callers sleep with jitter (`Clock::sleep_jittered`), so
+//! that clients that lost the same server do not return all at once.
 
 use std::time::Duration;
 
-/// The first pause and the longest.
-const DELAY_RANGE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
+/// The delay after the first failure.
+const MIN_DELAY: Duration = Duration::from_millis(100);
 
-/// How many attempts in a row may get no further.
-const MAX_FAILURES: u32 = 10;
+/// The longest delay.
+const MAX_DELAY: Duration = Duration::from_secs(10);
 
-/// The attempts at one file.
-#[derive(Debug)]
+/// The number of failures in a row after which a file transfer is given up.
+pub(crate) const MAX_FAILURES: u32 = 10;
+
+/// A counter of failures in a row, which determines the next delay.
+#[derive(Debug, Default)]
 pub(crate) struct Backoff {
     failures: u32,
-    delay: Duration,
-    /// The most chunks that the receiver held.
-    received_chunks: u64,
+    /// The furthest position that an attempt has reached, in units of the caller.
+    progress: u64,
 }
 
 impl Backoff {
+    /// Counts no failure and no progress.
     pub(crate) fn new() -> Backoff {
-        Backoff { failures: 0, delay: DELAY_RANGE.0, received_chunks: 0 }
+        Backoff::default()
     }
 
-    /// Notes how many chunks the receiver holds.
-    pub(crate) fn record_progress(&mut self, held: u64) {
-        if held > self.received_chunks {
-            *self = Backoff { received_chunks: held, ..Backoff::new() };
+    /// Forgets all failures.
+    pub(crate) fn reset(&mut self) {
+        self.failures = 0;
+    }
+
+    /// Records the position that this attempt has reached. A new maximum forgets all failures.
+    pub(crate) fn record_progress(&mut self, position: u64) {
+        if position > self.progress {
+            self.progress = position;
+            self.reset();
         }
     }
 
-    /// Returns the pause before the next attempt, or nothing where there were enough.
-    pub(crate) fn next_delay(&mut self) -> Option<Duration> {
-        self.failures += 1;
-        let pause = self.delay;
-        self.delay = (2 * pause).min(DELAY_RANGE.1);
-        (self.failures < MAX_FAILURES).then_some(pause)
+    /// Counts a failure and returns the delay before the next attempt.
+    pub(crate) fn next_delay(&mut self) -> Duration {
+        let doublings = self.failures.min(31);
+        self.failures = self.failures.saturating_add(1);
+        MIN_DELAY.saturating_mul(1 << doublings).min(MAX_DELAY)
+    }
+
+    /// Counts a failure and returns the delay before the next attempt, or `None` at the
+    /// `max_failures`th failure in a row.
+    pub(crate) fn next_delay_limited(&mut self, max_failures: u32) -> Option<Duration> {
+        let delay = self.next_delay();
+        (self.failures < max_failures).then_some(delay)
     }
 }
 
@@ -46,27 +62,29 @@ impl Backoff {
 mod tests {
     use super::*;
 
-    fn delays(tries: &mut Backoff) -> Vec<u64> {
-        std::iter::from_fn(|| tries.next_delay()).map(|pause| pause.as_millis() as u64).collect()
+    fn delays(backoff: &mut Backoff) -> Vec<u64> {
+        std::iter::from_fn(|| backoff.next_delay_limited(MAX_FAILURES))
+            .map(|delay| delay.as_millis() as u64)
+            .collect()
     }
 
     #[test]
     fn backoff_doubles_to_limit_then_gives_up() {
-        let mut tries = Backoff::new();
-        tries.record_progress(0);
+        let mut backoff = Backoff::new();
+        backoff.record_progress(0);
         let expected = [100, 200, 400, 800, 1600, 3200, 6400, 10_000, 10_000];
-        assert_eq!(delays(&mut tries), expected);
+        assert_eq!(delays(&mut backoff), expected);
     }
 
     #[test]
     fn backoff_progress_resets_failures() {
-        let mut tries = Backoff::new();
-        assert_eq!(delays(&mut tries).len(), 9);
-        tries.record_progress(5);
-        assert_eq!(tries.next_delay(), Some(DELAY_RANGE.0));
-        tries.record_progress(5);
-        assert_eq!(tries.next_delay(), Some(2 * DELAY_RANGE.0));
-        tries.record_progress(3);
-        assert_eq!(delays(&mut tries).len(), 7);
+        let mut backoff = Backoff::new();
+        assert_eq!(delays(&mut backoff).len(), 9);
+        backoff.record_progress(5);
+        assert_eq!(backoff.next_delay_limited(MAX_FAILURES), Some(MIN_DELAY));
+        backoff.record_progress(5);
+        assert_eq!(backoff.next_delay_limited(MAX_FAILURES), Some(2 * MIN_DELAY));
+        backoff.record_progress(3);
+        assert_eq!(delays(&mut backoff).len(), 7);
     }
 }

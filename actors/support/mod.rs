@@ -1,6 +1,5 @@
-//! Support.
+//! Parts that several roles share.
 
-pub(crate) mod allowance;
 pub(crate) mod backoff;
 pub(crate) mod ban_list;
 pub(crate) mod blocking_pool;
@@ -8,6 +7,8 @@ pub(crate) mod client_error;
 pub(crate) mod client_quota;
 pub(crate) mod connection;
 pub(crate) mod ip_limit;
+pub(crate) mod progress;
+pub(crate) mod rate_limit;
 pub(crate) mod report;
 pub(crate) mod stats;
 pub(crate) mod throttle;

@@ -1,42 +1,44 @@
-//! What the TCP probes measured, added up.
+//! The collector of a TCP measurement: sums up the results of several clients.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::actors::support::stats::{LatencyRecorder, Stats};
-use crate::actors::{ClientError, Report, Reporter, Schedule};
+use crate::actors::support::client_error::ClientError;
+use crate::actors::support::report::{Report, Reporter};
+use crate::actors::support::stats::{LatencyRecorder, Schedule, Stats};
 use crate::net::ConnectError;
 use crate::runtime::{Actor, Context, Outcome};
 
-/// What became of one connection.
+/// The result of one connection.
 #[derive(Debug, Clone)]
 pub enum ProbeResult {
-    /// There was a greeting.
+    /// The server sent a greeting.
     Replied {
-        /// From the attempt to connect until there was a connection.
+        /// The time from the attempt to connect until the connection was made.
         connect_time: Duration,
-        /// From the attempt to connect until the first bytes of the greeting.
+        /// The time from the attempt to connect until the first bytes of the greeting.
         rtt: Duration,
         /// The greeting.
         text: Vec<u8>,
     },
-    /// There was a connection, and no greeting.
+    /// The connection was made, but the server sent no greeting.
     NoReply {
-        /// From the attempt to connect until there was a connection.
+        /// The time from the attempt to connect until the connection was made.
         connect_time: Duration,
-        /// Why, in a few words.
+        /// The reason, in a few words.
         reason: &'static str,
     },
-    /// There was no connection.
+    /// The connection could not be made.
     ConnectFailed {
-        /// Why, in a few words.
+        /// The reason, in a few words.
         reason: &'static str,
-        /// What went wrong.
+        /// The error.
         error: Arc<ConnectError>,
     },
 }
 
-/// Adds up what [`TcpProbe`](crate::actors::TcpProbe)s measured, tells it, and ends.
+/// A collector of the results of measuring [`TcpClient`](crate::actors::TcpClient)s. It ends once
+/// it has received as many results as its [`Schedule`] says, and reports the [`Stats`].
 #[derive(Debug)]
 pub struct TcpStatsCollector {
     schedule: Schedule,
@@ -46,20 +48,21 @@ pub struct TcpStatsCollector {
 }
 
 impl TcpStatsCollector {
-    /// Makes figures of as many connections as the pace says.
-    pub fn new(pace: Schedule, reporter: Reporter) -> TcpStatsCollector {
-        TcpStatsCollector { schedule: pace, max_loss: 0.0, report_replies: false, reporter }
+    /// Creates a collector of `schedule.count` results.
+    pub fn new(schedule: Schedule, reporter: Reporter) -> TcpStatsCollector {
+        TcpStatsCollector { schedule, max_loss: 0.0, report_replies: false, reporter }
     }
 
-    /// Sets how many percent of the connections may go without a greeting, from 0 (the default) to 100.
+    /// Sets the percentage of connections that may get no greeting, from 0 (the default) to 100. A
+    /// higher loss is an error.
     pub fn max_loss(mut self, percent: f64) -> TcpStatsCollector {
         self.max_loss = percent;
         self
     }
 
-    /// Sets whether each greeting is told as it comes.
-    pub fn report_replies(mut self, shows: bool) -> TcpStatsCollector {
-        self.report_replies = shows;
+    /// Sets whether each greeting is reported when it arrives. By default none is.
+    pub fn report_replies(mut self, report_replies: bool) -> TcpStatsCollector {
+        self.report_replies = report_replies;
         self
     }
 
@@ -70,11 +73,11 @@ impl TcpStatsCollector {
         }
     }
 
-    fn check(&self, figures: &Stats, last: Option<Arc<ConnectError>>) -> Outcome {
-        match last.and_then(Arc::into_inner) {
-            Some(error) if figures.received == 0 => Err(ClientError::Connect(error).into()),
-            _ if figures.loss_percent() > self.max_loss => {
-                let (sent, lost, limit) = (figures.sent, figures.lost(), self.schedule.timeout);
+    fn check(&self, stats: &Stats, last_error: Option<Arc<ConnectError>>) -> Outcome {
+        match last_error.and_then(Arc::into_inner) {
+            Some(error) if stats.received == 0 => Err(ClientError::Connect(error).into()),
+            _ if stats.loss_percent() > self.max_loss => {
+                let (sent, lost, limit) = (stats.sent, stats.lost(), self.schedule.timeout);
                 Err(ClientError::LostReplies { sent, lost, limit }.into())
             }
             _ => Ok(()),
@@ -86,36 +89,37 @@ impl Actor for TcpStatsCollector {
     type Message = ProbeResult;
 
     async fn run(self, mut ctx: Context<ProbeResult>) -> Outcome {
-        let begun = ctx.now();
-        let (mut connects, mut rtts) = (LatencyRecorder::new(), LatencyRecorder::new());
-        let mut figures = Stats::default();
-        let mut last = None;
-        while figures.sent < self.schedule.count {
-            let Some(measured) = ctx.recv().await else { break };
-            figures.sent += 1;
-            match measured {
-                ProbeResult::Replied { connect_time: connect, rtt, text } => {
-                    figures.received += 1;
-                    connects.record(connect);
+        let started_at = ctx.now();
+        let (mut connect_times, mut rtts) = (LatencyRecorder::new(), LatencyRecorder::new());
+        let mut stats = Stats::default();
+        let mut last_error = None;
+        while stats.sent < self.schedule.count {
+            let Some(result) = ctx.recv().await else { break };
+            stats.sent += 1;
+            match result {
+                ProbeResult::Replied { connect_time, rtt, text } => {
+                    stats.received += 1;
+                    connect_times.record(connect_time);
                     rtts.record(rtt);
                     self.report_reply(rtt, &text).await;
                 }
-                ProbeResult::NoReply { connect_time: connect, reason: why } => {
-                    connects.record(connect);
-                    figures.record_failure(why);
+                ProbeResult::NoReply { connect_time, reason } => {
+                    connect_times.record(connect_time);
+                    stats.record_failure(reason);
                 }
-                ProbeResult::ConnectFailed { reason: why, error } => {
-                    figures.record_failure(why);
-                    last = Some(error);
+                ProbeResult::ConnectFailed { reason, error } => {
+                    stats.record_failure(reason);
+                    last_error = Some(error);
                 }
             }
         }
-        // The last message is dealt with: a failure of the figures is none of it.
+        // An error of this actor is blamed on the message that it received last. This marks that
+        // message as handled, so that the loss limit is not blamed on it.
         drop(ctx.try_recv());
-        figures.elapsed = ctx.now() - begun;
-        (figures.connect, figures.rtt) = (connects.summary(), rtts.summary());
-        let told = Box::new(figures.clone());
-        self.reporter.send(|| Report::Stats(told)).await;
-        self.check(&figures, last)
+        stats.elapsed = ctx.now() - started_at;
+        (stats.connect, stats.rtt) = (connect_times.summary(), rtts.summary());
+        let reported = Box::new(stats.clone());
+        self.reporter.send(|| Report::Stats(reported)).await;
+        self.check(&stats, last_error)
     }
 }

@@ -100,7 +100,7 @@ fn add_history_writer(
     let Some(path) = &settings.history_dir else { return Ok(()) };
     let (history, faults) = HistoryStore::open(path, settings.history_size, hall)?;
     for why in faults {
-        reporter.try_send(|| Report::Rejected { peer: None, reason: why });
+        reporter.try_send(|| Report::Warning { reason: why });
     }
     let (kept, reporter) = (history.clone(), reporter.clone());
     let journal = Child::new("journal", move || HistoryWriter::new(kept.clone(), reporter.clone()));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{AccessControl, Settings, add_listeners, client_child, numbered_name};
-use crate::actors::{Greeter, ProbeQuota, Reporter, TcpClient, TcpProbe, TcpStatsCollector};
+use crate::actors::{Greeter, ProbeQuota, Reporter, TcpClient, TcpStatsCollector};
 use crate::net::{BindError, Endpoint};
 use crate::runtime::{Child, Supervisor};
 
@@ -52,8 +52,10 @@ fn add_probes(settings: &Settings, tree: &mut Supervisor, endpoint: Endpoint, re
     for probe in 0..settings.concurrency.unwrap_or(1) {
         let (endpoint, pace) = (endpoint.clone(), pace.clone());
         let (tickets, figures) = (tickets.clone(), figures.clone());
-        let make =
-            move || TcpProbe::new(endpoint.clone(), pace.clone(), tickets.clone(), figures.clone());
+        let make = move || {
+            let (endpoint, pace) = (endpoint.clone(), pace.clone());
+            TcpClient::measuring(endpoint, pace, tickets.clone(), figures.clone())
+        };
         tree.child(Child::new(numbered_name("probe", probe), make).transient());
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Role, Settings, client_child, numbered_name};
 use crate::actors::{
-    ClientQuota, ReplyPolicy, Reporter, Schedule, UdpClient, UdpFlood, UdpProbe, UdpResponder,
+    ClientQuota, ReplyPolicy, Reporter, Schedule, UdpClient, UdpFlood, UdpResponder,
 };
 use crate::net::{BindError, DatagramSocket, Endpoint};
 use crate::runtime::{Child, Supervisor};
@@ -79,18 +79,14 @@ pub(super) fn add_client(
                 .max_loss(max_loss)
         };
         tree.child(client_child(Child::new("client", make)));
-    } else if settings.is_measuring() {
-        let make = move || {
-            let (endpoint, request) = (endpoint.clone(), request.clone());
-            UdpProbe::new(endpoint, request, buffer_size, pace.clone(), reporter.clone())
-                .max_loss(max_loss)
-                .report_numbers(numbered)
-        };
-        tree.child(client_child(Child::new("client", make)));
     } else {
+        let measures = settings.is_measuring();
         let make = move || {
             let (endpoint, request) = (endpoint.clone(), request.clone());
             UdpClient::new(endpoint, request, buffer_size, pace.clone(), reporter.clone())
+                .max_loss(max_loss)
+                .report_numbers(numbered)
+                .report_stats(measures)
         };
         tree.child(client_child(Child::new("client", make)));
     }

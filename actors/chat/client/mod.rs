@@ -12,16 +12,13 @@ pub(crate) mod send_queue;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use crate::actors::support::backoff::Backoff;
 use crate::actors::{ClientError, Report, Reporter};
 use crate::net::{Endpoint, Peer, Stream};
 use crate::runtime::{Actor, Context, Event, Outcome};
 use crate::wire::chat::command::{Command, parse};
 use connection::ClientConnection;
 use send_queue::SendQueue;
-
-/// The first pause before the client calls again, and the longest.
-const RECONNECT_DELAYS: (Duration, Duration) =
-    (Duration::from_millis(100), Duration::from_secs(10));
 
 /// What a chat client is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -236,7 +233,7 @@ impl Actor for ChatClient {
             joined: false,
             reconnect_forbidden: false,
         };
-        let mut pause = RECONNECT_DELAYS.0;
+        let mut backoff = Backoff::new();
         let mut over_since: Option<Instant> = None;
         loop {
             let Err(failure) = self.connect_once(&mut ctx, &mut part).await else { return Ok(()) };
@@ -249,12 +246,12 @@ impl Actor for ChatClient {
                 return Err(failure.into());
             }
             if part.joined {
-                pause = RECONNECT_DELAYS.0;
+                backoff.reset();
             }
+            let pause = backoff.next_delay();
             if !self.wait_to_reconnect(&mut ctx, &mut part, &failure, pause).await {
                 return self.report_undelivered(&part, None).await;
             }
-            pause = (2 * pause).min(RECONNECT_DELAYS.1);
             if part.input_closed {
                 // Nobody is there any more: what is left to say is tried for as long as an answer may take.
                 let since = *over_since.get_or_insert(ctx.now());
@@ -279,7 +276,7 @@ impl ChatClient {
             (count, Some(_)) => Err(ClientError::UndeliveredLines { server, count }.into()),
             (count, None) => {
                 let why = ClientError::UndeliveredLines { server, count }.to_string();
-                self.reporter.send(|| Report::Rejected { peer: None, reason: why }).await;
+                self.reporter.send(|| Report::Warning { reason: why }).await;
                 Ok(())
             }
         }

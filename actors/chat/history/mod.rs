@@ -231,7 +231,7 @@ impl HistoryWriter {
         let history = self.store.clone();
         self.store.0.jobs.run_all(move |job| history.write(&job)).await;
         for why in self.store.take_warnings() {
-            self.reporter.send(|| Report::Rejected { peer: None, reason: why }).await;
+            self.reporter.send(|| Report::Warning { reason: why }).await;
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::actors::chat::session::commands::with_timestamp;
 use crate::actors::chat::session::delivery::push_verbatim;
 use crate::actors::chat::session::io::{SessionEvent, WaitFor};
 use crate::actors::chat::session::wish::Handshake;
-use crate::actors::support::allowance::RateLimiter;
+use crate::actors::support::rate_limit::RateLimiter;
 use crate::actors::{JoinRequest, JoinedRoom, Membership, SessionMessage};
 use crate::wire::chat::MAX_LINE_LEN;
 use crate::wire::chat::notice;

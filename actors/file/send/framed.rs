@@ -219,7 +219,7 @@ impl FramedSender {
 
     async fn report_not_sent(&self, path: &Path, why: &str) {
         let why = format!("{}: {why}", path.display());
-        self.reporter.send(|| Report::Rejected { peer: None, reason: why }).await;
+        self.reporter.send(|| Report::Warning { reason: why }).await;
     }
 }
 

@@ -153,7 +153,7 @@ impl RawSender {
 
     async fn report_unreadable(&self, path: &Path, error: &io::Error) {
         let why = format!("{}: {}", path.display(), explain_io_error(error));
-        self.reporter.send(|| Report::Rejected { peer: None, reason: why }).await;
+        self.reporter.send(|| Report::Warning { reason: why }).await;
     }
 
     /// Sends one file; tells, and returns `false`, where it can be read no further.

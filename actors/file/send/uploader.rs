@@ -14,7 +14,7 @@ use crate::actors::file::send::connection::{FramedConnection, ServerReply};
 use crate::actors::file::send::pipeline::{StreamOutcome, abort_file, send_chunks};
 use crate::actors::file::send::source::SourceFile;
 use crate::actors::file::send::walk::SendItem;
-use crate::actors::support::backoff::Backoff;
+use crate::actors::support::backoff::{Backoff, MAX_FAILURES};
 use crate::actors::{ClientError, Report, Reporter, TotalProgress};
 use crate::net::Endpoint;
 use crate::runtime::Clock;
@@ -107,9 +107,9 @@ impl Uploader {
             if !load.as_ref().is_none_or(SourceFile::is_rewindable) {
                 return Err(ClientError::StdinNotResumable { source: Box::new(failure) });
             }
-            let Some(pause) = tries.next_delay() else { return Err(failure) };
+            let Some(pause) = tries.next_delay_limited(MAX_FAILURES) else { return Err(failure) };
             let why = format!("{failure}; trying again");
-            self.reporter.send(|| Report::Rejected { peer: None, reason: why }).await;
+            self.reporter.send(|| Report::Warning { reason: why }).await;
             self.clock.sleep_jittered(pause).await;
         }
     }

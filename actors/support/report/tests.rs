@@ -1,4 +1,4 @@
-//! A report's way to a narrator that is slow.
+//! Delivery of reports to a slow receiver.
 
 use std::sync::{Arc, Mutex};
 
@@ -9,15 +9,15 @@ use crate::runtime::{Child, Outcome, Strategy, Supervisor, System};
 
 #[test]
 fn full_mailbox_delays_reports_in_order() {
-    let heard = Arc::new(Mutex::new(Vec::new()));
+    let received = Arc::new(Mutex::new(Vec::new()));
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
-    let hears = heard.clone();
-    let narrator = tree.child(
-        Child::new("narrator", move || {
-            let heard = hears.clone();
+    let receiver_log = received.clone();
+    let receiver = tree.child(
+        Child::new("receiver", move || {
+            let received = receiver_log.clone();
             async move |mut ctx: crate::runtime::Context<Report>| -> Outcome {
                 while let Some(report) = ctx.recv().await {
-                    heard.lock().unwrap().push(report);
+                    received.lock().unwrap().push(report);
                     yield_now().await;
                 }
                 Ok(())
@@ -25,9 +25,9 @@ fn full_mailbox_delays_reports_in_order() {
         })
         .mailbox(1),
     );
-    let reporter = Reporter::new(narrator);
+    let reporter = Reporter::new(receiver);
     let line = |number: u8| Report::ChatLine(number.to_string());
-    let teller = Child::new("teller", move || {
+    let sender = Child::new("sender", move || {
         let reporter = reporter.clone();
         async move |_: crate::runtime::Context<()>| -> Outcome {
             for number in 0..20 {
@@ -36,9 +36,9 @@ fn full_mailbox_delays_reports_in_order() {
             Ok(())
         }
     });
-    tree.child(teller.transient().significant());
+    tree.child(sender.transient().significant());
     System::new().run(tree).unwrap();
-    assert_eq!(*heard.lock().unwrap(), (0..20).map(line).collect::<Vec<_>>());
+    assert_eq!(*received.lock().unwrap(), (0..20).map(line).collect::<Vec<_>>());
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn full_mailbox_blocks_send_disabled_reporter_skips() {
     let address = Address::new(1);
     let reporter = Reporter::new(address.clone());
     block_on(reporter.send(|| Report::Ready));
-    let waiting = block_on(poll_once(reporter.send(|| Report::Ready)));
-    assert!(waiting.is_none() && address.len() == 1);
-    block_on(Reporter::disabled().send(|| unreachable!("nobody hears it")));
+    let pending = block_on(poll_once(reporter.send(|| Report::Ready)));
+    assert!(pending.is_none() && address.len() == 1);
+    block_on(Reporter::disabled().send(|| unreachable!("a disabled reporter builds no report")));
 }

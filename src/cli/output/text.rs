@@ -61,6 +61,7 @@ pub fn format_report(
             let from = peer.as_ref().map(|peer| format!("{}: ", format_peer(peer)));
             aside(Level::Warn, format!("{}{}", from.unwrap_or_default(), escape_line(why)))
         }
+        (_, Report::Warning { reason }) => aside(Level::Warn, escape_line(reason)),
         (_, Report::Truncated { peer, bytes, kept }) => {
             let peer = format_peer(peer);
             aside(

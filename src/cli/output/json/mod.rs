@@ -53,6 +53,8 @@ pub fn format_report(kind: Scenario, side: Side, report: &Report) -> String {
             let peer = peer.as_ref().map(ToString::to_string);
             Object::new("refused").opt_string("peer", peer.as_deref()).string("why", why)
         }
+        // An event of its own would be a change of the output's format.
+        Report::Warning { reason } => Object::new("refused").string("why", reason),
         Report::Truncated { peer, bytes, kept } => {
             Object::new("cut").display("peer", peer).raw("bytes", bytes).raw("kept", kept)
         }
