@@ -5,8 +5,8 @@ use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 use std::time::Instant;
 
-use crate::support::chat_client::{Line, connect, receipt};
-use crate::support::process_stats::leave;
+use crate::support::chat_client::{LineClient, acknowledgement, connect};
+use crate::support::process_stats::limit_free_descriptors;
 use crate::support::{DEADLINE, Program};
 
 /// How many come while there are descriptors for a few.
@@ -26,8 +26,8 @@ fn is_over(stream: &mut TcpStream) -> bool {
 #[test]
 fn who_comes_when_descriptors_have_run_out_is_turned_away_and_who_is_there_stays() {
     let server = Program::server(&["--scenario", "chat"]);
-    let mut member = Line::joined(server.endpoint());
-    leave(&server, LEFT);
+    let mut member = LineClient::joined(server.endpoint());
+    limit_free_descriptors(&server, LEFT);
     let mut crowd: Vec<_> = (0..CROWD).map(|_| connect(server.endpoint())).collect();
     crowd.iter().for_each(|stream| stream.set_nonblocking(true).unwrap());
     let until = Instant::now() + DEADLINE;
@@ -40,19 +40,19 @@ fn who_comes_when_descriptors_have_run_out_is_turned_away_and_who_is_there_stays
     server.wait_for_error_line(|line| {
         line.contains("no connection can be accepted now: ") && line.contains("turned away")
     });
-    member.say("still here");
-    member.hear_line(&receipt("still here"));
+    member.send("still here");
+    member.wait_for_line(&acknowledgement("still here"));
     drop(crowd);
     // Whoever comes before the server has noticed is turned away, too.
     loop {
         assert!(Instant::now() < until, "nobody is accepted again");
-        let mut next = Line::connect(server.endpoint());
-        next.say("hello");
-        if let Ok(Some(_)) = next.next() {
+        let mut next = LineClient::connect(server.endpoint());
+        next.send("hello");
+        if let Ok(Some(_)) = next.next_line() {
             break;
         }
     }
-    member.hear_said("hello");
+    member.wait_for_message("hello");
     server.terminate();
     server.wait().with_code(0);
 }

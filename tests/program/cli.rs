@@ -3,8 +3,8 @@
 use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
 
-use crate::support::chat_client::{Line, connect, receipt};
-use crate::support::peers::{Family, Kind, need};
+use crate::support::chat_client::{LineClient, acknowledgement, connect};
+use crate::support::peers::{Family, SocketKind, require_tool};
 use crate::support::{BINARY, Program, directory, sockactors};
 
 /// Wrong usage: exit code 2, nothing on stdout, and stderr names every one of these words.
@@ -122,7 +122,7 @@ fn a_wrong_variable_of_the_environment_is_named() {
     command
         .args(["--scenario", "tcp", "--listen", "127.0.0.1:0"])
         .env("SOCKACTORS_CLIENTS", "many");
-    Program::start(&mut command).wait().with_code(2).naming("SOCKACTORS_CLIENTS");
+    Program::start(&mut command).wait().with_code(2).with_stderr("SOCKACTORS_CLIENTS");
 }
 
 #[test]
@@ -133,29 +133,29 @@ fn an_address_in_use_ends_with_3() {
     let datagrams = datagram.local_addr().unwrap().to_string();
     let used = [("tcp", &streams), ("file", &streams), ("chat", &streams), ("udp", &datagrams)];
     for (scenario, at) in used {
-        sockactors(&["--scenario", scenario, "--listen", at], "").with_code(3).naming(at);
+        sockactors(&["--scenario", scenario, "--listen", at], "").with_code(3).with_stderr(at);
     }
 }
 
 #[test]
 fn a_refused_connection_ends_with_3() {
-    let at = Family::V4.free(Kind::Stream, "/".as_ref()).unwrap().endpoint();
+    let at = Family::V4.free_address(SocketKind::Stream, "/".as_ref()).unwrap().endpoint();
     for scenario in ["tcp", "chat"] {
-        sockactors(&["--scenario", scenario, "--connect", &at], "").with_code(3).naming(&at);
+        sockactors(&["--scenario", scenario, "--connect", &at], "").with_code(3).with_stderr(&at);
     }
     let args = ["--scenario", "file", "--raw", "--connect", &at, "/proc/version"];
-    sockactors(&args, "").with_code(3).naming(&at);
+    sockactors(&args, "").with_code(3).with_stderr(&at);
     sockactors(&["--scenario", "tcp", "--connect", "unix:/no/such/socket"], "")
         .with_code(3)
-        .naming("/no/such/socket");
+        .with_stderr("/no/such/socket");
 }
 
 #[test]
 fn an_unresolvable_host_ends_with_3() {
     let args = ["--scenario", "tcp", "--connect", "no-such-host.invalid:12345"];
-    sockactors(&args, "").with_code(3).naming("no-such-host.invalid");
+    sockactors(&args, "").with_code(3).with_stderr("no-such-host.invalid");
     let args = ["--scenario", "tcp", "--listen", "no-such-host.invalid:12345"];
-    sockactors(&args, "").with_code(3).naming("no-such-host.invalid");
+    sockactors(&args, "").with_code(3).with_stderr("no-such-host.invalid");
 }
 
 #[test]
@@ -230,7 +230,7 @@ fn events(stdout: &str) -> Vec<String> {
 
 #[test]
 fn json_is_one_object_a_line_for_every_scenario() {
-    if !need("python3") {
+    if !require_tool("python3") {
         return;
     }
     let directory = directory();
@@ -263,9 +263,9 @@ fn json_is_one_object_a_line_for_every_scenario() {
     has(end(server), &["listening", "connected", "file", "disconnected", "drained"]);
 
     let server = Program::server(&["--scenario", "chat", "--json"]);
-    let mut ann = Line::joined(server.endpoint());
-    ann.say("quotes \" and \\ and \u{1b} and \u{202e}, and the end");
-    ann.hear(|line| line.starts_with(&receipt("quotes")));
+    let mut ann = LineClient::joined(server.endpoint());
+    ann.send("quotes \" and \\ and \u{1b} and \u{202e}, and the end");
+    ann.wait_for(|line| line.starts_with(&acknowledgement("quotes")));
     has(end(server), &["listening", "connected", "message", "drained"]);
 }
 

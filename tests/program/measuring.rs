@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use crate::support::peers::{Family, Kind, need};
+use crate::support::peers::{Family, SocketKind, require_tool};
 use crate::support::{BINARY, DEADLINE, Program, directory, sockactors};
 
 /// A server in the test's own hands.
@@ -39,7 +39,7 @@ impl Server {
 }
 
 /// Answers ten requests: the third before the second, the fourth twice, and not the last.
-fn unreliable(more: &[&str]) -> crate::support::Ended {
+fn unreliable(more: &[&str]) -> crate::support::ProgramOutput {
     let server = Server::new();
     let at = server.at();
     let mut args =
@@ -137,12 +137,12 @@ fn answers_that_are_read_together_are_all_counted_and_the_client_ends() {
 
 #[test]
 fn nobody_there_is_told_as_nobody_there() {
-    let (udp, tcp) = ((Kind::Datagram, "udp"), (Kind::Stream, "tcp"));
+    let (udp, tcp) = ((SocketKind::Datagram, "udp"), (SocketKind::Stream, "tcp"));
     for (kind, scenario) in [udp, tcp] {
-        let at = Family::V4.free(kind, "/".as_ref()).unwrap().endpoint();
+        let at = Family::V4.free_address(kind, "/".as_ref()).unwrap().endpoint();
         let args = ["--scenario", scenario, "--connect", &at, "--timeout", "2s"];
         let ended = sockactors(&[&args[..], &["--count", "3", "--interval", "1ms"]].concat(), "");
-        let ended = ended.with_code(3).naming("refused the connection");
+        let ended = ended.with_code(3).with_stderr("refused the connection");
         assert!(ended.lines().iter().any(|said| said == "failures: 3 refused"), "{ended:?}");
         assert!(!ended.err().contains("in hand"), "{ended:?}");
     }
@@ -239,14 +239,14 @@ fn a_measurement_that_never_has_to_wait_can_be_interrupted_too() {
 #[test]
 fn a_rate_and_a_pause_together_are_refused() {
     let args = ["--scenario", "udp", "--connect", "127.0.0.1:9", "--rate", "5/s", "--interval"];
-    sockactors(&[&args[..], &["1s"]].concat(), "").with_code(2).naming("--interval");
+    sockactors(&[&args[..], &["1s"]].concat(), "").with_code(2).with_stderr("--interval");
     let args = ["--scenario", "udp", "--connect", "127.0.0.1:9", "--concurrency", "2"];
-    sockactors(&args, "").with_code(2).naming("--scenario tcp");
+    sockactors(&args, "").with_code(2).with_stderr("--scenario tcp");
 }
 
 #[test]
 fn a_request_that_cannot_be_sent_is_counted_and_the_others_are_sent() {
-    if !need("strace") {
+    if !require_tool("strace") {
         return;
     }
     let server = Program::server(&["--scenario", "udp"]);

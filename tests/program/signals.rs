@@ -4,7 +4,7 @@ use std::io::Read;
 use std::net::TcpListener;
 use std::process::Command;
 
-use crate::support::chat_client::{Line, connect};
+use crate::support::chat_client::{LineClient, connect};
 use crate::support::{BINARY, Program};
 use rustix::process::Signal;
 
@@ -55,7 +55,7 @@ fn a_server_that_is_asked_to_stop_lets_a_transfer_finish() {
 #[test]
 fn a_second_signal_ends_a_server_at_once() {
     let server = Program::server(&["--scenario", "chat", "--drain-timeout", "10m"]);
-    let _member = Line::joined(server.endpoint());
+    let _member = LineClient::joined(server.endpoint());
     let _silent = connect(server.endpoint());
     server.terminate();
     server.wait_for_closed_port();
@@ -87,7 +87,7 @@ fn a_client_that_is_interrupted_ends_with_130() {
 fn a_server_whose_reader_is_gone_ends_quietly() {
     let mut command = Command::new(BINARY);
     command.args(["--scenario", "tcp", "--listen", "127.0.0.1:0"]);
-    let mut server = Program::unheard(&mut command).listening();
+    let mut server = Program::with_unread_stdout(&mut command).listening();
     server.close_stdout();
     // The narration of this connection has nowhere to go.
     drop(connect(server.endpoint()));
@@ -100,8 +100,12 @@ fn a_server_whose_reader_is_gone_ends_quietly() {
 fn a_client_whose_reader_is_gone_ends_quietly() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = silent.local_addr().unwrap().to_string();
-    let mut client =
-        Program::unheard(Command::new(BINARY).args(["--scenario", "tcp", "--connect", &at]));
+    let mut client = Program::with_unread_stdout(Command::new(BINARY).args([
+        "--scenario",
+        "tcp",
+        "--connect",
+        &at,
+    ]));
     client.close_stdout();
     std::io::Write::write_all(&mut silent.accept().unwrap().0, b"for nobody").unwrap();
     let ended = client.wait();
@@ -126,7 +130,7 @@ fn a_listener_that_crashes_is_restarted_and_the_port_still_answers() {
         server.wait_for_error_line(told);
         match scenario {
             "tcp" => is_greeted(server.endpoint()),
-            _ => drop(Line::joined(server.endpoint())),
+            _ => drop(LineClient::joined(server.endpoint())),
         }
         server.terminate();
         let ended = server.wait();

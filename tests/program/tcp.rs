@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use crate::support::chat_client::connect;
-use crate::support::peers::{Family, Kind, Peer, Where};
+use crate::support::peers::{Family, Peer, PeerAddress, SocketKind};
 use crate::support::{DEADLINE, Program, directory, serial, sockactors, strace};
 use rustix::net::sockopt::set_socket_linger;
 
@@ -17,9 +17,9 @@ fn our_server_greets_every_peer(family: Family) {
     let directory = directory();
     let Some(listen) = family.listen(directory.path()) else { return };
     let server = Program::server(&["--scenario", "tcp", "--listen", &listen]);
-    let at = Where::of(server.endpoint());
+    let at = PeerAddress::parse(server.endpoint());
     for peer in Peer::all() {
-        let mut client = peer.client("tcp", Kind::Stream, &at);
+        let mut client = peer.client("tcp", SocketKind::Stream, &at);
         let ended = Program::start(&mut client).wait().with_code(0);
         // The lecture's client prints what it read with a newline; the others copy the bytes.
         let newline = if peer == Peer::Python { "\n" } else { "" };
@@ -51,8 +51,8 @@ fn our_server_greets_every_peer_over_unix_sockets() {
 fn our_client_is_greeted_by_every_peer(family: Family) {
     for peer in Peer::all() {
         let directory = directory();
-        let Some(at) = family.free(Kind::Stream, directory.path()) else { return };
-        let mut server = peer.server("tcp", Kind::Stream, &at, directory.path());
+        let Some(at) = family.free_address(SocketKind::Stream, directory.path()) else { return };
+        let mut server = peer.server("tcp", SocketKind::Stream, &at, directory.path());
         if peer != Peer::Python {
             server.write(GREETING);
             server.close_stdin();
@@ -112,7 +112,7 @@ fn a_client_that_sends_first_still_gets_the_whole_greeting() {
 
 #[test]
 fn a_client_that_sends_while_the_server_closes_reads_to_the_end() {
-    if !strace::works() {
+    if !strace::is_available() {
         return;
     }
     let server = Program::server(&["--scenario", "tcp"]);
@@ -227,7 +227,7 @@ fn a_socket_file_is_removed_at_the_end_and_a_stale_one_at_the_start() {
     assert!(path.exists(), "a listener that is gone leaves its file");
     let server = Program::server(&["--scenario", "tcp", "--listen", &listen]);
     let second = sockactors(&["--scenario", "tcp", "--listen", &listen], "");
-    second.with_code(3).naming(&path.display().to_string());
+    second.with_code(3).with_stderr(&path.display().to_string());
     server.terminate();
     server.wait().with_code(0);
     assert!(!path.exists(), "our own file is removed");

@@ -6,8 +6,8 @@ use std::process::Command;
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-use crate::support::framed_server::{Depot, Store, script};
-use crate::support::peers::need;
+use crate::support::framed_server::{ScriptedServer, ServerFiles, script};
+use crate::support::peers::require_tool;
 use crate::support::{BINARY, DEADLINE, Program};
 
 /// Starts our program at a terminal; what it shows is on stdout, and what is written is typed.
@@ -20,7 +20,7 @@ fn at_a_terminal(args: &[&str]) -> Program {
 
 #[test]
 fn a_person_is_asked_for_file_names_until_the_input_ends() {
-    if !need("python3") {
+    if !require_tool("python3") {
         return;
     }
     let directory = crate::support::directory();
@@ -44,7 +44,7 @@ fn a_person_is_asked_for_file_names_until_the_input_ends() {
 
 #[test]
 fn without_input_a_missing_file_name_is_wrong_usage() {
-    if !need("python3") {
+    if !require_tool("python3") {
         return;
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -57,7 +57,7 @@ fn without_input_a_missing_file_name_is_wrong_usage() {
 
 #[test]
 fn a_name_that_a_person_gave_at_the_start_and_that_is_wrong_fails_the_program() {
-    if !need("python3") {
+    if !require_tool("python3") {
         return;
     }
     let directory = crate::support::directory();
@@ -76,7 +76,7 @@ fn a_name_that_a_person_gave_at_the_start_and_that_is_wrong_fails_the_program() 
 
 #[test]
 fn a_person_sees_how_far_a_file_is_and_then_no_bar_but_its_digest() {
-    if !need("python3") {
+    if !require_tool("python3") {
         return;
     }
     let directory = crate::support::directory();
@@ -84,16 +84,16 @@ fn a_person_sees_how_far_a_file_is_and_then_no_bar_but_its_digest() {
     std::fs::write(&name, vec![7; 64 << 20]).unwrap();
     let (seen, at_last) = channel::<()>();
     let slow = script(move |talk, store| {
-        let mut talk = talk.welcome();
+        let mut talk = talk.handshake();
         let pace = Duration::from_millis(5);
-        talk.pace = Some(Box::new(move || {
+        talk.before_read = Some(Box::new(move || {
             let _ = at_last.recv_timeout(pace);
         }));
         talk.serve(store);
     });
-    let depot = Depot::new(Store::default(), vec![slow]);
+    let depot = ScriptedServer::new(ServerFiles::default(), vec![slow]);
     let name = name.to_str().unwrap();
-    let client = at_a_terminal(&["--scenario", "file", "--connect", &depot.at, name]);
+    let client = at_a_terminal(&["--scenario", "file", "--connect", &depot.address, name]);
     client.wait_for("% of  64.00 MiB");
     drop(seen);
     let ended = client.wait_while_stdin_is_open(DEADLINE);
@@ -102,5 +102,5 @@ fn a_person_sees_how_far_a_file_is_and_then_no_bar_but_its_digest() {
     let (_, after) = shown.split_once("Sent ").unwrap();
     let digest = blake3::hash(&vec![7; 64 << 20]).to_string();
     assert!(after.contains(&digest) && !after.contains("% of"), "{after:?}");
-    depot.store();
+    depot.join();
 }

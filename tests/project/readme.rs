@@ -10,7 +10,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::peers::need;
+use crate::support::peers::require_tool;
 use crate::support::{BINARY, Program, directory};
 
 /// The lecture's ports, and whose they are.
@@ -162,7 +162,7 @@ fn every_command_of_the_readme_does_what_it_says() {
 
     let mut servers: HashMap<String, Program> = HashMap::new();
     for command in commands.iter().filter(|command| !command.is_not_run()) {
-        if !command.tools().all(need) {
+        if !command.tools().all(require_tool) {
             continue;
         }
         eprintln!("{}", command.line);

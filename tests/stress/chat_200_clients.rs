@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::sync::{Arc, Barrier};
 use std::thread;
 
-use crate::support::chat_client::{Line, connect, receipt};
+use crate::support::chat_client::{LineClient, acknowledgement, connect};
 use crate::support::{Program, serial};
 
 const LECTURE: usize = 100;
@@ -21,21 +21,21 @@ fn speak_in_lock_step(endpoint: &str, client: usize, begin: &Barrier) {
         stream.write_all(text.as_bytes()).unwrap();
         let mut answer = [0; 1024];
         let n = stream.read(&mut answer).expect("an answer");
-        assert_eq!(String::from_utf8_lossy(&answer[..n]), receipt(&text));
+        assert_eq!(String::from_utf8_lossy(&answer[..n]), acknowledgement(&text));
     }
 }
 
 /// Talks in lines, hears everybody to the end, and returns the others' messages as they came.
 fn speak_in_lines(endpoint: &str, client: usize, begin: &Barrier) -> Vec<String> {
-    let mut line = Line::joined(endpoint);
+    let mut line = LineClient::joined(endpoint);
     begin.wait();
     for k in 0..MESSAGES {
-        line.say(format!("line {client} {k}"));
+        line.send(format!("line {client} {k}"));
     }
     let mut heard = Vec::new();
     let mut receipts = 0;
     while heard.len() < (LECTURE + LINES - 1) * MESSAGES || receipts < MESSAGES {
-        let text = line.hear(|_| true);
+        let text = line.wait_for(|_| true);
         assert!(!text.contains("missed"), "client {client} was slow: {text}");
         match text.split_once(": ") {
             Some(("Server received your message", own)) => {

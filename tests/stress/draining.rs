@@ -10,12 +10,12 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::chat_client::{Line, connect, receipt};
-use crate::support::files::{content, stored};
-use crate::support::framed_client::{Framed, Said, end};
+use crate::support::chat_client::{LineClient, acknowledgement, connect};
+use crate::support::files::{distinct_chunks, stored_reply};
+use crate::support::framed_client::{FramedClient, FramedReply, end_frame};
 use crate::support::process_stats::wait_until_frozen;
-use crate::support::uploads::{bytes, reach};
-use crate::support::{DEADLINE, Ended, Program, directory, serial};
+use crate::support::uploads::{seeded_bytes, try_connect};
+use crate::support::{DEADLINE, Program, ProgramOutput, directory, serial};
 use rustix::process::Signal;
 use sockactors::wire::file::codec::{CHUNK_SIZE, Frame};
 use sockactors::wire::file::digest::hash_chunk;
@@ -52,7 +52,7 @@ fn stop(server: &Program, what: &str) {
 
 /// Waits for the end of a server, and returns how many connections it says were cut.
 #[track_caller]
-fn cut(server: Program, within: f64) -> (u64, Ended) {
+fn cut(server: Program, within: f64) -> (u64, ProgramOutput) {
     let ended = server.wait().with_code(0);
     let line = ended.lines().into_iter().find(|line| line.contains("\"drained\""));
     let line = line.unwrap_or_else(|| panic!("it does not say that it drained\n{ended:?}"));
@@ -117,10 +117,13 @@ fn no_greeting_is_cut_in_two_though_a_crowd_keeps_coming() {
 }
 
 /// A file that is on its way in frames, up to its second chunk.
-fn begin(server: &Program, name: &str, file: &[u8]) -> Framed {
-    let mut client = Framed::open(connect(server.endpoint()));
-    assert!(matches!(client.offer(name, Some(file.len() as u64)), Said::Held(0, _)));
-    client.chunks(file, 0, 1).unwrap();
+fn begin(server: &Program, name: &str, file: &[u8]) -> FramedClient {
+    let mut client = FramedClient::open(connect(server.endpoint()));
+    assert!(matches!(
+        client.send_offer(name, Some(file.len() as u64)),
+        FramedReply::ResumeAt(0, _)
+    ));
+    client.send_chunks(file, 0, 1).unwrap();
     client
 }
 
@@ -141,7 +144,7 @@ fn uploads_that_have_begun_arrive_whole_and_what_was_stored_is_there() {
     let out = directory();
     let path = out.path().to_str().unwrap();
     let server = server("file", &["--out", path, "--drain-timeout", "19s"]);
-    let file = |name: &str| bytes(name, 2 * CHUNK_SIZE + 100);
+    let file = |name: &str| seeded_bytes(name, 2 * CHUNK_SIZE + 100);
     let names: Vec<_> = (0..UPLOADS).map(|number| format!("file-{number}")).collect();
     let mut raw: Vec<_> = (0..UPLOADS).map(|_| connect(server.endpoint())).collect();
     for (stream, name) in raw.iter_mut().zip(&names) {
@@ -149,8 +152,8 @@ fn uploads_that_have_begun_arrive_whole_and_what_was_stored_is_there() {
     }
     let mut framed: Vec<_> = names.iter().map(|name| begin(&server, name, &file(name))).collect();
     // Between two files: one is confirmed, and none is on its way.
-    let mut between = Framed::open(connect(server.endpoint()));
-    assert_eq!(between.send("before", &content(1000)), stored(1000, "before"));
+    let mut between = FramedClient::open(connect(server.endpoint()));
+    assert_eq!(between.upload("before", &distinct_chunks(1000)), stored_reply(1000, "before"));
     let silent: Vec<_> = (0..SILENT).map(|_| connect(server.endpoint())).collect();
     wait_for_parts(out.path(), UPLOADS);
     server.wait_for_matches("\"connected\"", 2 * UPLOADS + SILENT + 1);
@@ -163,7 +166,7 @@ fn uploads_that_have_begun_arrive_whole_and_what_was_stored_is_there() {
     for mut stream in silent {
         assert!(!matches!(stream.read(&mut [0]), Ok(1)));
     }
-    assert_eq!(between.hear(), Said::Closed);
+    assert_eq!(between.recv(), FramedReply::Closed);
 
     for (stream, name) in raw.iter_mut().zip(&names) {
         stream.write_all(&file(name)[CHUNK_SIZE..]).unwrap();
@@ -173,13 +176,15 @@ fn uploads_that_have_begun_arrive_whole_and_what_was_stored_is_there() {
     for (client, name) in framed.iter_mut().zip(&names) {
         let file = file(name);
         for (number, bytes) in (0..).zip(file.chunks(CHUNK_SIZE)).skip(1) {
-            client.say(&[Frame::Data { number, hash: hash_chunk(number, bytes), bytes }]).unwrap();
+            client
+                .send_frames(&[Frame::Data { number, hash: hash_chunk(number, bytes), bytes }])
+                .unwrap();
         }
-        client.say(&[end(&file)]).unwrap();
-        assert_eq!(client.hear(), stored(file.len(), name));
+        client.send_frames(&[end_frame(&file)]).unwrap();
+        assert_eq!(client.recv(), stored_reply(file.len(), name));
     }
     assert_eq!(cut(server, 19.0).0, 0);
-    assert!(fs::read(out.path().join("before")).unwrap() == content(1000));
+    assert!(fs::read(out.path().join("before")).unwrap() == distinct_chunks(1000));
     let outputs = (0..=UPLOADS).map(|number| {
         fs::read(out.path().join(format!("output{number}.txt"))).expect("each has a number")
     });
@@ -197,10 +202,10 @@ fn uploads_that_do_not_end_in_time_are_cut_and_counted_and_can_go_on_later() {
     let out = directory();
     let path = out.path().to_str().unwrap();
     let server = server("file", &["--out", path, "--drain-timeout", "300ms"]);
-    let file = bytes("late", 3 * CHUNK_SIZE);
+    let file = seeded_bytes("late", 3 * CHUNK_SIZE);
     let clients: Vec<_> =
         (0..5).map(|number| begin(&server, &format!("late-{number}"), &file)).collect();
-    let mut raw = reach(server.endpoint()).unwrap();
+    let mut raw = try_connect(server.endpoint()).unwrap();
     raw.write_all(&file).unwrap();
     wait_for_parts(out.path(), 1);
     stop(&server, "uploads that do not end");
@@ -208,13 +213,14 @@ fn uploads_that_do_not_end_in_time_are_cut_and_counted_and_can_go_on_later() {
     assert_eq!(left, 6);
     drop(clients);
     let again = crate::support::files::server(out.path(), &[]);
-    let mut client = crate::support::files::open(&again);
-    let Said::Held(held, _) = client.offer("late-3", Some(file.len() as u64)) else {
+    let mut client = crate::support::files::open_framed(&again);
+    let FramedReply::ResumeAt(held, _) = client.send_offer("late-3", Some(file.len() as u64))
+    else {
         panic!("it is not taken")
     };
-    client.chunks(&file, held, u64::MAX).unwrap();
-    client.say(&[end(&file)]).unwrap();
-    assert_eq!(client.hear(), stored(file.len(), "late-3"));
+    client.send_chunks(&file, held, u64::MAX).unwrap();
+    client.send_frames(&[end_frame(&file)]).unwrap();
+    assert_eq!(client.recv(), stored_reply(file.len(), "late-3"));
 }
 
 #[test]
@@ -224,26 +230,26 @@ fn every_session_of_a_chat_is_seen_off_at_once() {
     let silent: Vec<_> = (0..SILENT).map(|_| connect(server.endpoint())).collect();
     let (lecture, lines) = (SESSIONS / 4, SESSIONS - SESSIONS / 4);
     let mut lecture: Vec<_> = (0..lecture).map(|_| connect(server.endpoint())).collect();
-    let mut lines: Vec<_> = (0..lines).map(|_| Line::joined(server.endpoint())).collect();
+    let mut lines: Vec<_> = (0..lines).map(|_| LineClient::joined(server.endpoint())).collect();
     // What a lecture client says stands alone for a moment before it is answered.
     lecture.iter_mut().for_each(|stream| stream.write_all(b"hello").unwrap());
     for stream in &mut lecture {
-        let mut answer = vec![0; receipt("hello").len()];
+        let mut answer = vec![0; acknowledgement("hello").len()];
         stream.read_exact(&mut answer).unwrap();
-        assert_eq!(answer, receipt("hello").as_bytes());
+        assert_eq!(answer, acknowledgement("hello").as_bytes());
     }
     // What they say now is on its way when the stop comes.
     for (number, line) in lines.iter_mut().enumerate() {
-        line.say(format!("last words {number}"));
+        line.send(format!("last words {number}"));
     }
     stop(&server, "sessions");
     for mut stream in silent.into_iter().chain(lecture) {
         assert!(!matches!(stream.read(&mut [0]), Ok(1)), "a lecture client was told more");
     }
     for line in &mut lines {
-        line.hear_line("* the server stops; good bye");
+        line.wait_for_line("* the server stops; good bye");
         // Words that nobody took any more may reset the connection behind the farewell.
-        assert!(!matches!(line.next(), Ok(Some(_))));
+        assert!(!matches!(line.next_line(), Ok(Some(_))));
     }
     drop(lines);
     assert_eq!(cut(server, 19.0).0, 0);

@@ -7,11 +7,13 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::support::chat_client::{Line, connect};
-use crate::support::files::stored;
-use crate::support::framed_client::Framed;
-use crate::support::process_stats::{comes_to_rest, descriptors, memory, wait_for_descriptors};
-use crate::support::uploads::knob;
+use crate::support::chat_client::{LineClient, connect};
+use crate::support::files::stored_reply;
+use crate::support::framed_client::FramedClient;
+use crate::support::process_stats::{
+    open_descriptors, private_memory_kib, wait_for_descriptors, wait_until_idle,
+};
+use crate::support::uploads::env_number;
 use crate::support::{Program, directory, serial};
 use rustix::net::sockopt::set_socket_linger;
 
@@ -36,7 +38,7 @@ fn reset(endpoint: &str, word: &[u8]) {
 
 /// Has many come and reset, and others served in between; then nothing of any of them is left.
 fn come_and_reset(server: &Program, words: &[&[u8]], count: usize, served: impl Fn(&str)) {
-    let before = descriptors(server);
+    let before = open_descriptors(server);
     let batch = |count: usize| {
         for number in 0..count {
             reset(server.endpoint(), words[number % words.len()]);
@@ -46,18 +48,18 @@ fn come_and_reset(server: &Program, words: &[&[u8]], count: usize, served: impl 
     // What a first part of them leaves is there once: buffers, threads, what a room remembers.
     (0..FIRST / BATCH).for_each(|_| batch(BATCH));
     wait_for_descriptors(server, before);
-    comes_to_rest(server);
-    let warm = memory(server);
+    wait_until_idle(server);
+    let warm = private_memory_kib(server);
     (0..count.div_ceil(BATCH)).for_each(|_| batch(BATCH));
     wait_for_descriptors(server, before);
-    comes_to_rest(server);
-    let after = memory(server);
+    wait_until_idle(server);
+    let after = private_memory_kib(server);
     println!("{count} resets: {warm} KiB before, {after} KiB after");
     assert!(after <= warm + MORE + (count / FOR_ONE_MORE) as u64, "{warm} KiB became {after} KiB");
 }
 
 fn count() -> usize {
-    knob("SOCKACTORS_RESETS", 10_000)
+    env_number("SOCKACTORS_RESETS", 10_000)
 }
 
 #[test]
@@ -76,7 +78,7 @@ fn a_chat_keeps_nothing_of_connections_that_were_reset() {
     let _alone = serial::lock();
     let server = Program::server(&["--scenario", "chat"]);
     let words: [&[u8]; 4] = [b"", b"", b"x", b"/who\n"];
-    come_and_reset(&server, &words, count(), |endpoint| drop(Line::joined(endpoint)));
+    come_and_reset(&server, &words, count(), |endpoint| drop(LineClient::joined(endpoint)));
 }
 
 #[test]
@@ -89,7 +91,10 @@ fn a_file_server_keeps_nothing_of_connections_that_were_reset() {
         &sockactors::wire::file::codec::SIGNATURE[..5],
     );
     come_and_reset(&server, &[b"", b"", &hello, half], count(), |endpoint| {
-        assert_eq!(Framed::open(connect(endpoint)).send("file", b"1"), stored(1, "file"));
+        assert_eq!(
+            FramedClient::open(connect(endpoint)).upload("file", b"1"),
+            stored_reply(1, "file")
+        );
     });
     assert_eq!(crate::support::files::names(out.path()), ["file"]);
 }

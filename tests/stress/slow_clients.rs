@@ -8,11 +8,11 @@ use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::chat_client::{Line, connect, receipt};
-use crate::support::files::stored;
-use crate::support::framed_client::{Framed, Said};
+use crate::support::chat_client::{LineClient, acknowledgement, connect};
+use crate::support::files::stored_reply;
+use crate::support::framed_client::{FramedClient, FramedReply};
 use crate::support::process_stats::wait_until_frozen;
-use crate::support::uploads::{bytes, files, knob, send_raw};
+use crate::support::uploads::{env_number, files_below, seeded_bytes, upload_raw};
 use crate::support::{DEADLINE, Program, directory, serial};
 use rustix::process::Signal;
 use sockactors::wire::file::codec::{SIGNATURE, client_hello};
@@ -24,7 +24,7 @@ const SILENCE: &str = "1s";
 const PACE: Duration = Duration::from_millis(20);
 
 fn count() -> usize {
-    knob("SOCKACTORS_SLOW", 200)
+    env_number("SOCKACTORS_SLOW", 200)
 }
 
 /// Starts a server that lets in the crowd, and a hundred more.
@@ -99,15 +99,15 @@ fn slow_members_of_a_chat_are_gone_when_their_time_is_up_and_others_talk() {
     let server = server("chat", &["--first-timeout", SILENCE, "--idle-timeout", SILENCE]);
     // Nothing, a byte, a line without an end, and a line with the beginning of the next one.
     let crowd = crowd(&server, &[b"", b"x", b"a line that does", b"hello\nand"]);
-    let mut ann = Line::joined(server.endpoint());
-    let mut ben = Line::joined(server.endpoint());
+    let mut ann = LineClient::joined(server.endpoint());
+    let mut ben = LineClient::joined(server.endpoint());
     let times = until_gone(&server, "silent", 0, |number| {
         let text = format!("words {number}");
-        ann.say(&text);
-        ann.hear_line(&receipt(&text));
-        ben.hear_said(&text);
-        ben.say("yes");
-        ann.hear_said("yes");
+        ann.send(&text);
+        ann.wait_for_line(&acknowledgement(&text));
+        ben.wait_for_message(&text);
+        ben.send("yes");
+        ann.wait_for_message("yes");
     });
     println!("{times} times was talked meanwhile");
     all_are_over(crowd);
@@ -127,16 +127,16 @@ fn slow_senders_of_files_are_gone_when_their_time_is_up_and_others_arrive() {
     let frame = [&hello[..], &[1, 0]].concat();
     let crowd = crowd(&server, &[b"", b"x", half, &hello, &frame]);
     let times = until_gone(&server, "silent", 0, |number| {
-        let file = bytes(number.to_string(), 100_000);
+        let file = seeded_bytes(number.to_string(), 100_000);
         let name = format!("file-{number}");
-        let said = Framed::open(connect(server.endpoint())).send(&name, &file);
-        assert_eq!(said, stored(file.len(), &name));
-        send_raw(server.endpoint(), &file).unwrap();
+        let said = FramedClient::open(connect(server.endpoint())).upload(&name, &file);
+        assert_eq!(said, stored_reply(file.len(), &name));
+        upload_raw(server.endpoint(), &file).unwrap();
     });
     println!("{times} of each kind arrived meanwhile");
-    let there = files(out.path());
+    let there = files_below(out.path());
     for number in 0..times {
-        let file = bytes(number.to_string(), 100_000);
+        let file = seeded_bytes(number.to_string(), 100_000);
         assert_eq!(there.iter().filter(|(_, held)| *held == file).count(), 2, "{number}");
     }
     all_are_over(crowd);
@@ -182,6 +182,6 @@ fn a_file_that_comes_a_byte_now_and_then_arrives() {
     assert_eq!(slow.read(&mut [0]).unwrap(), 0);
     assert_eq!(std::fs::read(out.path().join("output0.txt")).unwrap(), b"slowly");
     // One who has nothing to say to anybody is told so, and a sender of frames that it is over.
-    let mut idle = Framed::open(connect(server.endpoint()));
-    assert_eq!(idle.hear(), Said::Closed);
+    let mut idle = FramedClient::open(connect(server.endpoint()));
+    assert_eq!(idle.recv(), FramedReply::Closed);
 }

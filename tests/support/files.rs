@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use super::chat_client::connect;
-use super::framed_client::{Framed, Said};
-use super::{Ended, Program, sockactors};
+use super::framed_client::{FramedClient, FramedReply};
+use super::{Program, ProgramOutput, sockactors};
 
 /// A server that stores in `out`.
 #[track_caller]
@@ -17,22 +17,22 @@ pub fn server(out: &Path, more: &[&str]) -> Program {
 
 /// Runs our client with these arguments.
 #[track_caller]
-pub fn send(at: &str, args: &[&str]) -> Ended {
+pub fn send(at: &str, args: &[&str]) -> ProgramOutput {
     sockactors(&[&["--scenario", "file", "--connect", at], args].concat(), "")
 }
 
 /// Opens a framed connection to a server.
-pub fn open(server: &Program) -> Framed {
-    Framed::open(connect(server.endpoint()))
+pub fn open_framed(server: &Program) -> FramedClient {
+    FramedClient::open(connect(server.endpoint()))
 }
 
 /// What a server says of a file that it has stored.
-pub fn stored(length: usize, name: &str) -> Said {
-    Said::Stored(length as u64, name.into())
+pub fn stored_reply(length: usize, name: &str) -> FramedReply {
+    FramedReply::Stored(length as u64, name.into())
 }
 
 /// Bytes of which no two chunks are alike.
-pub fn content(length: usize) -> Vec<u8> {
+pub fn distinct_chunks(length: usize) -> Vec<u8> {
     (0..length).map(|k| (k ^ (k >> 8) ^ (k >> 16)) as u8).collect()
 }
 

@@ -10,29 +10,29 @@ use sockactors::wire::file::digest::{ChunkHash, hash_chunk, hash_chunk_list};
 
 /// What the server says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Said {
-    Held(u64, ChunkHash),
+pub enum FramedReply {
+    ResumeAt(u64, ChunkHash),
     Stored(u64, String),
     Failed(u16, String),
     Closed,
 }
 
 /// A connection.
-pub struct Framed {
+pub struct FramedClient {
     pub stream: TcpStream,
     pub frames: FrameWriter,
     reader: FrameReader,
 }
 
-impl Framed {
-    pub fn open(stream: TcpStream) -> Framed {
-        Framed::try_open(stream).unwrap()
+impl FramedClient {
+    pub fn open(stream: TcpStream) -> FramedClient {
+        FramedClient::try_open(stream).unwrap()
     }
 
     /// [`Framed::open`], to a server that may be gone any moment.
-    pub fn try_open(stream: TcpStream) -> std::io::Result<Framed> {
+    pub fn try_open(stream: TcpStream) -> std::io::Result<FramedClient> {
         let mut framed =
-            Framed { stream, frames: FrameWriter::default(), reader: FrameReader::default() };
+            FramedClient { stream, frames: FrameWriter::default(), reader: FrameReader::default() };
         framed.stream.write_all(&client_hello())?;
         let mut answer = [0; 9];
         framed.stream.read_exact(&mut answer)?;
@@ -41,63 +41,63 @@ impl Framed {
     }
 
     /// Says frames, as long as somebody listens.
-    pub fn say(&mut self, frames: &[Frame<'_>]) -> std::io::Result<()> {
+    pub fn send_frames(&mut self, frames: &[Frame<'_>]) -> std::io::Result<()> {
         let mut bytes = Vec::new();
         frames.iter().for_each(|frame| self.frames.write(frame, &mut bytes));
         self.stream.write_all(&bytes)
     }
 
     /// Waits for what is said next, without the frames that ask for patience.
-    pub fn hear(&mut self) -> Said {
+    pub fn recv(&mut self) -> FramedReply {
         loop {
             match self.reader.next_frame().unwrap() {
                 Some(Frame::Wait) => continue,
                 Some(Frame::Answer { chunk_count: held, chunk_list_hash: digest }) => {
-                    return Said::Held(held, digest);
+                    return FramedReply::ResumeAt(held, digest);
                 }
                 Some(Frame::Stored(stored)) => {
-                    return Said::Stored(stored.size, stored.name.into());
+                    return FramedReply::Stored(stored.size, stored.name.into());
                 }
                 Some(Frame::Failed(failed)) => {
-                    return Said::Failed(failed.code, failed.reason.into());
+                    return FramedReply::Failed(failed.code, failed.reason.into());
                 }
                 Some(other) => panic!("a server said {other:?}"),
                 None => {}
             }
             let mut piece = [0; 4096];
             match self.stream.read(&mut piece) {
-                Ok(0) | Err(_) => return Said::Closed,
+                Ok(0) | Err(_) => return FramedReply::Closed,
                 Ok(length) => self.reader.push(&piece[..length]),
             }
         }
     }
 
-    pub fn offer(&mut self, name: &str, size: Option<u64>) -> Said {
-        let _ = self.say(&[Frame::Offer(offer(name.as_bytes(), size))]);
-        self.hear()
+    pub fn send_offer(&mut self, name: &str, size: Option<u64>) -> FramedReply {
+        let _ = self.send_frames(&[Frame::Offer(offer(name.as_bytes(), size))]);
+        self.recv()
     }
 
     /// Sends the chunks of a file from a number on, up to another, and no end.
-    pub fn chunks(&mut self, file: &[u8], from: u64, until: u64) -> std::io::Result<()> {
-        self.say(&[Frame::Begin(from)])?;
+    pub fn send_chunks(&mut self, file: &[u8], from: u64, until: u64) -> std::io::Result<()> {
+        self.send_frames(&[Frame::Begin(from)])?;
         for (number, bytes) in (0..until).zip(file.chunks(CHUNK_SIZE)).skip(from as usize) {
-            self.say(&[Frame::Data { number, hash: hash_chunk(number, bytes), bytes }])?;
+            self.send_frames(&[Frame::Data { number, hash: hash_chunk(number, bytes), bytes }])?;
         }
         Ok(())
     }
 
     /// Sends a file as far as it is not held, and returns what is said at the end.
-    pub fn send(&mut self, name: &str, file: &[u8]) -> Said {
-        match self.offer(name, Some(file.len() as u64)) {
-            Said::Held(held, digest) => {
-                let values = values(file);
+    pub fn upload(&mut self, name: &str, file: &[u8]) -> FramedReply {
+        match self.send_offer(name, Some(file.len() as u64)) {
+            FramedReply::ResumeAt(held, digest) => {
+                let values = chunk_hashes(file);
                 let from = match hash_chunk_list(&values[..held as usize]) == digest {
                     true => held,
                     false => 0,
                 };
-                let _ = self.chunks(file, from, u64::MAX);
-                let _ = self.say(&[end(file)]);
-                self.hear()
+                let _ = self.send_chunks(file, from, u64::MAX);
+                let _ = self.send_frames(&[end_frame(file)]);
+                self.recv()
             }
             said => said,
         }
@@ -110,11 +110,11 @@ pub fn offer(name: &[u8], size: Option<u64>) -> Offer<'_> {
 }
 
 /// The end of a file.
-pub fn end(file: &[u8]) -> Frame<'static> {
+pub fn end_frame(file: &[u8]) -> Frame<'static> {
     Frame::End { size: file.len() as u64, digest: blake3::hash(file).into() }
 }
 
 /// The values of a file's chunks.
-pub fn values(file: &[u8]) -> Vec<ChunkHash> {
+pub fn chunk_hashes(file: &[u8]) -> Vec<ChunkHash> {
     (0..).zip(file.chunks(CHUNK_SIZE)).map(|(number, chunk)| hash_chunk(number, chunk)).collect()
 }

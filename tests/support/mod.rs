@@ -24,8 +24,8 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use output::Ended;
-use output::Heard;
+use output::OutputLog;
+pub use output::ProgramOutput;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
 /// How long a test waits for any one thing.
@@ -36,12 +36,12 @@ pub const BINARY: &str = env!("CARGO_BIN_EXE_sockactors");
 
 /// A running program: ours, or a peer. It is killed, with what it started, when it is dropped.
 pub struct Program {
-    what: String,
+    command: String,
     child: Child,
     pid: Pid,
     stdin: Option<ChildStdin>,
-    stdout: Arc<Heard>,
-    stderr: Arc<Heard>,
+    stdout: Arc<OutputLog>,
+    stderr: Arc<OutputLog>,
     endpoint: String,
     reaped: bool,
 }
@@ -50,14 +50,14 @@ impl Program {
     /// Starts a program with its three streams in the test's hands.
     #[track_caller]
     pub fn start(command: &mut Command) -> Program {
-        let mut program = Program::unheard(command);
-        program.stdout = Heard::listen(program.child.stdout.take());
+        let mut program = Program::with_unread_stdout(command);
+        program.stdout = OutputLog::capture(program.child.stdout.take());
         program
     }
 
     /// Starts a program, and leaves its stdout unread in `child`: dropped with [`Program::close_stdout`].
     #[track_caller]
-    pub fn unheard(command: &mut Command) -> Program {
+    pub fn with_unread_stdout(command: &mut Command) -> Program {
         let deaf = std::env::vars_os().map(|(name, _)| name);
         for name in deaf.filter(|name| name.to_string_lossy().starts_with("SOCKACTORS_")) {
             if !command.get_envs().any(|(set, _)| set == name) {
@@ -77,10 +77,10 @@ impl Program {
         Program {
             pid: Pid::from_child(&child),
             stdin: child.stdin.take(),
-            stdout: Heard::listen(None::<std::io::Empty>),
-            stderr: Heard::listen(child.stderr.take()),
+            stdout: OutputLog::capture(None::<std::io::Empty>),
+            stderr: OutputLog::capture(child.stderr.take()),
             child,
-            what,
+            command: what,
             endpoint: String::new(),
             reaped: false,
         }
@@ -106,10 +106,10 @@ impl Program {
     /// Waits until the program says where it listens: in words on stderr, or in JSON on stdout.
     #[track_caller]
     pub fn listening(mut self) -> Program {
-        let json = self.what.contains("\"--json\"");
+        let json = self.command.contains("\"--json\"");
         let (heard, before) =
             if json { (&self.stdout, "\"endpoint\":\"") } else { (&self.stderr, "listening on ") };
-        let endpoint = heard.wait(DEADLINE, |bytes, _| {
+        let endpoint = heard.wait_for(DEADLINE, |bytes, _| {
             let text = String::from_utf8_lossy(bytes);
             let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
             lines.filter(|line| !json || line.contains("\"listening\"")).find_map(|line| {
@@ -117,7 +117,7 @@ impl Program {
                 Some(rest.split(['"', ' ', '\n']).next()?.trim_end_matches([',', '.']).to_owned())
             })
         });
-        self.endpoint = endpoint.unwrap_or_else(|| self.fail("where it listens"));
+        self.endpoint = endpoint.unwrap_or_else(|| self.timed_out("where it listens"));
         self
     }
 
@@ -157,13 +157,13 @@ impl Program {
     /// Waits for a line on stdout, and returns it.
     #[track_caller]
     pub fn wait_for_line(&self, wanted: impl Fn(&str) -> bool) -> String {
-        self.stdout.line(wanted).unwrap_or_else(|| self.fail("a line on stdout"))
+        self.stdout.wait_for_line(wanted).unwrap_or_else(|| self.timed_out("a line on stdout"))
     }
 
     /// Waits for a line on stderr, and returns it.
     #[track_caller]
     pub fn wait_for_error_line(&self, wanted: impl Fn(&str) -> bool) -> String {
-        self.stderr.line(wanted).unwrap_or_else(|| self.fail("a line on stderr"))
+        self.stderr.wait_for_line(wanted).unwrap_or_else(|| self.timed_out("a line on stderr"))
     }
 
     /// Waits until stdout holds these words, in a whole line or not.
@@ -177,7 +177,7 @@ impl Program {
     pub fn wait_for_matches(&self, words: &str, times: usize) {
         let count = |bytes: &[u8]| String::from_utf8_lossy(bytes).matches(words).count();
         let found = |bytes: &[u8], _| (count(bytes) >= times).then_some(());
-        self.stdout.wait(DEADLINE, found).unwrap_or_else(|| self.fail(words));
+        self.stdout.wait_for(DEADLINE, found).unwrap_or_else(|| self.timed_out(words));
     }
 
     /// What stdout has held so far.
@@ -206,7 +206,7 @@ impl Program {
         let until = std::time::Instant::now() + DEADLINE;
         while std::net::TcpStream::connect(&self.endpoint).is_ok() {
             if std::time::Instant::now() > until {
-                self.fail::<()>("its port to close");
+                self.timed_out::<()>("its port to close");
             }
         }
     }
@@ -218,20 +218,20 @@ impl Program {
 
     /// Closes stdin, waits for the end, and returns how it was.
     #[track_caller]
-    pub fn wait(self) -> Ended {
+    pub fn wait(self) -> ProgramOutput {
         self.wait_within(DEADLINE)
     }
 
     /// [`Program::wait`], for what takes longer.
     #[track_caller]
-    pub fn wait_within(mut self, within: Duration) -> Ended {
+    pub fn wait_within(mut self, within: Duration) -> ProgramOutput {
         self.stdin = None;
         self.wait_while_stdin_is_open(within)
     }
 
     /// [`Program::wait`], for a program that has to end although more might be typed.
     #[track_caller]
-    pub fn wait_while_stdin_is_open(mut self, within: Duration) -> Ended {
+    pub fn wait_while_stdin_is_open(mut self, within: Duration) -> ProgramOutput {
         let (pid, (told, exited)) = (self.pid, std::sync::mpsc::channel());
         // It stays to be reaped, so that its number cannot be another's while this thread looks.
         std::thread::spawn(move || {
@@ -239,17 +239,17 @@ impl Program {
             let _ = told.send(rustix::process::waitid(WaitId::Pid(pid), ended));
         });
         if exited.recv_timeout(within).is_err() {
-            self.fail::<()>("its end");
+            self.timed_out::<()>("its end");
         }
         self.kill_group();
         let status = self.child.wait().unwrap();
         self.reaped = true;
         for heard in [&self.stdout, &self.stderr] {
-            heard.wait(DEADLINE, |_, _| None::<()>);
+            heard.wait_for(DEADLINE, |_, _| None::<()>);
         }
         let signal = std::os::unix::process::ExitStatusExt::signal(&status);
         let code = status.code().or(signal.map(|signal| 128 + signal)).unwrap_or(-1);
-        Ended { code, stdout: self.stdout.bytes(), stderr: self.stderr.bytes() }
+        ProgramOutput { code, stdout: self.stdout.bytes(), stderr: self.stderr.bytes() }
     }
 
     /// Kills what is left of the program and of what it started; its number is its own until it is reaped.
@@ -258,10 +258,13 @@ impl Program {
     }
 
     #[track_caller]
-    fn fail<T>(&self, missing: &str) -> T {
+    fn timed_out<T>(&self, missing: &str) -> T {
         let (out, err) = (self.stdout.bytes(), self.stderr.bytes());
         let (out, err) = (String::from_utf8_lossy(&out), String::from_utf8_lossy(&err));
-        panic!("waited in vain for {missing}: {}\n--- stdout\n{out}\n--- stderr\n{err}", self.what)
+        panic!(
+            "waited in vain for {missing}: {}\n--- stdout\n{out}\n--- stderr\n{err}",
+            self.command
+        )
     }
 }
 
@@ -276,7 +279,7 @@ impl Drop for Program {
 
 /// Runs our program to its end, with this on its stdin.
 #[track_caller]
-pub fn sockactors(args: &[&str], stdin: &str) -> Ended {
+pub fn sockactors(args: &[&str], stdin: &str) -> ProgramOutput {
     let mut program = Program::run(args);
     if let Some(pipe) = program.stdin.as_mut() {
         // A program that reads no input may be gone already.

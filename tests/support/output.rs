@@ -9,15 +9,15 @@ use super::DEADLINE;
 
 /// Everything that has come out of one pipe so far, and whether it is at its end.
 #[derive(Default)]
-pub struct Heard {
+pub struct OutputLog {
     state: Mutex<(Vec<u8>, bool)>,
     changed: Condvar,
 }
 
-impl Heard {
+impl OutputLog {
     /// Reads a pipe to its end on a thread of its own.
-    pub fn listen(pipe: Option<impl Read + Send + 'static>) -> Arc<Heard> {
-        let heard = Arc::new(Heard::default());
+    pub fn capture(pipe: Option<impl Read + Send + 'static>) -> Arc<OutputLog> {
+        let heard = Arc::new(OutputLog::default());
         let kept = heard.clone();
         std::thread::spawn(move || {
             if let Some(mut pipe) = pipe {
@@ -36,7 +36,7 @@ impl Heard {
     /// Waits until `found` finds something in the bytes; none when the pipe ended or time ran out.
     ///
     /// `found` is told whether more may come.
-    pub fn wait<T>(
+    pub fn wait_for<T>(
         &self,
         within: Duration,
         mut found: impl FnMut(&[u8], bool) -> Option<T>,
@@ -56,8 +56,8 @@ impl Heard {
     }
 
     /// Waits for a line, whole or the last one, and returns it without its end.
-    pub fn line(&self, wanted: impl Fn(&str) -> bool) -> Option<String> {
-        self.wait(DEADLINE, |bytes, more| {
+    pub fn wait_for_line(&self, wanted: impl Fn(&str) -> bool) -> Option<String> {
+        self.wait_for(DEADLINE, |bytes, more| {
             let text = String::from_utf8_lossy(bytes);
             let mut lines = text.split_inclusive('\n').filter(|line| !more || line.ends_with('\n'));
             lines.find(|line| wanted(line.trim_end())).map(|line| line.trim_end().to_owned())
@@ -71,14 +71,14 @@ impl Heard {
 }
 
 /// How a program ended, and all that it said.
-pub struct Ended {
+pub struct ProgramOutput {
     /// The exit code, or 128 and the signal's number.
     pub code: i32,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
 }
 
-impl Ended {
+impl ProgramOutput {
     pub fn out(&self) -> String {
         String::from_utf8_lossy(&self.stdout).into_owned()
     }
@@ -94,7 +94,7 @@ impl Ended {
 
     /// Asserts the exit code, and returns itself for more.
     #[track_caller]
-    pub fn with_code(self, code: i32) -> Ended {
+    pub fn with_code(self, code: i32) -> ProgramOutput {
         assert_eq!(self.code, code, "the exit code\n{self:?}");
         assert!(!self.err().contains("panicked"), "a panic was told\n{self:?}");
         self
@@ -102,13 +102,13 @@ impl Ended {
 
     /// Asserts that stderr names `what`.
     #[track_caller]
-    pub fn naming(self, what: &str) -> Ended {
+    pub fn with_stderr(self, what: &str) -> ProgramOutput {
         assert!(self.err().contains(what), "stderr does not name {what:?}\n{self:?}");
         self
     }
 }
 
-impl fmt::Debug for Ended {
+impl fmt::Debug for ProgramOutput {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "--- code {}\n--- stdout\n{}\n--- stderr\n{}", self.code, self.out(), self.err())
     }

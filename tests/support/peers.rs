@@ -16,13 +16,13 @@ pub fn skip(why: &str) {
 }
 
 /// Whether a tool is there. Where `CI` is set it has to be; elsewhere its absence is told.
-pub fn need(tool: &str) -> bool {
+pub fn require_tool(tool: &str) -> bool {
     let (found, package) = match tool {
         "nc" => (netcat().is_some(), "netcat-openbsd"),
-        "ip" => (runs(tool), "iproute2"),
-        "nft" => (runs(tool), "nftables"),
-        "unshare" => (runs(tool), "util-linux"),
-        _ => (runs(tool), tool),
+        "ip" => (is_installed(tool), "iproute2"),
+        "nft" => (is_installed(tool), "nftables"),
+        "unshare" => (is_installed(tool), "util-linux"),
+        _ => (is_installed(tool), tool),
     };
     if !found {
         let why = format!("{tool} is not installed (apt install {package})");
@@ -32,7 +32,7 @@ pub fn need(tool: &str) -> bool {
     found
 }
 
-fn runs(tool: &str) -> bool {
+fn is_installed(tool: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&paths).any(|directory| directory.join(tool).is_file())
 }
@@ -71,15 +71,15 @@ impl Family {
     }
 
     /// A place that is free now, for a peer that cannot tell which port it was given.
-    pub fn free(self, kind: Kind, directory: &Path) -> Option<Where> {
+    pub fn free_address(self, kind: SocketKind, directory: &Path) -> Option<PeerAddress> {
         let listen = self.listen(directory)?;
         Some(match (self, kind) {
-            (Family::Unix, _) => Where::of(&listen),
-            (_, Kind::Stream) => {
-                Where::Inet(TcpListener::bind(listen).unwrap().local_addr().unwrap())
+            (Family::Unix, _) => PeerAddress::parse(&listen),
+            (_, SocketKind::Stream) => {
+                PeerAddress::Inet(TcpListener::bind(listen).unwrap().local_addr().unwrap())
             }
-            (_, Kind::Datagram) => {
-                Where::Inet(UdpSocket::bind(listen).unwrap().local_addr().unwrap())
+            (_, SocketKind::Datagram) => {
+                PeerAddress::Inet(UdpSocket::bind(listen).unwrap().local_addr().unwrap())
             }
         })
     }
@@ -87,25 +87,25 @@ impl Family {
 
 /// The kinds of sockets.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Kind {
+pub enum SocketKind {
     Stream,
     Datagram,
 }
 
 /// A place to connect to or to listen at.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Where {
+pub enum PeerAddress {
     Inet(SocketAddr),
     Unix(String),
 }
 
-impl Where {
+impl PeerAddress {
     /// Reads an endpoint as our program writes it.
     #[track_caller]
-    pub fn of(endpoint: &str) -> Where {
+    pub fn parse(endpoint: &str) -> PeerAddress {
         match endpoint.strip_prefix("unix:") {
-            Some(path) => Where::Unix(path.to_owned()),
-            None => Where::Inet(
+            Some(path) => PeerAddress::Unix(path.to_owned()),
+            None => PeerAddress::Inet(
                 endpoint.parse().unwrap_or_else(|_| panic!("an endpoint: {endpoint:?}")),
             ),
         }
@@ -114,48 +114,52 @@ impl Where {
     /// The endpoint as our flags take it.
     pub fn endpoint(&self) -> String {
         match self {
-            Where::Inet(address) => address.to_string(),
-            Where::Unix(path) => format!("unix:{path}"),
+            PeerAddress::Inet(address) => address.to_string(),
+            PeerAddress::Unix(path) => format!("unix:{path}"),
         }
     }
 
     /// The arguments that the lecture's programs take.
-    fn lecture(&self) -> Vec<String> {
+    fn lecture_args(&self) -> Vec<String> {
         match self {
-            Where::Inet(at) => {
+            PeerAddress::Inet(at) => {
                 let family = if at.is_ipv4() { "inet" } else { "inet6" };
                 vec![family.to_owned(), at.ip().to_string(), at.port().to_string()]
             }
-            Where::Unix(path) => vec!["unix".to_owned(), path.clone()],
+            PeerAddress::Unix(path) => vec!["unix".to_owned(), path.clone()],
         }
     }
 
     /// The arguments that both netcats take.
-    fn netcat(&self) -> Vec<String> {
+    fn netcat_args(&self) -> Vec<String> {
         match self {
-            Where::Inet(at) => vec!["-n".to_owned(), at.ip().to_string(), at.port().to_string()],
-            Where::Unix(path) => vec!["-U".to_owned(), path.clone()],
+            PeerAddress::Inet(at) => {
+                vec!["-n".to_owned(), at.ip().to_string(), at.port().to_string()]
+            }
+            PeerAddress::Unix(path) => vec!["-U".to_owned(), path.clone()],
         }
     }
 
     /// The socat address to connect to.
-    fn socat_to(&self, kind: Kind) -> String {
+    fn socat_connect(&self, kind: SocketKind) -> String {
         match (self, kind) {
-            (Where::Inet(at), Kind::Stream) => format!("TCP:{at}"),
-            (Where::Inet(at), Kind::Datagram) => format!("UDP:{at}"),
-            (Where::Unix(path), Kind::Stream) => format!("UNIX-CONNECT:{path}"),
-            (Where::Unix(path), Kind::Datagram) => format!("UNIX-SENDTO:{path},bind={path}.socat"),
+            (PeerAddress::Inet(at), SocketKind::Stream) => format!("TCP:{at}"),
+            (PeerAddress::Inet(at), SocketKind::Datagram) => format!("UDP:{at}"),
+            (PeerAddress::Unix(path), SocketKind::Stream) => format!("UNIX-CONNECT:{path}"),
+            (PeerAddress::Unix(path), SocketKind::Datagram) => {
+                format!("UNIX-SENDTO:{path},bind={path}.socat")
+            }
         }
     }
 
     /// The socat address to be served at, once.
-    fn socat_at(&self, kind: Kind) -> String {
+    fn socat_listen(&self, kind: SocketKind) -> String {
         match (self, kind) {
-            (Where::Unix(path), Kind::Stream) => format!("UNIX-LISTEN:{path}"),
-            (Where::Unix(path), Kind::Datagram) => format!("UNIX-RECVFROM:{path}"),
-            (Where::Inet(at), _) => {
-                let verb = if kind == Kind::Stream { "TCP" } else { "UDP" };
-                let way = if kind == Kind::Stream { "LISTEN" } else { "RECVFROM" };
+            (PeerAddress::Unix(path), SocketKind::Stream) => format!("UNIX-LISTEN:{path}"),
+            (PeerAddress::Unix(path), SocketKind::Datagram) => format!("UNIX-RECVFROM:{path}"),
+            (PeerAddress::Inet(at), _) => {
+                let verb = if kind == SocketKind::Stream { "TCP" } else { "UDP" };
+                let way = if kind == SocketKind::Stream { "LISTEN" } else { "RECVFROM" };
                 let (v, host) = match at.ip() {
                     std::net::IpAddr::V4(ip) => (4, ip.to_string()),
                     std::net::IpAddr::V6(ip) => (6, format!("[{ip}]")),
@@ -179,7 +183,7 @@ impl Peer {
     /// All that are installed here.
     pub fn all() -> Vec<Peer> {
         let all = [Peer::Python, Peer::Ncat, Peer::Netcat, Peer::Socat];
-        all.into_iter().filter(|peer| need(peer.tool())).collect()
+        all.into_iter().filter(|peer| require_tool(peer.tool())).collect()
     }
 
     fn tool(self) -> &'static str {
@@ -196,57 +200,57 @@ impl Peer {
     }
 
     /// A client that sends its stdin and goes on reading after its end; Python runs the lecture's client.
-    pub fn client(self, scenario: &str, kind: Kind, at: &Where) -> Command {
+    pub fn client(self, scenario: &str, kind: SocketKind, at: &PeerAddress) -> Command {
         let mut command = self.command();
-        let udp = (kind == Kind::Datagram).then_some("-u");
+        let udp = (kind == SocketKind::Datagram).then_some("-u");
         match self {
             Peer::Python => return lecture(&format!("{scenario}_client.py"), at),
             Peer::Ncat | Peer::Netcat => {
-                if let (Where::Unix(path), Kind::Datagram) = (at, kind) {
+                if let (PeerAddress::Unix(path), SocketKind::Datagram) = (at, kind) {
                     // Its own socket: a netcat that is killed leaves it, so it has to lie beside the server's.
                     command.args(["-s", &format!("{path}.{}", self.tool())]);
                 }
-                command.args(udp).args(at.netcat())
+                command.args(udp).args(at.netcat_args())
             }
-            Peer::Socat => command.args(["-t", "20", "-", &at.socat_to(kind)]),
+            Peer::Socat => command.args(["-t", "20", "-", &at.socat_connect(kind)]),
         };
         command
     }
 
     /// A client that sends its stdin and ends with it; Python runs the lecture's client.
-    pub fn sender(self, scenario: &str, at: &Where) -> Command {
+    pub fn sender(self, scenario: &str, at: &PeerAddress) -> Command {
         let mut command = self.command();
         match self {
             Peer::Python => return lecture(&format!("{scenario}_client.py"), at),
-            Peer::Ncat => command.arg("--send-only").args(at.netcat()),
-            Peer::Netcat => command.arg("-N").args(at.netcat()),
-            Peer::Socat => command.args(["-u", "-", &at.socat_to(Kind::Stream)]),
+            Peer::Ncat => command.arg("--send-only").args(at.netcat_args()),
+            Peer::Netcat => command.arg("-N").args(at.netcat_args()),
+            Peer::Socat => command.args(["-u", "-", &at.socat_connect(SocketKind::Stream)]),
         };
         command
     }
 
     /// A server for one client, that sends its stdin and closes with it; listening when this returns.
     #[track_caller]
-    pub fn server(self, scenario: &str, kind: Kind, at: &Where, cwd: &Path) -> Program {
+    pub fn server(self, scenario: &str, kind: SocketKind, at: &PeerAddress, cwd: &Path) -> Program {
         let mut command = self.command();
-        let udp = (kind == Kind::Datagram).then_some("-u");
+        let udp = (kind == SocketKind::Datagram).then_some("-u");
         match self {
             Peer::Python => {
                 let script = format!("{scenario}_server.py");
                 command.arg(script_path(&script)).args((scenario == "file").then_some("1"));
-                command.args(at.lecture());
+                command.args(at.lecture_args());
             }
-            Peer::Ncat => _ = command.args(["-l", "-v"]).args(udp).args(at.netcat()),
-            Peer::Netcat => _ = command.args(["-l", "-v", "-N"]).args(udp).args(at.netcat()),
-            Peer::Socat => _ = command.args(["-d", "-d", "-t", "20", "-", &at.socat_at(kind)]),
+            Peer::Ncat => _ = command.args(["-l", "-v"]).args(udp).args(at.netcat_args()),
+            Peer::Netcat => _ = command.args(["-l", "-v", "-N"]).args(udp).args(at.netcat_args()),
+            Peer::Socat => _ = command.args(["-d", "-d", "-t", "20", "-", &at.socat_listen(kind)]),
         }
         let program = Program::start(command.current_dir(cwd));
         match (self, kind) {
             (Peer::Python, _) => program.wait_for_line(|line| line.contains(" on ")),
-            (Peer::Netcat, Kind::Datagram) => {
+            (Peer::Netcat, SocketKind::Datagram) => {
                 program.wait_for_error_line(|line| line.contains("Bound on"))
             }
-            (Peer::Socat, Kind::Datagram) => {
+            (Peer::Socat, SocketKind::Datagram) => {
                 program.wait_for_error_line(|line| line.contains("receiving on"))
             }
             // Ncat names each of its sockets only after all of them listen.
@@ -257,9 +261,9 @@ impl Peer {
 }
 
 /// One of the lecture's programs in `tests/lecture/`.
-pub fn lecture(script: &str, at: &Where) -> Command {
+pub fn lecture(script: &str, at: &PeerAddress) -> Command {
     let mut command = Command::new("python3");
-    command.arg(script_path(script)).args(at.lecture());
+    command.arg(script_path(script)).args(at.lecture_args());
     command
 }
 

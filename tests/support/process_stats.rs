@@ -9,16 +9,16 @@ use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use super::{DEADLINE, Program};
 
 /// A process that has done nothing for so long is at rest.
-const REST: Duration = Duration::from_millis(100);
+const IDLE_TIME: Duration = Duration::from_millis(100);
 
 /// How many descriptors a server has open.
-pub fn descriptors(server: &Program) -> usize {
+pub fn open_descriptors(server: &Program) -> usize {
     fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap().count()
 }
 
 /// Leaves a server so many descriptors more than it has open.
-pub fn leave(server: &Program, left: u64) {
-    let open = descriptors(server) as u64;
+pub fn limit_free_descriptors(server: &Program, left: u64) {
+    let open = open_descriptors(server) as u64;
     let pid = Pid::from_raw(server.pid() as i32);
     let limit = Rlimit { current: Some(open + left), maximum: Some(open + left + 1000) };
     prlimit(pid, Resource::Nofile, limit).unwrap();
@@ -28,7 +28,7 @@ pub fn leave(server: &Program, left: u64) {
 #[track_caller]
 pub fn wait_for_descriptors(server: &Program, wanted: usize) {
     let until = Instant::now() + DEADLINE;
-    while descriptors(server) != wanted {
+    while open_descriptors(server) != wanted {
         let open = fs::read_dir(format!("/proc/{}/fd", server.pid())).unwrap();
         let open = open.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
         let open: Vec<_> = open.collect();
@@ -38,14 +38,14 @@ pub fn wait_for_descriptors(server: &Program, wanted: usize) {
 }
 
 /// How many KiB of memory are a server's own.
-pub fn memory(server: &Program) -> u64 {
+pub fn private_memory_kib(server: &Program) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", server.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
 /// How long a server's threads were on a CPU.
-pub fn spent(server: &Program) -> Duration {
+pub fn cpu_time(server: &Program) -> Duration {
     let threads = fs::read_dir(format!("/proc/{}/task", server.pid())).unwrap();
     let spent = threads.filter_map(|thread| {
         // A thread may end between the two readings.
@@ -57,16 +57,16 @@ pub fn spent(server: &Program) -> Duration {
 
 /// Waits until a server has nothing to do: one that spins never has.
 #[track_caller]
-pub fn comes_to_rest(server: &Program) {
+pub fn wait_until_idle(server: &Program) {
     let until = Instant::now() + DEADLINE;
-    let mut before = spent(server);
+    let mut before = cpu_time(server);
     loop {
-        thread::sleep(REST);
-        let now = spent(server);
+        thread::sleep(IDLE_TIME);
+        let now = cpu_time(server);
         if now == before {
             return;
         }
-        assert!(Instant::now() < until, "it spends {:?} in {REST:?}", now - before);
+        assert!(Instant::now() < until, "it spends {:?} in {IDLE_TIME:?}", now - before);
         before = now;
     }
 }

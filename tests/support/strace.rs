@@ -4,11 +4,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::Program;
-use super::peers::{need, skip};
+use super::peers::{require_tool, skip};
 
 /// Whether strace is there and may be set at a program that is running.
-pub fn works() -> bool {
-    if !need("strace") {
+pub fn is_available() -> bool {
+    if !require_tool("strace") {
         return false;
     }
     let mut idle = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();

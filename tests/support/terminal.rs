@@ -8,7 +8,7 @@ use std::time::Instant;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use super::peers::need;
+use super::peers::require_tool;
 use super::{BINARY, DEADLINE, directory};
 
 /// The environment variable that the tmux server and every process in a terminal inherit.
@@ -35,7 +35,7 @@ impl Terminal {
     #[track_caller]
     pub fn shell(command: &str) -> Option<Terminal> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
-        if !need("tmux") {
+        if !require_tool("tmux") {
             return None;
         }
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -84,20 +84,20 @@ impl Terminal {
     }
 
     /// Types text as it stands; a line feed is the Enter key.
-    pub fn typed(&self, text: &str) {
+    pub fn type_text(&self, text: &str) {
         let mut lines = text.split('\n').peekable();
         while let Some(line) = lines.next() {
             if !line.is_empty() {
                 self.tmux(&["send-keys", "-l", "--", line]);
             }
             if lines.peek().is_some() {
-                self.key("Enter");
+                self.press("Enter");
             }
         }
     }
 
     /// Presses a key that tmux knows by this name: `Enter`, `Tab`, `C-c`.
-    pub fn key(&self, name: &str) {
+    pub fn press(&self, name: &str) {
         self.tmux(&["send-keys", name]);
     }
 
@@ -115,14 +115,14 @@ impl Terminal {
     }
 
     /// What is on the screen, with colours.
-    pub fn painted(&self) -> String {
+    pub fn screen_with_colors(&self) -> String {
         let shown = self.tmux(&["capture-pane", "-p", "-e"]);
         String::from_utf8_lossy(&shown.stdout).into_owned()
     }
 
     /// Waits until the screen is as `wanted`.
     #[track_caller]
-    pub fn wait(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+    pub fn wait_for(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let until = Instant::now() + DEADLINE;
         loop {
             let screen = self.screen();
@@ -136,13 +136,13 @@ impl Terminal {
     /// Waits for a line on the screen.
     #[track_caller]
     pub fn wait_for_line(&self, line: &str) -> String {
-        self.wait(line, |screen| screen.lines().any(|shown| shown == line))
+        self.wait_for(line, |screen| screen.lines().any(|shown| shown == line))
     }
 
     /// Waits until the last line of the screen is this one: a prompt, and what is typed behind it.
     #[track_caller]
-    pub fn wait_for_last(&self, line: &str) -> String {
-        self.wait(line, |screen| screen.lines().last() == Some(line))
+    pub fn wait_for_last_line(&self, line: &str) -> String {
+        self.wait_for(line, |screen| screen.lines().last() == Some(line))
     }
 }
 

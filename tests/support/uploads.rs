@@ -7,30 +7,30 @@ use std::net::{Shutdown, TcpStream};
 use std::path::Path;
 
 use super::DEADLINE;
-use super::framed_client::{Framed, Said};
+use super::framed_client::{FramedClient, FramedReply};
 
 /// Takes a number of the environment, or another one.
-pub fn knob(name: &str, otherwise: usize) -> usize {
+pub fn env_number(name: &str, otherwise: usize) -> usize {
     let set = std::env::var(name).ok();
     set.map_or(otherwise, |set| set.parse().unwrap_or_else(|_| panic!("{name}={set}")))
 }
 
 /// Bytes that are another file's in no place.
-pub fn bytes(seed: impl AsRef<[u8]>, length: usize) -> Vec<u8> {
+pub fn seeded_bytes(seed: impl AsRef<[u8]>, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     blake3::Hasher::new().update(seed.as_ref()).finalize_xof().fill(&mut bytes);
     bytes
 }
 
 /// A number below `below`, always the same of the same seed.
-pub fn number(seed: impl AsRef<[u8]>, below: usize) -> usize {
+pub fn seeded_number(seed: impl AsRef<[u8]>, below: usize) -> usize {
     let hash = blake3::hash(seed.as_ref());
     let drawn = u64::from_le_bytes(*hash.as_bytes().first_chunk().unwrap());
     (drawn % below.max(1) as u64) as usize
 }
 
 /// Connects to a server that may be gone.
-pub fn reach(at: &str) -> io::Result<TcpStream> {
+pub fn try_connect(at: &str) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(at)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(DEADLINE))?;
@@ -39,32 +39,32 @@ pub fn reach(at: &str) -> io::Result<TcpStream> {
 }
 
 /// Sends a file in frames, as far as it is not held.
-pub fn send(at: &str, name: &str, file: &[u8]) -> io::Result<Said> {
-    Ok(Framed::try_open(reach(at)?)?.send(name, file))
+pub fn upload(at: &str, name: &str, file: &[u8]) -> io::Result<FramedReply> {
+    Ok(FramedClient::try_open(try_connect(at)?)?.upload(name, file))
 }
 
 /// Sends so many chunks more of a file than are held, and ends the connection; returns what the server said then, which has seen
 /// the end.
-pub fn send_some(at: &str, name: &str, file: &[u8], more: u64) -> io::Result<Said> {
-    let mut client = Framed::try_open(reach(at)?)?;
-    match client.offer(name, Some(file.len() as u64)) {
-        Said::Held(held, _) => client.chunks(file, held, held + more)?,
+pub fn upload_chunks(at: &str, name: &str, file: &[u8], more: u64) -> io::Result<FramedReply> {
+    let mut client = FramedClient::try_open(try_connect(at)?)?;
+    match client.send_offer(name, Some(file.len() as u64)) {
+        FramedReply::ResumeAt(held, _) => client.send_chunks(file, held, held + more)?,
         said => return Ok(said),
     }
     client.stream.shutdown(Shutdown::Write)?;
-    Ok(client.hear())
+    Ok(client.recv())
 }
 
 /// Sends a raw upload, and waits for the server to close it.
-pub fn send_raw(at: &str, file: &[u8]) -> io::Result<()> {
-    let mut stream = reach(at)?;
+pub fn upload_raw(at: &str, file: &[u8]) -> io::Result<()> {
+    let mut stream = try_connect(at)?;
     stream.write_all(file)?;
     stream.shutdown(Shutdown::Write)?;
     stream.read(&mut [0]).map(drop)
 }
 
 /// The files beneath a directory, by their paths, in order; hidden ones too.
-pub fn files(directory: &Path) -> Vec<(String, Vec<u8>)> {
+pub fn files_below(directory: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     collect(directory, "", &mut found);
     found.sort();

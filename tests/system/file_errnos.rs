@@ -8,8 +8,11 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::chat_client::connect;
-use crate::support::framed_client::{Framed, Said, end};
-use crate::support::uploads::{bytes, files, is_hidden, knob, number, send, send_raw, send_some};
+use crate::support::framed_client::{FramedClient, FramedReply, end_frame};
+use crate::support::uploads::{
+    env_number, files_below, is_hidden, seeded_bytes, seeded_number, upload, upload_chunks,
+    upload_raw,
+};
 use crate::support::{Program, directory, serial, strace};
 use sockactors::wire::file::codec::CHUNK_SIZE;
 
@@ -63,28 +66,31 @@ fn befall(call: &str, error: &str, nth: usize, large: &[u8]) -> (Came, Came) {
     let server = server(out.path());
     let at = server.endpoint();
     // Somebody else is in the middle of a file.
-    let mut other = Framed::open(connect(at));
-    let theirs = bytes("other", 3 * CHUNK_SIZE);
-    assert!(matches!(other.offer("other", Some(theirs.len() as u64)), Said::Held(0, _)));
-    other.chunks(&theirs, 0, 1).unwrap();
+    let mut other = FramedClient::open(connect(at));
+    let theirs = seeded_bytes("other", 3 * CHUNK_SIZE);
+    assert!(matches!(
+        other.send_offer("other", Some(theirs.len() as u64)),
+        FramedReply::ResumeAt(0, _)
+    ));
+    other.send_chunks(&theirs, 0, 1).unwrap();
 
     let inject = format!("inject={call}:error={error}:when={nth}");
     let flags = ["-e", &format!("trace={call}"), "-e", &inject];
     let strace = strace::attach(&server, &flags, Path::new("/dev/null"));
-    if let Said::Failed(_, why) = send_some(at, "deep/large", large, 2).unwrap() {
+    if let FramedReply::Failed(_, why) = upload_chunks(at, "deep/large", large, 2).unwrap() {
         server.wait_for_error_line(|line| line.contains(&why));
     }
-    let framed = match send(at, "deep/large", large).unwrap() {
-        Said::Stored(..) => Came::Stored,
-        Said::Failed(code, why) => {
+    let framed = match upload(at, "deep/large", large).unwrap() {
+        FramedReply::Stored(..) => Came::Stored,
+        FramedReply::Failed(code, why) => {
             assert!(!why.is_empty());
             server.wait_for_error_line(|line| line.contains(&why));
             Came::Failed(code)
         }
-        Said::Closed => Came::Closed,
+        FramedReply::Closed => Came::Closed,
         said => panic!("{said:?}"),
     };
-    let raw = match send_raw(at, large).is_ok() && out.path().join("output0.txt").exists() {
+    let raw = match upload_raw(at, large).is_ok() && out.path().join("output0.txt").exists() {
         true => Came::Stored,
         false => Came::Closed,
     };
@@ -94,7 +100,7 @@ fn befall(call: &str, error: &str, nth: usize, large: &[u8]) -> (Came, Came) {
         let others = ["listening on", "closed in the middle"];
         server.wait_for_error_line(|line| !others.iter().any(|other| line.contains(other)));
     }
-    let stored: Vec<_> = files(out.path());
+    let stored: Vec<_> = files_below(out.path());
     for (name, file) in stored.iter().filter(|(name, _)| !is_hidden(name)) {
         assert!(file == large, "{place}: {name} is not what was sent");
     }
@@ -102,24 +108,28 @@ fn befall(call: &str, error: &str, nth: usize, large: &[u8]) -> (Came, Came) {
         assert!(stored.iter().any(|(name, _)| name == "deep/large"), "{place}");
     }
 
-    let before = Said::Stored(theirs.len() as u64, "other".into());
+    let before = FramedReply::Stored(theirs.len() as u64, "other".into());
     (1..3).zip(theirs.chunks(CHUNK_SIZE).skip(1)).for_each(|(number, bytes)| {
         let value = sockactors::wire::file::digest::hash_chunk(number, bytes);
         other
-            .say(&[sockactors::wire::file::codec::Frame::Data { number, hash: value, bytes }])
+            .send_frames(&[sockactors::wire::file::codec::Frame::Data {
+                number,
+                hash: value,
+                bytes,
+            }])
             .unwrap();
     });
-    other.say(&[end(&theirs)]).unwrap();
-    assert_eq!(other.hear(), before, "{place}: somebody else was disturbed");
+    other.send_frames(&[end_frame(&theirs)]).unwrap();
+    assert_eq!(other.recv(), before, "{place}: somebody else was disturbed");
     // The sender tries again, and nothing is left over.
-    match send(at, "deep/large", large).unwrap() {
-        Said::Stored(..) => {}
+    match upload(at, "deep/large", large).unwrap() {
+        FramedReply::Stored(..) => {}
         // It is there, but where its time could not be set nobody knows it for the same.
-        Said::Failed(3, _) if framed == Came::Stored && call == "utimensat" => {}
+        FramedReply::Failed(3, _) if framed == Came::Stored && call == "utimensat" => {}
         said => panic!("{place}: {said:?}"),
     }
-    send_raw(at, large).unwrap();
-    let left: Vec<_> = files(out.path()).into_iter().map(|(name, _)| name).collect();
+    upload_raw(at, large).unwrap();
+    let left: Vec<_> = files_below(out.path()).into_iter().map(|(name, _)| name).collect();
     let is_kept = |name: &&String| is_hidden(name) && !name.starts_with(".output");
     assert!(!left.iter().any(|name| is_kept(&name)), "{place}: left {left:?}");
     server.terminate();
@@ -132,17 +142,17 @@ fn befall(call: &str, error: &str, nth: usize, large: &[u8]) -> (Came, Came) {
 #[test]
 fn each_call_that_fails_once_is_told_and_disturbs_nobody_else() {
     let _alone = serial::lock();
-    if !strace::works() {
+    if !strace::is_available() {
         return;
     }
-    let large = bytes("large", 5 * CHUNK_SIZE + 5);
+    let large = seeded_bytes("large", 5 * CHUNK_SIZE + 5);
     let mut faults: Vec<_> = CALLS
         .iter()
         .flat_map(|call| ERRORS.iter().map(move |error| (*call, *error)))
         .flat_map(|(call, error)| (1..=TIMES).map(move |nth| (call, error, nth)))
         .collect();
-    faults.sort_by_key(|fault| number(format!("{fault:?}"), usize::MAX));
-    faults.truncate(knob("SOCKACTORS_FAULTS", 40));
+    faults.sort_by_key(|fault| seeded_number(format!("{fault:?}"), usize::MAX));
+    faults.truncate(env_number("SOCKACTORS_FAULTS", 40));
     let mut came = BTreeMap::<_, Vec<_>>::new();
     for (call, error, nth) in &faults {
         let (framed, raw) = befall(call, error, *nth, &large);
@@ -191,29 +201,31 @@ fn a_disk_that_takes_a_part_of_a_write_and_no_more_is_full_and_the_rest_fits_lat
         out.path().to_str().unwrap(),
     ]);
     let at = server.endpoint();
-    let large = bytes("large", 40 * CHUNK_SIZE + 5);
+    let large = seeded_bytes("large", 40 * CHUNK_SIZE + 5);
     // Of unknown size, so that it is not refused before its first byte.
-    let mut client = Framed::open(connect(at));
-    assert!(matches!(client.offer("large", None), Said::Held(0, _)));
-    let _ = client.chunks(&large, 0, u64::MAX);
-    let _ = client.say(&[end(&large)]);
-    let Said::Failed(5, why) = client.hear() else { panic!("the disk is not full") };
+    let mut client = FramedClient::open(connect(at));
+    assert!(matches!(client.send_offer("large", None), FramedReply::ResumeAt(0, _)));
+    let _ = client.send_chunks(&large, 0, u64::MAX);
+    let _ = client.send_frames(&[end_frame(&large)]);
+    let FramedReply::Failed(5, why) = client.recv() else { panic!("the disk is not full") };
     assert!(why.contains("full"), "{why}");
     // A raw sender is cut off, and what it sent makes room.
     drop(client);
-    let _ = send_raw(at, &large);
+    let _ = upload_raw(at, &large);
     server.wait_for_error_line(|line| line.contains("full"));
-    assert!(files(out.path()).iter().all(|(name, _)| is_hidden(name)));
+    assert!(files_below(out.path()).iter().all(|(name, _)| is_hidden(name)));
     let more = Command::new("mount").args(["-o", "remount,size=8m"]).arg(out.path()).status();
     assert!(more.unwrap().success());
-    let mut client = Framed::open(connect(at));
-    let Said::Held(held, _) = client.offer("large", None) else { panic!("it is not taken") };
+    let mut client = FramedClient::open(connect(at));
+    let FramedReply::ResumeAt(held, _) = client.send_offer("large", None) else {
+        panic!("it is not taken")
+    };
     assert!(held > 0, "nothing was kept");
-    client.chunks(&large, held, u64::MAX).unwrap();
-    client.say(&[end(&large)]).unwrap();
-    assert_eq!(client.hear(), Said::Stored(large.len() as u64, "large".into()));
-    send_raw(at, &large).unwrap();
-    let there = files(out.path());
+    client.send_chunks(&large, held, u64::MAX).unwrap();
+    client.send_frames(&[end_frame(&large)]).unwrap();
+    assert_eq!(client.recv(), FramedReply::Stored(large.len() as u64, "large".into()));
+    upload_raw(at, &large).unwrap();
+    let there = files_below(out.path());
     assert!(there.iter().all(|(_, file)| *file == large), "a file is not what was sent");
     assert_eq!(there.len(), 2);
     drop(server);

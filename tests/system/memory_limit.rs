@@ -12,11 +12,11 @@ use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::cgroup::Group;
-use crate::support::chat_client::{Line, connect};
-use crate::support::framed_client::Said;
+use crate::cgroup::Cgroup;
+use crate::support::chat_client::{LineClient, connect};
+use crate::support::framed_client::FramedReply;
 use crate::support::peers::skip;
-use crate::support::uploads::{bytes, files, knob, send};
+use crate::support::uploads::{env_number, files_below, seeded_bytes, upload};
 use crate::support::{BINARY, DEADLINE, Program, serial};
 use rustix::net::sockopt::set_socket_linger;
 use rustix::process::{Resource, getrlimit, setrlimit};
@@ -26,13 +26,13 @@ const GREETING: &[u8] = b"Thank you for connecting";
 /// A server with little memory.
 struct Small {
     server: Program,
-    group: Group,
+    group: Cgroup,
 }
 
 impl Small {
     /// Starts one, where a group can be made, and a descriptor for each of the crowd be had.
     fn start(args: &[&str]) -> Option<Small> {
-        let group = Group::new(knob("SOCKACTORS_SMALL_MIB", 32) as u64 * 1024 * 1024)?;
+        let group = Cgroup::new(env_number("SOCKACTORS_SMALL_MIB", 32) as u64 * 1024 * 1024)?;
         let wanted = crowd() as u64 + 500;
         let mut limit = getrlimit(Resource::Nofile);
         if limit.current.is_some_and(|current| current < wanted) {
@@ -62,15 +62,19 @@ impl Small {
     fn stands(self, what: &str) {
         let status = fs::read_to_string(format!("/proc/{}/status", self.server.pid())).unwrap();
         let own = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or("?");
-        eprintln!("{what}: {} KiB in all, {} of its own", self.group.peak() / 1024, own.trim());
-        assert_eq!(self.group.kills(), 0, "{what}");
+        eprintln!(
+            "{what}: {} KiB in all, {} of its own",
+            self.group.peak_bytes() / 1024,
+            own.trim()
+        );
+        assert_eq!(self.group.oom_kills(), 0, "{what}");
         self.server.terminate();
         self.server.wait_within(Duration::from_secs(40)).with_code(0);
     }
 }
 
 fn crowd() -> usize {
-    knob("SOCKACTORS_SMALL_CROWD", 2000)
+    env_number("SOCKACTORS_SMALL_CROWD", 2000)
 }
 
 /// A directory on a disk: what is on a tmpfs is memory, and its writer's.
@@ -97,7 +101,7 @@ fn is_greeted(at: &str) {
 
 #[track_caller]
 fn is_stored(at: &str) {
-    assert!(matches!(send(at, "a file", b"what is in it").unwrap(), Said::Stored(13, _)));
+    assert!(matches!(upload(at, "a file", b"what is in it").unwrap(), FramedReply::Stored(13, _)));
 }
 
 /// Connects many times, and says nothing, as long as what comes back is kept. The server takes connections in their order: who
@@ -131,7 +135,7 @@ fn thousands_that_say_nothing_are_kept_by_the_chat() {
     let _alone = serial::lock();
     let Some(small) = Small::start(&["--scenario", "chat"]) else { return };
     let all = silent(small.at());
-    Line::joined(small.at());
+    LineClient::joined(small.at());
     small.stands("chat, silent");
     drop(all);
 }
@@ -158,7 +162,7 @@ fn resets_leave_nothing_behind_in_any_scenario() {
         // Some were gone before they could be accepted.
         match scenario[1] {
             "tcp" => is_greeted(small.at()),
-            "chat" => drop(Line::joined(small.at())),
+            "chat" => drop(LineClient::joined(small.at())),
             _ => is_stored(small.at()),
         }
         small.stands(&format!("{}, resets", scenario[1]));
@@ -169,7 +173,7 @@ fn resets_leave_nothing_behind_in_any_scenario() {
 fn lines_without_end_to_members_that_never_read_are_dropped() {
     let _alone = serial::lock();
     let Some(small) = Small::start(&["--scenario", "chat"]) else { return };
-    let deaf: Vec<_> = (0..50).map(|_| Line::joined(small.at())).collect();
+    let deaf: Vec<_> = (0..50).map(|_| LineClient::joined(small.at())).collect();
     let line = [&[b'y'; 4000][..], b"\n"].concat();
     std::thread::scope(|scope| {
         for number in 0..50 {
@@ -189,7 +193,7 @@ fn lines_without_end_to_members_that_never_read_are_dropped() {
             });
         }
     });
-    Line::joined(small.at());
+    LineClient::joined(small.at());
     small.stands("chat, lines without end");
     drop(deaf);
 }
@@ -200,7 +204,7 @@ fn hundreds_of_uploads_at_once_arrive() {
     let Some(out) = disk() else { return };
     let Some(small) = Small::start(&storing(out.path())) else { return };
     let mut sent: Vec<_> =
-        (0..200).map(|number| bytes(format!("upload {number}"), 256 << 10)).collect();
+        (0..200).map(|number| seeded_bytes(format!("upload {number}"), 256 << 10)).collect();
     let mut senders: Vec<_> = sent.iter().map(|_| connect(small.at())).collect();
     for at in (0..256 << 10).step_by(16 << 10) {
         for (sender, file) in senders.iter_mut().zip(&sent) {
@@ -213,7 +217,7 @@ fn hundreds_of_uploads_at_once_arrive() {
     for sender in &mut senders {
         assert_eq!(sender.read(&mut [0]).unwrap(), 0);
     }
-    let mut stored: Vec<_> = files(out.path()).into_iter().map(|(_, file)| file).collect();
+    let mut stored: Vec<_> = files_below(out.path()).into_iter().map(|(_, file)| file).collect();
     stored.sort_unstable();
     sent.sort_unstable();
     assert!(stored == sent, "{} files are not those that were sent", stored.len());

@@ -12,11 +12,11 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::netns::Namespace;
-use crate::support::chat_client::{Line, connect};
-use crate::support::files::content;
-use crate::support::framed_client::{Framed, Said};
-use crate::support::peers::{Where, lecture, need};
+use crate::netns::NetworkNamespace;
+use crate::support::chat_client::{LineClient, connect};
+use crate::support::files::distinct_chunks;
+use crate::support::framed_client::{FramedClient, FramedReply};
+use crate::support::peers::{PeerAddress, lecture, require_tool};
 use crate::support::{DEADLINE, Program, directory, sockactors};
 use futures_lite::future::{block_on, or};
 use sockactors::net::Stream;
@@ -53,8 +53,8 @@ const NARROW: &str = "
     echo 4096 8192 8192 > /proc/sys/net/ipv4/tcp_wmem";
 
 fn within(setup: &[&str], test: impl FnOnce() + Send + 'static) {
-    if need("nft") {
-        Namespace::with(&[&[LINK], setup].concat().concat(), test);
+    if require_tool("nft") {
+        NetworkNamespace::run(&[&[LINK], setup].concat().concat(), test);
     }
 }
 
@@ -81,9 +81,10 @@ fn client(server: &Program, scenario: &str, more: &[&str]) -> Program {
 fn a_greeting_is_said_once_to_each_of_many_clients() {
     within(&[ANSWERS, LOSSES], || {
         let server = Program::server(&["--scenario", "tcp", "--listen", "127.0.0.1:7000"]);
-        let at = Where::of(server.endpoint());
+        let at = PeerAddress::parse(server.endpoint());
         let start = || Program::start(&mut lecture("tcp_client.py", &at));
-        let theirs: Vec<_> = (0..if need("python3") { 12 } else { 0 }).map(|_| start()).collect();
+        let theirs: Vec<_> =
+            (0..if require_tool("python3") { 12 } else { 0 }).map(|_| start()).collect();
         let many = ["--count", "60", "--concurrency", "30", "--interval", "1ms"];
         let ours = client(&server, "tcp", &many).wait_within(PATIENCE).with_code(0);
         assert!(ours.out().contains("60 sent, 60 received"), "{ours:?}");
@@ -126,15 +127,15 @@ fn files_arrive_whole_framed_and_raw() {
         let (from, to) = (directory(), directory());
         let files = ["one", "two", "raw", "theirs"].map(|name| from.path().join(name));
         for (file, more) in files.iter().zip(0..) {
-            fs::write(file, content((256 << 10) + more)).unwrap();
+            fs::write(file, distinct_chunks((256 << 10) + more)).unwrap();
         }
         let [one, two, raw, theirs] = files.each_ref().map(|file| file.to_str().unwrap());
         let server = Program::server(&["--scenario", "file", "--out", to.path().to_str().unwrap()]);
         let mut sending =
             vec![client(&server, "file", &[one, two]), client(&server, "file", &["--raw", raw])];
         let mut length = 2;
-        if need("python3") {
-            let at = Where::of(server.endpoint());
+        if require_tool("python3") {
+            let at = PeerAddress::parse(server.endpoint());
             let mut program = Program::start(&mut lecture("file_client.py", &at));
             program.write(format!("{theirs}\n"));
             program.close_stdin();
@@ -257,9 +258,9 @@ fn every_scenario_lets_go_of_a_peer_that_nothing_comes_from_any_more() {
 
         let mut greeted = connect(tcp.endpoint());
         greeted.read_exact(&mut [0; 1000]).unwrap();
-        let member = Line::joined(chat.endpoint());
-        let mut sender = Framed::open(connect(file.endpoint()));
-        assert!(matches!(sender.offer("a file", Some(1000)), Said::Held(0, _)));
+        let member = LineClient::joined(chat.endpoint());
+        let mut sender = FramedClient::open(connect(file.endpoint()));
+        assert!(matches!(sender.send_offer("a file", Some(1000)), FramedReply::ResumeAt(0, _)));
         nft("add rule inet lossy input counter drop");
         for (server, why) in [
             (&chat, "silent for 1s"),
@@ -271,7 +272,7 @@ fn every_scenario_lets_go_of_a_peer_that_nothing_comes_from_any_more() {
         drop((greeted, member, sender));
 
         nft("flush chain inet lossy input");
-        Line::joined(chat.endpoint());
+        LineClient::joined(chat.endpoint());
         let (one, file_at) = (out.path().join("one"), file.endpoint());
         fs::write(&one, "still served").unwrap();
         let args = ["--scenario", "file", "--connect", file_at, "--raw", one.to_str().unwrap()];

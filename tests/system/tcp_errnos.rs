@@ -11,10 +11,12 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::chat_client::{Line, receipt};
-use crate::support::framed_client::{Framed, Said};
-use crate::support::process_stats::{comes_to_rest, descriptors, spent, wait_for_descriptors};
-use crate::support::uploads::{bytes, files, reach};
+use crate::support::chat_client::{LineClient, acknowledgement};
+use crate::support::framed_client::{FramedClient, FramedReply};
+use crate::support::process_stats::{
+    cpu_time, open_descriptors, wait_for_descriptors, wait_until_idle,
+};
+use crate::support::uploads::{files_below, seeded_bytes, try_connect};
 use crate::support::{DEADLINE, Program, directory, serial, strace};
 
 /// What accept(2) names, and what Linux passes on of a new connection's network errors.
@@ -99,7 +101,7 @@ const SERVED: usize = 2;
 /// Each error of each call, once, in rounds that have one of each call; then all is as it was before.
 fn befall(server: &Program, calls: &[(&str, &[&str])], client: impl Fn(usize) -> io::Result<()>) {
     let place = directory();
-    let before = descriptors(server);
+    let before = open_descriptors(server);
     (0..SERVED).for_each(|number| client(number).unwrap());
     let rounds = calls.iter().map(|(_, errors)| errors.len()).max().unwrap();
     let mut clients = SERVED;
@@ -111,7 +113,7 @@ fn befall(server: &Program, calls: &[(&str, &[&str])], client: impl Fn(usize) ->
     }
     // Threads of the disk keep some until they end.
     wait_for_descriptors(server, before);
-    comes_to_rest(server);
+    wait_until_idle(server);
 }
 
 /// Has each of the calls fail once; clients come until that is done and they are served again.
@@ -156,12 +158,12 @@ fn other(what: impl std::fmt::Debug) -> io::Error {
 #[test]
 fn a_server_of_greetings_survives_each_error_once() {
     let _alone = serial::lock();
-    if !strace::works() {
+    if !strace::is_available() {
         return;
     }
     let server = Program::server(&["--scenario", "tcp"]);
     befall(&server, &[("accept4", &ACCEPT), ("sendto", &SEND), ("shutdown", &SEND)], |_| {
-        let mut stream = reach(server.endpoint())?;
+        let mut stream = try_connect(server.endpoint())?;
         // What is unread has the server end its side before it closes.
         stream.write_all(b"hello")?;
         let mut heard = Vec::new();
@@ -175,19 +177,19 @@ fn a_server_of_greetings_survives_each_error_once() {
 #[test]
 fn a_chat_survives_each_error_once_and_who_was_there_stays() {
     let _alone = serial::lock();
-    if !strace::works() {
+    if !strace::is_available() {
         return;
     }
     let server = Program::server(&["--scenario", "chat"]);
     let calls: [(&str, &[&str]); 4] =
         [("accept4", &ACCEPT), ("recvfrom", &RECEIVE), ("sendto", &SEND), ("sendmsg", &SEND)];
     befall(&server, &calls, |number| {
-        let mut line = Line::try_connect(server.endpoint())?;
+        let mut line = LineClient::try_connect(server.endpoint())?;
         for word in ["hello", "once more"] {
-            line.try_say(word)?;
+            line.try_send(word)?;
             loop {
-                match line.next()? {
-                    Some(heard) if heard == receipt(word) => break,
+                match line.next_line()? {
+                    Some(heard) if heard == acknowledgement(word) => break,
                     Some(_) => {}
                     None => return Err(other(number)),
                 }
@@ -201,18 +203,18 @@ fn a_chat_survives_each_error_once_and_who_was_there_stays() {
 
 /// Sends a file in frames, and another one raw.
 fn upload(server: &Program, out: &Path, number: usize) -> io::Result<()> {
-    let file = bytes(number.to_string(), 100_000);
-    let mut client = Framed::try_open(reach(server.endpoint())?)?;
-    match client.send(&format!("file-{number}"), &file) {
-        Said::Stored(..) => {}
+    let file = seeded_bytes(number.to_string(), 100_000);
+    let mut client = FramedClient::try_open(try_connect(server.endpoint())?)?;
+    match client.upload(&format!("file-{number}"), &file) {
+        FramedReply::Stored(..) => {}
         said => return Err(other(said)),
     }
-    let raw = bytes(format!("raw {number}"), 100_000);
-    let mut stream = reach(server.endpoint())?;
+    let raw = seeded_bytes(format!("raw {number}"), 100_000);
+    let mut stream = try_connect(server.endpoint())?;
     stream.write_all(&raw)?;
     stream.shutdown(Shutdown::Write)?;
     stream.read(&mut [0]).map(drop)?;
-    match files(out).iter().any(|(name, file)| name.starts_with("output") && *file == raw) {
+    match files_below(out).iter().any(|(name, file)| name.starts_with("output") && *file == raw) {
         true => Ok(()),
         false => Err(other("nothing is stored")),
     }
@@ -221,7 +223,7 @@ fn upload(server: &Program, out: &Path, number: usize) -> io::Result<()> {
 #[test]
 fn a_file_server_survives_each_error_once() {
     let _alone = serial::lock();
-    if !strace::works() {
+    if !strace::is_available() {
         return;
     }
     // With JSON the digest of a raw upload is told, which is another way for its bytes to take.
@@ -241,7 +243,7 @@ fn a_file_server_survives_each_error_once() {
 #[test]
 fn an_accept_that_always_fails_is_not_tried_all_the_time() {
     let _alone = serial::lock();
-    if !strace::works() {
+    if !strace::is_available() {
         return;
     }
     for error in ["EMFILE", "EPERM", "ECONNABORTED", "EIO"] {
@@ -250,7 +252,7 @@ fn an_accept_that_always_fails_is_not_tried_all_the_time() {
         let log = place.path().join("log");
         let inject = format!("inject=accept4:error={error}:when=1+");
         let strace = strace::attach(&server, &["-e", "trace=accept4", "-e", &inject], &log);
-        let mut waits = reach(server.endpoint()).unwrap();
+        let mut waits = try_connect(server.endpoint()).unwrap();
         // So many of a loop that spins are there in no time, and rest comes to none.
         let tries = || fs::read_to_string(&log).unwrap_or_default().lines().count();
         let until = Instant::now() + DEADLINE;
@@ -262,7 +264,7 @@ fn an_accept_that_always_fails_is_not_tried_all_the_time() {
         let mut heard = Vec::new();
         let _ = waits.read_to_end(&mut heard);
         let mut heard = String::new();
-        reach(server.endpoint()).unwrap().read_to_string(&mut heard).unwrap();
+        try_connect(server.endpoint()).unwrap().read_to_string(&mut heard).unwrap();
         assert_eq!(heard, "Thank you for connecting", "{error}");
         server.terminate();
         server.wait().with_code(0);
@@ -274,9 +276,9 @@ fn an_accept_that_always_fails_is_not_tried_all_the_time() {
 fn comes_to_rest_between(server: &Program, what: &str) {
     let until = Instant::now() + DEADLINE;
     loop {
-        let before = spent(server);
+        let before = cpu_time(server);
         thread::sleep(Duration::from_millis(20));
-        if spent(server) == before {
+        if cpu_time(server) == before {
             return;
         }
         assert!(Instant::now() < until, "{what}: it never rests");

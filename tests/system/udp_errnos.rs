@@ -7,7 +7,7 @@ use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
-use crate::support::process_stats::descriptors;
+use crate::support::process_stats::open_descriptors;
 use crate::support::{DEADLINE, Program, directory, serial, strace};
 
 const QUESTION: &[u8] = b"Hello UDP Server";
@@ -94,7 +94,7 @@ fn is_served(client: &impl Asks, what: &str) {
 #[test]
 fn each_error_of_a_receive_is_survived() {
     let _alone = serial::lock();
-    if !strace::works() {
+    if !strace::is_available() {
         return;
     }
     let errors = [
@@ -116,7 +116,7 @@ fn each_error_of_a_receive_is_survived() {
         let server = Injected::start("127.0.0.1:0", call, error, "1..2");
         let client = inet(&server);
         is_served(&client, error);
-        let before = descriptors(&server.server);
+        let before = open_descriptors(&server.server);
         for _ in 0..20 {
             is_served(&client, error);
         }
@@ -124,14 +124,14 @@ fn each_error_of_a_receive_is_survived() {
         let injected = server.injected();
         let of_datagrams = injected.iter().filter(|(_, line)| line.contains("MSG_TRUNC"));
         assert_eq!(of_datagrams.count(), 2, "{error}: {injected:?}");
-        assert_eq!(descriptors(&server.server), before, "{error}");
+        assert_eq!(open_descriptors(&server.server), before, "{error}");
     }
 }
 
 #[test]
 fn each_error_of_an_answer_costs_that_answer_alone() {
     let _alone = serial::lock();
-    if !strace::works() {
+    if !strace::is_available() {
         return;
     }
     let errors = [
@@ -154,12 +154,12 @@ fn each_error_of_an_answer_costs_that_answer_alone() {
         let server = Injected::start("127.0.0.1:0", "sendto", error, "2");
         let client = inet(&server);
         is_served(&client, error);
-        let before = descriptors(&server.server);
+        let before = open_descriptors(&server.server);
         for _ in 0..20 {
             is_served(&client, error);
         }
         assert_eq!(server.injected().len(), 1, "{error}");
-        assert_eq!(descriptors(&server.server), before, "{error}");
+        assert_eq!(open_descriptors(&server.server), before, "{error}");
         if error != "EINTR" {
             server.server.wait_for_error_line(|line| line.contains("the answer could not be sent"));
         }
@@ -169,7 +169,7 @@ fn each_error_of_an_answer_costs_that_answer_alone() {
 #[test]
 fn each_error_of_an_answer_to_many_costs_one_answer_of_them() {
     let _alone = serial::lock();
-    if !strace::works() {
+    if !strace::is_available() {
         return;
     }
     for error in ["EACCES", "ECONNREFUSED", "EINVAL", "ENETDOWN", "ENOBUFS", "ENOMEM", "EPERM"] {
@@ -192,7 +192,7 @@ fn each_error_of_an_answer_to_many_costs_one_answer_of_them() {
 #[test]
 fn each_error_of_an_answer_over_a_unix_socket_costs_that_answer_alone() {
     let _alone = serial::lock();
-    if !strace::works() {
+    if !strace::is_available() {
         return;
     }
     for error in
@@ -215,7 +215,7 @@ fn each_error_of_an_answer_over_a_unix_socket_costs_that_answer_alone() {
 #[test]
 fn a_receive_that_always_fails_is_tried_ten_times_a_second() {
     let _alone = serial::lock();
-    if !strace::works() {
+    if !strace::is_available() {
         return;
     }
     let server = Injected::start("127.0.0.1:0", "recvmmsg", "ENOMEM", "1+");
@@ -232,7 +232,7 @@ fn a_receive_that_always_fails_is_tried_ten_times_a_second() {
 #[test]
 fn an_answer_that_never_goes_is_tried_once_for_each_datagram() {
     let _alone = serial::lock();
-    if !strace::works() {
+    if !strace::is_available() {
         return;
     }
     for error in ["ENOBUFS", "EPERM", "EINVAL"] {

@@ -6,8 +6,8 @@
 use std::net::{SocketAddrV4, UdpSocket};
 use std::time::Duration;
 
-use crate::netns::{Namespace, forge, sent};
-use crate::support::peers::need;
+use crate::netns::{NetworkNamespace, send_forged, sent_packets};
+use crate::support::peers::require_tool;
 use crate::support::{DEADLINE, Program, sockactors};
 
 const ANSWER: &[u8] = b"Hello UDP Client";
@@ -63,7 +63,7 @@ fn address(text: &str) -> SocketAddrV4 {
 
 #[test]
 fn two_responders_fed_each_others_replies_send_at_most_one_packet_more() {
-    Namespace::with(HOSTS, || {
+    NetworkNamespace::run(HOSTS, || {
         for (one, other, own) in [
             ("10.9.0.1:7000", "10.9.0.2:7000", "10.9.0.1:0"),
             ("127.0.0.1:7001", "127.0.0.2:7001", "127.0.0.1:0"),
@@ -72,13 +72,13 @@ fn two_responders_fed_each_others_replies_send_at_most_one_packet_more() {
             let asking = [one, other].map(|at| socket(own, at));
             let question: &[u8] = b"a question that is longer than the answer";
             for (forged, more) in [(ANSWER, 0), (question, 1)] {
-                let before = sent();
-                forge(address(other), address(one), forged);
+                let before = sent_packets();
+                send_forged(address(other), address(one), forged);
                 // Each responder reads in order, so this goes through both of them, and twice.
                 for _ in 0..2 {
                     asking.iter().for_each(is_answered);
                 }
-                assert_eq!(sent() - before, more + 8, "at {one}");
+                assert_eq!(sent_packets() - before, more + 8, "at {one}");
             }
             drop(servers);
         }
@@ -87,18 +87,18 @@ fn two_responders_fed_each_others_replies_send_at_most_one_packet_more() {
 
 #[test]
 fn what_claims_to_come_from_port_0_or_from_the_responder_itself_is_not_answered() {
-    Namespace::with(HOSTS, || {
+    NetworkNamespace::run(HOSTS, || {
         for listen in ["10.9.0.1:7000", "0.0.0.0:7001", ":7002"] {
             let server = server(&["--listen", listen]);
             let port = server.port();
             let at = address(&format!("10.9.0.1:{port}"));
             let asking = socket("10.9.0.2:0", &at.to_string());
-            let before = sent();
+            let before = sent_packets();
             for from in [at, address("10.9.0.2:0")] {
-                forge(from, at, b"a question that is longer than the answer");
+                send_forged(from, at, b"a question that is longer than the answer");
             }
             is_answered(&asking);
-            assert_eq!(sent() - before, 2, "at {listen}");
+            assert_eq!(sent_packets() - before, 2, "at {listen}");
             for why in ["it claims to come from here", "no port to answer to"] {
                 server.wait_for_error_line(|line| line.contains(why));
             }
@@ -108,7 +108,7 @@ fn what_claims_to_come_from_port_0_or_from_the_responder_itself_is_not_answered(
 
 #[test]
 fn beyond_loopback_no_answer_is_longer_than_what_asked_for_it() {
-    Namespace::with(HOSTS, || {
+    NetworkNamespace::run(HOSTS, || {
         let cases = [("10.9.0.1:7000", "10.9.0.2:0"), ("[fd00::1]:7000", "[fd00::2]:0")];
         for (at, from) in cases.into_iter().chain([("10.9.0.1:7001", "10.9.0.2:0")]) {
             let listen = if at.ends_with('1') { ":7001" } else { at };
@@ -140,7 +140,7 @@ fn beyond_loopback_no_answer_is_longer_than_what_asked_for_it() {
 
 #[test]
 fn on_loopback_a_single_byte_is_answered_and_with_leave_everywhere() {
-    Namespace::with(HOSTS, || {
+    NetworkNamespace::run(HOSTS, || {
         let everywhere = server(&["--listen", ":7000"]);
         let willing = server(&["--listen", "10.9.0.1:7001", "--allow-amplification"]);
         let pairs = [
@@ -161,7 +161,7 @@ fn on_loopback_a_single_byte_is_answered_and_with_leave_everywhere() {
 
 #[test]
 fn a_network_is_answered_at_its_rate_and_others_are_not_held_up() {
-    Namespace::with(HOSTS, || {
+    NetworkNamespace::run(HOSTS, || {
         let server = server(&["--listen", "10.9.0.1:7000", "--reply-rate", "5/1h"]);
         let [one, neighbour, other] =
             ["10.9.0.1:0", "10.9.0.2:0", "10.9.1.2:0"].map(|from| socket(from, "10.9.0.1:7000"));
@@ -182,7 +182,7 @@ fn a_network_is_answered_at_its_rate_and_others_are_not_held_up() {
 
 #[test]
 fn a_group_is_heard_and_everybody_in_it_answers() {
-    Namespace::with(LINK, || {
+    NetworkNamespace::run(LINK, || {
         let groups = ["--join-group", "239.1.2.3%v0", "--join-group", "239.1.2.4"];
         let (one, other) = (
             server(&[&["--listen", ":7000"], &groups[..]].concat()),
@@ -200,7 +200,7 @@ fn a_group_is_heard_and_everybody_in_it_answers() {
 
 #[test]
 fn a_server_that_hears_a_group_listens_on_every_interface() {
-    Namespace::with(LINK, || {
+    NetworkNamespace::run(LINK, || {
         let mut command = std::process::Command::new(crate::support::BINARY);
         command.args(["--scenario", "udp", "--join-group", "239.1.2.3%v0"]);
         let server = Program::start(&mut command).listening();
@@ -209,16 +209,16 @@ fn a_server_that_hears_a_group_listens_on_every_interface() {
             &["--scenario", "udp", "--listen", ":0", "--join-group", "239.1.2.3%v9"],
             "",
         );
-        wrong.with_code(3).naming("239.1.2.3%v9");
+        wrong.with_code(3).with_stderr("239.1.2.3%v9");
         sockactors(&["--scenario", "udp", "--join-group", "10.9.2.1"], "")
             .with_code(2)
-            .naming("--join-group");
+            .with_stderr("--join-group");
     });
 }
 
 #[test]
 fn a_broadcast_is_answered_from_an_address_of_the_servers_own() {
-    Namespace::with(LINK, || {
+    NetworkNamespace::run(LINK, || {
         for listen in [":7000", "0.0.0.0:7001"] {
             let server = server(&["--listen", listen]);
             let port = server.port();
@@ -253,10 +253,10 @@ const LOSSES: &str = "
 
 #[test]
 fn a_client_that_loses_a_fifth_counts_right_and_ends() {
-    if !need("nft") {
+    if !require_tool("nft") {
         return;
     }
-    Namespace::with(LOSSES, || {
+    NetworkNamespace::run(LOSSES, || {
         let server = server(&["--listen", "127.0.0.1:7000"]);
         let args = [
             "--scenario",

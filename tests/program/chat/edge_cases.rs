@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener};
 
-use crate::support::chat_client::{Line, connect, receipt};
+use crate::support::chat_client::{LineClient, acknowledgement, connect};
 use crate::support::process_stats::wait_until_frozen;
 use crate::support::{DEADLINE, Program, sockactors};
 use rustix::net::sockopt::set_socket_recv_buffer_size;
@@ -18,47 +18,48 @@ fn server() -> Program {
 #[track_caller]
 fn lecture_says(stream: &mut (impl Read + Write), text: &str) {
     stream.write_all(text.as_bytes()).unwrap();
-    let mut answer = vec![0; receipt(text).len()];
+    let mut answer = vec![0; acknowledgement(text).len()];
     stream.read_exact(&mut answer).unwrap();
-    assert_eq!(String::from_utf8_lossy(&answer), receipt(text));
+    assert_eq!(String::from_utf8_lossy(&answer), acknowledgement(text));
 }
 
 #[test]
 fn a_first_line_whose_end_is_late_makes_a_line_session_after_all() {
     let server = server();
-    let mut ann = Line::joined(server.endpoint());
-    let mut late = Line::connect(server.endpoint());
+    let mut ann = LineClient::joined(server.endpoint());
+    let mut late = LineClient::connect(server.endpoint());
     lecture_says(&mut late.stream, "hello");
     late.stream.write_all(b"\n/ack off\nmore\n").unwrap();
-    assert_eq!(late.next().unwrap().as_deref(), Some(""), "the end of the receipt's line");
-    let greeting = late.next().unwrap().unwrap_or_default();
+    assert_eq!(late.next_line().unwrap().as_deref(), Some(""), "the end of the receipt's line");
+    let greeting = late.next_line().unwrap().unwrap_or_default();
     assert!(greeting.starts_with("* you are guest"), "{greeting:?}");
-    late.hear_line("* receipts are off");
-    ann.hear_said("hello");
-    ann.hear_said("more");
-    ann.say("the end");
-    late.hear_said("the end");
-    assert!(!late.heard().contains(&receipt("more")), "{}", late.heard());
+    late.wait_for_line("* receipts are off");
+    ann.wait_for_message("hello");
+    ann.wait_for_message("more");
+    ann.send("the end");
+    late.wait_for_message("the end");
+    assert!(!late.received().contains(&acknowledgement("more")), "{}", late.received());
     // What was said to the room before the last words would have been heard before the receipt for them.
-    ann.hear_line(&receipt("the end"));
-    assert!(!ann.heard().contains("/ack"), "{}", ann.heard());
+    ann.wait_for_line(&acknowledgement("the end"));
+    assert!(!ann.received().contains("/ack"), "{}", ann.received());
 }
 
 #[test]
 fn a_lecture_client_comes_and_goes_unannounced() {
     let server = Program::server(&["--scenario", "chat", "--json"]);
-    let (mut ann, mut ben) = (Line::joined(server.endpoint()), Line::joined(server.endpoint()));
+    let (mut ann, mut ben) =
+        (LineClient::joined(server.endpoint()), LineClient::joined(server.endpoint()));
     let mut lecture = connect(server.endpoint());
     let peer = format!("\"{}\"", lecture.local_addr().unwrap());
     lecture_says(&mut lecture, "hello");
     drop(lecture);
     server.wait_for_line(|line| line.contains("\"disconnected\"") && line.contains(&peer));
     // The room learned of the leave before this.
-    ben.say("after it");
-    ann.hear_said("hello");
-    ann.hear_said("after it");
-    assert_eq!(ann.count(" left"), 0, "{}", ann.heard());
-    assert_eq!(ann.count(" joined"), 1, "ben's, and nobody else's\n{}", ann.heard());
+    ben.send("after it");
+    ann.wait_for_message("hello");
+    ann.wait_for_message("after it");
+    assert_eq!(ann.count(" left"), 0, "{}", ann.received());
+    assert_eq!(ann.count(" joined"), 1, "ben's, and nobody else's\n{}", ann.received());
 }
 
 /// How a member ends its session.
@@ -74,32 +75,33 @@ fn no_line_is_cut_by(leave: Leave) {
     // Six megabytes: more than the kernel takes for somebody who does not read.
     let count = 1500;
     let server = server();
-    let mut slow = Line::joined(server.endpoint());
+    let mut slow = LineClient::joined(server.endpoint());
     set_socket_recv_buffer_size(&slow.stream, 4096).unwrap();
-    let (mut ann, mut ben) = (Line::joined(server.endpoint()), Line::joined(server.endpoint()));
-    ben.say("/nick ben");
-    ben.say("/ack off");
+    let (mut ann, mut ben) =
+        (LineClient::joined(server.endpoint()), LineClient::joined(server.endpoint()));
+    ben.send("/nick ben");
+    ben.send("/ack off");
     let text = |i: usize| format!("{i} {}", "z".repeat(4000));
     for i in 0..count {
-        ben.say(text(i));
-        ann.hear_line(&format!("ben: {}", text(i)));
-        ann.seen.clear();
+        ben.send(text(i));
+        ann.wait_for_line(&format!("ben: {}", text(i)));
+        ann.lines.clear();
     }
     match leave {
         Leave::HalfClose => slow.stream.shutdown(Shutdown::Write).unwrap(),
-        Leave::Quit => slow.say("/quit"),
+        Leave::Quit => slow.send("/quit"),
     }
     // The server has seen it leave, and has told so, before it is read from.
-    ann.hear(|line| line.ends_with(" left"));
+    ann.wait_for(|line| line.ends_with(" left"));
     set_socket_recv_buffer_size(&slow.stream, 1 << 20).unwrap();
-    slow.hear_end();
+    slow.read_to_end();
     let said: HashSet<_> = (0..count).map(|i| format!("ben: {}\n", text(i))).collect();
-    let cut = slow.seen.iter().map(|line| String::from_utf8_lossy(line)).find(|line| {
+    let cut = slow.lines.iter().map(|line| String::from_utf8_lossy(line)).find(|line| {
         let is_early = line.starts_with("* ") || line.ends_with(": here I am\n");
         !(line.ends_with('\n') && (is_early || said.contains(&**line)))
     });
-    assert_eq!(cut, None, "after {} lines", slow.seen.len());
-    let heard = slow.seen.iter().filter(|line| line.starts_with(b"ben: ")).count();
+    assert_eq!(cut, None, "after {} lines", slow.lines.len());
+    let heard = slow.lines.iter().filter(|line| line.starts_with(b"ben: ")).count();
     assert!((1..count).contains(&heard), "{heard} of {count} lines: it never was in the middle");
 }
 
@@ -125,12 +127,12 @@ fn a_client_whose_only_line_is_its_good_bye_ends_well() {
 #[test]
 fn a_first_text_with_a_tab_shows_no_stray_receipt() {
     let server = server();
-    let mut ann = Line::joined(server.endpoint());
+    let mut ann = LineClient::joined(server.endpoint());
     let args = ["--scenario", "chat", "--connect", server.endpoint()];
     let ended = sockactors(&args, "one\ttwo\nthree\n").with_code(0);
     assert!(!ended.out().contains("Server received"), "{ended:?}");
-    ann.hear(|line| line.contains("one") && line.contains("two"));
-    ann.hear_said("three");
+    ann.wait_for(|line| line.contains("one") && line.contains("two"));
+    ann.wait_for_message("three");
 }
 
 #[test]
@@ -146,7 +148,7 @@ fn a_receipt_that_is_late_is_not_shown_either() {
     peer.read_exact(&mut opening).unwrap();
     assert_eq!(&opening, b"one\ttwo\n/ack off\n");
     let answers =
-        [&receipt("one\ttwo"), "* you are guest1", "* receipts are off", "ann: hello", ""];
+        [&acknowledgement("one\ttwo"), "* you are guest1", "* receipts are off", "ann: hello", ""];
     peer.write_all(answers.join("\n").as_bytes()).unwrap();
     client.wait_for_line(|line| line == "ann: hello");
     drop(peer);
@@ -158,26 +160,26 @@ fn a_receipt_that_is_late_is_not_shown_either() {
 #[test]
 fn an_address_has_no_more_connections_at_once_than_it_may() {
     let server = Program::server(&["--scenario", "chat", "--json", "--max-per-ip", "2"]);
-    let first = Line::joined(server.endpoint());
-    let mut second = Line::joined(server.endpoint());
+    let first = LineClient::joined(server.endpoint());
+    let mut second = LineClient::joined(server.endpoint());
     // It is cut before it says a word, and told why.
-    let mut third = Line::connect(server.endpoint());
+    let mut third = LineClient::connect(server.endpoint());
     let why = "2 connections of this address are open, as many as may be";
-    third.hear_line(&format!("* you were turned away: {why}; good bye"));
-    third.hear_end();
+    third.wait_for_line(&format!("* you were turned away: {why}; good bye"));
+    third.read_to_end();
     server.wait_for_line(|line| line.contains("\"refused\"") && line.contains("as many as may be"));
     drop(first);
-    second.hear(|line| line.ends_with(" left"));
+    second.wait_for(|line| line.ends_with(" left"));
     server.wait_for_line(|line| line.contains("\"disconnected\""));
-    let mut fourth = Line::joined(server.endpoint());
-    fourth.say("here");
-    second.hear_said("here");
+    let mut fourth = LineClient::joined(server.endpoint());
+    fourth.send("here");
+    second.wait_for_message("here");
 }
 
 #[test]
 fn whoever_is_turned_away_and_has_said_something_reads_to_the_end() {
     let server = Program::server(&["--scenario", "chat", "--max-per-ip", "1"]);
-    let _member = Line::joined(server.endpoint());
+    let _member = LineClient::joined(server.endpoint());
     server.signal(Signal::STOP);
     wait_until_frozen(&server);
     let mut second = connect(server.endpoint());
@@ -191,9 +193,9 @@ fn whoever_is_turned_away_and_has_said_something_reads_to_the_end() {
 #[test]
 fn a_flood_of_those_who_are_refused_is_no_flood_of_lines() {
     let server = Program::server(&["--scenario", "chat", "--json", "--max-per-ip", "1"]);
-    let _member = Line::joined(server.endpoint());
+    let _member = LineClient::joined(server.endpoint());
     for _ in 0..50 {
-        Line::connect(server.endpoint()).hear_end();
+        LineClient::connect(server.endpoint()).read_to_end();
     }
     server.wait_for_line(|line| line.contains("\"refused\"") && line.contains("(50 so far)"));
     let lines = String::from_utf8(server.stdout()).unwrap().matches("\"refused\"").count();
@@ -214,22 +216,22 @@ fn whoever_speaks_as_in_the_lecture_is_turned_away_without_a_word() {
 #[test]
 fn where_all_speak_in_lines_a_first_one_without_its_end_is_one_when_its_sender_is_done() {
     let server = Program::server(&["--scenario", "chat", "--dialect", "line"]);
-    let mut member = Line::joined(server.endpoint());
-    let mut done = Line::connect(server.endpoint());
+    let mut member = LineClient::joined(server.endpoint());
+    let mut done = LineClient::connect(server.endpoint());
     done.stream.write_all(b"all I say").unwrap();
     done.stream.shutdown(Shutdown::Write).unwrap();
-    member.hear_said("all I say");
-    done.hear_line(&receipt("all I say"));
-    done.hear_end();
+    member.wait_for_message("all I say");
+    done.wait_for_line(&acknowledgement("all I say"));
+    done.read_to_end();
 }
 
 #[test]
 fn where_all_speak_in_lines_the_beginning_of_a_first_one_is_silence_in_the_end() {
     let limits = ["--scenario", "chat", "--dialect", "line", "--idle-timeout", "300ms", "--json"];
     let server = Program::server(&limits);
-    let mut silent = Line::connect(server.endpoint());
+    let mut silent = LineClient::connect(server.endpoint());
     silent.stream.write_all(b"all I").unwrap();
     let told = |line: &str| line.contains("disconnected") && line.contains("silent for 300ms");
     server.wait_for_line(told);
-    silent.hear_end();
+    silent.read_to_end();
 }

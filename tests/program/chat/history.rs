@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use crate::support::chat_client::{Line, receipt};
+use crate::support::chat_client::{LineClient, acknowledgement};
 use crate::support::{DEADLINE, Program, directory};
 use rustix::process::Signal;
 
@@ -13,34 +13,34 @@ fn server(directory: &Path) -> Program {
 }
 
 #[track_caller]
-fn member(server: &Program, nick: &str) -> Line {
-    let mut line = Line::connect(server.endpoint());
-    line.say(format!("/nick {nick}"));
-    line.hear(|heard| heard.starts_with(&format!("* you are {nick} in lobby, with ")));
+fn member(server: &Program, nick: &str) -> LineClient {
+    let mut line = LineClient::connect(server.endpoint());
+    line.send(format!("/nick {nick}"));
+    line.wait_for(|heard| heard.starts_with(&format!("* you are {nick} in lobby, with ")));
     line
 }
 
 #[track_caller]
-fn join(line: &mut Line, room: &str) {
-    line.say(format!("/join {room}"));
-    line.hear(|heard| heard.contains(&format!(" in {room}, with ")));
+fn join(line: &mut LineClient, room: &str) {
+    line.send(format!("/join {room}"));
+    line.wait_for(|heard| heard.contains(&format!(" in {room}, with ")));
 }
 
 /// Says something, and goes on when the room has heard it.
 #[track_caller]
-fn say(line: &mut Line, text: &str) {
-    line.say(text);
-    line.hear_line(&receipt(text));
+fn say(line: &mut LineClient, text: &str) {
+    line.send(text);
+    line.wait_for_line(&acknowledgement(text));
 }
 
 /// Asks for the history, and returns what was said, each without the time before it, and without notices.
 #[track_caller]
-fn history(line: &mut Line) -> Vec<String> {
-    line.say("/history 100");
-    let count = line.hear(|heard| heard.starts_with("* the last "));
+fn history(line: &mut LineClient) -> Vec<String> {
+    line.send("/history 100");
+    let count = line.wait_for(|heard| heard.starts_with("* the last "));
     let count = count.split(' ').nth(3).and_then(|count| count.parse().ok()).expect("a number");
     let lines = (0..count).map(|_| {
-        let line = line.next().unwrap().expect("a line");
+        let line = line.next_line().unwrap().expect("a line");
         let (time, said) = line.split_once("] ").expect("a time");
         let digits = time.strip_prefix('[').and_then(|time| time.split_once(':'));
         let (hours, minutes) = digits.expect("hours and minutes");
@@ -90,10 +90,10 @@ fn what_is_said_in_each_room_is_there_after_a_restart() {
     let first = server(&path);
     let (mut ada, mut bob) = (member(&first, "ada"), member(&first, "bob"));
     say(&mut ada, "in the lobby");
-    ada.say("/me waves \u{1b}[31m");
-    ada.say("/topic tea");
-    ada.say("/msg bob a secret");
-    ada.hear_line("* you tell bob: a secret");
+    ada.send("/me waves \u{1b}[31m");
+    ada.send("/topic tea");
+    ada.send("/msg bob a secret");
+    ada.wait_for_line("* you tell bob: a secret");
     join(&mut bob, "Den");
     say(&mut bob, "in the den");
     stop(first);
@@ -103,8 +103,8 @@ fn what_is_said_in_each_room_is_there_after_a_restart() {
     let mut eve = member(&second, "eve");
     let lobby = ["ada: in the lobby", "** ada waves \\u{1b}[31m", "* ada set the topic: tea"];
     assert_eq!(history(&mut eve), lobby);
-    eve.say("/rooms");
-    eve.hear_line("* rooms: lobby (1)");
+    eve.send("/rooms");
+    eve.wait_for_line("* rooms: lobby (1)");
     join(&mut eve, "den");
     assert_eq!(history(&mut eve), ["bob: in the den"]);
     say(&mut eve, "there again");
@@ -234,7 +234,7 @@ fn a_disk_that_fails_is_told_once_and_the_talk_goes_on() {
     let long = "x".repeat(4000);
     for k in 0..200 {
         say(&mut ada, &format!("{k}{long}"));
-        bob.hear_said(&format!("{k}{long}"));
+        bob.wait_for_message(&format!("{k}{long}"));
     }
     server.wait_for_error_line(|line| line.contains("/history cannot be written: "));
     assert_eq!(history(&mut bob).len(), 8, "as many as are shown at once");

@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::RwLock;
 
-use crate::support::chat_client::{Line, connect, receipt};
-use crate::support::peers::{Family, Kind, Peer, Where};
+use crate::support::chat_client::{LineClient, acknowledgement, connect};
+use crate::support::peers::{Family, Peer, PeerAddress, SocketKind};
 use crate::support::{DEADLINE, Program, directory, serial, sockactors};
 
 /// Our client knows a lecture's server by how soon it answers, so nothing else runs while one is played here.
@@ -17,33 +17,33 @@ fn every_peer_chats_with_our_server(family: Family) {
     let directory = directory();
     let Some(listen) = family.listen(directory.path()) else { return };
     let server = Program::server(&["--scenario", "chat", "--listen", &listen]);
-    let at = Where::of(server.endpoint());
-    let mut witness = Line::joined(server.endpoint());
+    let at = PeerAddress::parse(server.endpoint());
+    let mut witness = LineClient::joined(server.endpoint());
     let mut members = Vec::new();
     for peer in Peer::all() {
-        let mut client = Program::start(&mut peer.client("chat", Kind::Stream, &at));
+        let mut client = Program::start(&mut peer.client("chat", SocketKind::Stream, &at));
         let words = format!("hello from {peer:?}");
         client.write(format!("{words}\n"));
         if peer == Peer::Python {
-            client.wait_for(&format!("Server response: {}\n", receipt(&words)));
+            client.wait_for(&format!("Server response: {}\n", acknowledgement(&words)));
         } else {
-            client.wait_for_line(|line| line == receipt(&words));
+            client.wait_for_line(|line| line == acknowledgement(&words));
         }
-        witness.hear_said(&words);
+        witness.wait_for_message(&words);
         members.push((peer, client));
     }
-    witness.say("hello, all of you");
+    witness.send("hello, all of you");
     for (peer, client) in &mut members {
         if *peer == Peer::Python {
             // A lecture session is in lock-step: it is sent its receipts, and nothing else.
             client.write("once more\n");
-            client.wait_for(&format!("Server response: {}\n", receipt("once more")));
+            client.wait_for(&format!("Server response: {}\n", acknowledgement("once more")));
             assert!(!String::from_utf8_lossy(&client.stdout()).contains("hello, all"));
         } else {
             client.wait_for_line(|line| line.ends_with(": hello, all of you"));
         }
     }
-    witness.hear_said("once more");
+    witness.wait_for_message("once more");
     let netcats = [Peer::Ncat, Peer::Netcat];
     for (peer, client) in members.iter().filter(|(peer, _)| netcats.contains(peer)) {
         let text = String::from_utf8_lossy(&client.stdout()).into_owned();
@@ -73,17 +73,17 @@ fn our_client_chats_with_every_peer(family: Family) {
     let _turn = ALONE.write().unwrap_or_else(|poisoned| poisoned.into_inner());
     for peer in Peer::all() {
         let directory = directory();
-        let Some(at) = family.free(Kind::Stream, directory.path()) else { return };
-        let mut server = peer.server("chat", Kind::Stream, &at, directory.path());
+        let Some(at) = family.free_address(SocketKind::Stream, directory.path()) else { return };
+        let mut server = peer.server("chat", SocketKind::Stream, &at, directory.path());
         let mut client = Program::run(&["--scenario", "chat", "--connect", &at.endpoint()]);
         client.write("good morning\n");
         if peer == Peer::Python {
             server.wait_for_line(|line| line == "Received message: good morning");
         } else {
             server.wait_for("good morning");
-            server.write(receipt("good morning"));
+            server.write(acknowledgement("good morning"));
         }
-        let line = format!("Server response: {}", receipt("good morning"));
+        let line = format!("Server response: {}", acknowledgement("good morning"));
         client.wait_for_line(|said| said == line);
         client.write("good night\n");
         server.wait_for("good night");
@@ -95,9 +95,9 @@ fn our_client_chats_with_every_peer(family: Family) {
                 "good morninggood night",
                 "{peer:?}"
             );
-            server.write(receipt("good night"));
+            server.write(acknowledgement("good night"));
         }
-        let line = format!("Server response: {}", receipt("good night"));
+        let line = format!("Server response: {}", acknowledgement("good night"));
         client.wait_for_line(|said| said == line);
         client.wait().with_code(0);
     }
@@ -125,21 +125,21 @@ fn our_client_chats_with_every_peer_over_unix_sockets() {
 fn a_lecture_client_is_answered_exactly_chunk_by_chunk() {
     let _turn = ALONE.read().unwrap_or_else(|poisoned| poisoned.into_inner());
     let server = Program::server(&["--scenario", "chat"]);
-    let mut witness = Line::joined(server.endpoint());
+    let mut witness = LineClient::joined(server.endpoint());
     let mut lecture = connect(server.endpoint());
     for text in ["hello", "a", "grüß dich", "two\nlines", &"long ".repeat(100)] {
         lecture.write_all(text.as_bytes()).unwrap();
-        let expected = receipt(text);
+        let expected = acknowledgement(text);
         let mut answer = vec![0; expected.len()];
         lecture.read_exact(&mut answer).unwrap();
         assert_eq!(String::from_utf8_lossy(&answer), expected);
         if !text.contains('\n') {
-            let name = witness.hear_said(text.trim_end());
+            let name = witness.wait_for_message(text.trim_end());
             assert!(name.starts_with("guest"), "{name:?}");
         }
     }
-    witness.say("nothing for you");
-    witness.hear_line(&receipt("nothing for you"));
+    witness.send("nothing for you");
+    witness.wait_for_line(&acknowledgement("nothing for you"));
     lecture.shutdown(std::net::Shutdown::Write).unwrap();
     let mut rest = Vec::new();
     lecture.read_to_end(&mut rest).unwrap();
@@ -150,16 +150,16 @@ fn a_lecture_client_is_answered_exactly_chunk_by_chunk() {
 fn our_client_is_a_member_of_our_own_room() {
     let _turn = ALONE.read().unwrap_or_else(|poisoned| poisoned.into_inner());
     let server = Program::server(&["--scenario", "chat"]);
-    let mut ann = Line::joined(server.endpoint());
+    let mut ann = LineClient::joined(server.endpoint());
     let mut client = Program::run(&["--scenario", "chat", "--connect", server.endpoint()]);
     client.write("hello from ours\n");
-    ann.hear_said("hello from ours");
-    ann.say("hello from netcat");
+    ann.wait_for_message("hello from ours");
+    ann.send("hello from netcat");
     client.wait_for_line(|line| line.ends_with(": hello from netcat"));
     client.write("and a second line\n");
-    ann.hear_said("and a second line");
+    ann.wait_for_message("and a second line");
     let ended = client.wait().with_code(0);
-    ann.hear(|line| line.contains("left"));
+    ann.wait_for(|line| line.contains("left"));
     let lines = ended.lines();
     let own = lines.iter().filter(|line| line.ends_with("hello from ours")).count();
     assert!(own <= 2, "{ended:?}");
@@ -169,11 +169,11 @@ fn our_client_is_a_member_of_our_own_room() {
 fn what_is_piped_into_our_client_is_said_to_the_last_line() {
     let _turn = ALONE.read().unwrap_or_else(|poisoned| poisoned.into_inner());
     let server = Program::server(&["--scenario", "chat"]);
-    let mut ann = Line::joined(server.endpoint());
+    let mut ann = LineClient::joined(server.endpoint());
     let lines = "one\ntwo\nthree, without an end";
     sockactors(&["--scenario", "chat", "--connect", server.endpoint()], lines).with_code(0);
     for line in lines.lines() {
-        ann.hear_said(line);
+        ann.wait_for_message(line);
     }
 }
 
@@ -181,11 +181,11 @@ fn what_is_piped_into_our_client_is_said_to_the_last_line() {
 fn our_client_takes_the_name_it_is_given() {
     let _turn = ALONE.read().unwrap_or_else(|poisoned| poisoned.into_inner());
     let server = Program::server(&["--scenario", "chat"]);
-    let mut ann = Line::joined(server.endpoint());
+    let mut ann = LineClient::joined(server.endpoint());
     let args = ["--scenario", "chat", "--nick", "zoe", "--connect", server.endpoint()];
     let mut client = Program::run(&args);
     client.write("hello\n");
-    assert_eq!(ann.hear_said("hello"), "zoe");
+    assert_eq!(ann.wait_for_message("hello"), "zoe");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! A chat client behind pipes whose server goes away.
 
-use crate::support::chat_client::Line;
+use crate::support::chat_client::LineClient;
 use crate::support::{DEADLINE, Program, directory};
 use rustix::process::Signal;
 
@@ -18,10 +18,10 @@ fn kill(server: Program) {
 }
 
 /// Waits until a member of this name is in the line's room.
-fn wait_for_member(line: &mut Line, nick: &str) {
+fn wait_for_member(line: &mut LineClient, nick: &str) {
     loop {
-        line.say("/who");
-        let who = line.hear(|line| line.starts_with("* in "));
+        line.send("/who");
+        let who = line.wait_for(|line| line.starts_with("* in "));
         if who.split([' ', ',']).any(|word| word.trim() == nick) {
             return;
         }
@@ -42,13 +42,13 @@ fn a_client_comes_back_under_its_name_to_its_room_with_what_was_typed_meanwhile(
     ada.write("typed meanwhile\n");
     let second = server(&at);
     ada.wait_for_error_line(|line| line.contains("again") && line.contains("connected"));
-    let mut line = Line::connect(second.endpoint());
-    line.say("/join attic");
+    let mut line = LineClient::connect(second.endpoint());
+    line.send("/join attic");
     wait_for_member(&mut line, "eve");
     ada.write("typed later\n");
-    line.hear_line("eve: typed later");
-    line.say("/history");
-    line.hear(|line| line.ends_with("eve: typed meanwhile"));
+    line.wait_for_line("eve: typed later");
+    line.send("/history");
+    line.wait_for(|line| line.ends_with("eve: typed meanwhile"));
     ada.write("/quit\n");
     ada.wait_while_stdin_is_open(DEADLINE).with_code(0);
 }

@@ -1,7 +1,7 @@
 //! The chat client at a real terminal, with the peers that it meets there.
 
-use crate::support::chat_client::{Line, receipt};
-use crate::support::peers::{Kind, Peer, Where, need};
+use crate::support::chat_client::{LineClient, acknowledgement};
+use crate::support::peers::{Peer, PeerAddress, SocketKind, require_tool};
 use crate::support::terminal::Terminal;
 use crate::support::{BINARY, DEADLINE, Program, directory};
 use rustix::process::Signal;
@@ -25,68 +25,68 @@ fn killed_and_started_again(server: Program, meanwhile: impl FnOnce()) -> Progra
 
 #[test]
 fn two_of_ours_a_netcat_and_a_lecture_client_talk_through_a_restart_of_the_server() {
-    if !(need("python3") && need("nc")) {
+    if !(require_tool("python3") && require_tool("nc")) {
         return;
     }
     let first = server("127.0.0.1:0");
     let at = first.endpoint().to_owned();
     let Some(ada) = client(&at, "ada") else { return };
-    ada.wait_for_last("ada@lobby>");
+    ada.wait_for_last_line("ada@lobby>");
     let bob = client(&at, "bob").unwrap();
-    bob.wait_for_last("bob@lobby>");
+    bob.wait_for_last_line("bob@lobby>");
     bob.wait_for_line("* in lobby: ada, bob");
     ada.wait_for_line("* bob joined");
 
-    let place = Where::of(&at);
-    let mut netcat = Program::start(&mut Peer::Netcat.client("chat", Kind::Stream, &place));
+    let place = PeerAddress::parse(&at);
+    let mut netcat = Program::start(&mut Peer::Netcat.client("chat", SocketKind::Stream, &place));
     netcat.write("/nick cy\n");
     netcat.wait_for_line(|line| line.starts_with("* you are cy in lobby"));
-    let mut lecture = Program::start(&mut Peer::Python.client("chat", Kind::Stream, &place));
+    let mut lecture = Program::start(&mut Peer::Python.client("chat", SocketKind::Stream, &place));
     lecture.write("from the lecture\n");
-    lecture.wait_for(&format!("Server response: {}", receipt("from the lecture")));
-    ada.typed("hello, all\n");
+    lecture.wait_for(&format!("Server response: {}", acknowledgement("from the lecture")));
+    ada.type_text("hello, all\n");
     netcat.wait_for_line(|line| line == "ada: hello, all");
     netcat.write("hello, ada\n");
     for terminal in [&ada, &bob] {
         terminal.wait_for_line("cy: hello, ada");
-        terminal.wait("the lecture's words", |screen| {
+        terminal.wait_for("the lecture's words", |screen| {
             screen.lines().any(|line| line.ends_with(": from the lecture"))
         });
     }
-    bob.typed("/join den\n");
-    bob.wait_for_last("bob@den>");
+    bob.type_text("/join den\n");
+    bob.wait_for_last_line("bob@den>");
 
     let second = killed_and_started_again(first, || {
         for terminal in [&ada, &bob] {
-            terminal.wait("the loss", |screen| screen.contains("trying again"));
+            terminal.wait_for("the loss", |screen| screen.contains("trying again"));
         }
-        ada.typed("said by ada while nobody listened\n");
-        bob.typed("said by bob\nand once more\n");
+        ada.type_text("said by ada while nobody listened\n");
+        bob.type_text("said by bob\nand once more\n");
         ada.wait_for_line("ada@lobby> said by ada while nobody listened");
         bob.wait_for_line("bob@den> and once more");
     });
-    let mut line = Line::connect(second.endpoint());
-    line.say("/nick dee");
+    let mut line = LineClient::connect(second.endpoint());
+    line.send("/nick dee");
     for (room, words, terminal) in [
         ("lobby", &["ada: said by ada while nobody listened"][..], &ada),
         ("den", &["bob: said by bob", "bob: and once more"][..], &bob),
     ] {
-        terminal.wait("its return", |screen| screen.contains(" again\n"));
+        terminal.wait_for("its return", |screen| screen.contains(" again\n"));
         if room != "lobby" {
-            line.say(format!("/join {room}"));
+            line.send(format!("/join {room}"));
         }
         for words in words {
             // Its own words may still be on their way.
-            while !line.heard().contains(words) {
-                line.say("/history");
-                line.say("/ack off");
-                line.hear_line("* receipts are off");
+            while !line.received().contains(words) {
+                line.send("/history");
+                line.send("/ack off");
+                line.wait_for_line("* receipts are off");
             }
         }
     }
-    bob.typed("/join lobby\n");
+    bob.type_text("/join lobby\n");
     ada.wait_for_line("* bob joined");
-    ada.typed("there you are\n");
+    ada.type_text("there you are\n");
     bob.wait_for_line("ada: there you are");
 }
 
@@ -94,46 +94,46 @@ fn two_of_ours_a_netcat_and_a_lecture_client_talk_through_a_restart_of_the_serve
 fn what_comes_in_does_not_disturb_what_is_being_typed() {
     let server = server("127.0.0.1:0");
     let Some(ada) = client(server.endpoint(), "ada") else { return };
-    ada.wait_for_last("ada@lobby>");
-    let mut bob = Line::connect(server.endpoint());
-    bob.say("/nick Bobby");
+    ada.wait_for_last_line("ada@lobby>");
+    let mut bob = LineClient::connect(server.endpoint());
+    bob.send("/nick Bobby");
     ada.wait_for_line("* Bobby joined");
-    ada.typed("I am writ");
-    ada.wait_for_last("ada@lobby> I am writ");
-    bob.say("a first word");
-    bob.say("and a \x1b[2J second");
+    ada.type_text("I am writ");
+    ada.wait_for_last_line("ada@lobby> I am writ");
+    bob.send("a first word");
+    bob.send("and a \x1b[2J second");
     ada.wait_for_line("Bobby: and a \\u{1b}[2J second");
-    ada.wait_for_last("ada@lobby> I am writ");
-    ada.typed("ing, bo");
-    ada.key("Tab");
-    ada.wait_for_last("ada@lobby> I am writing, Bobby");
-    ada.key("Enter");
-    bob.hear(|line| line.trim_end() == "ada: I am writing, Bobby");
-    ada.typed("/le");
-    ada.key("Tab");
-    ada.wait_for_last("ada@lobby> /leave");
-    ada.key("Enter");
-    ada.wait_for_last("ada>");
-    ada.typed("/join den\n/nick eve\n");
-    ada.wait_for_last("eve@den>");
-    ada.key("Up");
-    ada.wait_for_last("eve@den> /nick eve");
+    ada.wait_for_last_line("ada@lobby> I am writ");
+    ada.type_text("ing, bo");
+    ada.press("Tab");
+    ada.wait_for_last_line("ada@lobby> I am writing, Bobby");
+    ada.press("Enter");
+    bob.wait_for(|line| line.trim_end() == "ada: I am writing, Bobby");
+    ada.type_text("/le");
+    ada.press("Tab");
+    ada.wait_for_last_line("ada@lobby> /leave");
+    ada.press("Enter");
+    ada.wait_for_last_line("ada>");
+    ada.type_text("/join den\n/nick eve\n");
+    ada.wait_for_last_line("eve@den>");
+    ada.press("Up");
+    ada.wait_for_last_line("eve@den> /nick eve");
 }
 
 #[test]
 fn a_paste_is_said_line_by_line_to_its_last_letter() {
     let server = server("127.0.0.1:0");
     let Some(ada) = client(server.endpoint(), "ada") else { return };
-    ada.wait_for_last("ada@lobby>");
-    let mut bob = Line::joined(server.endpoint());
+    ada.wait_for_last_line("ada@lobby>");
+    let mut bob = LineClient::joined(server.endpoint());
     let lines: Vec<_> = (0..40).map(|k| format!("{k} Zürich, 東京 and more")).collect();
     ada.paste(&format!("{}\nand a last one", lines.join("\n")));
     for line in &lines {
-        bob.hear_line(&format!("ada: {line}"));
+        bob.wait_for_line(&format!("ada: {line}"));
     }
-    ada.wait_for_last("ada@lobby> and a last one");
-    ada.key("Enter");
-    bob.hear_line("ada: and a last one");
+    ada.wait_for_last_line("ada@lobby> and a last one");
+    ada.press("Enter");
+    bob.wait_for_line("ada: and a last one");
 }
 
 #[test]
@@ -152,14 +152,14 @@ fn names_have_colours_unless_they_are_not_wanted() {
         "never",
     ]);
     let plain = plain.unwrap();
-    plain.wait_for_last("bob@lobby>");
-    ada.wait_for_last("ada@lobby>");
-    let mut cy = Line::connect(at);
-    cy.say("/nick cy");
-    cy.say("in colour?");
+    plain.wait_for_last_line("bob@lobby>");
+    ada.wait_for_last_line("ada@lobby>");
+    let mut cy = LineClient::connect(at);
+    cy.send("/nick cy");
+    cy.send("in colour?");
     ada.wait_for_line("cy: in colour?");
     plain.wait_for_line("cy: in colour?");
-    let (painted, plain) = (ada.painted(), plain.painted());
+    let (painted, plain) = (ada.screen_with_colors(), plain.screen_with_colors());
     assert!(!painted.contains("\ncy: in colour?") && painted.contains("cy\x1b["), "{painted:?}");
     assert!(plain.contains("\ncy: in colour?") && !plain.contains('\x1b'), "{plain:?}");
 }
@@ -172,7 +172,7 @@ fn mode_is_kept_by(at: &str, end: impl FnOnce(&Terminal)) -> Option<String> {
     );
     let directory = directory();
     let terminal = Terminal::shell(&format!("cd '{}'; {command}", directory.path().display()))?;
-    terminal.wait_for_last("ada@lobby>");
+    terminal.wait_for_last_line("ada@lobby>");
     end(&terminal);
     let screen = terminal.wait_for_line("as it was");
     screen.lines().find_map(|line| line.strip_prefix("code ")).map(str::to_owned)
@@ -182,13 +182,13 @@ fn mode_is_kept_by(at: &str, end: impl FnOnce(&Terminal)) -> Option<String> {
 fn the_terminal_is_put_back_however_the_client_ends() {
     let server = server("127.0.0.1:0");
     let at = server.endpoint();
-    let Some(code) = mode_is_kept_by(at, |ada| ada.typed("/quit\n")) else { return };
+    let Some(code) = mode_is_kept_by(at, |ada| ada.type_text("/quit\n")) else { return };
     assert_eq!(code, "0");
-    assert_eq!(mode_is_kept_by(at, |ada| ada.key("C-d")).as_deref(), Some("0"));
+    assert_eq!(mode_is_kept_by(at, |ada| ada.press("C-d")).as_deref(), Some("0"));
     let interrupted = |ada: &Terminal| {
-        ada.typed("half a li");
-        ada.wait_for_last("ada@lobby> half a li");
-        ada.key("C-c");
+        ada.type_text("half a li");
+        ada.wait_for_last_line("ada@lobby> half a li");
+        ada.press("C-c");
     };
     assert_eq!(mode_is_kept_by(at, interrupted).as_deref(), Some("130"));
 }
@@ -202,15 +202,15 @@ fn ctrl_z_gives_the_terminal_back_and_fg_takes_it_again() {
          stty -a | grep -o ' icanon'; fg; sleep 600\""
     );
     let Some(ada) = Terminal::shell(&command) else { return };
-    ada.wait_for_last("ada@lobby>");
-    ada.typed("half a li");
-    ada.wait_for_last("ada@lobby> half a li");
-    ada.key("C-z");
+    ada.wait_for_last_line("ada@lobby>");
+    ada.type_text("half a li");
+    ada.wait_for_last_line("ada@lobby> half a li");
+    ada.press("C-z");
     ada.wait_for_line(" icanon");
-    ada.wait_for_last("ada@lobby> half a li");
-    let mut bob = Line::joined(at);
-    ada.typed("ne\n");
-    bob.hear_line("ada: half a line");
+    ada.wait_for_last_line("ada@lobby> half a li");
+    let mut bob = LineClient::joined(at);
+    ada.type_text("ne\n");
+    bob.wait_for_line("ada: half a line");
 }
 
 #[test]

@@ -8,131 +8,131 @@ use std::thread;
 use sockactors::actors::Report;
 use sockactors::scenario::Scenario;
 
-use super::support::{Drill, server, until};
-use crate::support::chat_client::{Line, connect, receipt};
+use super::support::{InProcessScenario, server, wait_until};
+use crate::support::chat_client::{LineClient, acknowledgement, connect};
 
 /// Connects under a name, and is a member of the room when this returns.
 #[track_caller]
-fn member(at: &str, nick: &str) -> Line {
-    let mut line = Line::connect(at);
-    line.say(format!("/nick {nick}"));
-    line.hear(|heard| heard.starts_with(&format!("* you are {nick} in ")));
+fn member(at: &str, nick: &str) -> LineClient {
+    let mut line = LineClient::connect(at);
+    line.send(format!("/nick {nick}"));
+    line.wait_for(|heard| heard.starts_with(&format!("* you are {nick} in ")));
     line
 }
 
 #[track_caller]
-fn who(line: &mut Line) -> String {
-    line.say("/who");
-    line.hear(|heard| heard.starts_with("* in "))
+fn who(line: &mut LineClient) -> String {
+    line.send("/who");
+    line.wait_for(|heard| heard.starts_with("* in "))
 }
 
 #[test]
 fn what_is_said_while_the_keeper_is_down_is_heard_in_order_all_the_same() {
-    let mut drill = Drill::start(&server(Scenario::Chat));
-    let (mut ada, mut bob) = (member(&drill.at, "ada"), member(&drill.at, "bob"));
-    let mut lecture = connect(&drill.at);
+    let mut drill = InProcessScenario::start(&server(Scenario::Chat));
+    let (mut ada, mut bob) = (member(&drill.endpoint, "ada"), member(&drill.endpoint, "bob"));
+    let mut lecture = connect(&drill.endpoint);
     let mut answer = [0; 1024];
     let mut ask = move |text: &str| {
         lecture.write_all(text.as_bytes()).unwrap();
         let n = lecture.read(&mut answer).unwrap();
-        assert_eq!(String::from_utf8_lossy(&answer[..n]), receipt(text));
+        assert_eq!(String::from_utf8_lossy(&answer[..n]), acknowledgement(text));
     };
     ask("from the lecture");
-    bob.hear_said("from the lecture");
+    bob.wait_for_message("from the lecture");
 
     drill.crash_and_hold("room");
     for k in 0..20 {
-        ada.say(format!("line {k}"));
+        ada.send(format!("line {k}"));
     }
-    ada.hear_line(&receipt("line 19"));
+    ada.wait_for_line(&acknowledgement("line 19"));
     ask("lecture 1");
     ask("lecture 2");
     for k in 0..20 {
-        assert_eq!(bob.hear(|line| line.contains(": ")), format!("ada: line {k}"));
+        assert_eq!(bob.wait_for(|line| line.contains(": ")), format!("ada: line {k}"));
     }
-    bob.hear_said("lecture 1");
-    bob.hear_said("lecture 2");
+    bob.wait_for_message("lecture 1");
+    bob.wait_for_message("lecture 2");
     // Nothing that was said waits for the keeper.
-    assert_eq!(drill.waiting("room"), 0);
-    drill.release("room");
-    let heard = bob.heard();
+    assert_eq!(drill.queued_messages("room"), 0);
+    drill.release_restart("room");
+    let heard = bob.received();
     assert!(!heard.contains("left") && !heard.contains("missed"), "{heard}");
     drill.stop(&[("room", 1)]);
 }
 
 #[test]
 fn members_and_their_names_are_still_there_after_a_crash_of_the_room() {
-    let mut drill = Drill::start(&server(Scenario::Chat));
-    let (mut ada, mut bob) = (member(&drill.at, "ada"), member(&drill.at, "bob"));
-    bob.say("/nick robert");
-    bob.hear_line("* you are now robert");
+    let mut drill = InProcessScenario::start(&server(Scenario::Chat));
+    let (mut ada, mut bob) = (member(&drill.endpoint, "ada"), member(&drill.endpoint, "bob"));
+    bob.send("/nick robert");
+    bob.wait_for_line("* you are now robert");
     drill.crash("room");
     assert_eq!(who(&mut ada), "* in lobby: ada, robert");
-    bob.say("/nick ada");
-    bob.hear(|line| line.contains("the name ada is taken"));
-    let mut late = Line::connect(&drill.at);
-    late.say("/nick Robert");
-    late.hear(|line| line.contains("the name Robert is taken"));
-    bob.say("still robert");
-    assert_eq!(ada.hear_said("still robert"), "robert");
+    bob.send("/nick ada");
+    bob.wait_for(|line| line.contains("the name ada is taken"));
+    let mut late = LineClient::connect(&drill.endpoint);
+    late.send("/nick Robert");
+    late.wait_for(|line| line.contains("the name Robert is taken"));
+    bob.send("still robert");
+    assert_eq!(ada.wait_for_message("still robert"), "robert");
     drill.stop(&[("room", 1)]);
 }
 
 #[test]
 fn questions_to_a_room_that_is_down_are_answered_by_its_next_incarnation() {
-    let mut drill = Drill::start(&server(Scenario::Chat));
-    let mut ada = member(&drill.at, "ada");
-    let mut bob = member(&drill.at, "bob");
+    let mut drill = InProcessScenario::start(&server(Scenario::Chat));
+    let mut ada = member(&drill.endpoint, "ada");
+    let mut bob = member(&drill.endpoint, "bob");
     drill.crash_and_hold("room");
-    ada.say("/who");
-    bob.say("/nick robert");
-    let mut eve = Line::connect(&drill.at);
-    eve.say("/nick eve");
-    until("three questions to wait", || drill.waiting("room") == 3);
-    drill.release("room");
-    ada.hear(|line| line.starts_with("* in lobby: ada, "));
-    bob.hear_line("* you are now robert");
-    eve.hear(|line| line.starts_with("* you are eve in lobby, with 2 others"));
+    ada.send("/who");
+    bob.send("/nick robert");
+    let mut eve = LineClient::connect(&drill.endpoint);
+    eve.send("/nick eve");
+    wait_until("three questions to wait", || drill.queued_messages("room") == 3);
+    drill.release_restart("room");
+    ada.wait_for(|line| line.starts_with("* in lobby: ada, "));
+    bob.wait_for_line("* you are now robert");
+    eve.wait_for(|line| line.starts_with("* you are eve in lobby, with 2 others"));
     drill.stop(&[("room", 1)]);
 }
 
 #[test]
 fn a_member_who_leaves_while_the_room_is_down_is_seen_off_after_all_it_said() {
-    let mut drill = Drill::start(&server(Scenario::Chat));
-    let (mut ada, bob) = (member(&drill.at, "ada"), member(&drill.at, "bob"));
+    let mut drill = InProcessScenario::start(&server(Scenario::Chat));
+    let (mut ada, bob) = (member(&drill.endpoint, "ada"), member(&drill.endpoint, "bob"));
     let mut bob = Some(bob);
     drill.crash_and_hold("room");
     let mut chatty = bob.take().unwrap();
     for k in 0..60 {
-        chatty.say(format!("bye {k}"));
+        chatty.send(format!("bye {k}"));
     }
-    chatty.say("/quit");
+    chatty.send("/quit");
     for k in 0..60 {
-        assert_eq!(ada.hear(|line| line.contains("bye")), format!("bob: bye {k}"));
+        assert_eq!(ada.wait_for(|line| line.contains("bye")), format!("bob: bye {k}"));
     }
-    until("bob's leave to wait", || drill.waiting("room") == 1);
-    drill.release("room");
-    ada.hear_line("* bob left");
+    wait_until("bob's leave to wait", || drill.queued_messages("room") == 1);
+    drill.release_restart("room");
+    ada.wait_for_line("* bob left");
     assert_eq!(who(&mut ada), "* in lobby: ada");
     drill.stop(&[("room", 1)]);
 }
 
 #[test]
 fn a_leave_that_finds_the_mailbox_of_the_room_full_is_seen_all_the_same() {
-    let mut drill = Drill::start(&server(Scenario::Chat));
-    let mut ada = member(&drill.at, "ada");
-    let crowd: Vec<_> = (0..70).map(|k| member(&drill.at, &format!("m{k}"))).collect();
+    let mut drill = InProcessScenario::start(&server(Scenario::Chat));
+    let mut ada = member(&drill.endpoint, "ada");
+    let crowd: Vec<_> = (0..70).map(|k| member(&drill.endpoint, &format!("m{k}"))).collect();
     drill.crash_and_hold("room");
     for mut one in crowd {
-        one.say("/quit");
-        one.hear_end();
+        one.send("/quit");
+        one.read_to_end();
     }
-    until("a full mailbox", || drill.waiting("room") == 64);
-    drill.release("room");
+    wait_until("a full mailbox", || drill.queued_messages("room") == 64);
+    drill.release_restart("room");
     for k in 0..70 {
         let left = format!("* m{k} left");
-        if !ada.heard().lines().any(|line| line == left) {
-            ada.hear_line(&left);
+        if !ada.received().lines().any(|line| line == left) {
+            ada.wait_for_line(&left);
         }
     }
     assert_eq!(who(&mut ada), "* in lobby: ada");
@@ -141,35 +141,35 @@ fn a_leave_that_finds_the_mailbox_of_the_room_full_is_seen_all_the_same() {
 
 #[test]
 fn a_session_that_crashes_is_seen_to_leave_and_its_name_is_free() {
-    let mut drill = Drill::start(&server(Scenario::Chat));
-    let mut ada = member(&drill.at, "ada");
-    let mut bob = member(&drill.at, "bob");
-    let mut eve = member(&drill.at, "eve");
-    drill.crash_for_good("sessions/1");
-    bob.hear_end();
-    ada.hear_line("* bob left");
-    eve.hear_line("* bob left");
+    let mut drill = InProcessScenario::start(&server(Scenario::Chat));
+    let mut ada = member(&drill.endpoint, "ada");
+    let mut bob = member(&drill.endpoint, "bob");
+    let mut eve = member(&drill.endpoint, "eve");
+    drill.crash_until_given_up("sessions/1");
+    bob.read_to_end();
+    ada.wait_for_line("* bob left");
+    eve.wait_for_line("* bob left");
     assert_eq!(who(&mut ada), "* in lobby: ada, eve");
-    let mut second = member(&drill.at, "bob");
-    second.say("here I am again");
-    assert_eq!(ada.hear_said("here I am again"), "bob");
-    eve.say("hello bob");
-    assert_eq!(second.hear_said("hello bob"), "eve");
+    let mut second = member(&drill.endpoint, "bob");
+    second.send("here I am again");
+    assert_eq!(ada.wait_for_message("here I am again"), "bob");
+    eve.send("hello bob");
+    assert_eq!(second.wait_for_message("hello bob"), "eve");
     drill.stop(&[]);
 }
 
 #[test]
 fn members_talk_on_while_the_listener_is_down_and_newcomers_wait() {
-    let mut drill = Drill::start(&server(Scenario::Chat));
-    let (mut ada, mut bob) = (member(&drill.at, "ada"), member(&drill.at, "bob"));
+    let mut drill = InProcessScenario::start(&server(Scenario::Chat));
+    let (mut ada, mut bob) = (member(&drill.endpoint, "ada"), member(&drill.endpoint, "bob"));
     drill.crash_and_hold("listener");
-    let mut eve = Line::connect(&drill.at);
-    eve.say("/nick eve");
-    ada.say("nobody else comes in");
-    assert_eq!(bob.hear_said("nobody else comes in"), "ada");
-    drill.release("listener");
-    eve.hear(|line| line.starts_with("* you are eve"));
-    ada.hear_line("* eve joined");
+    let mut eve = LineClient::connect(&drill.endpoint);
+    eve.send("/nick eve");
+    ada.send("nobody else comes in");
+    assert_eq!(bob.wait_for_message("nobody else comes in"), "ada");
+    drill.release_restart("listener");
+    eve.wait_for(|line| line.starts_with("* you are eve"));
+    ada.wait_for_line("* eve joined");
     drill.stop(&[("listener", 1)]);
 }
 
@@ -188,7 +188,7 @@ fn talk(at: &str, k: usize, begin: &Barrier) -> Vec<String> {
     });
     let (mut heard, mut receipts) = (Vec::new(), 0);
     while heard.len() < (MEMBERS - 1) * LINES || receipts < LINES {
-        let text = line.hear(|text| text.contains("storm") || text.contains("missed"));
+        let text = line.wait_for(|text| text.contains("storm") || text.contains("missed"));
         assert!(!text.contains("missed"), "{text}");
         match text.starts_with("Server received") {
             true => receipts += 1,
@@ -202,11 +202,11 @@ fn talk(at: &str, k: usize, begin: &Barrier) -> Vec<String> {
 
 #[test]
 fn nobody_misses_a_line_when_the_room_crashes_three_times_in_a_storm() {
-    let mut drill = Drill::start(&server(Scenario::Chat));
+    let mut drill = InProcessScenario::start(&server(Scenario::Chat));
     let begin = Arc::new(Barrier::new(MEMBERS));
     let members: Vec<_> = (0..MEMBERS)
         .map(|k| {
-            let (at, begin) = (drill.at.clone(), begin.clone());
+            let (at, begin) = (drill.endpoint.clone(), begin.clone());
             thread::spawn(move || talk(&at, k, &begin))
         })
         .collect();

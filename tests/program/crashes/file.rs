@@ -8,7 +8,7 @@ use std::path::Path;
 use sockactors::actors::Report;
 use sockactors::scenario::{Scenario, Settings};
 
-use super::support::{Drill, server, until};
+use super::support::{InProcessScenario, server, wait_until};
 use crate::support::chat_client::connect;
 use crate::support::directory;
 
@@ -51,16 +51,16 @@ fn stored(report: &Report) -> Option<(String, String)> {
 #[test]
 fn a_receiver_that_crashes_leaves_its_part_and_touches_no_other() {
     let out = directory();
-    let mut drill = Drill::start(&settings(out.path()));
+    let mut drill = InProcessScenario::start(&settings(out.path()));
     let part = |k: usize| out.path().join(format!(".output{k}.txt.part"));
     let mut uploads = Vec::new();
     for k in 0..3 {
-        let mut upload = connect(&drill.at);
+        let mut upload = connect(&drill.endpoint);
         upload.write_all(&bytes(k, 50_000)).unwrap();
-        until("the first part", || size(&part(k.into())) == 50_000);
+        wait_until("the first part", || size(&part(k.into())) == 50_000);
         uploads.push(upload);
     }
-    drill.crash_for_good("receivers/0");
+    drill.crash_until_given_up("receivers/0");
     let mut cut = uploads.remove(0);
     assert!(matches!(cut.read(&mut [0]), Ok(0) | Err(_)), "its connection is over");
     for (k, mut upload) in (1..).zip(uploads) {
@@ -72,7 +72,7 @@ fn a_receiver_that_crashes_leaves_its_part_and_touches_no_other() {
     }
     assert!(fs::read(part(0)).unwrap() == bytes(0, 50_000), "the part is kept");
     assert!(!out.path().join("output0.txt").exists());
-    let mut upload = connect(&drill.at);
+    let mut upload = connect(&drill.endpoint);
     upload.write_all(b"later").unwrap();
     finish(upload);
     assert_eq!(drill.reports(1, stored)[0].0, "output3.txt");
@@ -84,16 +84,16 @@ fn uploads_go_on_while_the_listener_is_down_and_the_next_one_waits() {
     let out = directory();
     let mut settings = settings(out.path());
     settings.clients = Some(2);
-    let mut drill = Drill::start(&settings);
-    let mut first = connect(&drill.at);
+    let mut drill = InProcessScenario::start(&settings);
+    let mut first = connect(&drill.endpoint);
     first.write_all(b"first").unwrap();
-    until("the first part", || size(&out.path().join(".output0.txt.part")) == 5);
+    wait_until("the first part", || size(&out.path().join(".output0.txt.part")) == 5);
     drill.crash_and_hold("listener");
-    let mut second = connect(&drill.at);
+    let mut second = connect(&drill.endpoint);
     second.write_all(b"second").unwrap();
     finish(first);
     assert_eq!(drill.reports(1, stored)[0].0, "output0.txt");
-    drill.release("listener");
+    drill.release_restart("listener");
     finish(second);
     assert_eq!(drill.reports(1, stored)[0].0, "output1.txt");
     assert_eq!(drill.end().unwrap(), sockactors::runtime::StopReason::Finished);
@@ -104,10 +104,10 @@ fn uploads_go_on_while_the_listener_is_down_and_the_next_one_waits() {
 #[test]
 fn a_reaper_that_crashes_takes_nothing_with_it() {
     let out = directory();
-    let mut drill = Drill::start(&settings(out.path()));
-    let mut upload = connect(&drill.at);
+    let mut drill = InProcessScenario::start(&settings(out.path()));
+    let mut upload = connect(&drill.endpoint);
     upload.write_all(b"the beginning").unwrap();
-    until("the first part", || size(&out.path().join(".output0.txt.part")) == 13);
+    wait_until("the first part", || size(&out.path().join(".output0.txt.part")) == 13);
     drill.crash("reaper");
     upload.write_all(b" and the end").unwrap();
     finish(upload);

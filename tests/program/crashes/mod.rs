@@ -16,7 +16,7 @@ use sockactors::actors::Report;
 use sockactors::net::Peer;
 use sockactors::runtime::{Exit, StopReason};
 use sockactors::scenario::{Role, Scenario, Settings};
-use support::{Drill, assert_panicked, server, server_at};
+use support::{InProcessScenario, assert_panicked, server, server_at};
 
 const GREETING: &str = "Thank you for connecting";
 const ANSWER: &[u8] = b"Hello UDP Client";
@@ -52,10 +52,10 @@ fn connections_that_come_while_the_listener_is_down_are_greeted_in_their_order()
             crate::support::peers::skip("this machine has no IPv6");
             continue;
         }
-        let mut drill = Drill::start(&server_at(Scenario::Tcp, endpoint));
+        let mut drill = InProcessScenario::start(&server_at(Scenario::Tcp, endpoint));
         drill.crash_and_hold("listener");
-        let clients: Vec<_> = (0..5).map(|_| connect(&drill.at)).collect();
-        drill.release("listener");
+        let clients: Vec<_> = (0..5).map(|_| connect(&drill.endpoint)).collect();
+        drill.release_restart("listener");
         let mut admitted = drill.reports(clients.len(), connected);
         admitted.sort_by_key(|(conn, _)| *conn);
         for (k, (client, (conn, peer))) in clients.into_iter().zip(admitted).enumerate() {
@@ -65,7 +65,7 @@ fn connections_that_come_while_the_listener_is_down_are_greeted_in_their_order()
             }
             assert_eq!(hear_all(client), GREETING);
         }
-        assert_eq!(hear_all(connect(&drill.at)), GREETING);
+        assert_eq!(hear_all(connect(&drill.endpoint)), GREETING);
         drill.stop(&[("listener", 1)]);
     }
 }
@@ -74,16 +74,16 @@ fn connections_that_come_while_the_listener_is_down_are_greeted_in_their_order()
 fn a_listener_counts_its_clients_across_a_crash() {
     let mut settings = server(Scenario::Tcp);
     settings.clients = Some(3);
-    let mut drill = Drill::start(&settings);
-    assert_eq!(hear_all(connect(&drill.at)), GREETING);
+    let mut drill = InProcessScenario::start(&settings);
+    assert_eq!(hear_all(connect(&drill.endpoint)), GREETING);
     drill.crash("listener");
-    assert_eq!(hear_all(connect(&drill.at)), GREETING);
+    assert_eq!(hear_all(connect(&drill.endpoint)), GREETING);
     drill.crash("listener");
-    assert_eq!(hear_all(connect(&drill.at)), GREETING);
+    assert_eq!(hear_all(connect(&drill.endpoint)), GREETING);
     assert_eq!(drill.end().unwrap(), StopReason::Finished);
     let numbers: Vec<_> = drill.reports(3, connected).into_iter().map(|(conn, _)| conn).collect();
     assert_eq!(numbers, [0, 1, 2]);
-    let refused = TcpStream::connect(&drill.at).unwrap_err();
+    let refused = TcpStream::connect(&drill.endpoint).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
 }
 
@@ -92,9 +92,9 @@ fn a_listener_that_crashes_after_its_last_client_waits_for_that_client_all_the_s
     let mut settings = server(Scenario::Tcp);
     settings.clients = Some(1);
     settings.message = Some("x".repeat(32 << 20));
-    let mut drill = Drill::start(&settings);
-    let client = connect(&drill.at);
-    drill.started("greeters/0");
+    let mut drill = InProcessScenario::start(&settings);
+    let client = connect(&drill.endpoint);
+    drill.wait_for_start("greeters/0");
     drill.crash("listener");
     assert_eq!(hear_all(client).len(), 32 << 20);
     assert_eq!(drill.end().unwrap(), StopReason::Finished);
@@ -105,17 +105,17 @@ fn a_greeter_that_crashes_is_not_restarted_and_touches_no_other() {
     let mut settings = server(Scenario::Tcp);
     // More than the kernel holds, so that a greeter lives as long as its peer does not read.
     settings.message = Some("x".repeat(32 << 20));
-    let mut drill = Drill::start(&settings);
-    let mut clients: Vec<_> = (0..3).map(|_| connect(&drill.at)).collect();
+    let mut drill = InProcessScenario::start(&settings);
+    let mut clients: Vec<_> = (0..3).map(|_| connect(&drill.endpoint)).collect();
     for path in ["greeters/0", "greeters/1", "greeters/2"] {
-        drill.started(path);
+        drill.wait_for_start(path);
     }
-    drill.crash_for_good("greeters/1");
+    drill.crash_until_given_up("greeters/1");
     // Its peer has what the kernel took of the greeting, and then the end.
     let mut cut = Vec::new();
     let _ = clients.remove(1).read_to_end(&mut cut);
     assert!(cut.len() < 32 << 20, "it was greeted whole");
-    clients.push(connect(&drill.at));
+    clients.push(connect(&drill.endpoint));
     for client in clients {
         assert_eq!(hear_all(client).len(), 32 << 20);
     }
@@ -125,14 +125,14 @@ fn a_greeter_that_crashes_is_not_restarted_and_touches_no_other() {
 
 #[test]
 fn reports_that_come_while_the_narrator_is_down_are_told_by_its_next_incarnation() {
-    let mut drill = Drill::start(&server(Scenario::Tcp));
+    let mut drill = InProcessScenario::start(&server(Scenario::Tcp));
     drill.crash_and_hold("narrator");
     for _ in 0..10 {
-        assert_eq!(hear_all(connect(&drill.at)), GREETING);
+        assert_eq!(hear_all(connect(&drill.endpoint)), GREETING);
     }
     // The greeters say good bye a moment after their clients have gone.
-    support::until("the reports to wait", || drill.waiting("narrator") == 20);
-    drill.release("narrator");
+    support::wait_until("the reports to wait", || drill.queued_messages("narrator") == 20);
+    drill.release_restart("narrator");
     let numbers = drill.reports(20, |report| match report {
         Report::Connected { conn, .. } => Some((*conn, true)),
         Report::Disconnected { conn, reason: why, .. } if why == "greeted" => Some((*conn, false)),
@@ -140,7 +140,7 @@ fn reports_that_come_while_the_narrator_is_down_are_told_by_its_next_incarnation
     });
     let connected: Vec<_> = numbers.iter().filter(|(_, came)| *came).map(|(n, _)| *n).collect();
     assert_eq!(connected, (0..10).collect::<Vec<_>>());
-    assert_eq!(hear_all(connect(&drill.at)), GREETING);
+    assert_eq!(hear_all(connect(&drill.endpoint)), GREETING);
     drill.reports(1, connected_is(10));
     drill.stop(&[("narrator", 1)]);
 }
@@ -151,11 +151,11 @@ fn connected_is(number: u64) -> impl Fn(&Report) -> Option<()> {
 
 #[test]
 fn a_narrator_that_is_down_for_long_holds_connections_back_and_loses_none() {
-    let mut drill = Drill::start(&server(Scenario::Tcp));
+    let mut drill = InProcessScenario::start(&server(Scenario::Tcp));
     drill.crash_and_hold("narrator");
-    let clients: Vec<_> = (0..100).map(|_| connect(&drill.at)).collect();
-    support::until("a full mailbox", || drill.waiting("narrator") == 64);
-    drill.release("narrator");
+    let clients: Vec<_> = (0..100).map(|_| connect(&drill.endpoint)).collect();
+    support::wait_until("a full mailbox", || drill.queued_messages("narrator") == 64);
+    drill.release_restart("narrator");
     for client in clients {
         assert_eq!(hear_all(client), GREETING);
     }
@@ -167,15 +167,15 @@ fn a_narrator_that_is_down_for_long_holds_connections_back_and_loses_none() {
 
 #[test]
 fn datagrams_that_come_while_the_responder_is_down_are_answered_in_their_order() {
-    let mut drill = Drill::start(&server(Scenario::Udp));
+    let mut drill = InProcessScenario::start(&server(Scenario::Udp));
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.set_read_timeout(Some(DEADLINE)).unwrap();
-    client.connect(&drill.at).unwrap();
+    client.connect(&drill.endpoint).unwrap();
     drill.crash_and_hold("responder");
     for k in 0..10 {
         client.send(format!("datagram {k}").as_bytes()).unwrap();
     }
-    drill.release("responder");
+    drill.release_restart("responder");
     let expected: Vec<_> = (0..10).map(|k| format!("datagram {k}")).collect();
     assert_eq!(drill.reports(10, message), expected);
     let mut answer = [0; 64];
@@ -191,7 +191,7 @@ fn a_responder_on_a_unix_socket_answers_over_a_crash_and_counts_on() {
     let folder = directory();
     let mut settings = server_at(Scenario::Udp, &format!("unix:{}/s", folder.path().display()));
     settings.clients = Some(3);
-    let mut drill = Drill::start(&settings);
+    let mut drill = InProcessScenario::start(&settings);
     let client = UnixDatagram::bind(folder.path().join("c")).unwrap();
     client.set_read_timeout(Some(DEADLINE)).unwrap();
     client.connect(folder.path().join("s")).unwrap();
@@ -221,7 +221,7 @@ fn a_client_that_crashes_ends_its_tree_with_the_panic() {
         let mut settings = Settings::new(kind, Role::Client);
         settings.connect = Some(at.unwrap().to_string().parse().unwrap());
         settings.timeout = DEADLINE;
-        let mut drill = Drill::start(&settings);
+        let mut drill = InProcessScenario::start(&settings);
         assert!(drill.handle.crash("client"));
         match drill.end() {
             Err(exit @ Exit::Panicked { .. }) => assert_panicked(&exit),
@@ -233,7 +233,7 @@ fn a_client_that_crashes_ends_its_tree_with_the_panic() {
 
 #[test]
 fn a_crash_loop_ends_the_tree_with_the_reason() {
-    let mut drill = Drill::start_within(&server(Scenario::Tcp), 2);
+    let mut drill = InProcessScenario::start_within(&server(Scenario::Tcp), 2);
     drill.crash("listener");
     drill.crash("narrator");
     drill.handle.crash("listener");
@@ -242,5 +242,5 @@ fn a_crash_loop_ends_the_tree_with_the_reason() {
     assert_eq!(last.0.to_string(), "t/listener");
     assert_panicked(&last.1);
     assert!(exit.to_string().contains("t/listener panicked"), "{exit}");
-    assert!(TcpStream::connect(&drill.at).is_err(), "the port is closed");
+    assert!(TcpStream::connect(&drill.endpoint).is_err(), "the port is closed");
 }

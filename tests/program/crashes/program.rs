@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::net::{Shutdown, UdpSocket};
 
-use crate::support::chat_client::{Line, connect};
+use crate::support::chat_client::{LineClient, connect};
 use crate::support::{DEADLINE, Program, directory};
 
 /// A scenario, an actor of it, and a line of stdout that tells that the actor has done its work.
@@ -37,7 +37,7 @@ fn is_answered(scenario: &str, at: &str) {
             client.shutdown(Shutdown::Write).unwrap();
             assert_eq!(super::hear_all(client), "");
         }
-        _ => drop(Line::joined(at)),
+        _ => drop(LineClient::joined(at)),
     }
 }
 

@@ -21,10 +21,10 @@ use crate::support::DEADLINE;
 type Gate = Arc<(Mutex<Option<String>>, Condvar)>;
 
 /// A running scenario with a user's actor as its narrator.
-pub struct Drill {
+pub struct InProcessScenario {
     pub handle: Handle,
     /// Where the server listens; empty for a client.
-    pub at: String,
+    pub endpoint: String,
     gate: Gate,
     events: Receiver<Lifecycle>,
     seen: Vec<Lifecycle>,
@@ -46,7 +46,7 @@ pub fn server_at(kind: Scenario, endpoint: &str) -> Settings {
 
 /// Watches until something that tells no event has come about, such as the size of a file.
 #[track_caller]
-pub fn until(what: &str, came_about: impl Fn() -> bool) {
+pub fn wait_until(what: &str, came_about: impl Fn() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !came_about() {
         assert!(Instant::now() < deadline, "waited in vain for {what}");
@@ -54,14 +54,14 @@ pub fn until(what: &str, came_about: impl Fn() -> bool) {
     }
 }
 
-impl Drill {
+impl InProcessScenario {
     /// Runs a scenario within the intensity of the program, and returns once its last child has started.
-    pub fn start(settings: &Settings) -> Drill {
-        Drill::start_within(settings, 5)
+    pub fn start(settings: &Settings) -> InProcessScenario {
+        InProcessScenario::start_within(settings, 5)
     }
 
     /// Runs a scenario that bears so many restarts in ten seconds.
-    pub fn start_within(settings: &Settings, restarts: u32) -> Drill {
+    pub fn start_within(settings: &Settings, restarts: u32) -> InProcessScenario {
         let mut tree =
             Supervisor::new("t", Strategy::OneForOne).intensity(restarts, Duration::from_secs(10));
         let (tell, reports) = channel();
@@ -92,8 +92,16 @@ impl Drill {
         let (handle, (ended, end)) = (system.handle(), channel());
         thread::spawn(move || ended.send(system.run(tree)));
         let at = composed.endpoints.first().map(ToString::to_string).unwrap_or_default();
-        let mut drill = Drill { handle, at, gate, events, seen: Vec::new(), reports, end };
-        drill.started(match (settings.role, settings.scenario) {
+        let mut drill = InProcessScenario {
+            handle,
+            endpoint: at,
+            gate,
+            events,
+            seen: Vec::new(),
+            reports,
+            end,
+        };
+        drill.wait_for_start(match (settings.role, settings.scenario) {
             (Role::Client, _) => "client",
             (_, Scenario::Udp) => "responder",
             _ => "listener",
@@ -103,15 +111,20 @@ impl Drill {
 
     /// Waits until the first incarnation of an actor has begun.
     #[track_caller]
-    pub fn started(&mut self, path: &str) {
-        self.see(path, "begins", |event| {
+    pub fn wait_for_start(&mut self, path: &str) {
+        self.wait_for_event(path, "begins", |event| {
             matches!(event, Lifecycle::Started { incarnation: 1, .. })
         });
     }
 
     /// Waits for an event of an actor's life, unless it has been seen already, and returns its place.
     #[track_caller]
-    fn see(&mut self, path: &str, what: &str, wanted: impl Fn(&Lifecycle) -> bool) -> usize {
+    fn wait_for_event(
+        &mut self,
+        path: &str,
+        what: &str,
+        wanted: impl Fn(&Lifecycle) -> bool,
+    ) -> usize {
         let is = |event: &Lifecycle| event.path().matches(path) && wanted(event);
         if let Some(place) = self.seen.iter().position(is) {
             return place;
@@ -138,8 +151,8 @@ impl Drill {
     pub fn crash(&mut self, path: &str) {
         let next = self.restarts(path) + 1;
         assert!(self.handle.crash(path), "there is no actor {path}");
-        self.restarting(path, next);
-        self.restarted(path, next);
+        self.wait_for_restarting(path, next);
+        self.wait_for_restart(path, next);
     }
 
     /// Crashes a child, and holds its supervisor before the restart until [`Drill::release`].
@@ -148,27 +161,27 @@ impl Drill {
         *self.gate.0.lock().unwrap() = Some(path.to_owned());
         let next = self.restarts(path) + 1;
         assert!(self.handle.crash(path), "there is no actor {path}");
-        self.restarting(path, next);
+        self.wait_for_restarting(path, next);
         assert_eq!(self.node(path).state, NodeState::Restarting);
     }
 
     /// Lets the restart go on that [`Drill::crash_and_hold`] holds, and sees it.
     #[track_caller]
-    pub fn release(&mut self, path: &str) {
-        self.open();
+    pub fn release_restart(&mut self, path: &str) {
+        self.open_gates();
         let restarts = self.restarts(path);
-        self.restarted(path, restarts);
+        self.wait_for_restart(path, restarts);
     }
 
-    fn open(&self) {
+    fn open_gates(&self) {
         *self.gate.0.lock().unwrap() = None;
         self.gate.1.notify_all();
     }
 
     /// Sees that a child panicked, and that it is going to be restarted for the `next` time.
     #[track_caller]
-    fn restarting(&mut self, path: &str, next: u32) {
-        let place = self.see(
+    fn wait_for_restarting(&mut self, path: &str, next: u32) {
+        let place = self.wait_for_event(
             path,
             "is restarted",
             |event| matches!(event, Lifecycle::Restarting { restarts, .. } if *restarts == next),
@@ -181,9 +194,9 @@ impl Drill {
     }
 
     #[track_caller]
-    fn restarted(&mut self, path: &str, restarts: u32) {
+    fn wait_for_restart(&mut self, path: &str, restarts: u32) {
         let next = restarts + 1;
-        self.see(
+        self.wait_for_event(
             path,
             "begins anew",
             |event| matches!(event, Lifecycle::Started { incarnation, .. } if *incarnation == next),
@@ -192,9 +205,10 @@ impl Drill {
 
     /// Crashes a child of a pool, and sees that it ends.
     #[track_caller]
-    pub fn crash_for_good(&mut self, path: &str) {
+    pub fn crash_until_given_up(&mut self, path: &str) {
         assert!(self.handle.crash(path), "there is no actor {path}");
-        let place = self.see(path, "ends", |event| !matches!(event, Lifecycle::Started { .. }));
+        let place =
+            self.wait_for_event(path, "ends", |event| !matches!(event, Lifecycle::Started { .. }));
         let Lifecycle::Exited { exit, .. } = &self.seen[place] else {
             panic!("{:?} is no exit", self.seen[place]);
         };
@@ -243,14 +257,14 @@ impl Drill {
     }
 
     /// Returns how many messages wait for an actor.
-    pub fn waiting(&self, path: &str) -> usize {
+    pub fn queued_messages(&self, path: &str) -> usize {
         self.node(path).mailbox.expect("it has a mailbox").0
     }
 }
 
-impl Drop for Drill {
+impl Drop for InProcessScenario {
     fn drop(&mut self) {
-        self.open();
+        self.open_gates();
         self.handle.kill();
     }
 }

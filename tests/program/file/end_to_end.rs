@@ -6,7 +6,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
 use crate::support::directory;
-use crate::support::files::{content, send, server};
+use crate::support::files::{distinct_chunks, send, server};
 
 /// Passes on so many bytes of each connection in turn, then cuts it; the last one is passed on whole. Returns how many
 /// bytes went through.
@@ -48,15 +48,15 @@ fn a_tree_of_files_arrives_as_it_is_and_once_more_costs_nothing() {
     let (from, to) = (directory(), directory());
     let tree = from.path().join("tree");
     fs::create_dir_all(tree.join("empty")).unwrap();
-    fs::write(tree.join("large"), content(3_000_000)).unwrap();
+    fs::write(tree.join("large"), distinct_chunks(3_000_000)).unwrap();
     fs::write(tree.join("none"), "").unwrap();
     let server = server(to.path(), &["--json"]);
     for _ in 0..2 {
         let ended = send(server.endpoint(), &["--json", tree.to_str().unwrap()]).with_code(0);
-        let digest = format!("\"blake3\":\"{}\"", blake3::hash(&content(3_000_000)));
+        let digest = format!("\"blake3\":\"{}\"", blake3::hash(&distinct_chunks(3_000_000)));
         assert!(ended.out().contains(&digest), "{ended:?}");
     }
-    assert!(fs::read(to.path().join("tree/large")).unwrap() == content(3_000_000));
+    assert!(fs::read(to.path().join("tree/large")).unwrap() == distinct_chunks(3_000_000));
     assert_eq!(fs::read(to.path().join("tree/none")).unwrap(), b"");
     assert!(to.path().join("tree/empty").is_dir());
 }
@@ -66,7 +66,7 @@ fn a_file_over_a_link_that_is_cut_again_and_again_moves_hardly_more_than_itself(
     let (from, to) = (directory(), directory());
     let length = 20_000_000;
     let path = from.path().join("large");
-    fs::write(&path, content(length)).unwrap();
+    fs::write(&path, distinct_chunks(length)).unwrap();
     let server = server(to.path(), &[]);
     let cuts = vec![70_000, 1_000_000, 300_000, 5_000_000, 2_222_222, 100_000, 4_000_000];
     let most = length + length / 1000 + cuts.len() * (66 << 10);
@@ -75,14 +75,14 @@ fn a_file_over_a_link_that_is_cut_again_and_again_moves_hardly_more_than_itself(
     assert!(ended.err().contains("trying again"), "{ended:?}");
     let passed = passed.join().unwrap();
     assert!((length..=most).contains(&passed), "{passed} bytes moved, {most} may be");
-    assert!(fs::read(to.path().join("large")).unwrap() == content(length));
+    assert!(fs::read(to.path().join("large")).unwrap() == distinct_chunks(length));
 }
 
 #[test]
 fn what_the_server_refuses_has_the_exit_code_of_its_reason() {
     let (from, to) = (directory(), directory());
     let path = from.path().join("file");
-    fs::write(&path, content(5000)).unwrap();
+    fs::write(&path, distinct_chunks(5000)).unwrap();
     fs::write(to.path().join("file"), "another").unwrap();
     let path = path.to_str().unwrap();
     let no_room = u64::MAX.to_string();
@@ -94,7 +94,7 @@ fn what_the_server_refuses_has_the_exit_code_of_its_reason() {
     ];
     for (flags, code, words) in cases {
         let server = server(to.path(), flags);
-        send(server.endpoint(), &[path]).with_code(code).naming(words).naming(path);
+        send(server.endpoint(), &[path]).with_code(code).with_stderr(words).with_stderr(path);
     }
     assert_eq!(fs::read(to.path().join("file")).unwrap(), b"another");
     let server = server(to.path(), &["--on-conflict", "rename"]);
@@ -109,7 +109,7 @@ fn a_hidden_name_is_refused_and_the_others_arrive() {
         fs::write(from.path().join(name), name).unwrap();
     }
     let server = server(to.path(), &[]);
-    send(server.endpoint(), &[from.path().to_str().unwrap()]).with_code(1).naming("hidden");
+    send(server.endpoint(), &[from.path().to_str().unwrap()]).with_code(1).with_stderr("hidden");
     let inside = to.path().join(from.path().file_name().unwrap());
     assert_eq!(fs::read(inside.join("plain")).unwrap(), b"plain");
     assert!(!inside.join(".hidden").exists());

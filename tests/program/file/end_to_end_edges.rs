@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::support::chat_client::connect;
-use crate::support::files::{content, names, send, server};
+use crate::support::files::{distinct_chunks, names, send, server};
 use crate::support::{Program, directory, sockactors};
 use sockactors::wire::file::codec::CHUNK_SIZE;
 
@@ -79,7 +79,7 @@ fn pass(
 #[test]
 fn another_run_goes_on_with_what_an_earlier_one_sent() {
     let (source, out) = (directory(), directory());
-    let bytes = content(50 * CHUNK_SIZE);
+    let bytes = distinct_chunks(50 * CHUNK_SIZE);
     let name = file(source.path(), "file", &bytes);
     let server = server(out.path(), &[]);
     let link = Link::to(&server, vec![30 * CHUNK_SIZE]);
@@ -95,8 +95,10 @@ fn another_run_goes_on_with_what_an_earlier_one_sent() {
 #[test]
 fn a_server_that_starts_again_is_found_again() {
     let (source, out) = (directory(), directory());
-    let (first, second) =
-        (file(source.path(), "first", b"first"), file(source.path(), "second", &content(9)));
+    let (first, second) = (
+        file(source.path(), "first", b"first"),
+        file(source.path(), "second", &distinct_chunks(9)),
+    );
     let before = server(out.path(), &[]);
     let at = before.endpoint().to_owned();
     let mut client = Program::run(&["--scenario", "file", "--connect", &at]);
@@ -107,7 +109,7 @@ fn a_server_that_starts_again_is_found_again() {
     before.wait();
     let after = server(out.path(), &["--listen", &at]);
     client.write(format!("{second}\n"));
-    client.wait().with_code(0).naming("trying again");
+    client.wait().with_code(0).with_stderr("trying again");
     after.wait_for("second");
     assert_eq!(names(out.path()), ["first", "second"]);
 }
@@ -125,7 +127,7 @@ fn a_name_that_is_taken_is_treated_as_the_server_says() {
         let ended = send(server.endpoint(), &[&name]).with_code(code);
         assert_eq!(fs::read_to_string(out.path().join("file")).unwrap(), kept, "{policy}");
         match policy {
-            "fail" => drop(ended.naming("file")),
+            "fail" => drop(ended.with_stderr("file")),
             "rename" => {
                 let other = names(out.path()).into_iter().find(|name| name != "file").unwrap();
                 assert_eq!(fs::read_to_string(out.path().join(&other)).unwrap(), "new");
@@ -139,13 +141,15 @@ fn a_name_that_is_taken_is_treated_as_the_server_says() {
 #[test]
 fn what_has_no_room_ends_with_6_and_what_is_too_large_lets_others_pass() {
     let (source, out) = (directory(), directory());
-    let (large, small) =
-        (file(source.path(), "large", &content(2000)), file(source.path(), "small", b"small"));
+    let (large, small) = (
+        file(source.path(), "large", &distinct_chunks(2000)),
+        file(source.path(), "small", b"small"),
+    );
     let strict = server(out.path(), &["--max-size", "1000"]);
-    send(strict.endpoint(), &[&large, &small]).with_code(1).naming("large");
+    send(strict.endpoint(), &[&large, &small]).with_code(1).with_stderr("large");
     assert_eq!(names(out.path()), ["small"]);
     let full = server(out.path(), &["--keep-free", "1000000GiB"]);
-    send(full.endpoint(), &[&large, &small]).with_code(6).naming("large");
+    send(full.endpoint(), &[&large, &small]).with_code(6).with_stderr("large");
     assert!(!out.path().join("large").exists());
 }
 
@@ -167,7 +171,7 @@ fn names_that_a_server_refuses_are_told_safely_and_others_arrive() {
     paths.push(file(source.path(), "good", b"good"));
     let server = server(out.path(), &[]);
     let ended = send(server.endpoint(), &paths.iter().map(String::as_str).collect::<Vec<_>>());
-    let ended = ended.with_code(1).naming(".hidden");
+    let ended = ended.with_code(1).with_stderr(".hidden");
     assert_eq!(names(out.path()), ["good"]);
     for text in [ended.err(), ended.out(), String::from_utf8_lossy(&server.stderr()).into()] {
         assert!(!text.contains(['\u{1b}', '\u{202e}']), "{text:?}");
@@ -177,9 +181,9 @@ fn names_that_a_server_refuses_are_told_safely_and_others_arrive() {
 #[test]
 fn one_command_is_a_whole_demonstration() {
     let (source, out) = (directory(), directory());
-    let name = file(source.path(), "file", &content(3 * CHUNK_SIZE));
+    let name = file(source.path(), "file", &distinct_chunks(3 * CHUNK_SIZE));
     let out_text = out.path().to_str().unwrap();
     let args = ["--scenario", "file", "--role", "both", "--listen", "127.0.0.1:0"];
     sockactors(&[&args[..], &["--out", out_text, &name]].concat(), "").with_code(0);
-    assert!(fs::read(out.path().join("file")).unwrap() == content(3 * CHUNK_SIZE));
+    assert!(fs::read(out.path().join("file")).unwrap() == distinct_chunks(3 * CHUNK_SIZE));
 }

@@ -4,10 +4,10 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 
-use crate::support::files::{content, send};
-use crate::support::framed_client::values;
-use crate::support::framed_server::{Depot, Store, cuts_after, script, takes_all};
-use crate::support::{Ended, directory, sockactors};
+use crate::support::files::{distinct_chunks, send};
+use crate::support::framed_client::chunk_hashes;
+use crate::support::framed_server::{ScriptedServer, ServerFiles, accept_all, cut_after, script};
+use crate::support::{ProgramOutput, directory, sockactors};
 use sockactors::wire::file::codec::{CHUNK_SIZE, Frame, SIGNATURE, Stored, server_hello};
 use sockactors::wire::file::digest::hash_chunk_list;
 use tempfile::TempDir;
@@ -16,14 +16,14 @@ use tempfile::TempDir;
 fn file(name: &str, length: usize) -> (TempDir, String) {
     let directory = directory();
     let path = directory.path().join(name);
-    fs::write(&path, content(length)).unwrap();
+    fs::write(&path, distinct_chunks(length)).unwrap();
     let path = path.to_str().unwrap().to_owned();
     (directory, path)
 }
 
 /// A server that has this much of the file already.
-fn holding(name: &str, bytes: Vec<u8>) -> Store {
-    Store { files: [(name.to_owned(), bytes)].into(), ..Store::default() }
+fn holding(name: &str, bytes: Vec<u8>) -> ServerFiles {
+    ServerFiles { files: [(name.to_owned(), bytes)].into(), ..ServerFiles::default() }
 }
 
 #[test]
@@ -32,14 +32,14 @@ fn files_and_directories_arrive_in_the_order_of_their_names() {
     let tree = directory.path().join("tree");
     fs::create_dir_all(tree.join("b/empty")).unwrap();
     fs::write(tree.join("b/z"), "").unwrap();
-    fs::write(tree.join("a"), content(CHUNK_SIZE)).unwrap();
-    let depot = Depot::new(Store::default(), vec![takes_all()]);
-    let ended = send(&depot.at, &[tree.to_str().unwrap(), &one]).with_code(0);
-    let store = depot.store();
-    assert_eq!(store.done, ["tree", "tree/a", "tree/b", "tree/b/empty", "tree/b/z", "one"]);
-    assert!(store.files["one"] == content(3 * CHUNK_SIZE + 1));
-    assert!(store.files["tree/a"] == content(CHUNK_SIZE));
-    let digest = blake3::hash(&content(3 * CHUNK_SIZE + 1)).to_string();
+    fs::write(tree.join("a"), distinct_chunks(CHUNK_SIZE)).unwrap();
+    let depot = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
+    let ended = send(&depot.address, &[tree.to_str().unwrap(), &one]).with_code(0);
+    let store = depot.join();
+    assert_eq!(store.stored, ["tree", "tree/a", "tree/b", "tree/b/empty", "tree/b/z", "one"]);
+    assert!(store.files["one"] == distinct_chunks(3 * CHUNK_SIZE + 1));
+    assert!(store.files["tree/a"] == distinct_chunks(CHUNK_SIZE));
+    let digest = blake3::hash(&distinct_chunks(3 * CHUNK_SIZE + 1)).to_string();
     let row = ended.lines().into_iter().find(|line| line.starts_with(&digest)).unwrap();
     assert!(row.contains(" 196609 ") && row.ends_with(&one), "{row}");
     assert!(ended.out().contains("3 sent"), "{ended:?}");
@@ -48,9 +48,9 @@ fn files_and_directories_arrive_in_the_order_of_their_names() {
 #[test]
 fn json_tells_each_file_with_its_digest_and_a_summary() {
     let (_directory, one) = file("one", 70_000);
-    let depot = Depot::new(Store::default(), vec![takes_all()]);
-    let lines = send(&depot.at, &["--json", &one]).with_code(0).lines();
-    let digest = format!("\"blake3\":\"{}\"", blake3::hash(&content(70_000)));
+    let depot = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
+    let lines = send(&depot.address, &["--json", &one]).with_code(0).lines();
+    let digest = format!("\"blake3\":\"{}\"", blake3::hash(&distinct_chunks(70_000)));
     let wanted = ["\"event\":\"sent\"", "\"bytes\":70000", &digest, "\"stored\":\"one\""];
     assert!(wanted.iter().all(|part| lines[0].contains(part)), "{lines:?}");
     let wanted = ["\"event\":\"summary\"", "\"sent\":1", "\"failed\":0", "\"bytes\":70000"];
@@ -60,19 +60,19 @@ fn json_tells_each_file_with_its_digest_and_a_summary() {
 #[test]
 fn stdin_is_sent_for_a_dash() {
     let text = "x".repeat(2 * CHUNK_SIZE + 9);
-    let depot = Depot::new(Store::default(), vec![takes_all()]);
-    let args = ["--scenario", "file", "--connect", &depot.at, "-"];
+    let depot = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
+    let args = ["--scenario", "file", "--connect", &depot.address, "-"];
     sockactors(&args, &text).with_code(0);
-    assert_eq!(depot.store().files["stdin"], text.as_bytes());
+    assert_eq!(depot.join().files["stdin"], text.as_bytes());
 }
 
 #[test]
 fn names_are_read_from_stdin_where_no_file_is_given() {
     let (_directory, one) = file("one", 5);
-    let depot = Depot::new(Store::default(), vec![takes_all()]);
-    let args = ["--scenario", "file", "--connect", &depot.at];
-    sockactors(&args, &format!("/no/such/file\n\n{one}")).with_code(1).naming("/no/such/file");
-    assert_eq!(depot.store().done, ["one"]);
+    let depot = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
+    let args = ["--scenario", "file", "--connect", &depot.address];
+    sockactors(&args, &format!("/no/such/file\n\n{one}")).with_code(1).with_stderr("/no/such/file");
+    assert_eq!(depot.join().stored, ["one"]);
 }
 
 #[test]
@@ -80,25 +80,31 @@ fn a_file_is_sent_from_where_the_server_is() {
     let length = 3 * CHUNK_SIZE + 100;
     let (_directory, one) = file("one", length);
     for held in [CHUNK_SIZE, 3 * CHUNK_SIZE, length] {
-        let depot = Depot::new(holding("one", content(held)), vec![takes_all()]);
-        send(&depot.at, &[&one]).with_code(0);
-        let store = depot.store();
+        let depot = ScriptedServer::new(holding("one", distinct_chunks(held)), vec![accept_all()]);
+        send(&depot.address, &[&one]).with_code(0);
+        let store = depot.join();
         assert_eq!(
-            (store.moved, store.begun[0]),
+            (store.chunk_bytes, store.resume_points[0]),
             (length - held, held.div_ceil(CHUNK_SIZE) as u64)
         );
-        assert!(store.files["one"] == content(length));
+        assert!(store.files["one"] == distinct_chunks(length));
     }
 }
 
 #[test]
 fn what_the_server_holds_of_another_file_is_sent_again() {
     let (_directory, one) = file("one", 2 * CHUNK_SIZE + 100);
-    for (held, args) in [(vec![7; 2 * CHUNK_SIZE], "auto"), (content(2 * CHUNK_SIZE), "off")] {
-        let depot = Depot::new(holding("one", held), vec![takes_all()]);
-        send(&depot.at, &["--resume", args, &one]).with_code(0);
-        let store = depot.store();
-        assert_eq!((store.begun, store.moved), (vec![0], 2 * CHUNK_SIZE + 100), "{args}");
+    for (held, args) in
+        [(vec![7; 2 * CHUNK_SIZE], "auto"), (distinct_chunks(2 * CHUNK_SIZE), "off")]
+    {
+        let depot = ScriptedServer::new(holding("one", held), vec![accept_all()]);
+        send(&depot.address, &["--resume", args, &one]).with_code(0);
+        let store = depot.join();
+        assert_eq!(
+            (store.resume_points, store.chunk_bytes),
+            (vec![0], 2 * CHUNK_SIZE + 100),
+            "{args}"
+        );
     }
 }
 
@@ -107,77 +113,79 @@ fn a_connection_that_is_cut_anywhere_is_made_anew() {
     let length = 40 * CHUNK_SIZE + 7;
     let (_directory, one) = file("one", length);
     let cuts = [1, 10, 12, 60, 100, 5000, 70_000, 200_000, CHUNK_SIZE * 9, CHUNK_SIZE * 20];
-    let scripts = cuts.map(cuts_after).into_iter().chain([takes_all()]).collect();
-    let depot = Depot::new(Store::default(), scripts);
+    let scripts = cuts.map(cut_after).into_iter().chain([accept_all()]).collect();
+    let depot = ScriptedServer::new(ServerFiles::default(), scripts);
     // Whoever is cut before the first answer was never connected.
-    let mut ended = send(&depot.at, &["--timeout", "5s", &one]);
+    let mut ended = send(&depot.address, &["--timeout", "5s", &one]);
     while ended.code != 0 {
-        assert!(ended.err().contains(&depot.at), "{ended:?}");
-        ended = send(&depot.at, &["--timeout", "5s", &one]);
+        assert!(ended.err().contains(&depot.address), "{ended:?}");
+        ended = send(&depot.address, &["--timeout", "5s", &one]);
     }
-    let store = depot.store();
-    assert!(store.files["one"] == content(length));
-    assert!(store.moved <= length + CHUNK_SIZE, "{} moved", store.moved);
-    assert_eq!(store.done, ["one"]);
+    let store = depot.join();
+    assert!(store.files["one"] == distinct_chunks(length));
+    assert!(store.chunk_bytes <= length + CHUNK_SIZE, "{} moved", store.chunk_bytes);
+    assert_eq!(store.stored, ["one"]);
     assert!(ended.err().contains("trying again"), "{ended:?}");
 }
 
 #[test]
 fn without_resumption_a_lost_connection_is_the_end() {
     let (_directory, one) = file("one", 20 * CHUNK_SIZE);
-    let depot = Depot::new(Store::default(), vec![cuts_after(CHUNK_SIZE)]);
-    send(&depot.at, &["--resume=off", &one]).with_code(1).naming(&depot.at);
+    let depot = ScriptedServer::new(ServerFiles::default(), vec![cut_after(CHUNK_SIZE)]);
+    send(&depot.address, &["--resume=off", &one]).with_code(1).with_stderr(&depot.address);
 }
 
 #[test]
 fn stdin_that_was_sent_in_part_is_not_sent_again() {
-    let depot = Depot::new(Store::default(), vec![cuts_after(3 * CHUNK_SIZE), takes_all()]);
-    let args = ["--scenario", "file", "--connect", &depot.at, "-"];
+    let depot =
+        ScriptedServer::new(ServerFiles::default(), vec![cut_after(3 * CHUNK_SIZE), accept_all()]);
+    let args = ["--scenario", "file", "--connect", &depot.address, "-"];
     let text = "x".repeat(20 * CHUNK_SIZE);
-    sockactors(&args, &text).with_code(1).naming("stdin cannot be sent again");
+    sockactors(&args, &text).with_code(1).with_stderr("stdin cannot be sent again");
 }
 
 /// Refuses the first offer with a code before or after the data, and takes what comes then.
-fn refused(code: u16, after: bool, expected: i32) -> (Ended, Store) {
+fn refused(code: u16, after: bool, expected: i32) -> (ProgramOutput, ServerFiles) {
     let (directory, one) = file("one", 30 * CHUNK_SIZE);
     let two = directory.path().join("two");
     fs::write(&two, "second").unwrap();
     let refuse = script(move |talk, store| {
-        let mut talk = talk.welcome();
-        talk.offered().unwrap();
+        let mut talk = talk.handshake();
+        talk.recv_offer().unwrap();
         if after {
-            talk.say(&Frame::Answer { chunk_count: 0, chunk_list_hash: hash_chunk_list(&[]) });
-            (0..3).for_each(|_| assert!(talk.hear(|_| {})));
+            talk.send(&Frame::Answer { chunk_count: 0, chunk_list_hash: hash_chunk_list(&[]) });
+            (0..3).for_each(|_| assert!(talk.recv(|_| {})));
         }
-        talk.fail(code, "because \u{1b}[31m of \u{202e}it");
+        talk.send_failed(code, "because \u{1b}[31m of \u{202e}it");
         // What is still on its way of the first file is passed over.
-        match talk.offered() {
+        match talk.recv_offer() {
             Some(name) => {
                 let size = fs::read(&two).unwrap();
-                talk.say(&Frame::Answer { chunk_count: 0, chunk_list_hash: hash_chunk_list(&[]) });
+                talk.send(&Frame::Answer { chunk_count: 0, chunk_list_hash: hash_chunk_list(&[]) });
                 let mut ended = false;
-                while !ended && talk.hear(|frame| ended = matches!(frame, Frame::End { .. })) {}
+                while !ended && talk.recv(|frame| ended = matches!(frame, Frame::End { .. })) {}
                 let digest = blake3::hash(&size).into();
-                talk.say(&Frame::Stored(Stored { size: size.len() as u64, digest, name: &name }));
-                store.done.push(name);
+                talk.send(&Frame::Stored(Stored { size: size.len() as u64, digest, name: &name }));
+                store.stored.push(name);
                 talk.serve(store);
             }
             None => drop(talk),
         }
     });
-    let depot = Depot::new(Store::default(), vec![refuse]);
+    let depot = ScriptedServer::new(ServerFiles::default(), vec![refuse]);
     let two = directory.path().join("two");
-    let ended =
-        send(&depot.at, &[&one, two.to_str().unwrap()]).with_code(expected).naming("because");
+    let ended = send(&depot.address, &[&one, two.to_str().unwrap()])
+        .with_code(expected)
+        .with_stderr("because");
     assert!(!ended.err().contains(['\u{1b}', '\u{202e}']), "{ended:?}");
-    (ended.naming("one"), depot.store())
+    (ended.with_stderr("one"), depot.join())
 }
 
 #[test]
 fn a_file_that_is_refused_is_told_and_the_next_one_is_sent() {
     for (code, expected) in [(2, 1), (3, 1), (4, 1), (6, 1), (10, 1), (11, 0), (999, 1)] {
         for after in [false, true] {
-            assert_eq!(refused(code, after, expected).1.done, ["two"], "{code}, {after}");
+            assert_eq!(refused(code, after, expected).1.stored, ["two"], "{code}, {after}");
         }
     }
 }
@@ -186,7 +194,7 @@ fn a_file_that_is_refused_is_told_and_the_next_one_is_sent() {
 fn what_concerns_the_whole_run_ends_it_with_a_code_of_its_own() {
     for (code, expected) in [(1, 5), (7, 5), (5, 6)] {
         for after in [false, true] {
-            assert_eq!(refused(code, after, expected).1.done, [""; 0], "{code}, {after}");
+            assert_eq!(refused(code, after, expected).1.stored, [""; 0], "{code}, {after}");
         }
     }
 }
@@ -196,60 +204,66 @@ fn a_server_that_is_busy_or_stops_is_asked_again() {
     let (_directory, one) = file("one", 2 * CHUNK_SIZE);
     for code in [8, 9] {
         let later = script(move |talk, _| {
-            let mut talk = talk.welcome();
-            talk.offered().unwrap();
-            talk.fail(code, "later");
+            let mut talk = talk.handshake();
+            talk.recv_offer().unwrap();
+            talk.send_failed(code, "later");
         });
-        let depot = Depot::new(Store::default(), vec![later, takes_all()]);
-        send(&depot.at, &[&one]).with_code(0).naming("later; trying again");
-        assert_eq!(depot.store().done, ["one"]);
+        let depot = ScriptedServer::new(ServerFiles::default(), vec![later, accept_all()]);
+        send(&depot.address, &[&one]).with_code(0).with_stderr("later; trying again");
+        assert_eq!(depot.join().stored, ["one"]);
     }
 }
 
 /// Sends a file to a server whose first words are these, and that then waits for the client's end.
-fn greeted_with(words: Vec<u8>, expected: i32) -> Ended {
+fn greeted_with(words: Vec<u8>, expected: i32) -> ProgramOutput {
     let (_directory, one) = file("one", 100);
     let strange = script(move |talk, _| {
-        let mut talk = talk.greeted();
+        let mut talk = talk.read_hello();
         talk.stream.write_all(&words).unwrap();
-        while talk.hear(|_| {}) {}
+        while talk.recv(|_| {}) {}
     });
-    let depot = Depot::new(Store::default(), vec![strange]);
-    let ended = send(&depot.at, &["--timeout", "300ms", &one]).with_code(expected);
-    ended.naming(&depot.at)
+    let depot = ScriptedServer::new(ServerFiles::default(), vec![strange]);
+    let ended = send(&depot.address, &["--timeout", "300ms", &one]).with_code(expected);
+    ended.with_stderr(&depot.address)
 }
 
 #[test]
 fn a_server_that_says_nothing_is_told_how_to_be_spoken_to() {
-    greeted_with(Vec::new(), 4).naming("--raw");
+    greeted_with(Vec::new(), 4).with_stderr("--raw");
     greeted_with(SIGNATURE[..4].to_vec(), 4);
     let (_directory, one) = file("one", 100);
-    let depot = Depot::new(Store::default(), vec![script(|talk, _| drop(talk.greeted()))]);
-    send(&depot.at, &[&one]).with_code(1).naming("--raw");
+    let depot = ScriptedServer::new(
+        ServerFiles::default(),
+        vec![script(|talk, _| drop(talk.read_hello()))],
+    );
+    send(&depot.address, &[&one]).with_code(1).with_stderr("--raw");
 }
 
 #[test]
 fn a_server_that_speaks_something_else_is_told() {
-    greeted_with(b"Thank you for connecting".to_vec(), 1).naming("does not speak");
-    greeted_with(server_hello(0), 1).naming("version");
-    greeted_with(server_hello(2), 1).naming("version");
+    greeted_with(b"Thank you for connecting".to_vec(), 1).with_stderr("does not speak");
+    greeted_with(server_hello(0), 1).with_stderr("version");
+    greeted_with(server_hello(2), 1).with_stderr("version");
     let garbage = [&server_hello(1)[..], b"\x07\x02\0\0\0ab01234567"].concat();
-    greeted_with(garbage, 5).naming("not the one that was sent");
+    greeted_with(garbage, 5).with_stderr("not the one that was sent");
 }
 
 #[test]
 fn a_server_that_stored_something_else_ends_it_with_5() {
     let (_directory, one) = file("one", 100);
     let lies = script(|talk, _| {
-        let mut talk = talk.welcome();
-        let name = talk.offered().unwrap();
-        talk.say(&Frame::Answer { chunk_count: 0, chunk_list_hash: hash_chunk_list(&values(&[])) });
-        (0..3).for_each(|_| assert!(talk.hear(|_| {})));
-        talk.say(&Frame::Stored(Stored { size: 100, digest: [9; 32], name: &name }));
-        while talk.hear(|_| {}) {}
+        let mut talk = talk.handshake();
+        let name = talk.recv_offer().unwrap();
+        talk.send(&Frame::Answer {
+            chunk_count: 0,
+            chunk_list_hash: hash_chunk_list(&chunk_hashes(&[])),
+        });
+        (0..3).for_each(|_| assert!(talk.recv(|_| {})));
+        talk.send(&Frame::Stored(Stored { size: 100, digest: [9; 32], name: &name }));
+        while talk.recv(|_| {}) {}
     });
-    let depot = Depot::new(Store::default(), vec![lies]);
-    send(&depot.at, &[&one]).with_code(5).naming("one").naming("0909");
+    let depot = ScriptedServer::new(ServerFiles::default(), vec![lies]);
+    send(&depot.address, &[&one]).with_code(5).with_stderr("one").with_stderr("0909");
 }
 
 #[test]
@@ -257,15 +271,15 @@ fn a_file_that_changes_while_it_is_sent_is_told() {
     let (_directory, one) = file("one", 3 * CHUNK_SIZE);
     let path = PathBuf::from(&one);
     let slow = script(move |talk, store| {
-        let mut talk = talk.welcome();
-        talk.offered().unwrap();
+        let mut talk = talk.handshake();
+        talk.recv_offer().unwrap();
         fs::OpenOptions::new().append(true).open(path).unwrap().write_all(b"more").unwrap();
-        talk.say(&Frame::Answer { chunk_count: 0, chunk_list_hash: hash_chunk_list(&[]) });
+        talk.send(&Frame::Answer { chunk_count: 0, chunk_list_hash: hash_chunk_list(&[]) });
         talk.serve(store);
     });
-    let depot = Depot::new(Store::default(), vec![slow]);
-    send(&depot.at, &[&one]).with_code(1).naming("changed while it was sent");
-    assert_eq!(depot.store().failed, [10]);
+    let depot = ScriptedServer::new(ServerFiles::default(), vec![slow]);
+    send(&depot.address, &[&one]).with_code(1).with_stderr("changed while it was sent");
+    assert_eq!(depot.join().failure_codes, [10]);
 }
 
 #[test]
@@ -274,8 +288,8 @@ fn links_and_pipes_are_left_out_and_told() {
     let pipe = directory.path().join("pipe");
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", directory.path().join("link")).unwrap();
-    let depot = Depot::new(Store::default(), vec![takes_all()]);
-    let ended = send(&depot.at, &[directory.path().to_str().unwrap(), pipe.to_str().unwrap()]);
-    ended.with_code(1).naming("link").naming("pipe").naming("through stdin");
-    assert_eq!(depot.store().files.len(), 1);
+    let depot = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
+    let ended = send(&depot.address, &[directory.path().to_str().unwrap(), pipe.to_str().unwrap()]);
+    ended.with_code(1).with_stderr("link").with_stderr("pipe").with_stderr("through stdin");
+    assert_eq!(depot.join().files.len(), 1);
 }

@@ -5,8 +5,10 @@ use std::io::Write;
 use std::net::TcpListener;
 use std::path::PathBuf;
 
-use crate::support::files::{content, send};
-use crate::support::framed_server::{Depot, Store, Talk, cuts_after, script, takes_all};
+use crate::support::files::{distinct_chunks, send};
+use crate::support::framed_server::{
+    ScriptedServer, ServerConnection, ServerFiles, accept_all, cut_after, script,
+};
 use crate::support::{Program, directory, sockactors};
 use sockactors::wire::file::codec::{CHUNK_SIZE, Frame, Stored};
 use sockactors::wire::file::digest::hash_chunk_list;
@@ -16,22 +18,22 @@ use tempfile::TempDir;
 fn file(length: usize) -> (TempDir, String) {
     let directory = directory();
     let path = directory.path().join("one");
-    fs::write(&path, content(length)).unwrap();
+    fs::write(&path, distinct_chunks(length)).unwrap();
     let path = path.to_str().unwrap().to_owned();
     (directory, path)
 }
 
 /// Hears an offer, and says that nothing is held of it.
-fn holds_nothing(talk: &mut Talk) {
-    talk.offered().unwrap();
-    talk.say(&Frame::Answer { chunk_count: 0, chunk_list_hash: hash_chunk_list(&[]) });
+fn holds_nothing(talk: &mut ServerConnection) {
+    talk.recv_offer().unwrap();
+    talk.send(&Frame::Answer { chunk_count: 0, chunk_list_hash: hash_chunk_list(&[]) });
 }
 
 /// Hears frames up to the file's end.
-fn hear_to_the_end(talk: &mut Talk) {
+fn hear_to_the_end(talk: &mut ServerConnection) {
     let mut ended = false;
     while !ended {
-        assert!(talk.hear(|frame| ended = matches!(frame, Frame::End { .. })));
+        assert!(talk.recv(|frame| ended = matches!(frame, Frame::End { .. })));
     }
 }
 
@@ -55,18 +57,18 @@ fn files_of_every_length_arrive_over_one_connection() {
     ];
     let paths = lengths.map(|length| {
         let path = source.path().join(format!("of-{length}"));
-        fs::write(&path, content(length)).unwrap();
+        fs::write(&path, distinct_chunks(length)).unwrap();
         path.to_str().unwrap().to_owned()
     });
-    let depot = Depot::new(Store::default(), vec![takes_all()]);
-    let ended = send(&depot.at, &paths.each_ref().map(String::as_str)).with_code(0);
-    let store = depot.store();
+    let depot = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
+    let ended = send(&depot.address, &paths.each_ref().map(String::as_str)).with_code(0);
+    let store = depot.join();
     for length in lengths {
-        let file = content(length);
+        let file = distinct_chunks(length);
         assert!(store.files[&format!("of-{length}")] == file, "{length}");
         assert!(ended.out().contains(blake3::hash(&file).to_hex().as_str()), "{length}: {ended:?}");
     }
-    assert_eq!(store.done.len(), lengths.len());
+    assert_eq!(store.stored.len(), lengths.len());
 }
 
 #[test]
@@ -77,42 +79,43 @@ fn a_connection_that_is_lost_again_and_again_costs_no_chunk_twice() {
     // The first one is made, so the others are lost. Each that gets no further is followed by one that does.
     let cuts =
         [12, far(1), 1, 3 * CHUNK_SIZE, 9, far(0), 10, 11, far(5) + 17, 100, far(4), far(12)];
-    let mut scripts: Vec<_> = cuts.map(cuts_after).into_iter().collect();
+    let mut scripts: Vec<_> = cuts.map(cut_after).into_iter().collect();
     scripts.push(script(|talk, _| drop(talk)));
-    scripts.push(takes_all());
-    let depot = Depot::new(Store::default(), scripts);
-    let ended = send(&depot.at, &[&one]).with_code(0);
-    let store = depot.store();
-    assert!(store.files["one"] == content(length));
-    assert_eq!(store.moved, length);
+    scripts.push(accept_all());
+    let depot = ScriptedServer::new(ServerFiles::default(), scripts);
+    let ended = send(&depot.address, &[&one]).with_code(0);
+    let store = depot.join();
+    assert!(store.files["one"] == distinct_chunks(length));
+    assert_eq!(store.chunk_bytes, length);
     assert_eq!(ended.err().matches("trying again").count(), 13, "{ended:?}");
 }
 
 #[test]
 fn a_server_that_spoke_the_protocol_before_is_asked_again_whatever_answers() {
     let (_directory, one) = file(3 * CHUNK_SIZE);
-    let welcomed = script(|talk, _| holds_nothing(&mut talk.welcome()));
-    let ends = script(|talk, _| drop(talk.greeted()));
+    let welcomed = script(|talk, _| holds_nothing(&mut talk.handshake()));
+    let ends = script(|talk, _| drop(talk.read_hello()));
     let proxy = script(|talk, _| {
-        let mut talk = talk.greeted();
+        let mut talk = talk.read_hello();
         talk.stream.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").unwrap();
     });
-    let depot = Depot::new(Store::default(), vec![welcomed, ends, proxy, takes_all()]);
-    send(&depot.at, &[&one]).with_code(0);
-    assert_eq!(depot.store().done, ["one"]);
+    let depot =
+        ScriptedServer::new(ServerFiles::default(), vec![welcomed, ends, proxy, accept_all()]);
+    send(&depot.address, &[&one]).with_code(0);
+    assert_eq!(depot.join().stored, ["one"]);
 }
 
 #[test]
 fn a_server_that_does_not_come_back_is_asked_until_ctrl_c() {
     let (_directory, one) = file(5);
-    let gone = || script(|talk, _| holds_nothing(&mut talk.welcome()));
-    let depot = Depot::new(Store::default(), vec![gone(), gone()]);
-    let mut program = Program::run(&["--scenario", "file", "--connect", &depot.at, &one]);
+    let gone = || script(|talk, _| holds_nothing(&mut talk.handshake()));
+    let depot = ScriptedServer::new(ServerFiles::default(), vec![gone(), gone()]);
+    let mut program = Program::run(&["--scenario", "file", "--connect", &depot.address, &one]);
     program.close_stdin();
     program.wait_for_error_line(|line| line.contains("trying again") && line.contains("refused"));
     program.interrupt();
     program.wait().with_code(130);
-    depot.store();
+    depot.join();
 }
 
 #[test]
@@ -120,13 +123,13 @@ fn a_server_that_is_not_there_is_told_at_once() {
     let (_directory, one) = file(5);
     let at = nobody();
     let ended = sockactors(&["--scenario", "file", "--connect", &at, &one], "").with_code(3);
-    assert!(!ended.naming(&at).err().contains("again"));
+    assert!(!ended.with_stderr(&at).err().contains("again"));
 }
 
 #[test]
 fn without_a_file_that_can_be_read_nobody_is_called() {
     let args = ["--scenario", "file", "--connect", &nobody(), "/no/such/file"];
-    sockactors(&args, "").with_code(1).naming("/no/such/file");
+    sockactors(&args, "").with_code(1).with_stderr("/no/such/file");
 }
 
 #[test]
@@ -146,16 +149,16 @@ fn a_file_that_changed_while_the_connection_was_lost_is_not_joined_to_its_beginn
     let (_directory, one) = file(400 * CHUNK_SIZE);
     let path = PathBuf::from(&one);
     let changes = script(move |talk, store| {
-        let mut talk = talk.welcome();
-        talk.left = 40 * CHUNK_SIZE;
+        let mut talk = talk.handshake();
+        talk.byte_limit = 40 * CHUNK_SIZE;
         talk.serve(store);
         let mut file = OpenOptions::new().write(true).open(path).unwrap();
         file.write_all(b"another beginning").unwrap();
     });
-    let depot = Depot::new(Store::default(), vec![changes, takes_all()]);
-    send(&depot.at, &[&one]).with_code(1).naming("changed");
-    let store = depot.store();
-    assert_eq!((store.done.len(), store.failed), (0, vec![10]));
+    let depot = ScriptedServer::new(ServerFiles::default(), vec![changes, accept_all()]);
+    send(&depot.address, &[&one]).with_code(1).with_stderr("changed");
+    let store = depot.join();
+    assert_eq!((store.stored.len(), store.failure_codes), (0, vec![10]));
 }
 
 #[test]
@@ -163,18 +166,18 @@ fn a_file_that_is_refused_once_all_of_it_came_is_told() {
     let (_directory, one) = file(40 * CHUNK_SIZE);
     for (code, expected) in [(1, 5), (5, 6), (7, 5), (3, 1), (6, 1), (11, 0)] {
         let refuses = script(move |talk, _| {
-            let mut talk = talk.welcome();
+            let mut talk = talk.handshake();
             holds_nothing(&mut talk);
             hear_to_the_end(&mut talk);
-            talk.fail(code, "that is why");
-            while talk.hear(|_| {}) {}
+            talk.send_failed(code, "that is why");
+            while talk.recv(|_| {}) {}
         });
-        let depot = Depot::new(Store::default(), vec![refuses]);
-        let ended = send(&depot.at, &[&one]).with_code(expected);
+        let depot = ScriptedServer::new(ServerFiles::default(), vec![refuses]);
+        let ended = send(&depot.address, &[&one]).with_code(expected);
         if code != 11 {
-            ended.naming("one").naming("that is why");
+            ended.with_stderr("one").with_stderr("that is why");
         }
-        depot.store();
+        depot.join();
     }
 }
 
@@ -182,14 +185,14 @@ fn a_file_that_is_refused_once_all_of_it_came_is_told() {
 fn a_server_that_stops_at_the_end_of_a_file_is_asked_again() {
     let (_directory, one) = file(40 * CHUNK_SIZE);
     let stops = script(|talk, _| {
-        let mut talk = talk.welcome();
+        let mut talk = talk.handshake();
         holds_nothing(&mut talk);
         hear_to_the_end(&mut talk);
-        talk.fail(9, "it stops");
+        talk.send_failed(9, "it stops");
     });
-    let depot = Depot::new(Store::default(), vec![stops, takes_all()]);
-    send(&depot.at, &[&one]).with_code(0).naming("it stops; trying again");
-    assert_eq!(depot.store().done, ["one"]);
+    let depot = ScriptedServer::new(ServerFiles::default(), vec![stops, accept_all()]);
+    send(&depot.address, &[&one]).with_code(0).with_stderr("it stops; trying again");
+    assert_eq!(depot.join().stored, ["one"]);
 }
 
 #[test]
@@ -197,46 +200,49 @@ fn more_than_there_is_of_a_file_cannot_be_held() {
     let (_directory, one) = file(10 * CHUNK_SIZE);
     for held in [10, 11, u64::MAX] {
         let holds = script(move |talk, store| {
-            let mut talk = talk.welcome();
-            talk.offered().unwrap();
+            let mut talk = talk.handshake();
+            talk.recv_offer().unwrap();
             store.files.insert("one".into(), Vec::new());
-            talk.say(&Frame::Answer { chunk_count: held, chunk_list_hash: [7; 32] });
+            talk.send(&Frame::Answer { chunk_count: held, chunk_list_hash: [7; 32] });
             let mut begun = None;
-            assert!(talk.hear(|frame| begun = Some(frame == Frame::Begin(0))));
+            assert!(talk.recv(|frame| begun = Some(frame == Frame::Begin(0))));
             assert_eq!(begun, Some(true), "{held}");
             hear_to_the_end(&mut talk);
-            let digest = blake3::hash(&content(10 * CHUNK_SIZE)).into();
-            talk.say(&Frame::Stored(Stored { size: 10 * CHUNK_SIZE as u64, digest, name: "one" }));
+            let digest = blake3::hash(&distinct_chunks(10 * CHUNK_SIZE)).into();
+            talk.send(&Frame::Stored(Stored { size: 10 * CHUNK_SIZE as u64, digest, name: "one" }));
         });
-        let depot = Depot::new(Store::default(), vec![holds]);
-        send(&depot.at, &[&one]).with_code(0);
-        depot.store();
+        let depot = ScriptedServer::new(ServerFiles::default(), vec![holds]);
+        send(&depot.address, &[&one]).with_code(0);
+        depot.join();
     }
 }
 
 #[test]
 fn answers_out_of_place_are_told() {
     let (_directory, one) = file(5 * CHUNK_SIZE);
-    let answers: [fn(&mut Talk); 4] = [
-        |talk| talk.say(&Frame::Begin(0)),
+    let answers: [fn(&mut ServerConnection); 4] = [
+        |talk| talk.send(&Frame::Begin(0)),
         |talk| {
             let held = Frame::Answer { chunk_count: 0, chunk_list_hash: hash_chunk_list(&[]) };
-            talk.say(&held);
-            talk.say(&held);
+            talk.send(&held);
+            talk.send(&held);
         },
-        |talk| talk.say(&Frame::Offer(crate::support::framed_client::offer(b"one", Some(1)))),
-        |talk| talk.say(&Frame::Stored(Stored { size: 5, digest: [0; 32], name: "one" })),
+        |talk| talk.send(&Frame::Offer(crate::support::framed_client::offer(b"one", Some(1)))),
+        |talk| talk.send(&Frame::Stored(Stored { size: 5, digest: [0; 32], name: "one" })),
     ];
     for answer in answers {
         let odd = script(move |talk, _| {
-            let mut talk = talk.welcome();
-            talk.offered().unwrap();
+            let mut talk = talk.handshake();
+            talk.recv_offer().unwrap();
             answer(&mut talk);
-            while talk.hear(|_| {}) {}
+            while talk.recv(|_| {}) {}
         });
-        let depot = Depot::new(Store::default(), vec![odd]);
-        send(&depot.at, &[&one]).with_code(1).naming(&depot.at).naming("no place");
-        depot.store();
+        let depot = ScriptedServer::new(ServerFiles::default(), vec![odd]);
+        send(&depot.address, &[&one])
+            .with_code(1)
+            .with_stderr(&depot.address)
+            .with_stderr("no place");
+        depot.join();
     }
 }
 
@@ -244,22 +250,22 @@ fn answers_out_of_place_are_told() {
 fn a_server_of_another_kind_is_told_with_what_helps() {
     let (_directory, one) = file(CHUNK_SIZE);
     let web = script(|talk, _| {
-        let mut talk = talk.greeted();
+        let mut talk = talk.read_hello();
         talk.stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
-        while talk.hear(|_| {}) {}
+        while talk.recv(|_| {}) {}
     });
-    let depot = Depot::new(Store::default(), vec![web]);
-    send(&depot.at, &[&one]).with_code(1).naming(&depot.at).naming("--raw");
-    depot.store();
+    let depot = ScriptedServer::new(ServerFiles::default(), vec![web]);
+    send(&depot.address, &[&one]).with_code(1).with_stderr(&depot.address).with_stderr("--raw");
+    depot.join();
 }
 
 #[test]
 fn a_quiet_run_tells_results_alone() {
     let (_directory, one) = file(CHUNK_SIZE);
-    let cut = || cuts_after(1000);
-    let depot = Depot::new(Store::default(), vec![cut(), takes_all()]);
-    let ended = send(&depot.at, &["--quiet", &one]).with_code(0);
-    depot.store();
+    let cut = || cut_after(1000);
+    let depot = ScriptedServer::new(ServerFiles::default(), vec![cut(), accept_all()]);
+    let ended = send(&depot.address, &["--quiet", &one]).with_code(0);
+    depot.join();
     assert!(ended.out().contains("one"), "{ended:?}");
     assert_eq!(ended.err(), "");
 }

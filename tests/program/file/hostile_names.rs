@@ -7,8 +7,8 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use crate::support::chat_client::connect;
-use crate::support::framed_client::{Framed, Said, offer};
-use crate::support::uploads::{bytes, number};
+use crate::support::framed_client::{FramedClient, FramedReply, offer};
+use crate::support::uploads::{seeded_bytes, seeded_number};
 use crate::support::{Program, directory};
 use sockactors::wire::file::codec::{Frame, Offer};
 
@@ -98,8 +98,8 @@ fn name(k: usize) -> Vec<u8> {
     if k % 50 == 1 {
         return b"d/".repeat(k);
     }
-    let pieces = 1 + number(format!("{k} length"), 6);
-    let piece = |at| PIECES[number(format!("{k} {at}"), PIECES.len())];
+    let pieces = 1 + seeded_number(format!("{k} length"), 6);
+    let piece = |at| PIECES[seeded_number(format!("{k} {at}"), PIECES.len())];
     (0..pieces).flat_map(|at| piece(at).iter().copied()).collect()
 }
 
@@ -144,27 +144,27 @@ fn no_hostile_name_leads_out_of_the_directory_or_is_written_raw_anywhere() {
     for k in 0..NAMES {
         let name = name(k);
         // Of the same bytes wherever the same name is drawn again.
-        let file = bytes(&name, 10);
+        let file = seeded_bytes(&name, 10);
         let server = if k % 2 == 0 { &plain } else { &json };
-        let mut client = Framed::open(connect(server.endpoint()));
+        let mut client = FramedClient::open(connect(server.endpoint()));
         let is_directory = k % 7 == 6;
         let size = Some(if is_directory { 0 } else { file.len() as u64 });
-        client.say(&[Frame::Offer(Offer { is_directory, ..offer(&name, size) })]).unwrap();
-        let said = match client.hear() {
-            Said::Held(held, _) => {
-                client.chunks(&file, held, 1).unwrap();
-                client.say(&[crate::support::framed_client::end(&file)]).unwrap();
-                client.hear()
+        client.send_frames(&[Frame::Offer(Offer { is_directory, ..offer(&name, size) })]).unwrap();
+        let said = match client.recv() {
+            FramedReply::ResumeAt(held, _) => {
+                client.send_chunks(&file, held, 1).unwrap();
+                client.send_frames(&[crate::support::framed_client::end_frame(&file)]).unwrap();
+                client.recv()
             }
             said => said,
         };
         match said {
-            Said::Stored(_, given) => {
+            FramedReply::Stored(_, given) => {
                 stored += 1;
                 assert_eq!(given.as_bytes(), name, "{k}");
                 assert_eq!(is_raw(&given), None, "{given:?}");
             }
-            Said::Failed(_, why) => {
+            FramedReply::Failed(_, why) => {
                 refused += 1;
                 assert_eq!(is_raw(&why), None, "{why:?}");
             }

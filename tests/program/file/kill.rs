@@ -12,8 +12,11 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::support::framed_client::Said;
-use crate::support::uploads::{bytes, files, is_hidden, knob, number, send, send_raw, send_some};
+use crate::support::framed_client::FramedReply;
+use crate::support::uploads::{
+    env_number, files_below, is_hidden, seeded_bytes, seeded_number, upload, upload_chunks,
+    upload_raw,
+};
 use crate::support::{DEADLINE, Program, directory, serial, strace};
 use rustix::process::{Pid, Signal};
 use sockactors::wire::file::codec::CHUNK_SIZE;
@@ -35,7 +38,7 @@ struct Load {
 
 impl Load {
     fn new() -> Load {
-        let file = |seed, length| bytes(seed, length);
+        let file = |seed, length| seeded_bytes(seed, length);
         Load {
             large: file("large", 9 * CHUNK_SIZE + 5),
             small: file("small", 100),
@@ -46,23 +49,23 @@ impl Load {
     /// Sends all of it, until that is done or the server is gone. What was said to be stored is noted.
     fn send(&self, server: &Program, stored: &mut Vec<String>) -> io::Result<()> {
         let at = server.endpoint();
-        send_some(at, "deep/er/large", &self.large, 5)?;
+        upload_chunks(at, "deep/er/large", &self.large, 5)?;
         for (name, file) in [("deep/er/large", &self.large), ("small", &self.small)] {
-            match send(at, name, file)? {
-                Said::Stored(length, given) => {
+            match upload(at, name, file)? {
+                FramedReply::Stored(length, given) => {
                     assert_eq!((length, &*given), (file.len() as u64, name));
                     stored.push(given);
                 }
-                Said::Closed => return Err(io::ErrorKind::ConnectionReset.into()),
+                FramedReply::Closed => return Err(io::ErrorKind::ConnectionReset.into()),
                 said => panic!("{name}: {said:?}"),
             }
         }
-        send_raw(at, &self.raw)
+        upload_raw(at, &self.raw)
     }
 
     /// Checks that what has a name is whole, and that what was said to be stored is there.
     fn check(&self, out: &Path, stored: &[String]) {
-        let there: BTreeMap<_, _> = files(out).into_iter().collect();
+        let there: BTreeMap<_, _> = files_below(out).into_iter().collect();
         for (name, file) in there.iter().filter(|(name, _)| !is_hidden(name)) {
             let expected = match &**name {
                 "deep/er/large" => &self.large,
@@ -109,7 +112,7 @@ fn survive<D>(load: &Load, disturb: impl FnOnce(&Program) -> D) -> bool {
     let out_of_it = second.wait();
     out_of_it.with_code(0);
     load.check(out.path(), &stored);
-    let left: Vec<_> = files(out.path()).into_iter().map(|(name, _)| name).collect();
+    let left: Vec<_> = files_below(out.path()).into_iter().map(|(name, _)| name).collect();
     let is_raw = |name: &String| name.starts_with(".output") && name.ends_with(".part");
     assert!(left.iter().all(|name| !is_hidden(name) || is_raw(name)), "left: {left:?}");
     killed
@@ -168,7 +171,7 @@ impl Drop for Killer {
 #[test]
 fn a_server_killed_in_any_system_call_leaves_no_torn_file_and_loses_none() {
     let _alone = serial::lock();
-    if !strace::works() {
+    if !strace::is_available() {
         return;
     }
     let load = Load::new();
@@ -177,8 +180,8 @@ fn a_server_killed_in_any_system_call_leaves_no_torn_file_and_loses_none() {
         .flat_map(|(call, count)| (1..=count).map(move |nth| (call.clone(), nth)))
         .collect();
     assert!(points.len() > 50, "{points:?}");
-    points.sort_by_key(|point| number(format!("{point:?}"), usize::MAX));
-    let wanted = knob("SOCKACTORS_POINTS", 40) / 2;
+    points.sort_by_key(|point| seeded_number(format!("{point:?}"), usize::MAX));
+    let wanted = env_number("SOCKACTORS_POINTS", 40) / 2;
     let mut killed = BTreeMap::<&str, usize>::new();
     for (call, nth) in points.iter().cycle().take(wanted) {
         let inject = format!("inject={call}:signal=KILL:when={nth}");
@@ -202,10 +205,10 @@ fn a_server_killed_at_any_moment_leaves_no_torn_file_and_loses_none() {
     load.send(&undisturbed, &mut Vec::new()).unwrap();
     let most = begun.elapsed().min(DEADLINE).as_micros() as usize;
     drop(undisturbed);
-    let wanted = knob("SOCKACTORS_POINTS", 40).div_ceil(2);
+    let wanted = env_number("SOCKACTORS_POINTS", 40).div_ceil(2);
     let mut killed = 0;
     for point in 0..wanted {
-        let moment = Duration::from_micros(number(format!("moment {point}"), most) as u64);
+        let moment = Duration::from_micros(seeded_number(format!("moment {point}"), most) as u64);
         killed += usize::from(survive(&load, |server| Killer::new(server, moment)));
     }
     println!("killed at {killed} of {wanted} moments within {most} us");
@@ -221,7 +224,7 @@ fn missing_before_stored(flags: &[&str]) -> Option<String> {
     let server = server(&there);
     let calls = ["-y", "-s", "200", "-e", "trace=fsync,renameat2,mkdirat,sendto"];
     let strace = strace::attach(&server, &[&calls[..], flags].concat(), &log);
-    send(server.endpoint(), "deep/er/large", &load.large).unwrap();
+    upload(server.endpoint(), "deep/er/large", &load.large).unwrap();
     strace::detach(strace);
     let log = fs::read_to_string(log).unwrap();
     let within = |path: &str| format!("<{}>", there.join(path).display());
@@ -244,14 +247,14 @@ fn missing_before_stored(flags: &[&str]) -> Option<String> {
 
 #[test]
 fn stored_is_said_after_the_file_its_name_and_its_directories_are_on_the_disk() {
-    if strace::works() {
+    if strace::is_available() {
         assert_eq!(missing_before_stored(&[]), None);
     }
 }
 
 #[test]
 fn a_server_that_does_not_sync_is_found_out() {
-    if strace::works() {
+    if strace::is_available() {
         let missing = missing_before_stored(&["-e", "inject=fsync:retval=0"]);
         assert!(missing.is_some_and(|missing| missing.starts_with("no fsync(")));
     }

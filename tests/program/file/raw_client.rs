@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::support::peers::{Family, Kind, Peer, Where, lecture, need};
+use crate::support::peers::{Family, Peer, PeerAddress, SocketKind, lecture, require_tool};
 use crate::support::{Program, directory, sockactors};
 
 /// Writes a file, and returns its path as text.
@@ -25,12 +25,12 @@ fn binary() -> Vec<u8> {
 fn our_client_sends_to_every_peer(family: Family) {
     for peer in Peer::all() {
         let directory = directory();
-        let Some(at) = family.free(Kind::Stream, directory.path()) else { return };
+        let Some(at) = family.free_address(SocketKind::Stream, directory.path()) else { return };
         let (first, second) = (
             file(directory.path(), "first", b"text, then "),
             file(directory.path(), "second", &binary()),
         );
-        let mut server = peer.server("file", Kind::Stream, &at, directory.path());
+        let mut server = peer.server("file", SocketKind::Stream, &at, directory.path());
         if peer == Peer::Netcat {
             server.close_stdin();
         }
@@ -82,7 +82,7 @@ fn names_are_read_from_a_pipe_and_a_bad_one_is_told() {
     let (at, received) = receiver();
     let names = format!("{first}\n/no/such/file\n{second}\n");
     let ended = sockactors(&["--scenario", "file", "--raw", "--connect", &at], &names);
-    let ended = ended.naming("/no/such/file");
+    let ended = ended.with_stderr("/no/such/file");
     assert!(ended.code <= 1, "{ended:?}");
     assert_eq!(received.join().unwrap(), b"one, two");
 }
@@ -102,7 +102,7 @@ fn what_cannot_be_sent_is_named(name: &str) {
     let at = listener.local_addr().unwrap().to_string();
     sockactors(&["--scenario", "file", "--raw", "--connect", &at, name], "")
         .with_code(1)
-        .naming(name);
+        .with_stderr(name);
 }
 
 #[test]
@@ -173,7 +173,7 @@ impl Large {
 
 #[test]
 fn a_hundred_megabytes_from_each_of_eight_clients_arrive_byte_for_byte() {
-    if !need("python3") {
+    if !require_tool("python3") {
         return;
     }
     let directory = directory();
@@ -187,7 +187,7 @@ fn a_hundred_megabytes_from_each_of_eight_clients_arrive_byte_for_byte() {
     }
     let server =
         Program::server(&["--scenario", "file", "--out", out.to_str().unwrap(), "--clients", "8"]);
-    let at = Where::of(server.endpoint());
+    let at = PeerAddress::parse(server.endpoint());
     let start = |client: u8| {
         let mut program = Program::start(&mut lecture("file_client.py", &at));
         program.write(format!("{}\n", source(client).display()));

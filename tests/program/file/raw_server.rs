@@ -6,7 +6,7 @@ use std::process::Command;
 
 use crate::support::chat_client::connect;
 use crate::support::files::{names, server};
-use crate::support::peers::{Family, Peer, Where, need, skip};
+use crate::support::peers::{Family, Peer, PeerAddress, require_tool, skip};
 use crate::support::{Program, directory, sockactors};
 use rustix::net::sockopt::set_socket_linger;
 
@@ -35,7 +35,7 @@ fn our_server_stores_what_every_peer_sends(family: Family) {
     fs::create_dir(&out).unwrap();
     fs::write(&source, binary()).unwrap();
     let server = server(&out, &["--listen", &listen]);
-    let at = Where::of(server.endpoint());
+    let at = PeerAddress::parse(server.endpoint());
     for (k, peer) in Peer::all().into_iter().enumerate() {
         let mut client = Program::start(&mut peer.sender("file", &at));
         if peer == Peer::Python {
@@ -177,7 +177,7 @@ fn an_upload_that_is_larger_than_allowed_is_told_and_leaves_nothing() {
 #[test]
 fn an_output_directory_that_does_not_exist_is_told_at_the_start() {
     let args = ["--scenario", "file", "--listen", "127.0.0.1:0", "--out", "/no/such/directory"];
-    let ended = sockactors(&args, "").naming("/no/such/directory");
+    let ended = sockactors(&args, "").with_stderr("/no/such/directory");
     assert!(ended.code != 0 && !ended.err().contains("panicked"), "{ended:?}");
     assert!(
         !ended.err().contains("listening on"),
@@ -192,7 +192,7 @@ fn an_output_directory_that_is_a_file_is_told_at_the_start() {
     fs::write(&file, "").unwrap();
     let file = file.to_str().unwrap();
     let args = ["--scenario", "file", "--listen", "127.0.0.1:0", "--out", file];
-    let ended = sockactors(&args, "").naming(file);
+    let ended = sockactors(&args, "").with_stderr(file);
     assert!(ended.code != 0 && !ended.err().contains("panicked"), "{ended:?}");
 }
 
@@ -201,7 +201,7 @@ struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
     fn mount() -> Option<SmallDisk> {
-        if !rustix::process::geteuid().is_root() || !need("mount") {
+        if !rustix::process::geteuid().is_root() || !require_tool("mount") {
             skip("only root can mount a small file system");
             return None;
         }

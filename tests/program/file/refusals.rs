@@ -5,8 +5,8 @@ use std::io::Write;
 use std::net::Shutdown;
 
 use crate::support::directory;
-use crate::support::files::{content, open, server, stored};
-use crate::support::framed_client::Said;
+use crate::support::files::{distinct_chunks, open_framed, server, stored_reply};
+use crate::support::framed_client::FramedReply;
 use sockactors::wire::file::codec::{CHUNK_SIZE, Frame};
 use sockactors::wire::file::digest::hash_chunk;
 
@@ -14,7 +14,7 @@ use sockactors::wire::file::digest::hash_chunk;
 fn what_arrives_otherwise_than_it_was_sent_is_never_stored() {
     let out = directory();
     let server = server(out.path(), &[]);
-    let file = content(3 * CHUNK_SIZE);
+    let file = distinct_chunks(3 * CHUNK_SIZE);
     let data = |number, value, bytes| Frame::Data { number, hash: value, bytes };
     let first = &file[..CHUNK_SIZE];
     let four = [&file[..], b"more"].concat();
@@ -35,36 +35,36 @@ fn what_arrives_otherwise_than_it_was_sent_is_never_stored() {
         &beyond,
     ];
     for wrong in wrongs {
-        let mut client = open(&server);
-        client.offer("file", Some(file.len() as u64));
-        client.say(wrong).unwrap();
-        assert!(matches!(client.hear(), Said::Failed(1, _)), "{wrong:?}");
-        assert_eq!(client.hear(), Said::Closed);
+        let mut client = open_framed(&server);
+        client.send_offer("file", Some(file.len() as u64));
+        client.send_frames(wrong).unwrap();
+        assert!(matches!(client.recv(), FramedReply::Failed(1, _)), "{wrong:?}");
+        assert_eq!(client.recv(), FramedReply::Closed);
     }
     // A wrong digest of the whole, or a wrong size, leaves nothing of the file.
     for (size, digest) in [(file.len() as u64, [0; 32]), (5, blake3::hash(&file).into())] {
-        let mut client = open(&server);
-        let said = client.offer("file", Some(file.len() as u64));
-        assert!(matches!(said, Said::Held(..)), "{said:?}");
-        client.chunks(&file, 0, 3).unwrap();
-        client.say(&[Frame::End { size, digest }]).unwrap();
-        assert!(matches!(client.hear(), Said::Failed(7, _)));
+        let mut client = open_framed(&server);
+        let said = client.send_offer("file", Some(file.len() as u64));
+        assert!(matches!(said, FramedReply::ResumeAt(..)), "{said:?}");
+        client.send_chunks(&file, 0, 3).unwrap();
+        client.send_frames(&[Frame::End { size, digest }]).unwrap();
+        assert!(matches!(client.recv(), FramedReply::Failed(7, _)));
         // The connection goes on.
-        assert!(matches!(client.offer("file", Some(1)), Said::Held(0, _)));
+        assert!(matches!(client.send_offer("file", Some(1)), FramedReply::ResumeAt(0, _)));
         // Until the server has seen the end, the file is this connection's.
         client.stream.shutdown(Shutdown::Write).unwrap();
-        assert_eq!(client.hear(), Said::Closed);
+        assert_eq!(client.recv(), FramedReply::Closed);
     }
     let flipped = {
-        let mut client = open(&server);
-        client.offer("file", Some(file.len() as u64));
+        let mut client = open_framed(&server);
+        client.send_offer("file", Some(file.len() as u64));
         let mut bytes = Vec::new();
         client.frames.write(&Frame::Begin(0), &mut bytes);
         bytes[6] ^= 1;
         client.stream.write_all(&bytes).unwrap();
-        client.hear()
+        client.recv()
     };
-    assert!(matches!(flipped, Said::Failed(1, _)));
+    assert!(matches!(flipped, FramedReply::Failed(1, _)));
     assert!(!out.path().join("file").exists());
 }
 
@@ -73,29 +73,29 @@ fn refusals_have_their_codes_and_the_connection_goes_on() {
     let out = directory();
     fs::write(out.path().join("mine"), "mine").unwrap();
     let server = server(out.path(), &["--max-size", "1KiB"]);
-    let mut client = open(&server);
+    let mut client = open_framed(&server);
     let code = |said| match said {
-        Said::Failed(code, why) => {
+        FramedReply::Failed(code, why) => {
             assert!(!why.is_empty());
             code
         }
         said => panic!("{said:?}"),
     };
-    assert_eq!(code(client.send("../out", b"x")), 2);
-    assert_eq!(code(client.send(".hidden", b"x")), 2);
-    assert_eq!(code(client.send("mine", b"x")), 3);
-    assert_eq!(code(client.send("large", &content(1025))), 4);
-    let mut other = open(&server);
-    assert!(matches!(other.offer("busy", Some(1)), Said::Held(..)));
-    assert_eq!(code(client.send("busy", b"x")), 8);
-    assert_eq!(client.send("good", b"x"), stored(1, "good"));
+    assert_eq!(code(client.upload("../out", b"x")), 2);
+    assert_eq!(code(client.upload(".hidden", b"x")), 2);
+    assert_eq!(code(client.upload("mine", b"x")), 3);
+    assert_eq!(code(client.upload("large", &distinct_chunks(1025))), 4);
+    let mut other = open_framed(&server);
+    assert!(matches!(other.send_offer("busy", Some(1)), FramedReply::ResumeAt(..)));
+    assert_eq!(code(client.upload("busy", b"x")), 8);
+    assert_eq!(client.upload("good", b"x"), stored_reply(1, "good"));
     let full = self::server(out.path(), &["--keep-free", "1048576TiB"]);
-    assert_eq!(code(open(&full).send("more", b"x")), 5);
+    assert_eq!(code(open_framed(&full).upload("more", b"x")), 5);
     let skips = self::server(out.path(), &["--on-conflict", "skip"]);
-    assert_eq!(code(open(&skips).send("mine", b"x")), 11);
+    assert_eq!(code(open_framed(&skips).upload("mine", b"x")), 11);
     let renames = self::server(out.path(), &["--on-conflict", "rename"]);
-    assert_eq!(open(&renames).send("mine", b"x"), stored(1, "mine-1"));
+    assert_eq!(open_framed(&renames).upload("mine", b"x"), stored_reply(1, "mine-1"));
     let overwrites = self::server(out.path(), &["--on-conflict", "overwrite"]);
-    assert_eq!(open(&overwrites).send("mine", b"x"), stored(1, "mine"));
+    assert_eq!(open_framed(&overwrites).upload("mine", b"x"), stored_reply(1, "mine"));
     assert_eq!(fs::read(out.path().join("mine")).unwrap(), b"x");
 }

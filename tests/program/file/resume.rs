@@ -9,8 +9,8 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::framed_client::{Framed, Said, end, values};
-use crate::support::uploads::{bytes, files, knob, number, reach};
+use crate::support::framed_client::{FramedClient, FramedReply, chunk_hashes, end_frame};
+use crate::support::uploads::{env_number, files_below, seeded_bytes, seeded_number, try_connect};
 use crate::support::{DEADLINE, Program, directory, serial};
 use sockactors::wire::file::codec::{CHUNK_SIZE, Frame, FrameWriter};
 use sockactors::wire::file::digest::hash_chunk_list;
@@ -50,18 +50,18 @@ fn pass_on(client: TcpStream, server: TcpStream, most: usize) -> usize {
 fn a_file_cut_fifty_times_moves_no_more_than_a_chunk_a_cut_besides_itself() {
     let out = directory();
     let server = Program::server(&["--scenario", "file", "--out", out.path().to_str().unwrap()]);
-    let size = knob("SOCKACTORS_RESUME_MIB", 64) << 20;
-    let file = bytes("resumed", size + 12_345);
-    let values = values(&file);
+    let size = env_number("SOCKACTORS_RESUME_MIB", 64) << 20;
+    let file = seeded_bytes("resumed", size + 12_345);
+    let values = chunk_hashes(&file);
     let proxy = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = proxy.local_addr().unwrap().to_string();
     let before = bytes_read(server.pid());
     let (mut moved, mut chunks, mut cuts) = (0, 0, 0);
     loop {
-        let to = reach(server.endpoint()).unwrap();
+        let to = try_connect(server.endpoint()).unwrap();
         let share = 3 * file.len() / (2 * CUTS);
         let most = match cuts < CUTS {
-            true => number(format!("cut {cuts}"), share) + 200,
+            true => seeded_number(format!("cut {cuts}"), share) + 200,
             false => usize::MAX,
         };
         let attempt = thread::scope(|scope| {
@@ -71,7 +71,7 @@ fn a_file_cut_fifty_times_moves_no_more_than_a_chunk_a_cut_besides_itself() {
             said
         });
         match attempt {
-            Some(Said::Stored(length, name)) => {
+            Some(FramedReply::Stored(length, name)) => {
                 assert_eq!((length, &*name), (file.len() as u64, "file"));
                 break;
             }
@@ -86,7 +86,7 @@ fn a_file_cut_fifty_times_moves_no_more_than_a_chunk_a_cut_besides_itself() {
     assert!(read < (cuts + 1) * sums, "{read} bytes were read");
     let stored = fs::read(out.path().join("file")).unwrap();
     assert!(stored == file, "it is not what was sent");
-    assert_eq!(files(out.path()).len(), 1, "something is left");
+    assert_eq!(files_below(out.path()).len(), 1, "something is left");
     let framing = values.len() * AROUND + (cuts + 1) * 300;
     let most = file.len() + cuts * CHUNK_SIZE + framing;
     println!("{} bytes, {cuts} cuts: {moved} moved, at most {most}; {read} read", file.len());
@@ -102,12 +102,12 @@ fn bytes_read(pid: u32) -> usize {
 }
 
 /// Sends as much of a file as is not held, until that is done or the connection breaks.
-fn attempt(at: &str, file: &[u8], values: &[[u8; 32]]) -> Option<Said> {
-    let mut client = Framed::try_open(reach(at).ok()?).ok()?;
+fn attempt(at: &str, file: &[u8], values: &[[u8; 32]]) -> Option<FramedReply> {
+    let mut client = FramedClient::try_open(try_connect(at).ok()?).ok()?;
     let until = Instant::now() + DEADLINE;
     let held = loop {
-        match client.offer("file", Some(file.len() as u64)) {
-            Said::Held(held, digest) => {
+        match client.send_offer("file", Some(file.len() as u64)) {
+            FramedReply::ResumeAt(held, digest) => {
                 assert_eq!(
                     digest,
                     hash_chunk_list(&values[..held as usize]),
@@ -116,27 +116,30 @@ fn attempt(at: &str, file: &[u8], values: &[[u8; 32]]) -> Option<Said> {
                 break held;
             }
             // The server has not seen the last connection break yet.
-            Said::Failed(8, _) => assert!(Instant::now() < until, "it stays busy"),
-            Said::Closed => return None,
+            FramedReply::Failed(8, _) => assert!(Instant::now() < until, "it stays busy"),
+            FramedReply::Closed => return None,
             said => return Some(said),
         }
     };
-    client.say(&[Frame::Begin(held)]).ok()?;
+    client.send_frames(&[Frame::Begin(held)]).ok()?;
     for (number, bytes) in (0..).zip(file.chunks(CHUNK_SIZE)).skip(held as usize) {
         let value = values[number as usize];
-        client.say(&[Frame::Data { number, hash: value, bytes }]).ok()?;
+        client.send_frames(&[Frame::Data { number, hash: value, bytes }]).ok()?;
     }
-    client.say(&[end(file)]).ok()?;
-    match client.hear() {
-        Said::Closed => None,
+    client.send_frames(&[end_frame(file)]).ok()?;
+    match client.recv() {
+        FramedReply::Closed => None,
         said => Some(said),
     }
 }
 
 /// Sends a file a little at a time, as over a bad line, until all the others are done and for a while after.
-fn send_slowly(at: &str, name: &str, file: &[u8]) -> Said {
-    let mut client = Framed::try_open(reach(at).unwrap()).unwrap();
-    assert!(matches!(client.offer(name, Some(file.len() as u64)), Said::Held(0, _)));
+fn send_slowly(at: &str, name: &str, file: &[u8]) -> FramedReply {
+    let mut client = FramedClient::try_open(try_connect(at).unwrap()).unwrap();
+    assert!(matches!(
+        client.send_offer(name, Some(file.len() as u64)),
+        FramedReply::ResumeAt(0, _)
+    ));
     let mut bytes = Vec::new();
     let mut frames = std::mem::take(&mut client.frames);
     frames.write(&Frame::Begin(0), &mut bytes);
@@ -144,14 +147,14 @@ fn send_slowly(at: &str, name: &str, file: &[u8]) -> Said {
         let value = sockactors::wire::file::digest::hash_chunk(number, chunk);
         frames.write(&Frame::Data { number, hash: value, bytes: chunk }, &mut bytes);
     }
-    frames.write(&end(file), &mut bytes);
+    frames.write(&end_frame(file), &mut bytes);
     for piece in bytes.chunks(100) {
         client.stream.write_all(piece).unwrap();
         // 1 kB/s is what makes it slow.
         thread::sleep(Duration::from_millis(100));
     }
     client.frames = FrameWriter::default();
-    client.hear()
+    client.recv()
 }
 
 /// The most memory that a process has had, in kB.
@@ -167,11 +170,11 @@ fn many_senders_at_once_some_of_them_slow_all_arrive_and_memory_stays_flat() {
     let out = directory();
     let server = Program::server(&["--scenario", "file", "--out", out.path().to_str().unwrap()]);
     let at = server.endpoint();
-    let senders = knob("SOCKACTORS_SENDERS", 100);
-    let size = knob("SOCKACTORS_SENDERS_KIB", 512) << 10;
+    let senders = env_number("SOCKACTORS_SENDERS", 100);
+    let size = env_number("SOCKACTORS_SENDERS_KIB", 512) << 10;
     let file = |k: usize| match k % 10 {
-        0 => bytes(k.to_string(), 2_000),
-        _ => bytes(k.to_string(), number(format!("size {k}"), size) + 1),
+        0 => seeded_bytes(k.to_string(), 2_000),
+        _ => seeded_bytes(k.to_string(), seeded_number(format!("size {k}"), size) + 1),
     };
     let all = std::sync::Barrier::new(senders);
     thread::scope(|scope| {
@@ -184,16 +187,16 @@ fn many_senders_at_once_some_of_them_slow_all_arrive_and_memory_stays_flat() {
                     all.wait();
                     let said = match k % 10 {
                         0 => send_slowly(at, &name, &file),
-                        _ => crate::support::uploads::send(at, &name, &file).unwrap(),
+                        _ => crate::support::uploads::upload(at, &name, &file).unwrap(),
                     };
-                    assert_eq!(said, Said::Stored(file.len() as u64, name));
+                    assert_eq!(said, FramedReply::Stored(file.len() as u64, name));
                 })
                 .unwrap();
         }
     });
     let memory = most_memory(server.pid());
     println!("{senders} senders: at most {memory} kB");
-    let there = files(out.path());
+    let there = files_below(out.path());
     assert_eq!(there.len(), senders);
     for k in 0..senders {
         let name = format!("file-{k}");

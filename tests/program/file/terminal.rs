@@ -4,9 +4,9 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 
 use crate::support::directory;
-use crate::support::framed_client::{Framed, Said, end};
+use crate::support::framed_client::{FramedClient, FramedReply, end_frame};
 use crate::support::terminal::Terminal;
-use crate::support::uploads::bytes;
+use crate::support::uploads::seeded_bytes;
 use sockactors::wire::file::codec::{CHUNK_SIZE, Frame};
 use sockactors::wire::file::digest::hash_chunk;
 
@@ -22,7 +22,7 @@ fn server(out: &str) -> Option<(Terminal, SocketAddr)> {
         let port: String = rest.chars().take_while(char::is_ascii_digit).collect();
         format!("127.0.0.1:{port}").parse().ok()
     };
-    let screen = terminal.wait("an endpoint", |screen| endpoint(screen).is_some());
+    let screen = terminal.wait_for("an endpoint", |screen| endpoint(screen).is_some());
     Some((terminal, endpoint(&screen).unwrap()))
 }
 
@@ -34,17 +34,17 @@ fn has_bar(screen: &str, name: &str) -> bool {
 fn a_file_that_comes_in_frames_has_a_bar_until_it_is_there() {
     let out = directory();
     let Some((terminal, at)) = server(out.path().to_str().unwrap()) else { return };
-    let file = bytes("bar", CHUNK_SIZE);
+    let file = seeded_bytes("bar", CHUNK_SIZE);
     let whole = file.repeat(CHUNKS as usize);
-    let mut peer = Framed::open(TcpStream::connect(at).unwrap());
-    assert!(matches!(peer.offer("a\u{1b}[2Jb", Some(1)), Said::Failed(..)));
+    let mut peer = FramedClient::open(TcpStream::connect(at).unwrap());
+    assert!(matches!(peer.send_offer("a\u{1b}[2Jb", Some(1)), FramedReply::Failed(..)));
     let size = Some(whole.len() as u64);
-    assert!(matches!(peer.offer("large.img", size), Said::Held(..)));
-    peer.say(&[Frame::Begin(0)]).unwrap();
+    assert!(matches!(peer.send_offer("large.img", size), FramedReply::ResumeAt(..)));
+    peer.send_frames(&[Frame::Begin(0)]).unwrap();
     let mut seen = None;
     for number in 0..CHUNKS {
         let chunk = Frame::Data { number, hash: hash_chunk(number, &file), bytes: &file };
-        peer.say(&[chunk]).unwrap();
+        peer.send_frames(&[chunk]).unwrap();
         let is_seen = || has_bar(&terminal.screen(), "large.img");
         if seen.is_none() && is_seen() {
             seen = Some(number);
@@ -52,9 +52,9 @@ fn a_file_that_comes_in_frames_has_a_bar_until_it_is_there() {
         }
     }
     assert!(seen.is_some(), "{}", terminal.screen());
-    peer.say(&[end(&whole)]).unwrap();
-    assert!(matches!(peer.hear(), Said::Stored(..)));
-    terminal.wait("the end of the bar", |screen| {
+    peer.send_frames(&[end_frame(&whole)]).unwrap();
+    assert!(matches!(peer.recv(), FramedReply::Stored(..)));
+    terminal.wait_for("the end of the bar", |screen| {
         screen.contains("large.img") && !has_bar(screen, "large.img")
     });
 }
@@ -63,7 +63,7 @@ fn a_file_that_comes_in_frames_has_a_bar_until_it_is_there() {
 fn a_raw_upload_has_a_bar_until_it_is_there() {
     let out = directory();
     let Some((terminal, at)) = server(out.path().to_str().unwrap()) else { return };
-    let piece = bytes("bar", CHUNK_SIZE);
+    let piece = seeded_bytes("bar", CHUNK_SIZE);
     let mut peer = TcpStream::connect(at).unwrap();
     let sent = (0..CHUNKS).find(|_| {
         peer.write_all(&piece).unwrap();
@@ -71,7 +71,7 @@ fn a_raw_upload_has_a_bar_until_it_is_there() {
     });
     assert!(sent.is_some(), "{}", terminal.screen());
     drop(peer);
-    terminal.wait("the end of the bar", |screen| {
+    terminal.wait_for("the end of the bar", |screen| {
         screen.contains("New filename is: output0.txt") && !has_bar(screen, "output0.txt")
     });
 }

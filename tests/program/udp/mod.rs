@@ -7,7 +7,7 @@ use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::os::unix::net::UnixDatagram;
 
-use crate::support::peers::{Family, Kind, Peer, Where};
+use crate::support::peers::{Family, Peer, PeerAddress, SocketKind};
 use crate::support::{DEADLINE, Program, directory, serial, sockactors};
 
 const QUESTION: &str = "Hello UDP Server";
@@ -18,9 +18,9 @@ fn our_server_answers_every_peer(family: Family) {
     let directory = directory();
     let Some(listen) = family.listen(directory.path()) else { return };
     let server = Program::server(&["--scenario", "udp", "--listen", &listen]);
-    let at = Where::of(server.endpoint());
+    let at = PeerAddress::parse(server.endpoint());
     for peer in Peer::all() {
-        let mut client = Program::start(&mut peer.client("udp", Kind::Datagram, &at));
+        let mut client = Program::start(&mut peer.client("udp", SocketKind::Datagram, &at));
         if peer == Peer::Python {
             client.wait_for("Message from Server \"Hello UDP Client\"\n");
         } else {
@@ -55,8 +55,8 @@ fn our_server_answers_every_peer_over_unix_datagrams() {
 fn our_client_is_answered_by_every_peer(family: Family) {
     for peer in Peer::all() {
         let directory = directory();
-        let Some(at) = family.free(Kind::Datagram, directory.path()) else { return };
-        let mut server = peer.server("udp", Kind::Datagram, &at, directory.path());
+        let Some(at) = family.free_address(SocketKind::Datagram, directory.path()) else { return };
+        let mut server = peer.server("udp", SocketKind::Datagram, &at, directory.path());
         let client = Program::run(&["--scenario", "udp", "--connect", &at.endpoint()]);
         server.wait_for(QUESTION);
         if peer != Peer::Python {
@@ -253,7 +253,7 @@ fn a_client_whose_server_is_silent_times_out() {
 
 #[test]
 fn a_client_without_a_server_fails() {
-    let at = Family::V4.free(Kind::Datagram, "/".as_ref()).unwrap().endpoint();
+    let at = Family::V4.free_address(SocketKind::Datagram, "/".as_ref()).unwrap().endpoint();
     let ended = sockactors(&["--scenario", "udp", "--connect", &at, "--timeout", "200ms"], "");
     assert!([3, 4].contains(&ended.code), "{ended:?}");
     assert!(!ended.err().is_empty() && !ended.err().contains("panicked"), "{ended:?}");

@@ -105,10 +105,10 @@ fn so_many_clients_are_served_by_all_threads_together() {
 fn a_port_is_shared_with_nobody_unless_there_are_threads() {
     let alone = server(&[]);
     let args = ["--scenario", "udp", "--listen", alone.endpoint()];
-    sockactors(&args, "").with_code(3).naming("in use");
+    sockactors(&args, "").with_code(3).with_stderr("in use");
     let shared = server(&["--threads", "2"]);
     let args = ["--scenario", "udp", "--threads", "2", "--listen", shared.endpoint()];
-    sockactors(&args, "").with_code(3).naming("in use");
+    sockactors(&args, "").with_code(3).with_stderr("in use");
 }
 
 #[test]
@@ -116,11 +116,11 @@ fn a_rate_and_a_group_that_make_no_sense_are_told() {
     for (flag, wrong) in
         [("--reply-rate", "many"), ("--reply-rate", "0/s"), ("--join-group", "10.0.0.1")]
     {
-        sockactors(&["--scenario", "udp", flag, wrong], "").with_code(2).naming(flag);
+        sockactors(&["--scenario", "udp", flag, wrong], "").with_code(2).with_stderr(flag);
     }
-    sockactors(&["--scenario", "tcp", "--reply-rate", "1/s"], "").with_code(2).naming("udp");
+    sockactors(&["--scenario", "tcp", "--reply-rate", "1/s"], "").with_code(2).with_stderr("udp");
     let deaf = ["--scenario", "udp", "--listen", "127.0.0.1:0", "--join-group", "239.1.2.3"];
-    sockactors(&deaf, "").with_code(3).naming(":PORT");
+    sockactors(&deaf, "").with_code(3).with_stderr(":PORT");
     let server = server(&["--reply-rate", "off", "--allow-amplification"]);
     is_answered(&socket(&server), b"");
 }

@@ -23,10 +23,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use crate::support::framed_client::Said;
-use crate::support::uploads::{bytes, files, is_hidden, knob, number, send, send_raw, send_some};
+use crate::support::framed_client::FramedReply;
+use crate::support::uploads::{
+    env_number, files_below, is_hidden, seeded_bytes, seeded_number, upload, upload_chunks,
+    upload_raw,
+};
 use crate::support::{BINARY, Program, peers, serial};
-use disk::{Mounted, disk, host, large};
+use disk::{Mount, large_file_size, mount_disk, mount_host};
 use sockactors::wire::file::codec::CHUNK_SIZE;
 
 /// How often the power is cut before there is a new file system.
@@ -35,18 +38,18 @@ const CUTS_EACH: usize = 12;
 /// The file of a number: its name and its bytes.
 fn file(k: usize) -> (String, Vec<u8>) {
     let length = match k % 4 {
-        0 => number(format!("{k}"), 3000),
-        1 => number(format!("{k}"), 3 * CHUNK_SIZE),
-        2 if k % 16 == 2 && large() > 0 => large() + k,
-        _ => number(format!("{k}"), 12 * CHUNK_SIZE),
+        0 => seeded_number(format!("{k}"), 3000),
+        1 => seeded_number(format!("{k}"), 3 * CHUNK_SIZE),
+        2 if k % 16 == 2 && large_file_size() > 0 => large_file_size() + k,
+        _ => seeded_number(format!("{k}"), 12 * CHUNK_SIZE),
     };
     let name = if k % 3 == 0 { format!("in-{}/deep/{k}", k % 9) } else { k.to_string() };
-    (name, bytes(k.to_string(), length))
+    (name, seeded_bytes(k.to_string(), length))
 }
 
 /// The bytes of a raw upload, by which it is known; all are of one length.
 fn raw(k: usize) -> Vec<u8> {
-    let mut file = bytes(format!("raw {k}"), 100_000);
+    let mut file = seeded_bytes(format!("raw {k}"), 100_000);
     file[..8].copy_from_slice(&(k as u64).to_le_bytes());
     file
 }
@@ -106,15 +109,15 @@ impl Sending {
             };
             let (name, file) = file(k);
             if k % 5 == 0 {
-                let _ = send_raw(at, &raw(k));
+                let _ = upload_raw(at, &raw(k));
             }
             if k % 2 == 0 {
-                send_some(at, &name, &file, 3).unwrap();
+                upload_chunks(at, &name, &file, 3).unwrap();
             }
-            match send(at, &name, &file).unwrap() {
-                Said::Stored(..) => self.stored.lock().unwrap().push(k),
+            match upload(at, &name, &file).unwrap() {
+                FramedReply::Stored(..) => self.stored.lock().unwrap().push(k),
                 // No more room until there is a new file system.
-                Said::Failed(5, _) => return,
+                FramedReply::Failed(5, _) => return,
                 said => panic!("{name}: {said:?}"),
             }
         }
@@ -149,8 +152,8 @@ fn server(out: &Path, boot: Option<&Path>) -> Program {
 
 /// Looks at what a power cut has left of a disk, and goes on with it.
 fn look(copy: &Path, folder: &Path, stored: &[usize], begun: usize) {
-    let disk = Mounted::new(copy, folder.join("after"), "loop").expect("its journal is replayed");
-    let there: BTreeMap<_, _> = files(&disk.0).into_iter().collect();
+    let disk = Mount::new(copy, folder.join("after"), "loop").expect("its journal is replayed");
+    let there: BTreeMap<_, _> = files_below(&disk.0).into_iter().collect();
     there.iter().filter(|(name, _)| !is_hidden(name)).for_each(|(name, file)| check(name, file));
     for k in stored {
         let (name, _) = file(*k);
@@ -163,9 +166,9 @@ fn look(copy: &Path, folder: &Path, stored: &[usize], begun: usize) {
     let others = begun.saturating_sub(12)..=begun;
     for k in others {
         let (name, file) = file(k);
-        match send(server.endpoint(), &name, &file).unwrap() {
-            Said::Stored(..) => check(&name, &fs::read(disk.0.join(&name)).unwrap()),
-            Said::Failed(5, _) => {}
+        match upload(server.endpoint(), &name, &file).unwrap() {
+            FramedReply::Stored(..) => check(&name, &fs::read(disk.0.join(&name)).unwrap()),
+            FramedReply::Failed(5, _) => {}
             said => panic!("{name}: {said:?}"),
         }
     }
@@ -185,11 +188,11 @@ fn cut_the_power(wanted: usize, without_syncs: bool) -> bool {
     let place = if has_room { memory } else { Path::new("/tmp") };
     let folder = tempfile::Builder::new().prefix("sockactors-").tempdir_in(place).unwrap();
     let folder = folder.path();
-    let Some(host) = host(folder) else { return false };
+    let Some(host) = mount_host(folder) else { return false };
     let (mut cuts, mut parts, mut sure) = (0, 0, 0);
     while cuts < wanted {
         let (image, earlier) = (format!("image-{cuts}"), cuts);
-        let disk = disk(&host.0, &image);
+        let disk = mount_disk(&host.0, &image);
         let server = server(&disk.0, None);
         let no_syncs = ["-e", "inject=fsync,fdatasync:retval=0", "-e", "trace=fsync,fdatasync"];
         let strace = without_syncs
@@ -203,7 +206,7 @@ fn cut_the_power(wanted: usize, without_syncs: bool) -> bool {
                 scope.spawn(|| sending.send(server.endpoint()));
             }
             for _ in 0..CUTS_EACH.min(wanted - cuts) {
-                let more = sending.begun() + 1 + number(format!("cut {cuts}"), 7);
+                let more = sending.begun() + 1 + seeded_number(format!("cut {cuts}"), 7);
                 sending.wait_for(more);
                 let stored = sending.stored.lock().unwrap().clone();
                 let copy = host.0.join(format!("copy-{cuts}"));
@@ -217,7 +220,7 @@ fn cut_the_power(wanted: usize, without_syncs: bool) -> bool {
         });
         drop(server);
         drop(strace);
-        parts += files(&disk.0).iter().filter(|(name, _)| is_hidden(name)).count();
+        parts += files_below(&disk.0).iter().filter(|(name, _)| is_hidden(name)).count();
         drop(disk);
         fs::remove_file(host.0.join(&image)).unwrap();
         assert!(cuts > earlier);
@@ -231,13 +234,13 @@ fn cut_the_power(wanted: usize, without_syncs: bool) -> bool {
 #[test]
 fn a_power_cut_leaves_no_torn_file_and_takes_none_that_was_stored() {
     let _alone = serial::lock();
-    cut_the_power(knob("SOCKACTORS_POWERCUTS", 12), false);
+    cut_the_power(env_number("SOCKACTORS_POWERCUTS", 12), false);
 }
 
 #[test]
 fn a_server_that_does_not_sync_is_found_out() {
     let _alone = serial::lock();
-    if crate::support::strace::works() {
+    if crate::support::strace::is_available() {
         let found = std::panic::catch_unwind(|| cut_the_power(CUTS_EACH, true));
         assert!(!matches!(found, Ok(true)), "nothing was lost without a sync");
     }

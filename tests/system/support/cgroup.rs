@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use crate::support::peers::skip;
 
 /// A group; it is gone with this value, which has to outlive the programs in it.
-pub struct Group {
+pub struct Cgroup {
     path: PathBuf,
     is_unified: bool,
 }
 
-impl Group {
+impl Cgroup {
     /// Makes a group that may hold so many bytes.
-    pub fn new(bytes: u64) -> Option<Group> {
+    pub fn new(bytes: u64) -> Option<Cgroup> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let is_unified = Path::new("/sys/fs/cgroup/cgroup.controllers").exists();
@@ -27,7 +27,7 @@ impl Group {
             // It may be on already; whether it is shows below.
             let _ = fs::write(root.join("cgroup.subtree_control"), "+memory");
         }
-        let group = fs::create_dir(&path).map(|()| Group { path, is_unified });
+        let group = fs::create_dir(&path).map(|()| Cgroup { path, is_unified });
         let limited = group.and_then(|group| {
             let [limit, with_swap, all] = match is_unified {
                 true => ["memory.max", "memory.swap.max", "0"].map(str::to_owned),
@@ -59,20 +59,20 @@ impl Group {
 
     /// How many programs the kernel has killed because they wanted more.
     #[track_caller]
-    pub fn kills(&self) -> u64 {
+    pub fn oom_kills(&self) -> u64 {
         let told = self.read(if self.is_unified { "memory.events" } else { "memory.oom_control" });
         let count = told.lines().find_map(|line| line.strip_prefix("oom_kill "));
         count.and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("no count in {told:?}"))
     }
 
     /// The most memory that the group has held, in bytes; 0 where the kernel does not say.
-    pub fn peak(&self) -> u64 {
+    pub fn peak_bytes(&self) -> u64 {
         let file = if self.is_unified { "memory.peak" } else { "memory.max_usage_in_bytes" };
         self.read(file).trim().parse().unwrap_or(0)
     }
 }
 
-impl Drop for Group {
+impl Drop for Cgroup {
     fn drop(&mut self) {
         let _ = fs::remove_dir(&self.path);
     }

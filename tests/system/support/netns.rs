@@ -14,20 +14,20 @@ use rustix::net::ipproto::RAW;
 use rustix::net::{AddressFamily, SendFlags, SocketType, sendto, socket};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use crate::support::peers::{need, skip};
+use crate::support::peers::{require_tool, skip};
 
 /// What holds a namespace; it is gone with this value and the processes in it.
-pub struct Namespace {
+pub struct NetworkNamespace {
     holder: Child,
 }
 
-impl Namespace {
+impl NetworkNamespace {
     /// Makes a namespace with these shell commands, and runs `test` on a thread in it. What `test` starts is in it, too.
-    pub fn with(setup: &str, test: impl FnOnce() + Send + 'static) {
-        if !(need("unshare") && need("ip")) {
+    pub fn run(setup: &str, test: impl FnOnce() + Send + 'static) {
+        if !(require_tool("unshare") && require_tool("ip")) {
             return;
         }
-        let Some(namespace) = Namespace::new(setup) else { return };
+        let Some(namespace) = NetworkNamespace::new(setup) else { return };
         let name = std::thread::current().name().map(str::to_owned).unwrap_or_default();
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             namespace.enter();
@@ -38,7 +38,7 @@ impl Namespace {
         }
     }
 
-    fn new(setup: &str) -> Option<Namespace> {
+    fn new(setup: &str) -> Option<NetworkNamespace> {
         let script = format!("ip link set lo up\n{setup}\necho ready\nread end");
         let mut holder = Command::new("unshare")
             .args(["-n", "sh", "-ec", &script])
@@ -50,7 +50,7 @@ impl Namespace {
         let mut line = String::new();
         BufReader::new(holder.stdout.take().unwrap()).read_line(&mut line).unwrap();
         if line == "ready\n" {
-            return Some(Namespace { holder });
+            return Some(NetworkNamespace { holder });
         }
         let ended = holder.wait_with_output().unwrap();
         let why = String::from_utf8_lossy(&ended.stderr).into_owned();
@@ -72,7 +72,7 @@ impl Namespace {
     }
 }
 
-impl Drop for Namespace {
+impl Drop for NetworkNamespace {
     fn drop(&mut self) {
         let _ = self.holder.stdin.take().map(|mut end| end.write_all(b"\n"));
         let _ = self.holder.wait();
@@ -80,7 +80,7 @@ impl Drop for Namespace {
 }
 
 /// Sends a UDP datagram that claims to come from `from`.
-pub fn forge(from: SocketAddrV4, to: SocketAddrV4, bytes: &[u8]) {
+pub fn send_forged(from: SocketAddrV4, to: SocketAddrV4, bytes: &[u8]) {
     let length = u16::try_from(28 + bytes.len()).unwrap();
     // The kernel fills in the header's checksum and, where it is 0, the identification (raw(7)).
     let mut packet = vec![0x45, 0];
@@ -99,7 +99,7 @@ pub fn forge(from: SocketAddrV4, to: SocketAddrV4, bytes: &[u8]) {
 }
 
 /// Counts the datagrams that the namespace's UDP sockets have sent.
-pub fn sent() -> u64 {
+pub fn sent_packets() -> u64 {
     let table = std::fs::read_to_string("/proc/thread-self/net/snmp").unwrap();
     let mut lines = table.lines().filter_map(|line| line.strip_prefix("Udp: "));
     let (names, figures) = (lines.next().unwrap(), lines.next().unwrap());
