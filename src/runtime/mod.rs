@@ -141,6 +141,7 @@ mod address;
 mod context;
 mod executor;
 mod job_queue;
+pub(crate) mod json;
 mod lifecycle;
 mod mailbox;
 mod pool;

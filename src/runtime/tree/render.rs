@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Write};
 
+use crate::runtime::json;
 use crate::runtime::{NodeKind, NodeState, Snapshot};
 
 const COLUMN_TITLES: [&str; 7] =
@@ -147,22 +148,9 @@ impl NodeState {
     }
 }
 
-/// Puts a text into quotes, as JSON wants it and Graphviz understands it.
+/// Quotes a text for JSON and for Graphviz.
 fn quote(text: &str) -> String {
-    let mut quoted = String::from('"');
-    for letter in text.chars() {
-        match letter {
-            '"' | '\\' => quoted.extend(['\\', letter]),
-            '\n' => quoted.push_str("\\n"),
-            // Into a `String` nothing fails to be written.
-            control if control.is_control() => {
-                let _ = write!(quoted, "\\u{:04x}", u32::from(control));
-            }
-            letter => quoted.push(letter),
-        }
-    }
-    quoted.push('"');
-    quoted
+    json::quote(text, char::is_control)
 }
 
 #[cfg(test)]
@@ -224,10 +212,5 @@ shop            running         2    1.5s        -        -        -
 }
 "#;
         assert_eq!(shop().to_dot(), expected);
-    }
-
-    #[test]
-    fn control_characters_are_escaped() {
-        assert_eq!(quote("a\u{1}\u{85}\\"), r#""a\u0001\u0085\\""#);
     }
 }

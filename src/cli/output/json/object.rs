@@ -2,6 +2,7 @@
 
 use std::fmt::{Display, Write};
 
+use crate::runtime::json;
 use crate::wire::text::is_unsafe;
 
 /// A JSON object that grows field by field.
@@ -51,28 +52,10 @@ impl Object {
     }
 }
 
-/// Writes a text as a JSON string, with its quotation marks.
+/// Returns a text as a JSON string, with its quotation marks. Characters that could mislead a
+/// terminal are escaped.
 pub fn quote(text: &str) -> String {
-    let mut json = String::with_capacity(text.len() + 2);
-    json.push('"');
-    for character in text.chars() {
-        match character {
-            '"' => json.push_str("\\\""),
-            '\\' => json.push_str("\\\\"),
-            '\n' => json.push_str("\\n"),
-            '\r' => json.push_str("\\r"),
-            '\t' => json.push_str("\\t"),
-            hidden if is_unsafe(hidden) => {
-                // A character beyond the first 65536 is two of these.
-                for unit in hidden.encode_utf16(&mut [0; 2]) {
-                    write!(json, "\\u{unit:04x}").expect("a String takes any text");
-                }
-            }
-            plain => json.push(plain),
-        }
-    }
-    json.push('"');
-    json
+    json::quote(text, is_unsafe)
 }
 
 #[cfg(test)]
