@@ -35,8 +35,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use peers::{CHECKED, Place, RAW};
-use sockactors::wire::file::codec::{CHUNK_SIZE, Frame, FrameWriter, Offer, client_hello};
 use sockactors::wire::file::digest::hash_chunk;
+use sockactors::wire::file::{CHUNK_SIZE, Frame, FrameWriter, Offer, client_hello};
 
 fn main() -> ExitCode {
     match run(env::args().skip(1).collect()) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::net::{ConnectError, Endpoint};
-use crate::wire::file::codec::FrameError;
+use crate::wire::file::FrameError;
 
 /// Why a client role ended with an error.
 #[derive(Debug, Error)]

@@ -5,8 +5,8 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::time::Instant;
 
-use sockactors::wire::file::codec::{CHUNK_SIZE, Frame, FrameWriter, Offer, client_hello};
 use sockactors::wire::file::digest::hash_chunk;
+use sockactors::wire::file::{CHUNK_SIZE, Frame, FrameWriter, Offer, client_hello};
 
 use super::{Server, other};
 

@@ -4,8 +4,8 @@
 //! frames that are read are the first of those that were written, but for what is in a chunk, which its own value covers;
 //! and where nothing befell them, they are all of them. A name that is taken leads nowhere but beneath.
 
-use sockactors::wire::file::codec::{Failed, Frame, FrameReader, FrameWriter, Offer, Stored};
 use sockactors::wire::file::filename::SafeName;
+use sockactors::wire::file::{Failed, Frame, FrameReader, FrameWriter, Offer, Stored};
 use sockactors::wire::text::is_unsafe;
 
 /// What is left of the input.

@@ -17,8 +17,8 @@ use crate::support::process_stats::wait_until_frozen;
 use crate::support::uploads::{seeded_bytes, try_connect};
 use crate::support::{DEADLINE, Program, ProgramOutput, directory, serial};
 use rustix::process::Signal;
-use sockactors::wire::file::codec::{CHUNK_SIZE, Frame};
 use sockactors::wire::file::digest::hash_chunk;
+use sockactors::wire::file::{CHUNK_SIZE, Frame};
 
 const GREETING: &[u8] = b"Thank you for connecting";
 

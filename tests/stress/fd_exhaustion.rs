@@ -13,8 +13,8 @@ use crate::support::framed_client::{FramedReply, end_frame};
 use crate::support::process_stats::{cpu_time, limit_free_descriptors, wait_until_idle};
 use crate::support::uploads::seeded_bytes;
 use crate::support::{BINARY, DEADLINE, Program, directory, serial};
-use sockactors::wire::file::codec::{CHUNK_SIZE, Frame};
 use sockactors::wire::file::digest::hash_chunk;
+use sockactors::wire::file::{CHUNK_SIZE, Frame};
 
 /// How many want in.
 const CROWD: usize = 500;

@@ -86,10 +86,8 @@ fn a_file_server_keeps_nothing_of_connections_that_were_reset() {
     let _alone = serial::lock();
     let out = directory();
     let server = crate::support::files::server(out.path(), &[]);
-    let (hello, half) = (
-        sockactors::wire::file::codec::client_hello(),
-        &sockactors::wire::file::codec::SIGNATURE[..5],
-    );
+    let (hello, half) =
+        (sockactors::wire::file::client_hello(), &sockactors::wire::file::SIGNATURE[..5]);
     come_and_reset(&server, &[b"", b"", &hello, half], count(), |endpoint| {
         assert_eq!(
             FramedClient::open(connect(endpoint)).upload("file", b"1"),

@@ -15,7 +15,7 @@ use crate::support::process_stats::wait_until_frozen;
 use crate::support::uploads::{env_number, files_below, seeded_bytes, upload_raw};
 use crate::support::{DEADLINE, Program, directory, serial};
 use rustix::process::Signal;
-use sockactors::wire::file::codec::{SIGNATURE, client_hello};
+use sockactors::wire::file::{SIGNATURE, client_hello};
 
 /// How long anybody may be silent.
 const SILENCE: &str = "1s";

@@ -3,10 +3,10 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use sockactors::wire::file::codec::{
+use sockactors::wire::file::digest::{ChunkHash, hash_chunk, hash_chunk_list};
+use sockactors::wire::file::{
     CHUNK_SIZE, Frame, FrameReader, FrameWriter, Offer, client_hello, server_hello,
 };
-use sockactors::wire::file::digest::{ChunkHash, hash_chunk, hash_chunk_list};
 
 /// What the server says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
 use super::framed_client::chunk_hashes;
-use sockactors::wire::file::codec::{
+use sockactors::wire::file::{
     CHUNK_SIZE, Failed, Frame, FrameReader, FrameWriter, Stored, server_hello,
 };
 use sockactors::wire::file::digest::{ChunkHash, hash_chunk, hash_chunk_list};

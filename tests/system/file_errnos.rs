@@ -14,7 +14,7 @@ use crate::support::uploads::{
     upload_raw,
 };
 use crate::support::{Program, directory, serial, strace};
-use sockactors::wire::file::codec::CHUNK_SIZE;
+use sockactors::wire::file::CHUNK_SIZE;
 
 /// The calls on a file's way, each made by a thread of the disk.
 const CALLS: [&str; 19] = [
@@ -112,7 +112,7 @@ fn befall(call: &str, error: &str, nth: usize, large: &[u8]) -> (Came, Came) {
     (1..3).zip(theirs.chunks(CHUNK_SIZE).skip(1)).for_each(|(number, bytes)| {
         let value = sockactors::wire::file::digest::hash_chunk(number, bytes);
         other
-            .send_frames(&[sockactors::wire::file::codec::Frame::Data {
+            .send_frames(&[sockactors::wire::file::Frame::Data {
                 number,
                 hash: value,
                 bytes,

@@ -1,6 +1,6 @@
 //! The file receiver: serves one connection over which files come.
 //!
-//! The first bytes tell how. What begins with the signature of the [file protocol](crate::wire::file::codec) is served as that
+//! The first bytes tell how. What begins with the signature of the [file protocol](crate::wire::file) is served as that
 //! asks for: names, digests, resumptions, answers. Everything else is the lecture's way: no name, no length, no answer; the
 //! bytes are the file, until the sender closes. A connection that closes without a byte leaves no trace.
 //!
@@ -15,7 +15,7 @@ use futures_lite::future;
 use crate::actors::{BlockingPool, Connection, FileStore, Report, Reporter, StoreError};
 use crate::net::{Peer, Stream};
 use crate::runtime::{Actor, Context, Outcome};
-use crate::wire::file::codec::{FrameWriter, Preamble, detect_preamble, server_hello};
+use crate::wire::file::{FrameWriter, Preamble, detect_preamble, server_hello};
 use upload::framed::FramedUpload;
 use upload::raw::RawUpload;
 use upload::{Upload, UploadStep};

@@ -11,7 +11,7 @@ use crate::actors::file::receive::upload::{Upload, UploadEvent};
 use crate::actors::support::write;
 use crate::net::Stream;
 use crate::runtime::Context;
-use crate::wire::file::codec::{Frame, FrameWriter};
+use crate::wire::file::{Frame, FrameWriter};
 
 /// How long a sender may take nothing of what it is answered.
 const REPLY_WRITE_TIMEOUT: Duration = Duration::from_secs(30);

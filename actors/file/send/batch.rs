@@ -1,7 +1,7 @@
 //! Frames that are written together: chunks that were read into their places in it, and perhaps a frame behind them.
 
-use crate::wire::file::codec::{CHUNK_SIZE, DATA_HEADER_LEN, DATA_OVERHEAD, Frame, FrameWriter};
 use crate::wire::file::digest::ChunkHash;
+use crate::wire::file::{CHUNK_SIZE, DATA_HEADER_LEN, DATA_OVERHEAD, Frame, FrameWriter};
 
 /// How many chunks a batch has at most: about a mebibyte.
 const MAX_CHUNKS: usize = 16;

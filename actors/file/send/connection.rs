@@ -9,10 +9,10 @@ use crate::actors::ClientError;
 use crate::actors::support::write;
 use crate::net::{Endpoint, Stream};
 use crate::runtime::Clock;
-use crate::wire::file::codec::{
+use crate::wire::file::digest::ChunkHash;
+use crate::wire::file::{
     Frame, FrameError, FrameReader, FrameWriter, client_hello, parse_server_hello,
 };
-use crate::wire::file::digest::ChunkHash;
 
 /// The bytes that are read at a time: a client is sent little.
 const READ_SIZE: usize = 4 << 10;

@@ -12,8 +12,8 @@ use crate::actors::file::progress::ProgressReporter;
 use crate::actors::file::send::batch::FrameBatch;
 use crate::actors::file::send::connection::{FramedConnection, ServerReply};
 use crate::actors::file::send::source::{FillOutcome, SourceFile};
-use crate::wire::file::codec::{Failed, Frame, FrameWriter};
 use crate::wire::file::digest::ChunkHash;
+use crate::wire::file::{Failed, Frame, FrameWriter};
 
 /// The code by which a client says that its file cannot be sent to its end.
 const ABORT_CODE: u16 = 10;

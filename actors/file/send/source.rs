@@ -14,8 +14,8 @@ use rustix::fs::OFlags;
 
 use crate::actors::file::send::batch::FrameBatch;
 use crate::actors::file::send::hash_checkpoints::HashCheckpoints;
-use crate::wire::file::codec::{CHUNK_SIZE, Frame, FrameWriter, Offer};
 use crate::wire::file::digest::{ChunkHash, hash_chunk};
+use crate::wire::file::{CHUNK_SIZE, Frame, FrameWriter, Offer};
 
 /// What is sent.
 #[derive(Debug)]

@@ -18,8 +18,8 @@ use crate::actors::support::backoff::{Backoff, MAX_FAILURES};
 use crate::actors::{ClientError, Report, Reporter, TotalProgress};
 use crate::net::Endpoint;
 use crate::runtime::Clock;
-use crate::wire::file::codec::{Frame, Offer};
 use crate::wire::file::digest::ChunkHash;
+use crate::wire::file::{Frame, Offer};
 
 /// Brings files to a receiver.
 #[derive(Debug)]

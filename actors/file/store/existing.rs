@@ -13,7 +13,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::checksums::{ChecksumFile, VerifiedPrefix};
 use super::{FileRequest, StoreError, file_type, fs, open_file};
-use crate::wire::file::codec::CHUNK_SIZE;
+use crate::wire::file::CHUNK_SIZE;
 use crate::wire::file::digest::{ChunkHash, FileHasher, hash_chunk};
 use crate::wire::file::filename::SafeName;
 

@@ -10,7 +10,7 @@ use rustix::io::{Errno, retry_on_intr};
 
 use super::checksums::{ChecksumFile, VerifiedPrefix};
 use super::{FileRequest, is_regular_with_one_link, open_file};
-use crate::wire::file::codec::CHUNK_SIZE;
+use crate::wire::file::CHUNK_SIZE;
 use crate::wire::file::filename::SafeName;
 
 /// How often somebody else may take a hidden name away before that is an error.

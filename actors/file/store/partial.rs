@@ -19,7 +19,7 @@ use super::publish::{Publisher, TargetName};
 use super::space::SpaceReservation;
 use super::{FileRequest, FileStore, StoreError, attributes, fs, open_file};
 use crate::net::SplicePipe;
-use crate::wire::file::codec::CHUNK_SIZE;
+use crate::wire::file::CHUNK_SIZE;
 use crate::wire::file::digest::{ChunkHash, FileHasher};
 
 /// After so many bytes what was written is brought to the disk, so that a power cut costs no more.

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 use crate::actors::file::store::*;
-use crate::wire::file::codec::CHUNK_SIZE;
+use crate::wire::file::CHUNK_SIZE;
 use crate::wire::file::digest::{FileHasher, hash_chunk};
 
 pub(crate) mod names;

@@ -7,7 +7,7 @@
 use blake3::Hasher;
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
-use crate::wire::file::codec::CHUNK_SIZE;
+use crate::wire::file::frame::CHUNK_SIZE;
 
 /// A chunk's chaining value, or a digest.
 pub type ChunkHash = [u8; 32];

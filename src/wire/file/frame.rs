@@ -1,10 +1,30 @@
-//! The frames of the [file protocol](crate::wire::file::codec): what is in each, and how it is laid out.
+//! The frames of the file protocol: their kinds, the layout of their bodies, and their limits.
 
-use crate::wire::file::codec::{CHUNK_SIZE, DATA_PREFIX_LEN, MAX_BODY_LEN};
+use thiserror::Error;
+
+/// The size of a chunk in bytes. The last chunk of a file may be shorter.
+///
+/// One `data` frame carries one chunk, and a chunk is the unit of hashing and of resuming.
+pub const CHUNK_SIZE: usize = 64 << 10;
+
+/// The longest body of a frame other than `data`, in bytes.
+pub(super) const MAX_BODY_LEN: usize = 8 << 10;
+
+/// The version of the protocol. There is only one.
+pub const VERSION: u8 = 1;
+
+/// The part of a `data` body before the chunk, in bytes: the chunk's number and its hash.
+pub(super) const DATA_PREFIX_LEN: usize = 8 + 32;
+
+/// The part of an `offer` body before the name, in bytes.
+const OFFER_HEADER_LEN: usize = 1 + 8 + 4 + 8 + 4;
+
+/// The size in an `offer` whose sender does not know it yet.
+const UNKNOWN_SIZE: u64 = u64::MAX;
 
 /// The kind of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FrameKind {
+pub(super) enum FrameKind {
     Offer = 1,
     Answer = 2,
     Begin = 3,
@@ -16,14 +36,15 @@ pub(crate) enum FrameKind {
 }
 
 impl FrameKind {
-    pub(crate) fn from_byte(byte: u8) -> Option<FrameKind> {
+    /// Returns the kind that a byte stands for, or `None`.
+    pub(super) fn from_byte(byte: u8) -> Option<FrameKind> {
         use FrameKind::{Answer, Begin, Data, End, Failed, Offer, Stored, Wait};
         let all = [Offer, Answer, Begin, Data, End, Stored, Failed, Wait];
         all.into_iter().find(|kind| *kind as u8 == byte)
     }
 
-    /// Returns the most bytes that a body of this kind has.
-    pub(crate) fn max_body_len(self) -> usize {
+    /// Returns the longest body of this kind, in bytes.
+    pub(super) fn max_body_len(self) -> usize {
         match self {
             FrameKind::Data => DATA_PREFIX_LEN + CHUNK_SIZE,
             _ => MAX_BODY_LEN,
@@ -31,84 +52,114 @@ impl FrameKind {
     }
 }
 
-/// One frame.
+/// A frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame<'a> {
     /// The client offers a file or a directory.
     Offer(Offer<'a>),
-    /// The server holds so many chunks of it, whose chaining values have this digest.
+    /// The server already holds the first chunks of the file.
     Answer {
-        /// How many.
+        /// The number of chunks that the server holds.
         chunk_count: u64,
-        /// BLAKE3 of their chaining values, one behind the other.
+        /// The BLAKE3 digest of the concatenated hashes of these chunks.
         chunk_list_hash: [u8; 32],
     },
-    /// The client begins with this chunk.
+    /// The client starts to send at the chunk with this number.
     Begin(u64),
     /// A chunk.
     Data {
-        /// Its number.
+        /// The chunk's number, counted from 0.
         number: u64,
-        /// Its chaining value in the file's BLAKE3 tree.
+        /// The chunk's chaining value in the file's BLAKE3 tree.
         hash: [u8; 32],
-        /// Its bytes.
+        /// The chunk's bytes.
         bytes: &'a [u8],
     },
-    /// That was the file.
+    /// The client has sent the whole file.
     End {
-        /// Its size.
+        /// The file's size in bytes.
         size: u64,
-        /// Its BLAKE3 digest.
+        /// The file's BLAKE3 digest.
         digest: [u8; 32],
     },
-    /// The file is durable under its final name.
+    /// The server has stored the file durably, under its final name.
     Stored(Stored<'a>),
-    /// The file that was offered last cannot be had or stored, or nothing can.
+    /// The offered file cannot be sent or stored, or the connection has failed as a whole.
     Failed(Failed<'a>),
-    /// The server still works on it.
+    /// The server is still working on the file.
     Wait,
 }
 
-/// What a client offers.
+/// A client's offer of a file or a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offer<'a> {
-    /// Whether it is a directory.
+    /// Whether the offer is a directory.
     pub is_directory: bool,
-    /// The size of a file, if it is known.
+    /// The file's size in bytes, if it is known.
     pub size: Option<u64>,
-    /// Its mode, of which the receiver takes the permissions.
+    /// The file's mode. The receiver uses only the permission bits.
     pub mode: u32,
-    /// When it was modified last: seconds since 1970, and nanoseconds.
+    /// The time of the last modification: seconds since 1970, and nanoseconds.
     pub modified: (i64, u32),
-    /// Its name, as the sender has it: the receiver judges it.
+    /// The sender's name for the file, which the receiver has to check.
     pub name: &'a [u8],
 }
 
-/// What a server has stored.
+/// A server's confirmation that a file is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored<'a> {
-    /// The size.
+    /// The file's size in bytes.
     pub size: u64,
-    /// The BLAKE3 digest.
+    /// The file's BLAKE3 digest.
     pub digest: [u8; 32],
-    /// The name that it was given.
+    /// The name under which the server has stored the file.
     pub name: &'a str,
 }
 
-/// Why something failed.
+/// A report of a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed<'a> {
-    /// What a program makes of it; `docs/file-protocol.md` lists the codes.
+    /// The code for programs. `docs/file-protocol.md` lists the codes.
     pub code: u16,
-    /// What a person makes of it, in one sentence. It is raw: whoever shows it escapes it.
+    /// The reason for people, in one sentence. It is the peer's raw text: escape it before it is
+    /// shown.
     pub reason: &'a str,
 }
 
-/// The size that says that there is none yet.
-const UNKNOWN_SIZE: u64 = u64::MAX;
+/// The reason why received bytes are not a valid frame or preamble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum FrameError {
+    /// The peer does not speak the file protocol.
+    #[error("the other side does not speak the file protocol")]
+    Signature,
+    /// The peer speaks no version that is known here.
+    #[error("the other side speaks another version of the file protocol; this side speaks version {VERSION}")]
+    Version,
+    /// The frame's kind is unknown.
+    #[error("received a frame of an unknown kind")]
+    UnknownKind,
+    /// The frame's body is longer than its kind allows.
+    #[error("received a frame that is longer than its kind allows")]
+    TooLong,
+    /// The checksum is wrong: a frame was changed, lost, duplicated or reordered on the way.
+    #[error("received a frame with a wrong checksum")]
+    Checksum,
+    /// The body does not have the layout of its kind.
+    #[error("received a frame with a malformed body")]
+    MalformedBody,
+}
+
+impl FrameError {
+    /// Returns whether the peer speaks another protocol or version, as opposed to a garbled frame.
+    pub fn is_foreign_protocol(&self) -> bool {
+        matches!(self, FrameError::Signature | FrameError::Version)
+    }
+}
 
 impl Frame<'_> {
-    pub(crate) fn kind(&self) -> FrameKind {
+    /// Returns the frame's kind.
+    pub(super) fn kind(&self) -> FrameKind {
         match self {
             Frame::Offer(_) => FrameKind::Offer,
             Frame::Answer { .. } => FrameKind::Answer,
@@ -121,8 +172,8 @@ impl Frame<'_> {
         }
     }
 
-    /// Appends the body. A name or a sentence that is too long is cut.
-    pub(crate) fn encode_body(&self, to: &mut Vec<u8>) {
+    /// Appends the body to `to`. A name or a reason that is too long is truncated.
+    pub(super) fn encode_body(&self, to: &mut Vec<u8>) {
         match self {
             Frame::Offer(offer) => {
                 to.push(u8::from(offer.is_directory));
@@ -132,14 +183,14 @@ impl Frame<'_> {
                 to.extend(offer.modified.1.to_le_bytes());
                 to.extend_from_slice(truncate(offer.name, OFFER_HEADER_LEN));
             }
-            Frame::Answer { chunk_count: held, chunk_list_hash: digest } => {
-                to.extend(held.to_le_bytes());
-                to.extend_from_slice(digest);
+            Frame::Answer { chunk_count, chunk_list_hash } => {
+                to.extend(chunk_count.to_le_bytes());
+                to.extend_from_slice(chunk_list_hash);
             }
             Frame::Begin(number) => to.extend(number.to_le_bytes()),
-            Frame::Data { number, hash: value, bytes } => {
+            Frame::Data { number, hash, bytes } => {
                 to.extend(number.to_le_bytes());
-                to.extend_from_slice(value);
+                to.extend_from_slice(hash);
                 to.extend_from_slice(bytes);
             }
             Frame::End { size, digest } => {
@@ -159,8 +210,9 @@ impl Frame<'_> {
         }
     }
 
-    /// Reads a body; nothing comes back where it is not that of its kind.
-    pub(crate) fn decode_body(kind: FrameKind, mut body: BodyReader<'_>) -> Option<Frame<'_>> {
+    /// Decodes a body, or returns `None` if it does not have the layout of its kind.
+    pub(super) fn decode_body(kind: FrameKind, body: &[u8]) -> Option<Frame<'_>> {
+        let mut body = BodyReader(body);
         let frame = match kind {
             FrameKind::Offer => {
                 let is_directory = match body.read_array::<1>()? {
@@ -174,13 +226,8 @@ impl Frame<'_> {
                     i64::from_le_bytes(body.read_array()?),
                     u32::from_le_bytes(body.read_array()?),
                 );
-                Frame::Offer(Offer {
-                    is_directory,
-                    size,
-                    mode,
-                    modified,
-                    name: body.read_remainder(),
-                })
+                let name = body.read_remainder();
+                Frame::Offer(Offer { is_directory, size, mode, modified, name })
             }
             FrameKind::Answer => {
                 Frame::Answer { chunk_count: body.read_u64()?, chunk_list_hash: body.read_array()? }
@@ -206,32 +253,27 @@ impl Frame<'_> {
     }
 }
 
-/// What stands before the name of an offer.
-const OFFER_HEADER_LEN: usize = 1 + 8 + 4 + 8 + 4;
-
-fn truncate(bytes: &[u8], beside: usize) -> &[u8] {
-    &bytes[..bytes.len().min(MAX_BODY_LEN - beside)]
+/// Truncates bytes so that a body holds them after `prefix_len` other bytes.
+fn truncate(bytes: &[u8], prefix_len: usize) -> &[u8] {
+    &bytes[..bytes.len().min(MAX_BODY_LEN - prefix_len)]
 }
 
-fn truncate_text(text: &str, beside: usize) -> &str {
-    let mut end = text.len().min(MAX_BODY_LEN - beside);
+/// Truncates text like [`truncate`], at the end of a character.
+fn truncate_text(text: &str, prefix_len: usize) -> &str {
+    let mut end = text.len().min(MAX_BODY_LEN - prefix_len);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
     &text[..end]
 }
 
-/// What is left to read of a body.
-pub(crate) struct BodyReader<'a>(&'a [u8]);
+/// The unread part of a body.
+struct BodyReader<'a>(&'a [u8]);
 
 impl<'a> BodyReader<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> BodyReader<'a> {
-        BodyReader(bytes)
-    }
-
     fn read_array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        let (array, rest) = self.0.split_first_chunk::<N>()?;
-        self.0 = rest;
+        let (array, remainder) = self.0.split_first_chunk::<N>()?;
+        self.0 = remainder;
         Some(*array)
     }
 

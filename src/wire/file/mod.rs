@@ -1,6 +1,23 @@
-//! File.
+//! The file port's framed protocol, file digests and file names.
+//!
+//! `docs/file-protocol.md` is the specification. A connection begins with a preamble that negotiates
+//! the version. Numbered frames follow in each direction. A [`FrameWriter`] encodes the frames of
+//! one direction, and a [`FrameReader`] decodes them. Nothing here opens a file or a socket.
+//!
+//! - `preamble`: the signature, the hello messages, and the detection of raw uploads
+//! - `frame`: the kinds of frames, the layout of their bodies, and the chunk size
+//! - `codec`: headers, checksums and numbers around the bodies
+//! - [`digest`]: the BLAKE3 digest of a file, computed from its chunks
+//! - [`filename`]: a peer's name for a file, rejected or safe
 
-pub mod codec;
+mod codec;
 pub mod digest;
 pub mod filename;
-pub mod frame;
+mod frame;
+mod preamble;
+
+pub use codec::{DATA_HEADER_LEN, DATA_OVERHEAD, FrameReader, FrameWriter};
+pub use frame::{CHUNK_SIZE, Failed, Frame, FrameError, Offer, Stored, VERSION};
+pub use preamble::{
+    Preamble, SIGNATURE, client_hello, detect_preamble, parse_server_hello, server_hello,
+};

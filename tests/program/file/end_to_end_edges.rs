@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::support::chat_client::connect;
 use crate::support::files::{distinct_chunks, names, send, server};
 use crate::support::{Program, directory, sockactors};
-use sockactors::wire::file::codec::CHUNK_SIZE;
+use sockactors::wire::file::CHUNK_SIZE;
 
 /// Writes a file, and returns its path as text.
 fn file(directory: &Path, name: &str, bytes: &[u8]) -> String {

@@ -10,8 +10,8 @@ use crate::support::framed_server::{
     ScriptedServer, ServerConnection, ServerFiles, accept_all, cut_after, script,
 };
 use crate::support::{Program, directory, sockactors};
-use sockactors::wire::file::codec::{CHUNK_SIZE, Frame, Stored};
 use sockactors::wire::file::digest::hash_chunk_list;
+use sockactors::wire::file::{CHUNK_SIZE, Frame, Stored};
 use tempfile::TempDir;
 
 /// A directory with a file `one` of some length in it.

@@ -10,7 +10,7 @@ use crate::support::chat_client::connect;
 use crate::support::framed_client::{FramedClient, FramedReply, offer};
 use crate::support::uploads::{seeded_bytes, seeded_number};
 use crate::support::{Program, directory};
-use sockactors::wire::file::codec::{Frame, Offer};
+use sockactors::wire::file::{Frame, Offer};
 
 /// How many names there are.
 const NAMES: usize = 500;

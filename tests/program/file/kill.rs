@@ -19,7 +19,7 @@ use crate::support::uploads::{
 };
 use crate::support::{DEADLINE, Program, directory, serial, strace};
 use rustix::process::{Pid, Signal};
-use sockactors::wire::file::codec::CHUNK_SIZE;
+use sockactors::wire::file::CHUNK_SIZE;
 
 /// The calls on a file's way.
 const CALLS: &str = "open,openat,mkdirat,newfstatat,statx,fstat,fcntl,flock,fstatfs,ftruncate,lseek,read,pread64,\

@@ -7,7 +7,7 @@ use std::net::Shutdown;
 use crate::support::directory;
 use crate::support::files::{distinct_chunks, open_framed, server, stored_reply};
 use crate::support::framed_client::FramedReply;
-use sockactors::wire::file::codec::{CHUNK_SIZE, Frame};
+use sockactors::wire::file::{CHUNK_SIZE, Frame};
 use sockactors::wire::file::digest::hash_chunk;
 
 #[test]

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 use crate::support::framed_client::{FramedClient, FramedReply, chunk_hashes, end_frame};
 use crate::support::uploads::{env_number, files_below, seeded_bytes, seeded_number, try_connect};
 use crate::support::{DEADLINE, Program, directory, serial};
-use sockactors::wire::file::codec::{CHUNK_SIZE, Frame, FrameWriter};
 use sockactors::wire::file::digest::hash_chunk_list;
+use sockactors::wire::file::{CHUNK_SIZE, Frame, FrameWriter};
 
 /// How often the connection breaks.
 const CUTS: usize = 50;

@@ -30,7 +30,7 @@ use crate::support::uploads::{
 };
 use crate::support::{BINARY, Program, peers, serial};
 use disk::{Mount, large_file_size, mount_disk, mount_host};
-use sockactors::wire::file::codec::CHUNK_SIZE;
+use sockactors::wire::file::CHUNK_SIZE;
 
 /// How often the power is cut before there is a new file system.
 const CUTS_EACH: usize = 12;

@@ -8,8 +8,8 @@ use super::{MAX_READ, STEP_BYTES, UploadEvent, UploadProgress, UploadStep};
 use crate::actors::file::store::FileRequest;
 use crate::actors::{FileStore, StoreError};
 use crate::net::Stream;
-use crate::wire::file::codec::{Frame, FrameReader, Offer};
 use crate::wire::file::filename::SafeName;
+use crate::wire::file::{Frame, FrameReader, Offer};
 
 /// How many bytes there is room for at first, and as long as fewer come: room for many costs more to make than a byte is worth,
 /// of which a slow sender sends one at a time.

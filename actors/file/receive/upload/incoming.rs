@@ -5,7 +5,7 @@ use crate::actors::file::store::{CreateOutcome, ExistingFile, FileRequest, Parti
 use crate::actors::{FileStore, StoreError};
 use std::sync::Arc;
 
-use crate::wire::file::codec::CHUNK_SIZE;
+use crate::wire::file::CHUNK_SIZE;
 use crate::wire::file::digest::{ChunkHash, FileHasher, hash_chunk};
 
 /// A frame that makes no sense where it came.

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use crate::actors::StoreError;
 use crate::net::Stream;
-use crate::wire::file::codec::{Failed, Frame, Stored};
 use crate::wire::file::digest::ChunkHash;
+use crate::wire::file::{Failed, Frame, Stored};
 
 pub(crate) mod framed;
 pub(crate) mod incoming;

@@ -1,7 +1,7 @@
 //! Tests of a file on its way out.
 
 use crate::actors::file::send::source::*;
-use crate::wire::file::codec::FrameReader;
+use crate::wire::file::FrameReader;
 use crate::wire::file::digest::hash_chunk_list;
 
 /// Sends the rest; returns the numbers of the chunks that were in the frames, and how it ended.

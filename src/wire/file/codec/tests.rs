@@ -1,7 +1,9 @@
-//! Frames: round trips, and whatever may happen to their bytes on the way.
+//! Frames: round trips, and the detection of changed, lost, duplicated and reordered bytes.
+
+use proptest::prelude::*;
 
 use crate::wire::file::codec::*;
-use proptest::prelude::*;
+use crate::wire::file::frame::{Failed, MAX_BODY_LEN, Offer, Stored};
 
 fn frame_strategy() -> impl Strategy<Value = OwnedFrame> {
     let digest = any::<[u8; 32]>();
@@ -11,14 +13,14 @@ fn frame_strategy() -> impl Strategy<Value = OwnedFrame> {
                 let size = size.filter(|size| *size != u64::MAX);
                 OwnedFrame::Offer(is_directory, size, mode, modified, name.into_bytes())
             }),
-        (any::<u64>(), digest).prop_map(|(held, digest)| OwnedFrame::Answer(held, digest)),
+        (any::<u64>(), digest).prop_map(|(count, hash)| OwnedFrame::Answer(count, hash)),
         any::<u64>().prop_map(OwnedFrame::Begin),
         (any::<u64>(), digest, prop::collection::vec(any::<u8>(), 0..200))
-            .prop_map(|(number, value, bytes)| OwnedFrame::Data(number, value, bytes)),
+            .prop_map(|(number, hash, bytes)| OwnedFrame::Data(number, hash, bytes)),
         (any::<u64>(), digest).prop_map(|(size, digest)| OwnedFrame::End(size, digest)),
         (any::<u64>(), digest, "\\PC{0,40}")
-            .prop_map(|(s, d, name)| OwnedFrame::Stored(s, d, name)),
-        (any::<u16>(), "\\PC{0,40}").prop_map(|(code, why)| OwnedFrame::Failed(code, why)),
+            .prop_map(|(size, digest, name)| OwnedFrame::Stored(size, digest, name)),
+        (any::<u16>(), "\\PC{0,40}").prop_map(|(code, reason)| OwnedFrame::Failed(code, reason)),
         Just(OwnedFrame::Wait),
     ]
 }
@@ -46,24 +48,24 @@ impl OwnedFrame {
                 modified: *modified,
                 name,
             }),
-            OwnedFrame::Answer(held, digest) => {
-                Frame::Answer { chunk_count: *held, chunk_list_hash: *digest }
+            OwnedFrame::Answer(count, hash) => {
+                Frame::Answer { chunk_count: *count, chunk_list_hash: *hash }
             }
             OwnedFrame::Begin(number) => Frame::Begin(*number),
-            OwnedFrame::Data(number, value, bytes) => {
-                Frame::Data { number: *number, hash: *value, bytes }
+            OwnedFrame::Data(number, hash, bytes) => {
+                Frame::Data { number: *number, hash: *hash, bytes }
             }
             OwnedFrame::End(size, digest) => Frame::End { size: *size, digest: *digest },
             OwnedFrame::Stored(size, digest, name) => {
                 Frame::Stored(Stored { size: *size, digest: *digest, name })
             }
-            OwnedFrame::Failed(code, why) => Frame::Failed(Failed { code: *code, reason: why }),
+            OwnedFrame::Failed(code, reason) => Frame::Failed(Failed { code: *code, reason }),
             OwnedFrame::Wait => Frame::Wait,
         }
     }
 }
 
-/// Writes frames; returns the bytes of each.
+/// Encodes frames, and returns the bytes of each.
 fn encode_frames(frames: &[OwnedFrame]) -> Vec<Vec<u8>> {
     let mut writer = FrameWriter::default();
     frames
@@ -76,7 +78,8 @@ fn encode_frames(frames: &[OwnedFrame]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// Reads bytes in pieces of this length: the frames until an error, and whether all of them was read.
+/// Decodes bytes in pieces of a given length. Returns the number of frames before the first error,
+/// the result, and whether no partial frame is left.
 fn decode_frames(
     bytes: &[u8],
     piece: usize,
@@ -101,33 +104,7 @@ fn decode_frames(
 }
 
 #[test]
-fn a_beginning_is_told_at_its_first_wrong_byte() {
-    let hello = client_hello();
-    for length in 0..hello.len() {
-        assert_eq!(detect_preamble(&hello[..length]), Preamble::Pending, "{length}");
-    }
-    assert_eq!(detect_preamble(&hello), Preamble::Framed(10, VERSION));
-    for length in 1..=8 {
-        let mut wrong = hello[..length].to_vec();
-        wrong[length - 1] ^= 1;
-        assert_eq!(detect_preamble(&wrong), Preamble::Raw);
-    }
-    let newer = [&SIGNATURE[..], &[VERSION + 1, VERSION + 3]].concat();
-    assert_eq!(detect_preamble(&newer), Preamble::Framed(10, 0));
-    let wider = [&SIGNATURE[..], &[0, 255, 7]].concat();
-    assert_eq!(detect_preamble(&wider), Preamble::Framed(10, VERSION));
-}
-
-#[test]
-fn a_welcome_names_the_version() {
-    assert_eq!(parse_server_hello(&server_hello(VERSION)), Ok(Some((9, VERSION))));
-    assert_eq!(parse_server_hello(&server_hello(VERSION)[..8]), Ok(None));
-    assert_eq!(parse_server_hello(&server_hello(0)), Err(FrameError::Version));
-    assert_eq!(parse_server_hello(b"220 ftp"), Err(FrameError::Signature));
-}
-
-#[test]
-fn what_is_too_long_is_refused_before_it_is_read() {
+fn bad_header_is_rejected_before_its_body() {
     let mut reader = FrameReader::default();
     reader.push(&[FrameKind::Offer as u8, 1, 0x20, 0, 0]);
     assert_eq!(reader.next_frame(), Err(FrameError::TooLong));
@@ -137,10 +114,10 @@ fn what_is_too_long_is_refused_before_it_is_read() {
 }
 
 #[test]
-fn a_sentence_that_is_too_long_is_cut_at_a_character() {
-    let why = "ä".repeat(MAX_BODY_LEN);
+fn long_reason_is_truncated_at_character_boundary() {
+    let reason = "ä".repeat(MAX_BODY_LEN);
     let mut bytes = Vec::new();
-    FrameWriter::default().write(&Frame::Failed(Failed { code: 1, reason: &why }), &mut bytes);
+    FrameWriter::default().write(&Frame::Failed(Failed { code: 1, reason: &reason }), &mut bytes);
     let mut reader = FrameReader::default();
     reader.push(&bytes);
     let Ok(Some(Frame::Failed(failed))) = reader.next_frame() else { panic!("no frame") };
@@ -149,7 +126,7 @@ fn a_sentence_that_is_too_long_is_cut_at_a_character() {
 
 proptest! {
     #[test]
-    fn frames_are_read_as_they_were_written(
+    fn frames_round_trip_in_any_pieces(
         frames in prop::collection::vec(frame_strategy(), 1..6), piece in 1_usize..300
     ) {
         let bytes = encode_frames(&frames).concat();
@@ -157,7 +134,10 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_is_seen(frames in prop::collection::vec(frame_strategy(), 1..4), at in any::<prop::sample::Index>()) {
+    fn truncation_is_detected(
+        frames in prop::collection::vec(frame_strategy(), 1..4),
+        at in any::<prop::sample::Index>(),
+    ) {
         let each = encode_frames(&frames);
         let bytes = each.concat();
         let cut = at.index(bytes.len());
@@ -168,7 +148,7 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_bit_is_seen_or_is_in_a_chunk(
+    fn flipped_bit_is_detected_outside_of_chunks(
         frames in prop::collection::vec(frame_strategy(), 1..4),
         at in any::<prop::sample::Index>(),
         bit in 0..8,
@@ -177,7 +157,7 @@ proptest! {
         let mut bytes = each.concat();
         let at = at.index(bytes.len());
         bytes[at] ^= 1_u8 << bit;
-        // A chunk's bytes are judged by their chaining value, which is covered.
+        // The chunk's hash covers the chunk, and the checksum covers the hash.
         let (mut start, mut frame) = (0, 0);
         while start + each[frame].len() <= at {
             start += each[frame].len();
@@ -194,22 +174,24 @@ proptest! {
     }
 
     #[test]
-    fn a_frame_that_is_doubled_left_out_or_moved_is_seen(
+    fn duplicated_lost_or_reordered_frame_is_detected(
         frames in prop::collection::vec(frame_strategy(), 2..5), at in any::<prop::sample::Index>()
     ) {
         let each = encode_frames(&frames);
         let at = at.index(each.len() - 1);
-        let doubled = [&each[..=at], &each[at..]].concat().concat();
-        prop_assert_eq!(decode_frames(&doubled, 64, &frames).1, Err(FrameError::Checksum));
-        let left_out = [&each[..at], &each[at + 1..]].concat().concat();
-        prop_assert_eq!(decode_frames(&left_out, 64, &frames).1, Err(FrameError::Checksum));
-        let mut moved = each.clone();
-        moved.swap(at, at + 1);
-        prop_assert_eq!(decode_frames(&moved.concat(), 64, &frames).1, Err(FrameError::Checksum));
+        let duplicated = [&each[..=at], &each[at..]].concat().concat();
+        prop_assert_eq!(decode_frames(&duplicated, 64, &frames).1, Err(FrameError::Checksum));
+        let lost = [&each[..at], &each[at + 1..]].concat().concat();
+        prop_assert_eq!(decode_frames(&lost, 64, &frames).1, Err(FrameError::Checksum));
+        let mut reordered = each.clone();
+        reordered.swap(at, at + 1);
+        prop_assert_eq!(decode_frames(&reordered.concat(), 64, &frames).1, Err(FrameError::Checksum));
     }
 
     #[test]
-    fn any_bytes_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..400), piece in 1_usize..50) {
+    fn arbitrary_bytes_never_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..400), piece in 1_usize..50
+    ) {
         let mut reader = FrameReader::default();
         for piece in bytes.chunks(piece) {
             reader.push(piece);
