@@ -7,9 +7,10 @@
 use std::borrow::Cow;
 
 use sockactors::wire::chat::command::{Command, parse};
-use sockactors::wire::chat::{Utf8Decoder, validate_nick, validate_room};
+use sockactors::wire::chat::{validate_nick, validate_room};
 use sockactors::wire::lines::{Line, LineBuffer};
 use sockactors::wire::text::{decode_lossy, escape, is_unsafe};
+use sockactors::wire::utf8::Utf8Decoder;
 
 /// Checks one input.
 pub fn check(input: &[u8]) {

@@ -1,18 +1,22 @@
-//! Times of day and dates in UTC, as a chat shows them.
+//! Times of day and dates in UTC, as the chat shows them.
 
 use std::time::{Duration, SystemTime};
 
-/// Shows when something was said: `15:04` if that was on the day of `now`, and `2026-11-24 15:04` if it was not.
+/// Formats a time in UTC: `15:04` on the day of `now`, and `2026-11-24 15:04` on any other day.
+///
+/// A time before 1970 is shown as the start of 1970.
 ///
 /// # Examples
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
+///
 /// use sockactors::wire::date::format_timestamp;
 ///
 /// let noon = SystemTime::UNIX_EPOCH + Duration::from_secs(12 * 3600);
 /// assert_eq!(format_timestamp(noon, noon + Duration::from_secs(60)), "12:00");
-/// assert_eq!(format_timestamp(noon, noon + Duration::from_secs(24 * 3600)), "1970-01-01 12:00");
+/// let tomorrow = noon + Duration::from_secs(24 * 3600);
+/// assert_eq!(format_timestamp(noon, tomorrow), "1970-01-01 12:00");
 /// ```
 pub fn format_timestamp(at: SystemTime, now: SystemTime) -> String {
     let (day, minute) = days_and_minutes(at);
@@ -24,14 +28,14 @@ pub fn format_timestamp(at: SystemTime, now: SystemTime) -> String {
     format!("{year}-{month:02}-{day:02} {time}")
 }
 
-/// Splits a time into the days since 1970 and the minutes of the last one.
+/// Splits a time into the days since 1970 and the minutes since the start of the day.
 fn days_and_minutes(at: SystemTime) -> (u64, u64) {
     let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let minutes = since.as_secs() / 60;
     (minutes / (24 * 60), minutes % (24 * 60))
 }
 
-/// Finds the date of a day, counted from 1970-01-01, in the Gregorian calendar.
+/// Returns the Gregorian year, month and day of a day, counted from 1970-01-01.
 fn civil_date(mut day: u64) -> (u64, u64, u64) {
     const FOUR_CENTURIES: u64 = 400 * 365 + 97;
     let mut year = 1970 + day / FOUR_CENTURIES * 400;
@@ -58,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_have_their_dates() {
+    fn days_convert_to_dates() {
         for (day, expected) in [
             (0, (1970, 1, 1)),
             (58, (1970, 2, 28)),
@@ -75,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn a_time_before_1970_and_the_latest_one_are_shown_somehow() {
+    fn extreme_times_are_formatted_without_panic() {
         let now = SystemTime::UNIX_EPOCH;
         assert_eq!(format_timestamp(now - Duration::from_secs(1), now), "00:00");
         assert_eq!(civil_date(u64::MAX / 86_400).1, civil_date(u64::MAX / 86_400).1.clamp(1, 12));

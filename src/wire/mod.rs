@@ -1,22 +1,21 @@
-//! What goes over a socket, as pure functions on bytes.
+//! Protocols as pure functions on bytes.
 //!
-//! Everything here takes bytes or text and gives bytes, text or a value. Nothing reads a socket,
-//! waits, allocates without a bound that the caller set, or knows who is at the other end. That
-//! makes the wire the easiest part of the crate to test: a property that holds for any input is
-//! checked with any input.
+//! Every function here takes bytes or text, and returns bytes, text or a value. None of them reads a
+//! socket, waits, or allocates more than a limit that the caller has set. So property tests can check
+//! them with any input.
 //!
-//! | module | what it is for |
+//! | module | purpose |
 //! |---|---|
-//! | [`text`] | peer's text made safe to show |
-//! | [`lines`] | a byte stream cut into lines, with a limit |
-//! | [`chat`] | the chat port's dialects: commands, nicknames, receipts |
-//! | [`filename`] | the name that a peer chose for a file, refused or safe |
-//! | [`journal`] | what was said, as it is kept on the disk |
+//! | [`chat`] | the chat port: dialects, names, commands, notices, history records |
+//! | [`date`] | times of day and dates |
+//! | [`file`] | the file port: frames, digests, file names |
+//! | [`lines`] | a byte stream split into lines, with a length limit |
+//! | [`text`] | a peer's text made safe to show |
+//! | [`units`] | durations and sizes, parsed and formatted |
 //! | [`utf8`] | UTF-8 that arrives in chunks |
-//! | [`units`] | durations and sizes as people write them |
 //!
-//! A role in `actors/` owns the socket, feeds what it reads to a value from here, and acts on what
-//! comes out:
+//! A role in `actors/` owns the socket. It passes the bytes that it reads to one of these types, and
+//! acts on the result:
 //!
 //! ```
 //! use sockactors::wire::chat;
@@ -26,16 +25,16 @@
 //! let mut lines = LineBuffer::new(chat::MAX_LINE_LEN);
 //! lines.push(b"/nick ada\r\nhello\nunfinished");
 //!
-//! let mut heard = Vec::new();
+//! let mut actions = Vec::new();
 //! while let Some(Line::Complete(bytes)) = lines.next_line() {
 //!     let line = String::from_utf8(bytes).unwrap();
-//!     heard.push(match command::parse(&line) {
+//!     actions.push(match command::parse(&line) {
 //!         Command::Nick(name) => format!("now called {name}"),
 //!         Command::Message(text) => format!("says {text}"),
 //!         other => format!("{other:?}"),
 //!     });
 //! }
-//! assert_eq!(heard, ["now called ada", "says hello"]);
+//! assert_eq!(actions, ["now called ada", "says hello"]);
 //! assert_eq!(lines.partial(), b"unfinished");
 //! ```
 

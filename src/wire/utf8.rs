@@ -1,25 +1,25 @@
 //! UTF-8 that arrives in chunks.
 //!
-//! A lecture session's message is whatever one read brought, and a read may end in the middle of a
-//! character. To decode each chunk by itself would turn that character into two replacement marks;
+//! The message of a lecture client is the result of one read, and a read may end in the middle of a
+//! character. Decoding each chunk alone would turn that character into replacement characters.
 //! [`Utf8Decoder`] keeps its first bytes for the next chunk instead.
 
-/// Decodes UTF-8 chunk by chunk.
+/// A decoder of UTF-8 that arrives in chunks.
 ///
-/// At most three bytes are kept between two chunks, since a character has at most four. What is not
-/// UTF-8 becomes U+FFFD by the rules of [`String::from_utf8_lossy`]: all chunks joined decode to
-/// the same text.
+/// It keeps at most three bytes between two chunks, because a character has at most four. Invalid
+/// bytes become U+FFFD by the rules of [`String::from_utf8_lossy`]. The result does not depend on how
+/// the stream is split into chunks.
 ///
 /// # Examples
 ///
 /// ```
 /// use sockactors::wire::utf8::Utf8Decoder;
 ///
-/// let mut chunks = Utf8Decoder::new();
-/// assert_eq!(chunks.push(b"caf\xc3"), "caf");
-/// assert_eq!(chunks.push(b"\xa9!"), "é!");
-/// assert_eq!(chunks.push(b"\xff"), "\u{fffd}");
-/// assert_eq!(chunks.finish(), "");
+/// let mut decoder = Utf8Decoder::new();
+/// assert_eq!(decoder.push(b"caf\xc3"), "caf");
+/// assert_eq!(decoder.push(b"\xa9!"), "é!");
+/// assert_eq!(decoder.push(b"\xff"), "\u{fffd}");
+/// assert_eq!(decoder.finish(), "");
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Utf8Decoder {
@@ -27,12 +27,12 @@ pub struct Utf8Decoder {
 }
 
 impl Utf8Decoder {
-    /// Creates a decoder that keeps nothing yet.
+    /// Creates an empty decoder.
     pub fn new() -> Utf8Decoder {
         Utf8Decoder::default()
     }
 
-    /// Decodes the chunk, together with what the last one left incomplete.
+    /// Decodes a chunk, together with the incomplete character at the end of the last one.
     pub fn push(&mut self, chunk: &[u8]) -> String {
         let mut bytes = std::mem::take(&mut self.pending);
         bytes.extend_from_slice(chunk);
@@ -44,22 +44,22 @@ impl Utf8Decoder {
         }
     }
 
-    /// Ends the stream: gives U+FFFD for a character that was never completed, otherwise the empty
-    /// text.
+    /// Ends the stream. Returns U+FFFD for an incomplete character at its end, otherwise the empty
+    /// string.
     pub fn finish(&mut self) -> String {
         String::from_utf8_lossy(&std::mem::take(&mut self.pending)).into_owned()
     }
 }
 
-/// Counts the bytes at the end that begin a character and do not complete it.
+/// Returns the length of the incomplete character at the end of `bytes`.
 fn incomplete_tail_len(bytes: &[u8]) -> usize {
-    // Only the last three bytes can: a fourth would complete any character.
+    // It has at most three bytes, because four bytes complete any character.
     (1..=bytes.len().min(3))
         .rev()
         .find(|&length| {
             let tail = &bytes[bytes.len() - length..];
-            // A continuation byte at the front fails with a length, so only a true beginning
-            // counts.
+            // `error_len` is `None` only if the tail begins a character. A tail that begins with a
+            // continuation byte has an error of known length.
             std::str::from_utf8(tail)
                 .is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
         })
@@ -82,12 +82,12 @@ mod tests {
     }
 
     #[test]
-    fn a_character_cut_in_four_comes_out_whole() {
+    fn character_split_into_bytes_is_decoded() {
         assert_eq!(decode("🦀".as_bytes().chunks(1)), "🦀");
     }
 
     #[test]
-    fn a_character_that_never_ends_is_replaced_at_the_end() {
+    fn incomplete_character_is_replaced_at_end() {
         let mut decoder = Utf8Decoder::new();
         assert_eq!(decoder.push(b"a\xf0\x9f\xa6"), "a");
         assert_eq!(decoder.finish(), "\u{fffd}");
@@ -96,12 +96,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn text_survives_any_cut(text in any::<String>(), size in 1_usize..6) {
+        fn text_survives_any_split(text in any::<String>(), size in 1_usize..6) {
             prop_assert_eq!(decode(text.as_bytes().chunks(size)), text);
         }
 
         #[test]
-        fn any_bytes_decode_as_they_would_in_one_piece(
+        fn invalid_bytes_decode_as_in_one_piece(
             bytes in proptest::collection::vec(
                 prop_oneof![any::<u8>(), Just(0xf0), Just(0x9f), Just(0xc3)],
                 0..60,

@@ -6,7 +6,8 @@
 use crate::actors::chat::session::Session;
 use crate::actors::chat::session::io::{SessionEvent, WaitFor};
 use crate::actors::{JoinRequest, SessionMessage};
-use crate::wire::chat::{ACK_PREFIX, Utf8Decoder};
+use crate::wire::chat::ACK_PREFIX;
+use crate::wire::utf8::Utf8Decoder;
 
 impl Session {
     /// Serves a lecture client until it closes; returns why it ended.

@@ -1,50 +1,54 @@
-//! What a line of a chat asks for.
+//! The commands of a line session.
 //!
-//! A line that begins with `/` is a command; any other is said as it is. The values of [`parse`] borrow from the
-//! line. Nothing here fails: what cannot be understood is a value too, with words for its sender.
+//! A line that begins with `/` is a command. Any other line is a message. The values of [`parse`]
+//! borrow from the line. Parsing never fails: [`Command::Unknown`] and [`Command::Invalid`] describe
+//! lines that are not valid commands.
 
 use crate::wire::chat::operator_command;
+use crate::wire::text::split_first_word;
 
-/// What `/help` answers: one line for each command, each ended by a newline.
+/// The reply to `/help`: one line for each command, each with its newline.
 pub const HELP: &str = "\
 /nick NAME      changes your name
-/join ROOM      leaves this room for another one, made if there is none
+/join ROOM      leaves this room and joins another; creates it if needed
 /leave          leaves the room
-/msg NAME TEXT  tells something to one member alone, in whatever room
+/msg NAME TEXT  sends a private message to a member of any room
 /me TEXT        says what you do
-/who            lists who is in the room
+/who            lists the members of the room
 /rooms          lists the rooms
-/topic [TEXT]   shows what the room is about, or sets it
-/history [N]    shows the last lines that were said in the room
+/topic [TEXT]   shows or sets the topic of the room
+/history [N]    shows the last messages of the room
 /time on|off    turns the time of day before each line on or off
-/ack on|off     turns the receipts for what you say on or off
+/ack on|off     turns the receipts for your messages on or off
 /help           shows this list
 /quit           ends the session
-//TEXT          says a text that begins with a slash
+//TEXT          sends a text that begins with a slash
 ";
 
-/// What a line of a line session asks for.
+/// A line of a line session, parsed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command<'a> {
-    /// Say this to the room. It may be empty.
+    /// Publish this text to the room. It may be empty.
     Message(&'a str),
-    /// Say that one does this.
+    /// Publish this text as something that the member does.
     Action(&'a str),
-    /// Take this nickname, which [`valid_nick`](crate::wire::chat::valid_nick) has not judged yet.
+    /// Take this nickname, which [`validate_nick`](crate::wire::chat::validate_nick) has not
+    /// checked yet.
     Nick(&'a str),
-    /// Go into this room, which [`valid_room`](crate::wire::chat::valid_room) has not judged yet.
+    /// Join this room, whose name [`validate_room`](crate::wire::chat::validate_room) has not
+    /// checked yet.
     Join(&'a str),
     /// Leave the room.
     Leave,
-    /// Tell a member something alone.
+    /// Send a private message: the nickname of the receiver, and the text.
     DirectMessage(&'a str, &'a str),
-    /// List who is in the room.
+    /// List the members of the room.
     Who,
     /// List the rooms.
     Rooms,
-    /// Show what the room is about, or set it.
+    /// Show the topic of the room, or set it.
     Topic(Option<&'a str>),
-    /// Show the last lines of the room: so many, or as many as is usual.
+    /// Show the last lines of the room: this number of lines, or the default number.
     History(Option<usize>),
     /// Turn the time of day before each line on or off.
     Time(bool),
@@ -54,20 +58,20 @@ pub enum Command<'a> {
     Help,
     /// End the session.
     Quit,
-    /// Become an operator, by this password.
+    /// Log in as an operator, with this password.
     OperatorLogin(&'a str),
-    /// The whole line is an operator's order, or would be: see [`operator_command::parse`].
+    /// An operator's command, as the whole line. [`operator_command::parse`] parses it.
     OperatorLine(&'a str),
-    /// No such command: the word that was written, with its slash.
+    /// An unknown command: its first word, with the slash.
     Unknown(&'a str),
-    /// A command whose arguments make no sense, and how it is written.
+    /// A command with missing or wrong arguments: the error, with the correct syntax.
     Invalid(&'static str),
 }
 
-/// Reads a line, given without its line end.
+/// Parses a line, given without its line ending.
 ///
-/// The name of a command is read in any case; a line that begins with `//` says the text from its second
-/// slash on. Arguments beyond those that a command takes are ignored, so `/quit see you` quits.
+/// Command names are case-insensitive. A line that begins with `//` is a message, whose text begins
+/// at the second slash. Surplus arguments are ignored, so `/quit see you` quits.
 ///
 /// # Examples
 ///
@@ -89,14 +93,14 @@ pub fn parse(line: &str) -> Command<'_> {
     if after.starts_with('/') {
         return Command::Message(after);
     }
-    let (word, rest) = split_first_word(line);
-    match (word.to_ascii_lowercase().as_str(), rest) {
+    let (word, arguments) = split_first_word(line);
+    match (word.to_ascii_lowercase().as_str(), arguments) {
         ("/nick", "") => Command::Invalid("/nick needs a name: /nick NAME"),
         ("/nick", name) => Command::Nick(name),
         ("/join", "") => Command::Invalid("/join needs a room: /join ROOM"),
         ("/join", room) => Command::Join(room),
         ("/leave", _) => Command::Leave,
-        ("/msg", rest) => match split_first_word(rest) {
+        ("/msg", arguments) => match split_first_word(arguments) {
             (name, text) if !text.is_empty() => Command::DirectMessage(name, text),
             _ => Command::Invalid("/msg needs a name and a text: /msg NAME TEXT"),
         },
@@ -124,12 +128,7 @@ pub fn parse(line: &str) -> Command<'_> {
     }
 }
 
-/// Splits the first word off, and the space around the rest.
-fn split_first_word(text: &str) -> (&str, &str) {
-    let end = text.find(char::is_whitespace).unwrap_or(text.len());
-    (&text[..end], text[end..].trim())
-}
-
+/// Parses `on` or `off`, in any case.
 fn parse_on_off(word: &str) -> Option<bool> {
     match word {
         on if on.eq_ignore_ascii_case("on") => Some(true),
@@ -141,16 +140,16 @@ fn parse_on_off(word: &str) -> Option<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::chat::validate_nick;
+    use crate::wire::chat::names::validate_nick;
     use proptest::prelude::*;
 
     #[test]
-    fn an_empty_line_says_nothing() {
+    fn empty_line_is_empty_message() {
         assert_eq!(parse(""), Command::Message(""));
     }
 
     #[test]
-    fn commands_are_read_in_any_case_and_with_any_space() {
+    fn commands_ignore_case_and_extra_space() {
         assert_eq!(parse("/NICK \t ada  "), Command::Nick("ada"));
         assert_eq!(parse("/Ack ON"), Command::Ack(true));
         assert_eq!(parse("/time Off"), Command::Time(false));
@@ -167,10 +166,10 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_command_is_told_in_words() {
+    fn wrong_command_reports_its_syntax() {
         assert_eq!(parse("/"), Command::Unknown("/"));
         assert_eq!(parse("/ nick"), Command::Unknown("/"));
-        for (line, how) in [
+        for (line, syntax) in [
             ("/ack maybe", "on or off"),
             ("/time", "on or off"),
             ("/nick   ", "/nick NAME"),
@@ -183,30 +182,30 @@ mod tests {
             ("/operator", "/operator PASSWORD"),
         ] {
             assert!(
-                matches!(parse(line), Command::Invalid(words) if words.contains(how)),
+                matches!(parse(line), Command::Invalid(error) if error.contains(syntax)),
                 "{line}"
             );
         }
     }
 
     #[test]
-    fn an_order_is_known_as_one_and_left_as_it_is() {
+    fn operator_command_keeps_its_whole_line() {
         assert_eq!(parse("/kick eve  now"), Command::OperatorLine("/kick eve  now"));
         assert_eq!(parse("/operator  open sesame "), Command::OperatorLogin("open sesame"));
     }
 
     #[test]
-    fn a_space_before_the_slash_makes_it_text() {
+    fn space_before_slash_makes_message() {
         assert_eq!(parse(" /quit"), Command::Message(" /quit"));
     }
 
     #[test]
-    fn every_command_has_its_line_of_help() {
+    fn every_command_in_help_is_known() {
         for line in HELP.lines().filter(|line| !line.starts_with("//")) {
             let word = line.split(' ').next().unwrap();
             assert!(
                 !matches!(parse(word), Command::Unknown(_)),
-                "{word} is explained and not known"
+                "{word} is in the help, but unknown"
             );
         }
         assert!(HELP.ends_with('\n') && HELP.lines().count() == 14);
@@ -214,13 +213,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_can_be_said(text in "[^\r\n]*") {
+        fn any_text_can_be_sent(text in "[^\r\n]*") {
             let line = if text.starts_with('/') { format!("/{text}") } else { text.clone() };
             prop_assert_eq!(parse(&line), Command::Message(&text));
         }
 
         #[test]
-        fn a_valid_nick_survives_parsing(nick in r"[A-Za-z0-9_\[\]\\-]{1,32}") {
+        fn valid_nick_survives_parsing(nick in r"[A-Za-z0-9_\[\]\\-]{1,32}") {
             prop_assert_eq!(validate_nick(&nick), Ok(()));
             let line = format!("/nick {nick}");
             prop_assert_eq!(parse(&line), Command::Nick(&nick));

@@ -15,7 +15,7 @@
 
 use std::str::from_utf8;
 
-use crate::wire::chat::validate_room;
+use crate::wire::chat::names::validate_room;
 use crate::wire::text::is_unsafe;
 
 /// What a segment begins with: a name, and the version of the format.

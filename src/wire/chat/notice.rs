@@ -1,12 +1,12 @@
-//! What a chat says to its members, as a client reads it.
+//! The notices of a chat server: formatted for the server, parsed for the client.
 //!
-//! A line of a room begins with its speaker's name and a colon; what the chat itself has to tell begins with
-//! `* `, which no name does. A few of these notices say what a client has to remember: who it is, where it is,
-//! and that it is not wanted any more. They are written and read here, so that both sides keep to one wording.
+//! A message in a room begins with the sender's nickname and a colon. A notice of the server begins
+//! with `* `, which is not a valid nickname. A client needs some of the notices to know its nickname
+//! and its room. Both directions are in this file, so that the two sides agree on the wording.
 
-use crate::wire::chat::validate_nick;
+use crate::wire::chat::names::validate_nick;
 
-/// Words the coming into a room.
+/// Formats the notice to a member that has joined a room with `others` other members.
 pub fn format_welcome(nick: &str, room: &str, others: usize) -> String {
     let others = match others {
         1 => "1 other".into(),
@@ -15,78 +15,82 @@ pub fn format_welcome(nick: &str, room: &str, others: usize) -> String {
     format!("you are {nick} in {room}, with {others}; /help lists the commands")
 }
 
-/// Words a change of one's own name.
+/// Formats the notice to a member about its own new nickname.
 pub fn format_renamed(nick: &str) -> String {
     format!("you are now {nick}")
 }
 
-/// Words one's own leaving of a room.
+/// Formats the notice to a member that has left a room.
 pub fn format_left(room: &str) -> String {
     format!("you left {room}; /join ROOM goes to another one")
 }
 
-/// Words the end of a session that is not wanted back at once: `silent for 15m`, `kicked by the operator`.
-pub fn format_disconnected(why: &str) -> String {
-    format!("you were {why}; good bye")
+/// Formats the notice before the server closes a session, for a reason such as `silent for 15m` or
+/// `kicked by the operator`. Clients do not reconnect at once after it.
+pub fn format_disconnected(reason: &str) -> String {
+    format!("you were {reason}; good bye")
 }
 
-/// Makes the line for whoever may not even come in: `this address is banned`. It is not wanted back at once.
+/// Formats the line to a rejected connection, for a reason such as `this address is banned`. Clients
+/// do not reconnect at once after it.
 ///
 /// # Examples
 ///
 /// ```
-/// use sockactors::wire::chat::notice::{Notice, parse_notice, format_rejected};
+/// use sockactors::wire::chat::notice::{Notice, format_rejected, parse_notice};
 ///
 /// let line = format_rejected("this address is banned");
 /// assert_eq!(line, "* you were turned away: this address is banned; good bye\n");
 /// assert_eq!(parse_notice(line.trim_end()), Notice::Disconnected);
 /// ```
-pub fn format_rejected(why: &str) -> String {
-    format!("* {}\n", format_disconnected(&format!("turned away: {why}")))
+pub fn format_rejected(reason: &str) -> String {
+    format!("* {}\n", format_disconnected(&format!("turned away: {reason}")))
 }
 
-/// A line that a member is sent.
+/// A line that the server sends to a member, parsed.
+///
+/// The texts are slices of the line, so that a caller can find their positions in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Notice<'a> {
-    /// Somebody said something, or did: the name. It stands where the line has it.
+    /// A message or an action in the room: the sender's nickname.
     Message(&'a str),
-    /// Somebody told something to this member alone.
+    /// A private message: the sender's nickname.
     DirectMessage(&'a str),
-    /// This member is in a room now, under a name.
+    /// This member has joined a room.
     Welcome {
-        /// The name.
+        /// This member's nickname.
         nick: &'a str,
         /// The room.
         room: &'a str,
-        /// Whether nobody else is there.
+        /// Whether the room has no other member.
         is_alone: bool,
     },
-    /// This member has another name now.
+    /// This member has a new nickname.
     SelfRenamed(&'a str),
     /// This member is in no room any more.
     SelfLeft,
-    /// This member's session ends, and it is not wanted back at once.
+    /// The server ends this session, and the client should not reconnect at once.
     Disconnected,
-    /// Somebody came into the room.
+    /// A member has joined the room: its nickname.
     MemberJoined(&'a str),
-    /// Somebody left the room.
+    /// A member has left the room: its nickname.
     MemberLeft(&'a str),
-    /// Somebody in the room has another name now.
+    /// A member of the room has a new nickname.
     MemberRenamed {
-        /// The name until now.
+        /// The old nickname.
         old: &'a str,
-        /// The name from now on.
+        /// The new nickname.
         new: &'a str,
     },
-    /// Those in the room, separated by commas, perhaps not all.
+    /// The members of the room, separated by commas. The list may be incomplete.
     MemberList(&'a str),
-    /// Another notice.
+    /// Any other notice.
     Info,
-    /// Nothing that a room's member is sent.
+    /// Not a line that the server sends to a member.
     Unrecognized,
 }
 
-/// Reads a line, given without its line end; a time of day may stand before it.
+/// Parses a line, given without its line ending. A time of day in brackets may come first.
 ///
 /// # Examples
 ///
@@ -98,13 +102,12 @@ pub enum Notice<'a> {
 /// assert_eq!(parse_notice("[2026-11-24 15:04] ada: hello"), Notice::Message("ada"));
 /// assert_eq!(parse_notice("* ada joined"), Notice::MemberJoined("ada"));
 /// assert_eq!(parse_notice("* you are now bob"), Notice::SelfRenamed("bob"));
-/// assert_eq!(parse_notice("Hello: there are two words before: this"), Notice::Message("Hello"));
-/// assert_eq!(parse_notice("two words: before"), Notice::Unrecognized);
+/// assert_eq!(parse_notice("two words: hello"), Notice::Unrecognized);
 /// ```
 pub fn parse_notice(line: &str) -> Notice<'_> {
     let line = strip_time(line);
-    if let Some(act) = line.strip_prefix("** ") {
-        return parse_nick_before(act, " ").map_or(Notice::Unrecognized, Notice::Message);
+    if let Some(action) = line.strip_prefix("** ") {
+        return parse_nick_before(action, " ").map_or(Notice::Unrecognized, Notice::Message);
     }
     let Some(notice) = line.strip_prefix("* ") else {
         return parse_nick_before(line, ": ").map_or(Notice::Unrecognized, Notice::Message);
@@ -112,22 +115,24 @@ pub fn parse_notice(line: &str) -> Notice<'_> {
     parse_about_self(notice).or_else(|| parse_about_member(notice)).unwrap_or(Notice::Info)
 }
 
+/// Parses a notice about this member.
 fn parse_about_self(notice: &str) -> Option<Notice<'_>> {
     if let Some(nick) = notice.strip_prefix("you are now ") {
         return Some(Notice::SelfRenamed(nick));
     }
-    if let Some(place) = notice.strip_prefix("you are ") {
-        let (nick, place) = place.split_once(" in ")?;
-        let (room, others) = place.split_once(", with ")?;
+    if let Some(rest) = notice.strip_prefix("you are ") {
+        let (nick, rest) = rest.split_once(" in ")?;
+        let (room, others) = rest.split_once(", with ")?;
         return Some(Notice::Welcome { nick, room, is_alone: others.starts_with("0 ") });
     }
     if notice.starts_with("you left ") {
         return Some(Notice::SelfLeft);
     }
-    let dismissed = notice.starts_with("you were ") && notice.ends_with("; good bye");
-    dismissed.then_some(Notice::Disconnected)
+    let is_disconnected = notice.starts_with("you were ") && notice.ends_with("; good bye");
+    is_disconnected.then_some(Notice::Disconnected)
 }
 
+/// Parses a notice about another member, or about the whole room.
 fn parse_about_member(notice: &str) -> Option<Notice<'_>> {
     let (nick, what) = notice.split_once(' ')?;
     validate_nick(nick).ok()?;
@@ -140,20 +145,20 @@ fn parse_about_member(notice: &str) -> Option<Notice<'_>> {
     }
 }
 
-/// Returns the name before the first `end`, if it is one.
+/// Returns the text before the first `end` if it is a valid nickname.
 fn parse_nick_before<'a>(line: &'a str, end: &str) -> Option<&'a str> {
     let (nick, _) = line.split_once(end)?;
     validate_nick(nick).ok().map(|()| nick)
 }
 
-/// Takes off a time, as `[15:04] ` or `[2026-11-24 15:04] `.
+/// Strips a leading time, such as `[15:04] ` or `[2026-11-24 15:04] `.
 fn strip_time(line: &str) -> &str {
-    let after = || {
+    let without_time = || {
         let (time, rest) = line.strip_prefix('[')?.split_once("] ")?;
         let is_time = |byte: u8| byte.is_ascii_digit() || b"-: ".contains(&byte);
         (time.len() >= 5 && time.bytes().all(is_time)).then_some(rest)
     };
-    after().unwrap_or(line)
+    without_time().unwrap_or(line)
 }
 
 #[cfg(test)]
@@ -162,7 +167,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn notices_about_oneself_are_read_as_they_are_written() {
+    fn notices_about_self_round_trip() {
         let line = format!("* {}", format_welcome("ada", "lobby", 0));
         let (nick, room) = ("ada", "lobby");
         assert_eq!(parse_notice(&line), Notice::Welcome { nick, room, is_alone: true });
@@ -180,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn notices_about_others_name_them() {
+    fn notices_about_members_name_them() {
         assert_eq!(parse_notice("* bob left"), Notice::MemberLeft("bob"));
         assert_eq!(
             parse_notice("* bob is now cy"),
@@ -191,23 +196,24 @@ mod tests {
         assert_eq!(parse_notice("* bob set the topic: tea"), Notice::Info);
         assert_eq!(parse_notice("** bob waves"), Notice::Message("bob"));
         assert_eq!(parse_notice("*"), Notice::Unrecognized);
+        assert_eq!(parse_notice("Hello: two words before: this"), Notice::Message("Hello"));
     }
 
     proptest! {
         #[test]
-        fn nothing_that_is_said_passes_for_a_notice(
+        fn message_text_never_parses_as_notice(
             nick in r"[A-Za-z0-9_\[\]\\-]{1,32}", text in "[^\r\n]*"
         ) {
-            let said = format!("{nick}: {text}");
-            prop_assert_eq!(parse_notice(&said), Notice::Message(&nick));
-            let done = format!("** {nick} {text}");
-            prop_assert_eq!(parse_notice(&done), Notice::Message(&nick));
-            let told = format!("* {nick} tells you: {text}");
-            prop_assert_eq!(parse_notice(&told), Notice::DirectMessage(&nick));
+            let message = format!("{nick}: {text}");
+            prop_assert_eq!(parse_notice(&message), Notice::Message(&nick));
+            let action = format!("** {nick} {text}");
+            prop_assert_eq!(parse_notice(&action), Notice::Message(&nick));
+            let private = format!("* {nick} tells you: {text}");
+            prop_assert_eq!(parse_notice(&private), Notice::DirectMessage(&nick));
         }
 
         #[test]
-        fn any_line_is_read(line in "\\PC*") {
+        fn arbitrary_line_never_panics(line in "\\PC*") {
             parse_notice(&line);
         }
     }

@@ -1,47 +1,51 @@
-//! What an operator of a chat may order.
+//! The commands of a chat operator.
 //!
-//! An order is a line of an operator's session, or of the server's own terminal. [`parse`] borrows from the line.
+//! An operator sends them in a session, or types them at the server's own terminal. The values of
+//! [`parse`] borrow from the line.
 
-/// What `/help` answers besides, where there are operators: one line for each order, each ended by a newline.
+use crate::wire::text::split_first_word;
+
+/// The second part of the reply to `/help`, for operators: one line for each command, each with its
+/// newline.
 pub const HELP: &str = "\
-/members           lists everybody, with room and address
+/members           lists all members, with room and address
 /kick NAME [WHY]   ends a member's session
-/mute NAME         has nobody hear what a member says
-/unmute NAME       has everybody hear it again
-/ban NAME|ADDRESS  keeps an address away, and ends its sessions
-/unban ADDRESS     lets it come again
-/bans              lists the addresses that are kept away
-/announce TEXT     tells something to everybody in every room
+/mute NAME         hides a member's messages from the others
+/unmute NAME       shows them again
+/ban NAME|ADDRESS  rejects an address, and ends its sessions
+/unban ADDRESS     accepts it again
+/bans              lists the banned addresses
+/announce TEXT     sends a text to every member in every room
 ";
 
-/// An order.
+/// A command of an operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OperatorCommand<'a> {
-    /// List everybody.
+    /// List all members.
     Members,
-    /// End a member's session, for a reason that may be empty.
+    /// End a member's session: the nickname, and the reason, which may be empty.
     Kick(&'a str, &'a str),
-    /// Have nobody hear a member.
+    /// Stop publishing a member's messages.
     Mute(&'a str),
-    /// Have everybody hear a member again.
+    /// Publish a member's messages again.
     Unmute(&'a str),
-    /// Keep the address away that this is, or that a member of this name has.
+    /// Ban an address, given as itself or as the nickname of a member.
     Ban(&'a str),
-    /// Let an address come again.
+    /// Lift the ban of an address.
     Unban(&'a str),
-    /// List the addresses that are kept away.
+    /// List the banned addresses.
     Bans,
-    /// Tell everybody something.
+    /// Send a text to every member.
     Announce(&'a str),
 }
 
-/// Reads a line, given without its line end; nothing comes back where it is no order.
+/// Parses a line, given without its line ending. Returns `None` if it is not an operator's command.
 ///
-/// The name of an order is read in any case.
+/// Command names are case-insensitive.
 ///
 /// # Errors
 ///
-/// Returns how the order is written, where it lacks what it needs.
+/// Returns the correct syntax if an argument is missing.
 ///
 /// # Examples
 ///
@@ -54,23 +58,22 @@ pub enum OperatorCommand<'a> {
 /// assert_eq!(parse("/who"), None);
 /// ```
 pub fn parse(line: &str) -> Option<Result<OperatorCommand<'_>, &'static str>> {
-    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
-    let rest = rest.trim();
-    let (first, more) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
-    let order = match word.to_ascii_lowercase().as_str() {
+    let (word, arguments) = split_first_word(line);
+    let (first, rest) = split_first_word(arguments);
+    let (command, syntax) = match word.to_ascii_lowercase().as_str() {
         "/members" => return Some(Ok(OperatorCommand::Members)),
         "/bans" => return Some(Ok(OperatorCommand::Bans)),
-        "/kick" => {
-            (OperatorCommand::Kick(first, more.trim()), "/kick needs a name: /kick NAME [WHY]")
-        }
+        "/kick" => (OperatorCommand::Kick(first, rest), "/kick needs a name: /kick NAME [WHY]"),
         "/mute" => (OperatorCommand::Mute(first), "/mute needs a name: /mute NAME"),
         "/unmute" => (OperatorCommand::Unmute(first), "/unmute needs a name: /unmute NAME"),
         "/ban" => (OperatorCommand::Ban(first), "/ban needs a name or an address: /ban NAME"),
         "/unban" => (OperatorCommand::Unban(first), "/unban needs an address: /unban 192.0.2.1"),
-        "/announce" => (OperatorCommand::Announce(rest), "/announce needs a text: /announce TEXT"),
+        "/announce" => {
+            (OperatorCommand::Announce(arguments), "/announce needs a text: /announce TEXT")
+        }
         _ => return None,
     };
-    Some(if rest.is_empty() { Err(order.1) } else { Ok(order.0) })
+    Some(if arguments.is_empty() { Err(syntax) } else { Ok(command) })
 }
 
 #[cfg(test)]
@@ -78,7 +81,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn orders_are_read_in_any_case_and_with_any_space() {
+    fn operator_commands_ignore_case_and_extra_space() {
         assert_eq!(parse("/KICK  eve"), Some(Ok(OperatorCommand::Kick("eve", ""))));
         assert_eq!(
             parse("/Kick eve  so  it is "),
@@ -91,10 +94,10 @@ mod tests {
     }
 
     #[test]
-    fn every_order_has_its_line_of_help_and_says_what_it_needs() {
+    fn every_command_in_help_reports_its_syntax() {
         for line in HELP.lines() {
             let word = line.split(' ').next().unwrap();
-            let alone = parse(word).unwrap_or_else(|| panic!("{word} is explained and not known"));
+            let alone = parse(word).unwrap_or_else(|| panic!("{word} is in the help, but unknown"));
             assert!(alone.is_ok() || alone.is_err_and(|usage| usage.contains(word)), "{word}");
             assert!(parse(&format!("{word} x")).unwrap().is_ok(), "{word}");
         }

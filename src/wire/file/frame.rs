@@ -134,7 +134,9 @@ pub enum FrameError {
     #[error("the other side does not speak the file protocol")]
     Signature,
     /// The peer speaks no version that is known here.
-    #[error("the other side speaks another version of the file protocol; this side speaks version {VERSION}")]
+    #[error(
+        "the other side speaks another version of the file protocol; this side speaks {VERSION}"
+    )]
     Version,
     /// The frame's kind is unknown.
     #[error("received a frame of an unknown kind")]
