@@ -6,10 +6,10 @@ use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 
 use super::framed_client::chunk_hashes;
+use sockactors::wire::file::digest::{ChunkHash, hash_chunk, hash_chunk_list};
 use sockactors::wire::file::{
     CHUNK_SIZE, Failed, Frame, FrameReader, FrameWriter, Stored, server_hello,
 };
-use sockactors::wire::file::digest::{ChunkHash, hash_chunk, hash_chunk_list};
 
 /// What has come so far.
 #[derive(Debug, Default)]

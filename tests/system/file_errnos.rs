@@ -112,11 +112,7 @@ fn befall(call: &str, error: &str, nth: usize, large: &[u8]) -> (Came, Came) {
     (1..3).zip(theirs.chunks(CHUNK_SIZE).skip(1)).for_each(|(number, bytes)| {
         let value = sockactors::wire::file::digest::hash_chunk(number, bytes);
         other
-            .send_frames(&[sockactors::wire::file::Frame::Data {
-                number,
-                hash: value,
-                bytes,
-            }])
+            .send_frames(&[sockactors::wire::file::Frame::Data { number, hash: value, bytes }])
             .unwrap();
     });
     other.send_frames(&[end_frame(&theirs)]).unwrap();

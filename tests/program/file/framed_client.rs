@@ -8,8 +8,8 @@ use crate::support::files::{distinct_chunks, send};
 use crate::support::framed_client::chunk_hashes;
 use crate::support::framed_server::{ScriptedServer, ServerFiles, accept_all, cut_after, script};
 use crate::support::{ProgramOutput, directory, sockactors};
-use sockactors::wire::file::{CHUNK_SIZE, Frame, SIGNATURE, Stored, server_hello};
 use sockactors::wire::file::digest::hash_chunk_list;
+use sockactors::wire::file::{CHUNK_SIZE, Frame, SIGNATURE, Stored, server_hello};
 use tempfile::TempDir;
 
 /// A directory with a file `name` of some length in it.

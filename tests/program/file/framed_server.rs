@@ -9,8 +9,8 @@ use crate::support::chat_client::connect;
 use crate::support::directory;
 use crate::support::files::{distinct_chunks, names, open_framed, server, stored_reply};
 use crate::support::framed_client::{FramedReply, chunk_hashes, end_frame, offer};
-use sockactors::wire::file::{CHUNK_SIZE, Failed, Frame, Offer, SIGNATURE};
 use sockactors::wire::file::digest::hash_chunk_list;
+use sockactors::wire::file::{CHUNK_SIZE, Failed, Frame, Offer, SIGNATURE};
 
 #[test]
 fn files_of_every_length_arrive_under_their_names_over_one_connection() {

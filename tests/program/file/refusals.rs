@@ -7,8 +7,8 @@ use std::net::Shutdown;
 use crate::support::directory;
 use crate::support::files::{distinct_chunks, open_framed, server, stored_reply};
 use crate::support::framed_client::FramedReply;
-use sockactors::wire::file::{CHUNK_SIZE, Frame};
 use sockactors::wire::file::digest::hash_chunk;
+use sockactors::wire::file::{CHUNK_SIZE, Frame};
 
 #[test]
 fn what_arrives_otherwise_than_it_was_sent_is_never_stored() {

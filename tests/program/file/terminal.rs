@@ -7,8 +7,8 @@ use crate::support::directory;
 use crate::support::framed_client::{FramedClient, FramedReply, end_frame};
 use crate::support::terminal::Terminal;
 use crate::support::uploads::seeded_bytes;
-use sockactors::wire::file::{CHUNK_SIZE, Frame};
 use sockactors::wire::file::digest::hash_chunk;
+use sockactors::wire::file::{CHUNK_SIZE, Frame};
 
 /// How many chunks a file has here: more than come before its bar is seen.
 const CHUNKS: u64 = 2000;
