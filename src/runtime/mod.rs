@@ -168,10 +168,12 @@ pub use pool::{Pool, PoolAddress, PoolClosed};
 pub(crate) use sim::executor::SimExecutor;
 #[cfg(feature = "testing")]
 pub use sim::fault::{Fault, MessageInfo, PollInfo};
-pub use supervisor::admin::{AdminError, ChildCounts, ChildInfo, SupervisorAddress};
+pub use supervisor::Supervisor;
+pub use supervisor::admin::SupervisorAddress;
 pub use supervisor::child::Child;
+pub use supervisor::config::{AutoShutdown, Strategy};
 pub use supervisor::options::{Restart, Shutdown};
-pub use supervisor::{AutoShutdown, Strategy, Supervisor};
+pub use supervisor::request::{AdminError, ChildCounts, ChildInfo};
 pub use system::handle::Handle;
 pub use system::{StopReason, System};
 pub use tree::liveness::{Monitor, NotRunning};

@@ -142,7 +142,10 @@ fn an_address_is_one_childs() {
             nested.add(Child::new("second", || live).address(&inbox)).await?;
             let third = || Child::new("third", || live).address(&inbox);
             let refused = nested.add(third()).await.unwrap_err();
-            assert_eq!(refused.to_string(), "the address of third is another child's, or over");
+            assert_eq!(
+                refused.to_string(),
+                "the address of third belongs to another child or is closed"
+            );
             nested.terminate("second").await?;
             nested.remove("second").await?;
             assert!(matches!(nested.add(third()).await, Err(AdminError::Misconfigured(_))));

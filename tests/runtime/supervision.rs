@@ -44,7 +44,7 @@ fn restarted_by(strategy: Strategy) -> Vec<String> {
     run.wait_for(last);
     let seen = run.seen[4..].to_vec();
     run.stop().unwrap();
-    seen.into_iter().filter(|event| !event.contains("is restarted")).collect()
+    seen.into_iter().filter(|event| !event.contains(": restarting")).collect()
 }
 
 const CRASH: &str = "t/b panicked at ";
@@ -241,7 +241,7 @@ fn a_backoff_is_a_state_that_a_stop_ends() {
     let mut run = Running::start(tree);
     run.wait_for("t/x started");
     run.handle.crash("x");
-    run.wait_for("t/x is restarted in");
+    run.wait_for("t/x: restarting in");
     let tree = run.handle.tree().unwrap().to_string();
     assert!(tree.contains("restarting"), "{tree}");
     run.stop().unwrap();

@@ -66,7 +66,7 @@ fn only_an_actor_is_crashed_on_request() {
     assert_eq!(pool.len(), 1);
     assert_eq!(run.stop().unwrap(), StopReason::Finished);
     assert_eq!(run.seen_with(&["panicked"]).len(), 1, "{:#?}", run.seen);
-    assert_eq!(run.seen_with(&["is restarted"]).len(), 1, "{:#?}", run.seen);
+    assert_eq!(run.seen_with(&[": restarting"]).len(), 1, "{:#?}", run.seen);
 }
 
 /// Runs a system with two threads whose observer panics once, at an event of `who` that ends with `what`,

@@ -38,7 +38,7 @@ fn an_actor_that_keeps_its_thread_is_named_each_time_it_does() {
         // Twice: a system at rest is left alone in between, and watched again afterwards.
         for _ in 0..2 {
             blocker.send_blocking(()).unwrap();
-            run.wait_for("t/blocker has kept its thread for more than 5ms");
+            run.wait_for("t/blocker has blocked its thread for more than 5ms");
             open.send(()).unwrap();
         }
         run.stop().unwrap();

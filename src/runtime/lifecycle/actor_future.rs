@@ -1,9 +1,8 @@
-//! The wall around an incarnation.
+//! The future that drives one incarnation.
 //!
-//! A panic in an actor must end that actor and nothing else. [`ActorFuture`] drives the actor's future, catches
-//! what it throws, at its polls and at its drop alike, and turns it into an [`Exit`] with the panic's text
-//! and place. The place comes from a panic hook of our own, which keeps silent about panics inside a guard
-//! (the lifecycle event tells them) and leaves all others to the hook that was there before.
+//! [`ActorFuture`] polls the actor's future inside `catch_unwind` and turns its end into an [`Exit`].
+//! It drops the actor's future inside `catch_unwind` too: a panic in a `Drop` is a crash of that
+//! actor only, never of its supervisor.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,28 +11,30 @@ use std::task::{Context, Poll, ready};
 
 use pin_project_lite::pin_project;
 
+use crate::runtime::actor::{BoxError, Outcome};
 #[cfg(feature = "testing")]
 use crate::runtime::executor::Sleep;
+use crate::runtime::lifecycle::exit::Exit;
 use crate::runtime::lifecycle::panic::catch_panic;
 use crate::runtime::lifecycle::watchdog;
 use crate::runtime::tree::control::Interrupt;
 use crate::runtime::tree::node::Node;
-use crate::runtime::{BoxError, Exit, Outcome};
 
-/// How many turns an incarnation had, which nobody but a simulation asks.
+/// The number of polls of an incarnation. Only a simulation counts them.
 #[cfg(feature = "testing")]
 type PollCount = u64;
 #[cfg(not(feature = "testing"))]
 type PollCount = ();
 
-/// How long an incarnation is held up, which happens in a simulation alone.
+/// The delay that a simulation has injected into an incarnation.
 #[cfg(feature = "testing")]
 type SimDelay = Option<Box<Sleep>>;
 #[cfg(not(feature = "testing"))]
 type SimDelay = ();
 
 pin_project! {
-    /// Drives one incarnation to its exit. When it is ready, or dropped, the incarnation is gone entirely.
+    /// A future that drives one incarnation to its exit. When it is ready, or has been dropped,
+    /// nothing of the incarnation is left.
     pub(crate) struct ActorFuture<F: Future> {
         #[pin]
         future: Option<F>,
@@ -46,7 +47,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.future.is_some() {
-                // A killed actor that throws while it is dropped has nobody left to tell.
+                // The exit is `Killed` already, so a panic in the drop has nowhere to go.
                 drop(catch_panic(|| this.future.set(None)));
                 this.node.end_incarnation(&Exit::Killed);
             }
@@ -71,14 +72,14 @@ impl<F: Future<Output = Outcome>> Future for ActorFuture<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Exit> {
         let mut this = self.project();
         #[cfg(feature = "testing")]
-        let _speaker = {
+        let _current_actor = {
             *this.polls += 1;
             crate::runtime::sim::executor::enter_simulated_poll(this.node, *this.polls, this.delay)
         };
         let polled = match ready!(poll_interrupt(this.node, this.delay, cx)) {
             Some(exit) => Err(exit),
             None => {
-                let _turn = watchdog::enter_poll(this.node);
+                let _poll = watchdog::enter_poll(this.node);
                 catch_panic(|| {
                     let future = this.future.as_mut().as_pin_mut();
                     future.map_or(Poll::Ready(Ok(())), |future| future.poll(cx))
@@ -92,22 +93,22 @@ impl<F: Future<Output = Outcome>> Future for ActorFuture<F> {
     }
 }
 
-// What follows is no part of the guard's code, which there is once for each kind of actor.
+// The functions below are not generic: `ActorFuture` is compiled once for each kind of actor.
 
-/// Looks whether anything befalls the incarnation before its turn: an exit, or a time of waiting.
+/// Checks before a poll for an interrupt, which may be an exit, and for an injected delay.
 fn poll_interrupt(
     node: &Arc<Node>,
-    hold: &mut SimDelay,
+    delay: &mut SimDelay,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Exit>> {
     node.control.register_task(cx);
     #[cfg(feature = "testing")]
-    if let Some(sleep) = hold {
+    if let Some(sleep) = delay {
         ready!(Pin::new(sleep).poll(cx));
-        *hold = None;
+        *delay = None;
     }
     #[cfg(not(feature = "testing"))]
-    let () = hold;
+    let () = delay;
     Poll::Ready(match node.control.pending_interrupt() {
         None => None,
         Some(Interrupt::Hang) => return Poll::Pending,
@@ -120,7 +121,7 @@ fn poll_interrupt(
     })
 }
 
-/// Turns what a poll brought into an exit.
+/// Turns the result of a poll into an exit.
 fn exit_from_poll(node: &Node, polled: Result<Poll<Outcome>, Exit>) -> Poll<Exit> {
     Poll::Ready(match polled {
         Ok(Poll::Pending) => return Poll::Pending,
@@ -153,40 +154,40 @@ mod tests {
     }
 
     #[test]
-    fn smoke() {
+    fn returned_result_becomes_exit() {
         assert!(matches!(run(async { Ok(()) }), Exit::Normal));
         assert_eq!(run(async { Err("no disk".into()) }).to_string(), "failed: no disk");
     }
 
     #[test]
-    fn a_panic_becomes_an_exit_with_text_and_place() {
-        let Exit::Panicked { text, location: place } = run(async { panic!("lost {}", 7) }) else {
-            panic!("it did not panic");
+    fn panic_becomes_exit_with_location() {
+        let Exit::Panicked { text, location } = run(async { panic!("lost {}", 7) }) else {
+            panic!("the exit is not a panic");
         };
         assert_eq!(&*text, "lost 7");
-        assert!(place.contains("actor_future.rs:"), "{place}");
+        assert!(location.contains("actor_future.rs:"), "{location}");
     }
 
     #[test]
-    fn a_panic_in_a_drop_becomes_an_exit_too() {
-        struct Bomb;
-        impl Drop for Bomb {
+    fn panic_in_drop_becomes_exit() {
+        struct PanicOnDrop;
+        impl Drop for PanicOnDrop {
             fn drop(&mut self) {
                 panic!("boom");
             }
         }
-        let bomb = Bomb;
+        let bomb = PanicOnDrop;
         let exit = run(async move {
             let _held = bomb;
             Ok(())
         });
         assert!(exit.to_string().contains("boom"), "{exit}");
 
-        let bomb = Bomb;
-        let guard = ActorFuture::new(node(), async move {
+        let bomb = PanicOnDrop;
+        let future = ActorFuture::new(node(), async move {
             let _held = bomb;
             Ok(())
         });
-        drop(guard);
+        drop(future);
     }
 }

@@ -11,42 +11,43 @@ use crate::runtime::tree::path::Path;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Exit {
-    /// Its loop returned `Ok` on its own.
+    /// The actor returned `Ok` without being asked to stop.
     Normal,
-    /// Its loop returned `Ok` after a stop was asked for.
+    /// The actor returned `Ok` after a stop was requested.
     Shutdown,
-    /// Its loop returned an error.
+    /// The actor returned an error.
     Failed(Arc<dyn Error + Send + Sync>),
-    /// It panicked.
+    /// The actor panicked.
     Panicked {
-        /// What the panic said.
+        /// The panic's message.
         text: Arc<str>,
-        /// `file:line:column`, where the panic hook could tell.
+        /// `file:line:column` of the panic, and its backtrace if
+        /// [`record_backtraces`](crate::runtime::record_backtraces) is on.
         location: Arc<str>,
     },
-    /// It was dropped: it did not end in time, or was to end at once.
+    /// The incarnation was dropped: it did not stop in time, or its shutdown is a kill.
     Killed,
-    /// An actor that it is linked to ended: where that one stands, and how it ended.
+    /// A linked actor ended: that actor's path and exit.
     Linked(Arc<(Path, Exit)>),
-    /// A supervisor did not start, because a child of its did not: which one, and how that ended.
+    /// A supervisor did not start because a child did not: that child's path and exit.
     StartFailed(Arc<(Path, Exit)>),
-    /// A supervisor did not start, because its specification contradicts itself.
+    /// A supervisor did not start because its specification is contradictory.
     Misconfigured(Arc<str>),
-    /// It did not say that it is ready within its time.
+    /// The actor did not call [`Context::ready`](crate::runtime::Context::ready) within this time.
     NotReady(Duration),
-    /// A supervisor saw more restarts than its intensity allows. Always abnormal.
+    /// A supervisor had more restarts than its intensity allows. Always abnormal.
     GaveUp {
-        /// How many restarts are allowed ...
+        /// The number of restarts that the intensity allows within `window`.
         max_restarts: u32,
-        /// ... within this time.
+        /// The length of the sliding window.
         window: Duration,
-        /// The child whose exit was one too many, and that exit.
+        /// The path and exit of the child whose restart exceeded the limit.
         last: Arc<(Path, Exit)>,
     },
 }
 
 impl Exit {
-    /// Tells whether this is an end that a transient child is not restarted after.
+    /// Returns whether the exit is normal. A transient child is not restarted after a normal exit.
     pub fn is_normal(&self) -> bool {
         match self {
             Exit::Normal | Exit::Shutdown => true,
@@ -55,7 +56,7 @@ impl Exit {
         }
     }
 
-    /// Returns the error of the actor that is at the root of this exit, for a caller to downcast.
+    /// Returns the actor's error that caused this exit, for a caller to downcast.
     pub fn error(&self) -> Option<&(dyn Error + Send + Sync + 'static)> {
         match self {
             Exit::Failed(error) => Some(error.as_ref()),
@@ -73,15 +74,15 @@ impl fmt::Display for Exit {
             Exit::Normal => f.write_str("ended normally"),
             Exit::Shutdown => f.write_str("stopped as asked"),
             Exit::Failed(error) => write!(f, "failed: {error}"),
-            Exit::Panicked { text, location: place } => write!(f, "panicked at {place}: {text}"),
+            Exit::Panicked { text, location } => write!(f, "panicked at {location}: {text}"),
             Exit::Killed => f.write_str("killed"),
             Exit::Linked(other) => write!(f, "ended with {}, which {}", other.0, other.1),
             Exit::StartFailed(child) => write!(f, "could not start: {} {}", child.0, child.1),
             Exit::Misconfigured(text) => write!(f, "could not start: {text}"),
-            Exit::NotReady(within) => write!(f, "was not ready within {within:?}"),
-            Exit::GaveUp { max_restarts: restarts, window: within, last } => write!(
+            Exit::NotReady(limit) => write!(f, "was not ready within {limit:?}"),
+            Exit::GaveUp { max_restarts, window, last } => write!(
                 f,
-                "gave up: more than {restarts} restarts within {within:?}; at last, {} {}",
+                "gave up: more than {max_restarts} restarts within {window:?}; last exit: {} {}",
                 last.0, last.1
             ),
         }

@@ -1,4 +1,8 @@
-//! The life of an actor: its events, its exit, and the future that drives one incarnation.
+//! The life of an actor: its events, its exits, and the future that drives one incarnation.
+//!
+//! Lowest first: [`exit`] and [`event`] are values, [`panic`] makes exits of panics, [`observer`]
+//! distributes events, [`notifier`] reports to the supervisor, [`watchdog`] finds blocked threads,
+//! and [`actor_future`] drives one incarnation with all of them.
 
 pub(crate) mod actor_future;
 pub(crate) mod event;

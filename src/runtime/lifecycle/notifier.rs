@@ -1,4 +1,4 @@
-//! Notifications of an incarnation to its supervisor.
+//! Notifications from a child's task to its supervisor.
 
 use async_channel::Sender;
 
@@ -7,16 +7,16 @@ use crate::runtime::lifecycle::observer::Observer;
 use crate::runtime::tree::node::Node;
 use crate::runtime::tree::snapshot::NodeState;
 
-/// What a child's task tells its supervisor: of which child, and of which incarnation of it.
+/// A notification about one incarnation of one child: the child's key and the incarnation's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChildEvent {
-    /// It has started.
+    /// The incarnation has started.
     Ready(u64, u32),
-    /// It has ended.
+    /// The incarnation has ended.
     Exited(u64, u32),
 }
 
-/// How a child's task reaches its supervisor.
+/// The sender of one incarnation's notifications to its supervisor.
 #[derive(Debug, Clone)]
 pub(crate) struct ParentNotifier {
     pub(crate) child: u64,
@@ -26,7 +26,7 @@ pub(crate) struct ParentNotifier {
 }
 
 impl ParentNotifier {
-    /// Tells that the incarnation has started.
+    /// Reports that the incarnation has started, to the observers and to the supervisor.
     pub(crate) fn ready(&self, node: &Node) {
         node.set_state(NodeState::Running);
         let incarnation = self.incarnation;
@@ -34,8 +34,13 @@ impl ParentNotifier {
         self.send(ChildEvent::Ready(self.child, self.incarnation));
     }
 
-    pub(crate) fn send(&self, note: ChildEvent) {
-        // A supervisor that is gone takes no notice, and needs none.
-        let _ = self.events.try_send(note);
+    /// Reports to the supervisor that the incarnation has ended.
+    pub(crate) fn exited(&self) {
+        self.send(ChildEvent::Exited(self.child, self.incarnation));
+    }
+
+    fn send(&self, event: ChildEvent) {
+        // A supervisor that is gone needs no notification.
+        let _ = self.events.try_send(event);
     }
 }

@@ -1,7 +1,8 @@
-//! Who is told of lifecycle events: observers, which are called, and streams, which are read.
+//! Receivers of lifecycle events: observers, which are called, and streams, which are read.
 //!
-//! An observer is called where the event happens, so it must be quick. A stream of [`Events`] may be read at
-//! leisure: it holds a bounded number of events, drops the oldest for a new one, and counts what it dropped.
+//! An observer is called where the event happens, so it must be quick. A stream of [`Events`] can be
+//! read at any speed: it holds a bounded number of events, drops the oldest for a new one, and counts
+//! the dropped ones.
 
 use std::fmt;
 use std::pin::Pin;
@@ -16,7 +17,7 @@ use crate::runtime::lifecycle::event::Lifecycle;
 use crate::runtime::lifecycle::panic;
 use crate::sync::lock;
 
-/// Whoever watches the lives of a system's actors.
+/// The callbacks and streams that receive a system's lifecycle events.
 #[derive(Clone, Default)]
 pub(crate) struct Observer {
     callback: Option<ObserverFn>,
@@ -26,35 +27,35 @@ pub(crate) struct Observer {
 type ObserverFn = Arc<dyn Fn(&Lifecycle) + Send + Sync>;
 
 impl Observer {
-    /// Tells those that subscribe to `broadcaster` too.
-    pub(crate) fn with_broadcaster(self, hub: Arc<EventBroadcaster>) -> Observer {
-        Observer { broadcaster: hub, ..self }
+    /// Sends events to the streams of `broadcaster` too.
+    pub(crate) fn with_broadcaster(self, broadcaster: Arc<EventBroadcaster>) -> Observer {
+        Observer { broadcaster, ..self }
     }
 
-    /// Adds `callback` behind those that are there already.
-    pub(crate) fn chain(self, watch: impl Fn(&Lifecycle) + Send + Sync + 'static) -> Observer {
-        let watch: ObserverFn = match self.callback {
-            None => Arc::new(watch),
+    /// Adds `callback`, which is called after those added before it.
+    pub(crate) fn chain(self, callback: impl Fn(&Lifecycle) + Send + Sync + 'static) -> Observer {
+        let callback: ObserverFn = match self.callback {
+            None => Arc::new(callback),
             Some(first) => Arc::new(move |event| {
                 first(event);
-                watch(event);
+                callback(event);
             }),
         };
-        Observer { callback: Some(watch), ..self }
+        Observer { callback: Some(callback), ..self }
     }
 
-    /// Tells an event, made only if somebody watches.
+    /// Publishes an event. The event is only made if there is a callback or a stream.
     pub(crate) fn emit(&self, event: impl FnOnce() -> Lifecycle) {
-        let subscribed = self.broadcaster.has_subscribers.load(Ordering::Relaxed);
-        if self.callback.is_none() && !subscribed {
+        let has_subscribers = self.broadcaster.has_subscribers.load(Ordering::Relaxed);
+        if self.callback.is_none() && !has_subscribers {
             return;
         }
         let event = event();
-        if let Some(watch) = &self.callback {
-            // What it throws is nobody's crash: neither the actor's that it is told of, nor the supervisor's.
-            panic::catch_and_log("an observer", || watch(&event));
+        if let Some(callback) = &self.callback {
+            // A panic in a callback must crash neither the actor of the event nor its supervisor.
+            panic::catch_and_log("an observer", || callback(&event));
         }
-        if subscribed {
+        if has_subscribers {
             self.broadcaster.send(&event);
         }
     }
@@ -62,11 +63,11 @@ impl Observer {
 
 impl fmt::Debug for Observer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.callback.is_some() { "Observer(..)" } else { "Observer(nobody)" })
+        f.write_str(if self.callback.is_some() { "Observer(..)" } else { "Observer(none)" })
     }
 }
 
-/// Where streams of events are subscribed to, before the system runs or later.
+/// The streams of a system's events. A stream can subscribe before the system runs or later.
 #[derive(Debug, Default)]
 pub(crate) struct EventBroadcaster {
     has_subscribers: AtomicBool,
@@ -81,15 +82,16 @@ struct EventSender {
 }
 
 impl EventBroadcaster {
+    /// Returns a new stream of at most `capacity` events (at least 1).
     pub(crate) fn subscribe(&self, capacity: usize) -> Events {
         let (sender, receiver) = async_channel::bounded(capacity.max(1));
         let missed = Arc::new(AtomicU64::new(0));
-        let mut subscribers = self.senders();
+        let mut senders = self.senders();
         if !self.is_closed.load(Ordering::SeqCst) {
-            subscribers.push(EventSender { sender, missed: missed.clone() });
+            senders.push(EventSender { sender, missed: missed.clone() });
             self.has_subscribers.store(true, Ordering::SeqCst);
         }
-        drop(subscribers);
+        drop(senders);
         Events { receiver: Box::pin(receiver), missed }
     }
 
@@ -98,27 +100,28 @@ impl EventBroadcaster {
     }
 
     fn send(&self, event: &Lifecycle) {
-        let mut subscribers = self.senders();
-        subscribers.retain(|subscriber| match subscriber.sender.force_send(event.clone()) {
+        let mut senders = self.senders();
+        senders.retain(|sender| match sender.sender.force_send(event.clone()) {
             Ok(oldest) => {
-                subscriber.missed.fetch_add(u64::from(oldest.is_some()), Ordering::Relaxed);
+                sender.missed.fetch_add(u64::from(oldest.is_some()), Ordering::Relaxed);
                 true
             }
             // The stream was dropped.
             Err(_) => false,
         });
-        self.has_subscribers.store(!subscribers.is_empty(), Ordering::SeqCst);
+        self.has_subscribers.store(!senders.is_empty(), Ordering::SeqCst);
     }
 
-    /// Ends every stream behind the events that it holds.
+    /// Ends every stream after the events that it holds.
     pub(crate) fn close(&self) {
-        let mut subscribers = self.senders();
+        let mut senders = self.senders();
         self.is_closed.store(true, Ordering::SeqCst);
-        subscribers.clear();
+        senders.clear();
     }
 }
 
-/// A stream of a system's lifecycle events; made by [`Handle::events`](crate::runtime::Handle::events).
+/// A stream of a system's lifecycle events, made by
+/// [`Handle::events`](crate::runtime::Handle::events).
 #[derive(Debug)]
 pub struct Events {
     receiver: Pin<Box<Receiver<Lifecycle>>>,
@@ -126,7 +129,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// Returns how many events were dropped because the stream held as many as it may.
+    /// Returns the number of events that were dropped because the stream was full.
     pub fn missed(&self) -> u64 {
         self.missed.load(Ordering::Relaxed)
     }
@@ -148,34 +151,33 @@ mod tests {
     use futures_lite::future::block_on;
 
     use super::*;
-    use crate::runtime::Path;
-    use crate::runtime::tree::path::Name;
+    use crate::runtime::tree::path::{Name, Path};
 
     fn event(number: u64) -> Lifecycle {
         Lifecycle::Ignored { path: Path::root(Name::Number(number)) }
     }
 
     #[test]
-    fn a_stream_holds_the_newest_events_and_counts_the_rest() {
-        let hub = Arc::new(EventBroadcaster::default());
-        let observer = Observer::default().with_broadcaster(hub.clone());
-        observer.emit(|| unreachable!("nobody watches"));
-        let events = hub.subscribe(2);
+    fn full_stream_keeps_newest_events() {
+        let broadcaster = Arc::new(EventBroadcaster::default());
+        let observer = Observer::default().with_broadcaster(broadcaster.clone());
+        observer.emit(|| unreachable!("there is no subscriber"));
+        let events = broadcaster.subscribe(2);
         for number in 0..5 {
             observer.emit(|| event(number));
         }
-        hub.close();
+        broadcaster.close();
         assert_eq!(events.missed(), 3);
-        let seen: Vec<_> = block_on(events.map(|event| event.path().to_string()).collect());
-        assert_eq!(seen, ["3", "4"]);
+        let paths: Vec<_> = block_on(events.map(|event| event.path().to_string()).collect());
+        assert_eq!(paths, ["3", "4"]);
     }
 
     #[test]
-    fn a_dropped_stream_is_forgotten() {
-        let hub = Arc::new(EventBroadcaster::default());
-        let observer = Observer::default().with_broadcaster(hub.clone());
-        drop(hub.subscribe(1));
+    fn dropped_stream_is_removed() {
+        let broadcaster = Arc::new(EventBroadcaster::default());
+        let observer = Observer::default().with_broadcaster(broadcaster.clone());
+        drop(broadcaster.subscribe(1));
         observer.emit(|| event(0));
-        observer.emit(|| unreachable!("nobody watches any more"));
+        observer.emit(|| unreachable!("the only subscriber is gone"));
     }
 }

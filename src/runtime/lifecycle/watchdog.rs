@@ -1,10 +1,10 @@
-//! The watch over actors that keep their thread.
+//! The watchdog: finds actors that block their thread.
 //!
-//! Nothing preempts an actor: one that computes, or blocks, between two awaits holds up every other actor of
-//! its thread. Each thread therefore notes that a turn begins and
-//! ends, and the actor's node that it is its turn; a thread beside them looks whether it is still the same turn
-//! after a while, and then whose. When nobody has had a turn in between it sleeps until
-//! somebody has, so a system at rest is left alone.
+//! Nothing preempts an actor. An actor that computes or blocks between two awaits delays every other
+//! actor of its thread. Therefore each thread counts the begin and the end of each poll, and the
+//! polled actor's node records the thread. The watchdog has a thread of its own. It looks at intervals
+//! whether a poll is still the same one, and then asks which actor it is. When there was no poll
+//! since the last look, the watchdog sleeps until the next one, so an idle system is not woken.
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -24,19 +24,20 @@ thread_local! {
     static CURRENT_SLOT: RefCell<Option<(Arc<Watchdog>, usize)>> = const { RefCell::new(None) };
 }
 
-/// The watch over one system's threads.
+/// The watchdog of one system's threads.
 pub(crate) struct Watchdog {
     limit: Duration,
     threads: Vec<ThreadSlot>,
-    /// Whether the watching thread waits for a turn to begin.
+    /// Whether the watchdog's thread waits for a poll to begin.
     parked: AtomicBool,
     poll_started: Event,
 }
 
-/// What one thread is at.
+/// The poll counter of one thread.
 #[derive(Default)]
 struct ThreadSlot {
-    /// One more at the begin and at the end of each turn: odd in between. Only the thread itself counts.
+    /// Incremented at the begin and at the end of each poll, so it is odd during a poll. Only the
+    /// thread itself writes it.
     transitions: AtomicU64,
 }
 
@@ -47,17 +48,18 @@ impl ThreadSlot {
 }
 
 impl Watchdog {
+    /// Creates a watchdog that reports polls longer than `limit` on `threads` threads.
     pub(crate) fn new(limit: Duration, threads: usize) -> Arc<Watchdog> {
-        let slots = (0..threads).map(|_| ThreadSlot::default()).collect();
+        let threads = (0..threads).map(|_| ThreadSlot::default()).collect();
         Arc::new(Watchdog {
             limit,
-            threads: slots,
+            threads,
             parked: AtomicBool::new(false),
             poll_started: Event::new(),
         })
     }
 
-    /// Has this thread note its turns in its slot, until what is returned is dropped.
+    /// Makes this thread count its polls in slot `thread` until the guard is dropped.
     pub(crate) fn register_thread(self: &Arc<Watchdog>, thread: usize) -> ThreadGuard {
         ThreadGuard(CURRENT_SLOT.replace(Some((self.clone(), thread))))
     }
@@ -66,7 +68,9 @@ impl Watchdog {
         self.threads.iter().map(|slot| slot.transitions.load(Ordering::SeqCst)).collect()
     }
 
-    /// Tells of each turn below `root` that takes longer than the limit, once; it never ends.
+    /// Reports each poll that takes longer than the limit, once. Never returns.
+    ///
+    /// `find_running_on` returns the path of the actor that a thread is polling.
     pub(crate) async fn run(
         &self,
         scheduler: &Scheduler,
@@ -74,23 +78,23 @@ impl Watchdog {
         find_running_on: impl Fn(usize) -> Option<Path>,
     ) {
         let mut seen = self.transitions();
-        let mut told = vec![0; seen.len()];
+        let mut reported = vec![0; seen.len()];
         loop {
             scheduler.sleep(self.limit).await;
             let now = self.transitions();
-            if now == seen && now.iter().all(|turns| turns % 2 == 0) {
+            if now == seen && now.iter().all(|transitions| transitions % 2 == 0) {
                 self.parked.store(true, Ordering::SeqCst);
                 wait_until(&self.poll_started, || self.transitions() != now).await;
                 self.parked.store(false, Ordering::SeqCst);
                 seen = self.transitions();
                 continue;
             }
-            for (thread, &turn) in now.iter().enumerate() {
-                if turn == seen[thread] && turn % 2 == 1 && turn != told[thread] {
-                    told[thread] = turn;
+            for (thread, &poll) in now.iter().enumerate() {
+                if poll == seen[thread] && poll % 2 == 1 && poll != reported[thread] {
+                    reported[thread] = poll;
                     let path = find_running_on(thread);
-                    // Only if it is the same turn still is it the right actor.
-                    if let (Some(path), true) = (path, self.transitions()[thread] == turn) {
+                    // The path is only that of the blocked actor if the poll is still the same.
+                    if let (Some(path), true) = (path, self.transitions()[thread] == poll) {
                         let limit = self.limit;
                         observer.emit(|| Lifecycle::Stalled { path, limit });
                     }
@@ -101,7 +105,7 @@ impl Watchdog {
     }
 }
 
-/// A thread that notes its turns; dropped, it does so no more.
+/// A guard of a thread that counts its polls. On drop the thread stops counting.
 pub(crate) struct ThreadGuard(Option<(Arc<Watchdog>, usize)>);
 
 impl Drop for ThreadGuard {
@@ -110,18 +114,19 @@ impl Drop for ThreadGuard {
     }
 }
 
-/// A turn of an actor, ended on drop.
+/// A guard of a poll, which ends when it is dropped.
 pub(crate) struct PollGuard<'a>(Option<&'a Node>);
 
-/// Notes that it is the turn of `node` on this thread, if anybody watches.
+/// Records that this thread polls `node`, if the thread has a watchdog.
 pub(crate) fn enter_poll(node: &Node) -> PollGuard<'_> {
     CURRENT_SLOT.with_borrow(|slot| {
-        let Some((stalls, thread)) = slot else { return PollGuard(None) };
+        let Some((watchdog, thread)) = slot else { return PollGuard(None) };
         node.set_running_on(Some(*thread));
-        // Counted before it is asked who is parked, as the watch parks before it counts: one of them sees the other.
-        stalls.threads[*thread].record_transition(Ordering::SeqCst);
-        if stalls.parked.load(Ordering::SeqCst) {
-            stalls.poll_started.notify(1);
+        // This thread counts and then reads `parked`. The watchdog sets `parked` and then reads the
+        // counters. So one of the two sees the other, and no poll is missed.
+        watchdog.threads[*thread].record_transition(Ordering::SeqCst);
+        if watchdog.parked.load(Ordering::SeqCst) {
+            watchdog.poll_started.notify(1);
         }
         PollGuard(Some(node))
     })
@@ -132,8 +137,8 @@ impl Drop for PollGuard<'_> {
         let Some(node) = self.0 else { return };
         node.set_running_on(None);
         CURRENT_SLOT.with_borrow(|slot| {
-            if let Some((stalls, thread)) = slot {
-                stalls.threads[*thread].record_transition(Ordering::Release);
+            if let Some((watchdog, thread)) = slot {
+                watchdog.threads[*thread].record_transition(Ordering::Release);
             }
         });
     }

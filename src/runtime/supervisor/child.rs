@@ -1,4 +1,4 @@
-//! What a child is: a specification that its supervisor can start again and again.
+//! The specification of an actor, which its supervisor can start again and again.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,22 +7,28 @@ use std::time::Duration;
 
 use smol::Task;
 
+use crate::runtime::actor::{Actor, IntoActor};
+use crate::runtime::address::Address;
+use crate::runtime::context::Context;
 use crate::runtime::executor::futures::Lazy;
 use crate::runtime::lifecycle::actor_future::ActorFuture;
+use crate::runtime::lifecycle::exit::Exit;
 use crate::runtime::lifecycle::notifier::ParentNotifier;
-use crate::runtime::mailbox::{ErasedMailbox, Mailbox};
+use crate::runtime::mailbox::{ErasedMailbox, Mailbox, Overflow};
 use crate::runtime::supervisor::options::{ChildOptions, Restart, Shutdown, StartMode};
 use crate::runtime::supervisor::spec::{ChildSpec, SystemEnv, spawn};
 use crate::runtime::tree::below::NodeBody;
 use crate::runtime::tree::node::Node;
 use crate::runtime::tree::path::Name;
 use crate::runtime::tree::place::ParentRef;
-use crate::runtime::{Actor, Address, Context, Exit, IntoActor, Overflow};
 
-/// Messages that wait in a child's mailbox at most, unless [`Child::mailbox`] says otherwise.
+/// The number of messages that fit into a child's mailbox, unless [`Child::mailbox`] sets another.
 const DEFAULT_MAILBOX_CAPACITY: usize = 64;
 
-/// A specification of a child: its name, a factory that makes each incarnation, and how it is kept alive.
+/// The time that a child has to stop, unless [`Child::shutdown`] sets another.
+const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A specification of an actor: its name, a factory that creates each incarnation, and its options.
 ///
 /// # Examples
 ///
@@ -44,17 +50,17 @@ pub struct Child<A: Actor> {
     factory: Arc<dyn Fn() -> A + Send + Sync>,
     options: ChildOptions,
     mailbox: Option<Arc<Mailbox<A::Message>>>,
-    /// Whether the mailbox is that of an address which was made before.
+    /// Whether the mailbox belongs to an address that was created before the child.
     has_external_mailbox: bool,
     overflow: Overflow,
 }
 
 impl<A: Actor> Child<A> {
-    /// Specifies a permanent child with a mailbox for 64 messages and 5 seconds to stop in.
+    /// Specifies a permanent child with a mailbox for 64 messages and 5 seconds to stop.
     ///
-    /// `factory` makes the actor of each incarnation, in the incarnation's own task. The child has started
-    /// when it is made, and only then is the next one started; a panic in it is a failed start. See
-    /// [`Child::ready_within`] for a start that takes more.
+    /// `factory` creates the actor of each incarnation, in the incarnation's own task. The child has
+    /// started when the factory returns, and only then is the next child started. A panic in the
+    /// factory is a failed start. See [`Child::ready_within`] for a start that takes longer.
     pub fn new<K, I>(
         name: impl Into<Cow<'static, str>>,
         factory: impl Fn() -> I + Send + Sync + 'static,
@@ -67,7 +73,7 @@ impl<A: Actor> Child<A> {
             factory: Arc::new(move || factory().into_actor()),
             options: ChildOptions {
                 restart: Restart::Permanent,
-                shutdown: Shutdown::Timeout(Duration::from_secs(5)),
+                shutdown: Shutdown::Timeout(DEFAULT_SHUTDOWN_TIMEOUT),
                 significant: false,
                 start_mode: StartMode::OnCreate,
             },
@@ -77,32 +83,34 @@ impl<A: Actor> Child<A> {
         }
     }
 
-    /// Sets when it is started again.
+    /// Sets when the child is restarted. Default: [`Restart::Permanent`].
     pub fn restart(mut self, restart: Restart) -> Child<A> {
         self.options.restart = restart;
         self
     }
 
-    /// Starts it again only after an abnormal exit.
+    /// Restarts the child only after an abnormal exit: [`Restart::Transient`].
     pub fn transient(self) -> Child<A> {
         self.restart(Restart::Transient)
     }
 
-    /// Never starts it again.
+    /// Never restarts the child: [`Restart::Temporary`].
     pub fn temporary(self) -> Child<A> {
         self.restart(Restart::Temporary)
     }
 
-    /// Sets how it is brought to its end.
+    /// Sets how the child is stopped. Default: [`Shutdown::Timeout`] of 5 seconds.
     pub fn shutdown(mut self, shutdown: Shutdown) -> Child<A> {
         self.options.shutdown = shutdown;
         self
     }
 
-    /// Has the actor say itself when it has started, with [`Context::ready`], `within` a limit or however
-    /// long it takes. The children behind it wait for that. An actor that fails before it, or is late, has
-    /// failed to start; one that ends normally before it chose not to run, and is left at rest. As the `init`
-    /// of Erlang's `gen_server`, with its `{stop, Reason}` and `ignore`.
+    /// Makes the child count as started when the actor calls [`Context::ready`], within `limit` if
+    /// there is one.
+    ///
+    /// The children after it wait for that. An actor that fails before it is ready, or is late, has
+    /// failed to start. An actor that ends normally before it is ready chose not to run, and stays
+    /// idle. This is the `init` of Erlang's `gen_server` with its `{stop, Reason}` and `ignore`.
     ///
     /// # Examples
     ///
@@ -131,21 +139,22 @@ impl<A: Actor> Child<A> {
         self
     }
 
-    /// Sets what happens to a message that finds the mailbox full; [`Overflow::Wait`] unless said.
+    /// Sets what happens to a message that is sent to a full mailbox. Default: [`Overflow::Wait`].
     pub fn overflow(mut self, overflow: Overflow) -> Child<A> {
         self.overflow = overflow;
         self
     }
 
-    /// Sets how many messages wait in its mailbox at most (at least 1). The memory is taken when it is
-    /// first used.
+    /// Sets the capacity of the mailbox in messages (at least 1). Default: 64. The memory is allocated
+    /// when it is first used.
     pub fn mailbox(mut self, capacity: usize) -> Child<A> {
         (self.mailbox, self.has_external_mailbox) = (Some(Mailbox::new(capacity)), false);
         self
     }
 
-    /// Has it read the mailbox of an address that was made before, with [`Address::new`]. An address is one
-    /// child's: a second child of it is refused as misconfigured.
+    /// Makes the child receive from the mailbox of an address that was created with [`Address::new`].
+    ///
+    /// An address belongs to one child: a second child with it is rejected as misconfigured.
     ///
     /// # Examples
     ///
@@ -184,11 +193,11 @@ impl<A: Actor> Child<A> {
         self
     }
 
-    /// Makes it significant: when it has ended and is not started again, its supervisor ends too, by its
-    /// [`AutoShutdown`](crate::runtime::AutoShutdown), with the child's exit if that was abnormal.
+    /// Makes the child significant: its supervisor ends when the child has ended and is not restarted.
     ///
-    /// A permanent child is always started again, so it cannot be significant, as in Erlang/OTP; the
-    /// supervisor does not start then.
+    /// The supervisor ends by its [`AutoShutdown`](crate::runtime::AutoShutdown), with the child's exit
+    /// if that was abnormal. A permanent child is always restarted, so it cannot be significant, as in
+    /// Erlang/OTP. A supervisor with such a child does not start.
     pub fn significant(mut self) -> Child<A> {
         self.options.significant = true;
         self
@@ -197,9 +206,9 @@ impl<A: Actor> Child<A> {
     pub(crate) fn build(self) -> (Address<A::Message>, Arc<dyn ChildSpec>) {
         let mailbox = self.mailbox.unwrap_or_else(|| Mailbox::new(DEFAULT_MAILBOX_CAPACITY));
         mailbox.set_overflow(self.overflow);
-        let gauge: Weak<dyn ErasedMailbox> =
+        let weak_mailbox: Weak<dyn ErasedMailbox> =
             Arc::downgrade(&(mailbox.clone() as Arc<dyn ErasedMailbox>));
-        let node = Node::new(self.name, NodeBody::Actor(gauge));
+        let node = Node::new(self.name, NodeBody::Actor(weak_mailbox));
         if !self.has_external_mailbox {
             mailbox.set_owner(&node);
         }
@@ -217,7 +226,7 @@ impl<A: Actor> fmt::Debug for Child<A> {
     }
 }
 
-/// A [`Child`] with its mailbox and its place.
+/// A [`Child`] with its mailbox and its node.
 struct ActorSpec<A: Actor> {
     factory: Arc<dyn Fn() -> A + Send + Sync>,
     options: ChildOptions,
@@ -237,31 +246,33 @@ impl<A: Actor> ChildSpec for ActorSpec<A> {
     fn check(&self) -> Result<(), String> {
         match self.mailbox.can_be_owned_by(&self.node) {
             true => Ok(()),
-            false => {
-                Err(format!("the address of {} is another child's, or over", self.node.name()))
-            }
+            false => Err(format!(
+                "the address of {} belongs to another child or is closed",
+                self.node.name()
+            )),
         }
     }
 
-    fn attach(&self, place: &Arc<ParentRef>, _env: &SystemEnv) {
-        self.node.attach(place);
-        // An address that was made before becomes the child's only now: it may be refused until here.
+    fn attach(&self, parent: &Arc<ParentRef>, _env: &SystemEnv) {
+        self.node.attach(parent);
+        // An address that was created before belongs to the child only now: until here the child
+        // could be rejected.
         self.mailbox.set_owner(&self.node);
     }
 
-    fn launch(&self, env: &SystemEnv, notice: ParentNotifier) -> Task<Exit> {
-        let (make, node, start) =
-            (self.factory.clone(), self.node.clone(), self.options.start_mode);
-        let (mailbox, of_start) = (self.mailbox.clone(), notice.clone());
-        let life = Lazy::new(move || {
-            let actor = make();
-            let mut ctx = Context::new(mailbox, node, Some(of_start));
-            if start == StartMode::OnCreate {
+    fn launch(&self, env: &SystemEnv, notifier: ParentNotifier) -> Task<Exit> {
+        let factory = self.factory.clone();
+        let (mailbox, node) = (self.mailbox.clone(), self.node.clone());
+        let (start_mode, ctx_notifier) = (self.options.start_mode, notifier.clone());
+        let incarnation = Lazy::new(move || {
+            let actor = factory();
+            let mut ctx = Context::new(mailbox, node, Some(ctx_notifier));
+            if start_mode == StartMode::OnCreate {
                 ctx.ready();
             }
             actor.run(ctx)
         });
-        spawn(env, ActorFuture::new(self.node.clone(), life), notice)
+        spawn(env, ActorFuture::new(self.node.clone(), incarnation), notifier)
     }
 
     fn close(&self) {

@@ -1,26 +1,34 @@
-//! Restart intensity: how many restarts a supervisor takes before it gives up.
+//! Restart intensity: the number of restarts after which a supervisor gives up.
 //!
-//! As in Erlang/OTP: more than `max_restarts` within a sliding window of `window` are too many. A restart of
-//! a group counts once, and each failed attempt counts again.
+//! As in Erlang/OTP, a supervisor gives up when there are more than `max_restarts` restarts within a
+//! sliding window of length `window`. A restart of a group counts once, and each failed start attempt
+//! counts again. [`Supervisor::intensity`](crate::runtime::Supervisor::intensity) replaces the
+//! defaults below. The program sets an intensity of its own, in `src/cli/`.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+
+/// The number of restarts that a supervisor allows within the window, by default.
+pub(crate) const DEFAULT_MAX_RESTARTS: u32 = 3;
+
+/// The length of the sliding window, by default.
+pub(crate) const DEFAULT_RESTART_WINDOW: Duration = Duration::from_secs(5);
 
 /// The restarts of one supervisor within its sliding window.
 #[derive(Debug, Clone)]
 pub(crate) struct Intensity {
     pub(crate) max_restarts: u32,
     pub(crate) window: Duration,
-    /// When the counted restarts were; never more than `max_restarts` of them.
+    /// The times of the counted restarts, at most `max_restarts` of them.
     recent: VecDeque<Instant>,
 }
 
 impl Intensity {
-    pub(crate) fn new(restarts: u32, within: Duration) -> Intensity {
-        Intensity { max_restarts: restarts, window: within, recent: VecDeque::new() }
+    pub(crate) fn new(max_restarts: u32, window: Duration) -> Intensity {
+        Intensity { max_restarts, window, recent: VecDeque::new() }
     }
 
-    /// Counts a restart and tells whether it is still allowed.
+    /// Counts a restart and returns whether it is allowed.
     pub(crate) fn allow(&mut self, now: Instant) -> bool {
         while self.recent.front().is_some_and(|then| now.duration_since(*then) > self.window) {
             self.recent.pop_front();
@@ -32,7 +40,7 @@ impl Intensity {
         true
     }
 
-    /// Returns how many restarts the window holds.
+    /// Returns the number of restarts in the window.
     pub(crate) fn recent_count(&self) -> u32 {
         u32::try_from(self.recent.len()).unwrap_or(u32::MAX)
     }
@@ -45,12 +53,12 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     #[test]
-    fn zero_allows_none() {
+    fn zero_max_restarts_allows_none() {
         assert!(!Intensity::new(0, SECOND).allow(Instant::now()));
     }
 
     #[test]
-    fn the_window_slides() {
+    fn restarts_before_the_window_are_forgotten() {
         let mut intensity = Intensity::new(2, SECOND);
         let start = Instant::now();
         assert!(intensity.allow(start));

@@ -1,13 +1,21 @@
-//! Supervisors, as they are composed.
+//! Supervisors: the specification of an ordered list of children, and of the rules to restart them.
 //!
-//! A [`Supervisor`] is an ordered list of children and the rules by which they are kept alive. Adding a
-//! child hands out its address before anything runs, so that any wiring, a circle too, is plain code. How
-//! the rules are carried out is in `supervise`.
+//! Adding a child returns its address before anything runs, so any wiring, including a cycle, is plain
+//! code. The modules, lowest first:
+//!
+//! | module | content |
+//! |---|---|
+//! | [`options`] | when a child is restarted and how it is stopped |
+//! | [`spec`] | what a supervisor needs of a child of any kind |
+//! | [`child`] | the specification of an actor |
+//! | [`request`] | the requests at run time, and their queue |
+//! | [`config`], [`intensity`] | strategy and limits, with their defaults |
+//! | [`run`], [`restart`], [`shutdown`] | one incarnation of a supervisor |
+//! | [`admin`] | the address of a running supervisor |
 
 pub(crate) mod admin;
-pub(crate) mod administer;
 pub(crate) mod child;
-pub(crate) mod entries;
+pub(crate) mod config;
 pub(crate) mod intensity;
 pub(crate) mod options;
 pub(crate) mod request;
@@ -23,50 +31,31 @@ use std::time::Duration;
 
 use smol::Task;
 
-use super::lifecycle::notifier::ParentNotifier;
-use super::lifecycle::panic;
-use super::tree::below::NodeBody;
-use super::tree::node::Node;
-use super::tree::path::Name;
-use super::tree::place::ParentRef;
-use super::tree::snapshot::NodeState;
-use super::{Actor, Address, Child, Exit, Pool, PoolAddress};
-use admin::SupervisorAddress;
-use options::{ChildOptions, Restart, Shutdown, StartMode};
-use request::RequestReceiver;
-use run::supervise;
-use spec::{ChildSpec, SystemEnv};
+use crate::runtime::actor::Actor;
+use crate::runtime::address::Address;
+use crate::runtime::lifecycle::exit::Exit;
+use crate::runtime::lifecycle::notifier::ParentNotifier;
+use crate::runtime::lifecycle::panic;
+use crate::runtime::pool::{Pool, PoolAddress};
+use crate::runtime::supervisor::admin::SupervisorAddress;
+use crate::runtime::supervisor::child::Child;
+use crate::runtime::supervisor::config::{AutoShutdown, Strategy, SupervisorConfig};
+use crate::runtime::supervisor::intensity::{DEFAULT_MAX_RESTARTS, DEFAULT_RESTART_WINDOW};
+use crate::runtime::supervisor::options::{ChildOptions, Restart, Shutdown, StartMode};
+use crate::runtime::supervisor::request::{AdminError, RequestReceiver, RequestSender};
+use crate::runtime::supervisor::run::supervise;
+use crate::runtime::supervisor::spec::{ChildSpec, SystemEnv};
+use crate::runtime::tree::below::NodeBody;
+use crate::runtime::tree::node::Node;
+use crate::runtime::tree::path::Name;
+use crate::runtime::tree::place::ParentRef;
+use crate::runtime::tree::snapshot::NodeState;
 
-/// Who is restarted when one child is. The words and their meaning are Erlang/OTP's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Strategy {
-    /// That child alone.
-    OneForOne,
-    /// All children: the others are stopped in reverse order, then all are started in order.
-    OneForAll,
-    /// That child and those that were started after it.
-    RestForOne,
-}
-
-/// Whether a supervisor ends with its significant children. The words and their meaning are Erlang/OTP's.
-///
-/// Only a significant child's own end counts, when it is not started again: not one that the supervisor, or
-/// somebody through its [`SupervisorAddress`], brought about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AutoShutdown {
-    /// Never; then no child may be significant.
-    Never,
-    /// With the first of them. The default: a child is only significant where somebody says so.
-    AnySignificant,
-    /// With the last of them.
-    AllSignificant,
-}
-
-/// An ordered list of children and the rules by which they are kept alive.
+/// An ordered list of children and the rules to restart them.
 ///
 /// # Examples
 ///
-/// This example shows a tree with a nested supervisor and a pool, which ends once its door is closed.
+/// This example shows a tree with a nested supervisor and a pool. It ends when the actor `door` ends.
 ///
 /// ```
 /// use std::time::Duration;
@@ -105,16 +94,16 @@ pub struct Supervisor {
     auto_shutdown: AutoShutdown,
     options: ChildOptions,
     children: Vec<Arc<dyn ChildSpec>>,
-    request_channel: Option<(SupervisorAddress, RequestReceiver)>,
+    request_channel: Option<(RequestSender, RequestReceiver)>,
 }
 
 impl Supervisor {
-    /// Makes a supervisor without children that takes 3 restarts within 5 seconds.
+    /// Creates a supervisor without children that allows 3 restarts within 5 seconds.
     pub fn new(name: impl Into<Cow<'static, str>>, strategy: Strategy) -> Supervisor {
         Supervisor {
             name: Name::from_text(name),
             strategy,
-            intensity: (3, Duration::from_secs(5)),
+            intensity: (DEFAULT_MAX_RESTARTS, DEFAULT_RESTART_WINDOW),
             backoff: None,
             auto_shutdown: AutoShutdown::AnySignificant,
             options: ChildOptions {
@@ -128,48 +117,55 @@ impl Supervisor {
         }
     }
 
-    /// Sets how many restarts `within` a sliding window are taken; one more, and the supervisor stops all
-    /// its children in reverse and exits abnormally. A restart of a group counts once. A supervisor whose
-    /// window is no time at all does not start, as in Erlang/OTP.
-    pub fn intensity(mut self, restarts: u32, within: Duration) -> Supervisor {
-        self.intensity = (restarts, within);
+    /// Sets the number of restarts that are allowed within a sliding window. Default: 3 within 5
+    /// seconds.
+    ///
+    /// At one restart more the supervisor gives up: it stops all its children in reverse order and
+    /// ends abnormally. A restart of a group counts once. A supervisor whose `window` is zero does not
+    /// start, as in Erlang/OTP.
+    pub fn intensity(mut self, max_restarts: u32, window: Duration) -> Supervisor {
+        self.intensity = (max_restarts, window);
         self
     }
 
-    /// Pauses before a restart: `first`, then twice as long for each restart in the intensity's window, up
-    /// to `most`; each pause is shortened at random by up to a half. Without this there is no pause.
-    pub fn backoff(mut self, first: Duration, most: Duration) -> Supervisor {
-        self.backoff = Some((first, most));
+    /// Sets an exponential backoff before each restart. Default: no pause.
+    ///
+    /// The pause is `initial`, doubled for each further restart in the intensity's window, up to `max`.
+    /// It is then shortened at random by up to a half.
+    pub fn backoff(mut self, initial: Duration, max: Duration) -> Supervisor {
+        self.backoff = Some((initial, max));
         self
     }
 
-    /// Sets whether it ends with its significant children; with any of them, unless said.
+    /// Sets whether the supervisor ends with its significant children. Default:
+    /// [`AutoShutdown::AnySignificant`].
     pub fn auto_shutdown(mut self, auto_shutdown: AutoShutdown) -> Supervisor {
         self.auto_shutdown = auto_shutdown;
         self
     }
 
-    /// Sets when its own supervisor starts it again.
+    /// Sets when its own supervisor restarts it. Default: [`Restart::Permanent`].
     pub fn restart(mut self, restart: Restart) -> Supervisor {
         self.options.restart = restart;
         self
     }
 
-    /// Sets how its own supervisor brings it to its end; [`Shutdown::Infinity`] unless said.
+    /// Sets how its own supervisor stops it. Default: [`Shutdown::Infinity`].
     pub fn shutdown(mut self, shutdown: Shutdown) -> Supervisor {
         self.options.shutdown = shutdown;
         self
     }
 
-    /// Ends its own supervisor with it; see [`Child::significant`].
+    /// Makes it a significant child of its own supervisor; see [`Child::significant`].
     pub fn significant(mut self) -> Supervisor {
         self.options.significant = true;
         self
     }
 
-    /// Returns where its children are administered while it runs.
+    /// Returns the address that administers the children at run time.
     pub fn address(&mut self) -> SupervisorAddress {
-        self.request_channel.get_or_insert_with(request::channel).0.clone()
+        let (sender, _) = self.request_channel.get_or_insert_with(request::channel);
+        SupervisorAddress::new(sender.clone())
     }
 
     /// Adds a child and returns its address. Children start in the order in which they are added.
@@ -179,22 +175,22 @@ impl Supervisor {
         address
     }
 
-    /// Adds a pool and returns where its children are started.
+    /// Adds a pool and returns its address, which starts the pool's children.
     pub fn pool(&mut self, pool: Pool) -> PoolAddress {
         let (address, spec) = pool.build();
         self.children.push(spec);
         address
     }
 
-    /// Adds a supervisor below this one.
+    /// Adds a supervisor as a child.
     pub fn supervisor(&mut self, supervisor: Supervisor) {
         self.children.push(Arc::new(supervisor.build()));
     }
 
     pub(crate) fn build(self) -> SupervisorSpec {
         let node = Node::new(self.name, NodeBody::supervisor());
-        node.update_children(|below| {
-            below.extend((0..).zip(self.children.iter().map(|child| child.node().clone())));
+        node.update_children(|nodes| {
+            nodes.extend((0..).zip(self.children.iter().map(|child| child.node().clone())));
         });
         if let Some((_, requests)) = &self.request_channel {
             requests.set_node(&node);
@@ -226,42 +222,20 @@ impl fmt::Debug for Supervisor {
     }
 }
 
-/// What an incarnation of a supervisor works from.
-pub(crate) struct SupervisorConfig {
-    pub(crate) node: Arc<Node>,
-    pub(crate) strategy: Strategy,
-    pub(crate) intensity: (u32, Duration),
-    pub(crate) backoff: Option<(Duration, Duration)>,
-    pub(crate) auto_shutdown: AutoShutdown,
-    pub(crate) children: Vec<Arc<dyn ChildSpec>>,
-    /// What its address brings; none where nobody has the address.
-    pub(crate) requests: Option<RequestReceiver>,
-}
-
-impl SupervisorConfig {
-    /// Tells whether a child fits in.
+// This method stands here because `admin` is below this file and does not know `Supervisor`.
+impl SupervisorAddress {
+    /// Adds a supervisor, as [`SupervisorAddress::add`] adds a child. The supervisor has started when
+    /// all its children have.
     ///
     /// # Errors
     ///
-    /// What contradicts itself, as Erlang/OTP's `bad_combination`.
-    pub(crate) fn validate(&self, child: &dyn ChildSpec) -> Result<(), String> {
-        child.check()?;
-        let (name, options) = (child.node().name(), child.options());
-        if options.significant && self.auto_shutdown == AutoShutdown::Never {
-            return Err(format!(
-                "{name} is significant, but the supervisor never shuts down for it"
-            ));
-        }
-        if options.significant && options.restart == Restart::Permanent {
-            return Err(format!(
-                "{name} is significant, but a permanent child never ends for good"
-            ));
-        }
-        Ok(())
+    /// See [`SupervisorAddress::add`].
+    pub async fn add_supervisor(&self, supervisor: Supervisor) -> Result<(), AdminError> {
+        self.add_spec(Arc::new(supervisor.build())).await
     }
 }
 
-/// A [`Supervisor`] with its place.
+/// A [`Supervisor`] with its node.
 pub(crate) struct SupervisorSpec {
     options: ChildOptions,
     pub(crate) config: Arc<SupervisorConfig>,
@@ -276,17 +250,17 @@ impl ChildSpec for SupervisorSpec {
         &self.options
     }
 
-    fn attach(&self, place: &Arc<ParentRef>, env: &SystemEnv) {
-        self.config.node.attach(place);
-        let below = ParentRef::new(self.config.node.path(), &env.scheduler);
+    fn attach(&self, parent: &Arc<ParentRef>, env: &SystemEnv) {
+        self.config.node.attach(parent);
+        let as_parent = ParentRef::new(self.config.node.path(), &env.scheduler);
         for child in &self.config.children {
-            child.attach(&below, env);
+            child.attach(&as_parent, env);
         }
     }
 
-    fn launch(&self, env: &SystemEnv, notice: ParentNotifier) -> Task<Exit> {
-        let life = supervise(self.config.clone(), env.clone(), notice.clone());
-        spec::spawn(env, panic::catch_runtime_panic(life), notice)
+    fn launch(&self, env: &SystemEnv, notifier: ParentNotifier) -> Task<Exit> {
+        let incarnation = supervise(self.config.clone(), env.clone(), notifier.clone());
+        spec::spawn(env, panic::catch_runtime_panic(incarnation), notifier)
     }
 
     fn set_idle(&self) {

@@ -1,30 +1,32 @@
-//! The options of a child: when it is restarted, how it is stopped, when it counts as started.
+//! The options of a child: when it is restarted, how it is stopped, and when it counts as started.
+//!
+//! The words and their meaning are Erlang/OTP's.
 
 use std::time::Duration;
 
-/// When a child that ended is started again. The words and their meaning are Erlang/OTP's.
+/// When a child that has ended is restarted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restart {
     /// Always.
     Permanent,
-    /// Only after an abnormal exit: an error, a panic, a kill.
+    /// Only after an abnormal exit: an error, a panic or a kill.
     Transient,
     /// Never, not even when its group is restarted.
     Temporary,
 }
 
-/// How a child is brought to its end.
+/// How a supervisor stops a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shutdown {
-    /// It is asked to stop, and dropped if it has not within this time.
+    /// The child is asked to stop, and dropped if it has not ended within this time.
     Timeout(Duration),
-    /// It is dropped at once.
+    /// The child is dropped at once.
     Kill,
-    /// It is asked to stop and waited for, however long. For supervisors.
+    /// The child is asked to stop, and waited for without a limit. For supervisors.
     Infinity,
 }
 
-/// What a supervisor knows of any child before it starts.
+/// The options of a child, as its supervisor reads them.
 #[derive(Debug, Clone)]
 pub(crate) struct ChildOptions {
     pub(crate) restart: Restart,
@@ -36,8 +38,8 @@ pub(crate) struct ChildOptions {
 /// When a child counts as started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StartMode {
-    /// Once its actor is made.
+    /// When its factory has created the actor.
     OnCreate,
-    /// When the actor says so, within a limit if there is one.
+    /// When the actor calls `Context::ready`, within the limit if there is one.
     OnReady(Option<Duration>),
 }

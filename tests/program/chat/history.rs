@@ -256,7 +256,7 @@ fn a_journal_that_crashes_loses_no_line() {
     lines.iter().for_each(|text| say(&mut ada, text));
     // What waits when it crashes is written by its next life.
     first.wait_for_error_line(|line| {
-        line.contains("chat/journal is restarted") && line.contains(" 3. ")
+        line.contains("chat/journal: restarting") && line.contains("(restart 3)")
     });
     wait_until_held(directory.path(), "ada: 49\n");
     stop(first);

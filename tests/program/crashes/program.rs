@@ -76,7 +76,7 @@ fn a_crash_loop_of_any_actor_ends_with_1_and_the_reason() {
         }
         let ended = Program::run(&args).wait();
         assert_eq!(ended.code, 1, "{scenario}/{actor}: {ended:?}");
-        let reason = format!("at last, {scenario}/{actor} panicked at ");
+        let reason = format!("last exit: {scenario}/{actor} panicked at ");
         let err = ended.err();
         let told = err.lines().filter(|line| line.contains("gave up: more than 5 restarts"));
         let told: Vec<_> = told.collect();

@@ -183,7 +183,7 @@ impl InProcessScenario {
     fn wait_for_restarting(&mut self, path: &str, next: u32) {
         let place = self.wait_for_event(
             path,
-            "is restarted",
+            "is about to be restarted",
             |event| matches!(event, Lifecycle::Restarting { restarts, .. } if *restarts == next),
         );
         let mut before = self.seen[..place].iter().rev().filter(|event| event.path().matches(path));

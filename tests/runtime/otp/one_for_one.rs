@@ -29,7 +29,7 @@ fn one_for_one() {
 /// Waits for the exit of a supervisor that has had enough.
 pub async fn assert_gave_up(t: &Test, sup: super::incarnation_log::Pid, restarts: u32, last: &str) {
     let exit = t.exit(sup).await;
-    let text = format!("gave up: more than {restarts} restarts within 3600s; at last, {last}");
+    let text = format!("gave up: more than {restarts} restarts within 3600s; last exit: {last}");
     assert_eq!(exit, text);
 }
 

@@ -90,7 +90,7 @@ fn sup_stop_race() {
             assert!(exit.ends_with(reason), "{exit}");
         }
         assert_eq!(t.exit(first).await, SHUTDOWN);
-        let again = t.book(|book| book.told.iter().any(|told| told.contains("is restarted")));
+        let again = t.book(|book| book.told.iter().any(|told| told.contains(": restarting")));
         assert!(!again, "nobody is restarted during a stop");
     });
 }
