@@ -163,7 +163,8 @@ pub use lifecycle::observer::Events;
 pub use lifecycle::panic::record_backtraces;
 pub use mailbox::Overflow;
 pub use mailbox::reply::Reply;
-pub use pool::{Pool, PoolAddress, PoolClosed};
+pub use pool::children::PoolClosed;
+pub use pool::{Pool, PoolAddress};
 #[cfg(feature = "testing")]
 pub(crate) use sim::executor::SimExecutor;
 #[cfg(feature = "testing")]

@@ -1,7 +1,7 @@
-//! The children of a pool: how they start, how they are counted, and how they end together.
+//! The children of a pool: how they are started, counted and stopped.
 //!
-//! A child's task takes itself off the list at its end. At the pool's end whoever is still on the list is
-//! asked to stop, and dropped when the time is up.
+//! A child's task removes itself from the list when it ends. When the pool ends, the children still on
+//! the list are asked to stop, and dropped when the timeout has passed.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -10,9 +10,15 @@ use std::time::Duration;
 
 use event_listener::Event;
 use futures_lite::future;
+use thiserror::Error;
 
+use crate::runtime::actor::Actor;
+use crate::runtime::address::Address;
+use crate::runtime::context::Context;
 use crate::runtime::executor::futures::{Inspect, Lazy};
 use crate::runtime::lifecycle::actor_future::ActorFuture;
+use crate::runtime::lifecycle::event::Lifecycle;
+use crate::runtime::lifecycle::exit::Exit;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::supervisor::spec::SystemEnv;
 use crate::runtime::tree::below::{NodeBody, PoolChild};
@@ -20,9 +26,13 @@ use crate::runtime::tree::node::Node;
 use crate::runtime::tree::path::Name;
 use crate::runtime::tree::place::ParentRef;
 use crate::runtime::wait_until;
-use crate::runtime::{Actor, Address, Context, Exit, Lifecycle, PoolClosed};
 
-/// What a pool's specification, its incarnations and its addresses share.
+/// The error of a pool that starts no more children, because it is being stopped.
+#[derive(Error, Debug, Clone, Copy, PartialEq, Eq)]
+#[error("the pool is closed and starts no more children")]
+pub struct PoolClosed;
+
+/// The state that a pool's specification, its incarnations and its addresses share.
 pub(crate) struct PoolShared {
     pub(crate) node: Arc<Node>,
     pub(crate) limit: usize,
@@ -32,18 +42,18 @@ pub(crate) struct PoolShared {
     is_open: AtomicBool,
     live_count: AtomicUsize,
     next_number: AtomicU64,
-    /// Notified when a child ended, and when the pool closes.
+    /// Notified when a child ends, and when the pool closes.
     changed: Event,
-    /// How many wait for that: mostly nobody, and then a child's end need not tell.
+    /// The number of tasks that wait for `changed`. Usually zero, which saves the notification.
     waiters: AtomicUsize,
 }
 
 impl PoolShared {
-    pub(crate) fn new(node: Arc<Node>, limit: usize, capacity: usize) -> PoolShared {
+    pub(crate) fn new(node: Arc<Node>, limit: usize, mailbox_capacity: usize) -> PoolShared {
         PoolShared {
             node,
             limit,
-            mailbox_capacity: capacity,
+            mailbox_capacity,
             attachment: OnceLock::new(),
             is_open: AtomicBool::new(false),
             live_count: AtomicUsize::new(0),
@@ -75,63 +85,64 @@ impl PoolShared {
         self.live_count.load(Ordering::SeqCst)
     }
 
-    /// Counts one more child if there is room for it.
+    /// Counts one more child, unless the limit is reached.
     pub(crate) fn try_acquire(&self) -> Option<SlotGuard<'_>> {
-        let more = |live| (live < self.limit).then_some(live + 1);
-        self.live_count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
+        let increment = |live| (live < self.limit).then_some(live + 1);
+        self.live_count.fetch_update(Ordering::SeqCst, Ordering::SeqCst, increment).ok()?;
         Some(SlotGuard(self))
     }
 
-    /// Starts a child whose place was claimed; gives the place back where it cannot.
+    /// Starts a child in an acquired slot. Frees the slot if the child cannot be started.
     pub(crate) fn start<A: Actor>(
         self: &Arc<PoolShared>,
-        claim: SlotGuard<'_>,
+        slot: SlotGuard<'_>,
         actor: A,
     ) -> Result<Address<A::Message>, PoolClosed> {
-        let (place, env) = self.attachment.get().ok_or(PoolClosed)?;
+        let (as_parent, env) = self.attachment.get().ok_or(PoolClosed)?;
         if !self.is_open() {
             return Err(PoolClosed);
         }
         let name = Name::Number(self.next_number.fetch_add(1, Ordering::Relaxed));
         let now = env.scheduler.now();
-        let (mailbox, node) = Mailbox::with_node(self.mailbox_capacity, |gauge| {
-            Node::started(name, NodeBody::Actor(gauge), place, now)
+        let (mailbox, node) = Mailbox::with_node(self.mailbox_capacity, |weak_mailbox| {
+            Node::started(name, NodeBody::Actor(weak_mailbox), as_parent, now)
         });
         env.observer.emit(|| Lifecycle::Started { path: node.path(), incarnation: 1 });
 
         let ctx = Context::new(mailbox.clone(), node.clone(), None);
-        let guard = ActorFuture::new(node.clone(), Lazy::new(move || actor.run(ctx)));
-        // Who is not on the list when the pool closes is never on it. The task looks for its place at its end, so the
-        // places are locked until it has its own.
-        let mut members = self.node.pool_children();
+        let incarnation = ActorFuture::new(node.clone(), Lazy::new(move || actor.run(ctx)));
+        // Checked again under the list's lock: a child that is not on the list when the pool closes
+        // would never be stopped. The lock is held until the child is on the list, since its task
+        // looks for its entry when it ends.
+        let mut children = self.node.pool_children();
         if !self.is_open() {
-            drop(members);
-            drop(guard);
+            drop(children);
+            drop(incarnation);
             env.observer.emit(|| node.stop_event(None));
             return Err(PoolClosed);
         }
-        let entry = members.vacant_entry();
+        let entry = children.vacant_entry();
         let (shared, key) = (self.clone(), entry.key());
-        let life = Inspect::new(guard, move |exit: &Exit| shared.on_exit(key, exit));
-        entry.insert(PoolChild { node, task: env.scheduler.spawn(life) });
-        // From here on the child's end gives its place back. There is nothing in the claim to be leaked.
-        std::mem::forget(claim);
+        let task = Inspect::new(incarnation, move |exit: &Exit| shared.on_exit(key, exit));
+        entry.insert(PoolChild { node, task: env.scheduler.spawn(task) });
+        // From here on the end of the child frees the slot. The guard owns nothing that could leak.
+        std::mem::forget(slot);
         Ok(Address::from_mailbox(mailbox))
     }
 
-    /// Takes a child that ended off the list, from within its task.
+    /// Removes a child that has ended from the list. Called by the child's task.
     fn on_exit(&self, key: usize, exit: &Exit) {
-        let Some(member) = self.node.pool_children().try_remove(key) else {
+        let Some(child) = self.node.pool_children().try_remove(key) else {
             return;
         };
-        let _claim = SlotGuard(self);
-        // The handle of the running task itself: letting it go changes nothing.
-        member.task.detach();
+        let _slot = SlotGuard(self);
+        // This is the handle of the running task itself, so detaching it changes nothing.
+        child.task.detach();
         if let Some((_, env)) = self.attachment.get() {
             env.observer.emit(|| {
-                let (path, exit) = (member.node.path(), exit.clone());
-                let lost = member.node.lost_message(&exit);
-                match member.node.control.is_stop_requested() {
+                let (path, exit) = (child.node.path(), exit.clone());
+                let lost = child.node.lost_message(&exit);
+                match child.node.control.is_stop_requested() {
                     true => Lifecycle::Stopped { path, exit, lost },
                     false => Lifecycle::Exited { path, exit, lost },
                 }
@@ -141,60 +152,64 @@ impl PoolShared {
 
     fn release(&self) {
         self.live_count.fetch_sub(1, Ordering::SeqCst);
-        // Whoever waits counts itself before it looks who lives: one of the two sees the other.
+        // A waiter counts itself before it checks `live_count`, so one of the two sees the other.
         if self.waiters.load(Ordering::SeqCst) > 0 {
             self.changed.notify(usize::MAX);
         }
     }
 
-    /// Waits until `ready`, which a child's end or the pool's close can bring about.
-    pub(crate) async fn wait_until(&self, ready: impl Fn(&PoolShared) -> bool) {
-        let _waiting = WaiterGuard::new(&self.waiters);
-        wait_until(&self.changed, || ready(self)).await;
+    /// Waits until `condition` holds. The end of a child and the closing of the pool are the changes
+    /// that wake it. Cancel-safe.
+    pub(crate) async fn wait_until(&self, condition: impl Fn(&PoolShared) -> bool) {
+        let _waiter = WaiterGuard::new(&self.waiters);
+        wait_until(&self.changed, || condition(self)).await;
     }
 
-    /// Lives one incarnation of the pool: open until the stop, then closed until all children are gone.
-    pub(crate) async fn run(self: Arc<PoolShared>, within: Duration) -> Exit {
+    /// Runs one incarnation of the pool: open until the stop request, then closed until all children
+    /// are gone.
+    pub(crate) async fn run(self: Arc<PoolShared>, shutdown_timeout: Duration) -> Exit {
         poll_fn(|cx| self.node.control.poll_stop(cx)).await;
         self.close();
-        for (_, member) in self.node.pool_children().iter() {
-            member.node.control.stop();
+        for (_, child) in self.node.pool_children().iter() {
+            child.node.control.stop();
         }
-        let drained = self.wait_until(|children| children.live_count() == 0);
-        future::or(drained, self.wait_deadline(within)).await;
+        let drained = self.wait_until(|pool| pool.live_count() == 0);
+        future::or(drained, self.wait_deadline(shutdown_timeout)).await;
         self.kill_remaining().await;
         Exit::Shutdown
     }
 
-    async fn wait_deadline(&self, within: Duration) {
+    /// Waits until the timeout has passed, or the pool is killed.
+    async fn wait_deadline(&self, timeout: Duration) {
         let killed = poll_fn(|cx| self.node.control.poll_kill(cx));
         match self.attachment.get() {
-            Some((_, env)) => future::or(env.scheduler.sleep(within), killed).await,
+            Some((_, env)) => future::or(env.scheduler.sleep(timeout), killed).await,
             None => killed.await,
         }
     }
 
-    /// Drops the children that are left and waits for each drop.
+    /// Drops the remaining children and waits for each drop.
     async fn kill_remaining(&self) {
-        let left: Vec<PoolChild> = self.node.pool_children().drain().collect();
-        for member in left {
-            let _claim = SlotGuard(self);
-            // A child that ended by itself a moment ago found its place empty and told nothing.
-            let exit = member.task.cancel().await;
+        let remaining: Vec<PoolChild> = self.node.pool_children().drain().collect();
+        for child in remaining {
+            let _slot = SlotGuard(self);
+            // A child that ended by itself a moment ago found no entry on the list, and did not
+            // report its end.
+            let exit = child.task.cancel().await;
             if let Some((_, env)) = self.attachment.get() {
-                env.observer.emit(|| member.node.stop_event(exit));
+                env.observer.emit(|| child.node.stop_event(exit));
             }
         }
     }
 }
 
-/// One who waits, counted until it is dropped.
+/// A waiter, counted until it is dropped.
 struct WaiterGuard<'a>(&'a AtomicUsize);
 
 impl<'a> WaiterGuard<'a> {
-    fn new(count: &'a AtomicUsize) -> WaiterGuard<'a> {
-        count.fetch_add(1, Ordering::SeqCst);
-        WaiterGuard(count)
+    fn new(waiters: &'a AtomicUsize) -> WaiterGuard<'a> {
+        waiters.fetch_add(1, Ordering::SeqCst);
+        WaiterGuard(waiters)
     }
 }
 
@@ -204,7 +219,7 @@ impl Drop for WaiterGuard<'_> {
     }
 }
 
-/// A place that was claimed, given back on drop: whatever panics on the way, no place is lost.
+/// An acquired slot, freed on drop. A panic on the way to the start loses no slot.
 pub(crate) struct SlotGuard<'a>(&'a PoolShared);
 
 impl Drop for SlotGuard<'_> {

@@ -1,9 +1,9 @@
-//! Pools: many alike, short-lived children.
+//! Pools: supervisors of many similar, short-lived children.
 //!
-//! A pool is what Erlang/OTP calls `simple_one_for_one`: its children are started one by one at run time
-//! (a connection each), are temporary, and have numbers for names. A crash of one touches no other. Starting
-//! one costs no message: the caller spawns it, and the pool only keeps count and brings the rest to their
-//! end, all at the same time under one limit.
+//! A pool is Erlang/OTP's `simple_one_for_one`. Its children are started one by one at run time, one
+//! for each connection for example. They are temporary and have numbers for names, and a crash of one
+//! affects no other. Starting a child sends no message: the caller spawns its task. The pool counts
+//! its children, and stops them all at the same time, with one timeout.
 
 pub(crate) mod children;
 
@@ -13,62 +13,68 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use smol::Task;
-use thiserror::Error;
 
-use super::lifecycle::notifier::ParentNotifier;
-use super::lifecycle::panic;
-use super::supervisor::options::{ChildOptions, Restart, Shutdown, StartMode};
-use super::supervisor::spec;
-use super::supervisor::spec::{ChildSpec, SystemEnv};
-use super::tree::below::NodeBody;
-use super::tree::node::Node;
-use super::tree::path::Name;
-use super::tree::place::ParentRef;
-use super::{Actor, Address, Exit, IntoActor};
-use children::{PoolShared, SlotGuard};
+use crate::runtime::actor::{Actor, IntoActor};
+use crate::runtime::address::Address;
+use crate::runtime::lifecycle::exit::Exit;
+use crate::runtime::lifecycle::notifier::ParentNotifier;
+use crate::runtime::lifecycle::panic;
+use crate::runtime::pool::children::{PoolClosed, PoolShared, SlotGuard};
+use crate::runtime::supervisor::options::{ChildOptions, Restart, Shutdown, StartMode};
+use crate::runtime::supervisor::spec;
+use crate::runtime::supervisor::spec::{ChildSpec, SystemEnv};
+use crate::runtime::tree::below::NodeBody;
+use crate::runtime::tree::node::Node;
+use crate::runtime::tree::path::Name;
+use crate::runtime::tree::place::ParentRef;
 
-/// The pool is being stopped and starts no more children.
-#[derive(Error, Debug, Clone, Copy, PartialEq, Eq)]
-#[error("the pool is closed and starts no more children")]
-pub struct PoolClosed;
+/// The maximum number of live children, unless [`Pool::limit`] sets another.
+const DEFAULT_LIMIT: usize = 1024;
 
-/// A supervisor of many alike, short-lived children, with a limit.
+/// The number of messages that fit into each child's mailbox, unless [`Pool::mailbox`] sets another.
+const DEFAULT_MAILBOX_CAPACITY: usize = 1;
+
+/// The time that all children together have to stop, unless [`Pool::shutdown`] sets another.
+const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A specification of a supervisor of many similar, short-lived children, with a limit.
 #[derive(Debug)]
 pub struct Pool {
     name: Name,
     limit: usize,
     mailbox_capacity: usize,
-    shutdown: Duration,
+    shutdown_timeout: Duration,
 }
 
 impl Pool {
-    /// Specifies a pool for at most 1024 children, with a mailbox for one message each and 5 seconds for
-    /// all of them to stop in.
+    /// Specifies a pool for up to 1024 children, with a mailbox for one message each and 5 seconds
+    /// for all of them to stop.
     pub fn new(name: impl Into<Cow<'static, str>>) -> Pool {
         Pool {
             name: Name::from_text(name),
-            limit: 1024,
-            mailbox_capacity: 1,
-            shutdown: Duration::from_secs(5),
+            limit: DEFAULT_LIMIT,
+            mailbox_capacity: DEFAULT_MAILBOX_CAPACITY,
+            shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
         }
     }
 
-    /// Sets how many children live at once at most (at least 1).
+    /// Sets the maximum number of live children (at least 1). Default: 1024.
     pub fn limit(mut self, limit: usize) -> Pool {
         self.limit = limit.max(1);
         self
     }
 
-    /// Sets how many messages wait in each child's mailbox at most. The memory is taken when it is
-    /// first used.
+    /// Sets the capacity of each child's mailbox in messages (at least 1). Default: 1. The memory is
+    /// allocated when it is first used.
     pub fn mailbox(mut self, capacity: usize) -> Pool {
         self.mailbox_capacity = capacity;
         self
     }
 
-    /// Sets how long the children may take to stop, all together, before the rest is dropped.
-    pub fn shutdown(mut self, within: Duration) -> Pool {
-        self.shutdown = within;
+    /// Sets the time that all children together have to stop. The rest is then dropped. Default: 5
+    /// seconds.
+    pub fn shutdown(mut self, timeout: Duration) -> Pool {
+        self.shutdown_timeout = timeout;
         self
     }
 
@@ -84,64 +90,67 @@ impl Pool {
             significant: false,
             start_mode: StartMode::OnCreate,
         };
-        let spec = PoolSpec { shared: shared.clone(), options, shutdown_timeout: self.shutdown };
+        let shutdown_timeout = self.shutdown_timeout;
+        let spec = PoolSpec { shared: shared.clone(), options, shutdown_timeout };
         (PoolAddress(shared), Arc::new(spec))
     }
 }
 
-/// Where a pool's children are started: a cheap, cloneable handle. It stays valid over restarts.
+/// A cheap, cloneable handle that starts children in a pool. It stays valid over restarts.
 #[derive(Clone)]
 pub struct PoolAddress(Arc<PoolShared>);
 
 impl PoolAddress {
-    /// Starts a child, waiting while the pool is full, and returns its address.
+    /// Starts a child and returns its address. Waits while the pool is full. Cancel-safe.
     ///
     /// # Errors
     ///
-    /// The pool is being stopped, or was never in a running tree.
+    /// The pool is being stopped, or is not in a running tree.
     pub async fn start<K, I: IntoActor<K>>(
         &self,
         actor: I,
     ) -> Result<Address<<I::Actor as Actor>::Message>, PoolClosed> {
         loop {
-            if let Some(vacancy) = self.try_reserve()? {
-                return vacancy.start(actor);
+            if let Some(permit) = self.try_reserve()? {
+                return permit.start(actor);
             }
             self.wait_for_capacity().await;
         }
     }
 
-    /// Takes a place for a child that is to come, if there is one; whoever waits for room waits for its drop too.
+    /// Reserves a slot for a child, if one is free. The slot is freed when the permit is dropped.
+    ///
+    /// # Errors
+    ///
+    /// The pool is being stopped, or is not in a running tree.
     pub(crate) fn try_reserve(&self) -> Result<Option<PoolPermit<'_>>, PoolClosed> {
         if !self.0.is_open() {
             return Err(PoolClosed);
         }
-        Ok(self.0.try_acquire().map(|claim| PoolPermit { pool: &self.0, slot: claim }))
+        Ok(self.0.try_acquire().map(|slot| PoolPermit { pool: &self.0, slot }))
     }
 
     /// Waits until a child can be started, or the pool is closed. Cancel-safe.
     pub async fn wait_for_capacity(&self) {
-        self.0
-            .wait_until(|children| children.live_count() < children.limit || !children.is_open())
-            .await;
+        self.0.wait_until(|pool| pool.live_count() < pool.limit || !pool.is_open()).await;
     }
 
-    /// Waits until no child lives. Cancel-safe.
+    /// Waits until no child is alive, or the pool is closed. Cancel-safe.
     pub async fn wait_idle(&self) {
-        self.0.wait_until(|children| children.live_count() == 0 || !children.is_open()).await;
+        self.0.wait_until(|pool| pool.live_count() == 0 || !pool.is_open()).await;
     }
 
-    /// Returns how many children live.
+    /// Returns the number of live children.
     pub fn len(&self) -> usize {
         self.0.live_count()
     }
 
-    /// Tells whether no child lives.
+    /// Returns whether no child is alive.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Tells whether as many children live as may.
+    /// Returns whether the limit is reached.
     pub fn is_full(&self) -> bool {
         self.len() >= self.0.limit
     }
@@ -153,14 +162,14 @@ impl fmt::Debug for PoolAddress {
     }
 }
 
-/// A place in a pool for one child, given back on drop.
+/// A reserved slot in a pool for one child. It is freed on drop.
 pub(crate) struct PoolPermit<'a> {
     pool: &'a Arc<PoolShared>,
     slot: SlotGuard<'a>,
 }
 
 impl PoolPermit<'_> {
-    /// Starts the child, and returns its address.
+    /// Starts the child and returns its address.
     pub(crate) fn start<K, I: IntoActor<K>>(
         self,
         actor: I,
@@ -169,7 +178,7 @@ impl PoolPermit<'_> {
     }
 }
 
-/// A [`Pool`] with its place.
+/// A [`Pool`] with its node and its children.
 struct PoolSpec {
     shared: Arc<PoolShared>,
     options: ChildOptions,
@@ -185,20 +194,17 @@ impl ChildSpec for PoolSpec {
         &self.options
     }
 
-    fn attach(&self, place: &Arc<ParentRef>, env: &SystemEnv) {
-        self.shared.node.attach(place);
+    fn attach(&self, parent: &Arc<ParentRef>, env: &SystemEnv) {
+        self.shared.node.attach(parent);
         self.shared.attach(env);
     }
 
-    fn launch(&self, env: &SystemEnv, notice: ParentNotifier) -> Task<Exit> {
-        // Open before its start is told: whoever learns of it may start children.
+    fn launch(&self, env: &SystemEnv, notifier: ParentNotifier) -> Task<Exit> {
+        // The pool opens before it reports its start: an observer of the start may start children.
         self.shared.open();
-        notice.ready(&self.shared.node);
-        spec::spawn(
-            env,
-            panic::catch_runtime_panic(self.shared.clone().run(self.shutdown_timeout)),
-            notice,
-        )
+        notifier.ready(&self.shared.node);
+        let incarnation = self.shared.clone().run(self.shutdown_timeout);
+        spec::spawn(env, panic::catch_runtime_panic(incarnation), notifier)
     }
 
     fn close(&self) {

@@ -1,8 +1,8 @@
-//! The system: what a tree runs on.
+//! The system that runs a tree.
 //!
-//! A [`System`] owns the executor and its threads, turns signals into stops, runs the root supervisor and
-//! hands the lifecycle events to an observer. It ends when the root does. There can be several in one
-//! process, each with an executor of its own; nothing here is global but the panic hook.
+//! A [`System`] owns the executor and its threads, turns signals into stop requests, runs the root
+//! supervisor and hands the lifecycle events to the observers. It ends when the root does. A process
+//! can have several systems, each with its own executor. Only the panic hook is global.
 
 pub(crate) mod handle;
 
@@ -16,32 +16,34 @@ use async_channel::Receiver;
 use async_signal::{Signal, Signals};
 use futures_lite::{StreamExt, future};
 
-use super::executor::Scheduler;
-use super::lifecycle::notifier::ParentNotifier;
-use super::lifecycle::observer::Observer;
-use super::lifecycle::panic;
-use super::lifecycle::watchdog::Watchdog;
-use super::supervisor::spec::{ChildSpec, SystemEnv};
-use super::tree::place::ParentRef;
-use super::tree::snapshot::NodeState;
-use super::{Exit, Lifecycle, Snapshot, Supervisor};
-use handle::{Handle, SystemShared};
+use crate::runtime::executor::Scheduler;
+use crate::runtime::lifecycle::event::Lifecycle;
+use crate::runtime::lifecycle::exit::Exit;
+use crate::runtime::lifecycle::notifier::ParentNotifier;
+use crate::runtime::lifecycle::observer::Observer;
+use crate::runtime::lifecycle::panic;
+use crate::runtime::lifecycle::watchdog::Watchdog;
+use crate::runtime::supervisor::Supervisor;
+use crate::runtime::supervisor::spec::{ChildSpec, SystemEnv};
+use crate::runtime::system::handle::{Handle, SystemShared};
+use crate::runtime::tree::place::ParentRef;
+use crate::runtime::tree::snapshot::{NodeState, Snapshot};
 
-/// How long a tree may take to fall once a second signal has come.
+/// The time that a tree has to end after the second signal. Then the process exits.
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why a system came to an orderly end.
+/// Why a system ended normally.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
-    /// Its tree finished: a significant child ended, or a handle asked for the stop.
+    /// A significant child ended, or a handle requested the stop.
     Finished,
-    /// A signal asked for the stop; its number.
+    /// A signal requested the stop: its number.
     Signalled(i32),
-    /// A second signal dropped every actor at once; its number.
+    /// A second signal dropped every actor at once: its number.
     Killed(i32),
 }
 
-/// What a tree runs on: executor threads, signals, the root supervisor, the lifecycle events.
+/// The runner of a tree: executor threads, signals, the root supervisor and the lifecycle events.
 #[derive(Debug, Default)]
 pub struct System {
     threads: usize,
@@ -61,49 +63,57 @@ impl fmt::Debug for OnUsr1 {
 }
 
 impl System {
-    /// Makes a system with one thread that heeds no signal.
+    /// Creates a system with one thread that handles no signals.
     pub fn new() -> System {
         System { threads: 1, ..System::default() }
     }
 
-    /// Sets how many threads run actors (at least 1; [`System::run`]'s own is one of them). A second one
-    /// costs small messages more than it gives, since each may wake the other, and sockets and timers are then smol's to
-    /// look after, which takes more system calls.
+    /// Sets the number of threads that run actors (at least 1). Default: 1, which is the thread that
+    /// calls [`System::run`].
+    ///
+    /// A second thread makes small messages slower: each thread may have to wake the other. Sockets
+    /// and timers are then handled by smol's reactor, which takes more system calls.
     pub fn threads(mut self, threads: usize) -> System {
         self.threads = threads.max(1);
         self
     }
 
-    /// Heeds signals: SIGINT and SIGTERM ask for an orderly stop, and drop every actor at once when they
-    /// come again. An actor that still blocks its thread a second later goes down with the process, whose
-    /// exit code is then 128 and the signal's number.
+    /// Handles SIGINT and SIGTERM: the first requests an orderly stop, the second drops every actor.
+    ///
+    /// If an actor still blocks its thread one second after the second signal, the process exits with
+    /// code 128 plus the signal's number.
     pub fn signals(mut self) -> System {
         self.signals = true;
         self
     }
 
-    /// Hands a snapshot of the tree to `show` at each SIGUSR1. Implies [`System::signals`].
-    pub fn on_usr1(mut self, show: impl Fn(&Snapshot) + Send + 'static) -> System {
+    /// Calls `callback` with a snapshot of the tree at each SIGUSR1. Implies [`System::signals`].
+    pub fn on_usr1(mut self, callback: impl Fn(&Snapshot) + Send + 'static) -> System {
         self.signals = true;
-        self.on_usr1 = Some(OnUsr1(Box::new(show)));
+        self.on_usr1 = Some(OnUsr1(Box::new(callback)));
         self
     }
 
-    /// Calls `watch` at each lifecycle event, where it happens: it must be quick. May be said repeatedly.
-    pub fn observe(mut self, watch: impl Fn(&Lifecycle) + Send + Sync + 'static) -> System {
-        self.observer = self.observer.chain(watch);
+    /// Adds an observer, which is called at each lifecycle event, where it happens.
+    ///
+    /// It must be quick, and must not block. Several observers are called in the order in which they
+    /// were added.
+    pub fn observe(mut self, callback: impl Fn(&Lifecycle) + Send + Sync + 'static) -> System {
+        self.observer = self.observer.chain(callback);
         self
     }
 
-    /// Tells of an actor that keeps its thread for longer than `limit` (at least 1 ms), as
-    /// [`Lifecycle::Stalled`], within twice that time: nothing preempts an actor, so it holds up all others
-    /// of its thread. A thread beside the others watches, and sleeps while nothing happens.
+    /// Reports an actor that blocks its thread for longer than `limit` (at least 1 ms), as
+    /// [`Lifecycle::Stalled`]. Default: off.
+    ///
+    /// Nothing preempts an actor, so such an actor delays all others of its thread. The report comes
+    /// within twice the limit, from a watchdog thread that sleeps while the system is idle.
     pub fn stall_limit(mut self, limit: Duration) -> System {
         self.stall_limit = Some(limit.max(Duration::from_millis(1)));
         self
     }
 
-    /// Returns a handle that stops, inspects and drills this system from any thread.
+    /// Returns a handle that stops and inspects this system from any thread.
     pub fn handle(&self) -> Handle {
         self.handle.clone()
     }
@@ -112,54 +122,55 @@ impl System {
     ///
     /// # Errors
     ///
-    /// The exit of the root supervisor where it is abnormal: it gave up, or a significant child failed.
+    /// The exit of the root supervisor, if it is abnormal: the root gave up, could not start, or a
+    /// significant child failed.
     pub fn run(self, tree: Supervisor) -> Result<StopReason, Exit> {
-        // Before anything runs: whoever sees the tree at work may send a signal.
+        // Before anything runs: a signal may arrive as soon as the tree is visible.
         let signals = self.signals.then(|| register_signals(self.on_usr1.is_some())).flatten();
-        let (threads, root) = (self.threads, self.handle.0.clone());
+        let (threads, shared) = (self.threads, self.handle.0.clone());
         let scheduler = Scheduler::real(threads);
-        let signals = signals.map(|taken| handle_signals(taken, root, self.on_usr1));
+        let signals = signals.map(|signals| handle_signals(signals, shared, self.on_usr1));
         let observer = self.observer.with_broadcaster(self.handle.0.broadcaster.clone());
-        let stalls = self.stall_limit.map(|limit| Watchdog::new(limit, threads));
-        let watch = stalls.clone().map(|stalls| (stalls, observer.clone(), self.handle.clone()));
-        run_tree(&self.handle, observer, &scheduler, tree, |task| {
-            SystemThreads { scheduler: &scheduler, threads, watchdog: stalls }
-                .run(task, signals, watch)
+        let watchdog = self.stall_limit.map(|limit| Watchdog::new(limit, threads));
+        let watch =
+            watchdog.clone().map(|watchdog| (watchdog, observer.clone(), self.handle.clone()));
+        run_tree(&self.handle, observer, &scheduler, tree, |root| {
+            SystemThreads { scheduler: &scheduler, threads, watchdog }.run(root, signals, watch)
         })
     }
 
-    /// Runs a tree in a world of its own; see [`crate::testing`].
+    /// Runs a tree in a simulation; see [`crate::testing`].
     #[cfg(feature = "testing")]
     pub(crate) fn simulate(
         self,
         tree: Supervisor,
-        world: &Arc<super::sim::executor::SimExecutor>,
+        executor: &Arc<crate::runtime::sim::executor::SimExecutor>,
     ) -> Result<StopReason, Exit> {
-        let scheduler = Scheduler::Simulated(world.clone());
+        let scheduler = Scheduler::Simulated(executor.clone());
         let observer = self.observer.with_broadcaster(self.handle.0.broadcaster.clone());
-        let root = self.handle.0.clone();
-        run_tree(&self.handle, observer, &scheduler, tree, |task| {
-            world.run(task, |world| {
-                let Some(fault) = world.draw_fault() else { return };
+        let shared = self.handle.0.clone();
+        run_tree(&self.handle, observer, &scheduler, tree, |root| {
+            executor.run(root, |executor| {
+                let Some(fault) = executor.draw_fault() else { return };
                 let mut actors = Vec::new();
-                if let Some((root, _)) = root.node.get() {
+                if let Some((root, _)) = shared.root.get() {
                     root.collect_actors(&mut actors);
                 }
-                if let (false, Some(blow)) = (actors.is_empty(), fault.interrupt()) {
-                    actors[world.random_index(actors.len())].control.interrupt(blow);
+                if let (false, Some(interrupt)) = (actors.is_empty(), fault.interrupt()) {
+                    actors[executor.random_index(actors.len())].control.interrupt(interrupt);
                 }
             })
         })
     }
 }
 
-/// Starts a tree, has `drive` bring it to its end, and says how that was.
+/// Starts a tree, calls `block_on` with the root's task, and reports how the root ended.
 fn run_tree(
     handle: &Handle,
     observer: Observer,
     scheduler: &Scheduler,
     tree: Supervisor,
-    drive: impl FnOnce(smol::Task<Exit>) -> Exit,
+    block_on: impl FnOnce(smol::Task<Exit>) -> Exit,
 ) -> Result<StopReason, Exit> {
     panic::install_panic_hook();
     let env = SystemEnv { scheduler: scheduler.clone(), observer };
@@ -168,10 +179,11 @@ fn run_tree(
     root.config.node.start_incarnation(env.scheduler.now(), NodeState::Starting);
     handle.0.attach_tree(&root.config.node, &env.scheduler);
     let path = root.config.node.path();
-    let (notes, _nobody) = async_channel::bounded(1);
-    let notice =
-        ParentNotifier { child: 0, incarnation: 1, events: notes, observer: env.observer.clone() };
-    let exit = drive(root.launch(&env, notice));
+    // The root has no supervisor that would receive its events.
+    let (events, _) = async_channel::bounded(1);
+    let notifier =
+        ParentNotifier { child: 0, incarnation: 1, events, observer: env.observer.clone() };
+    let exit = block_on(root.launch(&env, notifier));
     root.config.node.set_state(NodeState::Idle);
     root.close();
     let is_stop = root.config.node.control.is_stop_requested();
@@ -193,7 +205,7 @@ fn run_tree(
     }
 }
 
-/// What brings a system to its end: the threads that run its actors, and those beside them.
+/// The threads of a running system: those that run actors, one for signals, one for the watchdog.
 struct SystemThreads<'a> {
     scheduler: &'a Scheduler,
     threads: usize,
@@ -201,33 +213,33 @@ struct SystemThreads<'a> {
 }
 
 impl SystemThreads<'_> {
-    /// Drives the executor until the root has ended, beside a thread for the signals and one for stalls.
+    /// Runs the executor's threads until the root has ended.
     fn run(
         &self,
         root: smol::Task<Exit>,
         signals: Option<impl Future<Output = ()> + Send>,
         watch: Option<(Arc<Watchdog>, Observer, Handle)>,
     ) -> Exit {
-        let (over, wait) = async_channel::bounded::<()>(1);
+        let (running, closed) = async_channel::bounded::<()>(1);
         thread::scope(|scope| {
-            // Dropped with the closure, by a panic too, which ends the other threads.
-            let _over = over;
+            // Dropped at the end of the closure, and by a panic too, which ends the other threads.
+            let _running = running;
             for thread in 1..self.threads {
-                let wait = wait.clone();
-                scope.spawn(move || self.block_on(thread, wait_closed(wait)));
+                let closed = closed.clone();
+                scope.spawn(move || self.block_on(thread, wait_closed(closed)));
             }
-            if let Some((stalls, observer, root)) = watch {
-                let wait = wait.clone();
+            if let Some((watchdog, observer, handle)) = watch {
+                let closed = closed.clone();
                 scope.spawn(move || {
-                    let watch = stalls
-                        .run(self.scheduler, &observer, |thread| root.find_running_on(thread));
-                    future::block_on(future::or(watch, wait_closed(wait)));
+                    let find_running_on = |thread| handle.find_running_on(thread);
+                    let watch = watchdog.run(self.scheduler, &observer, find_running_on);
+                    future::block_on(future::or(watch, wait_closed(closed)));
                 });
             }
             if let Some(signals) = signals {
-                // A thread of its own, so that an actor which never yields keeps no signal from its effect.
+                // On a thread of its own, so that signals work while an actor blocks its thread.
                 scope.spawn(move || {
-                    future::block_on(future::or(signals, wait_closed(wait)));
+                    future::block_on(future::or(signals, wait_closed(closed)));
                 });
             }
             self.block_on(0, root)
@@ -235,55 +247,55 @@ impl SystemThreads<'_> {
     }
 
     fn block_on<T>(&self, thread: usize, done: impl Future<Output = T>) -> T {
-        let _enrolled = self.watchdog.as_ref().map(|stalls| stalls.register_thread(thread));
+        let _registered = self.watchdog.as_ref().map(|watchdog| watchdog.register_thread(thread));
         self.scheduler.block_on(done)
     }
 }
 
-async fn wait_closed(wait: Receiver<()>) {
-    while wait.recv().await.is_ok() {}
+async fn wait_closed(channel: Receiver<()>) {
+    while channel.recv().await.is_ok() {}
 }
 
-/// Takes the signals over from the kernel's defaults.
+/// Registers handlers in the place of the kernel's default actions. Logs an error.
 fn register_signals(with_usr1: bool) -> Option<Signals> {
-    let mut heeded = vec![Signal::Int, Signal::Term];
+    let mut signals = vec![Signal::Int, Signal::Term];
     if with_usr1 {
-        heeded.push(Signal::Usr1);
+        signals.push(Signal::Usr1);
     }
-    match Signals::new(heeded) {
+    match Signals::new(signals) {
         Ok(signals) => Some(signals),
         Err(error) => {
-            log::error!("signals cannot be heeded: {error}");
+            log::error!("cannot handle signals: {error}");
             None
         }
     }
 }
 
-/// Turns signals into stops and snapshots.
-async fn handle_signals(mut signals: Signals, root: Arc<SystemShared>, on_usr1: Option<OnUsr1>) {
+/// Turns signals into stop requests and snapshots.
+async fn handle_signals(mut signals: Signals, shared: Arc<SystemShared>, on_usr1: Option<OnUsr1>) {
     while let Some(signal) = signals.next().await {
         let signal = match signal {
             Ok(signal) => signal,
             Err(error) => {
-                log::error!("a signal could not be read: {error}");
+                log::error!("cannot read a signal: {error}");
                 continue;
             }
         };
-        let Some((node, scheduler)) = root.node.get() else { continue };
+        let Some((root, scheduler)) = shared.root.get() else { continue };
         match (signal, &on_usr1) {
-            (Signal::Usr1, Some(show)) => {
-                panic::catch_and_log("the function for SIGUSR1", || {
-                    (show.0)(&node.snapshot(scheduler.now()));
+            (Signal::Usr1, Some(callback)) => {
+                panic::catch_and_log("the callback for SIGUSR1", || {
+                    (callback.0)(&root.snapshot(scheduler.now()));
                 });
             }
-            _ if root.signal.swap(signal as i32, Ordering::SeqCst) != 0 => {
-                root.second_signal.store(true, Ordering::SeqCst);
-                node.control.kill();
-                // Whoever does not even come back to the executor is not waited for.
+            _ if shared.signal.swap(signal as i32, Ordering::SeqCst) != 0 => {
+                shared.second_signal.store(true, Ordering::SeqCst);
+                root.control.kill();
+                // An actor that never returns to the executor is not waited for.
                 scheduler.sleep(KILL_TIMEOUT).await;
                 std::process::exit(128 + signal as i32);
             }
-            _ => node.control.stop(),
+            _ => root.control.stop(),
         }
     }
 }
