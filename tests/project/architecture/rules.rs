@@ -1,15 +1,10 @@
-//! The rules, each a function from a source file to its faults.
+//! Rules about single source files. Each is a function from a file to its faults.
 
+use super::imports::module_path;
+use super::layers::LAYERS;
 use super::source::{Source, find_all, inline_modules, line_of, names};
 
-/// The floors, from the lowest to the highest. A file uses its own and what stands below it.
-const FLOORS: [&str; 8] =
-    ["sync", "reactor", "runtime", "net", "wire", "actors", "scenario", "cli"];
-
-/// Lines of a file at most.
-pub const LONGEST: usize = 300;
-
-/// What only the scheduler may name, so that a simulation can stand in for it.
+/// Names that only the scheduler uses, so that a simulation can replace it.
 const SEAM: [&str; 10] = [
     "Instant::now",
     "SystemTime::now",
@@ -22,47 +17,45 @@ const SEAM: [&str; 10] = [
     "LocalExecutor",
     "async_io",
 ];
-/// The seam itself: the real world with its threads, and the simulated one.
-const SCHEDULER: [&str; 5] = [
-    "src/reactor/mod.rs",
-    "src/reactor/timer.rs",
-    "src/runtime/scheduler.rs",
-    "src/runtime/threads.rs",
-    "src/runtime/world.rs",
-];
+/// The files of the scheduler: real threads and the simulation.
+const SCHEDULER: [&str; 3] = ["src/reactor/", "src/runtime/executor/", "src/runtime/sim/"];
 
-/// The seam's exceptions, each with its reason.
-pub const BESIDE_THE_SEAM: [(&str, &str, &str); 7] = [
+/// Exceptions from the seam: the file, the name that it uses, and the reason.
+pub const SEAM_EXCEPTIONS: [(&str, &str, &str); 7] = [
     (
-        "src/net/dial.rs",
+        "src/net/stream/connect.rs",
         "Timer",
-        "net stands beside actors, without a context: the deadline of a connect",
+        "net has no actor context, so the deadline of a connect has a timer of its own",
     ),
-    ("src/net/dial.rs", "Instant::now", "the same deadline"),
+    ("src/net/stream/connect.rs", "Instant::now", "the same deadline"),
     (
-        "src/cli/input.rs",
+        "src/cli/terminal/stdin.rs",
         "thread::Builder",
-        "a read of stdin cannot be given up, so it has a thread",
+        "a read of stdin cannot be cancelled, so a thread does it",
     ),
-    ("src/cli/keys.rs", "thread::Builder", "so has one of the terminal in its place"),
     (
-        "src/cli/terminal.rs",
+        "src/cli/terminal/pty.rs",
         "thread::Builder",
-        "the line editor waits in a read, too, and at the end for a terminal that may be paused",
+        "a read of the terminal cannot be cancelled either",
     ),
     (
-        "src/cli/scribe.rs",
+        "src/cli/terminal/mod.rs",
         "thread::Builder",
-        "a terminal that is paused must hold up no executor, so what is written to it has a thread",
+        "the line editor blocks in a read, and at the end on a paused terminal",
     ),
     (
-        "src/cli/watch.rs",
+        "src/cli/output/background_writer.rs",
+        "thread::Builder",
+        "a paused terminal must not block an executor, so a thread writes to it",
+    ),
+    (
+        "src/cli/output/lifecycle.rs",
         "Instant::now",
-        "an observer has no context: how long the drain took, for people",
+        "an observer has no context, and reports the real duration of the drain",
     ),
 ];
 
-/// What reaches a terminal, an argument or the environment.
+/// Access to the terminal, the arguments or the environment.
 const OUTSIDE: [&str; 16] = [
     "println!",
     "eprintln!",
@@ -82,7 +75,7 @@ const OUTSIDE: [&str; 16] = [
     "env::vars",
 ];
 
-/// What a runtime that knows no socket does not name.
+/// Names of sockets, which the runtime does not use.
 const SOCKETS: [&str; 10] = [
     "std::net",
     "unix::net",
@@ -96,68 +89,62 @@ const SOCKETS: [&str; 10] = [
     "rustix",
 ];
 
-/// What pure functions on bytes do not name.
+/// Names of I/O and time, which pure functions on bytes do not use.
 const NOT_PURE: [&str; 7] =
     ["smol", "rustix", "std::net", "std::fs", "std::thread", "async", "Instant::now"];
 
 pub type Rule = fn(&Source) -> Vec<String>;
 
-pub const RULES: [Rule; 9] =
-    [floors, sockets, purity, outside, seam, global_executor, length, essay, safety];
+pub const RULES: [Rule; 8] =
+    [layers, sockets, purity, outside, seam, global_executor, purpose, safety];
 
-fn fault(source: &Source, place: usize, why: &str) -> String {
-    format!("{}:{}: {why}", source.path, line_of(&source.with_tests, place))
+fn fault(source: &Source, offset: usize, why: &str) -> String {
+    format!("{}:{}: {why}", source.path, line_of(&source.with_tests, offset))
 }
 
-/// A fault for each place where the code of these directories names one of `words`.
-fn named(source: &Source, words: &[&str], why: &str) -> Vec<String> {
+/// Returns a fault for each use of one of `words`.
+fn uses(source: &Source, words: &[&str], why: &str) -> Vec<String> {
     let faults = words.iter().flat_map(|word| {
         find_all(&source.code, word).map(move |at| fault(source, at, &format!("{word}: {why}")))
     });
     faults.collect()
 }
 
-/// The names of the modules down to a file, from the crate's root; none for what is not part of the library.
-fn module(path: &str) -> Option<Vec<&str>> {
-    let inside = path.strip_prefix("src/").or(path.starts_with("actors/").then_some(path))?;
-    let names = inside.strip_suffix(".rs")?.split('/');
-    Some(names.filter(|name| !["mod", "lib", "main"].contains(name)).collect())
-}
-
-fn floors(source: &Source) -> Vec<String> {
-    let Some(module) = module(&source.path) else { return Vec::new() };
+/// Checks each path from the crate's root, also in tests, against the order of the layers.
+fn layers(source: &Source) -> Vec<String> {
+    let Some(module) = module_path(&source.path) else { return Vec::new() };
     if source.path == "src/lib.rs" {
         return Vec::new();
     }
-    let own = module.first().and_then(|floor| FLOORS.iter().position(|name| name == floor));
+    let own = module.first().and_then(|layer| LAYERS.iter().position(|name| name == layer));
     let code = &source.with_tests;
     let mut faults = Vec::new();
-    let mut judge = |place: usize, rest: &str| {
+    let mut check = |offset: usize, rest: &str| {
         for name in names(rest) {
-            match (FLOORS.iter().position(|floor| *floor == name), own) {
-                (None, _) => faults.push(fault(source, place, &format!("{name} is no floor"))),
+            match (LAYERS.iter().position(|layer| *layer == name), own) {
+                (None, _) => faults.push(fault(source, offset, &format!("{name} is no layer"))),
                 (Some(used), Some(own)) if used > own => {
-                    let why = format!("{} uses {name}, which stands above it", FLOORS[own]);
-                    faults.push(fault(source, place, &why));
+                    let why = format!("{} uses {name}, which is above it", LAYERS[own]);
+                    faults.push(fault(source, offset, &why));
                 }
-                // The door stands above all.
+                // `main.rs` and `testing.rs` are above all layers.
                 _ => {}
             }
         }
     };
     for root in ["crate::", "sockactors::"] {
-        for place in find_all(code, root) {
-            judge(place, &code[place + root.len()..]);
+        for offset in find_all(code, root) {
+            check(offset, &code[offset + root.len()..]);
         }
     }
-    for place in find_all(code, "super::").filter(|place| !code[..*place].ends_with("super::")) {
-        let mut rest = &code[place..];
+    for offset in find_all(code, "super::").filter(|at| !code[..*at].ends_with("super::")) {
+        let mut rest = &code[offset..];
         let mut up = 0;
         while let Some(next) = rest.strip_prefix("super::") {
             (rest, up) = (next, up + 1);
         }
-        if up >= module.len() + inline_modules(code, place) {
-            judge(place, rest);
+        if up >= module.len() + inline_modules(code, offset) {
+            check(offset, rest);
         }
     }
     faults
@@ -165,60 +152,54 @@ fn floors(source: &Source) -> Vec<String> {
 
 fn sockets(source: &Source) -> Vec<String> {
     match source.is_in(&["src/runtime/"]) {
-        true => named(source, &SOCKETS, "the runtime knows no socket"),
+        true => uses(source, &SOCKETS, "the runtime knows no sockets"),
         false => Vec::new(),
     }
 }
 
 fn purity(source: &Source) -> Vec<String> {
     match source.is_in(&["src/wire/"]) {
-        true => named(source, &NOT_PURE, "the wire is pure functions on bytes"),
+        true => uses(source, &NOT_PURE, "wire holds pure functions on bytes"),
         false => Vec::new(),
     }
 }
 
 pub fn outside(source: &Source) -> Vec<String> {
     match source.is_in(&["src/", "actors/"]) && !source.is_in(&["src/cli/", "src/testing.rs"]) {
-        true => named(source, &OUTSIDE, "only cli prints, reads flags and the environment"),
+        true => uses(source, &OUTSIDE, "only cli prints and reads arguments or the environment"),
         false => Vec::new(),
     }
 }
 
 fn seam(source: &Source) -> Vec<String> {
-    if !source.is_in(&["src/", "actors/"]) || SCHEDULER.contains(&source.path.as_str()) {
+    if !source.is_in(&["src/", "actors/"]) || source.is_in(&SCHEDULER) {
         return Vec::new();
     }
-    let excepted =
-        |word: &str| BESIDE_THE_SEAM.iter().any(|(path, w, _)| *path == source.path && *w == word);
-    let words: Vec<_> = SEAM.into_iter().filter(|word| !excepted(word)).collect();
-    named(
+    let is_exception =
+        |word: &str| SEAM_EXCEPTIONS.iter().any(|(path, w, _)| *path == source.path && *w == word);
+    let words: Vec<_> = SEAM.into_iter().filter(|word| !is_exception(word)).collect();
+    uses(
         source,
         &words,
-        "time, tasks and chance come through the scheduler (or say why not, in this test)",
+        "time, tasks and randomness come from the scheduler (or add an exception with a reason)",
     )
 }
 
 fn global_executor(source: &Source) -> Vec<String> {
     let code = &source.with_tests;
     let paths = find_all(code, "smol::").filter(|at| names(&code[at + 6..]).contains(&"spawn"));
-    paths.map(|at| fault(source, at, "smol::spawn brings a global executor; own one")).collect()
+    paths.map(|at| fault(source, at, "smol::spawn starts a global executor")).collect()
 }
 
-fn length(source: &Source) -> Vec<String> {
-    match source.text.lines().count() {
-        lines if lines > LONGEST => vec![format!("{}:{lines}: over {LONGEST} lines", source.path)],
-        _ => Vec::new(),
-    }
-}
-
-pub fn essay(source: &Source) -> Vec<String> {
+/// Checks that a file begins with the text that explains it.
+pub fn purpose(source: &Source) -> Vec<String> {
     match source.text.starts_with("//! ") {
         true => Vec::new(),
-        false => vec![format!("{}:1: it does not open with `//!`: what is it for?", source.path)],
+        false => vec![format!("{}:1: no `//!` text states the purpose", source.path)],
     }
 }
 
 fn safety(source: &Source) -> Vec<String> {
     let code = &source.with_tests;
-    find_all(code, "unsafe").map(|at| fault(source, at, "no unsafe code here")).collect()
+    find_all(code, "unsafe").map(|at| fault(source, at, "unsafe code")).collect()
 }

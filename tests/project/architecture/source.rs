@@ -1,46 +1,31 @@
-//! Rust source as the rules look at it: without comments, doc examples and the contents of literals.
+//! Source files with comments and the contents of literals blanked, as the rules read them.
 
 use std::fs;
 use std::path::Path;
 
-/// A source file, by its path from the package's root.
+/// A Rust source file of the package.
 pub struct Source {
+    /// The path from the package's root.
     pub path: String,
     pub text: String,
-    /// The text with comments and literals blanked, and unit tests too; its lines are those of `text`.
+    /// The text with comments, literals and unit tests blanked. Offsets are those of `text`.
     pub code: String,
-    /// The code with its inline unit tests.
+    /// Like `code`, but with the inline unit tests.
     pub with_tests: String,
 }
 
 impl Source {
     pub fn new(path: &str, text: &str) -> Source {
         let with_tests = blank(text);
-        let code = match path.ends_with("/tests.rs") {
-            true => String::new(),
-            false => without_tests(&with_tests),
-        };
+        let is_test = path.ends_with("/tests.rs") || path.contains("/tests/");
+        let code = if is_test { String::new() } else { without_tests(&with_tests) };
         Source { path: path.to_owned(), text: text.to_owned(), code, with_tests }
     }
 
-    /// Reads every source file below these directories of the package.
+    /// Reads every Rust file below these directories of the package.
     pub fn all(directories: &[&str]) -> Vec<Source> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut files = Vec::new();
-        let mut left: Vec<_> = directories.iter().map(|name| root.join(name)).collect();
-        while let Some(directory) = left.pop() {
-            for entry in fs::read_dir(&directory).unwrap() {
-                let path = entry.unwrap().path();
-                if path.is_dir() && !path.ends_with("target") {
-                    left.push(path);
-                } else if path.extension().is_some_and(|extension| extension == "rs") {
-                    let name = path.strip_prefix(root).unwrap().to_str().unwrap();
-                    files.push(Source::new(name, &fs::read_to_string(&path).unwrap()));
-                }
-            }
-        }
-        files.sort_by(|a, b| a.path.cmp(&b.path));
-        files
+        let files = read_files(directories, &["rs"]);
+        files.iter().map(|(path, text)| Source::new(path, text)).collect()
     }
 
     pub fn is_in(&self, directories: &[&str]) -> bool {
@@ -48,40 +33,60 @@ impl Source {
     }
 }
 
-/// The number of the line that holds this place.
-pub fn line_of(text: &str, place: usize) -> usize {
-    text[..place].matches('\n').count() + 1
+/// Reads the files with these extensions, sorted by path, below directories of the package.
+///
+/// A directory may also be a single file. Build directories are left out.
+pub fn read_files(directories: &[&str], extensions: &[&str]) -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    let mut pending: Vec<_> = directories.iter().map(|name| root.join(name)).collect();
+    while let Some(path) = pending.pop() {
+        let extension = path.extension().and_then(|extension| extension.to_str());
+        if path.is_dir() && !path.ends_with("target") {
+            pending.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.is_file() && extension.is_some_and(|found| extensions.contains(&found)) {
+            let name = path.strip_prefix(root).unwrap().to_str().unwrap();
+            files.push((name.to_owned(), fs::read_to_string(&path).unwrap()));
+        }
+    }
+    files.sort();
+    files
 }
 
-fn is_word(byte: u8) -> bool {
+/// Returns the line number of an offset.
+pub fn line_of(text: &str, offset: usize) -> usize {
+    text[..offset].matches('\n').count() + 1
+}
+
+pub fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// Finds a word or path where it stands for itself, not as a part of a longer name.
-pub fn find_all<'a>(code: &'a str, wanted: &'a str) -> impl Iterator<Item = usize> + 'a {
-    code.match_indices(wanted).map(|(place, _)| place).filter(move |place| {
-        let before = code[..*place].bytes().next_back();
-        let after = code[place + wanted.len()..].bytes().next();
-        let ends_in_word = wanted.bytes().next_back().is_some_and(is_word);
+/// Finds the offsets of a word or path, but not inside of longer names.
+pub fn find_all<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+    code.match_indices(word).map(|(offset, _)| offset).filter(move |offset| {
+        let before = code[..*offset].bytes().next_back();
+        let after = code[offset + word.len()..].bytes().next();
+        let ends_in_word = word.bytes().next_back().is_some_and(is_word);
         !(before.is_some_and(is_word) || ends_in_word && after.is_some_and(is_word))
     })
 }
 
-/// The first names of the paths that go on from here: one, or those of a group in braces.
+/// Returns the first name of a path, or of each path in a group in braces.
 pub fn names(code: &str) -> Vec<&str> {
     let word = |text: &str| text.bytes().take_while(|byte| is_word(*byte)).count();
     let Some(group) = code.strip_prefix('{') else {
         return vec![&code[..word(code)]];
     };
     let (mut depth, mut found, mut expected) = (0, Vec::new(), true);
-    for (place, byte) in group.bytes().enumerate() {
+    for (offset, byte) in group.bytes().enumerate() {
         match byte {
             b'{' => depth += 1,
             b'}' if depth == 0 => break,
             b'}' => depth -= 1,
             b',' if depth == 0 => expected = true,
             _ if expected && is_word(byte) => {
-                found.push(&group[place..place + word(&group[place..])]);
+                found.push(&group[offset..offset + word(&group[offset..])]);
                 expected = false;
             }
             _ => {}
@@ -90,10 +95,10 @@ pub fn names(code: &str) -> Vec<&str> {
     found
 }
 
-/// How many inline modules enclose a place.
-pub fn inline_modules(code: &str, place: usize) -> usize {
+/// Counts the inline modules around an offset.
+pub fn inline_modules(code: &str, offset: usize) -> usize {
     let (mut open, mut start) = (Vec::new(), 0);
-    for (at, byte) in code[..place].bytes().enumerate() {
+    for (at, byte) in code[..offset].bytes().enumerate() {
         match byte {
             b'{' => open.push(code[start..at].split_whitespace().rev().nth(1) == Some("mod")),
             b'}' => drop(open.pop()),
@@ -105,7 +110,7 @@ pub fn inline_modules(code: &str, place: usize) -> usize {
     open.iter().filter(|is_module| **is_module).count()
 }
 
-/// Blanks the inline modules that only a test build has.
+/// Blanks the inline test modules.
 fn without_tests(code: &str) -> String {
     let mut code = code.to_owned();
     while let Some(begin) = code.find("#[cfg(test)]\nmod tests {") {
@@ -115,7 +120,7 @@ fn without_tests(code: &str) -> String {
             byte == b'}' && depth == 0
         });
         let end = end.map_or(code.len(), |end| begin + end + 1);
-        // As long as what it replaces, so that places in the code stay what they are.
+        // The blank has the length of the module, so that all offsets stay valid.
         let blank: String =
             code[begin..end].bytes().map(|byte| if byte == b'\n' { '\n' } else { ' ' }).collect();
         code.replace_range(begin..end, &blank);
@@ -123,7 +128,7 @@ fn without_tests(code: &str) -> String {
     code
 }
 
-/// Blanks comments, and what is between the quotes of strings and characters.
+/// Blanks comments and the contents of string and character literals.
 fn blank(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut code = Vec::with_capacity(bytes.len());
@@ -148,11 +153,11 @@ fn blank(text: &str) -> String {
 }
 
 fn before_is_word(bytes: &[u8], at: usize) -> bool {
-    // A byte string's `b` stands before the `r`.
+    // The `b` of a raw byte string stands before its `r`.
     at.checked_sub(1).is_some_and(|k| is_word(bytes[k]) && bytes[k] != b'b')
 }
 
-/// The length up to and with `end`, or the whole.
+/// Returns the length up to and including `end`, or the whole length.
 fn until(rest: &[u8], end: &[u8]) -> usize {
     rest.windows(end.len()).position(|found| found == end).map_or(rest.len(), |k| k + end.len())
 }
@@ -180,7 +185,7 @@ fn string(rest: &[u8]) -> usize {
     (at + 1).min(rest.len())
 }
 
-/// A raw string, or a raw name, of which everything is kept.
+/// Returns the length of a raw string and how much of it to keep. A raw name is kept.
 fn raw(rest: &[u8]) -> (usize, usize) {
     let hashes = rest[1..].iter().take_while(|byte| **byte == b'#').count();
     if rest.get(1 + hashes) != Some(&b'"') {
@@ -190,12 +195,13 @@ fn raw(rest: &[u8]) -> (usize, usize) {
     (2 + hashes + until(&rest[2 + hashes..], &end), 1)
 }
 
-/// A character, or a lifetime, of which everything is kept.
+/// Returns the length of a character literal and how much of it to keep. A lifetime is kept.
 fn character(rest: &[u8]) -> (usize, usize) {
     match rest {
         [_, b'\\', _, more @ ..] => (3 + until(more, b"'"), 1),
         _ => match rest.iter().take(6).skip(1).position(|byte| *byte == b'\'') {
-            // One character of up to four bytes; `'a, 'b` has a second quote too, but two lifetimes.
+            // A literal holds one character of at most four bytes. The two lifetimes of
+            // `'a, 'b` stand between quotes as well.
             Some(k @ 1..=4)
                 if std::str::from_utf8(&rest[1..=k]).is_ok_and(|c| c.chars().count() == 1) =>
             {
