@@ -1,4 +1,4 @@
-//! What a system leaves behind in its process: nothing. Alone in its file, so that no other test's
+//! A system leaves no descriptor open. This program has one test, so that no other test's
 //! descriptors are counted.
 
 #[path = "runtime/support/system.rs"]
@@ -9,17 +9,17 @@ use std::fs;
 use sockactors::runtime::{Child, Strategy, Supervisor, System};
 use system::{Running, live};
 
-/// The open descriptors of this process, each with what it is.
+/// Returns the open descriptors of this process with their targets.
 fn descriptors() -> Vec<String> {
     let entries = fs::read_dir("/proc/self/fd").unwrap().map(|entry| entry.unwrap().path());
-    let what = |path: std::path::PathBuf| {
+    let describe = |path: std::path::PathBuf| {
         let target = fs::read_link(&path).unwrap_or_default();
         format!("{} -> {}", path.display(), target.display())
     };
-    entries.map(what).collect()
+    entries.map(describe).collect()
 }
 
-fn run_a_system_that_heeds_signals() {
+fn run_system_with_signals() {
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
     tree.child(Child::new("x", || live));
     let mut run = Running::start_with(System::new().on_usr1(|_| ()), tree);
@@ -28,11 +28,11 @@ fn run_a_system_that_heeds_signals() {
 }
 
 #[test]
-fn systems_that_run_one_after_another_leave_no_descriptor_open() {
-    run_a_system_that_heeds_signals();
+fn finished_systems_leave_no_descriptor_open() {
+    run_system_with_signals();
     let before = descriptors();
     for _ in 0..50 {
-        run_a_system_that_heeds_signals();
+        run_system_with_signals();
     }
     let after = descriptors();
     assert_eq!(before.len(), after.len(), "{before:#?}\n{after:#?}");

@@ -1,4 +1,4 @@
-//! What the control signal promises to several threads.
+//! Tests of the control signal with several threads.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -9,30 +9,30 @@ use loom::thread::{self, JoinHandle};
 use crate::control::{Control, Interrupt};
 use crate::sync::{Arc, Woken};
 
-/// Has another thread do something with the signal.
-fn beside(control: &Arc<Control>, act: impl FnOnce(&Control) + 'static) -> JoinHandle<()> {
+/// Runs `act` with the signal on another thread.
+fn spawn(control: &Arc<Control>, act: impl FnOnce(&Control) + 'static) -> JoinHandle<()> {
     let control = control.clone();
     thread::spawn(move || act(&control))
 }
 
-/// Models three threads. All of their interleavings are too many, so loom preempts each at most thrice.
-fn model_of_three(model: impl Fn() + Send + Sync + 'static) {
+/// Models three threads with at most three preemptions. All interleavings would be too many.
+fn model_three_threads(model: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
     builder.check(model);
 }
 
-/// Awaits a blow as the incarnation's task does.
-fn poll_blow(control: &Control, cx: &Context<'_>) -> Poll<Interrupt> {
+/// Polls for an interrupt as the incarnation's task does.
+fn poll_interrupt(control: &Control, cx: &Context<'_>) -> Poll<Interrupt> {
     control.register_task(cx);
     control.pending_interrupt().map_or(Poll::Pending, Poll::Ready)
 }
 
 #[test]
-fn a_stop_is_never_lost() {
+fn stop_wakes_waiting_task() {
     loom::model(|| {
         let control = Arc::new(Control::default());
-        let stopper = beside(&control, Control::stop);
+        let stopper = spawn(&control, Control::stop);
         block_on(poll_fn(|cx| control.poll_stop(cx)));
         assert!(control.is_stop_requested());
         stopper.join().unwrap();
@@ -40,11 +40,11 @@ fn a_stop_is_never_lost() {
 }
 
 #[test]
-fn a_kill_is_not_lost_behind_a_stop() {
-    model_of_three(|| {
+fn kill_after_stop_wakes_task() {
+    model_three_threads(|| {
         let control = Arc::new(Control::default());
-        let stopper = beside(&control, Control::stop);
-        let killer = beside(&control, Control::kill);
+        let stopper = spawn(&control, Control::stop);
+        let killer = spawn(&control, Control::kill);
         block_on(poll_fn(|cx| control.poll_kill(cx)));
         assert!(control.is_stop_requested());
         stopper.join().unwrap();
@@ -53,51 +53,51 @@ fn a_kill_is_not_lost_behind_a_stop() {
 }
 
 #[test]
-fn a_blow_dealt_while_the_task_registers_is_seen_or_wakes_it() {
+fn interrupt_during_registration_is_seen() {
     loom::model(|| {
         let control = Arc::new(Control::default());
-        let dealer = beside(&control, |control| control.interrupt(Interrupt::Panic));
-        assert_eq!(block_on(poll_fn(|cx| poll_blow(&control, cx))), Interrupt::Panic);
-        dealer.join().unwrap();
+        let interrupter = spawn(&control, |control| control.interrupt(Interrupt::Panic));
+        assert_eq!(block_on(poll_fn(|cx| poll_interrupt(&control, cx))), Interrupt::Panic);
+        interrupter.join().unwrap();
     });
 }
 
 #[test]
-fn one_poll_of_a_task_loses_neither_its_stop_nor_a_blow() {
-    model_of_three(|| {
+fn one_poll_sees_stop_and_interrupt() {
+    model_three_threads(|| {
         let control = Arc::new(Control::default());
-        let stopper = beside(&control, Control::stop);
-        let dealer = beside(&control, |control| control.interrupt(Interrupt::Drop));
+        let stopper = spawn(&control, Control::stop);
+        let interrupter = spawn(&control, |control| control.interrupt(Interrupt::Drop));
         block_on(poll_fn(|cx| {
-            let (blow, stop) = (poll_blow(&control, cx), control.poll_stop(cx));
-            if blow.is_ready() && stop.is_ready() { Poll::Ready(()) } else { Poll::Pending }
+            let (interrupt, stop) = (poll_interrupt(&control, cx), control.poll_stop(cx));
+            if interrupt.is_ready() && stop.is_ready() { Poll::Ready(()) } else { Poll::Pending }
         }));
         stopper.join().unwrap();
-        dealer.join().unwrap();
+        interrupter.join().unwrap();
     });
 }
 
 #[test]
-fn two_blows_at_once_are_both_dealt() {
+fn hang_takes_precedence_over_link_exit() {
     loom::model(|| {
         let control = Arc::new(Control::default());
-        let first = beside(&control, |control| control.interrupt(Interrupt::Hang));
+        let first = spawn(&control, |control| control.interrupt(Interrupt::Hang));
         control.interrupt(Interrupt::LinkExit);
         first.join().unwrap();
-        // A hang comes before a strike that nothing is known of.
+        // A hang wins over a link's exit, whichever came first.
         assert_eq!(control.pending_interrupt(), Some(Interrupt::Hang));
     });
 }
 
 #[test]
-fn the_next_incarnation_sees_no_stop_of_the_last_and_loses_none_of_its_own() {
+fn reset_clears_old_stop_and_keeps_new_one() {
     loom::model(|| {
         let control = Arc::new(Control::default());
-        let last = beside(&control, |control| block_on(poll_fn(|cx| control.poll_stop(cx))));
+        let last = spawn(&control, |control| block_on(poll_fn(|cx| control.poll_stop(cx))));
         control.stop();
         last.join().unwrap();
         control.reset();
-        let next = beside(&control, |control| {
+        let next = spawn(&control, |control| {
             let mut polls = 0;
             block_on(poll_fn(|cx| {
                 polls += 1;
@@ -112,16 +112,16 @@ fn the_next_incarnation_sees_no_stop_of_the_last_and_loses_none_of_its_own() {
 }
 
 #[test]
-fn a_blow_that_races_a_begin_is_the_last_incarnations_or_the_next_one_learns_of_it() {
+fn interrupt_racing_reset_is_dropped_or_seen() {
     loom::model(|| {
         let control = Arc::new(Control::default());
-        let dealer = beside(&control, |control| control.interrupt(Interrupt::Panic));
+        let interrupter = spawn(&control, |control| control.interrupt(Interrupt::Panic));
         control.reset();
         let (woken, waker) = Woken::new();
-        let seen = poll_blow(&control, &Context::from_waker(&waker)).is_ready();
-        dealer.join().unwrap();
-        let is_up = control.pending_interrupt().is_some();
-        assert!(!seen || is_up, "what was seen stays");
-        assert!(!is_up || seen || woken.times() > 0, "what is up was seen, or woke");
+        let seen = poll_interrupt(&control, &Context::from_waker(&waker)).is_ready();
+        interrupter.join().unwrap();
+        let is_pending = control.pending_interrupt().is_some();
+        assert!(!seen || is_pending, "a seen interrupt stays pending");
+        assert!(!is_pending || seen || woken.times() > 0, "a pending interrupt was seen, or woke");
     });
 }

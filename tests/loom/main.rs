@@ -1,17 +1,15 @@
-//! The runtime's own lock-free code, in every order that threads can bring about.
+//! The runtime's lock-free code, in every interleaving of its threads.
 //!
-//! Three source files of the runtime synchronise threads by themselves: the control signal, by an atomic level
-//! and two wakers behind a mutex, the way back of a question, by a slot behind a mutex, and the queue of a mailbox, by a ring behind
-//! another. All take what they synchronise
-//! with from their neighbour `sync`. Here they are included as they are, beside another `sync`, of `loom`'s
-//! stand-ins; loom then runs each test once for every interleaving of its threads and every value that a
-//! relaxed load may see, and fails where all of them wait, which is what a lost wake-up looks like. Three threads
-//! have too many interleavings, so they are preempted a limited number of times.
+//! Three source files of the runtime synchronise threads by themselves: the control signal, the
+//! mailbox queue and the reply channel. They take their atomics and locks from a module `sync`. Here
+//! the files are included as they are, with loom's replacements in place of that module. Loom runs
+//! each test once for every interleaving and for every value that a relaxed load may return. A lost
+//! wake-up shows as a deadlock. Three threads have too many interleavings, so their number of
+//! preemptions is limited.
 //!
-//! Everything else is built on other crates. A pool's changes are an `event-listener`, which has a loom suite of its
-//! own (`tests/loom.rs` there). The turns of a thread are a queue behind a lock that nobody waits at, and the tasks in it
-//! `async-task`'s. Both are run by Miri, with its
-//! weak memory and its data race detector: `make miri`.
+//! Everything else is built on other crates. A pool's changes use `event-listener`, which has its own
+//! loom tests. A worker's run queue is a queue behind a lock, and its tasks are `async-task`'s. Miri
+//! checks both with its weak memory model and its data race detector: `make miri`.
 
 // The sources under test, included from the library.
 #[path = "../../src/runtime/tree/control.rs"]
@@ -28,10 +26,10 @@ pub mod sync;
 
 // The tests of the control signal.
 #[path = "control.rs"]
-mod of_control;
-// The tests of a mailbox's queue.
+mod control_tests;
+// The tests of the mailbox queue.
 #[path = "queue.rs"]
-mod of_queue;
-// The tests of the way back of a question.
+mod queue_tests;
+// The tests of the reply channel.
 #[path = "reply.rs"]
-mod of_reply;
+mod reply_tests;

@@ -1,4 +1,4 @@
-//! What a mailbox's queue promises to those who fill it and to the one who empties it.
+//! Tests of the mailbox queue with a sender and a reader.
 
 use std::future::poll_fn;
 
@@ -8,14 +8,14 @@ use loom::thread;
 use crate::queue::{PushError, Queue};
 use crate::sync::Arc;
 
-/// Sends as a mailbox does: waits where there is no room.
+/// Sends a message as a mailbox does, and waits while the queue is full.
 fn send(queue: &Queue<u8>, message: u8) {
-    let (mut place, mut waiting) = (None, Some(message));
+    let (mut waiter_id, mut unsent) = (None, Some(message));
     block_on(poll_fn(|cx| {
-        let Some(message) = waiting.take() else { return std::task::Poll::Pending };
-        match queue.push_or_register(message, &mut place, cx) {
+        let Some(message) = unsent.take() else { return std::task::Poll::Pending };
+        match queue.push_or_register(message, &mut waiter_id, cx) {
             Err(PushError::Full(message)) => {
-                waiting = Some(message);
+                unsent = Some(message);
                 std::task::Poll::Pending
             }
             _ => std::task::Poll::Ready(()),
@@ -24,7 +24,7 @@ fn send(queue: &Queue<u8>, message: u8) {
 }
 
 #[test]
-fn a_message_always_wakes_the_reader_and_room_the_sender() {
+fn push_wakes_reader_and_pop_wakes_sender() {
     loom::model(|| {
         let queue = Arc::new(Queue::new(1));
         let sender = queue.clone();
@@ -36,7 +36,7 @@ fn a_message_always_wakes_the_reader_and_room_the_sender() {
 }
 
 #[test]
-fn a_close_always_wakes_a_sender_that_waits() {
+fn close_wakes_waiting_sender() {
     loom::model(|| {
         let queue = Arc::new(Queue::new(1));
         queue.try_push(0).unwrap();
