@@ -1,7 +1,8 @@
-//! The addresses that a chat's operators keep away.
+//! The addresses that a chat's operators have banned.
 //!
-//! They belong to the tree and last as long as it does. An IPv6 network of 64 bits counts as one address, as it does
-//! where connections are [counted](crate::actors::PerAddress); whoever comes over a Unix socket has none.
+//! The list belongs to the tree and lasts as long as it does. An IPv6 prefix of 64 bits counts as
+//! one address, as for the [connection limit](crate::actors::PerIpLimit). A client of a Unix socket
+//! has no address and cannot be banned.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,14 +14,15 @@ use crate::actors::support::ip_limit::ip_key;
 use crate::net::Peer;
 use crate::sync::lock;
 
-/// How many there may be.
+/// The maximum number of banned addresses.
 const MAX_BANS: usize = 4096;
 
-/// Addresses that are kept away.
+/// A list of banned addresses.
 #[derive(Default)]
 pub struct BanList {
     list: Mutex<BTreeSet<IpAddr>>,
-    /// Whether there was ever one: each connection asks, and mostly there is none.
+    /// Whether an address was ever banned. Usually none was, and then a new connection is checked
+    /// without the lock.
     was_ever_used: AtomicBool,
 }
 
@@ -29,37 +31,37 @@ impl BanList {
         lock(&self.list)
     }
 
-    /// Keeps an address away.
+    /// Bans an address.
     ///
     /// # Errors
     ///
-    /// There are as many as may be.
+    /// The list is full. It holds at most 4096 addresses.
     pub fn add(&self, address: IpAddr) -> Result<(), String> {
         let mut list = self.lock_list();
         if list.len() >= MAX_BANS && !list.contains(&ip_key(address)) {
-            return Err(format!("{MAX_BANS} addresses are banned, as many as may be"));
+            return Err(format!("the limit of {MAX_BANS} banned addresses is reached"));
         }
         list.insert(ip_key(address));
         self.was_ever_used.store(true, Ordering::SeqCst);
         Ok(())
     }
 
-    /// Lets an address come again; tells whether it was kept away.
+    /// Removes an address from the list. Returns whether it was banned.
     pub fn remove(&self, address: IpAddr) -> bool {
         self.lock_list().remove(&ip_key(address))
     }
 
-    /// Tells whether an address is kept away.
+    /// Returns whether an address is banned.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.was_ever_used.load(Ordering::SeqCst) && self.lock_list().contains(&ip_key(address))
     }
 
-    /// Tells whether a peer's address is kept away.
+    /// Returns whether a peer's address is banned.
     pub fn contains_peer(&self, peer: &Peer) -> bool {
         matches!(peer, Peer::Inet(address) if self.contains(address.ip()))
     }
 
-    /// Returns them all.
+    /// Returns all banned addresses, sorted.
     pub fn addresses(&self) -> Vec<IpAddr> {
         self.lock_list().iter().copied().collect()
     }
@@ -67,7 +69,7 @@ impl BanList {
 
 impl fmt::Debug for BanList {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Bans({})", self.lock_list().len())
+        write!(f, "BanList({})", self.lock_list().len())
     }
 }
 

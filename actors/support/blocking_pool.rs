@@ -1,45 +1,49 @@
-//! The disk: where roles do work that waits for it.
+//! Threads for work that blocks on the disk.
 //!
-//! Such work belongs on threads that may block, and on few of them: a disk does not become faster by being asked from
-//! everywhere at once, and each thread costs memory. The work of one connection is one job after the other, so it never
-//! runs beside itself, and a panic in it ends the actor that waits for it and nobody else.
+//! Blocking work must not run on the worker threads. Few threads are enough: a disk does not become
+//! faster when many threads use it at once, and each thread costs memory. The jobs of one connection
+//! run one after another, since its actor waits for each. A panic in a job ends only the actor that
+//! waits for it.
 
 use std::sync::Arc;
 
 use smol::lock::Semaphore;
 
-/// A few threads for work that blocks on the disk. A clone is the same few.
+/// A limit for the number of jobs that block on the disk at the same time. Clones share the limit.
 ///
 /// # Examples
 ///
 /// ```
 /// use sockactors::actors::BlockingPool;
 ///
-/// let disk = BlockingPool::new(2);
-/// let length = smol::block_on(disk.run(|| std::fs::read("Cargo.toml").map(|bytes| bytes.len())));
+/// let pool = BlockingPool::new(2);
+/// let length = smol::block_on(pool.run(|| std::fs::read("Cargo.toml").map(|bytes| bytes.len())));
 /// assert!(length.unwrap() > 0);
 /// ```
 #[derive(Debug, Clone)]
 pub struct BlockingPool(Arc<Semaphore>);
 
 impl BlockingPool {
-    /// Makes a disk that does at most so many jobs at a time, at least one.
+    /// Creates a pool that runs at most `threads` jobs (at least 1) at the same time.
     pub fn new(threads: usize) -> BlockingPool {
         BlockingPool(Arc::new(Semaphore::new(threads.max(1))))
     }
 
-    /// Tells whether one more job would be done at once, so that nobody is waiting now.
+    /// Returns whether a job would start at once.
     pub fn has_idle_thread(&self) -> bool {
         self.0.try_acquire().is_some()
     }
 
-    /// Does a job, when it is its turn.
+    /// Runs a job on a thread that may block, once a thread is idle, and returns its result.
     ///
-    /// A wait that is dropped before the job has begun calls it off; one that has begun is finished.
+    /// # Cancel safety
+    ///
+    /// A job that has not started is cancelled with the future. A job that has started runs to its
+    /// end.
     pub async fn run<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> T {
-        let turn = self.0.acquire_arc().await;
+        let permit = self.0.acquire_arc().await;
         smol::unblock(move || {
-            let _turn = turn;
+            let _permit = permit;
             job()
         })
         .await
@@ -53,17 +57,17 @@ mod tests {
 
     #[test]
     fn running_job_leaves_no_idle_thread() {
-        let disk = BlockingPool::new(1);
-        assert!(disk.has_idle_thread());
-        let (go, gone) = mpsc::channel::<()>();
-        let watch = disk.clone();
-        let job = disk.run(move || {
-            let was_free = watch.has_idle_thread();
-            let _ = gone.recv();
-            was_free
+        let pool = BlockingPool::new(1);
+        assert!(pool.has_idle_thread());
+        let (release, released) = mpsc::channel::<()>();
+        let observer = pool.clone();
+        let job = pool.run(move || {
+            let had_idle_thread = observer.has_idle_thread();
+            let _ = released.recv();
+            had_idle_thread
         });
-        drop(go);
+        drop(release);
         assert!(!smol::block_on(job));
-        assert!(disk.has_idle_thread());
+        assert!(pool.has_idle_thread());
     }
 }

@@ -1,5 +1,6 @@
-//! How a client role fails, as a type that its caller can act on.
+//! The errors of the client roles, as a type that the caller can match on.
 
+use std::io;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -7,135 +8,136 @@ use thiserror::Error;
 use crate::net::{ConnectError, Endpoint};
 use crate::wire::file::FrameError;
 
-/// Why a client role ended with an error.
+/// The error with which a client role ended.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// There was no connection to be had.
+    /// The connection could not be made.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// The server took the request and did not answer in time.
+    /// The server accepted the connection, but did not reply in time.
     #[error(
-        "no answer from {server} within {limit:?}; is it overloaded, or another kind of server?"
+        "no reply from {server} within {limit:?}; is it overloaded, or another kind of server?"
     )]
     TimedOut {
-        /// The server, as it was named.
+        /// The server's endpoint.
         server: String,
-        /// The limit.
+        /// The time limit.
         limit: Duration,
     },
-    /// Some requests were not answered in time.
+    /// More requests than allowed were not answered in time.
     #[error("{lost} of {sent} requests got no answer within {limit:?}")]
     LostReplies {
         /// Requests sent.
         sent: u64,
-        /// Those without an answer.
+        /// Requests without a reply.
         lost: u64,
-        /// The limit for each.
+        /// The time limit for each reply.
         limit: Duration,
     },
-    /// The server closed the connection before the work was done.
-    #[error("{server} closed the connection {phase}")]
+    /// The server closed the connection too early.
+    #[error("{server} closed the connection{}", format_phase(*phase))]
     Closed {
-        /// The server, as it was named.
+        /// The server's endpoint.
         server: String,
-        /// What was not done yet.
-        phase: &'static str,
+        /// The phase of the protocol, such as `before it replied`, if it matters.
+        phase: Option<&'static str>,
     },
-    /// The connection broke.
-    #[error("the connection to {server} broke: {source}")]
+    /// The connection failed.
+    #[error("connection to {server} failed: {source}")]
     Io {
-        /// The server, as it was named.
+        /// The server's endpoint.
         server: String,
-        /// How.
-        source: std::io::Error,
+        /// The error of the stream or the socket.
+        source: io::Error,
     },
-    /// The server did not answer to the file protocol.
-    #[error("{server} {}; a plain server takes files with --raw", format_protocol_mismatch(*timeout))]
+    /// The server does not speak the framed file protocol.
+    #[error("{server} {}; send files to a plain server with --raw", format_mismatch(*timeout))]
     NotFileProtocol {
-        /// The server, as it was named.
+        /// The server's endpoint.
         server: String,
-        /// How long it said nothing; `None` where it closed the connection or said something else.
+        /// The time without a reply, or `None` if the server closed the connection or sent
+        /// something else.
         timeout: Option<Duration>,
     },
-    /// What the server said is not what the protocol says.
+    /// The server sent an invalid frame.
     #[error("{server}: {source}")]
     Protocol {
-        /// The server, as it was named.
+        /// The server's endpoint.
         server: String,
-        /// What was wrong.
+        /// The error in the frame.
         source: FrameError,
     },
-    /// What the server said makes no sense there.
-    #[error("{server} answered what has no place there")]
+    /// The server sent a valid frame that is not a reply to the last request.
+    #[error("{server} sent an unexpected reply")]
     UnexpectedReply {
-        /// The server, as it was named.
+        /// The server's endpoint.
         server: String,
     },
-    /// A file arrived otherwise than it was sent.
-    #[error("{name}: what arrived is not what was sent: {reason}")]
+    /// The server received other bytes than the file's.
+    #[error("{name}: the stored file differs from the sent one: {reason}")]
     Mismatch {
-        /// The file.
+        /// The file's name.
         name: String,
-        /// The server's sentence, as it came (not escaped), or our own.
+        /// The server's message, as received (not escaped), or our own.
         reason: String,
     },
-    /// The server's disk has no room.
-    #[error("{name}: the server has no room for it: {reason}")]
+    /// The server's disk is full.
+    #[error("{name}: the server has no space for it: {reason}")]
     ServerDiskFull {
-        /// The file.
+        /// The file's name.
         name: String,
-        /// The server's sentence, as it came (not escaped).
+        /// The server's message, as received (not escaped).
         reason: String,
     },
-    /// The server does not take a file now, and perhaps later.
-    #[error("{name}: the server does not take it now: {reason}")]
+    /// The server cannot receive the file now, but may later.
+    #[error("{name}: the server cannot receive it now: {reason}")]
     ServerBusy {
-        /// The file.
+        /// The file's name.
         name: String,
-        /// The server's sentence, as it came (not escaped).
+        /// The server's message, as received (not escaped).
         reason: String,
     },
-    /// The connection was lost after something of stdin was sent, of which nobody has it any more.
-    #[error("{source}; what came through stdin cannot be sent again, a FILE could be resumed")]
+    /// The connection failed after a part of stdin was sent, and stdin cannot be read again.
+    #[error("{source}; stdin cannot be sent again (a FILE can be resumed)")]
     StdinNotResumable {
-        /// How the connection was lost.
+        /// The error of the connection.
         source: Box<ClientError>,
     },
-    /// Some lines were typed while there was no server, and none came back in time.
-    #[error("{server} did not come back; {count} of the lines typed meanwhile were not said")]
+    /// Lines were typed while the client was disconnected, and the server did not return in time.
+    #[error("{server} did not come back; lines not sent: {count}")]
     UndeliveredLines {
-        /// The server, as it was named.
+        /// The server's endpoint.
         server: String,
-        /// How many lines.
+        /// The number of lines.
         count: usize,
     },
-    /// Some files could not be sent; each was reported by name.
-    #[error("{count} of the files could not be sent")]
+    /// Some files could not be sent. Each was reported by name.
+    #[error("files not sent: {count}")]
     FilesFailed {
-        /// How many.
+        /// The number of files.
         count: usize,
     },
 }
 
 impl ClientError {
-    /// Names the server in what went wrong on a connection to it.
-    pub(crate) fn from_io(
-        source: std::io::Error,
-        server: &Endpoint,
-        limit: Duration,
-    ) -> ClientError {
+    /// Converts an error of the connection to `server`, which had `limit` to reply.
+    pub(crate) fn from_io(source: io::Error, server: &Endpoint, limit: Duration) -> ClientError {
         let server = server.to_string();
         match source.kind() {
-            std::io::ErrorKind::TimedOut => ClientError::TimedOut { server, limit },
+            io::ErrorKind::TimedOut => ClientError::TimedOut { server, limit },
             _ => ClientError::Io { server, source },
         }
     }
 }
 
-fn format_protocol_mismatch(silent: Option<Duration>) -> String {
-    match silent {
-        Some(limit) => format!("gave no answer to the file protocol within {limit:?}"),
+fn format_phase(phase: Option<&str>) -> String {
+    phase.map(|phase| format!(" {phase}")).unwrap_or_default()
+}
+
+fn format_mismatch(timeout: Option<Duration>) -> String {
+    match timeout {
+        Some(limit) => format!("did not reply to the file protocol within {limit:?}"),
         None => "does not speak the file protocol".into(),
     }
 }

@@ -1,7 +1,7 @@
-//! How many clients a server admits before it is finished.
+//! The number of clients that a server serves before it ends (`--clients`).
 //!
-//! The count belongs to the tree: it survives the restart of a listener, and several listeners of one
-//! server share it.
+//! The count belongs to the tree: it survives the restart of a listener, and all listeners of a
+//! server share it. A client's place is used up for good, so there is no permit to return.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,17 +9,17 @@ use event_listener::Event;
 
 use crate::runtime::wait_until;
 
-/// Numbers a server's clients from 0, up to a limit if there is one.
+/// A counter that numbers a server's clients from 0, up to an optional limit.
 ///
 /// # Examples
 ///
 /// ```
 /// use sockactors::actors::ClientQuota;
 ///
-/// let admissions = ClientQuota::new(Some(2));
-/// assert_eq!(admissions.try_acquire(), Some(0));
-/// assert_eq!(admissions.try_acquire(), Some(1));
-/// assert_eq!(admissions.try_acquire(), None);
+/// let quota = ClientQuota::new(Some(2));
+/// assert_eq!(quota.try_acquire(), Some(0));
+/// assert_eq!(quota.try_acquire(), Some(1));
+/// assert_eq!(quota.try_acquire(), None);
 /// ```
 #[derive(Debug, Default)]
 pub struct ClientQuota {
@@ -29,23 +29,23 @@ pub struct ClientQuota {
 }
 
 impl ClientQuota {
-    /// Makes a count that ends after `limit` clients, or never.
+    /// Creates a quota of `limit` clients, or of any number.
     pub fn new(limit: Option<u64>) -> ClientQuota {
         ClientQuota { acquired: AtomicU64::new(0), limit, limit_reached: Event::new() }
     }
 
-    /// Admits one more client and gives its number; `None` when the limit is reached.
+    /// Counts a client and returns its number, or `None` if the limit is reached.
     pub fn try_acquire(&self) -> Option<u64> {
         let limit = self.limit.unwrap_or(u64::MAX);
-        let more = |count| (count < limit).then_some(count + 1);
-        let number = self.acquired.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
+        let next = |count| (count < limit).then_some(count + 1);
+        let number = self.acquired.fetch_update(Ordering::SeqCst, Ordering::SeqCst, next).ok()?;
         if self.is_exhausted() {
             self.limit_reached.notify(usize::MAX);
         }
         Some(number)
     }
 
-    /// Admits up to `count` clients at once, and says how many.
+    /// Counts up to `count` clients. Returns how many were counted before the limit was reached.
     pub(crate) fn try_acquire_many(&self, count: usize) -> usize {
         match self.limit {
             Some(_) => (0..count).take_while(|_| self.try_acquire().is_some()).count(),
@@ -53,12 +53,12 @@ impl ClientQuota {
         }
     }
 
-    /// Tells whether the limit is reached.
+    /// Returns whether the limit is reached.
     pub fn is_exhausted(&self) -> bool {
         self.limit.is_some_and(|limit| self.acquired.load(Ordering::SeqCst) >= limit)
     }
 
-    /// Waits until the limit is reached; for ever where there is none. Cancel-safe.
+    /// Waits until the limit is reached. Never returns without a limit. Cancel-safe.
     pub async fn exhausted(&self) {
         if self.limit.is_none() {
             return std::future::pending().await;

@@ -1,39 +1,41 @@
-//! An accepted connection, and how its coming and going are told.
+//! Accepted connections, and the reports of their start and end.
 
-use crate::actors::{PerIpPermit, Report, Reporter, SendReport};
+use crate::actors::support::ip_limit::PerIpPermit;
+use crate::actors::support::report::{Report, Reporter, SendReport};
 use crate::net::{Peer, Stream};
 
-/// An accepted connection, as a listener hands it to the actor that serves it.
+/// An accepted connection, as the listener passes it to the actor that serves it.
 #[derive(Debug)]
 pub struct Connection {
-    /// The connection itself.
+    /// The stream.
     pub stream: Stream,
-    /// Its number, from 0.
+    /// The number of the connection, from 0.
     pub number: u64,
-    /// Where connections are counted by their addresses: counts this one, as long as it is kept.
+    /// The permit of the connection limit per address, if there is a limit. It must be kept as long
+    /// as the connection is open.
     pub ip_permit: Option<PerIpPermit>,
 }
 
 impl Connection {
-    /// Tells that the connection is there. What comes back tells its end, and tells it by itself where the
+    /// Reports that the connection was accepted. The returned guard reports its end, also if the
     /// actor that serves the connection crashes or is killed.
     pub async fn report_connected(&self, reporter: &Reporter) -> ConnectionGuard {
         if !reporter.is_enabled() {
             return ConnectionGuard(None);
         }
         let (peer, conn) = (self.stream.peer().clone(), self.number);
-        let told = ConnectionGuardInner { reporter: reporter.clone(), peer: peer.clone(), conn };
-        let presence = ConnectionGuard(Some(Box::new(told)));
+        let inner = ConnectionGuardInner { reporter: reporter.clone(), peer: peer.clone(), conn };
+        let guard = ConnectionGuard(Some(Box::new(inner)));
         reporter.send(|| Report::Connected { peer, conn }).await;
-        presence
+        guard
     }
 }
 
-/// A connection that was announced and has not ended yet.
+/// A guard that reports the end of a connection.
 #[derive(Debug)]
 pub struct ConnectionGuard(Option<Box<ConnectionGuardInner>>);
 
-/// Who was told of a connection, and what its end is told with. None is kept where nobody hears.
+/// The contents of the final report. With a disabled reporter there is none.
 #[derive(Debug)]
 struct ConnectionGuardInner {
     reporter: Reporter,
@@ -42,20 +44,20 @@ struct ConnectionGuardInner {
 }
 
 impl ConnectionGuard {
-    /// Tells that the connection is over, and why, in a few words.
-    pub fn report_disconnected(mut self, why: impl Into<String>) -> SendReport {
-        let Some(told) = self.0.take() else { return SendReport::ready() };
-        let ConnectionGuardInner { reporter, peer, conn } = *told;
-        let why = why.into();
-        reporter.send(|| Report::Disconnected { peer, conn, reason: why })
+    /// Reports that the connection has ended, with the reason in a few words.
+    pub fn report_disconnected(mut self, reason: impl Into<String>) -> SendReport {
+        let Some(inner) = self.0.take() else { return SendReport::ready() };
+        let ConnectionGuardInner { reporter, peer, conn } = *inner;
+        let reason = reason.into();
+        reporter.send(|| Report::Disconnected { peer, conn, reason })
     }
 }
 
 impl Drop for ConnectionGuard {
     fn drop(&mut self) {
-        let Some(told) = self.0.take() else { return };
-        let ConnectionGuardInner { reporter, peer, conn } = *told;
-        let why = "its actor was ended".into();
-        reporter.try_send(|| Report::Disconnected { peer, conn, reason: why });
+        let Some(inner) = self.0.take() else { return };
+        let ConnectionGuardInner { reporter, peer, conn } = *inner;
+        let reason = "its actor crashed or was killed".into();
+        reporter.try_send(|| Report::Disconnected { peer, conn, reason });
     }
 }

@@ -1,7 +1,8 @@
-//! How many connections one address may have at once.
+//! A limit for the connections of each address.
 //!
-//! The count belongs to the tree, and all listeners of a server share it. An IPv6 network of 64 bits counts as one
-//! address, since whoever has one of its addresses has them all; a Unix socket's peers are not counted.
+//! The counts belong to the tree, and all listeners of a server share them. An IPv6 prefix of 64
+//! bits counts as one address, because a host usually has a whole prefix. Clients of Unix sockets
+//! are not counted.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -11,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use crate::net::Peer;
 use crate::sync::lock;
 
-/// Counts a server's connections by the address that they come from, up to a limit each.
+/// A counter of open connections per address, with a limit for each address.
 ///
 /// # Examples
 ///
@@ -20,13 +21,13 @@ use crate::sync::lock;
 /// use sockactors::actors::PerIpLimit;
 /// use sockactors::net::Peer;
 ///
-/// let per_address = Arc::new(PerIpLimit::new(1));
+/// let limit = Arc::new(PerIpLimit::new(1));
 /// let peer = Peer::Inet("192.0.2.1:4000".parse()?);
-/// let visit = per_address.try_acquire(&peer).expect("the first one");
-/// assert!(per_address.try_acquire(&peer).is_none());
-/// assert!(per_address.try_acquire(&Peer::Inet("192.0.2.2:4000".parse()?)).is_some());
-/// drop(visit);
-/// assert!(per_address.try_acquire(&peer).is_some());
+/// let permit = limit.try_acquire(&peer).expect("the first connection");
+/// assert!(limit.try_acquire(&peer).is_none());
+/// assert!(limit.try_acquire(&Peer::Inet("192.0.2.2:4000".parse()?)).is_some());
+/// drop(permit);
+/// assert!(limit.try_acquire(&peer).is_some());
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
 pub struct PerIpLimit {
@@ -35,7 +36,7 @@ pub struct PerIpLimit {
 }
 
 impl PerIpLimit {
-    /// Makes a count of at most `limit` connections for each address (at least 1).
+    /// Creates a limit of `limit` connections (at least 1) per address.
     pub fn new(limit: usize) -> PerIpLimit {
         PerIpLimit { limit: limit.max(1), counts: Mutex::default() }
     }
@@ -45,20 +46,20 @@ impl PerIpLimit {
         self.limit
     }
 
-    /// Counts one more connection of a peer, until what is returned is dropped; none if it has as many as
-    /// may be.
+    /// Counts a connection of a peer until the returned permit is dropped. Returns `None` if the
+    /// limit of the peer's address is reached.
     pub fn try_acquire(self: &Arc<PerIpLimit>, peer: &Peer) -> Option<PerIpPermit> {
-        let address = match peer {
+        let key = match peer {
             Peer::Inet(address) => ip_key(address.ip()),
             _ => return Some(PerIpPermit(None)),
         };
-        let mut open = self.lock_counts();
-        let count = open.entry(address).or_default();
+        let mut counts = self.lock_counts();
+        let count = counts.entry(key).or_default();
         if *count >= self.limit {
             return None;
         }
         *count += 1;
-        Some(PerIpPermit(Some(Box::new((self.clone(), address)))))
+        Some(PerIpPermit(Some(Box::new((self.clone(), key)))))
     }
 
     fn lock_counts(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
@@ -68,11 +69,12 @@ impl PerIpLimit {
 
 impl fmt::Debug for PerIpLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PerAddress({} each, {} addresses)", self.limit, self.lock_counts().len())
+        write!(f, "PerIpLimit({} each, {} addresses)", self.limit, self.lock_counts().len())
     }
 }
 
-/// What counts as one address.
+/// Returns the representative of all addresses that count as one: an IPv4 address itself (also one
+/// mapped to IPv6), or the 64-bit prefix of an IPv6 address.
 pub(crate) fn ip_key(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => IpAddr::V6((u128::from(address) >> 64 << 64).into()),
@@ -80,18 +82,18 @@ pub(crate) fn ip_key(address: IpAddr) -> IpAddr {
     }
 }
 
-/// A connection that is counted. Dropping it counts it off.
+/// A permit for one connection of an address. Dropping it decrements the count.
 #[derive(Debug)]
 pub struct PerIpPermit(Option<Box<(Arc<PerIpLimit>, IpAddr)>>);
 
 impl Drop for PerIpPermit {
     fn drop(&mut self) {
-        let Some((per_address, address)) = self.0.as_deref() else { return };
-        let mut open = per_address.lock_counts();
-        if let Some(count) = open.get_mut(address) {
+        let Some((limit, key)) = self.0.as_deref() else { return };
+        let mut counts = limit.lock_counts();
+        if let Some(count) = counts.get_mut(key) {
             *count -= 1;
             if *count == 0 {
-                open.remove(address);
+                counts.remove(key);
             }
         }
     }
@@ -107,21 +109,20 @@ mod tests {
 
     #[test]
     fn ip_key_merges_ipv6_prefix_and_mapped_ipv4() {
-        let per_address = Arc::new(PerIpLimit::new(1));
-        let _one = per_address.try_acquire(&peer("[2001:db8::1]:1")).unwrap();
-        assert!(per_address.try_acquire(&peer("[2001:db8::ffff:2]:2")).is_none());
-        assert!(per_address.try_acquire(&peer("[2001:db8:0:1::1]:1")).is_some());
-        let _other = per_address.try_acquire(&peer("192.0.2.1:1")).unwrap();
-        assert!(per_address.try_acquire(&peer("[::ffff:192.0.2.1]:1")).is_none());
+        let limit = Arc::new(PerIpLimit::new(1));
+        let _ipv6 = limit.try_acquire(&peer("[2001:db8::1]:1")).unwrap();
+        assert!(limit.try_acquire(&peer("[2001:db8::ffff:2]:2")).is_none());
+        assert!(limit.try_acquire(&peer("[2001:db8:0:1::1]:1")).is_some());
+        let _ipv4 = limit.try_acquire(&peer("192.0.2.1:1")).unwrap();
+        assert!(limit.try_acquire(&peer("[::ffff:192.0.2.1]:1")).is_none());
     }
 
     #[test]
     fn ip_limit_forgets_address_without_connections() {
-        let per_address = Arc::new(PerIpLimit::new(2));
-        let visits =
-            [1, 2].map(|port| per_address.try_acquire(&peer(&format!("192.0.2.1:{port}"))));
-        drop(visits);
-        assert!(per_address.lock_counts().is_empty());
-        assert!(per_address.try_acquire(&Peer::Unix(None)).is_some());
+        let limit = Arc::new(PerIpLimit::new(2));
+        let permits = [1, 2].map(|port| limit.try_acquire(&peer(&format!("192.0.2.1:{port}"))));
+        drop(permits);
+        assert!(limit.lock_counts().is_empty());
+        assert!(limit.try_acquire(&Peer::Unix(None)).is_some());
     }
 }

@@ -186,6 +186,13 @@ impl Reporter {
         }
     }
 
+    /// Sends reports one after another, waiting while the receiver's mailbox is full.
+    pub(crate) async fn send_all(&self, reports: Vec<Report>) {
+        for report in reports {
+            self.send(|| report).await;
+        }
+    }
+
     /// Sends a report if the receiver's mailbox has room, and drops it otherwise. For code that
     /// cannot wait.
     pub fn try_send(&self, report: impl FnOnce() -> Report) {

@@ -1,7 +1,7 @@
-//! Bytes on their way to a peer, with a time limit for each step of the way.
+//! Writes with a timeout.
 //!
-//! A limit for a whole message would cut a peer whose line is slow but steady, so the limit is for each
-//! write that the kernel takes.
+//! A timeout for a whole message would disconnect a peer whose connection is slow but steady. So the
+//! timeout applies to each write that the kernel accepts.
 
 use std::io;
 use std::time::Duration;
@@ -9,30 +9,24 @@ use std::time::Duration;
 use crate::net::Stream;
 use crate::runtime::Clock;
 
-/// Writes `bytes`, with a limit for each write that the kernel takes. Not cancel-safe.
+/// Writes all bytes, with a timeout for each write that the kernel accepts. Not cancel-safe.
 ///
 /// # Errors
 ///
-/// What the connection says, or `TimedOut`.
+/// An error of the stream, or [`io::ErrorKind::TimedOut`].
 pub(crate) async fn write_all_with_timeout(
     clock: &Clock,
     stream: &Stream,
-    limit: Duration,
+    timeout: Duration,
     mut bytes: &[u8],
 ) -> io::Result<()> {
     while !bytes.is_empty() {
-        bytes = &bytes[write_with_timeout(clock, stream, limit, bytes).await?..];
+        let written = clock.timeout(timeout, stream.write(bytes)).await;
+        let written = written.unwrap_or_else(|| {
+            let error = format!("the peer accepted no data for {timeout:?}");
+            Err(io::Error::new(io::ErrorKind::TimedOut, error))
+        });
+        bytes = &bytes[written?..];
     }
     Ok(())
-}
-
-async fn write_with_timeout(
-    clock: &Clock,
-    stream: &Stream,
-    limit: Duration,
-    bytes: &[u8],
-) -> io::Result<usize> {
-    let late =
-        || Err(io::Error::new(io::ErrorKind::TimedOut, format!("it took nothing for {limit:?}")));
-    clock.timeout(limit, stream.write(bytes)).await.unwrap_or_else(late)
 }

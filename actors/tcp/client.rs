@@ -146,7 +146,7 @@ impl TcpClient {
             }
             Failure::NoGreeting { error: None, .. } => ClientError::Closed {
                 server: self.endpoint.to_string(),
-                phase: "without saying anything",
+                phase: Some("without a greeting"),
             },
         }
     }

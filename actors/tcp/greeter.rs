@@ -1,25 +1,29 @@
-//! The greeter: says one text to a connection and closes it.
+//! The greeter: sends one text to a connection and closes it.
 //!
-//! Nearly every greeting finds room in the socket's buffer, and nothing unread behind it, so there is nothing to wait
-//! for. What the others need to wait is made when they need it: so a greeter is small on its way to its task.
+//! Usually the greeting fits into the socket's send buffer and the client has sent nothing, so
+//! there is nothing to wait for. The future of the slow path is allocated only when it is needed,
+//! which keeps the greeter's own future small.
 
 use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::actors::{Connection, Reporter};
+use crate::actors::support::connection::Connection;
+use crate::actors::support::report::Reporter;
 use crate::net::Stream;
 use crate::runtime::{Actor, Context, Outcome};
 
-/// How long a peer may take to take the greeting, and then to stop talking.
+/// The time limit for sending a greeting.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The time limit for the client to close its side after the greeting.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What is told of a connection whose peer has its greeting.
+/// The reason reported for the end of a connection whose greeting was sent.
 const GREETED: Cow<'static, str> = Cow::Borrowed("greeted");
 
-/// Says one text to a connection and closes it.
+/// An actor that sends one text to a connection and closes it.
 #[derive(Debug)]
 pub struct Greeter {
     connection: Connection,
@@ -28,22 +32,27 @@ pub struct Greeter {
 }
 
 impl Greeter {
-    /// Makes a greeter of one connection.
+    /// Creates a greeter for one connection.
     pub fn new(connection: Connection, greeting: Arc<[u8]>, reporter: Reporter) -> Greeter {
         Greeter { connection, greeting, reporter }
     }
 }
 
-/// Says the rest of a greeting, and has the peer end its side where it talks; returns how that went.
-async fn finish_greeting(ctx: &Context<()>, stream: &Stream, rest: &[u8]) -> Cow<'static, str> {
-    match ctx.timeout(WRITE_TIMEOUT, stream.write_all(rest)).await {
+/// Sends the remainder of a greeting, then drains and closes the stream. Returns the reason of the
+/// end.
+async fn finish_greeting(
+    ctx: &Context<()>,
+    stream: &Stream,
+    remainder: &[u8],
+) -> Cow<'static, str> {
+    match ctx.timeout(WRITE_TIMEOUT, stream.write_all(remainder)).await {
         Some(Ok(())) => {
-            // A peer that is gone already has what it wanted, or wants nothing.
+            // A client that is already gone has the greeting, or does not want it.
             let _ = stream.linger_close(LINGER_TIMEOUT).await;
             GREETED
         }
         Some(Err(error)) => error.to_string().into(),
-        None => "it does not take the greeting".into(),
+        None => "timed out while sending the greeting".into(),
     }
 }
 
@@ -51,24 +60,24 @@ impl Actor for Greeter {
     type Message = ();
 
     fn run(self, ctx: Context<()>) -> impl Future<Output = Outcome> + Send {
-        // An `async fn` would hold its arguments twice: as they came, and as it uses them.
+        // An `async fn` would store its arguments twice: as passed, and destructured.
         let Greeter { connection, greeting, reporter } = self;
         async move {
-            let presence = connection.report_connected(&reporter).await;
+            let guard = connection.report_connected(&reporter).await;
             let stream = &connection.stream;
-            let why = match stream.try_write(&greeting) {
-                Ok(said) if said == greeting.len() && matches!(stream.try_close(), Ok(true)) => {
+            let reason = match stream.try_write(&greeting) {
+                Ok(sent) if sent == greeting.len() && matches!(stream.try_close(), Ok(true)) => {
                     GREETED
                 }
-                Ok(said) => Box::pin(finish_greeting(&ctx, stream, &greeting[said..])).await,
+                Ok(sent) => Box::pin(finish_greeting(&ctx, stream, &greeting[sent..])).await,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     Box::pin(finish_greeting(&ctx, stream, &greeting)).await
                 }
                 Err(error) => error.to_string().into(),
             };
-            // Closed before anybody is told so, who may have the teller wait.
+            // The report may have to wait, so the connection is closed before.
             drop(connection);
-            presence.report_disconnected(why).await;
+            guard.report_disconnected(reason).await;
             Ok(())
         }
     }
@@ -87,10 +96,10 @@ mod tests {
         let (stream, _) = Stream::pair().unwrap();
         let connection = Connection { stream, number: 0, ip_permit: None };
         let greeter = Greeter::new(connection, Arc::new([]), Reporter::disabled());
-        let made_of = size_of_val(&greeter) + size_of::<Context<()>>();
+        let field_size = size_of_val(&greeter) + size_of::<Context<()>>();
         let run: fn(Greeter, Context<()>) -> _ = Greeter::run;
-        let length = future_size(run);
-        assert!(length <= made_of + 128, "{length} bytes, made of {made_of}");
+        let size = future_size(run);
+        assert!(size <= field_size + 128, "{size} bytes for {field_size} bytes of fields");
     }
 
     fn future_size<A, B, F>(_: fn(A, B) -> F) -> usize {
@@ -101,16 +110,16 @@ mod tests {
     fn large_greeting_with_unread_input_arrives_whole() {
         let (stream, peer) = Stream::pair().unwrap();
         let greeting: Arc<[u8]> = (0..1 << 20).map(|k: u32| k.to_be_bytes()[2]).collect();
-        smol::block_on(peer.write_all(b"I talk first")).unwrap();
-        let said = greeting.clone();
+        smol::block_on(peer.write_all(b"unread input")).unwrap();
+        let expected = greeting.clone();
         let peer = thread::spawn(move || {
             smol::block_on(async {
-                let (mut heard, mut buf) = (Vec::new(), [0; 4096]);
+                let (mut received, mut buf) = (Vec::new(), [0; 4096]);
                 loop {
                     match peer.read(&mut buf).await {
-                        Ok(0) => return heard == *said,
-                        Ok(length) => heard.extend_from_slice(&buf[..length]),
-                        Err(error) => panic!("after {} bytes: {error}", heard.len()),
+                        Ok(0) => return received == *expected,
+                        Ok(length) => received.extend_from_slice(&buf[..length]),
+                        Err(error) => panic!("after {} bytes: {error}", received.len()),
                     }
                 }
             })
@@ -118,9 +127,9 @@ mod tests {
         let connection = Connection { stream, number: 0, ip_permit: None };
         let greeter = Mutex::new(Some(Greeter::new(connection, greeting, Reporter::disabled())));
         let mut tree = Supervisor::new("t", Strategy::OneForOne);
-        let make = move || greeter.lock().unwrap().take().expect("it is made once");
+        let make = move || greeter.lock().unwrap().take().expect("the greeter starts once");
         tree.child(Child::new("greeter", make).transient().significant());
         System::new().run(tree).unwrap();
-        assert!(peer.join().unwrap(), "it heard something else");
+        assert!(peer.join().unwrap(), "the peer received something else");
     }
 }

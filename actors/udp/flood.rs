@@ -1,31 +1,34 @@
-//! The UDP flood: a client as an instrument for what a server can take.
+//! The UDP flood: measures the load that a server can take.
 //!
-//! Requests go out at a rate, many with one system call, and answers come in the same way. They are counted and not
-//! timed: who sends so many does not know which of them an answer is for.
+//! Requests are sent at a rate, many with one system call, and replies are received in the same way.
+//! Replies are counted but not timed: all requests are sent from one socket, so a reply does not
+//! tell which of them it answers.
 
 use std::io;
 use std::time::{Duration, Instant};
 
 use futures_lite::future;
 
-use crate::actors::support::stats::Stats;
-use crate::actors::{ClientError, Report, Reporter, Schedule};
+use crate::actors::support::client_error::ClientError;
+use crate::actors::support::report::{Report, Reporter};
+use crate::actors::support::stats::{Schedule, Stats};
 use crate::net::{ConnectError, DatagramBatch, DatagramSocket, Endpoint};
 use crate::runtime::{Actor, Context, Event, Outcome};
 
-/// How long requests are gathered, to be sent with few calls.
+/// The time for which due requests are collected, to send them with few system calls.
 const BATCH_INTERVAL: Duration = Duration::from_millis(1);
 
-/// Requests between two looks for answers, so that our own receive buffer does not run over.
+/// The number of requests sent between two reads, so that the receive buffer does not overflow.
 const MAX_SEND_BATCH: u64 = 64;
 
-/// Batches of answers that are taken between two looks at the clock, however many may wait.
+/// The number of batches of replies read between two looks at the clock.
 const MAX_RECV_BATCHES: usize = 64;
 
-/// How often it is told how far the flood is.
+/// The time between two progress reports.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Sends as many datagrams as its [`Schedule`] says, `interval` apart on average, and counts the answers.
+/// A client that sends as many datagrams as its [`Schedule`] says, `interval` apart on average, and
+/// counts the replies.
 #[derive(Debug)]
 pub struct UdpFlood {
     endpoint: Endpoint,
@@ -37,39 +40,40 @@ pub struct UdpFlood {
 }
 
 impl UdpFlood {
-    /// Makes a flood of the server at `endpoint`. Once all is sent, the last answers are waited for as long as the
-    /// pace's time limit says.
+    /// Creates a flood of the server at `endpoint`. After the last request it waits for replies
+    /// until the timeout of the schedule.
     pub fn new(
         endpoint: Endpoint,
         request: Vec<u8>,
         buffer_size: usize,
-        pace: Schedule,
+        schedule: Schedule,
         reporter: Reporter,
     ) -> UdpFlood {
-        UdpFlood { endpoint, request, buffer_size, schedule: pace, max_loss: 0.0, reporter }
+        UdpFlood { endpoint, request, buffer_size, schedule, max_loss: 0.0, reporter }
     }
 
-    /// Sets how many percent of the answers may be lost, from 0 (the default) to 100.
+    /// Sets the percentage of replies that may be lost, from 0 (the default) to 100. A higher loss
+    /// is an error.
     pub fn max_loss(mut self, percent: f64) -> UdpFlood {
         self.max_loss = percent;
         self
     }
 
-    /// Returns how many requests should be on their way after this time.
-    fn due_count(&self, since: Duration) -> u64 {
+    /// Returns the number of requests that are due after a time.
+    fn due_count(&self, elapsed: Duration) -> u64 {
         let interval = self.schedule.interval.as_nanos().max(1);
-        let due = (since + BATCH_INTERVAL).as_nanos() / interval;
+        let due = (elapsed + BATCH_INTERVAL).as_nanos() / interval;
         u64::try_from(due).unwrap_or(u64::MAX).min(self.schedule.count)
     }
 
-    fn check(&self, figures: &Stats, refused: Option<io::Error>) -> Outcome {
-        match refused {
-            Some(source) if figures.received == 0 => {
+    fn check(&self, stats: &Stats, refused_error: Option<io::Error>) -> Outcome {
+        match refused_error {
+            Some(source) if stats.received == 0 => {
                 let endpoint = self.endpoint.clone();
                 Err(ClientError::Connect(ConnectError::Refused { endpoint, source }).into())
             }
-            _ if figures.loss_percent() > self.max_loss => {
-                let (sent, lost, limit) = (figures.sent, figures.lost(), self.schedule.timeout);
+            _ if stats.loss_percent() > self.max_loss => {
+                let (sent, lost, limit) = (stats.sent, stats.lost(), self.schedule.timeout);
                 Err(ClientError::LostReplies { sent, lost, limit }.into())
             }
             _ => Ok(()),
@@ -77,32 +81,30 @@ impl UdpFlood {
     }
 }
 
-/// A flood under way.
+/// The state of a running flood.
 struct FloodRun<'a> {
     flood: &'a UdpFlood,
     socket: DatagramSocket,
     batch: DatagramBatch,
     started_at: Instant,
     last_reported: Instant,
-    /// When the last request was sent.
     last_sent_at: Instant,
     sent: u64,
     received: u64,
-    /// When the last answers came.
     last_received_at: Instant,
     failed: u64,
     refused_error: Option<io::Error>,
 }
 
 impl FloodRun<'_> {
-    /// Sends some of what is due, and tells whether more is.
+    /// Sends a batch of the requests that are due. Returns whether more are due.
     async fn send(&mut self, now: Instant) -> bool {
         let due = self.flood.due_count(now - self.started_at).saturating_sub(self.sent);
         if due > 0 {
             let count = due.min(MAX_SEND_BATCH);
-            let sent = self.socket.send_repeated(&self.flood.request, count as usize).await;
+            let result = self.socket.send_repeated(&self.flood.request, count as usize).await;
             self.last_sent_at = now;
-            self.sent += match sent {
+            self.sent += match result {
                 Ok(sent) => sent.clamp(1, count as usize) as u64,
                 Err(error) => {
                     self.record_failure(error);
@@ -128,24 +130,23 @@ impl FloodRun<'_> {
             match self.socket.try_recv_batch(&mut self.batch) {
                 Ok(()) => self.record_replies(now),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                // It belongs to a request that was sent before, so the next answer can be read.
+                // The error was caused by an earlier request, and the next read may succeed.
                 Err(error) => return self.record_failure(error),
             }
         }
     }
 
-    /// Waits for answers, or until the next requests are due.
+    /// Waits for replies, or until the next requests are due. Returns `None` if a stop is requested.
     async fn wait(&mut self, ctx: &mut Context<()>, now: Instant) -> Option<()> {
-        let rest = match self.sent < self.flood.schedule.count {
-            true => BATCH_INTERVAL.max(self.flood.schedule.interval),
-            false => {
-                (self.last_sent_at + self.flood.schedule.timeout).saturating_duration_since(now)
-            }
+        let schedule = &self.flood.schedule;
+        let delay = match self.sent < schedule.count {
+            true => BATCH_INTERVAL.max(schedule.interval),
+            false => (self.last_sent_at + schedule.timeout).saturating_duration_since(now),
         };
         let clock = ctx.clock().clone();
         let received = async { Some(self.socket.recv_batch(&mut self.batch).await) };
         let passed = async {
-            clock.sleep(rest).await;
+            clock.sleep(delay).await;
             None
         };
         match ctx.next(future::or(received, passed)).await {
@@ -171,13 +172,13 @@ impl FloodRun<'_> {
     }
 
     fn stats(&self) -> Stats {
-        let took = self.last_received_at.max(self.last_sent_at) - self.started_at;
+        let elapsed = self.last_received_at.max(self.last_sent_at) - self.started_at;
         let failures =
             if self.failed > 0 { vec![("refused or not sent", self.failed)] } else { vec![] };
         let received = self.received.min(self.sent);
-        // What came beyond one for each was surely sent twice.
-        let duplicated = Some(self.received - received).filter(|more| *more > 0);
-        Stats { sent: self.sent, received, duplicated, failures, elapsed: took, ..Stats::default() }
+        // More replies than requests include duplicates. Other duplicates cannot be detected.
+        let duplicated = Some(self.received - received).filter(|count| *count > 0);
+        Stats { sent: self.sent, received, duplicated, failures, elapsed, ..Stats::default() }
     }
 }
 
@@ -186,37 +187,37 @@ impl Actor for UdpFlood {
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
         let socket = DatagramSocket::connect(&self.endpoint).await.map_err(ClientError::Connect)?;
-        let begun = ctx.now();
+        let started_at = ctx.now();
         let mut run = FloodRun {
             flood: &self,
             socket,
             batch: DatagramBatch::new(self.buffer_size),
-            started_at: begun,
-            last_reported: begun,
-            last_sent_at: begun,
+            started_at,
+            last_reported: started_at,
+            last_sent_at: started_at,
             sent: 0,
             received: 0,
-            last_received_at: begun,
+            last_received_at: started_at,
             failed: 0,
             refused_error: None,
         };
         loop {
             let now = ctx.now();
-            let more = run.send(now).await;
+            let more_due = run.send(now).await;
             run.recv_replies(now);
             run.report_progress(now).await;
             if run.is_finished(now) {
                 break;
             }
-            if more && !ctx.is_stopping() {
+            if more_due && !ctx.is_stopping() {
                 future::yield_now().await;
             } else if run.wait(&mut ctx, now).await.is_none() {
                 break;
             }
         }
-        let figures = run.stats();
-        let told = Box::new(figures.clone());
-        self.reporter.send(|| Report::Stats(told)).await;
-        self.check(&figures, run.refused_error)
+        let stats = run.stats();
+        let reported = Box::new(stats.clone());
+        self.reporter.send(|| Report::Stats(reported)).await;
+        self.check(&stats, run.refused_error)
     }
 }

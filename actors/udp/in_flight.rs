@@ -1,7 +1,8 @@
-//! The sockets of a [`UdpProbe`](crate::actors::UdpProbe): a lane for each request, which waits for its answer.
+//! The requests of a [`UdpClient`](crate::actors::UdpClient) that wait for replies, each with its
+//! own socket.
 //!
-//! They are bounded: so many requests are waited for, and so many sockets are kept after their answer, to hear a second
-//! one. What many of them have heard is put in the order in which it arrived, and timed by that, however late it is read.
+//! Both the requests and the answered sockets that are kept to receive duplicates are limited.
+//! Replies are ordered and timed by their arrival in the kernel, even if they are read late.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -12,16 +13,16 @@ use std::time::{Duration, Instant};
 use crate::net::DatagramSocket;
 use crate::runtime::Clock;
 
-/// Requests that are waited for at once, at most.
+/// The maximum number of unanswered requests.
 const MAX_IN_FLIGHT: usize = 256;
 
-/// Sockets that are kept after their answer.
+/// The maximum number of sockets that are kept after their reply.
 const MAX_ANSWERED_SOCKETS: usize = 32;
 
-/// Datagrams that are read from one socket before it is the next one's turn.
+/// The number of datagrams that are read from a socket before the next one is read.
 const MAX_READS_PER_SOCKET: usize = 16;
 
-/// A request that was sent, and the socket that it was sent from.
+/// A request that was sent, and its socket.
 #[derive(Debug)]
 pub(crate) struct InFlightProbe {
     number: u64,
@@ -32,96 +33,101 @@ pub(crate) struct InFlightProbe {
 }
 
 impl InFlightProbe {
-    /// Makes the lane of a request that was sent just now or a moment ago.
-    pub(crate) fn new(number: u64, socket: DatagramSocket, sent: Instant) -> InFlightProbe {
-        InFlightProbe { number, socket, sent_at: sent, answered: false, failed: false }
+    /// Creates an unanswered request.
+    pub(crate) fn new(number: u64, socket: DatagramSocket, sent_at: Instant) -> InFlightProbe {
+        InFlightProbe { number, socket, sent_at, answered: false, failed: false }
     }
 }
 
-/// What a lane heard.
+/// A reply, or an error of the request's socket.
 #[derive(Debug)]
 pub(crate) struct ProbeReply {
+    /// The number of the request.
     pub(crate) number: u64,
     pub(crate) rtt: Duration,
-    /// Whether the request had been answered already.
+    /// Whether an earlier reply has answered the request.
     pub(crate) duplicate: bool,
-    /// The answer, or its beginning.
+    /// The reply, truncated to the buffer size.
     pub(crate) result: io::Result<Vec<u8>>,
     arrived_at: Instant,
 }
 
-/// The lanes, in the order of their requests.
+/// The requests in the order in which they were sent.
 #[derive(Debug)]
 pub(crate) struct InFlight {
     probes: VecDeque<InFlightProbe>,
+    /// The number of unanswered requests.
     pending: usize,
     buffer: Vec<u8>,
-    /// What was read, the earliest first.
+    /// The replies that were read, in the order of their arrival.
     replies: VecDeque<ProbeReply>,
 }
 
 impl InFlight {
-    /// Makes none, and a buffer of so many bytes.
+    /// Creates an empty queue. At most `buffer_size` bytes of a reply are read.
     pub(crate) fn new(buffer_size: usize) -> InFlight {
         let buffer = vec![0; buffer_size];
         InFlight { probes: VecDeque::new(), pending: 0, buffer, replies: VecDeque::new() }
     }
 
-    pub(crate) fn push(&mut self, lane: InFlightProbe) {
-        self.probes.push_back(lane);
+    /// Adds a request that was sent.
+    pub(crate) fn push(&mut self, probe: InFlightProbe) {
+        self.probes.push_back(probe);
         self.pending += 1;
     }
 
-    /// Returns how many requests are waited for.
+    /// Returns the number of unanswered requests.
     pub(crate) fn pending(&self) -> usize {
         self.pending
     }
 
-    /// Returns how many requests are waited for that were sent no longer ago than `limit`.
-    pub(crate) fn count_younger_than(&self, limit: Duration, now: Instant) -> usize {
-        let is_young = |lane: &&InFlightProbe| now.saturating_duration_since(lane.sent_at) <= limit;
-        self.probes.iter().filter(|lane| !lane.answered).filter(is_young).count()
+    /// Returns the number of unanswered requests that were sent at most `age` ago.
+    pub(crate) fn count_younger_than(&self, age: Duration, now: Instant) -> usize {
+        let is_young = |probe: &&InFlightProbe| now.saturating_duration_since(probe.sent_at) <= age;
+        self.probes.iter().filter(|probe| !probe.answered).filter(is_young).count()
     }
 
+    /// Returns whether one more request may be sent.
     pub(crate) fn has_capacity(&self) -> bool {
         self.pending < MAX_IN_FLIGHT
     }
 
-    /// Returns when the oldest request that is waited for was sent.
+    /// Returns the time at which the oldest unanswered request was sent.
     pub(crate) fn oldest_sent_at(&self) -> Option<Instant> {
-        self.probes.iter().find(|lane| !lane.answered).map(|lane| lane.sent_at)
+        self.probes.iter().find(|probe| !probe.answered).map(|probe| probe.sent_at)
     }
 
-    /// Tells whether nothing is waited for, and all that was read was taken.
+    /// Returns whether no request is unanswered and all replies were taken.
     pub(crate) fn is_drained(&self) -> bool {
         self.pending == 0 && self.replies.is_empty()
     }
 
-    /// Takes what was read already.
+    /// Takes the next reply that was already read.
     pub(crate) fn pop(&mut self) -> Option<ProbeReply> {
         self.replies.pop_front()
     }
 
-    /// Gives up what was waited for longer than `limit`, and the sockets that were answered first.
-    pub(crate) fn expire(&mut self, now: Instant, limit: Duration) {
-        let mut spare = (self.probes.len() - self.pending).saturating_sub(MAX_ANSWERED_SOCKETS);
-        let mut given_up = 0;
-        self.probes.retain(|lane| match lane.answered {
-            true if spare > 0 => {
-                spare -= 1;
+    /// Removes the requests that have been unanswered for `timeout`, and the oldest answered sockets
+    /// beyond the limit.
+    pub(crate) fn expire(&mut self, now: Instant, timeout: Duration) {
+        let mut excess = (self.probes.len() - self.pending).saturating_sub(MAX_ANSWERED_SOCKETS);
+        let mut timed_out = 0;
+        self.probes.retain(|probe| match probe.answered {
+            true if excess > 0 => {
+                excess -= 1;
                 false
             }
             true => true,
-            false if now.saturating_duration_since(lane.sent_at) >= limit => {
-                given_up += 1;
+            false if now.saturating_duration_since(probe.sent_at) >= timeout => {
+                timed_out += 1;
                 false
             }
             false => true,
         });
-        self.pending -= given_up;
+        self.pending -= timed_out;
     }
 
-    /// Waits until one of them hears something. May be dropped at any time: what was not returned is returned next.
+    /// Waits for the next reply. Cancel-safe.
     pub(crate) async fn next_reply(&mut self, clock: &Clock) -> ProbeReply {
         poll_fn(|cx| {
             if self.replies.is_empty() {
@@ -132,39 +138,38 @@ impl InFlight {
         .await
     }
 
-    /// Reads what has arrived, but no endless stream of it: where more is left, something was read, so it is looked at again.
+    /// Reads the pending datagrams, a limited number from each socket. A socket with more of them
+    /// has no registered waker, but then there are replies, and the sockets are polled again.
     fn poll_sockets(&mut self, cx: &mut Context<'_>, clock: &Clock) {
-        for lane in &mut self.probes {
+        for probe in &mut self.probes {
             for _ in 0..MAX_READS_PER_SOCKET {
-                let Poll::Ready(result) = lane.socket.poll_recv(cx, &mut self.buffer) else {
+                let Poll::Ready(result) = probe.socket.poll_recv(cx, &mut self.buffer) else {
                     break;
                 };
-                // In this order, a pause in between makes no round trip shorter than it was.
-                let (wall, now) = (clock.system_time(), clock.now());
+                // The clocks are read in this order, so that a pause in between makes the round trip
+                // longer, not shorter.
+                let (wall_time, now) = (clock.system_time(), clock.now());
                 let age = match result {
-                    Ok((_, Some(stamp))) => wall.duration_since(stamp).unwrap_or_default(),
+                    Ok((_, Some(timestamp))) => {
+                        wall_time.duration_since(timestamp).unwrap_or_default()
+                    }
                     _ => Duration::ZERO,
                 };
-                // The time of day may have jumped.
-                let arrived = now.checked_sub(age).map_or(now, |arrived| arrived.max(lane.sent_at));
-                let again = std::mem::replace(&mut lane.answered, true);
-                self.pending -= usize::from(!again);
-                lane.failed |= result.is_err();
-                let rtt = arrived.saturating_duration_since(lane.sent_at);
+                // The wall clock may have been set in the meantime, so the age may be wrong.
+                let arrived_at = now.checked_sub(age).map_or(now, |at| at.max(probe.sent_at));
+                let duplicate = std::mem::replace(&mut probe.answered, true);
+                self.pending -= usize::from(!duplicate);
+                probe.failed |= result.is_err();
+                let rtt = arrived_at.saturating_duration_since(probe.sent_at);
                 let result = result.map(|(length, _)| self.buffer[..length].to_vec());
-                self.replies.push_back(ProbeReply {
-                    number: lane.number,
-                    rtt,
-                    duplicate: again,
-                    result,
-                    arrived_at: arrived,
-                });
-                if lane.failed {
+                let number = probe.number;
+                self.replies.push_back(ProbeReply { number, rtt, duplicate, result, arrived_at });
+                if probe.failed {
                     break;
                 }
             }
         }
-        self.probes.retain(|lane| !lane.failed);
-        self.replies.make_contiguous().sort_by_key(|heard| heard.arrived_at);
+        self.probes.retain(|probe| !probe.failed);
+        self.replies.make_contiguous().sort_by_key(|reply| reply.arrived_at);
     }
 }

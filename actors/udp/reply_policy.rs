@@ -1,21 +1,23 @@
-//! Who is not answered, and why.
+//! The rules for which datagrams are answered.
 //!
-//! A responder answers whoever is written on a datagram as its sender, and that can be forged. Two responders that
-//! answer each other never stop (CVE-2024-2169), and one whose answer is longer than what asked for it serves to flood
-//! somebody else with more than the attacker sends. So a responder never answers its own words, nor port 0, nor itself;
-//! and beyond this machine it answers with no more bytes than it was sent, and each network only so often.
+//! The source address of a datagram can be forged. Two responders that answer each other never stop
+//! (CVE-2024-2169). A responder whose reply is longer than the request can be used to flood a third
+//! party with more bytes than the attacker sends. So a responder never answers its own reply text,
+//! port 0 or itself. Beyond loopback a reply is not longer than the request, and the replies to each
+//! network are rate limited.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::actors::NetworkRateLimiter;
+use crate::actors::udp::network_rate_limit::NetworkRateLimiter;
 use crate::net::{Datagram, DatagramSocket, Peer};
 use crate::runtime::Clock;
 
-/// How many answers each network beyond this machine is sent in which time, unless that is set.
+/// The default limit of replies to each network beyond loopback: a count per period.
 pub const DEFAULT_REPLY_RATE: (u32, Duration) = (1000, Duration::from_secs(1));
 
-/// What a responder checks before it answers. It belongs to the tree: all responders of a server share its buckets.
+/// The rules that a responder checks before it replies. All responders of a server share them, and
+/// with them the buckets of the rate limit.
 #[derive(Debug)]
 pub struct ReplyPolicy {
     rate_limit: Option<NetworkRateLimiter>,
@@ -23,7 +25,7 @@ pub struct ReplyPolicy {
     allow_amplification: bool,
 }
 
-/// Why a datagram is not answered.
+/// The rule that denies a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub(crate) enum DenyReason {
@@ -35,7 +37,7 @@ pub(crate) enum DenyReason {
 }
 
 impl Default for ReplyPolicy {
-    /// Makes a guard with [`DEFAULT_REPLY_RATE`] beyond loopback, and no longer answers than what asks for them.
+    /// Creates a policy with [`DEFAULT_REPLY_RATE`] and no amplification beyond loopback.
     fn default() -> ReplyPolicy {
         ReplyPolicy {
             rate_limit: Some(NetworkRateLimiter::new(DEFAULT_REPLY_RATE)),
@@ -46,25 +48,26 @@ impl Default for ReplyPolicy {
 }
 
 impl ReplyPolicy {
-    /// Makes the default guard.
+    /// Creates the default policy.
     pub fn new() -> ReplyPolicy {
         ReplyPolicy::default()
     }
 
-    /// Sets how many answers each network is sent in which time, this machine too; `None` is any number.
+    /// Sets the limit of replies to each network, loopback included: a count per period, or `None`
+    /// for no limit.
     pub fn rate_limit(mut self, rate: Option<(u32, Duration)>) -> ReplyPolicy {
         self.rate_limit = rate.map(NetworkRateLimiter::new);
         self.rate_on_loopback = true;
         self
     }
 
-    /// Sets whether an answer beyond this machine may be longer than what asked for it.
+    /// Sets whether a reply beyond loopback may be longer than the request.
     pub fn allow_amplification(mut self, allow: bool) -> ReplyPolicy {
         self.allow_amplification = allow;
         self
     }
 
-    /// Judges whether `reply` may be sent to the sender of a datagram.
+    /// Checks whether `reply` may be sent to the sender of a datagram.
     pub(crate) fn check(
         &self,
         socket: &DatagramSocket,
@@ -78,7 +81,7 @@ impl ReplyPolicy {
         if socket.is_from_self(datagram) {
             return Err(DenyReason::SelfAddressed);
         }
-        // Unix sockets are on this machine, and their senders cannot be forged.
+        // The peers of a Unix socket are local, and their addresses cannot be forged.
         let Peer::Inet(peer) = datagram.peer else { return Ok(()) };
         let is_loopback = datagram.peer.is_loopback();
         if peer.port() == 0 {
@@ -93,23 +96,27 @@ impl ReplyPolicy {
     }
 
     fn try_acquire(&self, ip: IpAddr, clock: &Clock) -> bool {
-        self.rate_limit.as_ref().is_none_or(|rate| rate.try_acquire(ip, clock.now()))
+        self.rate_limit.as_ref().is_none_or(|limiter| limiter.try_acquire(ip, clock.now()))
     }
 }
 
 impl DenyReason {
+    /// The number of reasons.
     pub(crate) const COUNT: usize = 5;
 
-    /// Says why.
+    /// Returns the reason as a phrase about the datagram.
     pub(crate) fn as_str(self) -> &'static str {
         match self {
-            DenyReason::OwnReply => "it says what the answer says, so it may be an answer itself",
-            DenyReason::PortZero => "it names no port to answer to",
-            DenyReason::SelfAddressed => "it claims to come from here",
-            DenyReason::Amplification => {
-                "the answer is longer than the datagram, which can be used to flood a third party"
+            DenyReason::OwnReply => {
+                "it equals the server's reply, and may come from another server"
             }
-            DenyReason::RateLimited => "its network has been answered too often",
+            DenyReason::PortZero => "its source port is 0",
+            DenyReason::SelfAddressed => "its source address is the server's own",
+            DenyReason::Amplification => {
+                "the reply is longer than the datagram, and could flood a forged source \
+                 (--allow-amplification)"
+            }
+            DenyReason::RateLimited => "its network exceeds the reply limit (--reply-rate)",
         }
     }
 }

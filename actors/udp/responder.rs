@@ -1,9 +1,10 @@
-//! The UDP responder: answers datagrams, many at once.
+//! The UDP responder: replies to datagrams in batches.
 //!
-//! What waits in the socket is received as one batch, and all of it is answered before any of it is told: nothing is
-//! awaited in between unless the kernel has no room, so a crash loses no answer. What has come meanwhile is next, and
-//! only when nothing has is the socket waited for, since a wait costs more than an answer. What a [`ReplyPolicy`]
-//! objects to is told like everything else, and counted, and not answered.
+//! Pending datagrams are received as one batch, and all of them are answered before any is reported.
+//! In between nothing is awaited unless the send buffer is full, so a crash loses no reply. Then the
+//! next batch is received at once. The responder waits for readiness only when nothing is pending,
+//! because a wait costs more than a reply. A datagram that the [`ReplyPolicy`] denies is reported
+//! like every other, counted, and not answered.
 
 use std::io;
 use std::sync::Arc;
@@ -11,21 +12,23 @@ use std::time::Duration;
 
 use futures_lite::future;
 
+use crate::actors::support::client_quota::ClientQuota;
+use crate::actors::support::report::{Report, Reporter};
 use crate::actors::udp::drop_log::{DropLog, DropReason};
-use crate::actors::{ClientQuota, ReplyPolicy, Report, Reporter};
+use crate::actors::udp::reply_policy::ReplyPolicy;
 use crate::net::{Datagram, DatagramBatch, DatagramSocket};
 use crate::runtime::{Actor, Context, Event, Outcome, Sleep};
 
-/// How long a full send buffer may hold up an answer before it is dropped.
+/// The time limit for a reply while the send buffer is full. Then it is dropped.
 const SEND_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Pauses after an error of the socket itself, so that it cannot spin the loop.
+/// The pause after an error of the socket, so that the error cannot spin the loop.
 const ERROR_BACKOFF: Duration = Duration::from_millis(100);
 
-/// Batches that are answered before others on the same thread have their turn, and the stop is looked for in full.
+/// The number of batches that are answered before other tasks of the thread run.
 const MAX_BATCHES_PER_TURN: usize = 64;
 
-/// Answers every datagram with one text.
+/// An actor that answers each datagram with one text.
 #[derive(Debug)]
 pub struct UdpResponder {
     socket: Arc<DatagramSocket>,
@@ -37,51 +40,47 @@ pub struct UdpResponder {
 }
 
 impl UdpResponder {
-    /// Makes a responder that tells at most `buffer_size` bytes of each datagram, with the default [`ReplyPolicy`].
+    /// Creates a responder with the default [`ReplyPolicy`]. It reports at most `buffer_size` bytes
+    /// of each datagram.
     ///
-    /// It ends normally once `client_quota` are complete: each answered datagram is one.
+    /// Each datagram that is answered counts as one client. The responder ends normally once the
+    /// quota is used up.
     pub fn new(
         socket: Arc<DatagramSocket>,
         reply: Arc<[u8]>,
         buffer_size: usize,
-        admissions: Arc<ClientQuota>,
+        client_quota: Arc<ClientQuota>,
         reporter: Reporter,
     ) -> UdpResponder {
-        let guard = Arc::default();
-        UdpResponder {
-            socket,
-            reply,
-            buffer_size,
-            client_quota: admissions,
-            reply_policy: guard,
-            reporter,
-        }
+        let reply_policy = Arc::default();
+        UdpResponder { socket, reply, buffer_size, client_quota, reply_policy, reporter }
     }
 
-    /// Sets what is checked before an answer.
-    pub fn reply_policy(mut self, guard: Arc<ReplyPolicy>) -> UdpResponder {
-        self.reply_policy = guard;
+    /// Sets the rules for which datagrams are answered.
+    pub fn reply_policy(mut self, reply_policy: Arc<ReplyPolicy>) -> UdpResponder {
+        self.reply_policy = reply_policy;
         self
     }
 
-    /// Waits for something to do: there may be datagrams, or what was refused is due to be told. `None` is the end.
-    async fn wait(&self, due: Option<Sleep>) -> Option<io::Result<()>> {
-        let complete = async {
+    /// Waits until the socket is readable or `report_due` has passed. Returns `None` once the quota
+    /// is used up.
+    async fn wait(&self, report_due: Option<Sleep>) -> Option<io::Result<()>> {
+        let quota_reached = async {
             self.client_quota.exhausted().await;
             None
         };
-        let due = async {
-            match due {
-                Some(due) => due.await,
+        let report_due = async {
+            match report_due {
+                Some(sleep) => sleep.await,
                 None => future::pending().await,
             }
             Some(Ok(()))
         };
-        let ready = async { Some(self.socket.readable().await) };
-        future::or(complete, future::or(ready, due)).await
+        let readable = async { Some(self.socket.readable().await) };
+        future::or(quota_reached, future::or(readable, report_due)).await
     }
 
-    /// Answers what waits in the socket, batch after batch, and tells of each.
+    /// Answers and reports the pending datagrams, batch by batch.
     async fn serve(&self, ctx: &Context<()>, work: &mut ReplyBatch) -> io::Result<()> {
         for _ in 0..MAX_BATCHES_PER_TURN {
             match self.socket.try_recv_batch(&mut work.batch) {
@@ -100,84 +99,78 @@ impl UdpResponder {
         Ok(())
     }
 
-    /// Picks those of a batch that are to be answered.
+    /// Selects the datagrams of a batch that are answered.
     fn select(&self, ctx: &Context<()>, work: &mut ReplyBatch) {
         work.selected.clear();
         for (index, datagram) in work.batch.iter().enumerate() {
             match self.reply_policy.check(&self.socket, &datagram, &self.reply, ctx.clock()) {
                 Ok(()) => work.selected.push(index),
-                Err(denial) => {
-                    work.drop_log.add(DropReason::Denied(denial), Some(datagram.peer));
+                Err(reason) => {
+                    work.drop_log.add(DropReason::Denied(reason), Some(datagram.peer), 1);
                 }
             }
         }
         work.selected.truncate(self.client_quota.try_acquire_many(work.selected.len()));
     }
 
-    /// Answers those that were picked; what cannot be sent is counted, and the next one's turn comes.
+    /// Sends the replies to the selected datagrams. A reply that cannot be sent is counted and
+    /// dropped.
     async fn send_replies(&self, ctx: &Context<()>, work: &mut ReplyBatch) {
-        let ReplyBatch { batch, selected: picked, drop_log: unanswered } = work;
-        let mut picked = &picked[..];
-        while let Some(first) = picked.first() {
-            let sent = match self.socket.try_reply_batch(batch, picked, &self.reply) {
+        let ReplyBatch { batch, selected, drop_log } = work;
+        let mut selected = &selected[..];
+        while let Some(first) = selected.first() {
+            let result = match self.socket.try_reply_batch(batch, selected, &self.reply) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let sent = self.socket.reply_batch(batch, picked, &self.reply);
-                    let full = || Err(io::ErrorKind::TimedOut.into());
-                    ctx.timeout(SEND_TIMEOUT, sent).await.unwrap_or_else(full)
+                    let sending = self.socket.reply_batch(batch, selected, &self.reply);
+                    let timed_out = || Err(io::ErrorKind::TimedOut.into());
+                    ctx.timeout(SEND_TIMEOUT, sending).await.unwrap_or_else(timed_out)
                 }
-                tried => tried,
+                result => result,
             };
-            let done = match sent {
+            let done = match result {
                 Ok(sent) => sent,
                 Err(error) => {
                     let peer = batch.get(*first).map(|datagram| datagram.peer);
-                    unanswered.add(DropReason::SendFailed(error), peer);
+                    drop_log.add(DropReason::SendFailed(error), peer, 1);
                     1
                 }
             };
-            // A call that sent nothing must not be made again for ever.
-            picked = &picked[done.clamp(1, picked.len())..];
+            // At least one, so that a call that sends nothing is not repeated for ever.
+            selected = &selected[done.clamp(1, selected.len())..];
         }
     }
 
     async fn report_messages(&self, batch: &DatagramBatch) {
         for Datagram { bytes, length, peer, .. } in batch.iter() {
-            // There is room for a whole reply, however little is to be told.
+            // The buffer has room for a whole reply, which may be more than is to be reported.
             let bytes = &bytes[..bytes.len().min(self.buffer_size)];
             let text = || String::from_utf8_lossy(bytes).into_owned();
             let report =
                 || Report::Message { peer: peer.clone(), nick: None, room: None, text: text() };
             self.reporter.send(report).await;
             if length > bytes.len() {
-                let cut =
+                let truncated =
                     || Report::Truncated { peer: peer.clone(), bytes: length, kept: bytes.len() };
-                self.reporter.send(cut).await;
+                self.reporter.send(truncated).await;
             }
-        }
-    }
-
-    /// Tells what was not answered.
-    async fn report_drops(&self, unanswered: Vec<Report>) {
-        for report in unanswered {
-            self.reporter.send(|| report).await;
         }
     }
 }
 
-/// What a responder works with, made once.
+/// The buffers of a responder, allocated once per incarnation.
 struct ReplyBatch {
     batch: DatagramBatch,
-    /// Which datagrams of the batch are to be answered.
+    /// The indices of the datagrams that are answered.
     selected: Vec<usize>,
     drop_log: DropLog,
 }
 
 impl ReplyBatch {
-    /// Makes room for datagrams of up to `size` bytes.
+    /// Allocates buffers for datagrams of up to `size` bytes.
     fn new(size: usize) -> ReplyBatch {
         let batch = DatagramBatch::new(size);
-        let picked = Vec::with_capacity(batch.capacity());
-        ReplyBatch { batch, selected: picked, drop_log: DropLog::default() }
+        let selected = Vec::with_capacity(batch.capacity());
+        ReplyBatch { batch, selected, drop_log: DropLog::default() }
     }
 }
 
@@ -185,29 +178,29 @@ impl Actor for UdpResponder {
     type Message = ();
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
-        // What cannot be told from our own reply is none only if it is seen whole.
+        // A datagram can be compared with our own reply only if the buffer holds as many bytes.
         let mut work = ReplyBatch::new(self.buffer_size.max(self.reply.len()));
         loop {
-            let due = work.drop_log.next_due(|| ctx.now()).map(|left| ctx.sleep(left));
-            let served = match ctx.next(self.wait(due)).await {
+            let report_due = work.drop_log.next_due(|| ctx.now()).map(|delay| ctx.sleep(delay));
+            let served = match ctx.next(self.wait(report_due)).await {
                 Event::Stop | Event::Io(None) => break,
                 Event::Message(()) => Ok(()),
-                // A socket that cannot be waited for can still be read now and then.
+                // If waiting fails, the socket may still be readable.
                 Event::Io(Some(ready)) => self.serve(&ctx, &mut work).await.and(ready),
             };
-            let is_well = served.is_ok();
+            let is_ok = served.is_ok();
             if let Err(error) = served {
-                work.drop_log.add(DropReason::RecvFailed(error), None);
+                work.drop_log.add(DropReason::RecvFailed(error), None, 1);
             }
             if !work.drop_log.is_empty() {
-                self.report_drops(work.drop_log.take_due(&ctx)).await;
+                self.reporter.send_all(work.drop_log.take_due(|| ctx.now())).await;
             }
-            if !is_well {
-                // An error here is mostly one that an earlier answer met, so the next read is well.
+            if !is_ok {
+                // Usually the error was caused by an earlier reply, and the next read succeeds.
                 ctx.sleep_unless_stopped(ERROR_BACKOFF).await;
             }
         }
-        self.report_drops(work.drop_log.drain()).await;
+        self.reporter.send_all(work.drop_log.drain()).await;
         Ok(())
     }
 }

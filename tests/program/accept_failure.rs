@@ -38,7 +38,7 @@ fn who_comes_when_descriptors_have_run_out_is_turned_away_and_who_is_there_stays
     }
     assert!(!crowd.is_empty());
     server.wait_for_error_line(|line| {
-        line.contains("no connection can be accepted now: ") && line.contains("turned away")
+        line.contains("cannot accept connections: ") && line.contains("rejected so far")
     });
     member.send("still here");
     member.wait_for_line(&acknowledgement("still here"));

@@ -140,7 +140,7 @@ fn who_comes_while_a_pool_is_closed_waits_until_it_is_open_again() {
         let teller = teller.clone();
         async move {
             while let Some(report) = ctx.recv().await {
-                if let Report::Rejected { reason: why, .. } = report {
+                if let Report::Warning { reason: why } = report {
                     teller.send(why).await?;
                 }
             }

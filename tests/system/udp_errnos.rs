@@ -161,7 +161,7 @@ fn each_error_of_an_answer_costs_that_answer_alone() {
         assert_eq!(server.injected().len(), 1, "{error}");
         assert_eq!(open_descriptors(&server.server), before, "{error}");
         if error != "EINTR" {
-            server.server.wait_for_error_line(|line| line.contains("the answer could not be sent"));
+            server.server.wait_for_error_line(|line| line.contains("cannot send a reply"));
         }
     }
 }
@@ -181,7 +181,7 @@ fn each_error_of_an_answer_to_many_costs_one_answer_of_them() {
             (0..8).for_each(|_| client.ask());
             client.hear();
         }
-        server.server.wait_for_error_line(|line| line.contains("the answer could not be sent"));
+        server.server.wait_for_error_line(|line| line.contains("cannot send a reply"));
         for _ in 0..20 {
             is_served(&client, error);
         }
@@ -244,11 +244,11 @@ fn an_answer_that_never_goes_is_tried_once_for_each_datagram() {
         // Whatever is answered in vain is counted, and told now and then.
         let told = || String::from_utf8(server.server.stderr()).unwrap();
         let until = Instant::now() + DEADLINE;
-        while !told().contains("the answer could not be sent (30 so far)") {
+        while !told().contains("cannot send a reply (30 so far)") {
             assert!(Instant::now() < until, "{error}: {}", told());
             assert!(!client.hear());
         }
-        let lines = told().matches("could not be sent").count();
+        let lines = told().matches("cannot send a reply").count();
         assert!(lines < 10, "{error}: {lines} lines");
         assert_eq!(server.injected().len(), 30, "{error}");
     }

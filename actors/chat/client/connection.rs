@@ -105,8 +105,8 @@ impl ClientConnection<'_> {
         ClientError::from_io(source, &self.client.endpoint, self.client.timeout)
     }
 
-    pub(crate) fn closed_error(&self, when: &'static str) -> ClientError {
-        ClientError::Closed { server: self.client.endpoint.to_string(), phase: when }
+    pub(crate) fn closed_error(&self, phase: Option<&'static str>) -> ClientError {
+        ClientError::Closed { server: self.client.endpoint.to_string(), phase }
     }
 
     pub(crate) fn timeout_error(&self) -> ClientError {
@@ -150,7 +150,7 @@ impl ClientConnection<'_> {
                     let heard = &mut self.input;
                     match self.stream.try_read_with(|bytes| heard.push(bytes)) {
                         Ok(0) if is_shut => return Ok(false),
-                        Ok(0) => return Err(self.closed_error("before the talk was over")),
+                        Ok(0) => return Err(self.closed_error(None)),
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                         Err(source) => return Err(self.io_error(source)),
                         Ok(_) => {}

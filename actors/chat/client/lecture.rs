@@ -70,7 +70,7 @@ impl ClientConnection<'_> {
         self.write_text(ctx, &text).await?;
         let mut buf = [0; MAX_LINE_LEN];
         match ctx.clock().timeout(answers, self.stream.read(&mut buf)).await {
-            Some(Ok(0)) => return Err(self.closed_error("at once")),
+            Some(Ok(0)) => return Err(self.closed_error(Some("at once"))),
             // Servers that speak in lines end each of them, at this point too.
             Some(Ok(n)) if !buf[..n].ends_with(b"\n") => {
                 if text != OPENING_COMMAND {
@@ -117,7 +117,7 @@ impl ClientConnection<'_> {
                     match answer {
                         None => Err(self.timeout_error()),
                         Some(Err(source)) => Err(self.io_error(source)),
-                        Some(Ok(0)) => Err(self.closed_error("without an answer")),
+                        Some(Ok(0)) => Err(self.closed_error(Some("without a reply"))),
                         Some(Ok(n)) => Ok(Some(n)),
                     }
                 };
@@ -139,7 +139,7 @@ impl ClientConnection<'_> {
                 Event::Message(ChatInput::Line(text)) => part.queue_line(&text),
                 Event::Message(ChatInput::End) => part.input_closed = true,
                 Event::Stop => return Ok(()),
-                Event::Io(Ok(0)) => return Err(self.closed_error("before the talk was over")),
+                Event::Io(Ok(0)) => return Err(self.closed_error(None)),
                 Event::Io(Ok(n)) => self.report_reply(&buf[..n], clock.now() - asked).await,
                 Event::Io(Err(source)) => return Err(self.io_error(source)),
             }

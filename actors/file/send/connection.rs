@@ -191,7 +191,7 @@ impl FramedConnection {
             let piece = self.read().await?;
             if piece.is_empty() {
                 let server = self.endpoint.to_string();
-                return Err(ClientError::Closed { server, phase: "before it answered" });
+                return Err(ClientError::Closed { server, phase: Some("before it replied") });
             }
             self.frame_reader.push(&piece);
         }

@@ -1,68 +1,89 @@
-//! How those are let in who wait at the door.
+//! The accept loop: accepts the pending connections of a socket in batches.
 //!
-//! Whoever waits already is let in without a wait in between, and without any of what a wait needs: whether there is
-//! room, whether all have come and whether the listener is to stop are three numbers to look at.
+//! Pending connections are accepted one after another without awaiting anything. Whether the pool
+//! has room, the quota is used up or the listener has to stop are three atomic loads.
+//!
+//! A failing `accept` is not free: the kernel allocates a file and an inode before it looks for a
+//! connection. After a single connection it is cheaper to wait for readiness, which costs no failing
+//! call. In a burst it is cheaper to call `accept` until it fails, once per burst. It is not known
+//! beforehand which of the two comes next, but arrivals are usually alike, so [`AcceptPolicy`]
+//! predicts it from the last ones.
 
 use std::io;
+use std::marker::PhantomData;
+use std::sync::Arc;
 
-use super::Listener;
-use crate::actors::tcp::listener::crowd::{AcceptPolicy, NextAccept};
-use crate::actors::tcp::listener::rejections::{RejectReason, Rejections};
-use crate::actors::{Connection, PerIpPermit};
-use crate::net::{AcceptError, Stream, classify};
-use crate::runtime::{Context, IntoActor};
+use crate::actors::support::ban_list::BanList;
+use crate::actors::support::client_quota::ClientQuota;
+use crate::actors::support::connection::Connection;
+use crate::actors::support::ip_limit::{PerIpLimit, PerIpPermit};
+use crate::actors::tcp::listener::rejections::{Rejection, RejectionMessage, Rejections};
+use crate::net::{AcceptError, ListeningSocket, StreakPredictor, Stream, classify};
+use crate::runtime::{Context, IntoActor, PoolAddress};
 
-/// What one incarnation remembers.
+/// The number of connections that are accepted before other tasks of the thread run. The actors of
+/// these connections are among them, and the next ones reuse their memory while it is in the cache.
+const ACCEPT_BATCH: u8 = 4;
+
+/// The parts of a listener that accept connections and start their actors.
+pub(super) struct Acceptor<F, K> {
+    pub(super) socket: Arc<ListeningSocket>,
+    pub(super) pool: PoolAddress,
+    pub(super) client_quota: Arc<ClientQuota>,
+    pub(super) per_ip_limit: Option<Arc<PerIpLimit>>,
+    pub(super) ban_list: Arc<BanList>,
+    pub(super) rejection_message: Option<RejectionMessage>,
+    pub(super) serve: F,
+    pub(super) kind: PhantomData<fn() -> K>,
+}
+
+/// The state of one incarnation.
 #[derive(Default)]
 pub(super) struct AcceptState {
     pub(super) rejections: Rejections,
     pub(super) policy: AcceptPolicy,
-    /// Whether the pool was full when it was last looked.
+    /// Whether the pool was full at the last check.
     pub(super) pool_was_full: bool,
-    /// How many connections in a row have failed at accept.
+    /// The number of `accept` calls in a row that failed.
     pub(super) consecutive_failures: u32,
 }
 
-/// What came of asking for the next connection.
+/// The result of accepting connections.
 pub(super) enum AcceptStep {
-    /// One was taken, and there may be more.
+    /// A connection was accepted, and there may be more.
     Accepted,
-    /// Nobody waits, or none may come in, before something has happened.
+    /// No connection is pending, or none can be accepted before something else happens.
     Wait,
-    /// Nobody can be accepted, or started.
+    /// A connection could not be accepted, or its actor could not be started.
     Failed(io::Error),
 }
 
-impl<F, A, K> Listener<F, K>
+impl<F, A, K> Acceptor<F, K>
 where
     F: Fn(Connection) -> A + Send + Sync + 'static,
     A: IntoActor<K>,
 {
-    /// Counts a connection by its address; an error says why it may not stay.
-    fn check_peer(&self, stream: &Stream) -> Result<Option<PerIpPermit>, (RejectReason, String)> {
+    /// Checks the address of a new connection. Returns its permit if addresses have a limit.
+    fn check_peer(&self, stream: &Stream) -> Result<Option<PerIpPermit>, Rejection> {
         if self.ban_list.contains_peer(stream.peer()) {
-            return Err((RejectReason::Banned, "this address is banned".into()));
+            return Err(Rejection::Banned);
         }
-        let Some(per_address) = &self.per_ip_limit else { return Ok(None) };
-        match per_address.try_acquire(stream.peer()) {
-            None => {
-                let limit = per_address.limit();
-                let why =
-                    format!("{limit} connections of this address are open, as many as may be");
-                Err((RejectReason::PerIpLimit, why))
-            }
-            visit => Ok(visit),
+        let Some(per_ip_limit) = &self.per_ip_limit else { return Ok(None) };
+        match per_ip_limit.try_acquire(stream.peer()) {
+            None => Err(Rejection::PerIpLimit(per_ip_limit.limit())),
+            permit => Ok(permit),
         }
     }
 
-    /// Lets the next one in that waits, if there is room for it.
-    fn accept_one(&self, door: &mut AcceptState) -> AcceptStep {
+    /// Accepts the next pending connection, if there is one and the pool has room for it.
+    fn accept_one(&self, state: &mut AcceptState) -> AcceptStep {
         if self.client_quota.is_exhausted() {
             return AcceptStep::Wait;
         }
-        // The place is taken first, so that nobody is let in who would have to wait for one.
-        let vacancy = match self.pool.try_reserve() {
-            Ok(Some(vacancy)) => vacancy,
+        // The place in the pool is reserved first, so that an accepted connection never waits for
+        // one.
+        let pool_permit = match self.pool.try_reserve() {
+            Ok(Some(permit)) => permit,
             Ok(None) => return AcceptStep::Wait,
             Err(closed) => return AcceptStep::Failed(io::Error::other(closed)),
         };
@@ -71,55 +92,161 @@ where
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return AcceptStep::Wait,
             Err(error) => return AcceptStep::Failed(error),
         };
-        door.consecutive_failures = 0;
-        let visit = match self.check_peer(&stream) {
-            Ok(visit) => visit,
-            Err((refusal, why)) => {
-                if let Some(parting) = self.rejection_message {
-                    // A new connection has room for a line; one that has none is not waited for.
-                    let _ = stream.try_write(parting(&why).as_bytes());
-                    // What it may have said already is not read, and a close alone would be a reset.
-                    let _ = stream.shutdown_write();
-                }
-                door.rejections.add(refusal, 1, Some(stream.peer().clone()), why);
+        state.consecutive_failures = 0;
+        let ip_permit = match self.check_peer(&stream) {
+            Ok(permit) => permit,
+            Err(rejection) => {
+                self.reject(&stream, rejection, state);
                 return AcceptStep::Accepted;
             }
         };
-        // Another listener may have let the last one in just now.
+        // Another listener of the server may have used up the quota since the check above.
         let Some(number) = self.client_quota.try_acquire() else { return AcceptStep::Accepted };
-        match vacancy.start((self.serve)(Connection { stream, number, ip_permit: visit })) {
+        match pool_permit.start((self.serve)(Connection { stream, number, ip_permit })) {
             Ok(_) => AcceptStep::Accepted,
             Err(closed) => AcceptStep::Failed(io::Error::other(closed)),
         }
     }
 
-    /// Lets those in who wait, as many as there is room for before others on the thread are to have a turn. Nothing is
-    /// awaited while a connection is in hand: a crash there would lose it.
-    pub(super) fn accept_batch(&self, ctx: &Context<()>, door: &mut AcceptState) -> AcceptStep {
+    /// Sends the reason to a rejected connection, if there is a message for it.
+    fn reject(&self, stream: &Stream, rejection: Rejection, state: &mut AcceptState) {
+        if let Some(format_message) = self.rejection_message {
+            // The empty send buffer of a new connection has room for a line. If not, the line is
+            // lost.
+            let _ = stream.try_write(format_message(&rejection.to_string()).as_bytes());
+            // Input of the client stays unread, so that `close` alone would send a reset.
+            let _ = stream.shutdown_write();
+        }
+        state.rejections.add(rejection, Some(stream.peer()), 1);
+    }
+
+    /// Accepts pending connections while there is room, up to one batch. Nothing is awaited while a
+    /// connection is held, as a crash there would lose it.
+    pub(super) fn accept_batch(&self, ctx: &Context<()>, state: &mut AcceptState) -> AcceptStep {
         while !ctx.is_stopping() {
-            let step = match self.accept_one(door) {
-                AcceptStep::Accepted => match door.policy.on_accept() {
+            let step = match self.accept_one(state) {
+                AcceptStep::Accepted => match state.policy.on_accept() {
                     NextAccept::Now => continue,
                     NextAccept::Wait => AcceptStep::Wait,
                     NextAccept::Yield => return AcceptStep::Accepted,
                 },
                 step => step,
             };
-            door.policy.end_burst();
+            state.policy.end_burst();
             return step;
         }
         AcceptStep::Wait
     }
 
-    /// Lets those in who wait by now, where there is room. A crowd that goes on coming does not put off the end.
-    pub(super) fn accept_backlog(&self, door: &mut AcceptState) {
+    /// Accepts the connections that are pending now, while there is room. At most a whole backlog is
+    /// accepted, so that a constant stream of connections does not delay the end.
+    pub(super) fn accept_backlog(&self, state: &mut AcceptState) {
         for _ in 0..self.socket.max_pending() {
-            match self.accept_one(door) {
+            match self.accept_one(state) {
                 AcceptStep::Accepted => {}
                 AcceptStep::Failed(error)
                     if matches!(classify(&error), AcceptError::Connection) => {}
                 _ => break,
             }
         }
+    }
+}
+
+/// The next step after a connection was accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NextAccept {
+    /// Call `accept` again.
+    Now,
+    /// Wait until the socket is readable.
+    Wait,
+    /// Let other tasks run, then call `accept` again.
+    Yield,
+}
+
+/// A predictor of whether the next connection comes alone or in a burst.
+#[derive(Debug, Default)]
+pub(crate) struct AcceptPolicy {
+    /// The number of connections accepted since the last wait, capped at [`ACCEPT_BATCH`] after a
+    /// batch.
+    burst_len: u8,
+    /// The prediction that a connection comes alone.
+    single: StreakPredictor,
+}
+
+impl AcceptPolicy {
+    /// Counts an accepted connection and returns the next step.
+    pub(crate) fn on_accept(&mut self) -> NextAccept {
+        self.burst_len += 1;
+        if self.burst_len == 1 && self.single.predicts() {
+            self.end_burst();
+            return NextAccept::Wait;
+        }
+        if self.burst_len % ACCEPT_BATCH > 0 {
+            return NextAccept::Now;
+        }
+        // The length of a long burst does not matter, and must not overflow.
+        self.burst_len = ACCEPT_BATCH;
+        NextAccept::Yield
+    }
+
+    /// Records that no further connection is pending.
+    pub(crate) fn end_burst(&mut self) {
+        let burst_len = std::mem::take(&mut self.burst_len);
+        if burst_len > 0 {
+            self.single.record(burst_len == 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Accepts connections that are pending together. Returns the number of failing `accept` calls.
+    fn accept_burst(policy: &mut AcceptPolicy, mut pending: usize) -> usize {
+        loop {
+            if pending == 0 {
+                policy.end_burst();
+                return 1;
+            }
+            pending -= 1;
+            // With further pending connections the wait ends at once.
+            if policy.on_accept() == NextAccept::Wait && pending == 0 {
+                return 0;
+            }
+        }
+    }
+
+    #[test]
+    fn single_connections_rarely_retry_accept() {
+        let mut policy = AcceptPolicy::default();
+        let failing: usize = (0..400).map(|_| accept_burst(&mut policy, 1)).sum();
+        assert!(failing < 400 / 10, "{failing}");
+    }
+
+    #[test]
+    fn burst_is_accepted_until_would_block() {
+        let mut policy = AcceptPolicy::default();
+        for pending in [1; 40] {
+            accept_burst(&mut policy, pending);
+        }
+        // The first burst after single connections is not predicted.
+        accept_burst(&mut policy, 40);
+        for _ in 0..10 {
+            let next: Vec<_> = (0..40).map(|_| policy.on_accept()).collect();
+            policy.end_burst();
+            assert!(next.iter().all(|next| *next != NextAccept::Wait), "{next:?}");
+            assert_eq!(next.iter().filter(|next| **next == NextAccept::Yield).count(), 40 / 4);
+        }
+    }
+
+    #[test]
+    fn endless_burst_yields_after_each_batch() {
+        let mut policy = AcceptPolicy::default();
+        assert_eq!(
+            [0; 8].map(|_| policy.on_accept() == NextAccept::Yield).map(u8::from),
+            [0, 0, 0, 1, 0, 0, 0, 1]
+        );
+        assert!((0..1000).all(|_| policy.on_accept() != NextAccept::Wait));
     }
 }

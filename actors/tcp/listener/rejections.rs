@@ -1,85 +1,98 @@
-//! Whom a listener refuses, and why, as it tells of it.
+//! The connections that a listener rejects, with the reasons.
 
-use crate::actors::Report;
-use crate::actors::support::throttle::ThrottledCounter;
+use std::fmt;
+use std::io;
+
+use crate::actors::support::report::Report;
+use crate::actors::support::throttle::{ThrottledEvent, ThrottledReports};
 use crate::net::Peer;
-use crate::runtime::Context;
 
-/// Why somebody is not let in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RejectReason {
-    /// As many are in as may be; who comes waits.
-    PoolFull,
-    /// Its address is banned.
+/// A function that formats the line sent to a rejected connection, given the reason.
+pub type RejectionMessage = fn(&str) -> String;
+
+/// The reason why a connection is not accepted.
+#[derive(Debug)]
+pub(crate) enum Rejection {
+    /// The pool has this many children, which is its limit. New connections wait in the backlog.
+    PoolFull(usize),
+    /// The address is banned.
     Banned,
-    /// Its address has as many connections as it may.
-    PerIpLimit,
-    /// Nobody can be accepted.
-    AcceptError,
+    /// The address has this many connections, which is its limit.
+    PerIpLimit(usize),
+    /// No connection can be accepted.
+    AcceptError(io::Error),
 }
 
-/// Those who were refused.
-#[derive(Debug, Default)]
-pub(crate) struct Rejections(pub(crate) ThrottledCounter<(Option<Peer>, String), 4>);
+/// The rejections of a listener, reported at most once per second.
+pub(crate) type Rejections = ThrottledReports<Rejection, 4>;
 
-impl Rejections {
-    pub(crate) fn add(
-        &mut self,
-        refusal: RejectReason,
-        more: u64,
-        peer: Option<Peer>,
-        words: String,
-    ) {
-        self.0.add(refusal as usize, more, (peer, words));
-    }
-
-    /// Returns what is to be told by now.
-    pub(crate) fn take_due<M: Send + 'static>(&mut self, ctx: &Context<M>) -> Vec<Report> {
-        self.0.take_due(|| ctx.now()).into_iter().map(to_report).collect()
-    }
-
-    /// Returns what has not been told.
-    pub(crate) fn drain(&mut self) -> Vec<Report> {
-        self.0.drain().into_iter().map(to_report).collect()
-    }
-}
-
-fn to_report((kind, count, (peer, words)): (usize, u64, (Option<Peer>, String))) -> Report {
-    let why = match count {
-        _ if kind == RejectReason::AcceptError as usize => {
-            let turned_away = match count {
-                0 => String::new(),
-                count => format!(", {count} turned away so far"),
-            };
-            format!("no connection can be accepted now: {words}{turned_away}; trying again")
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Rejection::PoolFull(limit) => {
+                write!(f, "connection limit of {limit} reached (--max-conns); new ones wait")
+            }
+            Rejection::Banned => f.write_str("this address is banned"),
+            Rejection::PerIpLimit(limit) => {
+                write!(f, "connection limit of {limit} per address reached")
+            }
+            Rejection::AcceptError(error) => write!(f, "cannot accept connections: {error}"),
         }
-        0 | 1 => words,
-        _ => format!("{words} ({count} so far)"),
-    };
-    Report::Rejected { peer, reason: why }
+    }
+}
+
+impl ThrottledEvent for Rejection {
+    fn kind(&self) -> usize {
+        match self {
+            Rejection::PoolFull(_) => 0,
+            Rejection::Banned => 1,
+            Rejection::PerIpLimit(_) => 2,
+            Rejection::AcceptError(_) => 3,
+        }
+    }
+
+    fn into_report(self, peer: Option<Peer>, count: u64) -> Report {
+        let reason = match (&self, count) {
+            (Rejection::AcceptError(_), 0) => format!("{self}; retrying"),
+            (Rejection::AcceptError(_), count) => {
+                format!("{self}, {count} rejected so far; retrying")
+            }
+            (_, 0 | 1) => self.to_string(),
+            (_, count) => format!("{self} ({count} so far)"),
+        };
+        match self {
+            Rejection::Banned | Rejection::PerIpLimit(_) => Report::Rejected { peer, reason },
+            Rejection::PoolFull(_) | Rejection::AcceptError(_) => Report::Warning { reason },
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn reasons(rejections: &mut Rejections) -> Vec<String> {
+        let reasons = rejections.drain().into_iter().map(|report| match report {
+            Report::Rejected { reason, .. } | Report::Warning { reason } => reason,
+            other => panic!("{other:?}"),
+        });
+        reasons.collect()
+    }
+
     #[test]
     fn rejections_are_reported_with_count() {
-        let mut refused = Rejections::default();
-        refused.add(RejectReason::Banned, 1, None, "banned".into());
-        refused.add(RejectReason::AcceptError, 0, None, "no room".into());
-        let told = |refused: &mut Rejections| {
-            let told = refused.drain().into_iter().map(|report| match report {
-                Report::Rejected { reason: why, .. } => why,
-                other => panic!("{other:?}"),
-            });
-            told.collect::<Vec<_>>()
-        };
-        let stuck = "no connection can be accepted now: no room";
-        assert_eq!(told(&mut refused), ["banned", &format!("{stuck}; trying again")]);
-        refused.add(RejectReason::Banned, 1, None, "banned".into());
-        refused.add(RejectReason::AcceptError, 7, None, "no room".into());
-        let stuck = format!("{stuck}, 7 turned away so far; trying again");
-        assert_eq!(told(&mut refused), ["banned (2 so far)", &stuck]);
+        let mut rejections = Rejections::default();
+        let accept_error = || Rejection::AcceptError(io::Error::other("no memory"));
+        rejections.add(Rejection::Banned, None, 1);
+        rejections.add(accept_error(), None, 0);
+        let expected = ["this address is banned", "cannot accept connections: no memory; retrying"];
+        assert_eq!(reasons(&mut rejections), expected);
+        rejections.add(Rejection::Banned, None, 1);
+        rejections.add(accept_error(), None, 7);
+        let expected = [
+            "this address is banned (2 so far)",
+            "cannot accept connections: no memory, 7 rejected so far; retrying",
+        ];
+        assert_eq!(reasons(&mut rejections), expected);
     }
 }

@@ -164,10 +164,11 @@ fn an_address_has_no_more_connections_at_once_than_it_may() {
     let mut second = LineClient::joined(server.endpoint());
     // It is cut before it says a word, and told why.
     let mut third = LineClient::connect(server.endpoint());
-    let why = "2 connections of this address are open, as many as may be";
+    let why = "connection limit of 2 per address reached";
     third.wait_for_line(&format!("* you were turned away: {why}; good bye"));
     third.read_to_end();
-    server.wait_for_line(|line| line.contains("\"refused\"") && line.contains("as many as may be"));
+    server
+        .wait_for_line(|line| line.contains("\"refused\"") && line.contains("per address reached"));
     drop(first);
     second.wait_for(|line| line.ends_with(" left"));
     server.wait_for_line(|line| line.contains("\"disconnected\""));

@@ -38,7 +38,7 @@ fn a_flood_from_loopback_is_answered_whole_unless_a_rate_is_named() {
     asking.send(b"x").unwrap();
     let line = slow.wait_for_line(|line| line.contains("\"event\":\"refused\""));
     assert!(
-        line.contains("answered too often") && line.contains("\"peer\":\"127.0.0.1:"),
+        line.contains("exceeds the reply limit") && line.contains("\"peer\":\"127.0.0.1:"),
         "{line}"
     );
     asking.set_nonblocking(true).unwrap();
