@@ -1,4 +1,4 @@
-//! Two hundred chat clients at once: a hundred in lock-step as the lecture's, a hundred in lines.
+//! Two hundred chat clients at once: a hundred lecture clients and a hundred line clients.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -12,10 +12,10 @@ const LECTURE: usize = 100;
 const LINES: usize = 100;
 const MESSAGES: usize = 5;
 
-/// Talks as the lecture's client does: a chunk without a newline, and one answer to it.
-fn speak_in_lock_step(endpoint: &str, client: usize, begin: &Barrier) {
+/// Sends chunks without a newline and reads one acknowledgement for each, as the lecture's client.
+fn run_lecture_client(endpoint: &str, client: usize, barrier: &Barrier) {
     let mut stream = connect(endpoint);
-    begin.wait();
+    barrier.wait();
     for k in 0..MESSAGES {
         let text = format!("lecture {client} {k}");
         stream.write_all(text.as_bytes()).unwrap();
@@ -25,102 +25,110 @@ fn speak_in_lock_step(endpoint: &str, client: usize, begin: &Barrier) {
     }
 }
 
-/// Talks in lines, hears everybody to the end, and returns the others' messages as they came.
-fn speak_in_lines(endpoint: &str, client: usize, begin: &Barrier) -> Vec<String> {
+/// Sends lines, and returns the other clients' messages in the order received.
+fn run_line_client(endpoint: &str, client: usize, barrier: &Barrier) -> Vec<String> {
     let mut line = LineClient::joined(endpoint);
-    begin.wait();
+    barrier.wait();
     for k in 0..MESSAGES {
         line.send(format!("line {client} {k}"));
     }
-    let mut heard = Vec::new();
-    let mut receipts = 0;
-    while heard.len() < (LECTURE + LINES - 1) * MESSAGES || receipts < MESSAGES {
+    let mut received = Vec::new();
+    let mut acknowledged = 0;
+    while received.len() < (LECTURE + LINES - 1) * MESSAGES || acknowledged < MESSAGES {
         let text = line.wait_for(|_| true);
-        assert!(!text.contains("missed"), "client {client} was slow: {text}");
+        assert!(!text.contains("missed"), "client {client} missed messages: {text}");
         match text.split_once(": ") {
             Some(("Server received your message", own)) => {
-                assert_eq!(own, format!("line {client} {receipts}"), "receipts come in order");
-                receipts += 1;
+                assert_eq!(
+                    own,
+                    format!("line {client} {acknowledged}"),
+                    "acknowledgements are in order"
+                );
+                acknowledged += 1;
             }
-            Some((_, said)) if said.starts_with("line ") || said.starts_with("lecture ") => {
-                heard.push(said.to_owned());
+            Some((_, text)) if text.starts_with("line ") || text.starts_with("lecture ") => {
+                received.push(text.to_owned());
             }
             _ => {}
         }
     }
-    heard
+    received
 }
 
-/// The client that said a message, as a word: `lecture 7`.
-fn speaker(message: &str) -> &str {
+/// Returns the sender of a message: `lecture 7`.
+fn sender(message: &str) -> &str {
     message.rsplit_once(' ').unwrap().0
 }
 
 #[test]
-fn two_hundred_clients_lose_no_message_and_no_order() {
-    let _alone = serial::lock();
-    talk(&["--scenario", "chat"]);
+fn two_hundred_clients_receive_all_in_order() {
+    let _serial = serial::lock();
+    run_chat(&["--scenario", "chat"]);
 }
 
 #[test]
-fn on_several_threads_they_lose_none_either() {
-    let _alone = serial::lock();
-    talk(&["--scenario", "chat", "--threads", "4"]);
+fn several_threads_deliver_all_in_order() {
+    let _serial = serial::lock();
+    run_chat(&["--scenario", "chat", "--threads", "4"]);
 }
 
-fn talk(args: &[&str]) {
+fn run_chat(args: &[&str]) {
     let server = Program::server(args);
     let endpoint: Arc<str> = server.endpoint().into();
-    let begin = Arc::new(Barrier::new(LECTURE + LINES));
+    let barrier = Arc::new(Barrier::new(LECTURE + LINES));
 
     let lecture: Vec<_> = (0..LECTURE)
         .map(|client| {
-            let (endpoint, begin) = (endpoint.clone(), begin.clone());
-            thread::spawn(move || speak_in_lock_step(&endpoint, client, &begin))
+            let (endpoint, barrier) = (endpoint.clone(), barrier.clone());
+            thread::spawn(move || run_lecture_client(&endpoint, client, &barrier))
         })
         .collect();
     let lines: Vec<_> = (0..LINES)
         .map(|client| {
-            let (endpoint, begin) = (endpoint.clone(), begin.clone());
-            thread::spawn(move || speak_in_lines(&endpoint, client, &begin))
+            let (endpoint, barrier) = (endpoint.clone(), barrier.clone());
+            thread::spawn(move || run_line_client(&endpoint, client, &barrier))
         })
         .collect();
     for client in lecture {
         client.join().expect("a lecture client");
     }
-    let heard: Vec<Vec<String>> =
+    let received: Vec<Vec<String>> =
         lines.into_iter().map(|client| client.join().expect("a line client")).collect();
 
-    for (client, messages) in heard.iter().enumerate() {
+    for (client, messages) in received.iter().enumerate() {
         let mut next: HashMap<&str, usize> = HashMap::new();
         for message in messages {
-            let k = next.entry(speaker(message)).or_default();
+            let k = next.entry(sender(message)).or_default();
             assert!(
                 message.ends_with(&format!(" {k}")),
-                "line {client} heard {message:?}, and {k} was next"
+                "line {client} received {message:?} instead of message {k}"
             );
             *k += 1;
         }
         assert!(
             !next.contains_key(format!("line {client}").as_str()),
-            "line {client} heard itself"
+            "line {client} received its own line"
         );
-        assert_eq!(next.len(), LECTURE + LINES - 1, "line {client} heard not everybody");
+        assert_eq!(
+            next.len(),
+            LECTURE + LINES - 1,
+            "line {client} did not receive from every client"
+        );
         assert!(
             next.values().all(|count| *count == MESSAGES),
-            "line {client} heard not everything"
+            "line {client} did not receive every message"
         );
     }
 
-    // Everyone sees the same order: two members' views are equal but for what they said themselves.
-    for (client, messages) in heard.iter().enumerate().skip(1) {
+    // All members see one order: two views are equal except for the members' own messages.
+    for (client, messages) in received.iter().enumerate().skip(1) {
         let own = format!("line {client}");
         let of_others = |messages: &[String]| -> Vec<String> {
-            let ours = |message: &&String| ![own.as_str(), "line 0"].contains(&speaker(message));
+            let ours = |message: &&String| ![own.as_str(), "line 0"].contains(&sender(message));
             messages.iter().filter(ours).cloned().collect()
         };
         assert!(
-            of_others(messages) == of_others(&heard[0]),
+            of_others(messages) == of_others(&received[0]),
             "line {client} and line 0 saw different orders"
         );
     }

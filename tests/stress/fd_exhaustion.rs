@@ -1,5 +1,5 @@
-//! A server with few descriptors while hundreds want in: who is there does not notice, the others wait, and the server does
-//! next to nothing meanwhile.
+//! A server with few file descriptors and hundreds of clients. Connected clients notice nothing,
+//! the others wait, and the server uses next to no CPU time meanwhile.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -16,10 +16,10 @@ use crate::support::{BINARY, DEADLINE, Program, directory, serial};
 use sockactors::wire::file::digest::hash_chunk;
 use sockactors::wire::file::{CHUNK_SIZE, Frame};
 
-/// How many want in.
-const CROWD: usize = 500;
+/// The number of clients that connect.
+const CLIENTS: usize = 500;
 
-/// Starts a server that may have so many descriptors, and a crowd may wait at its door.
+/// Starts a server with a descriptor limit and a large backlog.
 fn server(limit: usize, scenario: &str, more: &[&str]) -> Program {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("ulimit -n {limit}; exec \"$0\" \"$@\""), BINARY]);
@@ -27,17 +27,17 @@ fn server(limit: usize, scenario: &str, more: &[&str]) -> Program {
     Program::start(command.args(more)).listening()
 }
 
-fn crowd(server: &Program, word: &[u8]) -> Vec<TcpStream> {
-    let crowd = (0..CROWD).map(|_| {
+fn connect_clients(server: &Program, word: &[u8]) -> Vec<TcpStream> {
+    let clients = (0..CLIENTS).map(|_| {
         let mut stream = connect(server.endpoint());
         stream.write_all(word).unwrap();
         stream
     });
-    crowd.collect()
+    clients.collect()
 }
 
-/// Has a member say something, and others hear it.
-fn talk(members: &mut [LineClient], text: &str) {
+/// Sends a line from the first member, and waits until the others receive it.
+fn exchange(members: &mut [LineClient], text: &str) {
     members[0].send(text);
     members[0].wait_for_line(&acknowledgement(text));
     for member in &mut members[1..] {
@@ -46,43 +46,43 @@ fn talk(members: &mut [LineClient], text: &str) {
 }
 
 #[test]
-fn a_chat_for_which_few_descriptors_are_there_says_so_and_a_crowd_waits_for_its_turn() {
-    let _alone = serial::lock();
-    // Of the limit, 64 are for everything but connections, and one connection there is always room for.
+fn chat_with_few_descriptors_queues_clients() {
+    let _serial = serial::lock();
+    // 64 descriptors are reserved for everything but connections. One connection always fits.
     for (limit, room) in [(64, 1), (80, 16)] {
         let server = server(limit, "chat", &[]);
         let cut = format!("--max-conns is cut from 1024 to {room}");
         server.wait_for_error_line(|line| line.contains(&cut));
         let mut members: Vec<_> =
             (0..room).map(|_| LineClient::joined(server.endpoint())).collect();
-        let crowd = crowd(&server, b"let me in\n");
+        let clients = connect_clients(&server, b"let me in\n");
         server.wait_for_error_line(|line| line.contains("connection limit of"));
         wait_until_idle(&server);
-        talk(&mut members, "nobody disturbs us");
-        // Those who waited longest come first, one for each who leaves.
+        exchange(&mut members, "still connected");
+        // Each member that leaves admits the client that has waited longest.
         members.pop();
-        let mut heard = String::new();
-        let mut first = crowd.into_iter();
+        let mut received = String::new();
+        let mut first = clients.into_iter();
         let mut next = first.next().unwrap();
-        while !heard.contains(&acknowledgement("let me in")) {
+        while !received.contains(&acknowledgement("let me in")) {
             let mut piece = [0; 999];
             let length = next.read(&mut piece).unwrap();
-            assert!(length > 0, "it was not let in: {heard:?}");
-            heard.push_str(&String::from_utf8_lossy(&piece[..length]));
+            assert!(length > 0, "it was not admitted: {received:?}");
+            received.push_str(&String::from_utf8_lossy(&piece[..length]));
         }
         if room > 1 {
-            talk(&mut members, "we still are not disturbed");
+            exchange(&mut members, "still connected too");
         }
         drop((next, first));
-        talk(&mut [LineClient::joined(server.endpoint())], "all have gone");
+        exchange(&mut [LineClient::joined(server.endpoint())], "the others have left");
         server.terminate();
         server.wait().with_code(0);
     }
 }
 
 #[test]
-fn uploads_go_on_where_few_descriptors_are_there_and_a_crowd_waits() {
-    let _alone = serial::lock();
+fn uploads_continue_while_clients_wait() {
+    let _serial = serial::lock();
     let out = directory();
     let server = server(80, "file", &["--out", out.path().to_str().unwrap()]);
     // An upload needs two descriptors.
@@ -90,11 +90,11 @@ fn uploads_go_on_where_few_descriptors_are_there_and_a_crowd_waits() {
     let file = seeded_bytes("file", 2 * CHUNK_SIZE);
     let mut senders: Vec<_> = (0..8).map(|_| open_framed(&server)).collect();
     for (number, sender) in senders.iter_mut().enumerate() {
-        let said = sender.send_offer(&format!("file-{number}"), Some(file.len() as u64));
-        assert!(matches!(said, FramedReply::ResumeAt(0, _)));
+        let reply = sender.send_offer(&format!("file-{number}"), Some(file.len() as u64));
+        assert!(matches!(reply, FramedReply::ResumeAt(0, _)));
         sender.send_chunks(&file, 0, 1).unwrap();
     }
-    let crowd = crowd(&server, b"a raw file");
+    let clients = connect_clients(&server, b"a raw file");
     server.wait_for_error_line(|line| line.contains("connection limit of"));
     wait_until_idle(&server);
     for (number, sender) in senders.iter_mut().enumerate() {
@@ -105,52 +105,52 @@ fn uploads_go_on_where_few_descriptors_are_there_and_a_crowd_waits() {
         sender.send_frames(&[end_frame(&file)]).unwrap();
         assert_eq!(sender.recv(), stored_reply(file.len(), &format!("file-{number}")));
     }
-    drop((senders, crowd));
-    // All of the crowd is let in by and by, and has sent all that it wanted.
-    let last = out.path().join(format!("output{}.txt", CROWD - 1));
-    let until = Instant::now() + DEADLINE;
+    drop((senders, clients));
+    // Every waiting client is admitted in time, and its file is stored.
+    let last = out.path().join(format!("output{}.txt", CLIENTS - 1));
+    let deadline = Instant::now() + DEADLINE;
     while !last.exists() {
-        assert!(Instant::now() < until, "some are not served");
+        assert!(Instant::now() < deadline, "some clients are not served");
         thread::yield_now();
     }
 }
 
-/// Waits until a server has told so many times that it can accept nobody.
+/// Waits until a server has logged `times` times that it cannot accept connections.
 #[track_caller]
-fn wait_until_told(server: &Program, times: usize) {
-    let until = Instant::now() + DEADLINE;
-    let told = || {
-        let said = String::from_utf8_lossy(&server.stderr()).into_owned();
-        said.matches("cannot accept connections").count()
+fn wait_for_accept_errors(server: &Program, times: usize) {
+    let deadline = Instant::now() + DEADLINE;
+    let logged = || {
+        let log = String::from_utf8_lossy(&server.stderr()).into_owned();
+        log.matches("no connection can be accepted now").count()
     };
-    while told() < times {
-        assert!(Instant::now() < until, "it tells nothing");
+    while logged() < times {
+        assert!(Instant::now() < deadline, "no error was logged");
         thread::sleep(Duration::from_millis(5));
     }
 }
 
 #[test]
-fn a_server_that_has_run_out_of_descriptors_does_next_to_nothing() {
-    let _alone = serial::lock();
+fn server_without_descriptors_uses_little_cpu() {
+    let _serial = serial::lock();
     let server = Program::server(&["--scenario", "chat"]);
     let mut members =
         [LineClient::joined(server.endpoint()), LineClient::joined(server.endpoint())];
     limit_free_descriptors(&server, 0);
-    // A limit counts from 0, so one that was closed since may be left for another.
+    // The limit is a highest number, so a lower descriptor that was closed since may still be free.
     let _others: Vec<_> = (0..10).map(|_| connect(server.endpoint())).collect();
-    wait_until_told(&server, 1);
+    wait_for_accept_errors(&server, 1);
     let (before, since) = (cpu_time(&server), Instant::now());
-    for _ in 0..CROWD {
-        let knocks = connect(server.endpoint());
+    for _ in 0..CLIENTS {
+        let pending = connect(server.endpoint());
         thread::sleep(Duration::from_millis(2));
-        drop(knocks);
+        drop(pending);
     }
-    wait_until_told(&server, 2);
+    wait_for_accept_errors(&server, 2);
     let (spent, passed) = (cpu_time(&server) - before, since.elapsed());
     let share = spent.as_secs_f64() / passed.as_secs_f64();
-    println!("{CROWD} turned away: {spent:?} of {passed:?}, {:.2} % of a CPU", 100.0 * share);
+    println!("{CLIENTS} rejected: {spent:?} of {passed:?}, {:.2} % of a CPU", 100.0 * share);
     assert!(share < 0.2, "{spent:?} of {passed:?}");
-    talk(&mut members, "nobody disturbs us");
+    exchange(&mut members, "still connected");
     server.terminate();
     server.wait().with_code(0);
 }

@@ -1,4 +1,4 @@
-//! Very many children at once: that they start and stop at all, and that none is left.
+//! A hundred thousand children at once start and stop, and none is left.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,86 +9,86 @@ use sockactors::runtime::{
     Child, Context, Outcome, Pool, StopReason, Strategy, Supervisor, System,
 };
 
-const MANY: usize = 100_000;
+const CHILDREN: usize = 100_000;
 
-/// Counts a child as long as there is anything of it.
-struct Counted(Arc<AtomicUsize>);
+/// Counts a child while any of its state exists.
+struct CountGuard(Arc<AtomicUsize>);
 
-impl Counted {
-    fn new(count: &Arc<AtomicUsize>) -> Counted {
+impl CountGuard {
+    fn new(count: &Arc<AtomicUsize>) -> CountGuard {
         count.fetch_add(1, Ordering::SeqCst);
-        Counted(count.clone())
+        CountGuard(count.clone())
     }
 }
 
-impl Drop for Counted {
+impl Drop for CountGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-/// Lives until it is stopped.
-async fn live(mut ctx: Context<()>, alive: Arc<AtomicUsize>) -> Outcome {
-    let _counted = Counted::new(&alive);
+/// An actor that runs until it is stopped.
+async fn wait_for_stop(mut ctx: Context<()>, alive: Arc<AtomicUsize>) -> Outcome {
+    let _guard = CountGuard::new(&alive);
     ctx.stopped().await;
     Ok(())
 }
 
-async fn until_all_live(alive: &AtomicUsize) {
-    while alive.load(Ordering::SeqCst) < MANY {
+async fn wait_until_all_run(alive: &AtomicUsize) {
+    while alive.load(Ordering::SeqCst) < CHILDREN {
         yield_now().await;
     }
 }
 
 #[test]
-fn a_pool_of_a_hundred_thousand_starts_and_stops_and_nobody_is_left() {
-    let _alone = serial::lock();
+fn pool_of_100_000_starts_and_stops() {
+    let _serial = serial::lock();
     let alive = Arc::new(AtomicUsize::new(0));
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
-    let pool = tree.pool(Pool::new("pool").limit(MANY));
-    let (crowd, count) = (pool.clone(), alive.clone());
-    let keeper = Child::new("keeper", move || {
-        let (pool, alive) = (crowd.clone(), count.clone());
+    let pool = tree.pool(Pool::new("pool").limit(CHILDREN));
+    let (shared_pool, count) = (pool.clone(), alive.clone());
+    let starter = Child::new("starter", move || {
+        let (pool, alive) = (shared_pool.clone(), count.clone());
         async move |_: Context<()>| -> Outcome {
-            for _ in 0..MANY {
+            for _ in 0..CHILDREN {
                 let alive = alive.clone();
-                pool.start(move |ctx| live(ctx, alive)).await?;
+                pool.start(move |ctx| wait_for_stop(ctx, alive)).await?;
             }
-            until_all_live(&alive).await;
+            wait_until_all_run(&alive).await;
             assert!(pool.is_full());
             Ok(())
         }
     });
-    tree.child(keeper.temporary().significant());
+    tree.child(starter.temporary().significant());
     assert_eq!(System::new().threads(2).run(tree).unwrap(), StopReason::Finished);
     assert_eq!((alive.load(Ordering::SeqCst), pool.len()), (0, 0));
 }
 
 #[test]
-fn a_supervisor_of_a_hundred_thousand_starts_and_stops_and_nobody_is_left() {
-    let _alone = serial::lock();
+fn supervisor_of_100_000_starts_and_stops() {
+    let _serial = serial::lock();
     let alive = Arc::new(AtomicUsize::new(0));
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
-    let mut crew = Supervisor::new("crew", Strategy::OneForOne);
-    let (address, count) = (crew.address(), alive.clone());
-    tree.supervisor(crew);
-    let keeper = Child::new("keeper", move || {
-        let (crew, alive) = (address.clone(), count.clone());
+    let mut group = Supervisor::new("group", Strategy::OneForOne);
+    let (address, count) = (group.address(), alive.clone());
+    tree.supervisor(group);
+    let starter = Child::new("starter", move || {
+        let (group, alive) = (address.clone(), count.clone());
         async move |_: Context<()>| -> Outcome {
-            for number in 0..MANY {
+            for number in 0..CHILDREN {
                 let alive = alive.clone();
                 let make = move || {
                     let alive = alive.clone();
-                    move |ctx| live(ctx, alive)
+                    move |ctx| wait_for_stop(ctx, alive)
                 };
-                crew.add(Child::new(number.to_string(), make)).await?;
+                group.add(Child::new(number.to_string(), make)).await?;
             }
-            until_all_live(&alive).await;
-            assert_eq!(crew.count().await?.active, MANY);
+            wait_until_all_run(&alive).await;
+            assert_eq!(group.count().await?.active, CHILDREN);
             Ok(())
         }
     });
-    tree.child(keeper.temporary().significant());
+    tree.child(starter.temporary().significant());
     assert_eq!(System::new().run(tree).unwrap(), StopReason::Finished);
     assert_eq!(alive.load(Ordering::SeqCst), 0);
 }

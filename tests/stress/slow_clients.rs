@@ -1,7 +1,7 @@
-//! A crowd that says a byte or none and then takes its time: it is gone when its time is up, and meanwhile everybody else is
-//! served.
+//! Many clients that send one byte or none. They are disconnected at their timeout, and the other
+//! clients are served meanwhile.
 //!
-//! `SOCKACTORS_SLOW` sets how many they are.
+//! `SOCKACTORS_SLOW` sets their number.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -17,46 +17,57 @@ use crate::support::{DEADLINE, Program, directory, serial};
 use rustix::process::Signal;
 use sockactors::wire::file::{SIGNATURE, client_hello};
 
-/// How long anybody may be silent.
-const SILENCE: &str = "1s";
+/// The timeouts of the servers.
+const TIMEOUT: &str = "1s";
 
-/// Between two things that somebody who behaves well does.
+/// The pause between two actions of a well-behaved client.
 const PACE: Duration = Duration::from_millis(20);
 
 fn count() -> usize {
     env_number("SOCKACTORS_SLOW", 200)
 }
 
-/// Starts a server that lets in the crowd, and a hundred more.
+/// Starts a server for the slow clients and a hundred more.
 fn server(scenario: &str, more: &[&str]) -> Program {
-    let most = (count() + 100).to_string();
-    let args = ["--json", "--scenario", scenario, "--max-conns", &most, "--backlog", "4096"];
+    let max_conns = (count() + 100).to_string();
+    let args = ["--json", "--scenario", scenario, "--max-conns", &max_conns, "--backlog", "4096"];
     Program::server(&[&args, more].concat())
 }
 
-/// Has a crowd come, each of which says one of these words and nothing more.
-fn crowd(server: &Program, words: &[&[u8]]) -> Vec<TcpStream> {
-    let crowd = (0..count()).map(|number| {
+/// Connects the slow clients. Each sends one of these words.
+fn connect_slow_clients(server: &Program, words: &[&[u8]]) -> Vec<TcpStream> {
+    let clients = (0..count()).map(|number| {
         let mut stream = connect(server.endpoint());
         stream.write_all(words[number % words.len()]).unwrap();
         stream
     });
-    crowd.collect()
+    clients.collect()
 }
 
-/// How many connections the server says have ended for a reason with these words.
-fn ended(server: &Program, why: &str) -> usize {
-    let told = String::from_utf8(server.stdout()).unwrap();
-    told.lines().filter(|line| line.contains("\"disconnected\"") && line.contains(why)).count()
+/// Counts the connections that the server reports as ended for this reason.
+fn count_ended(server: &Program, reason: &str) -> usize {
+    let events = String::from_utf8(server.stdout()).unwrap();
+    events.lines().filter(|line| line.contains("\"disconnected\"") && line.contains(reason)).count()
 }
 
-/// Does something again and again until the crowd is gone for this reason, as are so many more each time; returns how often.
+/// Repeats `act` until all slow clients are disconnected for this reason, and returns the number of
+/// repetitions. Each one ends `more` further connections for the same reason.
 #[track_caller]
-fn until_gone(server: &Program, why: &str, more: usize, mut act: impl FnMut(usize)) -> usize {
-    let until = Instant::now() + DEADLINE;
+fn repeat_until_gone(
+    server: &Program,
+    reason: &str,
+    more: usize,
+    mut act: impl FnMut(usize),
+) -> usize {
+    let deadline = Instant::now() + DEADLINE;
     let mut times = 0;
-    while ended(server, why) < count() + more * times {
-        assert!(Instant::now() < until, "{} of {} are gone", ended(server, why), count());
+    while count_ended(server, reason) < count() + more * times {
+        assert!(
+            Instant::now() < deadline,
+            "{} of {} are disconnected",
+            count_ended(server, reason),
+            count()
+        );
         act(times);
         times += 1;
         thread::sleep(PACE);
@@ -64,44 +75,44 @@ fn until_gone(server: &Program, why: &str, more: usize, mut act: impl FnMut(usiz
     times
 }
 
-/// Sees that the server has ended each connection of a crowd.
-fn all_are_over(crowd: Vec<TcpStream>) {
-    for (number, mut stream) in crowd.into_iter().enumerate() {
-        let over = stream.read_to_end(&mut Vec::new());
-        let is_late = over.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
-        assert!(!is_late, "{number} is still there");
+/// Asserts that the server has closed each connection.
+fn check_disconnected(clients: Vec<TcpStream>) {
+    for (number, mut stream) in clients.into_iter().enumerate() {
+        let result = stream.read_to_end(&mut Vec::new());
+        let is_open = result.is_err_and(|error| error.kind() == std::io::ErrorKind::WouldBlock);
+        assert!(!is_open, "{number} is still connected");
     }
 }
 
 #[test]
-fn slow_clients_of_greetings_hold_up_nobody_and_are_gone_soon() {
-    let _alone = serial::lock();
+fn slow_tcp_clients_delay_no_greeting() {
+    let _serial = serial::lock();
     let server = server("tcp", &[]);
-    // Their bytes are there before they are greeted: nobody reads them, and the greeting must not be lost by that.
+    // Their bytes arrive before the greeting and stay unread. That must not destroy the greeting.
     server.signal(Signal::STOP);
     wait_until_frozen(&server);
-    let crowd = crowd(&server, &[b"x", b""]);
+    let slow = connect_slow_clients(&server, &[b"x", b""]);
     server.signal(Signal::CONT);
-    let times = until_gone(&server, "greeted", 1, |_| {
-        let mut heard = String::new();
-        connect(server.endpoint()).read_to_string(&mut heard).unwrap();
-        assert_eq!(heard, "Thank you for connecting");
+    let times = repeat_until_gone(&server, "greeted", 1, |_| {
+        let mut received = String::new();
+        connect(server.endpoint()).read_to_string(&mut received).unwrap();
+        assert_eq!(received, "Thank you for connecting");
     });
-    println!("{times} were greeted meanwhile");
-    all_are_over(crowd);
+    println!("{times} clients were greeted meanwhile");
+    check_disconnected(slow);
     server.terminate();
     server.wait().with_code(0);
 }
 
 #[test]
-fn slow_members_of_a_chat_are_gone_when_their_time_is_up_and_others_talk() {
-    let _alone = serial::lock();
-    let server = server("chat", &["--first-timeout", SILENCE, "--idle-timeout", SILENCE]);
-    // Nothing, a byte, a line without an end, and a line with the beginning of the next one.
-    let crowd = crowd(&server, &[b"", b"x", b"a line that does", b"hello\nand"]);
+fn slow_chat_members_time_out_while_others_talk() {
+    let _serial = serial::lock();
+    let server = server("chat", &["--first-timeout", TIMEOUT, "--idle-timeout", TIMEOUT]);
+    // Nothing, a byte, an unterminated line, and a line with the beginning of the next one.
+    let slow = connect_slow_clients(&server, &[b"", b"x", b"a line that does", b"hello\nand"]);
     let mut ann = LineClient::joined(server.endpoint());
     let mut ben = LineClient::joined(server.endpoint());
-    let times = until_gone(&server, "silent", 0, |number| {
+    let times = repeat_until_gone(&server, "silent", 0, |number| {
         let text = format!("words {number}");
         ann.send(&text);
         ann.wait_for_line(&acknowledgement(&text));
@@ -109,70 +120,70 @@ fn slow_members_of_a_chat_are_gone_when_their_time_is_up_and_others_talk() {
         ben.send("yes");
         ann.wait_for_message("yes");
     });
-    println!("{times} times was talked meanwhile");
-    all_are_over(crowd);
+    println!("{times} messages were exchanged meanwhile");
+    check_disconnected(slow);
     server.terminate();
     server.wait().with_code(0);
 }
 
 #[test]
-fn slow_senders_of_files_are_gone_when_their_time_is_up_and_others_arrive() {
-    let _alone = serial::lock();
+fn slow_uploads_time_out_while_others_arrive() {
+    let _serial = serial::lock();
     let out = directory();
     let path = out.path().to_str().unwrap();
-    let limits = ["--first-timeout", SILENCE, "--idle-timeout", SILENCE, "--out", path];
+    let limits = ["--first-timeout", TIMEOUT, "--idle-timeout", TIMEOUT, "--out", path];
     let server = server("file", &limits);
-    // Nothing, a raw byte, a part of the signature, all of it, and the beginning of a frame behind it.
+    // Nothing, a raw byte, a part of the signature, all of it, and all of it with half a frame.
     let (hello, half) = (client_hello(), &SIGNATURE[..5]);
     let frame = [&hello[..], &[1, 0]].concat();
-    let crowd = crowd(&server, &[b"", b"x", half, &hello, &frame]);
-    let times = until_gone(&server, "silent", 0, |number| {
+    let slow = connect_slow_clients(&server, &[b"", b"x", half, &hello, &frame]);
+    let times = repeat_until_gone(&server, "silent", 0, |number| {
         let file = seeded_bytes(number.to_string(), 100_000);
         let name = format!("file-{number}");
-        let said = FramedClient::open(connect(server.endpoint())).upload(&name, &file);
-        assert_eq!(said, stored_reply(file.len(), &name));
+        let reply = FramedClient::open(connect(server.endpoint())).upload(&name, &file);
+        assert_eq!(reply, stored_reply(file.len(), &name));
         upload_raw(server.endpoint(), &file).unwrap();
     });
-    println!("{times} of each kind arrived meanwhile");
-    let there = files_below(out.path());
+    println!("{times} files of each kind arrived meanwhile");
+    let files = files_below(out.path());
     for number in 0..times {
         let file = seeded_bytes(number.to_string(), 100_000);
-        assert_eq!(there.iter().filter(|(_, held)| *held == file).count(), 2, "{number}");
+        assert_eq!(files.iter().filter(|(_, held)| *held == file).count(), 2, "{number}");
     }
-    all_are_over(crowd);
+    check_disconnected(slow);
     server.terminate();
     server.wait().with_code(0);
 }
 
 #[test]
-fn a_signature_that_comes_a_byte_at_a_time_does_not_put_off_the_time_for_it() {
-    let _alone = serial::lock();
+fn slow_signature_does_not_extend_first_timeout() {
+    let _serial = serial::lock();
     let out = directory();
     let path = out.path().to_str().unwrap();
     let server = server("file", &["--first-timeout", "500ms", "--out", path]);
     let mut slow = connect(server.endpoint());
     slow.set_nonblocking(true).unwrap();
-    let mut taken = 0;
-    // All of it would take five times as long as it may.
-    let is_over = |stream: &mut TcpStream| match stream.read(&mut [0; 9]) {
+    let mut sent = 0;
+    // The whole signature would take five times as long as the timeout.
+    let is_closed = |stream: &mut TcpStream| match stream.read(&mut [0; 9]) {
         Ok(length) => length == 0,
         Err(error) => error.kind() != std::io::ErrorKind::WouldBlock,
     };
-    while !is_over(&mut slow) && taken < SIGNATURE.len() {
-        let _ = slow.write_all(&SIGNATURE[taken..=taken]);
-        taken += 1;
+    while !is_closed(&mut slow) && sent < SIGNATURE.len() {
+        let _ = slow.write_all(&SIGNATURE[sent..=sent]);
+        sent += 1;
         thread::sleep(Duration::from_millis(300));
     }
-    assert!(taken < SIGNATURE.len(), "it was waited for to the end");
+    assert!(sent < SIGNATURE.len(), "the whole signature was awaited");
     server.wait_for_line(|line| line.contains("disconnected") && line.contains("silent for 500ms"));
 }
 
 #[test]
-fn a_file_that_comes_a_byte_now_and_then_arrives() {
-    let _alone = serial::lock();
+fn slow_upload_within_idle_timeout_is_stored() {
+    let _serial = serial::lock();
     let out = directory();
     let path = out.path().to_str().unwrap();
-    let server = server("file", &["--idle-timeout", SILENCE, "--out", path]);
+    let server = server("file", &["--idle-timeout", TIMEOUT, "--out", path]);
     let mut slow = connect(server.endpoint());
     for byte in b"slowly" {
         slow.write_all(&[*byte]).unwrap();
@@ -181,7 +192,7 @@ fn a_file_that_comes_a_byte_now_and_then_arrives() {
     slow.shutdown(Shutdown::Write).unwrap();
     assert_eq!(slow.read(&mut [0]).unwrap(), 0);
     assert_eq!(std::fs::read(out.path().join("output0.txt")).unwrap(), b"slowly");
-    // One who has nothing to say to anybody is told so, and a sender of frames that it is over.
+    // A framed client that sends nothing is disconnected.
     let mut idle = FramedClient::open(connect(server.endpoint()));
     assert_eq!(idle.recv(), FramedReply::Closed);
 }
