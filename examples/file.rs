@@ -1,5 +1,5 @@
-//! This example shows how to store uploads: a listener, a receiver for each connection, a vault on the disk; and a
-//! client that sends a file.
+//! This example shows how to store uploads: a listener, a receiver for each connection, a file
+//! store on the disk, and a client that sends a file.
 //!
 //! Run it with `cargo run --example file`. It prints:
 //!
@@ -20,7 +20,7 @@ use sockactors::actors::{
 use sockactors::net::ListeningSocket;
 use sockactors::runtime::{Child, Context, Outcome, Pool, Strategy, Supervisor, System};
 
-/// An actor that prints what was sent and what was stored.
+/// An actor that prints each file that was sent or stored.
 async fn print(mut ctx: Context<Report>) -> Outcome {
     while let Some(report) = ctx.recv().await {
         match report {
@@ -36,39 +36,39 @@ async fn print(mut ctx: Context<Report>) -> Outcome {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let place = env::temp_dir().join(format!("sockactors-example-{}", process::id()));
-    fs::create_dir_all(&place)?;
-    let letter = place.join("letter");
+    let directory = env::temp_dir().join(format!("sockactors-example-{}", process::id()));
+    fs::create_dir_all(&directory)?;
+    let letter = directory.join("letter");
     fs::write(&letter, "Everything restarts.")?;
 
-    let anywhere = "127.0.0.1:0".parse()?;
-    let socket = Arc::new(smol::block_on(ListeningSocket::bind(&anywhere, 128))?);
+    let any_port = "127.0.0.1:0".parse()?;
+    let socket = Arc::new(smol::block_on(ListeningSocket::bind(&any_port, 128))?);
     let endpoint = socket.endpoint().clone();
-    let vault = Arc::new(FileStore::new(place.clone(), StoreConfig::default()));
+    let store = Arc::new(FileStore::new(directory.clone(), StoreConfig::default()));
     let disk = BlockingPool::new(2);
 
     let mut tree = Supervisor::new("file", Strategy::OneForOne);
-    let printer = Reporter::new(tree.child(Child::new("printer", || print)));
+    let reporter = Reporter::new(tree.child(Child::new("printer", || print)));
     let receivers = tree.pool(Pool::new("receivers").limit(8));
-    // One client, and the listener ends once its upload is stored; the tree ends with it.
-    let admissions = Arc::new(ClientQuota::new(Some(1)));
-    let told = printer.clone();
+    // The listener accepts one client. It ends when the upload is stored, and the tree with it.
+    let quota = Arc::new(ClientQuota::new(Some(1)));
+    let server_reporter = reporter.clone();
     let listener = Child::new("listener", move || {
-        let (vault, disk, told) = (vault.clone(), disk.clone(), told.clone());
+        let (store, disk, reporter) = (store.clone(), disk.clone(), server_reporter.clone());
         let serve = move |connection| {
-            let limits = ReceiverConfig { raw_digest: true, ..ReceiverConfig::default() };
-            FileReceiver::new(connection, limits, vault.clone(), disk.clone(), told.clone())
+            let config = ReceiverConfig { raw_digest: true, ..ReceiverConfig::default() };
+            FileReceiver::new(connection, config, store.clone(), disk.clone(), reporter.clone())
         };
-        Listener::new(socket.clone(), receivers.clone(), serve).client_quota(admissions.clone())
+        Listener::new(socket.clone(), receivers.clone(), serve).client_quota(quota.clone())
     });
     tree.child(listener.transient().significant());
     let sender = move || {
         let files = vec![letter.clone()];
-        RawSender::new(endpoint.clone(), files, Duration::from_secs(5), printer.clone())
+        RawSender::new(endpoint.clone(), files, Duration::from_secs(5), reporter.clone())
     };
     tree.child(Child::new("sender", sender).temporary());
 
     System::new().run(tree)?;
-    fs::remove_dir_all(place)?;
+    fs::remove_dir_all(directory)?;
     Ok(())
 }

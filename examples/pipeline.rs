@@ -1,8 +1,9 @@
-//! This example shows a pipeline of your own: UDP datagrams, through a stage that you wrote, into a file.
+//! This example shows how to build a pipeline: UDP datagrams pass a stage of your own into a file.
 //!
-//! The source reads datagrams, the stage makes each a line with its length, and the sink appends the lines
-//! to a file. Each is a small actor with a bounded mailbox, so a slow disk holds back the source. The
-//! stage crashes at its first empty datagram, and is there for the next one.
+//! The source reads datagrams, the stage formats each as a line with its length, and the sink
+//! appends the lines to a file. Each is a small actor with a bounded mailbox, so a slow disk slows
+//! the source. The stage crashes at the empty datagram. Its supervisor restarts it for the next
+//! one.
 //!
 //! Run it with `cargo run --example pipeline`. It prints:
 //!
@@ -23,7 +24,7 @@ use sockactors::runtime::{
     Actor, Address, Child, Context, Event, Outcome, Strategy, Supervisor, System,
 };
 
-/// Reads datagrams and passes them on.
+/// An actor that reads datagrams and sends them to the next stage.
 struct Source {
     socket: Arc<DatagramSocket>,
     next: Address<Vec<u8>>,
@@ -44,16 +45,16 @@ impl Actor for Source {
     }
 }
 
-/// The stage: any function of a message, with a mailbox before it and an address behind it.
+/// The stage: it receives messages from its mailbox and sends results to the next address.
 async fn measure(mut ctx: Context<Vec<u8>>, next: Address<String>) -> Outcome {
     while let Some(bytes) = ctx.recv().await {
-        assert!(!bytes.is_empty(), "nothing to measure");
+        assert!(!bytes.is_empty(), "the datagram is empty");
         next.send(format!("{} {}\n", bytes.len(), String::from_utf8_lossy(&bytes))).await?;
     }
     Ok(())
 }
 
-/// Appends lines to a file; the tree ends with it after so many.
+/// An actor that appends lines to a file, and ends after a number of lines.
 struct Sink {
     path: PathBuf,
     lines: usize,
@@ -77,11 +78,11 @@ impl Actor for Sink {
 fn main() -> Result<(), Box<dyn Error>> {
     let path = env::temp_dir().join(format!("sockactors-pipeline-{}", process::id()));
     let socket = Arc::new(smol::block_on(DatagramSocket::bind(&"127.0.0.1:0".parse()?))?);
-    let port = socket.endpoint().to_string();
+    let server = socket.endpoint().to_string();
 
     let mut tree = Supervisor::new("pipeline", Strategy::OneForOne);
-    let stored = path.clone();
-    let sink = Child::new("sink", move || Sink { path: stored.clone(), lines: 2 });
+    let sink_path = path.clone();
+    let sink = Child::new("sink", move || Sink { path: sink_path.clone(), lines: 2 });
     let sink = tree.child(sink.transient().significant());
     let stage = tree.child(Child::new("stage", move || {
         let sink = sink.clone();
@@ -92,9 +93,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         next: stage.clone(),
     }));
 
-    let sender = UdpSocket::bind("127.0.0.1:0")?;
+    let client = UdpSocket::bind("127.0.0.1:0")?;
     for datagram in ["hello", "", "actor"] {
-        sender.send_to(datagram.as_bytes(), &port)?;
+        client.send_to(datagram.as_bytes(), &server)?;
     }
     System::new().run(tree)?;
     print!("{}", fs::read_to_string(&path)?);

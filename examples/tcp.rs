@@ -15,7 +15,7 @@ use sockactors::actors::{Greeter, Listener, Report, Reporter, Schedule, TcpClien
 use sockactors::net::ListeningSocket;
 use sockactors::runtime::{Child, Context, Outcome, Pool, Strategy, Supervisor, System};
 
-/// An actor that prints what the client was told.
+/// An actor that prints the greetings that the client receives.
 async fn print(mut ctx: Context<Report>) -> Outcome {
     while let Some(report) = ctx.recv().await {
         if let Report::Reply { text, .. } = report {
@@ -26,13 +26,13 @@ async fn print(mut ctx: Context<Report>) -> Outcome {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // The socket belongs to the tree: a listener that crashes refuses nobody.
-    let anywhere = "127.0.0.1:0".parse()?;
-    let socket = Arc::new(smol::block_on(ListeningSocket::bind(&anywhere, 128))?);
+    // The socket belongs to the tree. When the listener crashes, clients wait in the backlog.
+    let any_port = "127.0.0.1:0".parse()?;
+    let socket = Arc::new(smol::block_on(ListeningSocket::bind(&any_port, 128))?);
     let endpoint = socket.endpoint().clone();
 
     let mut tree = Supervisor::new("tcp", Strategy::OneForOne);
-    let printer = Reporter::new(tree.child(Child::new("printer", || print)));
+    let reporter = Reporter::new(tree.child(Child::new("printer", || print)));
     let greeters = tree.pool(Pool::new("greeters").limit(100));
     tree.child(Child::new("listener", move || {
         let serve = |connection| {
@@ -40,11 +40,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         };
         Listener::new(socket.clone(), greeters.clone(), serve)
     }));
-    let pace = Schedule { count: 1, interval: Duration::ZERO, timeout: Duration::from_secs(5) };
-    let client = move || TcpClient::new(endpoint.clone(), pace.clone(), printer.clone());
+    let schedule = Schedule { count: 1, interval: Duration::ZERO, timeout: Duration::from_secs(5) };
+    let client = move || TcpClient::new(endpoint.clone(), schedule.clone(), reporter.clone());
     tree.child(Child::new("client", client).temporary().significant());
 
-    let ended = System::new().run(tree)?;
-    println!("the tree ended: {ended:?}");
+    let stop_reason = System::new().run(tree)?;
+    println!("the tree ended: {stop_reason:?}");
     Ok(())
 }

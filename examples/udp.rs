@@ -1,5 +1,5 @@
-//! This example shows how to answer datagrams, and what happens when the responder crashes: its supervisor
-//! restarts it, and the client only notices a second answer.
+//! This example shows how to reply to datagrams, and how a supervisor restarts a responder that
+//! crashes. The client sees a second reply and nothing of the crash.
 //!
 //! Run it with `cargo run --example udp`. It prints:
 //!
@@ -19,14 +19,14 @@ use sockactors::runtime::{
     Child, Context, Handle, Lifecycle, Outcome, Strategy, Supervisor, System,
 };
 
-/// An actor that prints each answer, and crashes the responder after the first.
+/// An actor that prints each reply, and crashes the responder after the first one.
 async fn drill(mut ctx: Context<Report>, handle: Handle) -> Outcome {
-    let mut answers = 0;
+    let mut replies = 0;
     while let Some(report) = ctx.recv().await {
         if let Report::Reply { text, .. } = report {
             println!("client: {text}");
-            answers += 1;
-            if answers == 1 {
+            replies += 1;
+            if replies == 1 {
                 handle.crash("responder");
             }
         }
@@ -41,28 +41,28 @@ fn main() -> Result<(), Box<dyn Error>> {
     let handle = system.handle();
 
     let mut tree = Supervisor::new("udp", Strategy::OneForOne);
-    let driller = tree.child(Child::new("driller", move || {
+    let drill_address = tree.child(Child::new("drill", move || {
         let handle = handle.clone();
         move |ctx| drill(ctx, handle)
     }));
-    let answers = Reporter::new(driller);
-    let admissions = Arc::new(ClientQuota::new(None));
+    let reporter = Reporter::new(drill_address);
+    let quota = Arc::new(ClientQuota::new(None));
     tree.child(Child::new("responder", move || {
         let reply = (*b"Hello UDP Client").into();
-        UdpResponder::new(socket.clone(), reply, 1024, admissions.clone(), Reporter::disabled())
+        UdpResponder::new(socket.clone(), reply, 1024, quota.clone(), Reporter::disabled())
     }));
-    let pace =
+    let schedule =
         Schedule { count: 2, interval: Duration::from_millis(50), timeout: Duration::from_secs(5) };
     let client = move || {
         let message = b"Hello UDP Server".to_vec();
-        UdpClient::new(endpoint.clone(), message, 1024, pace.clone(), answers.clone())
+        UdpClient::new(endpoint.clone(), message, 1024, schedule.clone(), reporter.clone())
     };
     tree.child(Child::new("client", client).temporary().significant());
 
-    let crashes = |event: &Lifecycle| match event {
+    let print_crash = |event: &Lifecycle| match event {
         Lifecycle::Exited { exit, .. } if !exit.is_normal() => println!("{event}"),
         _ => {}
     };
-    system.observe(crashes).run(tree)?;
+    system.observe(print_crash).run(tree)?;
     Ok(())
 }

@@ -1,24 +1,38 @@
-//! Supervised socket actors on [smol]: Erlang/OTP's way of staying up, for programs that live on sockets.
+//! Supervised socket actors on [smol]: the supervision of Erlang/OTP for programs that serve
+//! sockets.
 //!
-//! Begin with [`runtime`]: its page explains the model on one page, and its examples run. Its names are here
-//! too, so that a program says `use sockactors::{Child, Context, Supervisor, System}`.
+//! The crate is a library and a program. The library has an actor runtime, sockets for it, and
+//! roles: actors that each do one part of a socket program's work. The program `sockactors`
+//! composes the roles into four servers and their clients.
 //!
-//! The crate has floors; each uses only those below it.
+//! - Start with the page of [`runtime`]. It explains actors, mailboxes, supervisors and systems,
+//!   and maps their names to those of Erlang/OTP and tokio.
+//! - To serve sockets, continue with the table of roles in [`actors`] and with [`net`].
+//! - `examples/` in the repository has one short program for each scenario.
 //!
-//! - [`runtime`]: actors, bounded mailboxes that survive restarts, supervisors, pools, the system they run
-//!   on.
-//! - [`net`]: endpoints, listening sockets, streams and datagram sockets, over IPv4, IPv6 and Unix paths.
-//! - [`wire`]: what goes over a socket, as pure functions on bytes.
-//! - [`actors`]: the socket roles made of these: a listener, a greeter, a file writer, a chat room, ...
+//! # Layers
+//!
+//! A layer uses the layers below it, never those above.
+//!
+//! | module | content |
+//! |---|---|
 #![cfg_attr(
     feature = "cli",
-    doc = "- [`scenario`]: the four trees that the program runs, for embedding whole."
+    doc = "| [`scenario`] | the four trees of the program, ready to embed |"
 )]
+//! | [`actors`] | the socket roles: listener, greeter, file receiver, chat session and others |
+//! | [`net`] | endpoints, listening sockets, streams, datagram batches; no actors |
+//! | [`wire`] | protocols as pure functions on bytes: lines, frames, commands, records |
+//! | [`runtime`] | actors, mailboxes, supervisors, pools, systems; no sockets |
+//! | `reactor` (private) | the epoll reactor of a worker thread |
+//!
+//! The names of [`runtime`] are re-exported here, so both
+//! `use sockactors::{Child, Context, Supervisor, System}` and `use sockactors::runtime::*` work.
 //!
 //! # Examples
 //!
-//! This example shows a server of your own: for each connection an actor that echoes, in a pool. A client
-//! says something, hears it back, and the tree ends with it.
+//! This example shows a server with an actor for each connection, which echoes what it reads. The
+//! listener serves one client here, and the tree ends with it.
 //!
 //! ```
 //! use std::io::{Read, Write};
@@ -38,26 +52,27 @@
 //!     Ok(())
 //! }
 //!
-//! let anywhere = "127.0.0.1:0".parse()?;
-//! let socket = Arc::new(smol::block_on(ListeningSocket::bind(&anywhere, 128))?);
-//! let port = socket.endpoint().to_string();
+//! // Port 0: the kernel chooses a free port. The socket belongs to the tree and survives crashes.
+//! let socket = smol::block_on(ListeningSocket::bind(&"127.0.0.1:0".parse()?, 128))?;
+//! let socket = Arc::new(socket);
+//! let server = socket.endpoint().to_string();
 //!
 //! let mut tree = Supervisor::new("echo", Strategy::OneForOne);
 //! let connections = tree.pool(Pool::new("connections").limit(100));
-//! let one = Arc::new(ClientQuota::new(Some(1)));
+//! let quota = Arc::new(ClientQuota::new(Some(1)));
 //! let listener = Child::new("listener", move || {
 //!     let serve = |connection| move |ctx| echo(ctx, connection);
-//!     Listener::new(socket.clone(), connections.clone(), serve).client_quota(one.clone())
+//!     Listener::new(socket.clone(), connections.clone(), serve).client_quota(quota.clone())
 //! });
 //! tree.child(listener.transient().significant());
 //!
 //! let client = std::thread::spawn(move || -> std::io::Result<String> {
-//!     let mut stream = std::net::TcpStream::connect(port)?;
+//!     let mut stream = std::net::TcpStream::connect(server)?;
 //!     stream.write_all(b"hello")?;
 //!     stream.shutdown(std::net::Shutdown::Write)?;
-//!     let mut heard = String::new();
-//!     stream.read_to_string(&mut heard)?;
-//!     Ok(heard)
+//!     let mut reply = String::new();
+//!     stream.read_to_string(&mut reply)?;
+//!     Ok(reply)
 //! });
 //! System::new().run(tree)?;
 //! assert_eq!(client.join().unwrap()?, "hello");
@@ -66,10 +81,10 @@
 //!
 //! # Features
 //!
-//! `cli` (default): the program, with what only it needs. Without it the crate is the runtime, the net, the
-//! wire and the actors.
-//!
-//! `testing`: the seeded simulation and connections in memory, for tests of your own actors.
+//! | feature | default | adds |
+//! |---|---|---|
+//! | `cli` | yes | the program and `scenario`, with the crates that only the program needs |
+//! | `testing` | no | `testing`: the seeded simulation, and connections in memory |
 
 #![forbid(unsafe_code)]
 #![warn(missing_docs, missing_debug_implementations)]
@@ -98,7 +113,7 @@ pub use runtime::{
     System, TimerId,
 };
 
-/// The README's code, so that its example is compiled and run with the tests.
+/// The README, so that its example is compiled and run with the tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -1,11 +1,13 @@
-//! The seeded simulation: a tree on one thread, on dice from a seed and a clock that jumps.
+//! Seeded simulation: runs a tree on one thread, on a virtual clock, with injected faults.
 //!
-//! A test of actors that waits for real time is slow, and one that races real threads is lucky. In a
-//! [`Simulation`] the next task to run is drawn by a seeded generator and the clock jumps to the next timer,
-//! so a minute of backoff costs nothing, each seed tries another interleaving, and a seed that fails fails
-//! again. Actors that only use their [`Context`](crate::runtime::Context) and addresses can be simulated;
-//! those that wait for sockets or blocking threads cannot. An actor that serves a connection is given one
-//! [in memory](crate::net::Stream::memory).
+//! A test that waits for real time is slow, and a test of real threads depends on their timing. A
+//! [`Simulation`] draws the next task to run from a random generator with a seed, and its clock
+//! jumps to the next timer when no task can run. So an hour of backoff takes no time, each seed
+//! tries another interleaving, and a seed that fails always fails.
+//!
+//! An actor can be simulated if it only uses its [`Context`](crate::runtime::Context) and
+//! addresses. An actor that waits for sockets or blocking threads cannot. An actor that serves a
+//! connection is given one [in memory](crate::net::Stream::duplex).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -14,13 +16,17 @@ use crate::runtime::{Exit, Handle, Lifecycle, SimExecutor, StopReason, Superviso
 pub use crate::runtime::{Fault, MessageInfo, PollInfo};
 use crate::sync::lock;
 
-/// Runs a tree in simulation. Same seed, same run.
+/// The number of lifecycle events that are printed when a simulation fails: the last ones.
+const MAX_LOGGED_EVENTS: usize = 1000;
+
+/// A simulated run of a tree. The same seed is the same run.
 ///
-/// When the test panics, the seed and the lifecycle events that led there are printed.
+/// When the test panics during the run, the seed and the lifecycle events before the panic are
+/// printed to stderr.
 ///
 /// # Examples
 ///
-/// This example shows that a restart after an hour's backoff needs no hour.
+/// This example shows that a restart after an hour's backoff takes no hour.
 ///
 /// ```
 /// use std::time::Duration;
@@ -48,11 +54,8 @@ pub struct Simulation {
     events: Arc<Mutex<VecDeque<String>>>,
 }
 
-/// So many lifecycle events are told of a failed run: the last ones.
-const MAX_LOGGED_EVENTS: usize = 1000;
-
 impl Simulation {
-    /// Makes a simulation without faults.
+    /// Creates a simulation without faults.
     pub fn new(seed: u64) -> Simulation {
         let events = Arc::new(Mutex::new(VecDeque::new()));
         let log = events.clone();
@@ -63,36 +66,40 @@ impl Simulation {
             }
             log.push_back(event.to_string());
         });
-        let world = SimExecutor::new(seed);
-        world.faults().remaining = u64::MAX;
-        Simulation { seed, system, executor: world, events }
+        let executor = SimExecutor::new(seed);
+        executor.faults().remaining = u64::MAX;
+        Simulation { seed, system, executor, events }
     }
 
-    /// Has a random actor panic before a step, with this probability (0 to 1) for each step.
+    /// Sets the probability (0 to 1) that a random actor panics before a step of the simulation.
     pub fn crash_probability(self, probability: f64) -> Simulation {
         self.random_faults(probability, &[Fault::Panic])
     }
 
-    /// Has one of `faults` befall a random actor before a step, with this probability (0 to 1) for each
-    /// step. A delay is nothing that can befall an actor at random; give a rule for it.
+    /// Sets the probability (0 to 1) that a random one of `faults` is injected into a random actor
+    /// before a step of the simulation.
+    ///
+    /// A [`Fault::Delay`] has no effect here; inject it by a rule, see [`Simulation::inject`].
     pub fn random_faults(self, probability: f64, faults: &[Fault]) -> Simulation {
         self.executor.faults().random = (probability, faults.to_vec());
         self
     }
 
-    /// Limits how many random faults there are in all.
+    /// Sets the maximum number of random faults in the run. Default: no limit.
     pub fn max_faults(self, faults: u64) -> Simulation {
         self.executor.faults().remaining = faults;
         self
     }
 
-    /// Adds a rule, asked before each turn of each actor: what befalls it now? The first rule that has an
-    /// answer is the one.
+    /// Adds a rule that can inject a fault before each poll of each actor.
+    ///
+    /// Rules are asked in the order in which they were added. The first one that returns a fault
+    /// decides.
     ///
     /// # Examples
     ///
-    /// This example shows a store that is slow to start, and hangs at its third await: its supervisor has to
-    /// drop it at the end.
+    /// This example shows a store that starts slowly and hangs at its third poll, so that its
+    /// supervisor has to drop it at the end.
     ///
     /// ```
     /// use std::time::Duration;
@@ -104,13 +111,13 @@ impl Simulation {
     ///     while ctx.recv().await.is_some() {}
     ///     Ok(())
     /// }));
-    /// let simulation = Simulation::new(1).inject(|turn| match turn.number {
-    ///     1 if turn.path.matches("store") => Some(Fault::Delay(Duration::from_secs(30))),
-    ///     3 if turn.path.matches("store") => Some(Fault::Hang),
+    /// let simulation = Simulation::new(1).inject(|poll| match poll.number {
+    ///     1 if poll.path.matches("store") => Some(Fault::Delay(Duration::from_secs(30))),
+    ///     3 if poll.path.matches("store") => Some(Fault::Hang),
     ///     _ => None,
     /// });
     /// let handle = simulation.handle();
-    /// tree.child(Child::new("closing time", move || {
+    /// tree.child(Child::new("closing-time", move || {
     ///     let handle = handle.clone();
     ///     async move |ctx: Context<()>| -> Outcome {
     ///         ctx.sleep(Duration::from_secs(60)).await;
@@ -128,7 +135,9 @@ impl Simulation {
         self
     }
 
-    /// Adds a rule, asked for each message: is it lost on its way? Its sender is told nothing.
+    /// Adds a rule that is asked for each message, and drops the message if it returns `true`.
+    ///
+    /// The sender of a dropped message gets no error.
     pub fn drop_messages(
         self,
         rule: impl FnMut(&MessageInfo) -> bool + Send + 'static,
@@ -137,23 +146,23 @@ impl Simulation {
         self
     }
 
-    /// Calls `watch` at each lifecycle event.
-    pub fn observe(mut self, watch: impl Fn(&Lifecycle) + Send + Sync + 'static) -> Simulation {
-        self.system = self.system.observe(watch);
+    /// Adds an observer, which is called at each lifecycle event.
+    pub fn observe(mut self, callback: impl Fn(&Lifecycle) + Send + Sync + 'static) -> Simulation {
+        self.system = self.system.observe(callback);
         self
     }
 
-    /// Returns a handle that stops, inspects and drills the system.
+    /// Returns a handle that stops and inspects the system.
     pub fn handle(&self) -> Handle {
         self.system.handle()
     }
 
-    /// Returns what counts the simulation's tasks, timers and children, to see that nothing is left.
+    /// Returns counters of the simulation's tasks, timers and children, for a test of leaks.
     pub fn live_counts(&self) -> LiveCounts {
         LiveCounts(self.executor.clone())
     }
 
-    /// Runs the tree to its end.
+    /// Runs the tree until it ends.
     ///
     /// # Errors
     ///
@@ -161,36 +170,36 @@ impl Simulation {
     ///
     /// # Panics
     ///
-    /// When every actor waits for ever.
+    /// Panics if no task can run and no timer is left, so that every actor would wait for ever.
     pub fn run(self, tree: Supervisor) -> Result<StopReason, Exit> {
-        let _told = FailureLog { seed: self.seed, events: self.events.clone() };
+        let _failure_log = FailureLog { seed: self.seed, events: self.events.clone() };
         self.system.simulate(tree, &self.executor)
     }
 }
 
-/// Counts what there is in a simulation.
+/// Counters of the live objects of a simulation.
 #[derive(Debug, Clone)]
 pub struct LiveCounts(Arc<SimExecutor>);
 
 impl LiveCounts {
-    /// Returns how many tasks there are that have not ended.
+    /// Returns the number of tasks that have not ended.
     pub fn tasks(&self) -> usize {
         self.0.tasks.get()
     }
 
-    /// Returns how many timers there are.
+    /// Returns the number of timers.
     pub fn timers(&self) -> usize {
         self.0.timers.get()
     }
 
-    /// Returns how many children of supervisors and pools there are in memory, with their mailboxes. An
-    /// address keeps its child's.
+    /// Returns the number of children of supervisors and pools that are in memory, with their
+    /// mailboxes. An address keeps its child in memory.
     pub fn children(&self) -> usize {
         self.0.children.get()
     }
 }
 
-/// Tells what led to a panic.
+/// Prints the seed and the last events if it is dropped by a panic.
 struct FailureLog {
     seed: u64,
     events: Arc<Mutex<VecDeque<String>>>,

@@ -1,88 +1,123 @@
-//! The actor runtime: supervised actors on smol. This page is the whole of it.
+//! The actor runtime: supervised actors with bounded mailboxes, on smol.
 //!
-//! It knows no socket, no role and no flag. What Erlang/OTP proved is kept, with its words; `docs/otp.md` in
-//! the repository holds it against OTP's own test cases, one by one, and says where it differs.
+//! The runtime knows no socket, role or flag. It keeps the rules and the words of Erlang/OTP.
+//! `docs/otp.md` in the repository compares it with OTP's own test cases one by one, and lists the
+//! differences.
 //!
-//! | to | there is |
+//! # Overview
+//!
+//! | to | use |
 //! |---|---|
-//! | write an actor | [`Actor`], or a closure; [`Context`] brings mail, I/O and the stop in one await, [`Context::next`] |
-//! | reach an actor | [`Address`]: [`send`](Address::send), [`try_send`](Address::try_send), [`ask`](Address::ask); it outlives every crash |
-//! | bound its mail | [`Child::mailbox`], and an [`Overflow`] for what finds it full |
-//! | keep actors alive | [`Supervisor`] with a [`Strategy`], an [intensity](Supervisor::intensity), a [backoff](Supervisor::backoff); [`Child`] with a [`Restart`] and a [`Shutdown`] |
-//! | have many alike | [`Pool`], a connection each |
-//! | start in order | [`Child::ready_within`] and [`Context::ready`] |
-//! | end with a child | [`Child::significant`] and [`AutoShutdown`] |
-//! | change a tree that runs | [`SupervisorAddress`] |
-//! | learn of an end | [`Address::monitor`], [`Context::link`] |
-//! | do something later | [`Context::send_after`], [`Context::send_every`], [`Context::sleep`] |
-//! | do blocking work | [`JobQueue`] |
-//! | run it | [`System`]; [`Handle`] stops it and looks at it from outside |
-//! | see it | [`Lifecycle`] events to an [observer](System::observe) or as a [stream](Handle::events); a [`Snapshot`] as a table, [JSON](Snapshot::to_json) or a [graph](Snapshot::to_dot); a [stall limit](System::stall_limit) |
-#![cfg_attr(
-    feature = "testing",
-    doc = "| test it | [`Simulation`](crate::testing::Simulation): a seed, a virtual clock, faults |"
-)]
+//! | write an actor | [`Actor`] or an async closure, with a [`Context`] |
+//! | wait for messages, I/O and a stop request at once | [`Context::next`] returns an [`Event`] |
+//! | wait for messages only | [`Context::recv`] |
+//! | send to an actor | [`Address::send`], [`Address::try_send`] |
+//! | ask an actor | [`Address::ask`] with a [`Reply`] in the message |
+//! | bound a mailbox | [`Child::mailbox`], and an [`Overflow`] for messages that do not fit |
+//! | specify an actor | [`Child`], with a [`Restart`] and a [`Shutdown`] |
+//! | restart actors | [`Supervisor`] with a [`Strategy`], an [intensity] and a [backoff] |
+//! | run an actor for each connection | [`Pool`] and [`PoolAddress`] |
+//! | start the next child when this one is ready | [`Child::ready_within`], [`Context::ready`] |
+//! | end a supervisor with a child | [`Child::significant`] and [`AutoShutdown`] |
+//! | add and stop children at run time | [`SupervisorAddress`] |
+//! | be notified of an exit, share an exit | [`Address::monitor`], [`Context::link`] |
+//! | send a message to oneself later | [`Context::send_after`], [`Context::send_every`] |
+//! | sleep, limit the time of I/O | [`Context::sleep`], [`Context::timeout`] |
+//! | run blocking work in order | [`JobQueue`] |
+//! | run a tree | [`System`]; its [`Handle`] stops and inspects it from other threads |
+//! | observe a tree | [`Lifecycle`] events, by [`System::observe`] or [`Handle::events`] |
+//! | inspect a tree | [`Handle::tree`]: a [`Snapshot`] as a table, JSON or a graph |
+//! | find an actor that blocks its thread | [`System::stall_limit`] |
+//! | test a tree | `sockactors::testing::Simulation`: a seed, a virtual clock, faults |
 //!
-//! # How a life goes
+//! [intensity]: Supervisor::intensity
+//! [backoff]: Supervisor::backoff
 //!
-//! A [`Child`] is a specification: a name, a factory, and rules. Its supervisor makes an *incarnation* of it: the
-//! factory makes the actor, and a task of its own runs it. The child has started when the factory is through,
-//! or when the actor [says so](Child::ready_within); then the next one is started. If one of them fails to
-//! start at first, those before it are stopped in reverse, and the supervisor itself has failed to start.
+//! The names in other systems:
 //!
-//! An incarnation ends with an [`Exit`]: it returns `Ok` (normal), or it returns an error, panics, is dropped,
-//! or a [linked](Context::link) actor ends (abnormal). A permanent child is then started again, a transient
-//! one after an abnormal exit only, a temporary one never; with it, by the [`Strategy`], the rest of its
-//! group, once they have been stopped in reverse. More restarts than the intensity allows, and the supervisor
-//! stops all its children and ends abnormally, for its own supervisor to decide.
+//! | here | Erlang/OTP | tokio |
+//! |---|---|---|
+//! | [`Actor`], [`Context`] | process, `gen_server` | task with a receive loop |
+//! | [`Address`] | pid, registered name | `mpsc::Sender`, but it survives the task |
+//! | [`Address::ask`], [`Reply`] | `gen_server:call` | `oneshot` channel in a message |
+//! | [`Supervisor`], [`Child`] | `supervisor`, child specification | none |
+//! | [`Pool`] | `simple_one_for_one` supervisor | `JoinSet` with a `Semaphore` |
+//! | [`Address::monitor`], [`Context::link`] | `monitor`, `link` | `JoinHandle` |
+//! | stop request, [`Context::stopped`] | exit signal `shutdown` | `CancellationToken` |
+//! | [`System`] | application | `Runtime` |
 //!
-//! The mailbox is the child's and not the incarnation's: what waits in it at a crash is handled by the next
-//! incarnation. What the actor had in hand is lost, and the event of the exit [says which](LostMessage) message it
-//! was.
+//! # The life of an actor
 //!
-//! A stop is a level beside the mailbox. [`Context::next`] tells it before anything else, [`Context::recv`]
-//! after the messages that waited by then; an actor that has not ended after its [`Shutdown`] is dropped where it is.
+//! A [`Child`] is a specification: a name, a factory and options. Its supervisor starts an
+//! *incarnation* of it: the factory creates the actor, and a task of its own runs it. The child has
+//! started when the factory returns, or when the actor calls [`Context::ready`]. Then the next
+//! child is started. If a child fails at the first start, the children before it are stopped in
+//! reverse order, and the supervisor itself has failed to start.
+//!
+//! An incarnation ends with an [`Exit`]. The exit is normal if the actor returns `Ok`. It is
+//! abnormal if the actor returns an error, panics or is dropped. The exit of a
+//! [linked](Context::link) actor ends it too, unless that actor returned `Ok` by itself.
+//!
+//! | [`Restart`] | after a normal exit | after an abnormal exit |
+//! |---|---|---|
+//! | [`Permanent`](Restart::Permanent) | restarted | restarted |
+//! | [`Transient`](Restart::Transient) | not restarted | restarted |
+//! | [`Temporary`](Restart::Temporary) | not restarted | not restarted |
+//!
+//! The [`Strategy`] says which other children are restarted too. These are stopped first, in
+//! reverse order. If there are more restarts than the intensity allows, the supervisor stops all
+//! its children and ends abnormally, and its own supervisor decides.
+//!
+//! The mailbox belongs to the child, not to the incarnation. The messages that wait in it at a
+//! crash are handled by the next incarnation. Only the message that the actor was handling is lost,
+//! and the exit's event contains [its number and type](LostMessage).
+//!
+//! A stop request does not go through the mailbox. [`Context::next`] returns it before anything
+//! else. [`Context::recv`] returns the messages that were in the mailbox at that time, and then
+//! `None`. An actor that has not ended after its [`Shutdown`] timeout is dropped.
 //!
 //! # Examples
 //!
-//! This example shows an actor that crashes at its first message, and is there for the second.
+//! This example shows an actor that crashes at its first message. Its next incarnation handles the
+//! second one.
 //!
 //! ```
-//! use std::sync::atomic::{AtomicU32, Ordering};
 //! use std::sync::Arc;
+//! use std::sync::atomic::{AtomicU32, Ordering};
 //! use sockactors::runtime::{Child, Context, Outcome, Strategy, Supervisor, System};
 //!
-//! let lives = Arc::new(AtomicU32::new(0));
-//! let counted = lives.clone();
+//! let incarnations = Arc::new(AtomicU32::new(0));
+//! let counter = incarnations.clone();
 //! let mut tree = Supervisor::new("example", Strategy::OneForOne);
-//! let brittle = tree.child(Child::new("brittle", move || {
-//!     let counted = counted.clone();
+//! let worker = tree.child(Child::new("worker", move || {
+//!     let counter = counter.clone();
 //!     async move |mut ctx: Context<&'static str>| -> Outcome {
-//!         counted.fetch_add(1, Ordering::Relaxed);
+//!         counter.fetch_add(1, Ordering::Relaxed);
 //!         match ctx.recv().await {
-//!             Some("crash") => panic!("as you say"),
+//!             Some("crash") => panic!("asked to crash"),
 //!             _ => Ok(()),
 //!         }
 //!     }
 //! }).transient().significant());
-//! brittle.try_send("crash").unwrap();
-//! brittle.try_send("be well").unwrap();
+//! worker.try_send("crash").unwrap();
+//! worker.try_send("return").unwrap();
 //! System::new().run(tree).unwrap();
-//! assert_eq!(lives.load(Ordering::Relaxed), 2);
+//! assert_eq!(incarnations.load(Ordering::Relaxed), 2);
 //! ```
 //!
-//! This example shows a queue that rather forgets than waits: of ten readings only the last three are kept.
+//! This example shows a mailbox that drops its oldest messages: of ten readings the last three are
+//! kept.
 //!
 //! ```
 //! use sockactors::runtime::{Child, Context, Outcome, Overflow, Strategy, Supervisor, System};
 //!
 //! let mut tree = Supervisor::new("example", Strategy::OneForOne);
 //! let display = Child::new("display", || async |mut ctx: Context<u32>| -> Outcome {
-//!     let mut shown = Vec::new();
-//!     while shown.len() < 3 {
-//!         shown.extend(ctx.recv().await);
+//!     let mut readings = Vec::new();
+//!     while readings.len() < 3 {
+//!         readings.extend(ctx.recv().await);
 //!     }
-//!     assert_eq!(shown, [7, 8, 9]);
+//!     assert_eq!(readings, [7, 8, 9]);
 //!     Ok(())
 //! });
 //! let display = display.mailbox(3).overflow(Overflow::DropOldest).transient().significant();
@@ -93,48 +128,68 @@
 //! System::new().run(tree).unwrap();
 //! ```
 //!
-//! This example shows children that depend on each other: when the store fails, the clerk behind it is started
-//! again with it, and not the shop's door before it.
+//! This example shows children that depend on each other. When `store` fails, `clerk` is restarted
+//! with it, because `clerk` was started after it. The actor `door` was started before and keeps
+//! running.
 //!
 //! ```
-//! use sockactors::runtime::{Child, Context, Lifecycle, Outcome, Strategy, Supervisor, System};
 //! use std::sync::{Arc, Mutex};
+//! use sockactors::runtime::{Child, Context, Lifecycle, Outcome, Strategy, Supervisor, System};
 //!
 //! async fn live(mut ctx: Context<()>) -> Outcome {
 //!     ctx.stopped().await;
 //!     Ok(())
 //! }
 //!
-//! let mut tree = Supervisor::new("shop", Strategy::RestForOne);
-//! tree.child(Child::new("door", || live));
-//! let store = tree.child(Child::new("store", || async |mut ctx: Context<&'static str>| -> Outcome {
+//! async fn store(mut ctx: Context<&'static str>) -> Outcome {
 //!     match ctx.recv().await {
 //!         Some(order) => Err(order.into()),
 //!         None => Ok(()),
 //!     }
-//! }));
+//! }
+//!
+//! let mut tree = Supervisor::new("shop", Strategy::RestForOne);
+//! tree.child(Child::new("door", || live));
+//! let orders = tree.child(Child::new("store", || store));
 //! tree.child(Child::new("clerk", || live));
+//!
 //! let log = Arc::new(Mutex::new(Vec::new()));
-//! let seen = log.clone();
+//! let events = log.clone();
 //! let system = System::new();
 //! let handle = system.handle();
 //! let system = system.observe(move |event: &Lifecycle| {
-//!     seen.lock().unwrap().push(event.to_string());
-//!     if event.to_string() == "shop/clerk started, incarnation 2" {
+//!     let text = event.to_string();
+//!     if text == "shop/clerk started, incarnation 2" {
 //!         handle.stop();
 //!     }
+//!     events.lock().unwrap().push(text);
 //! });
-//! store.try_send("out of stock").unwrap();
+//! orders.try_send("out of stock").unwrap();
 //! system.run(tree).unwrap();
+//!
 //! let log = log.lock().unwrap();
-//! let again: Vec<_> = log.iter().filter(|event| event.ends_with("incarnation 2")).collect();
-//! assert_eq!(again, ["shop/store started, incarnation 2", "shop/clerk started, incarnation 2"]);
+//! let restarts: Vec<_> = log.iter().filter(|event| event.ends_with("incarnation 2")).collect();
+//! assert_eq!(
+//!     restarts,
+//!     ["shop/store started, incarnation 2", "shop/clerk started, incarnation 2"]
+//! );
 //! ```
 //!
 //! # Inside
 //!
-//! Time, tasks and chance come through one seam (`scheduler`), control never shares the mailbox (`control`),
-//! and what outlives incarnations is in the child's place in the tree (`node`).
+//! Lowest first; a file uses only files below it, and no two files import each other.
+//!
+//! | folder | content |
+//! |---|---|
+//! | `executor` | time, tasks and random numbers: the only place that a simulation replaces |
+//! | `tree` | the node of each child, which outlives incarnations: path, state, control signal |
+//! | `mailbox` | the bounded queue of each child, and replies |
+//! | `address` | the sending half of a mailbox |
+//! | `context` | the receiving half of a mailbox, with timers and the stop request |
+//! | `lifecycle` | events, exits, panics, and the future that drives an incarnation |
+//! | `supervisor`, `pool` | specifications of children; the rules to start and restart them |
+//! | `system` | the threads and signals that a tree runs on |
+//! | `sim` | the simulated executor and its faults |
 
 mod actor;
 mod address;

@@ -1,8 +1,8 @@
 //! The future that drives one incarnation.
 //!
-//! [`ActorFuture`] polls the actor's future inside `catch_unwind` and turns its end into an [`Exit`].
-//! It drops the actor's future inside `catch_unwind` too: a panic in a `Drop` is a crash of that
-//! actor only, never of its supervisor.
+//! [`ActorFuture`] polls the actor's future inside `catch_unwind` and turns its end into an
+//! [`Exit`]. It drops the actor's future inside `catch_unwind` too: a panic in a `Drop` is a crash
+//! of that actor only, never of its supervisor.
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,8 +1,8 @@
 //! Receivers of lifecycle events: observers, which are called, and streams, which are read.
 //!
-//! An observer is called where the event happens, so it must be quick. A stream of [`Events`] can be
-//! read at any speed: it holds a bounded number of events, drops the oldest for a new one, and counts
-//! the dropped ones.
+//! An observer is called where the event happens, so it must be quick. A stream of [`Events`] can
+//! be read at any speed: it holds a bounded number of events, drops the oldest for a new one, and
+//! counts the dropped ones.
 
 use std::fmt;
 use std::pin::Pin;

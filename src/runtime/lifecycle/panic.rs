@@ -2,8 +2,9 @@
 //!
 //! A panic in an actor must end that actor and nothing else. The catching functions turn a panic
 //! into an [`Exit`] with the panic's text and location. The location comes from a panic hook, since
-//! `catch_unwind` does not return it. The hook prints nothing for a panic that is being caught here:
-//! the lifecycle event reports it. Every other panic goes to the hook that was installed before.
+//! `catch_unwind` does not return it. The hook prints nothing for a panic that is being caught
+//! here: the lifecycle event reports it. Every other panic goes to the hook that was installed
+//! before.
 
 use std::any::Any;
 use std::backtrace::Backtrace;

@@ -1,10 +1,11 @@
 //! The watchdog: finds actors that block their thread.
 //!
-//! Nothing preempts an actor. An actor that computes or blocks between two awaits delays every other
-//! actor of its thread. Therefore each thread counts the begin and the end of each poll, and the
-//! polled actor's node records the thread. The watchdog has a thread of its own. It looks at intervals
-//! whether a poll is still the same one, and then asks which actor it is. When there was no poll
-//! since the last look, the watchdog sleeps until the next one, so an idle system is not woken.
+//! Nothing preempts an actor. An actor that computes or blocks between two awaits delays every
+//! other actor of its thread. Therefore each thread counts the begin and the end of each poll, and
+//! the polled actor's node records the thread. The watchdog has a thread of its own. It looks at
+//! intervals whether a poll is still the same one, and then asks which actor it is. When there was
+//! no poll since the last look, the watchdog sleeps until the next one, so an idle system is not
+//! woken.
 
 use std::cell::RefCell;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! The children of a pool: how they are started, counted and stopped.
 //!
-//! A child's task removes itself from the list when it ends. When the pool ends, the children still on
-//! the list are asked to stop, and dropped when the timeout has passed.
+//! A child's task removes itself from the list when it ends. When the pool ends, the children still
+//! on the list are asked to stop, and dropped when the timeout has passed.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -158,15 +158,15 @@ impl PoolShared {
         }
     }
 
-    /// Waits until `condition` holds. The end of a child and the closing of the pool are the changes
-    /// that wake it. Cancel-safe.
+    /// Waits until `condition` holds. The end of a child and the closing of the pool are the
+    /// changes that wake it. Cancel-safe.
     pub(crate) async fn wait_until(&self, condition: impl Fn(&PoolShared) -> bool) {
         let _waiter = WaiterGuard::new(&self.waiters);
         wait_until(&self.changed, || condition(self)).await;
     }
 
-    /// Runs one incarnation of the pool: open until the stop request, then closed until all children
-    /// are gone.
+    /// Runs one incarnation of the pool: open until the stop request, then closed until all
+    /// children are gone.
     pub(crate) async fn run(self: Arc<PoolShared>, shutdown_timeout: Duration) -> Exit {
         poll_fn(|cx| self.node.control.poll_stop(cx)).await;
         self.close();

@@ -1,9 +1,9 @@
 //! Pools: supervisors of many similar, short-lived children.
 //!
-//! A pool is Erlang/OTP's `simple_one_for_one`. Its children are started one by one at run time, one
-//! for each connection for example. They are temporary and have numbers for names, and a crash of one
-//! affects no other. Starting a child sends no message: the caller spawns its task. The pool counts
-//! its children, and stops them all at the same time, with one timeout.
+//! A pool is Erlang/OTP's `simple_one_for_one`. Its children are started one by one at run time,
+//! one for each connection for example. They are temporary and have numbers for names, and a crash
+//! of one affects no other. Starting a child sends no message: the caller spawns its task. The pool
+//! counts its children, and stops them all at the same time, with one timeout.
 
 pub(crate) mod children;
 
@@ -31,7 +31,8 @@ use crate::runtime::tree::place::ParentRef;
 /// The maximum number of live children, unless [`Pool::limit`] sets another.
 const DEFAULT_LIMIT: usize = 1024;
 
-/// The number of messages that fit into each child's mailbox, unless [`Pool::mailbox`] sets another.
+/// The number of messages that fit into each child's mailbox, unless [`Pool::mailbox`] sets
+/// another.
 const DEFAULT_MAILBOX_CAPACITY: usize = 1;
 
 /// The time that all children together have to stop, unless [`Pool::shutdown`] sets another.
@@ -64,8 +65,8 @@ impl Pool {
         self
     }
 
-    /// Sets the capacity of each child's mailbox in messages (at least 1). Default: 1. The memory is
-    /// allocated when it is first used.
+    /// Sets the capacity of each child's mailbox in messages (at least 1). Default: 1. The memory
+    /// is allocated when it is first used.
     pub fn mailbox(mut self, capacity: usize) -> Pool {
         self.mailbox_capacity = capacity;
         self

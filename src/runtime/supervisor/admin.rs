@@ -1,10 +1,10 @@
 //! Administration at run time: the address of a running supervisor.
 //!
-//! A [`SupervisorAddress`] adds, removes, stops, starts and lists children, with the words, the rules
-//! and the errors of Erlang/OTP's `supervisor`: `start_child`, `delete_child`, `terminate_child`,
-//! `restart_child`, `which_children` and `count_children`. Requests have a bounded queue of their
-//! own. They are answered while a child waits for its restart or takes time to start. They only wait
-//! while a child is being stopped.
+//! A [`SupervisorAddress`] adds, removes, stops, starts and lists children, with the words, the
+//! rules and the errors of Erlang/OTP's `supervisor`: `start_child`, `delete_child`,
+//! `terminate_child`, `restart_child`, `which_children` and `count_children`. Requests have a
+//! bounded queue of their own. They are answered while a child waits for its restart or takes time
+//! to start. They only wait while a child is being stopped.
 
 use std::fmt;
 use std::sync::Arc;
@@ -25,8 +25,8 @@ use crate::runtime::supervisor::spec::ChildSpec;
 /// The handle stays valid when the supervisor is restarted. A restarted supervisor begins with the
 /// children of its specification: children that were added at run time are lost, as in Erlang/OTP.
 ///
-/// Requests wait until the supervisor runs. An actor must not ask its own supervisor to stop it: the
-/// answer would come after its end. It returns instead.
+/// Requests wait until the supervisor runs. An actor must not ask its own supervisor to stop it:
+/// the answer would come after its end. It returns instead.
 ///
 /// # Examples
 ///
@@ -75,8 +75,8 @@ impl SupervisorAddress {
     /// Adds a child after the others and starts it. Returns its address once it has started or has
     /// chosen not to run.
     ///
-    /// Inside an `async` block the actor's function must have a name: the compiler rejects a closure
-    /// there as not general enough.
+    /// Inside an `async` block the actor's function must have a name: the compiler rejects a
+    /// closure there as not general enough.
     ///
     /// # Errors
     ///
@@ -104,8 +104,8 @@ impl SupervisorAddress {
         self.request_change(|reply| Request::Add(spec, reply)).await
     }
 
-    /// Removes a child that is not running. Closes its mailbox, unless a restart of the supervisor can
-    /// bring the child back.
+    /// Removes a child that is not running. Closes its mailbox, unless a restart of the supervisor
+    /// can bring the child back.
     ///
     /// # Errors
     ///
@@ -116,8 +116,8 @@ impl SupervisorAddress {
 
     /// Stops a child by its shutdown, or cancels its restart and that of its group.
     ///
-    /// The specification is kept, unless the child is temporary. A child that is not running is left
-    /// as it is.
+    /// The specification is kept, unless the child is temporary. A child that is not running is
+    /// left as it is.
     ///
     /// # Errors
     ///

@@ -58,9 +58,9 @@ pub struct Child<A: Actor> {
 impl<A: Actor> Child<A> {
     /// Specifies a permanent child with a mailbox for 64 messages and 5 seconds to stop.
     ///
-    /// `factory` creates the actor of each incarnation, in the incarnation's own task. The child has
-    /// started when the factory returns, and only then is the next child started. A panic in the
-    /// factory is a failed start. See [`Child::ready_within`] for a start that takes longer.
+    /// `factory` creates the actor of each incarnation, in the incarnation's own task. The child
+    /// has started when the factory returns, and only then is the next child started. A panic in
+    /// the factory is a failed start. See [`Child::ready_within`] for a start that takes longer.
     pub fn new<K, I>(
         name: impl Into<Cow<'static, str>>,
         factory: impl Fn() -> I + Send + Sync + 'static,
@@ -145,14 +145,15 @@ impl<A: Actor> Child<A> {
         self
     }
 
-    /// Sets the capacity of the mailbox in messages (at least 1). Default: 64. The memory is allocated
-    /// when it is first used.
+    /// Sets the capacity of the mailbox in messages (at least 1). Default: 64. The memory is
+    /// allocated when it is first used.
     pub fn mailbox(mut self, capacity: usize) -> Child<A> {
         (self.mailbox, self.has_external_mailbox) = (Some(Mailbox::new(capacity)), false);
         self
     }
 
-    /// Makes the child receive from the mailbox of an address that was created with [`Address::new`].
+    /// Makes the child receive from the mailbox of an address that was created with
+    /// [`Address::new`].
     ///
     /// An address belongs to one child: a second child with it is rejected as misconfigured.
     ///
@@ -193,11 +194,12 @@ impl<A: Actor> Child<A> {
         self
     }
 
-    /// Makes the child significant: its supervisor ends when the child has ended and is not restarted.
+    /// Makes the child significant: its supervisor ends when the child has ended and is not
+    /// restarted.
     ///
-    /// The supervisor ends by its [`AutoShutdown`](crate::runtime::AutoShutdown), with the child's exit
-    /// if that was abnormal. A permanent child is always restarted, so it cannot be significant, as in
-    /// Erlang/OTP. A supervisor with such a child does not start.
+    /// The supervisor ends by its [`AutoShutdown`](crate::runtime::AutoShutdown), with the child's
+    /// exit if that was abnormal. A permanent child is always restarted, so it cannot be
+    /// significant, as in Erlang/OTP. A supervisor with such a child does not start.
     pub fn significant(mut self) -> Child<A> {
         self.options.significant = true;
         self

@@ -1,9 +1,9 @@
 //! Restart intensity: the number of restarts after which a supervisor gives up.
 //!
-//! As in Erlang/OTP, a supervisor gives up when there are more than `max_restarts` restarts within a
-//! sliding window of length `window`. A restart of a group counts once, and each failed start attempt
-//! counts again. [`Supervisor::intensity`](crate::runtime::Supervisor::intensity) replaces the
-//! defaults below. The program sets an intensity of its own, in `src/cli/`.
+//! As in Erlang/OTP, a supervisor gives up when there are more than `max_restarts` restarts within
+//! a sliding window of length `window`. A restart of a group counts once, and each failed start
+//! attempt counts again. [`Supervisor::intensity`](crate::runtime::Supervisor::intensity) replaces
+//! the defaults below. The program sets an intensity of its own, in `src/cli/`.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

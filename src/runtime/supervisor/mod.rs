@@ -1,7 +1,7 @@
 //! Supervisors: the specification of an ordered list of children, and of the rules to restart them.
 //!
-//! Adding a child returns its address before anything runs, so any wiring, including a cycle, is plain
-//! code. The modules, lowest first:
+//! Adding a child returns its address before anything runs, so any wiring, including a cycle, is
+//! plain code. The modules, lowest first:
 //!
 //! | module | content |
 //! |---|---|
@@ -55,7 +55,8 @@ use crate::runtime::tree::snapshot::NodeState;
 ///
 /// # Examples
 ///
-/// This example shows a tree with a nested supervisor and a pool. It ends when the actor `door` ends.
+/// This example shows a tree with a nested supervisor and a pool. It ends when the actor `door`
+/// ends.
 ///
 /// ```
 /// use std::time::Duration;
@@ -70,7 +71,8 @@ use crate::runtime::tree::snapshot::NodeState;
 ///     Ok(())
 /// }
 ///
-/// let mut back = Supervisor::new("back", Strategy::OneForAll).intensity(1, Duration::from_secs(5));
+/// let mut back = Supervisor::new("back", Strategy::OneForAll);
+/// back = back.intensity(1, Duration::from_secs(5));
 /// back.child(Child::new("store", || live));
 ///
 /// let mut tree = Supervisor::new("shop", Strategy::RestForOne);
@@ -121,8 +123,8 @@ impl Supervisor {
     /// seconds.
     ///
     /// At one restart more the supervisor gives up: it stops all its children in reverse order and
-    /// ends abnormally. A restart of a group counts once. A supervisor whose `window` is zero does not
-    /// start, as in Erlang/OTP.
+    /// ends abnormally. A restart of a group counts once. A supervisor whose `window` is zero does
+    /// not start, as in Erlang/OTP.
     pub fn intensity(mut self, max_restarts: u32, window: Duration) -> Supervisor {
         self.intensity = (max_restarts, window);
         self
@@ -130,8 +132,8 @@ impl Supervisor {
 
     /// Sets an exponential backoff before each restart. Default: no pause.
     ///
-    /// The pause is `initial`, doubled for each further restart in the intensity's window, up to `max`.
-    /// It is then shortened at random by up to a half.
+    /// The pause is `initial`, doubled for each further restart in the intensity's window, up to
+    /// `max`. It is then shortened at random by up to a half.
     pub fn backoff(mut self, initial: Duration, max: Duration) -> Supervisor {
         self.backoff = Some((initial, max));
         self
@@ -224,8 +226,8 @@ impl fmt::Debug for Supervisor {
 
 // This method stands here because `admin` is below this file and does not know `Supervisor`.
 impl SupervisorAddress {
-    /// Adds a supervisor, as [`SupervisorAddress::add`] adds a child. The supervisor has started when
-    /// all its children have.
+    /// Adds a supervisor, as [`SupervisorAddress::add`] adds a child. The supervisor has started
+    /// when all its children have.
     ///
     /// # Errors
     ///

@@ -46,8 +46,8 @@ pub enum AdminError {
     #[error("the child did not start: {0}")]
     StartFailed(Exit),
     /// The supervisor is not running, or it or the child ended before the request was answered
-    /// (`noproc`). A request to a supervisor that has not started, or is about to be restarted, waits
-    /// instead.
+    /// (`noproc`). A request to a supervisor that has not started, or is about to be restarted,
+    /// waits instead.
     #[error("the supervisor is gone")]
     Unavailable,
 }

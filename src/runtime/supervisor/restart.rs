@@ -3,8 +3,8 @@
 //! The rules are Erlang/OTP's. A permanent child is always restarted, a transient child after an
 //! abnormal exit, a temporary child never, not even with its group. Each restart counts against the
 //! intensity, and a restart of a group counts once. A failed start attempt needs another restart,
-//! which counts again. Beyond OTP there can be a pause before each restart, in which the child is in
-//! the `restarting` state.
+//! which counts again. Beyond OTP there can be a pause before each restart, in which the child is
+//! in the `restarting` state.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,7 +49,8 @@ impl SupervisorRun {
         shuts_down.then(|| if exit.is_normal() { Exit::Normal } else { exit })
     }
 
-    /// Handles the end of a child that had not started. Returns the supervisor's own exit if it ends.
+    /// Handles the end of a child that had not started. Returns the supervisor's own exit if it
+    /// ends.
     pub(super) async fn on_exit_before_ready(&mut self, key: u64, exit: Exit) -> Option<Exit> {
         self.starting = None;
         let entry = self.children.get_mut(&key)?;
@@ -100,8 +101,8 @@ impl SupervisorRun {
         if delay.is_zero() && !is_retry {
             self.enqueue(&group);
         } else if let Some(entry) = self.children.get_mut(&key) {
-            // The pause begins now, after the group was stopped. An unlimited pause only ends with a
-            // stop, or with a request to start the child.
+            // The pause begins now, after the group was stopped. An unlimited pause only ends with
+            // a stop, or with a request to start the child.
             let now = self.env.scheduler.now();
             let restart_at = now.checked_add(delay).unwrap_or(now + FAR_FUTURE);
             entry.state = ChildState::Restarting { restart_at };

@@ -1,15 +1,15 @@
 //! One incarnation of a supervisor: its state and its loop.
 //!
 //! The supervisor starts its children in order, each when the child before it has started. Then it
-//! waits for the first of four things: a stop request, an event of a child, the end of a pause, or a
-//! request through its address. The rules of restarts are in [`restart`](super::restart), those of
-//! stopping in [`shutdown`](super::shutdown). A child's task is always awaited before its successor is
-//! spawned, so two incarnations of a child never live at the same time.
+//! waits for the first of four things: a stop request, an event of a child, the end of a pause, or
+//! a request through its address. The rules of restarts are in [`restart`](super::restart), those
+//! of stopping in [`shutdown`](super::shutdown). A child's task is always awaited before its
+//! successor is spawned, so two incarnations of a child never live at the same time.
 //!
-//! A start can take long, and so can the pause before a restart. The supervisor does not await either
-//! in place. Both are states of a child, so stop requests and administration are handled meanwhile.
-//! Events of other children during a start are deferred until it is over, as if the start were one
-//! step.
+//! A start can take long, and so can the pause before a restart. The supervisor does not await
+//! either in place. Both are states of a child, so stop requests and administration are handled
+//! meanwhile. Events of other children during a start are deferred until it is over, as if the
+//! start were one step.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::future::poll_fn;
@@ -288,8 +288,8 @@ impl SupervisorRun {
 
     // The list of children.
 
-    /// Adds the children of the configuration. Children that an earlier incarnation added at run time
-    /// were lost with it.
+    /// Adds the children of the configuration. Children that an earlier incarnation added at run
+    /// time were lost with it.
     ///
     /// # Errors
     ///

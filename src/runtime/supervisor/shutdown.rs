@@ -1,8 +1,8 @@
 //! How a supervisor stops its children.
 //!
-//! Children are stopped one by one, in the reverse order of their start, each by its [`Shutdown`]: the
-//! child is asked to stop and given time, or it is dropped. The supervisor waits until nothing is left
-//! of a dropped child.
+//! Children are stopped one by one, in the reverse order of their start, each by its [`Shutdown`]:
+//! the child is asked to stop and given time, or it is dropped. The supervisor waits until nothing
+//! is left of a dropped child.
 
 use std::future::poll_fn;
 
@@ -88,7 +88,8 @@ impl SupervisorRun {
         self.env.observer.emit(|| spec.node().stop_event(exit));
     }
 
-    /// Drops a child and waits until nothing of it is left. Returns its exit if it had ended before.
+    /// Drops a child and waits until nothing of it is left. Returns its exit if it had ended
+    /// before.
     pub(super) async fn kill_task(&self, spec: &dyn ChildSpec, task: Task<Exit>) -> Option<Exit> {
         match spec.node().kind() {
             NodeKind::Actor => task.cancel().await,

@@ -1,7 +1,8 @@
 //! The interface between a supervisor and its children of every kind.
 //!
-//! An actor, a supervisor and a pool look alike to the supervisor above. Each has a node and options,
-//! is launched as a task, and notifies its supervisor when it has started and when it has ended.
+//! An actor, a supervisor and a pool look alike to the supervisor above. Each has a node and
+//! options, is launched as a task, and notifies its supervisor when it has started and when it has
+//! ended.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -51,7 +51,8 @@ impl Handle {
     /// Requests an orderly stop of the tree. A tree that has not started stops as soon as it does.
     pub fn stop(&self) {
         self.0.early_request.fetch_max(STOP, Ordering::SeqCst);
-        // Pairs with the fence of `attach_tree`: either it sees the request, or the tree is seen here.
+        // Pairs with the fence of `attach_tree`: either it sees the request, or the tree is seen
+        // here.
         fence(Ordering::SeqCst);
         if let Some((root, _)) = self.0.root.get() {
             root.control.stop();
@@ -75,8 +76,8 @@ impl Handle {
 
     /// Returns a stream of the lifecycle events from now on. The stream ends with the system.
     ///
-    /// It holds up to `capacity` events (at least 1). When it is full, the oldest event is dropped for
-    /// the newest, and counted by [`Events::missed`].
+    /// It holds up to `capacity` events (at least 1). When it is full, the oldest event is dropped
+    /// for the newest, and counted by [`Events::missed`].
     ///
     /// # Examples
     ///

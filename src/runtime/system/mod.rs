@@ -1,8 +1,8 @@
 //! The system that runs a tree.
 //!
 //! A [`System`] owns the executor and its threads, turns signals into stop requests, runs the root
-//! supervisor and hands the lifecycle events to the observers. It ends when the root does. A process
-//! can have several systems, each with its own executor. Only the panic hook is global.
+//! supervisor and hands the lifecycle events to the observers. It ends when the root does. A
+//! process can have several systems, each with its own executor. Only the panic hook is global.
 
 pub(crate) mod handle;
 
@@ -68,8 +68,8 @@ impl System {
         System { threads: 1, ..System::default() }
     }
 
-    /// Sets the number of threads that run actors (at least 1). Default: 1, which is the thread that
-    /// calls [`System::run`].
+    /// Sets the number of threads that run actors (at least 1). Default: 1, which is the thread
+    /// that calls [`System::run`].
     ///
     /// A second thread makes small messages slower: each thread may have to wake the other. Sockets
     /// and timers are then handled by smol's reactor, which takes more system calls.
@@ -78,10 +78,11 @@ impl System {
         self
     }
 
-    /// Handles SIGINT and SIGTERM: the first requests an orderly stop, the second drops every actor.
+    /// Handles SIGINT and SIGTERM: the first requests an orderly stop, the second drops every
+    /// actor.
     ///
-    /// If an actor still blocks its thread one second after the second signal, the process exits with
-    /// code 128 plus the signal's number.
+    /// If an actor still blocks its thread one second after the second signal, the process exits
+    /// with code 128 plus the signal's number.
     pub fn signals(mut self) -> System {
         self.signals = true;
         self
@@ -96,8 +97,8 @@ impl System {
 
     /// Adds an observer, which is called at each lifecycle event, where it happens.
     ///
-    /// It must be quick, and must not block. Several observers are called in the order in which they
-    /// were added.
+    /// It must be quick, and must not block. Several observers are called in the order in which
+    /// they were added.
     pub fn observe(mut self, callback: impl Fn(&Lifecycle) + Send + Sync + 'static) -> System {
         self.observer = self.observer.chain(callback);
         self
@@ -106,8 +107,8 @@ impl System {
     /// Reports an actor that blocks its thread for longer than `limit` (at least 1 ms), as
     /// [`Lifecycle::Stalled`]. Default: off.
     ///
-    /// Nothing preempts an actor, so such an actor delays all others of its thread. The report comes
-    /// within twice the limit, from a watchdog thread that sleeps while the system is idle.
+    /// Nothing preempts an actor, so such an actor delays all others of its thread. The report
+    /// comes within twice the limit, from a watchdog thread that sleeps while the system is idle.
     pub fn stall_limit(mut self, limit: Duration) -> System {
         self.stall_limit = Some(limit.max(Duration::from_millis(1)));
         self
