@@ -44,10 +44,12 @@ pub use file::reaper::PartialFileReaper;
 pub use file::receive::{FileReceiver, ReceiverConfig};
 pub use file::send::framed::FramedSender;
 pub use file::send::raw::{FileInput, RawSender};
-pub use file::store::{
-    CreateOutcome, ExistingFile, FileRequest, FileStore, OnConflict, PartialFile, StoreConfig,
-    StoreError,
-};
+pub use file::store::error::StoreError;
+pub use file::store::existing::ExistingFile;
+pub use file::store::partial::PartialFile;
+pub use file::store::request::FileRequest;
+pub use file::store::shared::{OnConflict, StoreConfig};
+pub use file::store::{CreateOutcome, FileStore};
 pub use file::writer::{FileWriter, RotationPolicy, WriterMessage, WriterState};
 pub use support::ban_list::BanList;
 pub use support::blocking_pool::BlockingPool;

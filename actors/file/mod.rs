@@ -1,6 +1,10 @@
-//! File.
+//! Roles that send, receive and write files.
+//!
+//! `store`, `progress` and `failure_code` are the base. `receive`, `send`, `reaper` and `writer`
+//! use them and do not know each other.
 
-pub(crate) mod progress;
+mod failure_code;
+mod progress;
 pub(crate) mod reaper;
 pub(crate) mod receive;
 pub(crate) mod send;

@@ -1,4 +1,4 @@
-//! How far a file is, told now and then: seldom enough to cost nothing, often enough for an eye.
+//! Progress reports of one file, at most one every 100 ms.
 
 use std::time::{Duration, Instant};
 
@@ -6,56 +6,62 @@ use crate::actors::{Progress, Report, Reporter, TotalProgress};
 use crate::net::Peer;
 use crate::runtime::Clock;
 
-/// The time between two reports.
+/// The shortest time between two reports.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// How far one file is.
+/// Reports the progress of one file.
 #[derive(Debug)]
 pub(crate) struct ProgressReporter {
     reporter: Reporter,
     clock: Clock,
     started_at: Instant,
     last_reported: Instant,
-    /// How far all files were when it began.
+    /// The progress of all files when this file started.
     total_before: Option<TotalProgress>,
     progress: Progress,
 }
 
 impl ProgressReporter {
-    /// Makes a gauge of a file that begins now; `total_before` is how far all files are without it.
+    /// Creates the reporter of a file that starts now. `total_before` is the progress of all files
+    /// without this one.
     pub(crate) fn new(
         reporter: &Reporter,
         clock: &Clock,
         peer: Option<Peer>,
         name: String,
         size: Option<u64>,
-        all: Option<TotalProgress>,
+        total_before: Option<TotalProgress>,
     ) -> ProgressReporter {
-        let begun = clock.now();
-        let took = Duration::ZERO;
-        let progress =
-            Progress { peer, name, bytes: 0, resumed_bytes: 0, size, elapsed: took, total: all };
+        let started_at = clock.now();
         ProgressReporter {
             reporter: reporter.clone(),
             clock: clock.clone(),
-            started_at: begun,
-            last_reported: begun,
-            total_before: all,
-            progress,
+            started_at,
+            last_reported: started_at,
+            total_before,
+            progress: Progress {
+                peer,
+                name,
+                bytes: 0,
+                resumed_bytes: 0,
+                size,
+                elapsed: Duration::ZERO,
+                total: total_before,
+            },
         }
     }
 
-    /// Has the file begun some time ago.
-    pub(crate) fn with_start(self, begun: Instant) -> ProgressReporter {
-        ProgressReporter { started_at: begun, last_reported: begun, ..self }
+    /// Sets the start to an earlier time.
+    pub(crate) fn with_start(self, started_at: Instant) -> ProgressReporter {
+        ProgressReporter { started_at, last_reported: started_at, ..self }
     }
 
-    /// Notes what the receiver held already.
+    /// Sets the number of bytes that the receiver had before this attempt.
     pub(crate) fn set_resumed(&mut self, bytes: u64) {
         self.progress.resumed_bytes = bytes;
     }
 
-    /// Notes how many bytes are there, and tells it where the last time is long enough ago.
+    /// Sets the number of transferred bytes. Sends a report if the last one is old enough.
     pub(crate) fn update(&mut self, bytes: u64) {
         if !self.reporter.is_enabled() {
             return;
@@ -67,12 +73,12 @@ impl ProgressReporter {
         self.last_reported = now;
         self.progress.bytes = bytes;
         self.progress.elapsed = now - self.started_at;
-        self.progress.total = self.total_before.map(|all| TotalProgress {
-            bytes: all.bytes + bytes,
-            elapsed: all.elapsed + self.progress.elapsed,
-            ..all
+        self.progress.total = self.total_before.map(|total| TotalProgress {
+            bytes: total.bytes + bytes,
+            elapsed: total.elapsed + self.progress.elapsed,
+            ..total
         });
-        // Where nobody has had the time to read the last one, this one is of no use.
+        // If the mailbox is full, the report is dropped: a later one replaces it.
         self.reporter.try_send(|| Report::Progress(self.progress.clone()));
     }
 }

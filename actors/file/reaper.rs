@@ -1,51 +1,56 @@
-//! The file reaper: removes the parts that nobody comes back for.
+//! The partial file reaper, which removes partial files of abandoned uploads.
 //!
-//! A board that takes uploads for years would keep the beginning of each that was given up. The reaper looks at the start, and
-//! then every hour, for parts that nobody has written to for a while.
+//! Without it, a board that takes uploads for years would keep the first bytes of each abandoned
+//! upload. The reaper runs at its start and then every hour.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use crate::actors::{BlockingPool, FileStore, Report, Reporter};
+use crate::actors::file::store::FileStore;
+use crate::actors::{BlockingPool, Report, Reporter};
 use crate::runtime::{Actor, Context, Outcome};
+use crate::wire::units::format_duration;
 
-/// How often it looks.
+/// The time between two scans.
 const SCAN_INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// Removes the parts that nobody comes back for.
+/// An actor that removes the partial files of abandoned uploads.
 #[derive(Debug)]
 pub struct PartialFileReaper {
     store: Arc<FileStore>,
     blocking_pool: BlockingPool,
-    /// How old a part becomes; `None` is as old as can be.
+    /// The age at which a partial file is removed. `None` keeps them all.
     ttl: Option<Duration>,
     reporter: Reporter,
 }
 
 impl PartialFileReaper {
-    /// Makes the reaper of a vault, for parts that nobody has written to for `ttl`.
+    /// Creates a reaper that removes partial files last written longer than `ttl` ago. With `None`
+    /// it removes nothing.
     pub fn new(
-        vault: Arc<FileStore>,
-        disk: BlockingPool,
+        store: Arc<FileStore>,
+        blocking_pool: BlockingPool,
         ttl: Option<Duration>,
         reporter: Reporter,
     ) -> PartialFileReaper {
-        PartialFileReaper { store: vault, blocking_pool: disk, ttl, reporter }
+        PartialFileReaper { store, blocking_pool, ttl, reporter }
     }
 
-    async fn remove_stale(&self, wall: SystemTime, ttl: Duration) {
-        let before = wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let Some(before) = before.checked_sub(ttl) else { return };
+    async fn remove_stale(&self, now: SystemTime, ttl: Duration) {
+        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let Some(before) = since_epoch.checked_sub(ttl) else { return };
         let before = i64::try_from(before.as_secs()).unwrap_or_default();
-        let vault = self.store.clone();
-        let tell = |why| self.reporter.send(|| Report::Warning { reason: why });
-        match self.blocking_pool.run(move || vault.remove_stale(before)).await {
-            Ok(reaped) => {
-                for name in reaped {
-                    tell(format!("{name} was removed: nobody has come back for it")).await;
+        let store = self.store.clone();
+        let report = |reason| self.reporter.send(|| Report::Warning { reason });
+        match self.blocking_pool.run(move || store.remove_stale(before)).await {
+            Ok(removed) => {
+                for name in removed {
+                    let ttl = format_duration(ttl);
+                    report(format!("removed {name}: the upload was not resumed within {ttl}"))
+                        .await;
                 }
             }
-            Err(error) => tell(error.to_string()).await,
+            Err(error) => report(error.to_string()).await,
         }
     }
 }

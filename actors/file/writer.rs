@@ -1,40 +1,47 @@
-//! The file writer: the end of a pipeline, where bytes of any actor become files.
+//! The file writer: an actor at the end of a pipeline that writes bytes to files.
 //!
-//! It writes what it is sent into a part of a [`FileStore`], and gives the part its name once it is large or old enough, or when it
-//! is told to. So each file appears whole and durable, and what reads them never meets a half one.
+//! It writes the bytes it receives to a partial file of a [`FileStore`]. The file gets its name
+//! when it is large or old enough, or on request. So each file appears complete and durable, and
+//! its readers never see half of one.
 //!
-//! What it was sent and has not written yet lies on a [`WriterState`], which belongs to the tree. A disk that fails ends an
-//! incarnation with the error; the supervisor's backoff is the pause until the next one tries the same bytes again, and
-//! meanwhile the bounded mailbox holds back whoever sends more. A file that was written and cannot be brought to the disk is
-//! lost, as nobody knows what is on it; one that cannot get its name stays in its part. The error tells it.
+//! Bytes that were received and not written yet wait in a [`WriterState`], which belongs to the
+//! tree and survives a restart. A disk error ends the incarnation. The supervisor's backoff is the
+//! pause before the next one retries the same bytes. Meanwhile the bounded mailbox holds back the
+//! senders. A written file that cannot be synced is lost, because its content on the disk is
+//! unknown. A file that cannot be renamed stays a partial file. The error says which it was.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use crate::actors::{BlockingPool, FileStore, PartialFile, Report, Reporter, StoreError};
+use crate::actors::file::store::FileStore;
+use crate::actors::file::store::error::StoreError;
+use crate::actors::file::store::partial::PartialFile;
+use crate::actors::{BlockingPool, Report, Reporter};
 use crate::runtime::{Actor, Context, Outcome, TimerId};
 use crate::sync::lock;
 
-/// What a file writer is told.
+/// A message to a [`FileWriter`].
 #[derive(Debug)]
 pub enum WriterMessage {
-    /// The next bytes.
+    /// Append these bytes.
     Bytes(Vec<u8>),
-    /// The open file is to get its name now, and what comes next begins another. Without one, nothing happens.
+    /// Name the open file now, and start another with the next bytes. Does nothing if no file is
+    /// open.
     Rotate,
 }
 
-/// When a file is large or old enough.
+/// The size and age at which a file is complete.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RotationPolicy {
-    /// After so many bytes; what is sent at once stays together. `None` is never.
+    /// The size in bytes at which a file is complete. One message is never split between two
+    /// files. `None` sets no size.
     pub max_size: Option<u64>,
-    /// So long after its first byte. `None` is never.
+    /// The time after the first byte at which a file is complete. `None` sets no age.
     pub max_age: Option<Duration>,
 }
 
-/// What a file writer has in hand: the open file, and what waits to be written. A clone is the same shelf.
+/// The open file of a file writer and its queue. Clones share the same state.
 #[derive(Debug, Clone)]
 pub struct WriterState(Arc<WriterStateInner>);
 
@@ -43,70 +50,72 @@ struct WriterStateInner {
     store: Arc<FileStore>,
     rotation: RotationPolicy,
     queue: Mutex<VecDeque<WriterMessage>>,
-    /// Held while the disk is at work.
+    /// Locked during all disk operations.
     open_file: Mutex<Option<PartialFile>>,
 }
 
-/// A file that got its name.
+/// The name and size of a complete file.
 type RotatedFile = (String, u64);
 
 impl WriterState {
-    /// Makes a shelf with nothing on it. Its files are called `output0.txt`, `output1.txt`, ...
-    pub fn new(vault: Arc<FileStore>, rotation: RotationPolicy) -> WriterState {
-        let (waiting, open) = (Mutex::default(), Mutex::default());
-        WriterState(Arc::new(WriterStateInner {
-            store: vault,
-            rotation,
-            queue: waiting,
-            open_file: open,
-        }))
+    /// Creates a state without an open file. The files will be named `output0.txt`, `output1.txt`
+    /// and so on.
+    pub fn new(store: Arc<FileStore>, rotation: RotationPolicy) -> WriterState {
+        let (queue, open_file) = (Mutex::default(), Mutex::default());
+        WriterState(Arc::new(WriterStateInner { store, rotation, queue, open_file }))
     }
 
     fn lock_queue(&self) -> MutexGuard<'_, VecDeque<WriterMessage>> {
         lock(&self.0.queue)
     }
 
-    /// Writes what waits, and tells whether a file is open then. What could not be written waits still.
-    fn write_queued(&self, named: &mut Vec<RotatedFile>) -> Result<bool, StoreError> {
-        let mut open = lock(&self.0.open_file);
+    /// Writes the queue to the disk and returns whether a file is open afterwards. After an error
+    /// the rest stays in the queue.
+    fn write_queued(&self, rotated: &mut Vec<RotatedFile>) -> Result<bool, StoreError> {
+        let mut open_file = lock(&self.0.open_file);
         loop {
-            let Some(next) = self.lock_queue().pop_front() else { return Ok(open.is_some()) };
-            match &next {
-                WriterMessage::Bytes(bytes) => match self.write(&mut open, bytes) {
+            let Some(message) = self.lock_queue().pop_front() else {
+                return Ok(open_file.is_some());
+            };
+            match &message {
+                WriterMessage::Bytes(bytes) => match self.write(&mut open_file, bytes) {
                     Ok(false) => {}
                     Ok(true) => self.lock_queue().push_front(WriterMessage::Rotate),
                     Err(error) => {
-                        self.lock_queue().push_front(next);
+                        self.lock_queue().push_front(message);
                         return Err(error);
                     }
                 },
-                WriterMessage::Rotate => rotate(&mut open, named)?,
+                WriterMessage::Rotate => rotate(&mut open_file, rotated)?,
             }
         }
     }
 
-    /// Writes bytes, and tells whether the file is large enough then.
-    fn write(&self, open: &mut Option<PartialFile>, bytes: &[u8]) -> Result<bool, StoreError> {
-        let mut part = match open.take() {
-            Some(part) => part,
+    /// Writes bytes and returns whether the file has reached its size.
+    fn write(&self, open_file: &mut Option<PartialFile>, bytes: &[u8]) -> Result<bool, StoreError> {
+        let mut partial = match open_file.take() {
+            Some(partial) => partial,
             None => self.0.store.create_numbered()?,
         };
-        let written = part.write(bytes);
-        let is_large = self.0.rotation.max_size.is_some_and(|size| part.length() >= size);
-        *open = Some(part);
+        let written = partial.write(bytes);
+        let is_large = self.0.rotation.max_size.is_some_and(|size| partial.length() >= size);
+        *open_file = Some(partial);
         written.map(|()| is_large)
     }
 }
 
-fn rotate(open: &mut Option<PartialFile>, named: &mut Vec<RotatedFile>) -> Result<(), StoreError> {
-    if let Some(part) = open.take() {
-        let length = part.length();
-        named.push((part.commit()?, length));
+fn rotate(
+    open_file: &mut Option<PartialFile>,
+    rotated: &mut Vec<RotatedFile>,
+) -> Result<(), StoreError> {
+    if let Some(partial) = open_file.take() {
+        let length = partial.length();
+        rotated.push((partial.commit()?, length));
     }
     Ok(())
 }
 
-/// Turns bytes of any actor into files.
+/// An actor that writes the bytes it receives to files.
 #[derive(Debug)]
 pub struct FileWriter {
     state: WriterState,
@@ -115,36 +124,35 @@ pub struct FileWriter {
 }
 
 impl FileWriter {
-    /// Makes the writer of a shelf, which outlives it.
-    pub fn new(shelf: WriterState, disk: BlockingPool, reporter: Reporter) -> FileWriter {
-        FileWriter { state: shelf, blocking_pool: disk, reporter }
+    /// Creates a writer. Its restarts continue with the same `state`.
+    pub fn new(state: WriterState, blocking_pool: BlockingPool, reporter: Reporter) -> FileWriter {
+        FileWriter { state, blocking_pool, reporter }
     }
 
-    /// Writes what waits; `timer` ends the open file, if there is one.
+    /// Writes the queue to the disk. Keeps `timer` running while a file is open.
     async fn write_queued(
         &self,
         ctx: &mut Context<WriterMessage>,
         timer: &mut Option<TimerId>,
     ) -> Outcome {
-        let shelf = self.state.clone();
-        let work = move || {
-            let mut named = Vec::new();
-            let worked = shelf.write_queued(&mut named);
-            (worked, named)
+        let state = self.state.clone();
+        let job = move || {
+            let mut rotated = Vec::new();
+            let written = state.write_queued(&mut rotated);
+            (written, rotated)
         };
-        let (worked, named) = self.blocking_pool.run(work).await;
-        if !named.is_empty() {
+        let (written, rotated) = self.blocking_pool.run(job).await;
+        if !rotated.is_empty() {
             timer.take().map(|timer| ctx.cancel(timer));
         }
-        for (name, bytes) in named {
-            let took = Duration::ZERO;
-            let file =
-                || Report::FileStored { name, bytes, blake3: None, elapsed: took, peer: None };
-            self.reporter.send(file).await;
+        for (name, bytes) in rotated {
+            let elapsed = Duration::ZERO;
+            let report = || Report::FileStored { name, bytes, blake3: None, elapsed, peer: None };
+            self.reporter.send(report).await;
         }
-        let is_open = worked?;
-        if let (true, None, Some(age)) = (is_open, &timer, self.state.0.rotation.max_age) {
-            *timer = Some(ctx.send_after(age, WriterMessage::Rotate));
+        let is_open = written?;
+        if let (true, None, Some(max_age)) = (is_open, &timer, self.state.0.rotation.max_age) {
+            *timer = Some(ctx.send_after(max_age, WriterMessage::Rotate));
         }
         Ok(())
     }
@@ -158,8 +166,8 @@ impl Actor for FileWriter {
         self.write_queued(&mut ctx, &mut timer).await?;
         while let Some(message) = ctx.recv().await {
             self.state.lock_queue().push_back(message);
-            while let Some(more) = ctx.try_recv() {
-                self.state.lock_queue().push_back(more);
+            while let Some(message) = ctx.try_recv() {
+                self.state.lock_queue().push_back(message);
             }
             self.write_queued(&mut ctx, &mut timer).await?;
         }

@@ -1,155 +1,148 @@
-//! The file receiver: serves one connection over which files come.
+//! The file receiver, which serves one connection that files arrive on.
 //!
-//! The first bytes tell how. What begins with the signature of the [file protocol](crate::wire::file) is served as that
-//! asks for: names, digests, resumptions, answers. Everything else is the lecture's way: no name, no length, no answer; the
-//! bytes are the file, until the sender closes. A connection that closes without a byte leaves no trace.
+//! The first bytes decide the protocol. A connection that starts with the signature of the
+//! [file protocol](crate::wire::file) gets names, hashes, resumption and replies. Any other
+//! connection is a raw upload, as in the lecture: no name, no length and no reply. All bytes until
+//! the sender closes are the file. A connection that closes without a byte leaves no file.
 //!
-//! The receiver waits and keeps the time; an [intake](upload) does the work on the disk, and a [transfer] passes on the
-//! news of it.
+//! The receiver waits for input and keeps the time limits. An [upload] does the disk operations,
+//! and a [transfer] sends replies and reports.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future;
 
-use crate::actors::{BlockingPool, Connection, FileStore, Report, Reporter, StoreError};
-use crate::net::{Peer, Stream};
+use crate::actors::file::receive::limits::{
+    CLOSE_TIMEOUT, KEEPALIVE_IDLE, TIME_SLICE, WAIT_FRAME_INTERVAL, YIELD_AFTER,
+};
+use crate::actors::file::receive::transfer::Transfer;
+use crate::actors::file::receive::upload::Upload;
+use crate::actors::file::receive::upload::event::UploadStep;
+use crate::actors::file::receive::upload::framed::FramedUpload;
+use crate::actors::file::receive::upload::raw::RawUpload;
+use crate::actors::file::store::FileStore;
+use crate::actors::file::store::error::StoreError;
+use crate::actors::{BlockingPool, Connection, Reporter};
+use crate::net::Stream;
 use crate::runtime::{Actor, Context, Outcome};
 use crate::wire::file::{FrameWriter, Preamble, detect_preamble, server_hello};
-use upload::framed::FramedUpload;
-use upload::raw::RawUpload;
-use upload::{Upload, UploadStep};
+use crate::wire::units::format_duration;
 
-use transfer::Transfer;
+mod limits;
+mod transfer;
+mod upload;
 
-pub(crate) mod transfer;
-pub(crate) mod upload;
-
-/// The bytes that tell how a connection goes on: a signature and two versions.
+/// The length of a client's preamble: a signature and two versions.
 const PREAMBLE_LEN: usize = 10;
 
-/// How long the work on what comes goes on without a look at anything else, where nobody waits for the disk.
-const TIME_SLICE: Duration = Duration::from_millis(100);
-
-/// How often a sender is told that its file is still worked on.
-const WAIT_FRAME_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How long a sender may be silent once somebody else comes with its file: most likely itself, over another connection.
-const YIELD_AFTER: Duration = Duration::from_secs(2);
-
-/// After so long a silence the kernel asks whether the sender still lives, where nothing else limits how long it may be silent.
-const KEEPALIVE_IDLE: Duration = Duration::from_secs(120);
-
-/// How long the end of a connection may take.
-const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// What a receiver lets a sender do, and does itself.
+/// The time limits and options of a file receiver.
 #[derive(Debug, Clone, Default)]
 pub struct ReceiverConfig {
-    /// How long the first byte may take.
+    /// The time limit of the first byte. `None` uses the idle timeout.
     pub first_timeout: Option<Duration>,
-    /// How long the sender may be silent.
+    /// The longest silence of a sender.
     pub idle_timeout: Option<Duration>,
-    /// Whether the digest of a raw upload is reported, which costs reading its bytes. A framed file always has one.
+    /// Whether a raw upload is hashed, so that its BLAKE3 hash can be reported. The bytes then pass
+    /// through the process. Framed files are always hashed.
     pub raw_digest: bool,
 }
 
-/// Serves one connection over which files come.
+/// An actor that serves one connection that files arrive on.
 #[derive(Debug)]
 pub struct FileReceiver {
     connection: Connection,
     service: Service,
-}
-
-/// What every connection is served with.
-#[derive(Debug)]
-struct Service {
-    peer: Peer,
-    config: ReceiverConfig,
-    store: Arc<FileStore>,
-    blocking_pool: BlockingPool,
     reporter: Reporter,
 }
 
+/// The parts of a receiver that do not depend on its connection.
+#[derive(Debug)]
+struct Service {
+    config: ReceiverConfig,
+    store: Arc<FileStore>,
+    blocking_pool: BlockingPool,
+}
+
 impl FileReceiver {
-    /// Makes a receiver that stores what comes in `store`, working on `blocking_pool`.
+    /// Creates a receiver that stores files in `store` and runs its disk operations on
+    /// `blocking_pool`.
     pub fn new(
         connection: Connection,
-        limits: ReceiverConfig,
-        vault: Arc<FileStore>,
-        disk: BlockingPool,
+        config: ReceiverConfig,
+        store: Arc<FileStore>,
+        blocking_pool: BlockingPool,
         reporter: Reporter,
     ) -> FileReceiver {
-        let peer = connection.stream.peer().clone();
-        FileReceiver {
-            connection,
-            service: Service { peer, config: limits, store: vault, blocking_pool: disk, reporter },
-        }
+        let service = Service { config, store, blocking_pool };
+        FileReceiver { connection, service, reporter }
     }
 }
 
 impl Service {
-    /// Serves the connection to its end, and tells why that came.
+    /// Serves the connection until it ends, and returns the reason.
     async fn serve(
         &self,
         ctx: &mut Context<()>,
-        stream: Arc<Stream>,
+        transfer: &mut Transfer,
     ) -> Result<String, StoreError> {
-        let first = match self.read_preamble(ctx, &stream).await {
-            Ok(first) => first,
-            Err(why) => return Ok(self.report_failure(why).await),
+        let preamble = match self.read_preamble(ctx, &transfer.stream).await {
+            Ok(preamble) => preamble,
+            Err(reason) => return Ok(transfer.report_failure(reason).await),
         };
-        let mut transfer = Transfer::new(stream, ctx.now());
-        let vault = self.store.clone();
-        let intake = match detect_preamble(&first) {
+        transfer.started_at = ctx.now();
+        let store = self.store.clone();
+        let upload = match detect_preamble(&preamble) {
             Preamble::Framed(_, version) => {
                 transfer.frame_writer = Some(FrameWriter::default());
-                let told = transfer.write(ctx, &server_hello(version)).await;
-                match (told, version) {
-                    (Err(error), _) => return Ok(self.report_failure(error).await),
+                let written = transfer.write(ctx, &server_hello(version)).await;
+                match (written, version) {
+                    (Err(error), _) => return Ok(transfer.report_failure(error).await),
                     (_, 0) => {
-                        let why = "it speaks no version of the file protocol that is known here";
-                        return Ok(self.report_failure(why.into()).await);
+                        let reason = "the client speaks no known version of the file protocol";
+                        return Ok(transfer.report_failure(reason.into()).await);
                     }
-                    _ => Upload::Framed(Box::new(FramedUpload::new(vault))),
+                    _ => Upload::Framed(Box::new(FramedUpload::new(store))),
                 }
             }
-            _ => Upload::Raw(Box::new(RawUpload::new(vault, self.config.raw_digest, first))),
+            _ => Upload::Raw(Box::new(RawUpload::new(store, self.config.raw_digest, preamble))),
         };
-        let (intake, ended) = self.run_upload(ctx, &mut transfer, intake).await;
-        let left = self.blocking_pool.run(move || intake.suspend()).await;
-        match (ended, left) {
+        let (upload, ended) = self.run_upload(ctx, transfer, upload).await;
+        let kept = self.blocking_pool.run(move || upload.suspend()).await;
+        match (ended, kept) {
             (Err(error), _) => {
-                self.report_failure(error.to_string()).await;
+                transfer.report_failure(error.to_string()).await;
                 Err(error)
             }
-            (Ok(why), Some(left)) => Ok(self.report_failure(format!("{why}; {left}")).await),
-            (Ok(why), None) => Ok(why),
+            (Ok(reason), Some(kept)) => {
+                Ok(transfer.report_failure(format!("{reason}; {kept}")).await)
+            }
+            (Ok(reason), None) => Ok(reason),
         }
     }
 
-    /// Takes in what comes until it is over, and tells why it is.
+    /// Receives until the connection or the upload ends, and returns the reason.
     async fn run_upload(
         &self,
         ctx: &mut Context<()>,
         transfer: &mut Transfer,
-        mut intake: Upload,
+        mut upload: Upload,
     ) -> (Upload, Result<String, StoreError>) {
         loop {
-            let worked;
-            (intake, worked) = self.receive_on_pool(ctx, transfer, intake).await;
-            if let Err(why) = transfer.flush_events(ctx, self).await {
-                return (intake, Ok(why));
+            let step;
+            (upload, step) = self.receive_on_pool(ctx, transfer, upload).await;
+            if let Err(reason) = transfer.flush_events(ctx).await {
+                return (upload, Ok(reason));
             }
-            transfer.report_progress(ctx, self, &intake);
-            match worked {
+            transfer.report_progress(ctx, &upload);
+            match step {
                 UploadStep::More => {}
-                UploadStep::Done(why) => return (intake, why),
+                UploadStep::Done(ended) => return (upload, ended),
                 UploadStep::WouldBlock => loop {
-                    if let Err(why) = self.wait_readable(ctx, &transfer.stream, &intake).await {
-                        return (intake, Ok(why));
+                    if let Err(reason) = self.wait_readable(ctx, &transfer.stream, &upload).await {
+                        return (upload, Ok(reason));
                     }
-                    if !intake.buffer_small_read(&transfer.stream, ctx.now()) {
+                    if !upload.buffer_small_read(&transfer.stream, ctx.now()) {
                         break;
                     }
                 },
@@ -157,7 +150,8 @@ impl Service {
         }
     }
 
-    /// Reads the bytes that tell how the connection goes on; fewer of them, or none, where it ends before.
+    /// Reads the bytes that decide the protocol. Returns fewer, or none, if the connection ends
+    /// before.
     async fn read_preamble(
         &self,
         ctx: &mut Context<()>,
@@ -166,66 +160,71 @@ impl Service {
         let clock = ctx.clock().clone();
         let limit = self.config.first_timeout.or(self.config.idle_timeout);
         let bytes = async {
-            let (mut first, mut length) = ([0; PREAMBLE_LEN], 0);
-            while detect_preamble(&first[..length]) == Preamble::Pending {
-                match stream.read(&mut first[length..]).await {
+            let (mut preamble, mut length) = ([0; PREAMBLE_LEN], 0);
+            while detect_preamble(&preamble[..length]) == Preamble::Pending {
+                match stream.read(&mut preamble[length..]).await {
                     Ok(0) => break,
-                    Ok(more) => length += more,
+                    Ok(count) => length += count,
                     Err(error) => return Err(error.to_string()),
                 }
             }
-            Ok(first[..length].to_vec())
+            Ok(preamble[..length].to_vec())
         };
         let read = async {
-            let late = || Err(idle_timeout_reason(limit));
-            clock.timeout(limit, bytes).await.unwrap_or_else(late)
+            let timed_out = || Err(idle_timeout_reason(limit));
+            clock.timeout(limit, bytes).await.unwrap_or_else(timed_out)
         };
         let stopped = async {
             ctx.stopped().await;
-            Err("the server stops".into())
+            Err(stop_reason())
         };
-        // What is there already has begun.
+        // `read` is polled first: an upload whose first bytes have arrived is served, even if a
+        // stop was requested.
         future::or(read, stopped).await
     }
 
-    /// Takes in a piece on the disk. Where the answers are framed, the sender is told meanwhile that it is worked on.
+    /// Receives the available bytes on the blocking pool. Meanwhile a framed sender gets a `wait`
+    /// frame every second.
     async fn receive_on_pool(
         &self,
         ctx: &Context<()>,
         transfer: &mut Transfer,
-        mut intake: Upload,
+        mut upload: Upload,
     ) -> (Upload, UploadStep) {
-        let (stream, mut news) = (transfer.stream.clone(), std::mem::take(&mut transfer.events));
-        let (disk, clock, until) =
-            (self.blocking_pool.clone(), ctx.clock().clone(), ctx.now() + TIME_SLICE);
+        let (stream, mut events) = (transfer.stream.clone(), std::mem::take(&mut transfer.events));
+        let (pool, clock) = (self.blocking_pool.clone(), ctx.clock().clone());
+        let until = ctx.now() + TIME_SLICE;
         let job = self.blocking_pool.run(move || {
-            // Others have their turn, and whoever looks at the progress sees some.
-            let may_go_on = || disk.has_idle_thread() && clock.now() < until;
-            let worked = intake.receive(&stream, &mut news, may_go_on);
-            (intake, worked, news)
+            // The job ends early if others wait for a thread, and at the end of its time slice, so
+            // that its progress is reported.
+            let may_continue = || pool.has_idle_thread() && clock.now() < until;
+            let step = upload.receive(&stream, &mut events, may_continue);
+            (upload, step, events)
         });
         let mut job = Box::pin(job);
         loop {
             let done = async { Some((&mut job).await) };
-            let late = async {
+            let interval = async {
                 ctx.sleep(WAIT_FRAME_INTERVAL).await;
                 None
             };
-            if let Some((intake, worked, news)) = future::or(done, late).await {
-                transfer.events = news;
-                return (intake, worked);
+            if let Some((upload, step, events)) = future::or(done, interval).await {
+                transfer.events = events;
+                return (upload, step);
             }
             transfer.send_wait_frame(ctx).await;
         }
     }
 
-    /// Waits until there is something to read. A stop ends that as long as no file has begun; one that has is finished,
-    /// within the time that the pool leaves it.
+    /// Waits until there is something to read.
+    ///
+    /// A stop ends the wait only between files. A file that has started is received to its end,
+    /// within the shutdown timeout of the pool.
     async fn wait_readable(
         &self,
         ctx: &mut Context<()>,
         stream: &Stream,
-        intake: &Upload,
+        upload: &Upload,
     ) -> Result<(), String> {
         let (clock, limit) = (ctx.clock().clone(), self.config.idle_timeout);
         let readable = async {
@@ -234,51 +233,52 @@ impl Service {
                 None => Err(idle_timeout_reason(limit)),
             }
         };
-        let contested = async {
-            match intake.current_file() {
+        let yielded = async {
+            match upload.current_file() {
                 Some(name) => self.store.yield_requested(name).await,
                 None => future::pending().await,
             }
             clock.sleep(YIELD_AFTER).await;
-            Err("silent, and another connection goes on with its file".into())
+            Err("silent while another connection sends the same file".into())
         };
-        let readable = future::or(readable, contested);
-        match intake.is_between_files() {
+        let readable = future::or(readable, yielded);
+        match upload.is_between_files() {
             false => readable.await,
             true => {
-                let stopped = || Err("the server stops".into());
+                let stopped = || Err(stop_reason());
                 ctx.unless_stopped(readable).await.unwrap_or_else(stopped)
             }
         }
     }
-
-    async fn report_failure(&self, why: String) -> String {
-        let (peer, told) = (Some(self.peer.clone()), why.clone());
-        self.reporter.send(|| Report::Rejected { peer, reason: told }).await;
-        why
-    }
 }
 
 fn idle_timeout_reason(limit: Option<Duration>) -> String {
-    format!("silent for {:?}", limit.unwrap_or_default())
+    format!("silent for {}", format_duration(limit.unwrap_or_default()))
+}
+
+fn stop_reason() -> String {
+    "the server is stopping".into()
 }
 
 impl Actor for FileReceiver {
     type Message = ();
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
-        let FileReceiver { connection, service } = self;
-        let presence = connection.report_connected(&service.reporter).await;
-        let Connection { stream, ip_permit: _visit, .. } = connection;
+        let FileReceiver { connection, service, reporter } = self;
+        let connection_guard = connection.report_connected(&reporter).await;
+        let Connection { stream, ip_permit: _ip_permit, .. } = connection;
         if service.config.idle_timeout.is_none() {
-            // A sender whose kernel does not do this is merely noticed later.
+            // Without keepalive a dead sender is noticed later. That is no reason to fail.
             let _ = stream.set_keepalive(KEEPALIVE_IDLE);
         }
+        let peer = stream.peer().clone();
         let stream = Arc::new(stream);
-        let ended = service.serve(&mut ctx, stream.clone()).await;
-        // Input that is still unread would destroy the last answer.
+        let mut transfer = Transfer::new(stream.clone(), peer, reporter, ctx.now());
+        let ended = service.serve(&mut ctx, &mut transfer).await;
+        drop(transfer);
+        // Closing with unread input would reset the connection and destroy the last reply.
         let _ = stream.linger_close(CLOSE_TIMEOUT).await;
-        presence
+        connection_guard
             .report_disconnected(ended.as_ref().map_or_else(ToString::to_string, Clone::clone))
             .await;
         Ok(ended.map(drop)?)

@@ -1,112 +1,109 @@
-//! What has to be told of a connection on which files come: answers to the sender, reports to everybody else.
+//! The replies to a sender and the reports about its files.
 
 use std::mem;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::Service;
-use crate::actors::Report;
 use crate::actors::file::progress::ProgressReporter;
-use crate::actors::file::receive::upload::{Upload, UploadEvent};
+use crate::actors::file::receive::limits::{MIN_PROGRESS_BYTES, REPLY_WRITE_TIMEOUT};
+use crate::actors::file::receive::upload::Upload;
+use crate::actors::file::receive::upload::event::UploadEvent;
 use crate::actors::support::write;
-use crate::net::Stream;
+use crate::actors::{Report, Reporter};
+use crate::net::{Peer, Stream};
 use crate::runtime::Context;
 use crate::wire::file::{Frame, FrameWriter};
 
-/// How long a sender may take nothing of what it is answered.
-const REPLY_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// So many bytes have to be there before anybody is told how far a file is: a crowd of senders of a byte now and then would be
-/// told of as often as it says one.
-const MIN_PROGRESS_BYTES: u64 = 4 << 10;
-
-/// A connection that has begun.
+/// One connection that files are received on.
 pub(super) struct Transfer {
     pub(super) stream: Arc<Stream>,
-    /// Where the answers are framed.
+    peer: Peer,
+    reporter: Reporter,
+    /// Writes the replies. `None` on a raw connection, which has none.
     pub(super) frame_writer: Option<FrameWriter>,
-    /// What is to be passed on.
+    /// The events that are not replied to and reported yet.
     pub(super) events: Vec<UploadEvent>,
-    /// When the file began that comes in.
-    started_at: Instant,
-    /// How far it is, once it takes long enough to be of interest.
+    /// The start of the current file.
+    pub(super) started_at: Instant,
+    /// Reports the progress of the current file, once it has enough bytes.
     progress: Option<ProgressReporter>,
 }
 
 impl Transfer {
-    pub(super) fn new(stream: Arc<Stream>, begun: Instant) -> Transfer {
+    pub(super) fn new(
+        stream: Arc<Stream>,
+        peer: Peer,
+        reporter: Reporter,
+        started_at: Instant,
+    ) -> Transfer {
         Transfer {
             stream,
+            peer,
+            reporter,
             frame_writer: None,
             events: Vec::new(),
-            started_at: begun,
+            started_at,
             progress: None,
         }
     }
 
-    /// Answers the sender, and tells what is stored and what was refused.
-    pub(super) async fn flush_events(
-        &mut self,
-        ctx: &Context<()>,
-        service: &Service,
-    ) -> Result<(), String> {
+    /// Replies to the sender, and reports stored and rejected files.
+    pub(super) async fn flush_events(&mut self, ctx: &Context<()>) -> Result<(), String> {
         let mut bytes = Vec::new();
-        for news in mem::take(&mut self.events) {
+        for event in mem::take(&mut self.events) {
             self.progress = None;
-            if let Some(frames) = &mut self.frame_writer {
-                frames.write(&news.as_frame(), &mut bytes);
+            if let Some(frame_writer) = &mut self.frame_writer {
+                frame_writer.write(&event.as_frame(), &mut bytes);
             }
-            match news {
-                UploadEvent::ResumeAt(..) => self.started_at = ctx.now(),
-                UploadEvent::DirectoryCreated(_) => {}
-                UploadEvent::Failed(_, why) => drop(service.report_failure(why).await),
-                UploadEvent::Stored(bytes, digest, name) => {
-                    let took = ctx.now() - self.started_at;
-                    let blake3 = digest.map(|hash| blake3::Hash::from(hash).to_hex().to_string());
-                    let peer = Some(service.peer.clone());
-                    let file = || Report::FileStored { name, bytes, blake3, elapsed: took, peer };
-                    service.reporter.send(file).await;
+            match event {
+                UploadEvent::ResumeAt { .. } => self.started_at = ctx.now(),
+                UploadEvent::DirectoryCreated { .. } => {}
+                UploadEvent::Failed { reason, .. } => drop(self.report_failure(reason).await),
+                UploadEvent::Stored { size, hash, name } => {
+                    let elapsed = ctx.now() - self.started_at;
+                    let blake3 = hash.map(|hash| blake3::Hash::from(hash).to_hex().to_string());
+                    let peer = Some(self.peer.clone());
+                    let report = || Report::FileStored { name, bytes: size, blake3, elapsed, peer };
+                    self.reporter.send(report).await;
                 }
             }
         }
         self.write(ctx, &bytes).await
     }
 
-    /// Tells how far the file is that comes in.
-    pub(super) fn report_progress(
-        &mut self,
-        ctx: &Context<()>,
-        service: &Service,
-        intake: &Upload,
-    ) {
-        if !service.reporter.is_enabled() {
+    /// Reports a failure and returns its reason.
+    pub(super) async fn report_failure(&self, reason: String) -> String {
+        let (peer, reported) = (Some(self.peer.clone()), reason.clone());
+        self.reporter.send(|| Report::Rejected { peer, reason: reported }).await;
+        reason
+    }
+
+    /// Reports the progress of the current file.
+    pub(super) fn report_progress(&mut self, ctx: &Context<()>, upload: &Upload) {
+        if !self.reporter.is_enabled() {
             return;
         }
-        let Some(extent) = intake.progress().filter(|extent| extent.length >= MIN_PROGRESS_BYTES)
+        let progress = upload.progress();
+        let Some(progress) = progress.filter(|progress| progress.length >= MIN_PROGRESS_BYTES)
         else {
             return;
         };
-        let gauge = self.progress.get_or_insert_with(|| {
-            let peer = Some(service.peer.clone());
-            ProgressReporter::new(
-                &service.reporter,
-                ctx.clock(),
-                peer,
-                extent.name,
-                extent.size,
-                None,
-            )
-            .with_start(self.started_at)
+        let progress_reporter = self.progress.get_or_insert_with(|| {
+            let peer = Some(self.peer.clone());
+            let (name, size) = (progress.name, progress.size);
+            ProgressReporter::new(&self.reporter, ctx.clock(), peer, name, size, None)
+                .with_start(self.started_at)
         });
-        gauge.set_resumed(extent.resumed_bytes);
-        gauge.update(extent.length);
+        progress_reporter.set_resumed(progress.resumed_bytes);
+        progress_reporter.update(progress.length);
     }
 
-    /// Tells a sender that speaks frames that it is worked on. One that is gone is noticed at its answer.
+    /// Tells a framed sender that the server still works on its file.
     pub(super) async fn send_wait_frame(&mut self, ctx: &Context<()>) {
-        if let Some(frames) = &mut self.frame_writer {
+        if let Some(frame_writer) = &mut self.frame_writer {
             let mut bytes = Vec::new();
-            frames.write(&Frame::Wait, &mut bytes);
+            frame_writer.write(&Frame::Wait, &mut bytes);
+            // If the sender is gone, the write of the reply fails, too.
             let _ = self.write(ctx, &bytes).await;
         }
     }

@@ -1,8 +1,8 @@
-//! The framed sender: sends files that arrive whole, or tells why not.
+//! The framed sender, which sends files that arrive complete or reports why not.
 //!
-//! Each file is offered by its name, sent from where the receiver has it already, and done when the receiver has it on
-//! its disk under the final name. A connection that is lost is made anew, with longer and longer pauses, for as long as
-//! that gets any further.
+//! Each file is offered by its name and sent from the first chunk that the server does not have.
+//! It is done when the server has it on its disk under the final name. A lost connection is
+//! reconnected with growing delays, for as long as each attempt makes progress.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,23 +11,23 @@ use std::time::{Duration, Instant};
 
 use futures_lite::future;
 
+use crate::actors::file::send::raw::FileInput;
+use crate::actors::file::send::read_error::explain_io_error;
 use crate::actors::file::send::uploader::{UploadOutcome, Uploader};
-use crate::actors::file::send::walk::{SendItem, WalkError, explain_io_error, walk};
-use crate::actors::{
-    ClientError, FileInput, Report, Reporter, SentFile, TotalProgress, TransferSummary,
-};
+use crate::actors::file::send::walk::{SendItem, WalkError, walk};
+use crate::actors::{ClientError, Report, Reporter, SentFile, TotalProgress, TransferSummary};
 use crate::net::Endpoint;
 use crate::runtime::{Actor, Clock, Context, Event, Outcome};
 use crate::wire::file::digest::ChunkHash;
 
-/// How many files the report at the end lists.
+/// The largest number of files in the report at the end.
 const MAX_LISTED_FILES: usize = 1000;
 
-/// Sends files that arrive whole.
+/// An actor that sends files that arrive complete.
 #[derive(Debug)]
 pub struct FramedSender {
     endpoint: Endpoint,
-    /// Empty: the names come through the mailbox.
+    /// The files to send. If it is empty, the paths come through the mailbox.
     files: Vec<PathBuf>,
     stdin: Option<Arc<File>>,
     tolerate_errors: bool,
@@ -36,59 +36,60 @@ pub struct FramedSender {
     reporter: Reporter,
 }
 
-/// What is kept from one file to the next.
+/// The state of one run, which lasts from the first file to the last.
 struct SendRun {
     uploader: Uploader,
     started_at: Instant,
     summary: TransferSummary,
-    /// The bytes of all files, where they are known.
+    /// The size of all files in bytes, if there are several and all sizes are known.
     total_size: Option<u64>,
 }
 
 impl FramedSender {
-    /// Makes a sender of `files`, among which may be directories; where there are none, the names come through the
-    /// mailbox.
+    /// Creates a sender of `files`, which may include directories. If there are none, the paths
+    /// come through the mailbox.
     ///
-    /// The server may take `timeout` to accept the connection, and each time to take or to answer something.
+    /// `timeout` is the time limit of connecting, of each write and of each reply.
     pub fn new(
         endpoint: Endpoint,
         files: Vec<PathBuf>,
         timeout: Duration,
         reporter: Reporter,
     ) -> FramedSender {
-        let (stdin, forgiving, resumes) = (None, false, true);
         FramedSender {
             endpoint,
             files,
-            stdin,
-            tolerate_errors: forgiving,
-            resume: resumes,
+            stdin: None,
+            tolerate_errors: false,
+            resume: true,
             timeout,
             reporter,
         }
     }
 
-    /// Sets what is sent under the name `stdin` for the file `-`. It cannot be sent a second time.
+    /// Sets the file that is sent under the name `stdin` for the path `-`. It cannot be sent a
+    /// second time.
     pub fn stdin(mut self, stdin: Option<Arc<File>>) -> FramedSender {
         self.stdin = stdin;
         self
     }
 
-    /// Sets whether a bad name among those that come through the mailbox is something that a person will correct: it is told,
-    /// and does not fail the role.
-    pub fn tolerate_errors(mut self, forgiving: bool) -> FramedSender {
-        self.tolerate_errors = forgiving;
+    /// Sets whether a path from the mailbox that cannot be sent is only reported, and does not fail
+    /// the actor. Use it if a user can correct the path.
+    pub fn tolerate_errors(mut self, tolerate_errors: bool) -> FramedSender {
+        self.tolerate_errors = tolerate_errors;
         self
     }
 
-    /// Sets whether a lost connection is made anew, and a file is not sent again as far as the receiver holds it.
-    pub fn resume(mut self, resumes: bool) -> FramedSender {
-        self.resume = resumes;
+    /// Sets whether a lost connection is reconnected, and whether chunks that the server has are
+    /// not sent again. The default is `true`.
+    pub fn resume(mut self, resume: bool) -> FramedSender {
+        self.resume = resume;
         self
     }
 
     fn new_run(&self, clock: &Clock) -> SendRun {
-        let courier = Uploader {
+        let uploader = Uploader {
             clock: clock.clone(),
             endpoint: self.endpoint.clone(),
             timeout: self.timeout,
@@ -98,38 +99,34 @@ impl FramedSender {
             connection: None,
             was_connected: false,
         };
-        SendRun {
-            uploader: courier,
-            started_at: clock.now(),
-            summary: TransferSummary::default(),
-            total_size: None,
-        }
+        let summary = TransferSummary::default();
+        SendRun { uploader, started_at: clock.now(), summary, total_size: None }
     }
 
-    /// Sends the files that were given at the start. Without one that can be sent there is no connection.
-    async fn send_files(&self, work: &mut SendRun) -> Result<(), ClientError> {
+    /// Sends the files that were given at the start. Connects only if a file can be sent.
+    async fn send_files(&self, run: &mut SendRun) -> Result<(), ClientError> {
         let paths = self.files.clone();
-        let find = move || paths.iter().map(|path| walk(path)).collect::<Vec<_>>();
-        let found = smol::unblock(find).await;
-        let (parcels, faults): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-        self.report_walk_errors(work, faults.into_iter().flatten().collect()).await;
-        let parcels: Vec<SendItem> = parcels.into_iter().flatten().collect();
-        let sizes: Option<Vec<u64>> = parcels.iter().map(|parcel| parcel.size).collect();
-        let is_one = parcels.iter().filter(|parcel| !parcel.is_directory).count() < 2;
-        work.total_size = sizes.filter(|_| !is_one).map(|sizes| sizes.iter().sum());
-        for parcel in &parcels {
-            self.send_item(work, parcel).await?;
+        let found = move || paths.iter().map(|path| walk(path)).collect::<Vec<_>>();
+        let found = smol::unblock(found).await;
+        let (items, errors): (Vec<_>, Vec<_>) = found.into_iter().unzip();
+        self.report_walk_errors(run, errors.into_iter().flatten().collect()).await;
+        let items: Vec<SendItem> = items.into_iter().flatten().collect();
+        let sizes: Option<Vec<u64>> = items.iter().map(|item| item.size).collect();
+        let has_several = items.iter().filter(|item| !item.is_directory).count() > 1;
+        run.total_size = sizes.filter(|_| has_several).map(|sizes| sizes.iter().sum());
+        for item in &items {
+            self.send_item(run, item).await?;
         }
         Ok(())
     }
 
-    /// Sends the files whose names come through the mailbox.
+    /// Sends the files whose paths come through the mailbox.
     async fn send_from_mailbox(
         &self,
         ctx: &mut Context<FileInput>,
-        work: &mut SendRun,
+        run: &mut SendRun,
     ) -> Result<(), ClientError> {
-        let Some(connected) = ctx.unless_stopped(work.uploader.connect()).await else {
+        let Some(connected) = ctx.unless_stopped(run.uploader.connect()).await else {
             return Ok(());
         };
         connected?;
@@ -142,84 +139,78 @@ impl FramedSender {
             if path.as_os_str().is_empty() {
                 continue;
             }
-            let Some(sent) = ctx.unless_stopped(self.send_path(work, path)).await else {
+            let Some(sent) = ctx.unless_stopped(self.send_path(run, path)).await else {
                 return Ok(());
             };
             sent?;
         }
     }
 
-    async fn send_path(&self, work: &mut SendRun, path: PathBuf) -> Result<(), ClientError> {
-        let (found, faults) = smol::unblock(move || walk(&path)).await;
-        self.report_walk_errors(work, faults).await;
-        for parcel in &found {
-            self.send_item(work, parcel).await?;
+    async fn send_path(&self, run: &mut SendRun, path: PathBuf) -> Result<(), ClientError> {
+        let (items, errors) = smol::unblock(move || walk(&path)).await;
+        self.report_walk_errors(run, errors).await;
+        for item in &items {
+            self.send_item(run, item).await?;
         }
         Ok(())
     }
 
-    async fn report_walk_errors(&self, work: &mut SendRun, faults: Vec<WalkError>) {
-        for (path, error) in faults {
-            work.summary.failed += 1;
+    async fn report_walk_errors(&self, run: &mut SendRun, errors: Vec<WalkError>) {
+        for (path, error) in errors {
+            run.summary.failed += 1;
             self.report_not_sent(&path, &explain_io_error(&error)).await;
         }
     }
 
-    /// Sends one file, or makes one directory.
-    async fn send_item(&self, work: &mut SendRun, parcel: &SendItem) -> Result<(), ClientError> {
-        let clock = work.uploader.clock.clone();
-        let begun = clock.now();
-        let (bytes, took) = (work.summary.bytes, begun - work.started_at);
-        let all = work.total_size.map(|size| TotalProgress { bytes, size, elapsed: took });
-        let why = match work.uploader.upload(parcel, all).await? {
+    /// Sends a file, or creates a directory on the server.
+    async fn send_item(&self, run: &mut SendRun, item: &SendItem) -> Result<(), ClientError> {
+        let clock = run.uploader.clock.clone();
+        let started_at = clock.now();
+        let (bytes, elapsed) = (run.summary.bytes, started_at - run.started_at);
+        let total_before = run.total_size.map(|size| TotalProgress { bytes, size, elapsed });
+        let reason = match run.uploader.upload(item, total_before).await? {
             UploadOutcome::DirectoryCreated => return Ok(()),
-            UploadOutcome::Stored(bytes, digest, stored) => {
-                let took = clock.now() - begun;
-                self.record_stored(work, parcel, (bytes, digest, stored), took).await;
+            UploadOutcome::Stored { size, hash, name } => {
+                let elapsed = clock.now() - started_at;
+                self.record_stored(run, item, (size, hash, name), elapsed).await;
                 return Ok(());
             }
-            UploadOutcome::Skipped(why) => {
-                self.report_not_sent(&parcel.path, &why).await;
+            UploadOutcome::Skipped(reason) => {
+                self.report_not_sent(&item.path, &reason).await;
                 return Ok(());
             }
-            UploadOutcome::Rejected(why) => why,
+            UploadOutcome::Rejected(reason) => reason,
             UploadOutcome::Unreadable(error) => explain_io_error(&error),
         };
-        work.summary.failed += 1;
-        self.report_not_sent(&parcel.path, &why).await;
+        run.summary.failed += 1;
+        self.report_not_sent(&item.path, &reason).await;
         Ok(())
     }
 
-    /// Counts and tells a file that was stored.
+    /// Counts and reports a stored file.
     async fn record_stored(
         &self,
-        work: &mut SendRun,
-        parcel: &SendItem,
-        (bytes, digest, stored): (u64, ChunkHash, String),
-        took: Duration,
+        run: &mut SendRun,
+        item: &SendItem,
+        (bytes, hash, stored_name): (u64, ChunkHash, String),
+        elapsed: Duration,
     ) {
-        let (name, blake3) = (parcel.path.display().to_string(), blake3::Hash::from(digest));
-        let blake3 = blake3.to_hex().to_string();
-        let total = &mut work.summary;
-        total.file_count += 1;
-        total.bytes += bytes;
-        if total.listed_files.len() < MAX_LISTED_FILES {
-            total.listed_files.push(SentFile {
-                name: name.clone(),
-                bytes,
-                blake3: blake3.clone(),
-                elapsed: took,
-            });
+        let name = item.path.display().to_string();
+        let blake3 = blake3::Hash::from(hash).to_hex().to_string();
+        let summary = &mut run.summary;
+        summary.file_count += 1;
+        summary.bytes += bytes;
+        if summary.listed_files.len() < MAX_LISTED_FILES {
+            let (name, blake3) = (name.clone(), blake3.clone());
+            summary.listed_files.push(SentFile { name, bytes, blake3, elapsed });
         }
-        let (blake3, stored) = (Some(blake3), Some(stored));
-        self.reporter
-            .send(|| Report::FileSent { name, bytes, elapsed: took, blake3, stored_name: stored })
-            .await;
+        let (blake3, stored_name) = (Some(blake3), Some(stored_name));
+        self.reporter.send(|| Report::FileSent { name, bytes, elapsed, blake3, stored_name }).await;
     }
 
-    async fn report_not_sent(&self, path: &Path, why: &str) {
-        let why = format!("{}: {why}", path.display());
-        self.reporter.send(|| Report::Warning { reason: why }).await;
+    async fn report_not_sent(&self, path: &Path, reason: &str) {
+        let reason = format!("{}: {reason}", path.display());
+        self.reporter.send(|| Report::Warning { reason }).await;
     }
 }
 
@@ -227,18 +218,18 @@ impl Actor for FramedSender {
     type Message = FileInput;
 
     async fn run(self, mut ctx: Context<FileInput>) -> Outcome {
-        let mut work = self.new_run(ctx.clock());
+        let mut run = self.new_run(ctx.clock());
         let result = match self.files.is_empty() {
-            true => self.send_from_mailbox(&mut ctx, &mut work).await,
-            false => ctx.unless_stopped(self.send_files(&mut work)).await.unwrap_or(Ok(())),
+            true => self.send_from_mailbox(&mut ctx, &mut run).await,
+            false => ctx.unless_stopped(self.send_files(&mut run)).await.unwrap_or(Ok(())),
         };
-        let SendRun { uploader: courier, started_at: begun, summary: mut total, .. } = work;
-        if let Some(line) = courier.connection {
-            line.close().await;
+        let SendRun { uploader, started_at, mut summary, .. } = run;
+        if let Some(connection) = uploader.connection {
+            connection.close().await;
         }
-        total.elapsed = ctx.now() - begun;
-        let count = usize::try_from(total.failed).unwrap_or(usize::MAX);
-        self.reporter.send(|| Report::TransferSummary(total)).await;
+        summary.elapsed = ctx.now() - started_at;
+        let count = usize::try_from(summary.failed).unwrap_or(usize::MAX);
+        self.reporter.send(|| Report::TransferSummary(summary)).await;
         result?;
         match count {
             1.. if !(self.tolerate_errors && self.files.is_empty()) => {

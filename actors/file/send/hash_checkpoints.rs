@@ -1,19 +1,20 @@
-//! How far a file was hashed, and ways back to where the hashing was before.
+//! Checkpoints of hashing a file, so that it can go back without reading the file again.
 //!
-//! After a lost connection a sender has to tell whether what the receiver holds is the beginning of its own file, and has
-//! to go on from there. To keep every chunk's value would take 512 KiB for each GiB of the file; to keep nothing would
-//! mean to read all of it again. So now and then the state of the hashing is marked, in fewer and fewer places the longer
-//! the file is: what is kept is bounded, and what is read again is at most a 128th of the file.
+//! After a lost connection the sender has to find out whether the chunks on the server are the
+//! start of its own file, and to continue from there. Keeping the hash of every chunk would take
+//! 512 KiB for each GiB of the file. Keeping nothing would mean reading the whole file again. So
+//! the state of the hashers is saved at checkpoints, whose spacing doubles as the file grows. The
+//! memory is bounded, and at most a 128th of the file is read again.
 
 use crate::wire::file::digest::{ChunkHash, ChunkListHasher, FileHasher};
 
-/// How many marks there are at most: half a mebibyte.
+/// The largest number of checkpoints. They take half a mebibyte.
 const MAX_CHECKPOINTS: usize = 256;
 
-/// How many chunks lie between two marks at first: 4 MiB.
+/// The number of chunks between two checkpoints at first: 4 MiB.
 const INITIAL_SPACING: u64 = 64;
 
-/// The state of the hashing after some chunks.
+/// The state of the hashers after some chunks.
 #[derive(Debug, Clone, Default)]
 struct HashCheckpoint {
     chunks: u64,
@@ -21,17 +22,17 @@ struct HashCheckpoint {
     file_hasher: FileHasher,
 }
 
-/// How far a file was hashed.
+/// The state of hashing a file, with checkpoints to go back to.
 #[derive(Debug)]
-pub(crate) struct HashCheckpoints {
+pub(super) struct HashCheckpoints {
     current: HashCheckpoint,
     checkpoints: Vec<HashCheckpoint>,
     spacing: u64,
 }
 
 impl HashCheckpoints {
-    /// Makes the trail of a file of which nothing was hashed.
-    pub(crate) fn new() -> HashCheckpoints {
+    /// Creates the state of a file of which nothing was hashed.
+    pub(super) fn new() -> HashCheckpoints {
         HashCheckpoints {
             current: HashCheckpoint::default(),
             checkpoints: Vec::new(),
@@ -39,15 +40,15 @@ impl HashCheckpoints {
         }
     }
 
-    /// Returns how many chunks were hashed.
-    pub(crate) fn chunks(&self) -> u64 {
+    /// Returns the number of chunks that were hashed.
+    pub(super) fn chunks(&self) -> u64 {
         self.current.chunks
     }
 
-    /// Adds the next chunk and its value.
-    pub(crate) fn add(&mut self, value: ChunkHash, chunk: &[u8]) {
-        self.current.list_hasher.add(&value);
-        self.current.file_hasher.add(value, chunk);
+    /// Adds the next chunk and its hash.
+    pub(super) fn add(&mut self, hash: ChunkHash, chunk: &[u8]) {
+        self.current.list_hasher.add(&hash);
+        self.current.file_hasher.add(hash, chunk);
         self.current.chunks += 1;
         if self.current.chunks % self.spacing == 0 {
             self.save_checkpoint();
@@ -57,29 +58,30 @@ impl HashCheckpoints {
     fn save_checkpoint(&mut self) {
         if self.checkpoints.len() == MAX_CHECKPOINTS {
             self.spacing *= 2;
-            let apart = self.spacing;
-            self.checkpoints.retain(|mark| mark.chunks % apart == 0);
+            let spacing = self.spacing;
+            self.checkpoints.retain(|checkpoint| checkpoint.chunks % spacing == 0);
         }
         if self.current.chunks % self.spacing == 0 {
             self.checkpoints.push(self.current.clone());
         }
     }
 
-    /// Goes back to where at most so many chunks were hashed, as near as there is a mark.
-    pub(crate) fn rewind_to(&mut self, chunks: u64) {
+    /// Goes back to the last checkpoint of at most `chunks` chunks. Does nothing if not more
+    /// were hashed.
+    pub(super) fn rewind_to(&mut self, chunks: u64) {
         if self.current.chunks > chunks {
-            self.checkpoints.retain(|mark| mark.chunks <= chunks);
+            self.checkpoints.retain(|checkpoint| checkpoint.chunks <= chunks);
             self.current = self.checkpoints.last().cloned().unwrap_or_default();
         }
     }
 
-    /// Returns the digest of the values of the chunks that were hashed.
-    pub(crate) fn chunk_list_hash(&self) -> ChunkHash {
+    /// Returns the hash of the list of the hashes of all hashed chunks.
+    pub(super) fn chunk_list_hash(&self) -> ChunkHash {
         self.current.list_hasher.finish()
     }
 
-    /// Returns the digest of the chunks that were hashed as a whole file.
-    pub(crate) fn file_hash(&self) -> Option<ChunkHash> {
+    /// Returns the hash of a file that consists of the hashed chunks.
+    pub(super) fn file_hash(&self) -> Option<ChunkHash> {
         self.current.file_hasher.clone().finish()
     }
 }
@@ -89,49 +91,50 @@ mod tests {
     use super::*;
     use crate::wire::file::digest::{hash_chunk, hash_chunk_list};
 
-    /// Chunks that are a byte each: their values are what the trail is about.
+    /// Returns the hashes of chunks of one byte.
     fn chunk_hashes(count: u64) -> Vec<ChunkHash> {
         (0..count).map(|number| hash_chunk(number, &[number as u8])).collect()
     }
 
-    fn add_up_to(trail: &mut HashCheckpoints, until: u64) {
-        while trail.chunks() < until {
-            let number = trail.chunks();
-            trail.add(hash_chunk(number, &[number as u8]), &[number as u8]);
+    fn add_up_to(checkpoints: &mut HashCheckpoints, chunks: u64) {
+        while checkpoints.chunks() < chunks {
+            let number = checkpoints.chunks();
+            checkpoints.add(hash_chunk(number, &[number as u8]), &[number as u8]);
         }
     }
 
     #[test]
-    fn it_goes_back_to_a_mark_and_comes_to_the_same_digests_again() {
-        let values = chunk_hashes(1000);
-        let mut trail = HashCheckpoints::new();
-        add_up_to(&mut trail, 1000);
-        let whole = trail.file_hash();
+    fn rewound_checkpoints_reach_same_hashes_again() {
+        let hashes = chunk_hashes(1000);
+        let mut checkpoints = HashCheckpoints::new();
+        add_up_to(&mut checkpoints, 1000);
+        let file_hash = checkpoints.file_hash();
         for back in [999, 777, 640, 64, 63, 1, 0] {
-            trail.rewind_to(back);
-            assert!(trail.chunks() <= back && trail.chunks() + INITIAL_SPACING > back, "{back}");
-            add_up_to(&mut trail, back);
+            checkpoints.rewind_to(back);
+            let chunks = checkpoints.chunks();
+            assert!(chunks <= back && chunks + INITIAL_SPACING > back, "{back}");
+            add_up_to(&mut checkpoints, back);
             assert_eq!(
-                trail.chunk_list_hash(),
-                hash_chunk_list(&values[..back as usize]),
+                checkpoints.chunk_list_hash(),
+                hash_chunk_list(&hashes[..back as usize]),
                 "{back}"
             );
-            add_up_to(&mut trail, 1000);
+            add_up_to(&mut checkpoints, 1000);
             assert_eq!(
-                (trail.chunk_list_hash(), trail.file_hash()),
-                (hash_chunk_list(&values), whole),
+                (checkpoints.chunk_list_hash(), checkpoints.file_hash()),
+                (hash_chunk_list(&hashes), file_hash),
                 "{back}"
             );
         }
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
-        let mut trail = HashCheckpoints::new();
-        let many = 3 * INITIAL_SPACING * MAX_CHECKPOINTS as u64;
-        add_up_to(&mut trail, many);
-        assert!(trail.checkpoints.len() <= MAX_CHECKPOINTS);
-        trail.rewind_to(many - 1);
-        assert!(trail.chunks() >= many - many / 64, "{}", trail.chunks());
+    fn checkpoint_count_is_bounded() {
+        let mut checkpoints = HashCheckpoints::new();
+        let chunks = 3 * INITIAL_SPACING * MAX_CHECKPOINTS as u64;
+        add_up_to(&mut checkpoints, chunks);
+        assert!(checkpoints.checkpoints.len() <= MAX_CHECKPOINTS);
+        checkpoints.rewind_to(chunks - 1);
+        assert!(checkpoints.chunks() >= chunks - chunks / 64, "{}", checkpoints.chunks());
     }
 }

@@ -1,11 +1,11 @@
-//! Send.
+//! Roles that send files: raw, as the lecture's client does, and framed.
 
-pub(crate) mod batch;
-pub(crate) mod connection;
+mod connection;
 pub(crate) mod framed;
-pub(crate) mod hash_checkpoints;
-pub(crate) mod pipeline;
+mod hash_checkpoints;
+mod pipeline;
 pub(crate) mod raw;
-pub(crate) mod source;
-pub(crate) mod uploader;
-pub(crate) mod walk;
+mod read_error;
+mod source;
+mod uploader;
+mod walk;

@@ -1,8 +1,9 @@
-//! A file on its way out: what a framed sender knows of it, whichever connection carries it.
+//! The file that a framed sender reads, independent of the connection that carries it.
 //!
-//! It reads each chunk into the place that it has in its frame, hashes it there, and remembers [how far it
-//! was](crate::actors::file::send::hash_checkpoints), so that after a lost connection the sender can tell whether what the receiver holds is the
-//! beginning of this very file. All of this blocks: it runs on a thread of the blocking pool.
+//! It reads each chunk into a buffer that it is handed, hashes it there, and keeps
+//! [checkpoints](super::hash_checkpoints) of the hashing. After a lost connection the sender can
+//! so find out whether the chunks on the server are the start of this file. All methods that read
+//! block. Call them on a thread of the blocking pool.
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read};
@@ -12,189 +13,194 @@ use std::sync::Arc;
 
 use rustix::fs::OFlags;
 
-use crate::actors::file::send::batch::FrameBatch;
 use crate::actors::file::send::hash_checkpoints::HashCheckpoints;
+use crate::actors::file::send::read_error::NOT_A_REGULAR_FILE;
 use crate::wire::file::digest::{ChunkHash, hash_chunk};
-use crate::wire::file::{CHUNK_SIZE, Frame, FrameWriter, Offer};
+use crate::wire::file::{CHUNK_SIZE, Offer};
 
-/// What is sent.
+/// The kind of file that is read.
 #[derive(Debug)]
 enum SourceKind {
-    /// A file, with what was known of it when it was opened.
+    /// A regular file, with its metadata from when it was opened.
     File(File, Metadata),
-    /// What comes through stdin, once.
+    /// Stdin, which can be read once.
     Stdin(Arc<File>),
 }
 
-/// A file on its way out.
+/// A file that is being sent.
 #[derive(Debug)]
-pub(crate) struct SourceFile {
+pub(super) struct SourceFile {
     kind: SourceKind,
-    /// Its size, where that is known from the start.
+    /// The size in bytes, if it is known in advance.
     size: Option<u64>,
     checkpoints: HashCheckpoints,
-    /// How many of its bytes were hashed, which are those that the receiver holds or was sent.
+    /// The number of bytes that the server has or that were read to be sent.
     position: u64,
-    /// Whether something of it was written into a frame.
+    /// Whether bytes were read to be sent.
     started: bool,
 }
 
-/// What came of filling a batch.
+/// A chunk that was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum FillOutcome {
-    /// There is more.
-    More,
-    /// The file's end is in it, too: its digest.
-    End(ChunkHash),
+pub(super) struct SourceChunk {
+    pub(super) number: u64,
+    /// The number of bytes. A chunk that is shorter than `CHUNK_SIZE` ends the file. It is empty if
+    /// the size of the file is a multiple of `CHUNK_SIZE`.
+    pub(super) len: usize,
+    /// The hash of the chunk. Zeros if it is empty.
+    pub(super) hash: ChunkHash,
 }
 
 impl SourceFile {
-    /// Opens a file, or takes stdin where it is given for `-`.
+    /// Opens a file, or uses `stdin` if it is given and the path is `-`.
     ///
     /// # Errors
     ///
-    /// What the file system says; a directory and a device are no files.
-    pub(crate) fn open(path: &Path, stdin: Option<Arc<File>>) -> io::Result<SourceFile> {
-        let (source, size) = match stdin.filter(|_| path.as_os_str() == "-") {
+    /// Returns the error of the file system. A directory, a pipe and a device are errors, too.
+    pub(super) fn open(path: &Path, stdin: Option<Arc<File>>) -> io::Result<SourceFile> {
+        let (kind, size) = match stdin.filter(|_| path.as_os_str() == "-") {
             Some(stdin) => (SourceKind::Stdin(stdin), None),
             None => open_source(path)?,
         };
-        Ok(SourceFile {
-            kind: source,
-            size,
-            checkpoints: HashCheckpoints::new(),
-            position: 0,
-            started: false,
-        })
+        let checkpoints = HashCheckpoints::new();
+        Ok(SourceFile { kind, size, checkpoints, position: 0, started: false })
     }
 
     /// Returns the offer of the file under a name.
-    pub(crate) fn offer<'a>(&self, name: &'a [u8]) -> Offer<'a> {
-        let meta = match &self.kind {
-            SourceKind::File(_, meta) => Some(meta),
+    pub(super) fn offer<'a>(&self, name: &'a [u8]) -> Offer<'a> {
+        let metadata = match &self.kind {
+            SourceKind::File(_, metadata) => Some(metadata),
             SourceKind::Stdin(_) => None,
         };
         Offer {
             is_directory: false,
             size: self.size,
-            mode: meta.map_or(0o644, Metadata::mode),
-            modified: meta.map_or((0, 0), modified_time),
+            mode: metadata.map_or(0o644, Metadata::mode),
+            modified: metadata.map_or((0, 0), modified_time),
             name,
         }
     }
 
-    /// Returns how many bytes of it were sent or are held.
-    pub(crate) fn position(&self) -> u64 {
+    /// Returns the number of bytes that the server has or that were read to be sent.
+    pub(super) fn position(&self) -> u64 {
         self.position
     }
 
-    /// Returns its size, where that is known from the start.
-    pub(crate) fn size(&self) -> Option<u64> {
+    /// Returns the size in bytes, if it is known in advance.
+    pub(super) fn size(&self) -> Option<u64> {
         self.size
     }
 
-    /// Tells whether it can be sent once more.
-    pub(crate) fn is_rewindable(&self) -> bool {
+    /// Returns whether the file can be sent again from its start.
+    pub(super) fn is_rewindable(&self) -> bool {
         matches!(self.kind, SourceKind::File(..)) || !self.started
     }
 
-    /// Begins, or begins again, with the chunk after those that the receiver holds if these are this file's; returns
-    /// the number of that chunk.
+    /// Returns whether the file is stdin, which may produce its bytes slowly.
+    pub(super) fn is_stdin(&self) -> bool {
+        matches!(self.kind, SourceKind::Stdin(_))
+    }
+
+    /// Moves behind the first `chunk_count` chunks if their hashes have this list hash, and to the
+    /// start otherwise. Returns the number of the next chunk.
     ///
     /// # Errors
     ///
-    /// What the file system says.
-    pub(crate) fn start_after(&mut self, held: u64, digest: &ChunkHash) -> io::Result<u64> {
-        let chunks = self.size.map_or(0, |size| size.div_ceil(CHUNK_SIZE as u64));
-        if held == 0
-            || held > chunks
-            || !self.hash_prefix(held)?
-            || self.checkpoints.chunk_list_hash() != *digest
+    /// Returns the error of the file system.
+    pub(super) fn start_after(
+        &mut self,
+        chunk_count: u64,
+        chunk_list_hash: &ChunkHash,
+    ) -> io::Result<u64> {
+        let total_chunks = self.size.map_or(0, |size| size.div_ceil(CHUNK_SIZE as u64));
+        if chunk_count == 0
+            || chunk_count > total_chunks
+            || !self.hash_prefix(chunk_count)?
+            || self.checkpoints.chunk_list_hash() != *chunk_list_hash
         {
             self.checkpoints.rewind_to(0);
         }
-        let begun = self.checkpoints.chunks();
-        self.position = begun.saturating_mul(CHUNK_SIZE as u64).min(self.size.unwrap_or(0));
-        Ok(begun)
+        let next_chunk = self.checkpoints.chunks();
+        self.position = next_chunk.saturating_mul(CHUNK_SIZE as u64).min(self.size.unwrap_or(0));
+        Ok(next_chunk)
     }
 
-    /// Hashes its first chunks, as far as that was not done; `false` where it has fewer.
-    fn hash_prefix(&mut self, chunks: u64) -> io::Result<bool> {
-        self.checkpoints.rewind_to(chunks);
-        let mut chunk = vec![0; CHUNK_SIZE];
-        while self.checkpoints.chunks() < chunks {
+    /// Hashes the first `chunk_count` chunks, as far as no checkpoint covers them. Returns `false`
+    /// if the file has fewer.
+    fn hash_prefix(&mut self, chunk_count: u64) -> io::Result<bool> {
+        self.checkpoints.rewind_to(chunk_count);
+        let mut buffer = vec![0; CHUNK_SIZE];
+        while self.checkpoints.chunks() < chunk_count {
             let number = self.checkpoints.chunks();
-            let length = self.read_chunk(number, &mut chunk)?;
-            if length == 0 {
+            let len = self.read_at_chunk(number, &mut buffer)?;
+            if len == 0 {
                 return Ok(false);
             }
-            self.checkpoints.add(hash_chunk(number, &chunk[..length]), &chunk[..length]);
+            self.checkpoints.add(hash_chunk(number, &buffer[..len]), &buffer[..len]);
         }
         Ok(true)
     }
 
-    /// Fills a batch with the frames of the next chunks.
+    /// Reads the next chunk into `buffer`, which has room for `CHUNK_SIZE` bytes.
     ///
     /// # Errors
     ///
-    /// What the file system says, or that the file changed since it was opened.
-    pub(crate) fn fill(
-        &mut self,
-        frames: &mut FrameWriter,
-        batch: &mut FrameBatch,
-    ) -> io::Result<FillOutcome> {
+    /// Returns the error of the file system.
+    pub(super) fn read_chunk(&mut self, buffer: &mut [u8]) -> io::Result<SourceChunk> {
         self.started = true;
-        batch.clear();
-        while let Some(room) = batch.spare_chunk() {
-            let number = self.checkpoints.chunks();
-            let length = self.read_chunk(number, room)?;
-            if length > 0 {
-                let value = hash_chunk(number, &room[..length]);
-                self.checkpoints.add(value, &room[..length]);
-                batch.write_data(frames, number, &value, length);
-                self.position += length as u64;
-            }
-            // One that grows as fast as it is sent would have no end.
-            if self.size.is_some_and(|size| size < self.position) {
-                return Err(changed_error());
-            }
-            if length < CHUNK_SIZE {
-                let digest = self.checkpoints.file_hash();
-                let digest = digest.ok_or_else(|| io::Error::other("its digest is not known"))?;
-                self.check_unchanged()?;
-                batch.push_frame(frames, &Frame::End { size: self.position, digest });
-                return Ok(FillOutcome::End(digest));
-            }
-            if matches!(self.kind, SourceKind::Stdin(_)) {
-                // Who makes it may be slow, and the receiver waits.
-                break;
-            }
+        let number = self.checkpoints.chunks();
+        let len = self.read_at_chunk(number, buffer)?;
+        if len == 0 {
+            return Ok(SourceChunk { number, len, hash: ChunkHash::default() });
         }
-        Ok(FillOutcome::More)
+        let bytes = &buffer[..len];
+        let hash = hash_chunk(number, bytes);
+        self.checkpoints.add(hash, bytes);
+        self.position += len as u64;
+        Ok(SourceChunk { number, len, hash })
     }
 
-    /// Reads a chunk; it is shorter than others only at the end.
-    fn read_chunk(&self, number: u64, chunk: &mut [u8]) -> io::Result<usize> {
-        let mut length = 0;
-        while length < chunk.len() {
-            let rest = &mut chunk[length..];
+    /// Returns the hash of the whole file if `chunk`, which was just read, ends it.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the file changed since it was opened.
+    pub(super) fn hash_at_end(&self, chunk: &SourceChunk) -> io::Result<Option<ChunkHash>> {
+        // A file that grows as fast as it is sent would never end.
+        if self.size.is_some_and(|size| size < self.position) {
+            return Err(changed_error());
+        }
+        if chunk.len == CHUNK_SIZE {
+            return Ok(None);
+        }
+        let hash = self.checkpoints.file_hash();
+        let hash = hash.ok_or_else(|| io::Error::other("the hash of the file is not known"))?;
+        self.check_unchanged()?;
+        Ok(Some(hash))
+    }
+
+    /// Fills `buffer` from the start of a chunk. Reads fewer bytes only at the end of the file.
+    fn read_at_chunk(&self, number: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut len = 0;
+        while len < buffer.len() {
+            let rest = &mut buffer[len..];
             let read = match &self.kind {
                 SourceKind::File(file, _) => {
-                    file.read_at(rest, number * CHUNK_SIZE as u64 + length as u64)
+                    file.read_at(rest, number * CHUNK_SIZE as u64 + len as u64)
                 }
                 SourceKind::Stdin(file) => (&**file).read(rest),
             };
             match read {
                 Ok(0) => break,
-                Ok(more) => length += more,
+                Ok(count) => len += count,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(length)
+        Ok(len)
     }
 
-    /// Checks that the file is the one that was opened.
+    /// Returns an error if the file changed since it was opened.
     fn check_unchanged(&self) -> io::Result<()> {
         let SourceKind::File(file, before) = &self.kind else { return Ok(()) };
         let now = file.metadata()?;
@@ -207,28 +213,28 @@ impl SourceFile {
 }
 
 fn changed_error() -> io::Error {
-    io::Error::other("it changed while it was sent; send it again")
+    io::Error::other("the file changed while it was sent; send it again")
 }
 
 fn open_source(path: &Path) -> io::Result<(SourceKind, Option<u64>)> {
-    // A pipe in the place of a file would be waited for until somebody writes to it.
+    // NONBLOCK: opening a pipe would wait for a writer.
     let flags = OFlags::NONBLOCK.bits() as i32;
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
-    let meta = file.metadata()?;
-    if meta.is_dir() {
+    let metadata = file.metadata()?;
+    if metadata.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
-    if !meta.is_file() {
-        return Err(io::Error::other(crate::actors::file::send::walk::NOT_A_REGULAR_FILE));
+    if !metadata.is_file() {
+        return Err(io::Error::other(NOT_A_REGULAR_FILE));
     }
-    // What the kernel makes up when it is read, as in /proc, has no size before.
-    let is_made_up = meta.len() == 0 && file.read_at(&mut [0], 0)? > 0;
-    let size = (!is_made_up).then_some(meta.len());
-    Ok((SourceKind::File(file, meta), size))
+    // The kernel generates files such as those in /proc when they are read. Their size is 0 before.
+    let is_generated = metadata.len() == 0 && file.read_at(&mut [0], 0)? > 0;
+    let size = (!is_generated).then_some(metadata.len());
+    Ok((SourceKind::File(file, metadata), size))
 }
 
-fn modified_time(meta: &Metadata) -> (i64, u32) {
-    (meta.mtime(), u32::try_from(meta.mtime_nsec()).unwrap_or_default())
+fn modified_time(metadata: &Metadata) -> (i64, u32) {
+    (metadata.mtime(), u32::try_from(metadata.mtime_nsec()).unwrap_or_default())
 }
 
 #[cfg(test)]

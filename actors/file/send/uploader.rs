@@ -1,14 +1,16 @@
-//! The courier: brings one file after the other to the receiver, over as many connections as that takes.
+//! The uploader, which sends one file after the other, over as many connections as that takes.
 //!
-//! It tells apart what concerns one file (the receiver does not take it, it cannot be read), after which the next one is
-//! sent; what may pass (the connection is lost, the receiver is busy), after which it tries again; and what ends the
-//! whole run: a receiver that speaks something else, that has no room, or that got something else than was sent.
+//! It distinguishes three kinds of failures. A failure of one file, which the server rejects or
+//! which cannot be read, ends only that file. A transient failure, such as a lost connection or a
+//! busy server, leads to another attempt. All others end the run: the server speaks another
+//! protocol, has no disk space, or stored other bytes than were sent.
 
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::actors::file::failure_code;
 use crate::actors::file::progress::ProgressReporter;
 use crate::actors::file::send::connection::{FramedConnection, ServerReply};
 use crate::actors::file::send::pipeline::{StreamOutcome, abort_file, send_chunks};
@@ -21,82 +23,92 @@ use crate::runtime::Clock;
 use crate::wire::file::digest::ChunkHash;
 use crate::wire::file::{Frame, Offer};
 
-/// Brings files to a receiver.
+/// Uploads files to a server.
 #[derive(Debug)]
-pub(crate) struct Uploader {
-    pub(crate) clock: Clock,
-    pub(crate) endpoint: Endpoint,
-    /// How long the server may take for each thing.
-    pub(crate) timeout: Duration,
-    /// Whether a lost connection is made anew, and what the receiver holds is not sent again.
-    pub(crate) resume: bool,
-    pub(crate) stdin: Option<Arc<File>>,
-    pub(crate) reporter: Reporter,
-    pub(crate) connection: Option<FramedConnection>,
-    /// Whether there was ever a connection: one that never was is not lost.
-    pub(crate) was_connected: bool,
+pub(super) struct Uploader {
+    pub(super) clock: Clock,
+    pub(super) endpoint: Endpoint,
+    /// The time limit of connecting, of each write and of each reply.
+    pub(super) timeout: Duration,
+    /// Whether a lost connection is reconnected, and whether chunks that the server has are not
+    /// sent again.
+    pub(super) resume: bool,
+    pub(super) stdin: Option<Arc<File>>,
+    pub(super) reporter: Reporter,
+    pub(super) connection: Option<FramedConnection>,
+    /// Whether there ever was a connection. A first connection that fails is not retried.
+    pub(super) was_connected: bool,
 }
 
-/// What became of a parcel.
+/// The result of uploading an item.
 #[derive(Debug)]
-pub(crate) enum UploadOutcome {
-    /// The directory is there.
+pub(super) enum UploadOutcome {
+    /// The directory exists on the server.
     DirectoryCreated,
-    /// The file is there: its size, its digest, and the name that it was given.
-    Stored(u64, ChunkHash, String),
-    /// One of that name is there, and that is as it should be.
+    /// The file is stored.
+    Stored {
+        /// Its size in bytes.
+        size: u64,
+        hash: ChunkHash,
+        /// The name that the server gave it.
+        name: String,
+    },
+    /// The server has a file of this name and skips such files. This is no failure.
     Skipped(String),
-    /// The receiver does not take it.
+    /// The server rejected the item.
     Rejected(String),
-    /// It cannot be read.
+    /// The file cannot be read.
     Unreadable(io::Error),
 }
 
-/// What one attempt came to.
+/// The result of one attempt.
 enum AttemptOutcome {
     Done(UploadOutcome),
-    /// The receiver does not take it now.
+    /// The server does not accept the item now.
     Retry(String),
 }
 
 impl Uploader {
-    /// Connects, unless that was done.
-    pub(crate) async fn connect(&mut self) -> Result<(), ClientError> {
+    /// Connects, unless there is a connection.
+    pub(super) async fn connect(&mut self) -> Result<(), ClientError> {
         if self.connection.is_none() {
-            let line = FramedConnection::connect(&self.clock, &self.endpoint, self.timeout).await?;
-            self.connection = Some(line);
+            let connection =
+                FramedConnection::connect(&self.clock, &self.endpoint, self.timeout).await?;
+            self.connection = Some(connection);
             self.was_connected = true;
         }
         Ok(())
     }
 
-    /// Delivers a file or a directory; `all` is how far all files are without it.
+    /// Uploads a file or a directory. `total_before` is the progress of all files without it.
     ///
     /// # Errors
     ///
-    /// What ends the whole run.
-    pub(crate) async fn upload(
+    /// Returns a failure that ends the run.
+    pub(super) async fn upload(
         &mut self,
-        parcel: &SendItem,
-        all: Option<TotalProgress>,
+        item: &SendItem,
+        total_before: Option<TotalProgress>,
     ) -> Result<UploadOutcome, ClientError> {
-        let (mut load, mut tries) = (None, Backoff::new());
-        if !parcel.is_directory {
-            let (path, stdin) = (parcel.path.clone(), self.stdin.clone());
+        let (mut source, mut backoff) = (None, Backoff::new());
+        if !item.is_directory {
+            let (path, stdin) = (item.path.clone(), self.stdin.clone());
             match smol::unblock(move || SourceFile::open(&path, stdin)).await {
-                Ok(dispatch) => load = Some(dispatch),
+                Ok(opened) => source = Some(opened),
                 Err(error) => return Ok(UploadOutcome::Unreadable(error)),
             }
         }
-        let name = parcel.path.display().to_string();
-        let size = load.as_ref().and_then(SourceFile::size);
-        let mut gauge =
-            ProgressReporter::new(&self.reporter, &self.clock, None, name.clone(), size, all);
+        let name = item.path.display().to_string();
+        let size = source.as_ref().and_then(SourceFile::size);
+        let (reporter, clock) = (&self.reporter, &self.clock);
+        let mut progress =
+            ProgressReporter::new(reporter, clock, None, name.clone(), size, total_before);
         loop {
-            let failure = match self.try_upload(parcel, &mut load, &mut tries, &mut gauge).await {
-                Ok(AttemptOutcome::Done(delivered)) => return Ok(delivered),
-                Ok(AttemptOutcome::Retry(why)) => {
-                    ClientError::ServerBusy { name: name.clone(), reason: why }
+            let attempt = self.try_upload(item, &mut source, &mut backoff, &mut progress).await;
+            let failure = match attempt {
+                Ok(AttemptOutcome::Done(outcome)) => return Ok(outcome),
+                Ok(AttemptOutcome::Retry(reason)) => {
+                    ClientError::ServerBusy { name: name.clone(), reason }
                 }
                 Err(failure) => failure,
             };
@@ -104,64 +116,67 @@ impl Uploader {
             if !self.resume || !self.was_connected || !is_transient(&failure) {
                 return Err(failure);
             }
-            if !load.as_ref().is_none_or(SourceFile::is_rewindable) {
+            if !source.as_ref().is_none_or(SourceFile::is_rewindable) {
                 return Err(ClientError::StdinNotResumable { source: Box::new(failure) });
             }
-            let Some(pause) = tries.next_delay_limited(MAX_FAILURES) else { return Err(failure) };
-            let why = format!("{failure}; trying again");
-            self.reporter.send(|| Report::Warning { reason: why }).await;
-            self.clock.sleep_jittered(pause).await;
+            let Some(delay) = backoff.next_delay_limited(MAX_FAILURES) else { return Err(failure) };
+            let reason = format!("{failure}; trying again");
+            self.reporter.send(|| Report::Warning { reason }).await;
+            self.clock.sleep_jittered(delay).await;
         }
     }
 
-    /// Tries to deliver a parcel over one connection.
+    /// Tries to upload an item over one connection.
     async fn try_upload(
         &mut self,
-        parcel: &SendItem,
-        load: &mut Option<SourceFile>,
-        tries: &mut Backoff,
-        gauge: &mut ProgressReporter,
+        item: &SendItem,
+        source_slot: &mut Option<SourceFile>,
+        backoff: &mut Backoff,
+        progress: &mut ProgressReporter,
     ) -> Result<AttemptOutcome, ClientError> {
         self.connect().await?;
-        let Some(line) = &mut self.connection else {
+        let Some(connection) = &mut self.connection else {
             return Ok(AttemptOutcome::Retry(String::new()));
         };
-        let Some(dispatch) = load.take() else {
-            let answer = line.request(&Frame::Offer(directory_offer(parcel))).await?;
-            return match answer {
-                ServerReply::Stored(..) => {
+        let Some(source) = source_slot.take() else {
+            let reply = connection.request(&Frame::Offer(directory_offer(item))).await?;
+            return match reply {
+                ServerReply::Stored { .. } => {
                     Ok(AttemptOutcome::Done(UploadOutcome::DirectoryCreated))
                 }
-                ServerReply::Failed(code, why) => classify_failure(parcel, code, why),
-                ServerReply::ResumeAt(..) => Err(line.unexpected_reply()),
+                ServerReply::Failed { code, reason } => classify_failure(item, code, reason),
+                ServerReply::ResumeAt { .. } => Err(connection.unexpected_reply()),
             };
         };
-        let answer = line.request(&Frame::Offer(dispatch.offer(&parcel.name))).await;
-        let (held, digest) = match answer {
-            Ok(ServerReply::ResumeAt(..)) if !self.resume => (0, [0; 32]),
-            Ok(ServerReply::ResumeAt(held, digest)) => (held, digest),
+        let reply = connection.request(&Frame::Offer(source.offer(&item.name))).await;
+        let (chunk_count, chunk_list_hash) = match reply {
+            Ok(ServerReply::ResumeAt { .. }) if !self.resume => (0, [0; 32]),
+            Ok(ServerReply::ResumeAt { chunk_count, chunk_list_hash }) => {
+                (chunk_count, chunk_list_hash)
+            }
             other => {
-                *load = Some(dispatch);
+                *source_slot = Some(source);
                 return match other? {
-                    ServerReply::Failed(code, why) => classify_failure(parcel, code, why),
-                    _ => Err(line.unexpected_reply()),
+                    ServerReply::Failed { code, reason } => classify_failure(item, code, reason),
+                    _ => Err(connection.unexpected_reply()),
                 };
             }
         };
-        let (dispatch, begun) = find_resume_point(dispatch, held, digest).await;
-        let sent = send_from(line, dispatch, begun, tries, gauge).await;
-        let dispatch = load.insert(sent.0);
-        match sent.1? {
-            TransferOutcome::Stored(digest, name) => {
-                Ok(AttemptOutcome::Done(UploadOutcome::Stored(dispatch.position(), digest, name)))
+        let (source, start) = find_resume_point(source, chunk_count, chunk_list_hash).await;
+        let (source, outcome) = send_from(connection, source, start, backoff, progress).await;
+        let source = source_slot.insert(source);
+        match outcome? {
+            TransferOutcome::Stored { hash, name } => {
+                let size = source.position();
+                Ok(AttemptOutcome::Done(UploadOutcome::Stored { size, hash, name }))
             }
-            TransferOutcome::HashMismatch(theirs) => {
-                let name = parcel.path.display().to_string();
-                let theirs = blake3::Hash::from(theirs).to_hex();
-                let why = format!("the server stored another one, whose BLAKE3 is {theirs}");
-                Err(ClientError::Mismatch { name, reason: why })
+            TransferOutcome::HashMismatch(hash) => {
+                let name = item.path.display().to_string();
+                let hash = blake3::Hash::from(hash).to_hex();
+                let reason = format!("the server stored other bytes, with the BLAKE3 hash {hash}");
+                Err(ClientError::Mismatch { name, reason })
             }
-            TransferOutcome::Failed(code, why) => classify_failure(parcel, code, why),
+            TransferOutcome::Failed { code, reason } => classify_failure(item, code, reason),
             TransferOutcome::Unreadable(error) => {
                 Ok(AttemptOutcome::Done(UploadOutcome::Unreadable(error)))
             }
@@ -169,100 +184,111 @@ impl Uploader {
     }
 }
 
-/// What came of sending a file's bytes.
+/// The result of sending a file's bytes.
 enum TransferOutcome {
-    Stored(ChunkHash, String),
-    /// It was stored with this digest, which is not its own.
+    Stored {
+        hash: ChunkHash,
+        name: String,
+    },
+    /// The server stored the file with this hash, which is not the file's own.
     HashMismatch(ChunkHash),
-    Failed(u16, String),
+    Failed {
+        code: u16,
+        reason: String,
+    },
     Unreadable(io::Error),
 }
 
-/// Finds out, on a thread that may block, with which chunk a file begins.
+/// Finds the first chunk to send, on a thread that may block.
 async fn find_resume_point(
-    mut dispatch: SourceFile,
-    held: u64,
-    digest: ChunkHash,
+    mut source: SourceFile,
+    chunk_count: u64,
+    chunk_list_hash: ChunkHash,
 ) -> (SourceFile, io::Result<u64>) {
     smol::unblock(move || {
-        let begun = dispatch.start_after(held, &digest);
-        (dispatch, begun)
+        let start = source.start_after(chunk_count, &chunk_list_hash);
+        (source, start)
     })
     .await
 }
 
-/// Sends a file from a chunk on, and waits until it is stored; the file comes back whatever happens.
+/// Sends a file from the chunk `start` on, and waits until it is stored. The file is returned in
+/// any case.
 async fn send_from(
-    line: &mut FramedConnection,
-    dispatch: SourceFile,
-    begun: io::Result<u64>,
-    tries: &mut Backoff,
-    gauge: &mut ProgressReporter,
+    connection: &mut FramedConnection,
+    source: SourceFile,
+    start: io::Result<u64>,
+    backoff: &mut Backoff,
+    progress: &mut ProgressReporter,
 ) -> (SourceFile, Result<TransferOutcome, ClientError>) {
-    let (dispatch, poured) = match begun {
-        Err(error) => (dispatch, abort_file(line, error).await),
+    let (source, sent) = match start {
+        Err(error) => (source, abort_file(connection, error).await),
         Ok(number) => {
-            tries.record_progress(number);
-            gauge.set_resumed(dispatch.position());
-            match line.send_frame(&Frame::Begin(number)).await {
-                Ok(()) => send_chunks(line, dispatch, gauge).await,
-                Err(failure) => (dispatch, Err(failure)),
+            backoff.record_progress(number);
+            progress.set_resumed(source.position());
+            match connection.send_frame(&Frame::Begin(number)).await {
+                Ok(()) => send_chunks(connection, source, progress).await,
+                Err(failure) => (source, Err(failure)),
             }
         }
     };
-    let sent = match poured {
-        Ok(poured) => await_result(line, poured).await,
+    let outcome = match sent {
+        Ok(sent) => await_result(connection, sent).await,
         Err(failure) => Err(failure),
     };
-    (dispatch, sent)
+    (source, outcome)
 }
 
-/// Waits for the server's last word on a file.
+/// Waits for the server's final reply about a file.
 async fn await_result(
-    line: &mut FramedConnection,
-    poured: StreamOutcome,
+    connection: &mut FramedConnection,
+    sent: StreamOutcome,
 ) -> Result<TransferOutcome, ClientError> {
-    let (ours, answer) = match poured {
+    let (own_hash, reply) = match sent {
         StreamOutcome::Unreadable(error) => return Ok(TransferOutcome::Unreadable(error)),
-        StreamOutcome::Replied(answer) => (None, answer),
-        StreamOutcome::Sent(digest, Some(answer)) => (Some(digest), answer),
-        StreamOutcome::Sent(digest, None) => (Some(digest), line.recv().await?),
+        StreamOutcome::Replied(reply) => (None, reply),
+        StreamOutcome::Sent(hash, Some(reply)) => (Some(hash), reply),
+        StreamOutcome::Sent(hash, None) => (Some(hash), connection.recv().await?),
     };
-    match answer {
-        ServerReply::Failed(code, why) => Ok(TransferOutcome::Failed(code, why)),
-        ServerReply::Stored(theirs, name) if ours == Some(theirs) => {
-            Ok(TransferOutcome::Stored(theirs, name))
+    match reply {
+        ServerReply::Failed { code, reason } => Ok(TransferOutcome::Failed { code, reason }),
+        ServerReply::Stored { hash, name } if own_hash == Some(hash) => {
+            Ok(TransferOutcome::Stored { hash, name })
         }
-        ServerReply::Stored(theirs, _) if ours.is_some() => {
-            Ok(TransferOutcome::HashMismatch(theirs))
+        ServerReply::Stored { hash, .. } if own_hash.is_some() => {
+            Ok(TransferOutcome::HashMismatch(hash))
         }
-        _ => Err(line.unexpected_reply()),
+        _ => Err(connection.unexpected_reply()),
     }
 }
 
-fn directory_offer(parcel: &SendItem) -> Offer<'_> {
-    let (mode, name) = (parcel.mode, &parcel.name);
+fn directory_offer(item: &SendItem) -> Offer<'_> {
+    let (mode, name) = (item.mode, &item.name);
     Offer { is_directory: true, size: Some(0), mode, modified: (0, 0), name }
 }
 
-/// Takes what the server failed with for what it means; `docs/file-protocol.md` lists the codes.
+/// Converts a failure reply: to the end of the run, another attempt, or the end of this item.
 fn classify_failure(
-    parcel: &SendItem,
+    item: &SendItem,
     code: u16,
-    why: String,
+    reason: String,
 ) -> Result<AttemptOutcome, ClientError> {
-    let name = parcel.path.display().to_string();
+    let name = item.path.display().to_string();
     match code {
-        1 | 7 => Err(ClientError::Mismatch { name, reason: why }),
-        5 => Err(ClientError::ServerDiskFull { name, reason: why }),
-        8 | 9 => Ok(AttemptOutcome::Retry(why)),
-        11 => Ok(AttemptOutcome::Done(UploadOutcome::Skipped(why))),
-        _ => Ok(AttemptOutcome::Done(UploadOutcome::Rejected(why))),
+        failure_code::PROTOCOL_ERROR | failure_code::HASH_MISMATCH => {
+            Err(ClientError::Mismatch { name, reason })
+        }
+        failure_code::DISK_FULL => Err(ClientError::ServerDiskFull { name, reason }),
+        failure_code::BUSY | failure_code::STOPPING => Ok(AttemptOutcome::Retry(reason)),
+        failure_code::SKIPPED => Ok(AttemptOutcome::Done(UploadOutcome::Skipped(reason))),
+        _ => Ok(AttemptOutcome::Done(UploadOutcome::Rejected(reason))),
     }
 }
 
-/// Tells whether a failure may be over at the next attempt. A server that spoke the protocol before and does not now
-/// is perhaps only starting, or it is what stands before it that answers.
+/// Returns whether another attempt may succeed.
+///
+/// A server that spoke the protocol before and does not now may be starting, or a proxy in front of
+/// it replies.
 fn is_transient(failure: &ClientError) -> bool {
     matches!(
         failure,

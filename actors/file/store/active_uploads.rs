@@ -1,22 +1,22 @@
-//! Who has a file in hand, and who else would like to.
+//! The uploads that are in progress, and requests that they yield.
 //!
-//! A sender whose connection broke comes back with another one while the server still takes the first for alive: a
-//! connection that is gone looks like one that is silent. So a claim of a file that is in hand is refused, and *contests*
-//! it. A holder that goes on being silent gives way then, and the sender's next attempt goes on with what had come.
+//! A sender whose connection broke comes back over a new one, while the server still considers the
+//! first connection alive: a lost connection looks like a silent one. The new connection's request
+//! for the file fails as busy, and asks the first one to yield. If the first connection stays
+//! silent, it yields, and the sender's next attempt resumes after the bytes received so far.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use event_listener::Event;
 
-use super::FileStore;
 use crate::runtime::wait_until;
 use crate::sync::lock;
 
-/// Who has a file in hand.
+/// The names of the files that are being uploaded.
 #[derive(Debug, Default)]
 pub(super) struct ActiveUploads {
-    /// For each name, whether it is contested.
+    /// For each name, whether another connection has asked for the file.
     yield_flags: Mutex<HashMap<String, bool>>,
     yield_event: Event,
 }
@@ -26,36 +26,40 @@ impl ActiveUploads {
         lock(&self.yield_flags)
     }
 
-    /// Tells the holder of a file that somebody else would like it.
+    /// Asks the upload of a file to yield to another connection.
     pub(super) fn request_yield(&self, name: &str) {
-        if let Some(contested) = self.lock_yield_flags().get_mut(name) {
-            *contested = true;
+        if let Some(yield_flag) = self.lock_yield_flags().get_mut(name) {
+            *yield_flag = true;
         }
         self.yield_event.notify(usize::MAX);
     }
 
-    /// Waits until a file that is in hand is contested. Cancel-safe.
+    /// Waits until another connection asks for a file that is being uploaded.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe.
     pub(super) async fn yield_requested(&self, name: &str) {
         wait_until(&self.yield_event, || self.lock_yield_flags().get(name) == Some(&true)).await;
     }
 }
 
-/// A file in hand, as long as this is kept.
+/// The entry of one upload. Dropping it removes the entry.
 #[derive(Debug)]
 pub(super) struct UploadGuard {
-    store: Arc<FileStore>,
+    active_uploads: Arc<ActiveUploads>,
     name: String,
 }
 
 impl UploadGuard {
-    pub(super) fn new(vault: &Arc<FileStore>, name: &str) -> UploadGuard {
-        vault.active_uploads.lock_yield_flags().insert(name.into(), false);
-        UploadGuard { store: vault.clone(), name: name.into() }
+    pub(super) fn new(active_uploads: &Arc<ActiveUploads>, name: &str) -> UploadGuard {
+        active_uploads.lock_yield_flags().insert(name.into(), false);
+        UploadGuard { active_uploads: active_uploads.clone(), name: name.into() }
     }
 }
 
 impl Drop for UploadGuard {
     fn drop(&mut self) {
-        self.store.active_uploads.lock_yield_flags().remove(&self.name);
+        self.active_uploads.lock_yield_flags().remove(&self.name);
     }
 }

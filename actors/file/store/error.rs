@@ -1,53 +1,58 @@
-//! Why something cannot be stored, in words for both sides.
+//! Errors of the file store. The texts are read by the operator and by the sender.
 
 use std::io;
 use std::path::PathBuf;
 
 use thiserror::Error;
 
-/// Why something cannot be stored.
+use crate::wire::units::format_size;
+
+/// The reason why a file or directory cannot be stored.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The name is refused.
-    #[error("the name is refused: {0}")]
+    /// The name is not allowed.
+    #[error("file name rejected: {0}")]
     InvalidName(&'static str),
-    /// There is something of that name.
-    #[error("{name} is there already, and stays")]
+    /// The name is taken, and the old file is kept.
+    #[error("{name} already exists on the server; it keeps the old file (server: --on-conflict)")]
     Exists {
         /// The name.
         name: String,
     },
-    /// There is something of that name, so the file was left out, as was asked for.
-    #[error("{name} is there already; it was skipped")]
+    /// The name is taken, and the store was asked to skip such files.
+    #[error("{name} already exists on the server; skipped")]
     Skipped {
         /// The name.
         name: String,
     },
-    /// It is larger than is taken.
-    #[error("it is larger than is taken here, which is {limit} bytes at most")]
+    /// The file is larger than the limit.
+    #[error("file exceeds the size limit of {} (--max-size)", format_size(*limit))]
     TooLarge {
-        /// The most.
+        /// The limit in bytes.
         limit: u64,
     },
-    /// The disk has no more room, or less than is to stay free.
-    #[error("the disk of {} is full, or has no more than is to stay free", path.display())]
+    /// The disk is full, or would have less free space than it must keep.
+    #[error(
+        "the disk of {} is full, or would have less free space than required (--keep-free)",
+        path.display()
+    )]
     DiskFull {
-        /// The directory.
+        /// The directory of the store.
         path: PathBuf,
     },
-    /// Somebody else has it in hand, and was told that it is wanted.
-    #[error("{name} is just being sent by somebody else")]
+    /// Another upload holds the partial file. It has been asked to yield.
+    #[error("{name} is being uploaded over another connection")]
     Busy {
         /// The name.
         name: String,
     },
-    /// The file system failed.
+    /// A file system call failed.
     #[error("{operation} failed: {source}")]
     Io {
-        /// What failed.
+        /// The operation, as in "opening the partial file".
         operation: &'static str,
-        /// How.
+        /// The error of the call.
         source: io::Error,
     },
 }

@@ -1,36 +1,43 @@
-//! Directories, opened one beneath the other.
+//! File system calls that never follow a link inside the store.
 //!
-//! A path that is opened as a whole may lead through a link to anywhere. So each component is opened beneath the
-//! descriptor of the one before, and none is followed if it is a link. There is no `..` in a [`SafeName`], so
-//! whatever is moved meanwhile, what is opened was beneath the first directory. (`openat2` could open them at
-//! once, but not make them, and boards run kernels that lack it.)
+//! A path that is opened as a whole may lead through a link to any place. Each component is
+//! therefore opened relative to the descriptor of its parent directory, and never through a link.
+//! A [`SafeName`] contains no `..`. So an opened directory was inside the first one, even if
+//! another process moves directories meanwhile. `openat2` could open a whole path at once, but it
+//! cannot create directories, and the kernels of some boards lack it.
 //!
 //! [`SafeName`]: crate::wire::file::filename::SafeName
 
+use std::fs::File;
+use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use rustix::fs::{Mode, OFlags, mkdirat, open as open_path, openat};
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, fsync, mkdirat, open as open_path, openat, statat,
+};
 use rustix::io::{Errno, retry_on_intr};
 
-use super::StoreError;
+use crate::actors::file::store::error::StoreError;
 
 const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Opens the directory that `names` lead to from `path`. The missing ones are made, with `mode`, and will be there after a
-/// power cut.
+/// Opens the directory that the components `names` lead to from `path`.
+///
+/// Missing directories are created with `mode` and survive a power cut.
 pub(super) fn open_beneath<'a>(
     path: &Path,
     names: impl Iterator<Item = &'a str>,
     mode: u32,
 ) -> Result<OwnedFd, StoreError> {
-    let failed = |doing| {
+    let failed = |operation| {
         move |error: Errno| match error {
             Errno::NOSPC | Errno::DQUOT => StoreError::DiskFull { path: path.into() },
             Errno::LOOP | Errno::NOTDIR => {
-                StoreError::InvalidName("a part of its path is no directory here")
+                StoreError::InvalidName("a component of its path is not a directory on the server")
             }
-            error => StoreError::Io { operation: doing, source: error.into() },
+            error => StoreError::Io { operation, source: error.into() },
         }
     };
     let mut directory =
@@ -38,35 +45,77 @@ pub(super) fn open_beneath<'a>(
             StoreError::Io { operation: "opening the directory", source: error.into() }
         })?;
     for name in names {
-        let opened = |directory: &OwnedFd| {
+        let open = |directory: &OwnedFd| {
             retry_on_intr(|| {
                 openat(directory, name, DIRECTORY_FLAGS | OFlags::NOFOLLOW, Mode::empty())
             })
         };
-        let next = match opened(&directory) {
+        let opened = match open(&directory) {
             Err(Errno::NOENT) => {
-                let making = failed("making a directory");
                 match retry_on_intr(|| mkdirat(&directory, name, Mode::from_raw_mode(mode))) {
                     Ok(()) => sync_directory(&directory)?,
+                    // Another upload created it first.
                     Err(Errno::EXIST) => {}
-                    Err(error) => return Err(making(error)),
+                    Err(error) => return Err(failed("creating a directory")(error)),
                 }
-                opened(&directory)
+                open(&directory)
             }
             opened => opened,
         };
-        directory = next.map_err(failed("opening a directory"))?;
+        directory = opened.map_err(failed("opening a directory"))?;
     }
     Ok(directory)
 }
 
-/// Writes to the disk which names a directory has.
+/// Flushes the entries of a directory to the disk.
 pub(super) fn sync_directory(directory: &OwnedFd) -> Result<(), StoreError> {
-    match retry_on_intr(|| rustix::fs::fsync(directory)) {
-        // Some file systems cannot sync a directory; they have no better way.
+    match retry_on_intr(|| fsync(directory)) {
+        // Some file systems cannot sync a directory, and offer nothing else.
         Ok(()) | Err(Errno::INVAL) => Ok(()),
         Err(error) => {
             Err(StoreError::Io { operation: "syncing the directory", source: error.into() })
         }
     }
+}
+
+/// Returns the type of the file with a name, or `None` if there is no such file.
+pub(super) fn file_type(directory: &OwnedFd, name: &str) -> Result<Option<FileType>, StoreError> {
+    match statat(directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(FileType::from_raw_mode(stat.st_mode))),
+        Err(Errno::NOENT) => Ok(None),
+        Err(error) => {
+            Err(StoreError::Io { operation: "looking up the file", source: error.into() })
+        }
+    }
+}
+
+/// Opens a file in a directory, never through a link.
+pub(super) fn open_file(
+    directory: &OwnedFd,
+    name: &str,
+    flags: OFlags,
+) -> rustix::io::Result<File> {
+    // NONBLOCK: if the name belongs to a pipe, opening it must not wait for a writer.
+    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    let opened = retry_on_intr(|| openat(directory, name, flags, Mode::RUSR | Mode::WUSR));
+    opened.map(File::from)
+}
+
+/// Returns whether a file is a regular file with a single name.
+///
+/// The store creates no other files. Anything else at a hidden name was put there by another
+/// process, and a write could change a file elsewhere.
+pub(super) fn is_regular_with_one_link(file: &File) -> io::Result<bool> {
+    let metadata = file.metadata()?;
+    Ok(metadata.is_file() && metadata.nlink() == 1)
+}
+
+/// Returns the umask of the process.
+///
+/// It is read from `/proc`, because the system call that returns the umask also changes it, for
+/// all threads.
+pub(super) fn umask() -> u32 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let umask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+    umask.and_then(|umask| u32::from_str_radix(umask.trim(), 8).ok()).unwrap_or(0o022)
 }

@@ -1,7 +1,7 @@
-//! The room on the disk, and who was promised how much of it.
+//! The disk space of a store, and the reservations of its uploads.
 //!
-//! A file whose size is known is refused before its first byte where it would not fit, beside what others were promised. A
-//! file that just grows is looked after while it does.
+//! A file of known size is rejected before its first byte if it does not fit beside the space that
+//! other uploads have reserved. A file of unknown size is checked while it grows.
 
 use std::fs::File;
 use std::os::fd::AsFd;
@@ -12,40 +12,45 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::fs::fstatvfs;
 use rustix::io::retry_on_intr;
 
-use super::{FileStore, StoreError};
+use crate::actors::file::store::error::StoreError;
 
-/// The free space is looked at again after so many bytes of all files.
+/// The number of bytes written by all uploads between two checks of the free space.
 const CHECK_INTERVAL_BYTES: u64 = 16 << 20;
 
-/// The room of a vault.
+/// The limits of a store's disk space and the space reserved so far.
 #[derive(Debug)]
 pub(super) struct SpaceBudget {
     path: PathBuf,
     keep_free: u64,
     max_size: Option<u64>,
-    /// How many bytes will still come of files whose size is known.
+    /// The bytes still to come of all files of known size.
     reserved: AtomicU64,
-    /// How many bytes were written by all files since the free space was last looked at.
+    /// The bytes that all uploads wrote since the last check of the free space.
     written_since_check: AtomicU64,
 }
 
 impl SpaceBudget {
     pub(super) fn new(path: PathBuf, keep_free: u64, max_size: Option<u64>) -> SpaceBudget {
-        let (promised, unlooked) = (AtomicU64::new(0), AtomicU64::new(0));
-        SpaceBudget { path, keep_free, max_size, reserved: promised, written_since_check: unlooked }
+        SpaceBudget {
+            path,
+            keep_free,
+            max_size,
+            reserved: AtomicU64::new(0),
+            written_since_check: AtomicU64::new(0),
+        }
     }
 
-    /// Refuses a file that is larger than is taken.
+    /// Rejects a size above the limit of a file.
     pub(super) fn check_size(&self, size: u64) -> Result<(), StoreError> {
         match self.max_size {
-            Some(most) if size > most => Err(StoreError::TooLarge { limit: most }),
+            Some(limit) if size > limit => Err(StoreError::TooLarge { limit }),
             _ => Ok(()),
         }
     }
 
     fn check_free(&self, file: impl AsFd) -> Result<(), StoreError> {
         let disk = retry_on_intr(|| fstatvfs(&file)).map_err(|error| StoreError::Io {
-            operation: "looking at the free space",
+            operation: "reading the free disk space",
             source: error.into(),
         })?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
@@ -57,49 +62,51 @@ impl SpaceBudget {
     }
 }
 
-/// How much of the room a file was promised: what is missing of it, where its size is known.
+/// The space reserved for the missing bytes of one file. Dropping it releases what is left.
 #[derive(Debug)]
 pub(super) struct SpaceReservation {
-    store: Arc<FileStore>,
+    budget: Arc<SpaceBudget>,
     remaining: u64,
 }
 
 impl SpaceReservation {
-    /// Promises a file as much as is missing of it.
+    /// Reserves space for the `missing` bytes of a file. Use 0 for a file of unknown size.
     pub(super) fn new(
-        vault: &Arc<FileStore>,
+        budget: &Arc<SpaceBudget>,
         file: &File,
         missing: u64,
     ) -> Result<SpaceReservation, StoreError> {
-        let promise = SpaceReservation { store: vault.clone(), remaining: missing };
-        vault.space.reserved.fetch_add(missing, Ordering::Relaxed);
-        vault.space.check_free(file)?;
-        Ok(promise)
+        budget.reserved.fetch_add(missing, Ordering::Relaxed);
+        // If the check fails, dropping the reservation releases the bytes again.
+        let reservation = SpaceReservation { budget: budget.clone(), remaining: missing };
+        budget.check_free(file)?;
+        Ok(reservation)
     }
 
-    /// Is asked before so many bytes are written, after which the file will have `length`.
+    /// Uses `bytes` of the reservation. Call it before a write after which the file has `length`
+    /// bytes.
     pub(super) fn consume(
         &mut self,
         file: &File,
         bytes: u64,
         length: u64,
     ) -> Result<(), StoreError> {
-        let room = &self.store.space;
-        room.check_size(length)?;
-        let unlooked = room.written_since_check.fetch_add(bytes, Ordering::Relaxed);
-        if unlooked >= CHECK_INTERVAL_BYTES {
-            room.written_since_check.store(0, Ordering::Relaxed);
-            room.check_free(file)?;
+        let budget = &self.budget;
+        budget.check_size(length)?;
+        let unchecked = budget.written_since_check.fetch_add(bytes, Ordering::Relaxed);
+        if unchecked >= CHECK_INTERVAL_BYTES {
+            budget.written_since_check.store(0, Ordering::Relaxed);
+            budget.check_free(file)?;
         }
-        let spent = bytes.min(self.remaining);
-        self.remaining -= spent;
-        room.reserved.fetch_sub(spent, Ordering::Relaxed);
+        let consumed = bytes.min(self.remaining);
+        self.remaining -= consumed;
+        budget.reserved.fetch_sub(consumed, Ordering::Relaxed);
         Ok(())
     }
 }
 
 impl Drop for SpaceReservation {
     fn drop(&mut self) {
-        self.store.space.reserved.fetch_sub(self.remaining, Ordering::Relaxed);
+        self.budget.reserved.fetch_sub(self.remaining, Ordering::Relaxed);
     }
 }

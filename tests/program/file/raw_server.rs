@@ -168,7 +168,7 @@ fn an_upload_that_is_larger_than_allowed_is_told_and_leaves_nothing() {
     }
     // It may be cut before all is taken.
     let _ = large.write_all(&[7; 100 << 10]);
-    server.wait_for_error_line(|line| line.contains("larger than is taken here"));
+    server.wait_for_error_line(|line| line.contains("exceeds the size limit of 1KiB"));
     // What has come is removed before the refusal is told.
     send(&server, b"small", "output1.txt");
     assert_eq!(names(out.path()), ["output1.txt"]);

@@ -1,48 +1,49 @@
-//! A framed connection: frames in, files in the vault, answers out.
+//! A framed upload: it reads frames, stores files and replies to the sender.
 
 use std::io;
 use std::sync::Arc;
 
-use super::incoming::{ChunkError, IncomingFile, ProtocolViolation, failure_event};
-use super::{MAX_READ, STEP_BYTES, UploadEvent, UploadProgress, UploadStep};
-use crate::actors::file::store::FileRequest;
-use crate::actors::{FileStore, StoreError};
+use crate::actors::file::failure_code;
+use crate::actors::file::receive::limits::{MAX_READ, SMALL_READ, STEP_BYTES};
+use crate::actors::file::receive::upload::event::{UploadEvent, UploadProgress, UploadStep};
+use crate::actors::file::receive::upload::incoming::{
+    ChunkError, IncomingFile, ProtocolViolation, failure_event,
+};
+use crate::actors::file::store::FileStore;
+use crate::actors::file::store::error::StoreError;
+use crate::actors::file::store::request::FileRequest;
 use crate::net::Stream;
 use crate::wire::file::filename::SafeName;
 use crate::wire::file::{Frame, FrameReader, Offer};
 
-/// How many bytes there is room for at first, and as long as fewer come: room for many costs more to make than a byte is worth,
-/// of which a slow sender sends one at a time.
-const SMALL_READ: usize = 4 << 10;
-
-/// A framed connection.
+/// A framed upload.
 #[derive(Debug)]
-pub(in crate::actors) struct FramedUpload {
+pub(crate) struct FramedUpload {
     store: Arc<FileStore>,
     reader: FrameReader,
-    /// How many bytes the next call may read.
+    /// The size of the next read.
     read_size: usize,
     expected: ExpectedFrame,
 }
 
-/// What is expected next.
+/// The frames that are expected next.
 #[derive(Debug)]
 enum ExpectedFrame {
-    /// An offer; what else comes belongs to one that failed.
+    /// An offer. Other frames belong to a file that failed, and are ignored.
     Offer,
     /// The number of the first chunk.
     Begin(Box<IncomingFile>),
-    /// Chunks, and the end.
+    /// Chunks, and the end of the file.
     Data(Box<IncomingFile>),
 }
 
-/// Why a connection cannot go on.
+/// The reason why a connection cannot continue.
 type ProtocolErrorText = String;
 
 impl FramedUpload {
-    pub(in crate::actors) fn new(vault: Arc<FileStore>) -> FramedUpload {
+    pub(crate) fn new(store: Arc<FileStore>) -> FramedUpload {
         FramedUpload {
-            store: vault,
+            store,
             reader: FrameReader::default(),
             read_size: SMALL_READ,
             expected: ExpectedFrame::Offer,
@@ -74,38 +75,39 @@ impl FramedUpload {
         }
     }
 
-    pub(super) fn step(&mut self, stream: &Stream, news: &mut Vec<UploadEvent>) -> UploadStep {
-        let worked = match self.read_frames(stream, news) {
-            Ok(worked) => worked,
-            Err(why) => {
-                news.push(UploadEvent::Failed(1, why.clone()));
-                UploadStep::Done(Ok(why))
+    pub(super) fn step(&mut self, stream: &Stream, events: &mut Vec<UploadEvent>) -> UploadStep {
+        let step = match self.read_frames(stream, events) {
+            Ok(step) => step,
+            Err(reason) => {
+                let code = failure_code::PROTOCOL_ERROR;
+                events.push(UploadEvent::Failed { code, reason: reason.clone() });
+                UploadStep::Done(Ok(reason))
             }
         };
-        self.checkpoint(news);
+        self.checkpoint(events);
         self.reader.shrink();
-        worked
+        step
     }
 
     fn read_frames(
         &mut self,
         stream: &Stream,
-        news: &mut Vec<UploadEvent>,
+        events: &mut Vec<UploadEvent>,
     ) -> Result<UploadStep, ProtocolErrorText> {
-        let mut taken = 0;
-        while taken < STEP_BYTES && news.is_empty() {
-            let space = self.reader.spare_capacity(self.read_size);
-            let offered = space.len();
-            match stream.try_read(space) {
+        let mut received = 0;
+        while received < STEP_BYTES && events.is_empty() {
+            let buffer = self.reader.spare_capacity(self.read_size);
+            let capacity = buffer.len();
+            match stream.try_read(buffer) {
                 Ok(0) if self.is_between_files() => {
                     return Ok(UploadStep::Done(Ok("closed by peer".into())));
                 }
                 Ok(0) => return Ok(UploadStep::Done(Ok("closed in the middle of a file".into()))),
                 Ok(length) => {
                     self.reader.advance(length);
-                    taken += length;
+                    received += length;
                     self.read_size = match length {
-                        all if all == offered => MAX_READ,
+                        length if length == capacity => MAX_READ,
                         0..SMALL_READ => SMALL_READ,
                         _ => self.read_size,
                     };
@@ -116,33 +118,33 @@ impl FramedUpload {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Ok(UploadStep::Done(Ok(error.to_string()))),
             }
-            self.handle_frames(news)?;
+            self.handle_frames(events)?;
         }
         Ok(UploadStep::More)
     }
 
-    /// Does what the frames ask for that have come.
-    fn handle_frames(&mut self, news: &mut Vec<UploadEvent>) -> Result<(), ProtocolErrorText> {
-        let FramedUpload { store: vault, reader, expected: state, .. } = self;
+    /// Handles the complete frames in the buffer.
+    fn handle_frames(&mut self, events: &mut Vec<UploadEvent>) -> Result<(), ProtocolErrorText> {
+        let FramedUpload { store, reader, expected, .. } = self;
         while let Some(frame) = reader.next_frame().map_err(|error| error.to_string())? {
-            let before = std::mem::replace(state, ExpectedFrame::Offer);
-            match handle_frame(vault, before, frame, news) {
-                Ok(after) => *state = after,
-                Err(ProtocolViolation(why)) => return Err(why.into()),
+            let before = std::mem::replace(expected, ExpectedFrame::Offer);
+            match handle_frame(store, before, frame, events) {
+                Ok(after) => *expected = after,
+                Err(ProtocolViolation(reason)) => return Err(reason.into()),
             }
         }
         Ok(())
     }
 
-    /// Writes down how far a file has come.
-    fn checkpoint(&mut self, news: &mut Vec<UploadEvent>) {
+    /// Writes the recorded hashes of the current file to its checksum file.
+    fn checkpoint(&mut self, events: &mut Vec<UploadEvent>) {
         let ExpectedFrame::Data(file) = &mut self.expected else { return };
         if let Err(error) = file.checkpoint() {
-            news.push(failure_event(&error));
+            events.push(failure_event(&error));
             if let ExpectedFrame::Data(file) =
                 std::mem::replace(&mut self.expected, ExpectedFrame::Offer)
             {
-                // After a failed sync nobody knows what is on the disk.
+                // After a failed sync the content on the disk is unknown.
                 file.discard();
             }
         }
@@ -153,75 +155,76 @@ impl FramedUpload {
             ExpectedFrame::Offer => None,
             ExpectedFrame::Begin(file) | ExpectedFrame::Data(file) => {
                 file.suspend();
-                Some("what has come is kept for a resumption".into())
+                Some("the received chunks are kept, so that the upload can be resumed".into())
             }
         }
     }
 }
 
-/// Does what one frame asks for, and returns what is expected after it.
+/// Handles one frame, and returns the frames that are expected next.
 fn handle_frame(
-    vault: &Arc<FileStore>,
-    state: ExpectedFrame,
+    store: &FileStore,
+    expected: ExpectedFrame,
     frame: Frame<'_>,
-    news: &mut Vec<UploadEvent>,
+    events: &mut Vec<UploadEvent>,
 ) -> Result<ExpectedFrame, ProtocolViolation> {
-    match (frame, state) {
-        (Frame::Offer(offer), ExpectedFrame::Offer) => match accept_offer(vault, &offer) {
+    match (frame, expected) {
+        (Frame::Offer(offer), ExpectedFrame::Offer) => match accept_offer(store, &offer) {
             Ok(Some(file)) => {
-                news.push(file.resume_event());
+                events.push(file.resume_event());
                 return Ok(ExpectedFrame::Begin(Box::new(file)));
             }
-            Ok(None) => news.push(UploadEvent::DirectoryCreated(
-                String::from_utf8_lossy(offer.name).into_owned(),
-            )),
-            Err(error) => news.push(failure_event(&error)),
+            Ok(None) => {
+                let name = String::from_utf8_lossy(offer.name).into_owned();
+                events.push(UploadEvent::DirectoryCreated { name });
+            }
+            Err(error) => events.push(failure_event(&error)),
         },
         (Frame::Begin(number), ExpectedFrame::Begin(mut file)) => {
-            let begun = file.start_at(vault, number);
-            return state_after(file, begun, news);
+            let started = file.start_at(store, number);
+            return state_after(file, started, events);
         }
-        (Frame::Data { number, hash: value, bytes }, ExpectedFrame::Data(mut file)) => {
-            let added = file.add_chunk(number, value, bytes);
-            return state_after(file, added, news);
+        (Frame::Data { number, hash, bytes }, ExpectedFrame::Data(mut file)) => {
+            let added = file.add_chunk(number, hash, bytes);
+            return state_after(file, added, events);
         }
         (Frame::End { size, digest }, ExpectedFrame::Data(file)) => {
-            news.push(file.finish(size, digest))
+            events.push(file.finish(size, digest))
         }
-        // The sender cannot read its file to the end, or it changed: nothing of it is of use.
+        // The sender cannot read its file to the end, or the file changed. The received bytes are
+        // of no use.
         (Frame::Failed(_), ExpectedFrame::Begin(file) | ExpectedFrame::Data(file)) => {
             file.discard()
         }
-        // What was on its way of a file that failed.
+        // These frames were sent before the sender heard that the file had failed.
         (
             Frame::Begin(_) | Frame::Data { .. } | Frame::End { .. } | Frame::Failed(_),
             ExpectedFrame::Offer,
         ) => {}
         (_, ExpectedFrame::Begin(file) | ExpectedFrame::Data(file)) => {
             file.suspend();
-            return Err(ProtocolViolation("a frame came that has no place here"));
+            return Err(ProtocolViolation("unexpected frame"));
         }
-        (_, ExpectedFrame::Offer) => {
-            return Err(ProtocolViolation("a frame came that has no place here"));
-        }
+        (_, ExpectedFrame::Offer) => return Err(ProtocolViolation("unexpected frame")),
     }
     Ok(ExpectedFrame::Offer)
 }
 
-/// Goes on with a file if it took what came.
+/// Returns the frames that are expected after a frame of a file was handled. Ends the file if that
+/// failed.
 fn state_after(
     file: Box<IncomingFile>,
     result: Result<(), ChunkError>,
-    news: &mut Vec<UploadEvent>,
+    events: &mut Vec<UploadEvent>,
 ) -> Result<ExpectedFrame, ProtocolViolation> {
     match result {
         Ok(()) => Ok(ExpectedFrame::Data(file)),
-        Err(ChunkError::Protocol(why)) => {
+        Err(ChunkError::Protocol(violation)) => {
             file.suspend();
-            Err(why)
+            Err(violation)
         }
         Err(ChunkError::Store(error)) => {
-            news.push(failure_event(&error));
+            events.push(failure_event(&error));
             match error {
                 StoreError::TooLarge { .. } => file.discard(),
                 _ => file.suspend(),
@@ -231,16 +234,14 @@ fn state_after(
     }
 }
 
-/// Takes an offer: a file's place is claimed, a directory is made.
-fn accept_offer(
-    vault: &Arc<FileStore>,
-    offer: &Offer<'_>,
-) -> Result<Option<IncomingFile>, StoreError> {
+/// Accepts an offer: creates the partial file of a file, or a directory. Returns `None` for a
+/// directory.
+fn accept_offer(store: &FileStore, offer: &Offer<'_>) -> Result<Option<IncomingFile>, StoreError> {
     let name = SafeName::parse(offer.name).map_err(StoreError::InvalidName)?;
     let Offer { mode, size, modified, .. } = *offer;
     if offer.is_directory {
-        vault.create_dir_all(&name, mode)?;
+        store.create_dir_all(&name, mode)?;
         return Ok(None);
     }
-    IncomingFile::create(vault, FileRequest { name, size, mode, modified }).map(Some)
+    IncomingFile::create(store, FileRequest { name, size, mode, modified }).map(Some)
 }

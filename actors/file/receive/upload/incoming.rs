@@ -1,18 +1,20 @@
-//! One file that comes in frames.
+//! One file of a framed upload.
 
-use super::{UploadEvent, UploadProgress};
-use crate::actors::file::store::{CreateOutcome, ExistingFile, FileRequest, PartialFile};
-use crate::actors::{FileStore, StoreError};
-use std::sync::Arc;
-
+use crate::actors::file::failure_code;
+use crate::actors::file::receive::upload::event::{UploadEvent, UploadProgress};
+use crate::actors::file::store::error::StoreError;
+use crate::actors::file::store::existing::ExistingFile;
+use crate::actors::file::store::partial::PartialFile;
+use crate::actors::file::store::request::FileRequest;
+use crate::actors::file::store::{CreateOutcome, FileStore};
 use crate::wire::file::CHUNK_SIZE;
 use crate::wire::file::digest::{ChunkHash, FileHasher, hash_chunk};
 
-/// A frame that makes no sense where it came.
+/// A violation of the protocol, which ends the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ProtocolViolation(pub(super) &'static str);
 
-/// Why a chunk cannot be taken.
+/// The reason why a chunk cannot be stored.
 #[derive(Debug)]
 pub(super) enum ChunkError {
     Protocol(ProtocolViolation),
@@ -25,112 +27,101 @@ impl From<StoreError> for ChunkError {
     }
 }
 
-/// One file that comes in.
+impl ChunkError {
+    fn protocol(reason: &'static str) -> ChunkError {
+        ChunkError::Protocol(ProtocolViolation(reason))
+    }
+}
+
+/// One file of a framed upload.
 #[derive(Debug)]
 pub(super) struct IncomingFile {
     request: FileRequest,
     target: UploadTarget,
     hasher: FileHasher,
-    /// How many bytes of it were there when it began.
+    /// The number of bytes that were stored by an earlier attempt.
     resumed_bytes: u64,
-    /// How many there are.
+    /// The number of bytes stored so far.
     length: u64,
 }
 
-/// Where it goes.
+/// The file in the store.
 #[derive(Debug)]
 enum UploadTarget {
+    /// The file is written to this partial file.
     Partial(PartialFile),
-    /// It goes nowhere: it is there, unless the sender says that it is another one.
+    /// The store has a file that looks the same. Nothing is written unless the sender says that
+    /// its file is another one.
     Existing(ExistingFile),
 }
 
 impl IncomingFile {
-    /// Claims the place of a file.
+    /// Creates the file in the store.
     pub(super) fn create(
-        vault: &Arc<FileStore>,
-        wanted: FileRequest,
+        store: &FileStore,
+        request: FileRequest,
     ) -> Result<IncomingFile, StoreError> {
-        let place = match vault.create(&wanted)? {
-            CreateOutcome::Partial(part) => UploadTarget::Partial(part),
-            CreateOutcome::Exists(there) => UploadTarget::Existing(there),
+        let target = match store.create(&request)? {
+            CreateOutcome::Partial(partial) => UploadTarget::Partial(partial),
+            CreateOutcome::Exists(existing) => UploadTarget::Existing(existing),
         };
-        Ok(IncomingFile {
-            request: wanted,
-            target: place,
-            hasher: FileHasher::default(),
-            resumed_bytes: 0,
-            length: 0,
-        })
+        let hasher = FileHasher::default();
+        Ok(IncomingFile { request, target, hasher, resumed_bytes: 0, length: 0 })
     }
 
     pub(super) fn name(&self) -> &str {
         self.request.name.as_str()
     }
 
-    /// Returns how many bytes of it there are.
+    /// Returns the number of bytes stored so far.
     pub(super) fn length(&self) -> u64 {
         self.length
     }
 
-    /// Returns how far it has come.
+    /// Returns the progress of the file.
     pub(super) fn progress(&self) -> UploadProgress {
-        let IncomingFile {
-            request: FileRequest { name, size, .. },
-            resumed_bytes: before,
-            length,
-            ..
-        } = self;
         UploadProgress {
-            name: name.to_string(),
-            size: *size,
-            resumed_bytes: *before,
-            length: *length,
+            name: self.request.name.to_string(),
+            size: self.request.size,
+            resumed_bytes: self.resumed_bytes,
+            length: self.length,
         }
     }
 
-    /// Returns what is held of it.
+    /// Returns the event that tells the sender which chunks the store has.
     pub(super) fn resume_event(&self) -> UploadEvent {
-        match &self.target {
-            UploadTarget::Partial(part) => {
-                UploadEvent::ResumeAt(part.verified_chunks(), part.verified_hash())
-            }
-            UploadTarget::Existing(there) => {
-                UploadEvent::ResumeAt(there.verified_chunks(), there.verified_hash())
-            }
-        }
+        let (chunk_count, chunk_list_hash) = match &self.target {
+            UploadTarget::Partial(file) => (file.verified_chunks(), file.verified_hash()),
+            UploadTarget::Existing(file) => (file.verified_chunks(), file.verified_hash()),
+        };
+        UploadEvent::ResumeAt { chunk_count, chunk_list_hash }
     }
 
-    /// Begins with a chunk up to which all are held.
-    pub(super) fn start_at(
-        &mut self,
-        vault: &Arc<FileStore>,
-        number: u64,
-    ) -> Result<(), ChunkError> {
-        let held = match &self.target {
-            UploadTarget::Partial(part) => part.verified_chunks(),
-            UploadTarget::Existing(there) => there.verified_chunks(),
+    /// Starts the transfer with a chunk. The store must have all chunks before it.
+    pub(super) fn start_at(&mut self, store: &FileStore, number: u64) -> Result<(), ChunkError> {
+        let verified_chunks = match &self.target {
+            UploadTarget::Partial(partial) => partial.verified_chunks(),
+            UploadTarget::Existing(existing) => existing.verified_chunks(),
         };
-        if number > held {
-            let why = "it begins with a chunk before which others are missing";
-            return Err(ChunkError::Protocol(ProtocolViolation(why)));
+        if number > verified_chunks {
+            return Err(ChunkError::protocol(
+                "the server does not have the chunks before this one",
+            ));
         }
         match &mut self.target {
-            UploadTarget::Existing(there) if number == held => {
-                self.hasher = there.hasher();
+            UploadTarget::Existing(existing) if number == verified_chunks => {
+                self.hasher = existing.hasher();
                 self.length = self.request.size.unwrap_or(0);
             }
             UploadTarget::Existing(_) => {
                 if number > 0 {
-                    return Err(ChunkError::Protocol(ProtocolViolation(
-                        "it begins in the middle of a file",
-                    )));
+                    return Err(ChunkError::protocol("cannot resume a file that is complete"));
                 }
-                self.target = UploadTarget::Partial(vault.create_despite_match(&self.request)?);
-                return self.start_at(vault, 0);
+                self.target = UploadTarget::Partial(store.create_despite_match(&self.request)?);
+                return self.start_at(store, 0);
             }
-            UploadTarget::Partial(part) => {
-                self.hasher = part.start_at(number)?;
+            UploadTarget::Partial(partial) => {
+                self.hasher = partial.start_at(number)?;
                 self.length = number * CHUNK_SIZE as u64;
             }
         }
@@ -138,94 +129,90 @@ impl IncomingFile {
         Ok(())
     }
 
-    /// Takes a chunk, if it is the next one and right.
+    /// Stores a chunk, if it is the next one and has the hash `expected_hash`.
     pub(super) fn add_chunk(
         &mut self,
         number: u64,
-        given: ChunkHash,
+        expected_hash: ChunkHash,
         bytes: &[u8],
     ) -> Result<(), ChunkError> {
         let is_next = number == self.hasher.chunk_count() && self.length % CHUNK_SIZE as u64 == 0;
-        let UploadTarget::Partial(part) = &mut self.target else {
-            return Err(ChunkError::Protocol(ProtocolViolation(
-                "a chunk came of what is there already",
-            )));
+        let UploadTarget::Partial(partial) = &mut self.target else {
+            return Err(ChunkError::protocol("received a chunk of a file that is complete"));
         };
         if !is_next || bytes.is_empty() {
-            return Err(ChunkError::Protocol(ProtocolViolation(
-                "a chunk came that is not the next one",
-            )));
+            return Err(ChunkError::protocol("received a chunk out of order"));
         }
         let length = self.length + bytes.len() as u64;
-        if self.request.size.is_some_and(|offered| length > offered) {
-            return Err(ChunkError::Protocol(ProtocolViolation("more came than was offered")));
+        if self.request.size.is_some_and(|size| length > size) {
+            return Err(ChunkError::protocol("received more bytes than were offered"));
         }
-        if hash_chunk(number, bytes) != given {
-            let why = "a chunk came that is not the one that was sent";
-            return Err(ChunkError::Protocol(ProtocolViolation(why)));
+        if hash_chunk(number, bytes) != expected_hash {
+            return Err(ChunkError::protocol("received a chunk with a wrong checksum"));
         }
-        part.write(bytes)?;
+        partial.write(bytes)?;
         if bytes.len() == CHUNK_SIZE {
-            part.record_chunk(&given);
+            partial.record_chunk(&expected_hash);
         }
-        self.hasher.add(given, bytes);
+        self.hasher.add(expected_hash, bytes);
         self.length = length;
         Ok(())
     }
 
-    /// Writes down what has come.
+    /// Writes the recorded hashes to the checksum file.
     pub(super) fn checkpoint(&mut self) -> Result<(), StoreError> {
         match &mut self.target {
-            UploadTarget::Partial(part) => part.checkpoint(),
+            UploadTarget::Partial(partial) => partial.checkpoint(),
             UploadTarget::Existing(_) => Ok(()),
         }
     }
 
-    /// Leaves it for another attempt.
+    /// Keeps the partial file for a later attempt.
     pub(super) fn suspend(self) {
-        if let UploadTarget::Partial(part) = self.target {
-            part.suspend();
+        if let UploadTarget::Partial(partial) = self.target {
+            partial.suspend();
         }
     }
 
-    /// Removes what has come of it.
+    /// Removes the partial file.
     pub(super) fn discard(self) {
-        if let UploadTarget::Partial(part) = self.target {
-            part.discard();
+        if let UploadTarget::Partial(partial) = self.target {
+            partial.discard();
         }
     }
 
-    /// Checks the whole, and gives it its name.
-    pub(super) fn finish(self, size: u64, digest: ChunkHash) -> UploadEvent {
-        let is_whole =
-            self.length == size && self.request.size.is_none_or(|offered| offered == size);
-        if !is_whole || self.hasher.clone().finish() != Some(digest) {
-            let length = self.length;
+    /// Checks the size and the hash of the whole file, and gives it its final name.
+    pub(super) fn finish(self, size: u64, hash: ChunkHash) -> UploadEvent {
+        let length = self.length;
+        let is_complete = length == size && self.request.size.is_none_or(|offered| offered == size);
+        if !is_complete || self.hasher.clone().finish() != Some(hash) {
             self.discard();
-            let why = format!("{length} of {size} bytes came, or others; send it again");
-            return UploadEvent::Failed(7, why);
+            let reason = format!(
+                "received {length} of {size} bytes, or a wrong checksum; send the file again"
+            );
+            return UploadEvent::Failed { code: failure_code::HASH_MISMATCH, reason };
         }
-        let stored = match self.target {
-            UploadTarget::Partial(part) => part.commit(),
-            UploadTarget::Existing(there) => there.commit(),
+        let committed = match self.target {
+            UploadTarget::Partial(partial) => partial.commit(),
+            UploadTarget::Existing(existing) => existing.commit(),
         };
-        match stored {
-            Ok(name) => UploadEvent::Stored(size, Some(digest), name),
+        match committed {
+            Ok(name) => UploadEvent::Stored { size, hash: Some(hash), name },
             Err(error) => failure_event(&error),
         }
     }
 }
 
-/// Returns what a sender is told of an error.
+/// Returns the event that tells the sender about an error of the store.
 pub(super) fn failure_event(error: &StoreError) -> UploadEvent {
     let code = match error {
-        StoreError::InvalidName(_) => 2,
-        StoreError::Exists { .. } => 3,
-        StoreError::TooLarge { .. } => 4,
-        StoreError::DiskFull { .. } => 5,
-        StoreError::Busy { .. } => 8,
-        StoreError::Skipped { .. } => 11,
-        StoreError::Io { .. } => 6,
+        StoreError::InvalidName(_) => failure_code::INVALID_NAME,
+        StoreError::Exists { .. } => failure_code::EXISTS,
+        StoreError::TooLarge { .. } => failure_code::TOO_LARGE,
+        StoreError::DiskFull { .. } => failure_code::DISK_FULL,
+        StoreError::Busy { .. } => failure_code::BUSY,
+        StoreError::Skipped { .. } => failure_code::SKIPPED,
+        StoreError::Io { .. } => failure_code::DISK_ERROR,
     };
-    UploadEvent::Failed(code, error.to_string())
+    UploadEvent::Failed { code, reason: error.to_string() }
 }

@@ -1,75 +1,75 @@
-//! A raw upload: the bytes are the file, which has neither a name nor a length.
+//! A raw upload: all bytes of the connection are one file without a name or a length.
 //!
-//! It is whole when the sender has closed its side, and gets the next number then. Where nobody asks for its digest, its bytes
-//! never enter the process: they go through a [`SplicePipe`], of which each thread of the disk has one.
+//! The file is complete when the sender has closed its side. It then becomes the next
+//! `outputK.txt`. If no hash is needed, its bytes never enter the process: they go through a
+//! [`SplicePipe`]. Each thread of the blocking pool keeps one pipe.
 
 use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use blake3::Hasher;
 
-use super::{MAX_READ, STEP_BYTES, UploadEvent, UploadProgress, UploadStep};
-use crate::actors::file::store::PartialFile;
-use crate::actors::{FileStore, StoreError};
+use crate::actors::file::receive::limits::{MAX_BUFFER_AGE, MAX_READ, MIN_DISK_WRITE, STEP_BYTES};
+use crate::actors::file::receive::upload::event::{UploadEvent, UploadProgress, UploadStep};
+use crate::actors::file::store::FileStore;
+use crate::actors::file::store::error::StoreError;
+use crate::actors::file::store::partial::PartialFile;
 use crate::net::{SplicePipe, Stream};
-
-/// From so many bytes on what has come is brought to the disk.
-const MIN_DISK_WRITE: usize = 4 << 10;
-
-/// After so long fewer are.
-const MAX_BUFFER_AGE: Duration = Duration::from_secs(10);
 
 thread_local! {
     static PIPE: Cell<Option<SplicePipe>> = const { Cell::new(None) };
 }
 
-/// A raw upload. Nothing is claimed before its first byte.
+/// A raw upload. It creates its file at the first byte.
 #[derive(Debug)]
-pub(in crate::actors) struct RawUpload {
+pub(crate) struct RawUpload {
     store: Arc<FileStore>,
     partial: Option<PartialFile>,
-    /// Where its digest is asked for.
+    /// Hashes the file, if its hash is needed.
     hasher: Option<Box<Hasher>>,
-    /// What was read of it before it was known to be raw, or worth the way to the disk.
+    /// The bytes that were read but not written: the preamble, or few bytes of a slow sender.
     buffered: Vec<u8>,
-    /// Since when that is gathered.
+    /// The time of the first buffered byte.
     buffered_since: Option<Instant>,
-    /// Why the connection was lost, where that was found while gathering.
+    /// The error of the connection, if it occurred while buffering.
     connection_error: Option<String>,
 }
 
 impl RawUpload {
-    pub(in crate::actors) fn new(vault: Arc<FileStore>, digest: bool, first: Vec<u8>) -> RawUpload {
-        let hasher = digest.then(|| Box::new(Hasher::new()));
+    /// Creates an upload whose first bytes, `preamble`, were read already.
+    pub(crate) fn new(store: Arc<FileStore>, with_hash: bool, preamble: Vec<u8>) -> RawUpload {
         RawUpload {
-            store: vault,
+            store,
             partial: None,
-            hasher,
-            buffered: first,
+            hasher: with_hash.then(|| Box::new(Hasher::new())),
+            buffered: preamble,
             buffered_since: None,
             connection_error: None,
         }
     }
 
-    /// Tells whether what has come is to be gathered on, and takes it in then. A sender that says a byte now and then costs a
-    /// trip to the disk for each of them otherwise, as much as moving a megabyte.
+    /// Buffers the available bytes if they are too few for a job on the blocking pool. Returns
+    /// whether it did.
+    ///
+    /// Without the buffer a sender of single bytes would cost a job for each, which is as much as
+    /// receiving a megabyte.
     pub(super) fn buffer_small_read(&mut self, stream: &Stream, now: Instant) -> bool {
-        // None waits where the sender has ended its side, which is for the disk.
-        let waiting = stream.readable_bytes().unwrap_or(0);
+        // 0 bytes mean that the sender has closed its side, which needs a job.
+        let available = stream.readable_bytes().unwrap_or(0);
         let is_old =
             now.saturating_duration_since(*self.buffered_since.get_or_insert(now)) > MAX_BUFFER_AGE;
-        if waiting == 0 || self.buffered.len() + waiting >= MIN_DISK_WRITE || is_old {
+        if available == 0 || self.buffered.len() + available >= MIN_DISK_WRITE || is_old {
             self.buffered_since = None;
             return false;
         }
-        let first = &mut self.buffered;
-        match stream.try_read_with(|bytes| first.extend_from_slice(bytes)) {
+        let buffered = &mut self.buffered;
+        match stream.try_read_with(|bytes| buffered.extend_from_slice(bytes)) {
             Ok(length) => length > 0,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => true,
             Err(error) => {
-                // It is told once.
+                // The kernel reports the error of a connection only once, so it is kept.
                 self.connection_error = Some(error.to_string());
                 false
             }
@@ -85,32 +85,32 @@ impl RawUpload {
     }
 
     pub(super) fn progress(&self) -> Option<UploadProgress> {
-        let part = self.partial.as_ref()?;
+        let partial = self.partial.as_ref()?;
         Some(UploadProgress {
-            name: part.final_name(),
+            name: partial.final_name(),
             size: None,
             resumed_bytes: 0,
-            length: part.length(),
+            length: partial.length(),
         })
     }
 
-    pub(super) fn step(&mut self, stream: &Stream, news: &mut Vec<UploadEvent>) -> UploadStep {
+    pub(super) fn step(&mut self, stream: &Stream, events: &mut Vec<UploadEvent>) -> UploadStep {
         match self.copy_available(stream) {
             Ok(ReadOutcome::WouldBlock) => UploadStep::WouldBlock,
             Ok(ReadOutcome::More) => UploadStep::More,
             Ok(ReadOutcome::Eof) => match self.finish() {
                 Ok(None) => UploadStep::Done(Ok("closed without sending anything".into())),
                 Ok(Some(stored)) => {
-                    news.push(stored);
+                    events.push(stored);
                     UploadStep::Done(Ok("stored".into()))
                 }
                 Err(error) => UploadStep::Done(Err(error)),
             },
-            Ok(ReadOutcome::Failed(why)) => UploadStep::Done(Ok(why)),
+            Ok(ReadOutcome::Failed(reason)) => UploadStep::Done(Ok(reason)),
             Err(error) => {
-                // Half an upload helps nobody; the space helps the others.
-                if let Some(part) = self.partial.take() {
-                    part.discard();
+                // A raw upload cannot be resumed. Its disk space is better used by other uploads.
+                if let Some(partial) = self.partial.take() {
+                    partial.discard();
                 }
                 UploadStep::Done(Err(error))
             }
@@ -118,44 +118,44 @@ impl RawUpload {
     }
 
     fn copy_available(&mut self, stream: &Stream) -> Result<ReadOutcome, StoreError> {
-        let first = std::mem::take(&mut self.buffered);
-        if !first.is_empty() {
-            self.write(&first)?;
+        let buffered = std::mem::take(&mut self.buffered);
+        if !buffered.is_empty() {
+            self.write(&buffered)?;
         }
-        if let Some(why) = self.connection_error.take() {
-            return Ok(ReadOutcome::Failed(why));
+        if let Some(reason) = self.connection_error.take() {
+            return Ok(ReadOutcome::Failed(reason));
         }
-        let mut way = CopyMode::new(self.hasher.is_none());
-        let taken = self.copy_with(&mut way, stream)?;
-        way.recycle_pipe();
-        if let ReadOutcome::More = taken {
+        let mut mode = CopyMode::new(self.hasher.is_none());
+        let outcome = self.copy_with(&mut mode, stream)?;
+        mode.recycle_pipe();
+        if let ReadOutcome::More = outcome {
             self.partial.as_mut().map_or(Ok(()), PartialFile::checkpoint)?;
         }
-        Ok(taken)
+        Ok(outcome)
     }
 
     fn copy_with(
         &mut self,
-        way: &mut CopyMode,
+        mode: &mut CopyMode,
         stream: &Stream,
     ) -> Result<ReadOutcome, StoreError> {
-        let mut taken = 0;
-        while taken < STEP_BYTES {
-            match way.read(stream) {
+        let mut received = 0;
+        while received < STEP_BYTES {
+            match mode.read(stream) {
                 Ok(0) => return Ok(ReadOutcome::Eof),
                 Ok(length) => {
-                    match way {
+                    match mode {
                         CopyMode::Splice(pipe) => {
                             self.get_or_create_partial()?.write_from_pipe(pipe)?
                         }
                         CopyMode::Buffered(buffer) => self.write(&buffer[..length])?,
                     }
-                    taken += length;
+                    received += length;
                 }
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return Ok(ReadOutcome::WouldBlock),
                     io::ErrorKind::Interrupted => {}
-                    io::ErrorKind::Unsupported if way.is_splice() => *way = CopyMode::new(false),
+                    io::ErrorKind::Unsupported if mode.is_splice() => *mode = CopyMode::new(false),
                     _ => return Ok(ReadOutcome::Failed(error.to_string())),
                 },
             }
@@ -165,7 +165,7 @@ impl RawUpload {
 
     fn get_or_create_partial(&mut self) -> Result<&mut PartialFile, StoreError> {
         Ok(match &mut self.partial {
-            Some(part) => part,
+            Some(partial) => partial,
             none => none.insert(self.store.create_numbered()?),
         })
     }
@@ -179,40 +179,42 @@ impl RawUpload {
     }
 
     fn finish(&mut self) -> Result<Option<UploadEvent>, StoreError> {
-        let Some(part) = self.partial.take() else { return Ok(None) };
-        let (length, digest) = (part.length(), self.hasher.as_ref().map(|h| h.finalize().into()));
-        Ok(Some(UploadEvent::Stored(length, digest, part.commit()?)))
+        let Some(partial) = self.partial.take() else { return Ok(None) };
+        let size = partial.length();
+        let hash = self.hasher.as_ref().map(|hasher| hasher.finalize().into());
+        Ok(Some(UploadEvent::Stored { size, hash, name: partial.commit()? }))
     }
 
     pub(super) fn suspend(mut self) -> Option<String> {
-        let mut part = self.partial.take()?;
-        // A disk that does not take the rest keeps what it has.
-        let _ = part.write(&self.buffered);
-        let (length, name) = (part.length(), part.temp_name());
-        part.suspend();
-        Some(format!("the {length} bytes so far are kept in {name}"))
+        let mut partial = self.partial.take()?;
+        // If the disk rejects the buffered bytes, the bytes before them are kept.
+        let _ = partial.write(&self.buffered);
+        let (length, name) = (partial.length(), partial.temp_name());
+        partial.suspend();
+        Some(format!("the {length} bytes received so far are kept in {name}"))
     }
 }
 
-/// What came of reading.
+/// The result of reading the available bytes.
 enum ReadOutcome {
     WouldBlock,
     More,
     Eof,
+    /// The connection failed.
     Failed(String),
 }
 
-/// The way of the bytes from the connection to the file.
+/// The way in which bytes are copied from the connection to the file.
 enum CopyMode {
     Splice(SplicePipe),
     Buffered(Vec<u8>),
 }
 
 impl CopyMode {
-    /// Chooses a way: through a pipe if that will do and there is one.
-    fn new(through: bool) -> CopyMode {
+    /// Uses a pipe if `splice` is set and a pipe is available, otherwise a buffer.
+    fn new(splice: bool) -> CopyMode {
         let pipe = || PIPE.take().or_else(|| SplicePipe::new().ok());
-        match through.then(pipe).flatten() {
+        match splice.then(pipe).flatten() {
             Some(pipe) => CopyMode::Splice(pipe),
             None => CopyMode::Buffered(vec![0; MAX_READ]),
         }
@@ -229,7 +231,8 @@ impl CopyMode {
         }
     }
 
-    /// Keeps the pipe for the next upload; one that holds something of this one is of no use to it.
+    /// Keeps an empty pipe for the next upload on this thread. A pipe that still holds bytes of
+    /// this upload is dropped.
     fn recycle_pipe(self) {
         match self {
             CopyMode::Splice(pipe) if pipe.buffered() == 0 => PIPE.set(Some(pipe)),
@@ -244,8 +247,8 @@ mod tests {
     use crate::actors::StoreConfig;
 
     fn raw_upload(directory: &tempfile::TempDir) -> RawUpload {
-        let vault = FileStore::new(directory.path().into(), StoreConfig::default());
-        RawUpload::new(Arc::new(vault), true, b"f".to_vec())
+        let store = FileStore::new(directory.path().into(), StoreConfig::default());
+        RawUpload::new(Arc::new(store), true, b"f".to_vec())
     }
 
     fn list_names(directory: &tempfile::TempDir) -> Vec<String> {
@@ -254,11 +257,11 @@ mod tests {
     }
 
     #[test]
-    fn little_is_gathered_until_it_is_worth_the_way_to_the_disk_or_the_end() {
+    fn small_reads_are_buffered_until_large_old_or_eof() {
         let directory = tempfile::tempdir().unwrap();
-        let (mut raw, mut news, now) = (raw_upload(&directory), Vec::new(), Instant::now());
+        let (mut raw, mut events, now) = (raw_upload(&directory), Vec::new(), Instant::now());
         let (ours, theirs) = Stream::pair().unwrap();
-        assert!(matches!(raw.step(&ours, &mut news), UploadStep::WouldBlock));
+        assert!(matches!(raw.step(&ours, &mut events), UploadStep::WouldBlock));
         for _ in 0..2 {
             theirs.try_write(b"oo").unwrap();
             assert!(raw.buffer_small_read(&ours, now));
@@ -266,45 +269,44 @@ mod tests {
         }
         theirs.try_write(&[b'o'; MIN_DISK_WRITE]).unwrap();
         assert!(!raw.buffer_small_read(&ours, now));
-        assert!(matches!(raw.step(&ours, &mut news), UploadStep::WouldBlock));
+        assert!(matches!(raw.step(&ours, &mut events), UploadStep::WouldBlock));
         assert_eq!(raw.length(), 5 + MIN_DISK_WRITE as u64);
         theirs.try_write(b"o").unwrap();
         assert!(raw.buffer_small_read(&ours, now));
         theirs.try_write(b"o").unwrap();
-        assert!(!raw.buffer_small_read(&ours, now + 2 * MAX_BUFFER_AGE), "it is old");
+        assert!(!raw.buffer_small_read(&ours, now + 2 * MAX_BUFFER_AGE), "the buffer is old");
         theirs.shutdown_write().unwrap();
         assert!(raw.buffer_small_read(&ours, now), "the last byte");
         assert!(!raw.buffer_small_read(&ours, now), "the end");
-        assert!(matches!(raw.step(&ours, &mut news), UploadStep::Done(Ok(_))));
-        let [UploadEvent::Stored(7.., Some(_), name)] = &news[..] else { panic!("{news:?}") };
-        let mut whole = vec![b'o'; 7 + MIN_DISK_WRITE];
-        whole[0] = b'f';
-        assert_eq!(std::fs::read(directory.path().join(name)).unwrap(), whole);
+        assert!(matches!(raw.step(&ours, &mut events), UploadStep::Done(Ok(_))));
+        let [UploadEvent::Stored { size: 7.., hash: Some(_), name }] = &events[..] else {
+            panic!("{events:?}")
+        };
+        let mut expected = vec![b'o'; 7 + MIN_DISK_WRITE];
+        expected[0] = b'f';
+        assert_eq!(std::fs::read(directory.path().join(name)).unwrap(), expected);
     }
 
     #[test]
-    fn an_upload_that_is_lost_while_it_is_gathered_is_not_taken_for_whole() {
+    fn reset_while_buffering_does_not_complete_file() {
         let directory = tempfile::tempdir().unwrap();
-        let (mut raw, mut news, now) = (raw_upload(&directory), Vec::new(), Instant::now());
+        let (mut raw, mut events, now) = (raw_upload(&directory), Vec::new(), Instant::now());
         let (ours, theirs) = Stream::pair().unwrap();
-        assert!(matches!(raw.step(&ours, &mut news), UploadStep::WouldBlock));
+        assert!(matches!(raw.step(&ours, &mut events), UploadStep::WouldBlock));
         theirs.try_write(b"oo").unwrap();
         assert!(raw.buffer_small_read(&ours, now));
-        // Whoever goes with something unread resets the connection.
+        // Closing a socket with unread input resets the connection.
         ours.try_write(b"unread").unwrap();
         drop(theirs);
         raw.buffer_small_read(&ours, now);
-        let worked = raw.step(&ours, &mut news);
+        let step = raw.step(&ours, &mut events);
         assert!(
-            matches!(&worked, UploadStep::Done(Ok(why)) if why.contains("reset")),
-            "{worked:?}"
+            matches!(&step, UploadStep::Done(Ok(reason)) if reason.contains("reset")),
+            "{step:?}"
         );
-        assert!(news.is_empty());
-        assert!(raw.suspend().unwrap().starts_with("the 3 bytes so far are kept in "));
-        assert!(
-            list_names(&directory).iter().all(|name| name.starts_with('.')),
-            "{:?}",
-            list_names(&directory)
-        );
+        assert!(events.is_empty());
+        assert!(raw.suspend().unwrap().starts_with("the 3 bytes received so far are kept in "));
+        let names = list_names(&directory);
+        assert!(names.iter().all(|name| name.starts_with('.')), "{names:?}");
     }
 }

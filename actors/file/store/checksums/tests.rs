@@ -1,7 +1,7 @@
-//! The sums, and what a power cut makes of them.
+//! Tests of the checksum file, including its state after a power cut.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, Mode, openat};
 use tempfile::TempDir;
@@ -18,24 +18,25 @@ fn file_request() -> FileRequest {
 }
 
 fn temp_directory() -> (TempDir, OwnedFd) {
-    let place = tempfile::tempdir().unwrap();
+    let temp_dir = tempfile::tempdir().unwrap();
     let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-    let directory = openat(CWD, place.path(), flags, Mode::empty()).unwrap();
-    (place, directory)
+    let directory = openat(CWD, temp_dir.path(), flags, Mode::empty()).unwrap();
+    (temp_dir, directory)
 }
 
-fn checksum_path(place: &Path) -> std::path::PathBuf {
-    place.join(".file.sums")
+fn checksum_path(directory: &Path) -> PathBuf {
+    directory.join(".file.sums")
 }
 
-/// Makes it look as if the machine was started again since.
-fn simulate_reboot(place: &Path) {
-    let file = fs::File::options().read(true).write(true).open(checksum_path(place)).unwrap();
-    for at in [64, 128] {
+/// Changes the boot in both marks, as if the machine had been rebooted.
+fn simulate_reboot(directory: &Path) {
+    let path = checksum_path(directory);
+    let file = fs::File::options().read(true).write(true).open(path).unwrap();
+    for offset in [64, 128] {
         let mut bytes = [0; 64];
-        file.read_exact_at(&mut bytes, at).unwrap();
+        file.read_exact_at(&mut bytes, offset).unwrap();
         if let Some(mark) = SyncMark::from_bytes(&bytes) {
-            file.write_all_at(&SyncMark { boot_id: [9; 16], ..mark }.to_bytes(), at).unwrap();
+            file.write_all_at(&SyncMark { boot_id: [9; 16], ..mark }.to_bytes(), offset).unwrap();
         }
     }
 }
@@ -45,121 +46,105 @@ fn chunk_hashes(count: u8) -> Vec<ChunkHash> {
 }
 
 fn create_filled(directory: &OwnedFd, count: u8) -> ChecksumFile {
-    let mut sums = ChecksumFile::create(directory, &file_request()).unwrap();
-    chunk_hashes(count).iter().for_each(|value| sums.push(value));
-    sums.flush().unwrap();
-    sums
+    let mut checksums = ChecksumFile::create(directory, &file_request()).unwrap();
+    chunk_hashes(count).iter().for_each(|hash| checksums.push(hash));
+    checksums.flush().unwrap();
+    checksums
+}
+
+fn open(directory: &OwnedFd, max_chunks: u64) -> Option<(ChecksumFile, VerifiedPrefix)> {
+    ChecksumFile::open(directory, &file_request(), max_chunks).unwrap()
+}
+
+fn verified(directory: &OwnedFd, max_chunks: u64) -> VerifiedPrefix {
+    open(directory, max_chunks).unwrap().1
 }
 
 #[test]
-fn what_was_added_and_flushed_is_known_again() {
-    let (_place, directory) = temp_directory();
-    let mut sums = create_filled(&directory, 5);
-    sums.push(&[7; 32]);
-    drop(sums);
-    let (_, known) = ChecksumFile::open(&directory, &file_request(), NO_LIMIT).unwrap().unwrap();
-    assert_eq!(
-        (known.chunk_count, known.list_hasher.finish()),
-        (5, hash_chunk_list(&chunk_hashes(5)))
-    );
-    let (_, known) = ChecksumFile::open(&directory, &file_request(), 3).unwrap().unwrap();
-    assert_eq!(
-        (known.chunk_count, known.list_hasher.finish()),
-        (3, hash_chunk_list(&chunk_hashes(3)))
-    );
-    assert_eq!(
-        ChecksumFile::open(&directory, &file_request(), NO_LIMIT).unwrap().unwrap().1.chunk_count,
-        3
-    );
+fn reopened_file_knows_flushed_hashes() {
+    let (_temp_dir, directory) = temp_directory();
+    let mut checksums = create_filled(&directory, 5);
+    checksums.push(&[7; 32]);
+    drop(checksums);
+    for (max_chunks, count) in [(NO_LIMIT, 5), (3, 3)] {
+        let verified = verified(&directory, max_chunks);
+        assert_eq!(
+            (verified.chunk_count, verified.list_hasher.finish()),
+            (u64::from(count), hash_chunk_list(&chunk_hashes(count)))
+        );
+    }
+    assert_eq!(verified(&directory, NO_LIMIT).chunk_count, 3);
 }
 
 #[test]
-fn after_a_power_cut_only_what_was_marked_is_known() {
-    let (place, directory) = temp_directory();
-    let mut sums = create_filled(&directory, 5);
-    sums.mark_synced().unwrap();
-    chunk_hashes(3).iter().for_each(|value| sums.push(value));
-    sums.flush().unwrap();
-    drop(sums);
-    assert_eq!(
-        ChecksumFile::open(&directory, &file_request(), NO_LIMIT).unwrap().unwrap().1.chunk_count,
-        8
-    );
-    simulate_reboot(place.path());
-    let (mut sums, known) =
-        ChecksumFile::open(&directory, &file_request(), NO_LIMIT).unwrap().unwrap();
-    assert_eq!(known.chunk_count, 5);
-    // In this boot what is added counts again.
-    sums.push(&[1; 32]);
-    sums.flush().unwrap();
-    drop(sums);
-    assert_eq!(
-        ChecksumFile::open(&directory, &file_request(), NO_LIMIT).unwrap().unwrap().1.chunk_count,
-        6
-    );
-    simulate_reboot(place.path());
-    assert_eq!(
-        ChecksumFile::open(&directory, &file_request(), NO_LIMIT).unwrap().unwrap().1.chunk_count,
-        5
-    );
+fn power_cut_keeps_only_marked_hashes() {
+    let (temp_dir, directory) = temp_directory();
+    let mut checksums = create_filled(&directory, 5);
+    checksums.mark_synced().unwrap();
+    chunk_hashes(3).iter().for_each(|hash| checksums.push(hash));
+    checksums.flush().unwrap();
+    drop(checksums);
+    assert_eq!(verified(&directory, NO_LIMIT).chunk_count, 8);
+    simulate_reboot(temp_dir.path());
+    let (mut checksums, verified_prefix) = open(&directory, NO_LIMIT).unwrap();
+    assert_eq!(verified_prefix.chunk_count, 5);
+    // Hashes that are added during the new boot are valid.
+    checksums.push(&[1; 32]);
+    checksums.flush().unwrap();
+    drop(checksums);
+    assert_eq!(verified(&directory, NO_LIMIT).chunk_count, 6);
+    simulate_reboot(temp_dir.path());
+    assert_eq!(verified(&directory, NO_LIMIT).chunk_count, 5);
 }
 
 #[test]
-fn going_back_lowers_the_mark_too() {
-    let (place, directory) = temp_directory();
-    let mut sums = create_filled(&directory, 5);
-    sums.mark_synced().unwrap();
-    assert_eq!(sums.truncate_to(2).unwrap().chunk_count, 2);
-    chunk_hashes(3).iter().for_each(|value| sums.push(value));
-    sums.flush().unwrap();
-    drop(sums);
-    simulate_reboot(place.path());
-    assert_eq!(
-        ChecksumFile::open(&directory, &file_request(), NO_LIMIT).unwrap().unwrap().1.chunk_count,
-        2
-    );
+fn truncation_lowers_the_mark() {
+    let (temp_dir, directory) = temp_directory();
+    let mut checksums = create_filled(&directory, 5);
+    checksums.mark_synced().unwrap();
+    assert_eq!(checksums.truncate_to(2).unwrap().chunk_count, 2);
+    chunk_hashes(3).iter().for_each(|hash| checksums.push(hash));
+    checksums.flush().unwrap();
+    drop(checksums);
+    simulate_reboot(temp_dir.path());
+    assert_eq!(verified(&directory, NO_LIMIT).chunk_count, 2);
 }
 
 #[test]
-fn any_changed_byte_costs_chunks_and_never_makes_one_up() {
-    let (place, directory) = temp_directory();
-    let mut sums = create_filled(&directory, 4);
-    sums.mark_synced().unwrap();
-    drop(sums);
-    let whole = fs::read(checksum_path(place.path())).unwrap();
+fn damaged_file_yields_only_correct_hashes() {
+    let (temp_dir, directory) = temp_directory();
+    let mut checksums = create_filled(&directory, 4);
+    checksums.mark_synced().unwrap();
+    drop(checksums);
+    let whole = fs::read(checksum_path(temp_dir.path())).unwrap();
     for at in 0..whole.len() {
         let mut bytes = whole.clone();
         bytes[at] ^= 1;
-        fs::write(checksum_path(place.path()), &bytes).unwrap();
-        if let Some((_, known)) = ChecksumFile::open(&directory, &file_request(), NO_LIMIT).unwrap()
-        {
-            let count = known.chunk_count as usize;
+        fs::write(checksum_path(temp_dir.path()), &bytes).unwrap();
+        if let Some((_, verified)) = open(&directory, NO_LIMIT) {
+            let count = verified.chunk_count as usize;
             assert!(
                 count <= 4
-                    && known.list_hasher.finish() == hash_chunk_list(&chunk_hashes(4)[..count]),
+                    && verified.list_hasher.finish() == hash_chunk_list(&chunk_hashes(4)[..count]),
                 "{at}"
             );
         }
     }
     for length in 0..whole.len() {
-        fs::write(checksum_path(place.path()), &whole[..length]).unwrap();
-        if let Some((_, known)) = ChecksumFile::open(&directory, &file_request(), NO_LIMIT).unwrap()
-        {
-            assert_eq!(known.chunk_count as usize, (length - 192) / 36);
+        fs::write(checksum_path(temp_dir.path()), &whole[..length]).unwrap();
+        if let Some((_, verified)) = open(&directory, NO_LIMIT) {
+            assert_eq!(verified.chunk_count as usize, (length - 192) / 36);
         }
     }
 }
 
 #[test]
-fn two_records_that_change_places_are_found() {
-    let (place, directory) = temp_directory();
+fn swapped_records_are_rejected() {
+    let (temp_dir, directory) = temp_directory();
     drop(create_filled(&directory, 2));
-    let mut bytes = fs::read(checksum_path(place.path())).unwrap();
+    let mut bytes = fs::read(checksum_path(temp_dir.path())).unwrap();
     let (first, second) = bytes[192..].split_at_mut(36);
     first.swap_with_slice(second);
-    fs::write(checksum_path(place.path()), &bytes).unwrap();
-    assert_eq!(
-        ChecksumFile::open(&directory, &file_request(), NO_LIMIT).unwrap().unwrap().1.chunk_count,
-        0
-    );
+    fs::write(checksum_path(temp_dir.path()), &bytes).unwrap();
+    assert_eq!(verified(&directory, NO_LIMIT).chunk_count, 0);
 }
