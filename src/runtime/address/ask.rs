@@ -1,26 +1,27 @@
-//! A question on its way, and the wait for its answer.
+//! The future of an ask: it sends the request and waits for the reply.
 //!
-//! It is one future, written out. Most questions are answered by the asker's next turn, so that is when it looks for
-//! the answer first: until then it leaves no waker with the slot and sets no timer.
+//! Most replies are there when the asker is polled for the second time. Until then the future
+//! registers no waker with the reply channel and sets no timer.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use crate::runtime::address::{AskError, SendError};
+use crate::runtime::address::error::{AskError, SendError};
 use crate::runtime::executor::{Scheduler, Sleep};
 use crate::runtime::mailbox::reply::ReplyReceiver;
 use crate::runtime::mailbox::{Mailbox, SendFuture};
 
-/// A question and the wait for its answer, within a limit that covers both.
+/// An ask in progress. The timeout covers the send and the wait.
+///
+/// It is written by hand: an `async` block would keep the send and the wait in separate places.
 pub(crate) struct AskFuture<'a, M, R> {
     mailbox: &'a Mailbox<M>,
     send: SendFuture<'a, M>,
     is_sent: bool,
     reply: ReplyReceiver<R>,
     timeout: Duration,
-    /// Whether it had a turn before.
     was_polled: bool,
     timer: Option<Sleep>,
 }
@@ -28,16 +29,16 @@ pub(crate) struct AskFuture<'a, M, R> {
 impl<'a, M, R> AskFuture<'a, M, R> {
     pub(crate) fn new(
         mailbox: &'a Mailbox<M>,
-        question: M,
-        answer: ReplyReceiver<R>,
-        within: Duration,
+        request: M,
+        reply: ReplyReceiver<R>,
+        timeout: Duration,
     ) -> AskFuture<'a, M, R> {
         AskFuture {
             mailbox,
-            send: mailbox.send(question),
+            send: mailbox.send(request),
             is_sent: false,
-            reply: answer,
-            timeout: within,
+            reply,
+            timeout,
             was_polled: false,
             timer: None,
         }
@@ -50,8 +51,8 @@ impl<M, R> Future for AskFuture<'_, M, R> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         if !this.is_sent {
-            if let Poll::Ready(sent) = Pin::new(&mut this.send).poll(cx) {
-                sent.map_err(|refused| match refused {
+            if let Poll::Ready(result) = Pin::new(&mut this.send).poll(cx) {
+                result.map_err(|error| match error {
                     SendError::Full(_) => AskError::Full,
                     SendError::Closed(_) => AskError::Closed,
                 })?;
@@ -64,13 +65,13 @@ impl<M, R> Future for AskFuture<'_, M, R> {
             return Poll::Pending;
         }
         if this.is_sent {
-            if let Poll::Ready(answer) = this.reply.poll_recv(cx) {
-                return Poll::Ready(answer.ok_or(AskError::Dropped));
+            if let Poll::Ready(reply) = this.reply.poll_recv(cx) {
+                return Poll::Ready(reply.ok_or(AskError::Dropped));
             }
         }
-        let (scheduler, within) = (this.mailbox.scheduler(), this.timeout);
-        let limit = this.timer.get_or_insert_with(|| Scheduler::sleep_on(scheduler, within));
-        ready!(Pin::new(limit).poll(cx));
-        Poll::Ready(Err(AskError::TimedOut(within)))
+        let (scheduler, timeout) = (this.mailbox.scheduler(), this.timeout);
+        let timer = this.timer.get_or_insert_with(|| Scheduler::sleep_on(scheduler, timeout));
+        ready!(Pin::new(timer).poll(cx));
+        Poll::Ready(Err(AskError::TimedOut(timeout)))
     }
 }

@@ -1,71 +1,26 @@
-//! Addresses: how an actor is reached.
+//! Addresses: handles that send messages to an actor.
 //!
-//! An [`Address`] is valid from before the first start of its child until the child is over for good, and
-//! it holds no handle to an incarnation. A message that cannot be delivered comes back in the error.
+//! An [`Address`] is valid from before the first start of its child until the child has ended for
+//! good. It holds no handle to an incarnation. A message that cannot be delivered is returned in
+//! the error.
 
 pub(crate) mod ask;
+pub(crate) mod error;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future;
-use thiserror::Error;
 
-use super::mailbox::Mailbox;
-use super::mailbox::reply;
-use super::mailbox::reply::Reply;
-use super::tree::liveness::Monitor;
-use super::tree::node::Node;
-use ask::AskFuture;
+use crate::runtime::address::ask::AskFuture;
+use crate::runtime::address::error::{AskError, SendError};
+use crate::runtime::mailbox::Mailbox;
+use crate::runtime::mailbox::reply::{self, Reply};
+use crate::runtime::monitor::Monitor;
+use crate::runtime::tree::node::Node;
 
-/// Why a message was not taken. It comes back.
-#[derive(Error, Clone, Copy, PartialEq, Eq)]
-pub enum SendError<M> {
-    /// The mailbox is full.
-    #[error("the mailbox is full")]
-    Full(M),
-    /// The child is over for good.
-    #[error("the actor is over and takes no more messages")]
-    Closed(M),
-}
-
-impl<M> SendError<M> {
-    /// Returns the message.
-    pub fn into_inner(self) -> M {
-        match self {
-            SendError::Full(message) | SendError::Closed(message) => message,
-        }
-    }
-}
-
-/// Why a question got no answer.
-#[derive(Error, Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AskError {
-    /// The child is over for good.
-    #[error("the actor is over and takes no more messages")]
-    Closed,
-    /// The mailbox is full and says so: its overflow is [`Overflow::Fail`](super::Overflow::Fail).
-    #[error("the mailbox is full")]
-    Full,
-    /// The actor dropped the question: it crashed, or chose not to answer.
-    #[error("the actor did not answer")]
-    Dropped,
-    /// The time limit passed.
-    #[error("no answer within {0:?}")]
-    TimedOut(Duration),
-}
-
-impl<M> fmt::Debug for SendError<M> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            SendError::Full(_) => "Full(..)",
-            SendError::Closed(_) => "Closed(..)",
-        })
-    }
-}
-
-/// A cheap, cloneable handle that sends to a mailbox. It stays valid over restarts.
+/// A cheap, cloneable handle that sends to a mailbox. It stays valid across restarts.
 ///
 /// # Examples
 ///
@@ -73,9 +28,10 @@ impl<M> fmt::Debug for SendError<M> {
 /// use sockactors::runtime::{Child, Context, Outcome, SendError, Strategy, Supervisor};
 ///
 /// let mut tree = Supervisor::new("example", Strategy::OneForOne);
-/// let address = tree.child(Child::new("idle", || async |_: Context<u8>| -> Outcome { Ok(()) }).mailbox(1));
+/// let idle = Child::new("idle", || async |_: Context<u8>| -> Outcome { Ok(()) });
+/// let address = tree.child(idle.mailbox(1));
 ///
-/// // Nothing runs yet, but the mailbox is there, and it is bounded.
+/// // The mailbox takes messages before the tree runs, and it is bounded.
 /// assert_eq!(address.try_send(1), Ok(()));
 /// assert_eq!(address.try_send(2), Err(SendError::Full(2)));
 /// assert_eq!(address.len(), 1);
@@ -83,10 +39,13 @@ impl<M> fmt::Debug for SendError<M> {
 pub struct Address<M>(Arc<Mailbox<M>>);
 
 impl<M: Send + 'static> Address<M> {
-    /// Makes an address, with a mailbox for `capacity` messages (at least 1), that no child reads yet.
+    /// Makes an address, with a mailbox for `capacity` messages (at least 1), that no child reads
+    /// yet.
     ///
-    /// A child gets an address of its own when it is added; this is for wiring in a circle, where an
-    /// address is needed before its child can be specified. See [`Child::address`](super::Child::address).
+    /// Adding a child returns its address. This function is for cyclic wiring, where an address is
+    /// needed before its child can be specified. See [`Child::address`].
+    ///
+    /// [`Child::address`]: crate::runtime::Child::address
     pub fn new(capacity: usize) -> Address<M> {
         Address(Mailbox::new(capacity))
     }
@@ -103,19 +62,24 @@ impl<M: Send + 'static> Address<M> {
         self.0.node()
     }
 
-    /// Sends a message. A full mailbox does with it what its [`Overflow`](super::Overflow) says: unless set
-    /// otherwise, the sender waits for room.
+    /// Sends a message.
     ///
-    /// Not cancel-safe: a dropped wait loses the message.
+    /// A full mailbox applies its [`Overflow`](crate::runtime::Overflow) rule. By default the
+    /// sender waits for room.
     ///
     /// # Errors
     ///
-    /// The message comes back when the child is over for good, or the mailbox full and set to say so.
+    /// Fails if the child has ended for good, or if the mailbox is full and its rule is to fail.
+    /// The error returns the message.
+    ///
+    /// # Cancel safety
+    ///
+    /// Not cancel-safe: dropping the future loses the message.
     pub fn send(&self, message: M) -> impl Future<Output = Result<(), SendError<M>>> + Send {
         self.0.send(message)
     }
 
-    /// Sends a message from a thread that runs no actor, blocking it where [`Address::send`] would wait.
+    /// Sends a message from a thread that runs no actor. Blocks where [`Address::send`] waits.
     ///
     /// # Errors
     ///
@@ -124,54 +88,56 @@ impl<M: Send + 'static> Address<M> {
         future::block_on(self.send(message))
     }
 
-    /// Sends a message without ever waiting.
+    /// Sends a message without waiting.
     ///
     /// # Errors
     ///
-    /// The message comes back when the mailbox is full (unless its overflow drops a message then), or the
-    /// child over for good.
+    /// Fails if the child has ended for good, or if the mailbox is full and its overflow rule drops
+    /// no message. The error returns the message.
     pub fn try_send(&self, message: M) -> Result<(), SendError<M>> {
         self.0.try_send(message)
     }
 
-    /// Asks a question and waits for the answer, `within` a limit that covers both ways.
+    /// Sends a request and waits for the reply. `timeout` covers both.
     ///
-    /// `question` makes the message around the place for the answer:
-    /// `room.ask(within, |reply| Say::Count(reply))`.
+    /// `make_request` puts the [`Reply`] into the message:
+    /// `room.ask(timeout, |reply| RoomRequest::Count(reply))`.
     ///
     /// # Errors
     ///
-    /// [`AskError`] tells a child that is over, a dropped question and a passed limit apart.
+    /// See [`AskError`].
     pub async fn ask<R: Send>(
         &self,
-        within: Duration,
-        question: impl FnOnce(Reply<R>) -> M,
+        timeout: Duration,
+        make_request: impl FnOnce(Reply<R>) -> M,
     ) -> Result<R, AskError> {
-        let (reply, answer) = reply::channel();
-        AskFuture::new(&self.0, question(reply), answer, within).await
+        let (reply, receiver) = reply::channel();
+        AskFuture::new(&self.0, make_request(reply), receiver, timeout).await
     }
 
-    /// Watches the actor: the future is ready with the exit of the incarnation that lives now, or of the
-    /// first one if none has lived yet. Whoever watches too late is told at once of the last exit, with
-    /// `None` where there was never one and never will be. As Erlang's `monitor`.
+    /// Monitors the actor, as Erlang's `monitor`.
+    ///
+    /// The future is ready with the exit of the incarnation that lives now, or of the first one if
+    /// the actor has not started. If the actor has ended, the future is ready with its last exit at
+    /// once; it is `None` if the actor never ran and never will.
     ///
     /// # Examples
     ///
-    /// This example shows an actor that learns why another one ended.
+    /// An actor learns why another one ended:
     ///
     /// ```
     /// use sockactors::runtime::{Child, Context, Event, Outcome, Strategy, Supervisor, System};
     ///
     /// let mut tree = Supervisor::new("example", Strategy::OneForOne);
-    /// let brief = tree.child(Child::new("brief", || async |_: Context<()>| -> Outcome {
+    /// let job = tree.child(Child::new("job", || async |_: Context<()>| -> Outcome {
     ///     Err("no time".into())
     /// }).temporary());
-    /// tree.child(Child::new("watcher", move || {
-    ///     let brief = brief.clone();
+    /// tree.child(Child::new("observer", move || {
+    ///     let job = job.clone();
     ///     async move |mut ctx: Context<()>| -> Outcome {
-    ///         let mut watch = brief.monitor();
-    ///         if let Event::Io(exit) = ctx.next(&mut watch).await {
-    ///             assert_eq!(exit.expect("it lived").to_string(), "failed: no time");
+    ///         let mut monitor = job.monitor();
+    ///         if let Event::Io(exit) = ctx.next(&mut monitor).await {
+    ///             assert_eq!(exit.expect("the job ran").to_string(), "failed: no time");
     ///         }
     ///         Ok(())
     ///     }
@@ -182,17 +148,17 @@ impl<M: Send + 'static> Address<M> {
         Monitor::new(self.0.node())
     }
 
-    /// Returns how many messages wait.
+    /// Returns the number of queued messages.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Tells whether no message waits.
+    /// Returns whether no message is queued.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Tells whether the child is over for good.
+    /// Returns whether the child has ended for good.
     pub fn is_closed(&self) -> bool {
         self.0.is_closed()
     }
@@ -206,7 +172,7 @@ impl<M> Clone for Address<M> {
 
 impl<M> fmt::Debug for Address<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Address({} waiting)", self.0.len())
+        write!(f, "Address({} queued)", self.0.len())
     }
 }
 
@@ -215,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn len_empty_full() {
+    fn address_reports_queue_length() {
         let address = Address::new(2);
         assert!(address.is_empty());
         address.try_send(1).unwrap();
@@ -225,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn closed_before_it_was_used() {
+    fn unused_mailbox_closes() {
         let mailbox = Mailbox::new(1);
         let address = Address::from_mailbox(mailbox.clone());
         assert!(!address.is_closed() && address.is_empty());
@@ -235,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn closed_hands_the_message_back() {
+    fn closed_mailbox_returns_message() {
         let mailbox = Mailbox::new(1);
         let address = Address::from_mailbox(mailbox.clone());
         mailbox.close();
@@ -245,32 +211,32 @@ mod tests {
     }
 
     #[test]
-    fn a_question_to_a_closed_mailbox_fails_at_once() {
+    fn ask_of_closed_mailbox_fails_at_once() {
         let mailbox: Arc<Mailbox<Reply<u8>>> = Mailbox::new(1);
         let address = Address::from_mailbox(mailbox.clone());
         mailbox.close();
-        let answer = future::block_on(address.ask(Duration::from_secs(60), |reply| reply));
-        assert_eq!(answer, Err(AskError::Closed));
+        let result = future::block_on(address.ask(Duration::from_secs(60), |reply| reply));
+        assert_eq!(result, Err(AskError::Closed));
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "outside of a tree the limit is a timer of the reactor: timerfd")]
-    fn closing_drops_waiting_questions() {
+    #[cfg_attr(miri, ignore = "outside a tree the timeout is a timer of smol's reactor: timerfd")]
+    fn close_drops_queued_requests() {
         let mailbox: Arc<Mailbox<Reply<u8>>> = Mailbox::new(1);
         let address = Address::from_mailbox(mailbox.clone());
-        let answer = future::block_on(future::zip(
+        let results = future::block_on(future::zip(
             address.ask(Duration::from_secs(60), |reply| reply),
             async { mailbox.close() },
         ));
-        assert_eq!(answer.0, Err(AskError::Dropped));
+        assert_eq!(results.0, Err(AskError::Dropped));
     }
 
     #[test]
-    #[cfg_attr(miri, ignore = "outside of a tree the limit is a timer of the reactor: timerfd")]
-    fn a_question_has_a_time_limit() {
+    #[cfg_attr(miri, ignore = "outside a tree the timeout is a timer of smol's reactor: timerfd")]
+    fn ask_without_reply_times_out() {
         let address: Address<Reply<u8>> = Address::new(1);
-        let limit = Duration::from_millis(1);
-        let answer = future::block_on(address.ask(limit, |reply| reply));
-        assert_eq!(answer, Err(AskError::TimedOut(limit)));
+        let timeout = Duration::from_millis(1);
+        let result = future::block_on(address.ask(timeout, |reply| reply));
+        assert_eq!(result, Err(AskError::TimedOut(timeout)));
     }
 }

@@ -1,12 +1,11 @@
-//! The seam: where time, tasks and chance come from.
+//! The scheduler of a system: the only source of time, tasks and random numbers.
 //!
-//! Everything in the runtime that would touch a clock, spawn a task or draw a random number does it here
-//! and nowhere else. On a real system that is an executor of our own, the reactor's timers and a
-//! small generator; a simulation can stand in without another line of the runtime knowing.
+//! The rest of the runtime reads no clock, spawns no task and draws no random number itself. A real
+//! system uses its own executor, the reactor's timers and `fastrand`. A simulation replaces all
+//! three without a change elsewhere.
 
 pub(crate) mod futures;
 pub(crate) mod threads;
-pub(crate) mod until;
 
 use std::fmt;
 use std::future::Future;
@@ -19,12 +18,11 @@ use futures_lite::future;
 use smol::Task;
 
 use crate::reactor::Timer;
-use threads::TaskExecutor;
-
+use crate::runtime::executor::threads::TaskExecutor;
 #[cfg(feature = "testing")]
-use super::sim::executor::{SimExecutor, SimTimer};
+use crate::runtime::sim::executor::{SimExecutor, SimTimer};
 
-/// The clock, the executor and the dice of one system.
+/// The clock, the executor and the random generator of one system.
 #[derive(Clone)]
 pub(crate) enum Scheduler {
     Real(Arc<TaskExecutor>),
@@ -33,51 +31,52 @@ pub(crate) enum Scheduler {
 }
 
 impl Scheduler {
-    /// Makes a scheduler on the machine's own clock; [`Scheduler::block_on`] drives it on each of so many threads.
+    /// Makes a scheduler on the machine's clock. Each of `threads` threads calls
+    /// [`Scheduler::block_on`].
     pub(crate) fn real(threads: usize) -> Scheduler {
         Scheduler::Real(TaskExecutor::new(threads))
     }
 
-    /// Drives the tasks on this thread until `done` is ready.
+    /// Runs tasks on this thread until `done` is ready.
     pub(crate) fn block_on<T>(&self, done: impl Future<Output = T>) -> T {
         match self {
-            Scheduler::Real(threads) => threads.block_on(done),
+            Scheduler::Real(executor) => executor.block_on(done),
             #[cfg(feature = "testing")]
-            Scheduler::Simulated(world) => world.run(done, |_| {}),
+            Scheduler::Simulated(executor) => executor.run(done, |_| {}),
         }
     }
 
-    /// Spawns a task. Dropping the handle cancels it, so every handle is kept.
+    /// Spawns a task. Dropping the handle cancels the task.
     pub(crate) fn spawn<T: Send + 'static>(
         &self,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
         match self {
-            Scheduler::Real(threads) => threads.spawn(future),
+            Scheduler::Real(executor) => executor.spawn(future),
             #[cfg(feature = "testing")]
-            Scheduler::Simulated(world) => world.spawn(future),
+            Scheduler::Simulated(executor) => executor.spawn(future),
         }
     }
 
-    /// Returns the time on the monotonic clock.
+    /// Returns the time of the monotonic clock.
     pub(crate) fn now(&self) -> Instant {
         match self {
             Scheduler::Real(_) => Instant::now(),
             #[cfg(feature = "testing")]
-            Scheduler::Simulated(world) => world.now(),
+            Scheduler::Simulated(executor) => executor.now(),
         }
     }
 
-    /// Returns a future that is ready once `duration` has passed.
+    /// Returns a future that is ready after `duration`.
     pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
         Sleep(match self {
             Scheduler::Real(_) => SleepTimer::Real(Timer::after(duration)),
             #[cfg(feature = "testing")]
-            Scheduler::Simulated(world) => SleepTimer::Simulated(world.timer(duration)),
+            Scheduler::Simulated(executor) => SleepTimer::Simulated(executor.timer(duration)),
         })
     }
 
-    /// Sleeps on the clock of `scheduler`, or on the machine's where no tree has started yet.
+    /// Sleeps on the clock of `scheduler`, or on the machine's clock before the tree has started.
     pub(crate) fn sleep_on(scheduler: Option<&Scheduler>, duration: Duration) -> Sleep {
         match scheduler {
             Some(scheduler) => scheduler.sleep(duration),
@@ -85,23 +84,23 @@ impl Scheduler {
         }
     }
 
-    /// Returns the time of day. It may jump; a simulation's begins in 1970.
+    /// Returns the time of day, which may jump. A simulation starts on 1 January 1970.
     pub(crate) fn system_time(&self) -> SystemTime {
         match self {
             Scheduler::Real(_) => SystemTime::now(),
             #[cfg(feature = "testing")]
-            Scheduler::Simulated(world) => SystemTime::UNIX_EPOCH + world.elapsed(),
+            Scheduler::Simulated(executor) => SystemTime::UNIX_EPOCH + executor.elapsed(),
         }
     }
 
-    /// Returns a random duration between a half and the whole of `most`.
-    pub(crate) fn jitter(&self, most: Duration) -> Duration {
-        let chance = match self {
+    /// Returns a random duration between half of `max` and `max`.
+    pub(crate) fn jitter(&self, max: Duration) -> Duration {
+        let random = match self {
             Scheduler::Real(_) => fastrand::f64(),
             #[cfg(feature = "testing")]
-            Scheduler::Simulated(world) => world.random_f64(),
+            Scheduler::Simulated(executor) => executor.random_f64(),
         };
-        most.mul_f64(0.5 + chance / 2.0)
+        max.mul_f64(0.5 + random / 2.0)
     }
 }
 
@@ -111,35 +110,41 @@ impl fmt::Debug for Scheduler {
     }
 }
 
-/// A system's clock: a cheap handle for the parts of an actor that do not hold its context.
+/// A cheap handle to a system's clock, for parts of an actor that do not hold its context.
 #[derive(Debug, Clone)]
 pub struct Clock(pub(crate) Scheduler);
 
 impl Clock {
-    /// Returns the time on the system's monotonic clock.
+    /// Returns the time of the system's monotonic clock.
     pub fn now(&self) -> Instant {
         self.0.now()
     }
 
-    /// Returns the time of day, for people to read. It may jump; measure with [`Clock::now`].
+    /// Returns the time of day, for people to read. It may jump: measure with [`Clock::now`].
     pub fn system_time(&self) -> SystemTime {
         self.0.system_time()
     }
 
-    /// Returns a future that is ready once `duration` has passed: never before, and in a system of one thread up to a millisecond
-    /// after, in which its sleeps are counted.
+    /// Returns a future that is ready after `duration`.
+    ///
+    /// It is never early. With one worker thread it is up to a millisecond late, because the
+    /// reactor sleeps in whole milliseconds.
     pub fn sleep(&self, duration: Duration) -> Sleep {
         self.0.sleep(duration)
     }
 
-    /// Returns a future that is ready after a random time between a half and the whole of `most`, so that many who
-    /// lost the same thing at the same moment do not all come back at once.
-    pub fn sleep_jittered(&self, most: Duration) -> Sleep {
-        self.0.sleep(self.0.jitter(most))
+    /// Sleeps for a random time between half of `max` and `max`.
+    ///
+    /// Clients that lost the same connection at the same moment do not reconnect at once with it.
+    pub fn sleep_jittered(&self, max: Duration) -> Sleep {
+        self.0.sleep(self.0.jitter(max))
     }
 
-    /// Awaits `io` for at most `limit`, or as long as it takes where there is none; `None` when the limit
-    /// passed first. Cancel-safe if `io` is.
+    /// Awaits `io` for at most `limit`, or without a limit. Returns `None` on a timeout.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe if `io` is.
     pub async fn timeout<T>(
         &self,
         limit: impl Into<Option<Duration>>,
@@ -149,15 +154,17 @@ impl Clock {
             return Some(io.await);
         };
         // The timer is registered only if the I/O is not ready at once.
-        let passed = async {
+        let timed_out = async {
             self.sleep(limit).await;
             None
         };
-        future::or(async { Some(io.await) }, passed).await
+        future::or(async { Some(io.await) }, timed_out).await
     }
 }
 
-/// A future that is ready once its time has come; made by [`Context::sleep`](super::Context::sleep).
+/// A future that is ready at a certain time. [`Context::sleep`] makes it.
+///
+/// [`Context::sleep`]: crate::runtime::Context::sleep
 #[derive(Debug)]
 #[must_use = "a sleep does nothing unless it is awaited"]
 pub struct Sleep(SleepTimer);

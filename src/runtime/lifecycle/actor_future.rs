@@ -74,7 +74,7 @@ impl<F: Future<Output = Outcome>> Future for ActorFuture<F> {
         #[cfg(feature = "testing")]
         let _current_actor = {
             *this.polls += 1;
-            crate::runtime::sim::executor::enter_simulated_poll(this.node, *this.polls, this.delay)
+            crate::runtime::sim::hooks::enter_simulated_poll(this.node, *this.polls, this.delay)
         };
         let polled = match ready!(poll_interrupt(this.node, this.delay, cx)) {
             Some(exit) => Err(exit),
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use crate::runtime::lifecycle::panic::install_panic_hook;
     use crate::runtime::mailbox::Mailbox;
-    use crate::runtime::tree::below::NodeBody;
+    use crate::runtime::tree::node::NodeBody;
     use crate::runtime::tree::path::Name;
 
     fn node() -> Arc<Node> {

@@ -15,11 +15,11 @@ use std::time::Duration;
 use event_listener::Event;
 
 use crate::runtime::executor::Scheduler;
+use crate::runtime::executor::futures::wait_until;
 use crate::runtime::lifecycle::event::Lifecycle;
 use crate::runtime::lifecycle::observer::Observer;
 use crate::runtime::tree::node::Node;
 use crate::runtime::tree::path::Path;
-use crate::runtime::wait_until;
 
 thread_local! {
     static CURRENT_SLOT: RefCell<Option<(Arc<Watchdog>, usize)>> = const { RefCell::new(None) };

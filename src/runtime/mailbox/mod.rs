@@ -1,8 +1,18 @@
-//! Mailboxes.
+//! Mailboxes: the bounded queues between an address and the actor that reads it.
 //!
-//! A mailbox belongs to the tree, not to the actor that reads it: each incarnation borrows it, and what
-//! waits in it at a crash is handled by the next one. It is bounded, and its [`Overflow`] says what happens
-//! to a message that finds it full.
+//! A mailbox belongs to the tree, not to an incarnation. Messages that are queued at a crash are
+//! received by the next incarnation. The mailbox's [`Overflow`] says what happens to a message that
+//! finds it full.
+
+pub(crate) mod erased;
+pub(crate) mod queue;
+#[cfg(test)]
+#[path = "queue/tests.rs"]
+mod queue_tests;
+pub(crate) mod reply;
+#[cfg(test)]
+#[path = "reply/tests.rs"]
+mod reply_tests;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,43 +20,67 @@ use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll};
 
-use super::address::SendError;
-use super::executor::Scheduler;
-use super::tree::late::PresetOnce;
-use super::tree::node::Node;
-use queue::{PushError, Queue, WaiterId};
+use crate::runtime::address::error::SendError;
+use crate::runtime::executor::Scheduler;
+use crate::runtime::mailbox::erased::ErasedMailbox;
+use crate::runtime::mailbox::queue::{PushError, Queue, WaiterId};
+#[cfg(feature = "testing")]
+use crate::runtime::sim::hooks;
+use crate::runtime::tree::node::{Node, PresetOnce};
 
-/// What happens to a message that finds its mailbox full. Dropped messages are counted in the
-/// [`Snapshot`](super::Snapshot).
+/// The rule for a message that finds its mailbox full.
+///
+/// A [`Snapshot`](crate::runtime::Snapshot) counts the dropped messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[repr(u8)]
 pub enum Overflow {
-    /// Its sender waits until there is room.
+    /// The sender waits until there is room.
     #[default]
     Wait,
-    /// It is dropped itself.
+    /// The new message is dropped.
     DropNewest,
-    /// The message that has waited longest is dropped for it.
+    /// The oldest queued message is dropped.
     DropOldest,
-    /// It is refused: [`SendError::Full`] hands it back.
+    /// The send fails with [`SendError::Full`], which returns the message.
     Fail,
 }
 
-/// The bounded queue behind an address. The tree keeps it; see the module's essay.
+/// A bounded queue of messages for one child. The tree owns it.
 ///
-/// Memory for messages is taken when somebody first sends: most short-lived children, a greeter for one, and most
-/// idle ones get no mail.
+/// The queue allocates on the first message: most short-lived children, and most idle ones, never
+/// receive any.
 pub(crate) struct Mailbox<M> {
     overflow: AtomicU8,
     dropped: AtomicU32,
     queue: Queue<M>,
-    /// The child that reads it.
+    /// The child that reads the mailbox.
     node: PresetOnce<Arc<Node>>,
 }
 
 impl<M> Mailbox<M> {
+    /// Makes a mailbox for `capacity` messages (at least 1) that no child owns yet.
     pub(crate) fn new(capacity: usize) -> Arc<Mailbox<M>> {
         Arc::new(Mailbox::with_owner(PresetOnce::unset(), capacity))
+    }
+
+    /// Makes a mailbox together with the node that owns it. `make_node` gets the node's reference
+    /// to the mailbox.
+    pub(crate) fn with_node(
+        capacity: usize,
+        make_node: impl FnOnce(Weak<dyn ErasedMailbox>) -> Arc<Node>,
+    ) -> (Arc<Mailbox<M>>, Arc<Node>)
+    where
+        M: Send + 'static,
+    {
+        let mut made = None;
+        let mailbox = Arc::new_cyclic(|mailbox: &Weak<Mailbox<M>>| {
+            let node = made.insert(make_node(mailbox.clone())).clone();
+            Mailbox::with_owner(PresetOnce::Set(node), capacity)
+        });
+        match made {
+            Some(node) => (mailbox, node),
+            None => unreachable!("`new_cyclic` calls its closure"),
+        }
     }
 
     fn with_owner(node: PresetOnce<Arc<Node>>, capacity: usize) -> Mailbox<M> {
@@ -56,6 +90,25 @@ impl<M> Mailbox<M> {
             queue: Queue::new(capacity.max(1)),
             node,
         }
+    }
+
+    /// Makes `node` the owner. Later calls change nothing.
+    pub(crate) fn set_owner(&self, node: &Arc<Node>) {
+        self.node.init(|| node.clone());
+    }
+
+    /// Returns whether the mailbox is open and `node` owns it, or can become its owner.
+    pub(crate) fn can_be_owned_by(&self, node: &Arc<Node>) -> bool {
+        !self.is_closed() && self.node.get().is_none_or(|owner| Arc::ptr_eq(owner, node))
+    }
+
+    pub(crate) fn node(&self) -> Option<&Arc<Node>> {
+        self.node.get()
+    }
+
+    /// Returns the scheduler of the tree; none before the tree starts.
+    pub(crate) fn scheduler(&self) -> Option<&Scheduler> {
+        self.node.get()?.scheduler()
     }
 
     pub(crate) fn set_overflow(&self, overflow: Overflow) {
@@ -71,15 +124,20 @@ impl<M> Mailbox<M> {
         }
     }
 
-    /// Returns the end that the mail comes out of.
-    pub(super) fn queue(&self) -> &Queue<M> {
+    /// Returns the queue that the actor reads from.
+    pub(crate) fn queue(&self) -> &Queue<M> {
         &self.queue
     }
 
-    /// Puts a message in, or does with it what the overflow says.
-    pub(super) fn try_send(&self, message: M) -> Result<(), SendError<M>> {
+    /// Queues a message without waiting. A full mailbox applies its overflow rule.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the mailbox is closed, or if it is full and its rule is to wait or to fail.
+    pub(crate) fn try_send(&self, message: M) -> Result<(), SendError<M>> {
         #[cfg(feature = "testing")]
-        if !self.queue.is_closed() && self.node.get().is_some_and(|node| node.drops_message()) {
+        if !self.queue.is_closed() && self.node.get().is_some_and(|node| hooks::drops_message(node))
+        {
             return Ok(());
         }
         match self.queue.try_push(message) {
@@ -89,7 +147,6 @@ impl<M> Mailbox<M> {
         }
     }
 
-    /// Does with a message that finds it full what the overflow says.
     #[cold]
     fn apply_overflow(&self, message: M) -> Result<(), SendError<M>> {
         match self.overflow() {
@@ -103,63 +160,25 @@ impl<M> Mailbox<M> {
                     oldest.into_iter().for_each(|_| self.count_dropped());
                     Ok(())
                 }
-                Err(PushError::Closed(refused) | PushError::Full(refused)) => {
-                    Err(SendError::Closed(refused))
+                Err(PushError::Closed(message) | PushError::Full(message)) => {
+                    Err(SendError::Closed(message))
                 }
             },
         }
     }
 
-    /// Counts a message that is dropped, up to as many as there are numbers.
+    /// Counts a dropped message. The counter saturates.
     fn count_dropped(&self) {
-        let more = |dropped: u32| dropped.checked_add(1);
-        let _ = self.dropped.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        let increment = |dropped: u32| dropped.checked_add(1);
+        let _ = self.dropped.fetch_update(Ordering::Relaxed, Ordering::Relaxed, increment);
     }
 
-    /// Puts a message in, and waits for room where the overflow says so.
-    pub(super) fn send(&self, message: M) -> SendFuture<'_, M> {
+    /// Queues a message. A full mailbox applies its overflow rule, which may be to wait for room.
+    pub(crate) fn send(&self, message: M) -> SendFuture<'_, M> {
         SendFuture { mailbox: self, message: Some(message), waiter_id: None }
     }
 
-    /// Makes a mailbox, and with what its child's node knows of it the node.
-    pub(crate) fn with_node(
-        capacity: usize,
-        node: impl FnOnce(Weak<dyn ErasedMailbox>) -> Arc<Node>,
-    ) -> (Arc<Mailbox<M>>, Arc<Node>)
-    where
-        M: Send + 'static,
-    {
-        let mut made = None;
-        let mailbox = Arc::new_cyclic(|own: &Weak<Mailbox<M>>| {
-            let node = made.insert(node(own.clone())).clone();
-            Mailbox::with_owner(PresetOnce::Set(node), capacity)
-        });
-        match made {
-            Some(node) => (mailbox, node),
-            None => unreachable!("the mailbox was made with its node"),
-        }
-    }
-
-    /// Makes `node` the child that reads it. The first one stays.
-    pub(crate) fn set_owner(&self, node: &Arc<Node>) {
-        self.node.init(|| node.clone());
-    }
-
-    /// Tells whether `node` reads it, or may.
-    pub(crate) fn can_be_owned_by(&self, node: &Arc<Node>) -> bool {
-        !self.is_closed() && self.node.get().is_none_or(|owner| Arc::ptr_eq(owner, node))
-    }
-
-    pub(super) fn node(&self) -> Option<&Arc<Node>> {
-        self.node.get()
-    }
-
-    /// Returns where time limits are taken from: the tree's clock, once it has one.
-    pub(super) fn scheduler(&self) -> Option<&Scheduler> {
-        self.node.get()?.scheduler()
-    }
-
-    /// Closes it for good and drops what waits in it, which answers open questions with an error.
+    /// Closes the mailbox for good and drops the queued messages. Dropping a request fails its ask.
     pub(crate) fn close(&self) {
         drop(self.queue.close());
         if let Some(node) = self.node.get() {
@@ -167,21 +186,24 @@ impl<M> Mailbox<M> {
         }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.queue.len()
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.queue.is_closed()
     }
 }
 
-/// A message on its way in. It is written out, since each actor that sends holds it.
-pub(super) struct SendFuture<'a, M> {
+/// A send in progress.
+///
+/// Each actor that sends holds this future. It is written by hand because it is smaller than that
+/// of an `async fn`, which keeps the message twice.
+pub(crate) struct SendFuture<'a, M> {
     mailbox: &'a Mailbox<M>,
-    /// None once it has arrived.
+    /// None once the message is queued.
     message: Option<M>,
-    /// Where it waits, if it had to.
+    /// Set while the sender waits for room.
     waiter_id: Option<WaiterId>,
 }
 
@@ -192,19 +214,21 @@ impl<M> Future for SendFuture<'_, M> {
     type Output = Result<(), SendError<M>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let SendFuture { mailbox, message, waiter_id: place } = &mut *self;
-        let Some(mut taken) = message.take() else { return Poll::Pending };
-        if place.is_none() {
-            match mailbox.try_send(taken) {
-                Err(SendError::Full(full)) if mailbox.overflow() == Overflow::Wait => taken = full,
-                sent => return Poll::Ready(sent),
+        let SendFuture { mailbox, message: slot, waiter_id } = &mut *self;
+        let Some(mut message) = slot.take() else { return Poll::Pending };
+        if waiter_id.is_none() {
+            match mailbox.try_send(message) {
+                Err(SendError::Full(returned)) if mailbox.overflow() == Overflow::Wait => {
+                    message = returned;
+                }
+                result => return Poll::Ready(result),
             }
         }
-        match mailbox.queue.push_or_register(taken, place, cx) {
+        match mailbox.queue.push_or_register(message, waiter_id, cx) {
             Ok(()) => Poll::Ready(Ok(())),
-            Err(PushError::Closed(refused)) => Poll::Ready(Err(SendError::Closed(refused))),
-            Err(PushError::Full(waiting)) => {
-                *message = Some(waiting);
+            Err(PushError::Closed(message)) => Poll::Ready(Err(SendError::Closed(message))),
+            Err(PushError::Full(message)) => {
+                *slot = Some(message);
                 Poll::Pending
             }
         }
@@ -213,22 +237,10 @@ impl<M> Future for SendFuture<'_, M> {
 
 impl<M> Drop for SendFuture<'_, M> {
     fn drop(&mut self) {
-        if let Some(place) = self.waiter_id.take() {
-            self.mailbox.queue.cancel_push(place);
+        if let Some(waiter_id) = self.waiter_id.take() {
+            self.mailbox.queue.cancel_push(waiter_id);
         }
     }
-}
-
-/// What the tree reads of a mailbox whose message type it does not know.
-pub(crate) trait ErasedMailbox: Send + Sync {
-    /// Messages that wait, and how many fit.
-    fn len_and_capacity(&self) -> (usize, usize);
-    /// Messages that were dropped because it was full.
-    fn dropped(&self) -> u64;
-    /// The name of the messages' type.
-    fn message_type(&self) -> &'static str;
-    /// Refuses mail from now on, and drops what waits.
-    fn close(&self);
 }
 
 impl<M: Send> ErasedMailbox for Mailbox<M> {
@@ -248,15 +260,6 @@ impl<M: Send> ErasedMailbox for Mailbox<M> {
         drop(self.queue.close());
     }
 }
-
-pub(crate) mod queue;
-#[cfg(test)]
-#[path = "queue/tests.rs"]
-mod queue_tests;
-pub(crate) mod reply;
-#[cfg(test)]
-#[path = "reply/tests.rs"]
-mod reply_tests;
 
 #[cfg(test)]
 mod tests;

@@ -1,13 +1,15 @@
-//! The queue in a mailbox: bounded, many senders, one reader.
+//! The queue of a mailbox: bounded, with many senders and one reader.
 //!
-//! It is a ring buffer behind a lock that is held for a few instructions, with the waker of the reader and those of the
-//! senders that found it full. A channel of `async-channel` does the same without a lock, and was here before: it costs
-//! twice as much for a message (117 ns and not 58), allocates all its places at once, and each wait at it is a listener
-//! in a list. See `docs/performance.md`.
+//! It is a ring buffer behind a lock that is held for a few instructions, together with the waker
+//! of the reader and those of the senders that wait for room. `async-channel` is lock-free, but a
+//! message costs twice as much there (117 ns instead of 58). It also allocates its whole capacity
+//! at once, and each wait is a listener in a list. See `docs/performance.md`.
 //!
-//! Wakers are called, and messages dropped, where the lock is not held: either may do anything.
+//! Wakers are called and dropped after the lock is released, and so are messages: both may run any
+//! code.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::task::{Context, Poll, Waker};
 
 use crate::sync::{Mutex, MutexGuard, lock};
@@ -18,35 +20,34 @@ pub(crate) struct Queue<M>(Mutex<QueueState<M>>);
 
 #[derive(Debug)]
 struct QueueState<M> {
-    /// Who waits for a message.
+    /// The waker of the reader while it waits for a message.
     reader: Option<Waker>,
-    /// Made for the first message: there may be a hundred thousand mailboxes that get none.
+    /// Allocated for the first message: a tree may have 100,000 mailboxes that never get one.
     contents: Option<Box<QueueContents<M>>>,
     capacity: u32,
     is_closed: bool,
 }
 
-/// What waits in a queue, and for it.
+/// The queued messages, and the senders that wait for room.
 #[derive(Debug)]
 struct QueueContents<M> {
-    /// It grows as it is filled, up to the capacity.
+    /// Grows on demand, up to the capacity.
     messages: VecDeque<M>,
     senders: SenderQueue,
 }
 
-/// Senders that wait for room.
+/// The senders that wait for room, in the order of their first wait.
 #[derive(Debug, Default)]
 struct SenderQueue {
-    /// In the order in which they came.
     entries: VecDeque<(WaiterId, Waker)>,
     last_id: u64,
 }
 
-/// The place of a sender that waits.
+/// The position of a waiting sender among the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct WaiterId(u64);
 
-/// Why a message was not taken; it comes back.
+/// The error of a push. It returns the message.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum PushError<M> {
     Full(M),
@@ -60,26 +61,26 @@ impl<M> QueueState<M> {
         })
     }
 
-    /// Adds a message, for which there is room, and returns whom to wake.
+    /// Appends a message and returns the waker of the reader. The caller checks for room.
     fn push(&mut self, message: M) -> Option<Waker> {
         self.contents_mut().messages.push_back(message);
         self.reader.take()
     }
 
-    /// Takes the message that has waited longest.
+    /// Takes the oldest message.
     fn pop(&mut self) -> Option<M> {
         self.contents.as_mut()?.messages.pop_front()
     }
 
     fn len(&self) -> usize {
-        self.contents.as_ref().map_or(0, |waiting| waiting.messages.len())
+        self.contents.as_ref().map_or(0, |contents| contents.messages.len())
     }
 
     fn is_full(&self) -> bool {
         self.len() >= self.capacity as usize
     }
 
-    /// Takes the sender that has waited longest, if there is room for it.
+    /// Takes the waker of the sender that has waited longest, if there is room for its message.
     fn pop_sender(&mut self) -> Option<Waker> {
         if self.is_full() {
             return None;
@@ -89,8 +90,8 @@ impl<M> QueueState<M> {
 }
 
 impl<M> Queue<M> {
+    /// Makes a queue for `capacity` messages, at most `u32::MAX`.
     pub(crate) fn new(capacity: usize) -> Queue<M> {
-        // Nobody has as many messages as this has numbers.
         let capacity = u32::try_from(capacity).unwrap_or(u32::MAX);
         Queue(Mutex::new(QueueState { reader: None, contents: None, capacity, is_closed: false }))
     }
@@ -99,7 +100,7 @@ impl<M> Queue<M> {
         lock(&self.0)
     }
 
-    /// Adds a message if there is room.
+    /// Appends a message if there is room.
     pub(crate) fn try_push(&self, message: M) -> Result<(), PushError<M>> {
         let mut state = self.state();
         if state.is_closed {
@@ -114,7 +115,7 @@ impl<M> Queue<M> {
         Ok(())
     }
 
-    /// Adds a message; where there is no room the oldest one goes for it, and comes back.
+    /// Appends a message. If there is no room, removes the oldest message and returns it.
     pub(crate) fn force_push(&self, message: M) -> Result<Option<M>, PushError<M>> {
         let mut state = self.state();
         if state.is_closed {
@@ -127,45 +128,47 @@ impl<M> Queue<M> {
         Ok(oldest)
     }
 
-    /// Adds a message as [`Queue::try_push`] does; where there is no room, whoever has the place is woken once there is.
-    /// The place is to be [left](Queue::cancel_push) by who does not come back.
+    /// Appends a message, or registers the sender to be woken when there is room.
+    ///
+    /// `waiter_id` keeps the sender's position from one call to the next. A sender that gives up
+    /// must release the position with [`Queue::cancel_push`].
     pub(crate) fn push_or_register(
         &self,
         message: M,
-        place: &mut Option<WaiterId>,
+        waiter_id: &mut Option<WaiterId>,
         cx: &Context<'_>,
     ) -> Result<(), PushError<M>> {
         let mut state = self.state();
         if state.is_closed {
-            *place = None;
+            *waiter_id = None;
             return Err(PushError::Closed(message));
         }
         if !state.is_full() {
-            let gone = place.take().and_then(|place| state.contents_mut().senders.remove(place));
+            let stale = waiter_id.take().and_then(|id| state.contents_mut().senders.remove(id));
             let reader = state.push(message);
             drop(state);
-            drop(gone);
+            drop(stale);
             wake(reader);
             return Ok(());
         }
-        let last = state.contents_mut().senders.register(place, cx.waker());
+        let stale = state.contents_mut().senders.register(waiter_id, cx.waker());
         drop(state);
-        drop(last);
+        drop(stale);
         Err(PushError::Full(message))
     }
 
-    /// Gives up a sender's place.
-    pub(crate) fn cancel_push(&self, place: WaiterId) {
+    /// Releases the position of a sender that gives up.
+    pub(crate) fn cancel_push(&self, waiter_id: WaiterId) {
         let mut state = self.state();
-        let own = state.contents.as_mut().and_then(|waiting| waiting.senders.remove(place));
-        // Who was woken and does not come hands the room on to the next one.
-        let next = if own.is_none() { state.pop_sender() } else { None };
+        let stale = state.contents.as_mut().and_then(|contents| contents.senders.remove(waiter_id));
+        // A sender that was woken for room and gives up passes the room on to the next sender.
+        let next = if stale.is_none() { state.pop_sender() } else { None };
         drop(state);
-        drop(own);
+        drop(stale);
         wake(next);
     }
 
-    /// Takes a message if one waits.
+    /// Takes the oldest message, if there is one.
     pub(crate) fn try_pop(&self) -> Option<M> {
         let mut state = self.state();
         let message = state.pop()?;
@@ -175,7 +178,7 @@ impl<M> Queue<M> {
         Some(message)
     }
 
-    /// Is ready with the next message. One task at a time is woken.
+    /// Polls for the oldest message. Only the task that polled last is woken.
     pub(crate) fn poll_pop(&self, cx: &Context<'_>) -> Poll<M> {
         let mut state = self.state();
         if let Some(message) = state.pop() {
@@ -184,31 +187,31 @@ impl<M> Queue<M> {
             wake(sender);
             return Poll::Ready(message);
         }
-        let last = match &state.reader {
+        let stale = match &state.reader {
             Some(reader) if reader.will_wake(cx.waker()) => None,
             _ => state.reader.replace(cx.waker().clone()),
         };
         drop(state);
-        drop(last);
+        drop(stale);
         Poll::Pending
     }
 
-    /// Forgets who waits for a message.
+    /// Deregisters the reader.
     pub(crate) fn clear_reader(&self) {
         let reader = self.state().reader.take();
         drop(reader);
     }
 
-    /// Closes it for good and returns what waits in it. Whoever waits for room is refused.
+    /// Closes the queue for good, wakes the waiting senders, and returns the queued messages.
     pub(crate) fn close(&self) -> VecDeque<M> {
         let mut state = self.state();
         state.is_closed = true;
-        let (reader, waiting) = (state.reader.take(), state.contents.take());
+        let (reader, contents) = (state.reader.take(), state.contents.take());
         drop(state);
         wake(reader);
-        let Some(waiting) = waiting else { return VecDeque::new() };
-        waiting.senders.entries.into_iter().for_each(|(_, waker)| waker.wake());
-        waiting.messages
+        let Some(contents) = contents else { return VecDeque::new() };
+        contents.senders.entries.into_iter().for_each(|(_, waker)| waker.wake());
+        contents.messages
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -225,26 +228,29 @@ impl<M> Queue<M> {
 }
 
 impl SenderQueue {
-    /// Has a sender wait: behind the others at first, and where it was when it was woken in vain.
-    fn register(&mut self, place: &mut Option<WaiterId>, waker: &Waker) -> Option<Waker> {
-        let own = *place.get_or_insert_with(|| {
+    /// Registers a sender and returns its last waker, if it has one.
+    ///
+    /// A new sender goes behind the others. A sender that was woken, and found the room taken by
+    /// another message, keeps its position.
+    fn register(&mut self, waiter_id: &mut Option<WaiterId>, waker: &Waker) -> Option<Waker> {
+        let id = *waiter_id.get_or_insert_with(|| {
             self.last_id += 1;
             WaiterId(self.last_id)
         });
-        let at = self.entries.partition_point(|(other, _)| *other < own);
-        match self.entries.get_mut(at) {
-            Some((other, last)) if *other == own => Some(std::mem::replace(last, waker.clone())),
+        let index = self.entries.partition_point(|(other, _)| *other < id);
+        match self.entries.get_mut(index) {
+            Some((other, last)) if *other == id => Some(mem::replace(last, waker.clone())),
             _ => {
-                self.entries.insert(at, (own, waker.clone()));
+                self.entries.insert(index, (id, waker.clone()));
                 None
             }
         }
     }
 
-    /// Takes a sender off the list, if it is on it.
-    fn remove(&mut self, place: WaiterId) -> Option<Waker> {
-        let at = self.entries.binary_search_by_key(&place, |(other, _)| *other).ok()?;
-        self.entries.remove(at).map(|(_, waker)| waker)
+    /// Removes a sender and returns its waker, unless it has been woken.
+    fn remove(&mut self, waiter_id: WaiterId) -> Option<Waker> {
+        let index = self.entries.binary_search_by_key(&waiter_id, |(other, _)| *other).ok()?;
+        self.entries.remove(index).map(|(_, waker)| waker)
     }
 }
 

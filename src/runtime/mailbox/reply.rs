@@ -1,54 +1,54 @@
-//! The way back: a slot for one answer.
+//! One-shot channels for the reply to an ask.
 //!
-//! A channel for each question would dominate the price of asking, so the slot is what it needs to be and
-//! no more: a place for the answer and the waker of the one who waits for it.
+//! A channel of `async-channel` for each ask would be most of its cost. This one is an allocation
+//! with room for the reply and for the waker of the asker.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll, Waker};
 
 use crate::sync::{Arc, Mutex, lock};
 
-/// Where an actor puts the answer to a question that [`Address::ask`](crate::runtime::Address::ask) brought.
+/// The sender of the reply to an [`Address::ask`](crate::runtime::Address::ask).
 ///
-/// Dropping it unanswered tells the asker so at once.
+/// Dropping it without a reply fails the ask at once.
 #[derive(Debug)]
 pub struct Reply<R>(Option<Arc<Mutex<ReplyShared<R>>>>);
 
 #[derive(Debug)]
 struct ReplyShared<R> {
-    answer: Option<R>,
+    reply: Option<R>,
     waker: Option<Waker>,
     is_complete: bool,
 }
 
-/// The asker's end of a [`Reply`].
+/// The receiver of a [`Reply`].
 #[derive(Debug)]
 pub(crate) struct ReplyReceiver<R>(Arc<Mutex<ReplyShared<R>>>);
 
-/// Makes both ends of a slot.
+/// Makes both ends of a channel.
 pub(crate) fn channel<R>() -> (Reply<R>, ReplyReceiver<R>) {
-    let slot = Arc::new(Mutex::new(ReplyShared { answer: None, waker: None, is_complete: false }));
-    (Reply(Some(slot.clone())), ReplyReceiver(slot))
+    let shared = Arc::new(Mutex::new(ReplyShared { reply: None, waker: None, is_complete: false }));
+    (Reply(Some(shared.clone())), ReplyReceiver(shared))
 }
 
 impl<R> Reply<R> {
-    /// Answers. An asker that no longer waits loses the answer, which is nobody's fault.
-    pub fn send(mut self, answer: R) {
-        self.complete(Some(answer));
+    /// Sends the reply. It is dropped if the asker no longer waits.
+    pub fn send(mut self, reply: R) {
+        self.complete(Some(reply));
     }
 
-    /// Tells whether the asker still waits for the answer.
+    /// Returns whether the asker still waits for the reply.
     pub fn has_receiver(&self) -> bool {
-        self.0.as_ref().is_some_and(|slot| Arc::strong_count(slot) > 1)
+        self.0.as_ref().is_some_and(|shared| Arc::strong_count(shared) > 1)
     }
 
-    /// Leaves the answer, or that there is none, and wakes the asker; once.
-    fn complete(&mut self, answer: Option<R>) {
+    /// Stores the reply, or its absence, and wakes the asker. Later calls do nothing.
+    fn complete(&mut self, reply: Option<R>) {
         let Some(shared) = self.0.take() else { return };
-        let mut slot = lock(&shared);
-        (slot.answer, slot.is_complete) = (answer, true);
-        let waker = slot.waker.take();
-        drop(slot);
+        let mut state = lock(&shared);
+        (state.reply, state.is_complete) = (reply, true);
+        let waker = state.waker.take();
+        drop(state);
         if let Some(waker) = waker {
             waker.wake();
         }
@@ -62,22 +62,22 @@ impl<R> Drop for Reply<R> {
 }
 
 impl<R> ReplyReceiver<R> {
-    /// Waits for the answer; `None` when the [`Reply`] was dropped unanswered.
+    /// Waits for the reply. Returns `None` if the [`Reply`] was dropped without one.
     pub(crate) async fn recv(self) -> Option<R> {
         poll_fn(|cx| self.poll_recv(cx)).await
     }
 
-    /// Is ready with the answer, or with `None` when the [`Reply`] was dropped unanswered.
+    /// Polls for the reply, as [`ReplyReceiver::recv`].
     pub(crate) fn poll_recv(&self, cx: &mut Context<'_>) -> Poll<Option<R>> {
-        let mut slot = lock(&self.0);
-        if let Some(answer) = slot.answer.take() {
-            return Poll::Ready(Some(answer));
+        let mut state = lock(&self.0);
+        if let Some(reply) = state.reply.take() {
+            return Poll::Ready(Some(reply));
         }
-        if slot.is_complete {
+        if state.is_complete {
             return Poll::Ready(None);
         }
-        if !slot.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
-            slot.waker = Some(cx.waker().clone());
+        if !state.waker.as_ref().is_some_and(|waker| waker.will_wake(cx.waker())) {
+            state.waker = Some(cx.waker().clone());
         }
         Poll::Pending
     }

@@ -15,17 +15,14 @@ use thiserror::Error;
 use crate::runtime::actor::Actor;
 use crate::runtime::address::Address;
 use crate::runtime::context::Context;
-use crate::runtime::executor::futures::{Inspect, Lazy};
+use crate::runtime::executor::futures::{Inspect, Lazy, wait_until};
 use crate::runtime::lifecycle::actor_future::ActorFuture;
 use crate::runtime::lifecycle::event::Lifecycle;
 use crate::runtime::lifecycle::exit::Exit;
 use crate::runtime::mailbox::Mailbox;
 use crate::runtime::supervisor::spec::SystemEnv;
-use crate::runtime::tree::below::{NodeBody, PoolChild};
-use crate::runtime::tree::node::Node;
+use crate::runtime::tree::node::{Node, NodeBody, ParentRef, PoolChild};
 use crate::runtime::tree::path::Name;
-use crate::runtime::tree::place::ParentRef;
-use crate::runtime::wait_until;
 
 /// The error of a pool that starts no more children, because it is being stopped.
 #[derive(Error, Debug, Clone, Copy, PartialEq, Eq)]

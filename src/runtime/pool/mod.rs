@@ -23,10 +23,8 @@ use crate::runtime::pool::children::{PoolClosed, PoolShared, SlotGuard};
 use crate::runtime::supervisor::options::{ChildOptions, Restart, Shutdown, StartMode};
 use crate::runtime::supervisor::spec;
 use crate::runtime::supervisor::spec::{ChildSpec, SystemEnv};
-use crate::runtime::tree::below::NodeBody;
-use crate::runtime::tree::node::Node;
+use crate::runtime::tree::node::{Node, NodeBody, ParentRef};
 use crate::runtime::tree::path::Name;
-use crate::runtime::tree::place::ParentRef;
 
 /// The maximum number of live children, unless [`Pool::limit`] sets another.
 const DEFAULT_LIMIT: usize = 1024;

@@ -1,28 +1,28 @@
-//! What may befall an actor in a simulation.
+//! The faults that a simulation injects, and the rules that choose them.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::runtime::Path;
 use crate::runtime::tree::control::Interrupt;
+use crate::runtime::tree::path::Path;
 
-/// What befalls an actor at one of its awaits.
+/// A fault that an actor suffers when it is polled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// It panics.
+    /// The actor panics.
     Panic,
-    /// It ends with an error.
+    /// The actor ends with an error.
     Error,
-    /// It is dropped where it is.
+    /// The actor is dropped.
     Kill,
-    /// It is not polled any more: it answers nothing, and does not stop when asked.
+    /// The actor is not polled any more: it replies to nothing and ignores stop requests.
     Hang,
-    /// It is held up for so long; before its first turn, that is a slow start.
+    /// The poll is delayed. A delay of the first poll is a slow start.
     Delay(Duration),
 }
 
 impl Fault {
-    /// What deals it; a delay is no blow.
+    /// Returns the interrupt that causes the fault; none for a delay.
     pub(crate) fn interrupt(self) -> Option<Interrupt> {
         match self {
             Fault::Panic => Some(Interrupt::Panic),
@@ -34,25 +34,26 @@ impl Fault {
     }
 }
 
-/// A turn that an actor is about to have: it is polled.
+/// A poll of an actor that is about to happen.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PollInfo {
-    /// Whose turn it is.
+    /// The path of the actor.
     pub path: Path,
-    /// Which incarnation's, from 1.
+    /// The number of its incarnation, from 1.
     pub incarnation: u32,
-    /// Which of that incarnation's, from 1. The first one makes the actor and runs it to its first await.
+    /// The number of the poll in that incarnation, from 1. The first poll makes the actor and runs
+    /// it to its first wait.
     pub number: u64,
 }
 
-/// A message on its way.
+/// A message that is being sent.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct MessageInfo {
-    /// Who sends it; none where it comes from outside of the tree.
+    /// The path of the sender; none if it is not an actor.
     pub from: Option<Path>,
-    /// Whose mailbox it goes to.
+    /// The path of the receiver.
     pub to: Path,
 }
 
@@ -64,21 +65,21 @@ type DropRule = Box<dyn FnMut(&MessageInfo) -> bool + Send>;
 pub(crate) struct FaultRules {
     pub(crate) fault_rules: Vec<FaultRule>,
     pub(crate) drop_rules: Vec<DropRule>,
-    /// The probability of a random fault before each step, and the faults to choose from.
+    /// The probability (0 to 1) of a random fault before each step, and the faults to choose from.
     pub(crate) random: (f64, Vec<Fault>),
-    /// How many random faults there may still be.
+    /// The number of random faults that are still allowed.
     pub(crate) remaining: u64,
 }
 
 impl FaultRules {
-    /// Returns what befalls the actor at this turn.
-    pub(crate) fn fault_for(&mut self, turn: &PollInfo) -> Option<Fault> {
-        self.fault_rules.iter_mut().find_map(|rule| rule(turn))
+    /// Returns the fault of the first rule that has one for this poll.
+    pub(crate) fn fault_for(&mut self, poll: &PollInfo) -> Option<Fault> {
+        self.fault_rules.iter_mut().find_map(|rule| rule(poll))
     }
 
-    /// Tells whether a message is lost. Every rule sees every message.
-    pub(crate) fn drops(&mut self, edge: &MessageInfo) -> bool {
-        self.drop_rules.iter_mut().fold(false, |lost, rule| rule(edge) | lost)
+    /// Returns whether a rule drops this message. Every rule sees every message.
+    pub(crate) fn drops(&mut self, message: &MessageInfo) -> bool {
+        self.drop_rules.iter_mut().fold(false, |is_dropped, rule| rule(message) | is_dropped)
     }
 }
 
@@ -86,7 +87,7 @@ impl fmt::Debug for FaultRules {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "Faults({} rules, {} losses, {:?})",
+            "FaultRules({} fault rules, {} drop rules, {:?})",
             self.fault_rules.len(),
             self.drop_rules.len(),
             self.random

@@ -14,13 +14,12 @@ use crate::runtime::executor::futures::Lazy;
 use crate::runtime::lifecycle::actor_future::ActorFuture;
 use crate::runtime::lifecycle::exit::Exit;
 use crate::runtime::lifecycle::notifier::ParentNotifier;
-use crate::runtime::mailbox::{ErasedMailbox, Mailbox, Overflow};
+use crate::runtime::mailbox::erased::ErasedMailbox;
+use crate::runtime::mailbox::{Mailbox, Overflow};
 use crate::runtime::supervisor::options::{ChildOptions, Restart, Shutdown, StartMode};
 use crate::runtime::supervisor::spec::{ChildSpec, SystemEnv, spawn};
-use crate::runtime::tree::below::NodeBody;
-use crate::runtime::tree::node::Node;
+use crate::runtime::tree::node::{Node, NodeBody, ParentRef};
 use crate::runtime::tree::path::Name;
-use crate::runtime::tree::place::ParentRef;
 
 /// The number of messages that fit into a child's mailbox, unless [`Child::mailbox`] sets another.
 const DEFAULT_MAILBOX_CAPACITY: usize = 64;

@@ -45,10 +45,8 @@ use crate::runtime::supervisor::options::{ChildOptions, Restart, Shutdown, Start
 use crate::runtime::supervisor::request::{AdminError, RequestReceiver, RequestSender};
 use crate::runtime::supervisor::run::supervise;
 use crate::runtime::supervisor::spec::{ChildSpec, SystemEnv};
-use crate::runtime::tree::below::NodeBody;
-use crate::runtime::tree::node::Node;
+use crate::runtime::tree::node::{Node, NodeBody, ParentRef};
 use crate::runtime::tree::path::Name;
-use crate::runtime::tree::place::ParentRef;
 use crate::runtime::tree::snapshot::NodeState;
 
 /// An ordered list of children and the rules to restart them.

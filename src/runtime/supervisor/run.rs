@@ -29,7 +29,7 @@ use crate::runtime::supervisor::request::{
     AdminError, ChildCounts, ChildInfo, PendingStart, Request,
 };
 use crate::runtime::supervisor::spec::{ChildSpec, SystemEnv};
-use crate::runtime::tree::place::ParentRef;
+use crate::runtime::tree::node::ParentRef;
 use crate::runtime::tree::snapshot::{NodeKind, NodeState};
 
 /// Runs one incarnation of a supervisor. When the future is ready, no child is left.

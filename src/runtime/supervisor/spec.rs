@@ -15,8 +15,7 @@ use crate::runtime::lifecycle::exit::Exit;
 use crate::runtime::lifecycle::notifier::ParentNotifier;
 use crate::runtime::lifecycle::observer::Observer;
 use crate::runtime::supervisor::options::ChildOptions;
-use crate::runtime::tree::node::Node;
-use crate::runtime::tree::place::ParentRef;
+use crate::runtime::tree::node::{Node, ParentRef};
 use crate::runtime::tree::snapshot::NodeState;
 
 /// The scheduler and the observer that all actors of a system share.

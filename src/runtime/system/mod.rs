@@ -26,7 +26,7 @@ use crate::runtime::lifecycle::watchdog::Watchdog;
 use crate::runtime::supervisor::Supervisor;
 use crate::runtime::supervisor::spec::{ChildSpec, SystemEnv};
 use crate::runtime::system::handle::{Handle, SystemShared};
-use crate::runtime::tree::place::ParentRef;
+use crate::runtime::tree::node::ParentRef;
 use crate::runtime::tree::snapshot::{NodeState, Snapshot};
 
 /// The time that a tree has to end after the second signal. Then the process exits.
@@ -155,7 +155,7 @@ impl System {
                 let Some(fault) = executor.draw_fault() else { return };
                 let mut actors = Vec::new();
                 if let Some((root, _)) = shared.root.get() {
-                    root.collect_actors(&mut actors);
+                    crate::runtime::sim::hooks::collect_actors(root, &mut actors);
                 }
                 if let (false, Some(interrupt)) = (actors.is_empty(), fault.interrupt()) {
                     actors[executor.random_index(actors.len())].control.interrupt(interrupt);
