@@ -1,7 +1,7 @@
-//! Each system call on a file's way fails once, in each way that a disk fails: the sender and the operator are told, nobody else
-//! notices, and nothing is left but what the sender can go on with.
+//! Each system call on a file's path fails once, with each error of a disk. The sender and the
+//! operator are told, other uploads are not disturbed, and only resumable data is left.
 //!
-//! `SOCKACTORS_FAULTS` sets how many of the faults are tried; all there are, if it is large.
+//! `SOCKACTORS_FAULTS` sets the number of faults to try. A large number tries all.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::support::uploads::{
 use crate::support::{Program, directory, serial, strace};
 use sockactors::wire::file::CHUNK_SIZE;
 
-/// The calls on a file's way, each made by a thread of the disk.
+/// The system calls on a file's path. Disk threads make them.
 const CALLS: [&str; 19] = [
     "open",
     "openat",
@@ -39,105 +39,106 @@ const CALLS: [&str; 19] = [
     "unlinkat",
 ];
 
-/// How a disk fails.
+/// The errors of a disk.
 const ERRORS: [&str; 7] = ["EIO", "ENOSPC", "EDQUOT", "EROFS", "EACCES", "EMFILE", "EINTR"];
 
-/// A call is made to fail at its first times up to this.
-const TIMES: usize = 3;
+/// A call fails at its first, second, ... occurrence, up to this one.
+const MAX_OCCURRENCE: usize = 3;
 
 fn server(out: &Path) -> Program {
     Program::server(&["--scenario", "file", "--out", out.to_str().unwrap()])
 }
 
-/// What came of an upload that a fault befell.
+/// The result of an upload during a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Came {
-    /// It did not matter, or was tried again.
+enum UploadResult {
+    /// The fault had no effect, or the server retried.
     Stored,
-    /// The sender was told a code.
+    /// The sender received this code.
     Failed(u16),
-    /// The connection was ended, as raw senders are told.
+    /// The server closed the connection, which is how a raw sender learns of a failure.
     Closed,
 }
 
-/// Sends a file in two attempts and a raw one while a call fails once; tells what came of it, framed and raw.
-fn befall(call: &str, error: &str, nth: usize, large: &[u8]) -> (Came, Came) {
+/// Uploads a framed file in two attempts and a raw file while a call fails once. Returns both
+/// results.
+fn inject_fault(call: &str, error: &str, nth: usize, large: &[u8]) -> (UploadResult, UploadResult) {
     let out = directory();
     let server = server(out.path());
     let at = server.endpoint();
-    // Somebody else is in the middle of a file.
+    // Another client is in the middle of an upload.
     let mut other = FramedClient::open(connect(at));
-    let theirs = seeded_bytes("other", 3 * CHUNK_SIZE);
+    let other_file = seeded_bytes("other", 3 * CHUNK_SIZE);
     assert!(matches!(
-        other.send_offer("other", Some(theirs.len() as u64)),
+        other.send_offer("other", Some(other_file.len() as u64)),
         FramedReply::ResumeAt(0, _)
     ));
-    other.send_chunks(&theirs, 0, 1).unwrap();
+    other.send_chunks(&other_file, 0, 1).unwrap();
 
     let inject = format!("inject={call}:error={error}:when={nth}");
     let flags = ["-e", &format!("trace={call}"), "-e", &inject];
     let strace = strace::attach(&server, &flags, Path::new("/dev/null"));
-    if let FramedReply::Failed(_, why) = upload_chunks(at, "deep/large", large, 2).unwrap() {
-        server.wait_for_error_line(|line| line.contains(&why));
+    if let FramedReply::Failed(_, reason) = upload_chunks(at, "deep/large", large, 2).unwrap() {
+        server.wait_for_error_line(|line| line.contains(&reason));
     }
     let framed = match upload(at, "deep/large", large).unwrap() {
-        FramedReply::Stored(..) => Came::Stored,
-        FramedReply::Failed(code, why) => {
-            assert!(!why.is_empty());
-            server.wait_for_error_line(|line| line.contains(&why));
-            Came::Failed(code)
+        FramedReply::Stored(..) => UploadResult::Stored,
+        FramedReply::Failed(code, reason) => {
+            assert!(!reason.is_empty());
+            server.wait_for_error_line(|line| line.contains(&reason));
+            UploadResult::Failed(code)
         }
-        FramedReply::Closed => Came::Closed,
-        said => panic!("{said:?}"),
+        FramedReply::Closed => UploadResult::Closed,
+        reply => panic!("{reply:?}"),
     };
     let raw = match upload_raw(at, large).is_ok() && out.path().join("output0.txt").exists() {
-        true => Came::Stored,
-        false => Came::Closed,
+        true => UploadResult::Stored,
+        false => UploadResult::Closed,
     };
     strace::detach(strace);
-    let place = format!("{call} {error} {nth}: {framed:?}, {raw:?}");
-    if raw != Came::Stored {
+    let fault = format!("{call} {error} {nth}: {framed:?}, {raw:?}");
+    if raw != UploadResult::Stored {
         let others = ["listening on", "closed in the middle"];
         server.wait_for_error_line(|line| !others.iter().any(|other| line.contains(other)));
     }
     let stored: Vec<_> = files_below(out.path());
     for (name, file) in stored.iter().filter(|(name, _)| !is_hidden(name)) {
-        assert!(file == large, "{place}: {name} is not what was sent");
+        assert!(file == large, "{fault}: {name} has the wrong content");
     }
-    if framed == Came::Stored {
-        assert!(stored.iter().any(|(name, _)| name == "deep/large"), "{place}");
+    if framed == UploadResult::Stored {
+        assert!(stored.iter().any(|(name, _)| name == "deep/large"), "{fault}");
     }
 
-    let before = FramedReply::Stored(theirs.len() as u64, "other".into());
-    (1..3).zip(theirs.chunks(CHUNK_SIZE).skip(1)).for_each(|(number, bytes)| {
+    let stored_reply = FramedReply::Stored(other_file.len() as u64, "other".into());
+    (1..3).zip(other_file.chunks(CHUNK_SIZE).skip(1)).for_each(|(number, bytes)| {
         let value = sockactors::wire::file::digest::hash_chunk(number, bytes);
         other
             .send_frames(&[sockactors::wire::file::Frame::Data { number, hash: value, bytes }])
             .unwrap();
     });
-    other.send_frames(&[end_frame(&theirs)]).unwrap();
-    assert_eq!(other.recv(), before, "{place}: somebody else was disturbed");
-    // The sender tries again, and nothing is left over.
+    other.send_frames(&[end_frame(&other_file)]).unwrap();
+    assert_eq!(other.recv(), stored_reply, "{fault}: another upload was disturbed");
+    // The sender retries, and nothing is left over.
     match upload(at, "deep/large", large).unwrap() {
         FramedReply::Stored(..) => {}
-        // It is there, but where its time could not be set nobody knows it for the same.
-        FramedReply::Failed(3, _) if framed == Came::Stored && call == "utimensat" => {}
-        said => panic!("{place}: {said:?}"),
+        // The file exists, but without its modification time it does not count as the same file.
+        FramedReply::Failed(3, _) if framed == UploadResult::Stored && call == "utimensat" => {}
+        reply => panic!("{fault}: {reply:?}"),
     }
     upload_raw(at, large).unwrap();
     let left: Vec<_> = files_below(out.path()).into_iter().map(|(name, _)| name).collect();
-    let is_kept = |name: &&String| is_hidden(name) && !name.starts_with(".output");
-    assert!(!left.iter().any(|name| is_kept(&name)), "{place}: left {left:?}");
+    let is_leftover = |name: &&String| is_hidden(name) && !name.starts_with(".output");
+    assert!(!left.iter().any(|name| is_leftover(&name)), "{fault}: left {left:?}");
     server.terminate();
-    // A disk that failed is told in the end, too.
+    // The exit code may report the failed disk.
     let ended = server.wait();
-    assert!([0, 1, 6].contains(&ended.code), "{place}: {ended:?}");
+    assert!([0, 1, 6].contains(&ended.code), "{fault}: {ended:?}");
     (framed, raw)
 }
 
 #[test]
-fn each_call_that_fails_once_is_told_and_disturbs_nobody_else() {
-    let _alone = serial::lock();
+fn failed_call_is_reported_and_disturbs_no_other() {
+    let _serial = serial::lock();
     if !strace::is_available() {
         return;
     }
@@ -145,47 +146,47 @@ fn each_call_that_fails_once_is_told_and_disturbs_nobody_else() {
     let mut faults: Vec<_> = CALLS
         .iter()
         .flat_map(|call| ERRORS.iter().map(move |error| (*call, *error)))
-        .flat_map(|(call, error)| (1..=TIMES).map(move |nth| (call, error, nth)))
+        .flat_map(|(call, error)| (1..=MAX_OCCURRENCE).map(move |nth| (call, error, nth)))
         .collect();
     faults.sort_by_key(|fault| seeded_number(format!("{fault:?}"), usize::MAX));
     faults.truncate(env_number("SOCKACTORS_FAULTS", 40));
-    let mut came = BTreeMap::<_, Vec<_>>::new();
+    let mut outcomes = BTreeMap::<_, Vec<_>>::new();
     for (call, error, nth) in &faults {
-        let (framed, raw) = befall(call, error, *nth, &large);
-        came.entry((*call, framed, raw)).or_default().push(format!("{error} {nth}"));
+        let (framed, raw) = inject_fault(call, error, *nth, &large);
+        outcomes.entry((*call, framed, raw)).or_default().push(format!("{error} {nth}"));
     }
-    for ((call, framed, raw), faults) in &came {
+    for ((call, framed, raw), faults) in &outcomes {
         println!("{call}: {framed:?}, raw {raw:?}: {}", faults.join(", "));
     }
-    let failed = came.keys().filter(|(_, framed, _)| *framed != Came::Stored).count();
-    assert!(failed > 0, "nothing failed: {came:?}");
+    let failed = outcomes.keys().filter(|(_, framed, _)| *framed != UploadResult::Stored).count();
+    assert!(failed > 0, "nothing failed: {outcomes:?}");
 }
 
-/// Mounts a file system of so many bytes at a directory, or tells that it cannot be done.
-fn small_disk(at: &Path, size: &str) -> Option<Mounted> {
+/// Mounts a small tmpfs at a directory, or reports a skip.
+fn small_disk(at: &Path, size: &str) -> Option<MountGuard> {
     let options = format!("size={size}");
     let mount =
         Command::new("mount").args(["-t", "tmpfs", "-o", &options, "none"]).arg(at).output();
     match mount {
-        Ok(done) if done.status.success() => Some(Mounted(at.into())),
+        Ok(done) if done.status.success() => Some(MountGuard(at.into())),
         _ => {
-            crate::support::peers::skip("a small disk cannot be mounted: that takes root");
+            crate::support::peers::skip("mounting a small disk needs root");
             None
         }
     }
 }
 
-struct Mounted(std::path::PathBuf);
+struct MountGuard(std::path::PathBuf);
 
-impl Drop for Mounted {
+impl Drop for MountGuard {
     fn drop(&mut self) {
         let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
 
 #[test]
-fn a_disk_that_takes_a_part_of_a_write_and_no_more_is_full_and_the_rest_fits_later() {
-    let _alone = serial::lock();
+fn short_write_on_full_disk_is_resumable() {
+    let _serial = serial::lock();
     let out = directory();
     let Some(disk) = small_disk(out.path(), "1m") else { return };
     let server = Program::server(&[
@@ -198,14 +199,16 @@ fn a_disk_that_takes_a_part_of_a_write_and_no_more_is_full_and_the_rest_fits_lat
     ]);
     let at = server.endpoint();
     let large = seeded_bytes("large", 40 * CHUNK_SIZE + 5);
-    // Of unknown size, so that it is not refused before its first byte.
+    // The size is unknown, so the offer is not rejected before the first byte.
     let mut client = FramedClient::open(connect(at));
     assert!(matches!(client.send_offer("large", None), FramedReply::ResumeAt(0, _)));
     let _ = client.send_chunks(&large, 0, u64::MAX);
     let _ = client.send_frames(&[end_frame(&large)]);
-    let FramedReply::Failed(5, why) = client.recv() else { panic!("the disk is not full") };
-    assert!(why.contains("full"), "{why}");
-    // A raw sender is cut off, and what it sent makes room.
+    let FramedReply::Failed(5, reason) = client.recv() else {
+        panic!("the disk is not reported as full")
+    };
+    assert!(reason.contains("full"), "{reason}");
+    // A raw sender is disconnected, and its data is deleted.
     drop(client);
     let _ = upload_raw(at, &large);
     server.wait_for_error_line(|line| line.contains("full"));
@@ -214,16 +217,16 @@ fn a_disk_that_takes_a_part_of_a_write_and_no_more_is_full_and_the_rest_fits_lat
     assert!(more.unwrap().success());
     let mut client = FramedClient::open(connect(at));
     let FramedReply::ResumeAt(held, _) = client.send_offer("large", None) else {
-        panic!("it is not taken")
+        panic!("the offer was rejected")
     };
-    assert!(held > 0, "nothing was kept");
+    assert!(held > 0, "no chunk was kept");
     client.send_chunks(&large, held, u64::MAX).unwrap();
     client.send_frames(&[end_frame(&large)]).unwrap();
     assert_eq!(client.recv(), FramedReply::Stored(large.len() as u64, "large".into()));
     upload_raw(at, &large).unwrap();
-    let there = files_below(out.path());
-    assert!(there.iter().all(|(_, file)| *file == large), "a file is not what was sent");
-    assert_eq!(there.len(), 2);
+    let files = files_below(out.path());
+    assert!(files.iter().all(|(_, file)| *file == large), "a file has the wrong content");
+    assert_eq!(files.len(), 2);
     drop(server);
     drop(disk);
 }

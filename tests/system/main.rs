@@ -1,14 +1,14 @@
-//! Tests that change what the kernel answers: failing system calls, lossy networks, small memory, power loss.
-//! Those without a network of their own run one after another.
+//! Tests with failing system calls, lossy networks, small memory and power loss. Those without a
+//! network namespace run one after another.
 
-// A memory cgroup of its own for a test.
+// A memory cgroup for one test.
 #[path = "support/cgroup.rs"]
 mod cgroup;
 // Failing system calls while the server stores files.
 mod file_errnos;
 // A server with little memory.
 mod memory_limit;
-// A network namespace of its own for a test.
+// A network namespace for one test.
 #[path = "support/netns.rs"]
 mod netns;
 // Lost packets and peers that vanish.
@@ -18,9 +18,9 @@ mod power_loss;
 // Programs, peers and clients that the tests share.
 #[path = "../support/mod.rs"]
 mod support;
-// Failing system calls of the servers of connections.
+// Failing system calls of the TCP, chat and file servers.
 mod tcp_errnos;
 // Failing system calls of the UDP server.
 mod udp_errnos;
-// The UDP scenario in networks of its own.
+// The UDP scenario in a network namespace.
 mod udp_netns;

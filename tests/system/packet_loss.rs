@@ -1,8 +1,8 @@
-//! Every scenario on a network that loses a fifth of its packets, and with peers that fall silent for good.
+//! Every scenario on a network that loses a fifth of its packets, and with peers that vanish.
 //!
-//! The network is a namespace of the test's own, whose `lo` carries packets of 1500 bytes and drops one in five of them as
-//! they come in. TCP sends again what was lost; its waits are made as short there as the kernel lets them be,
-//! but a lost packet of a handshake still costs a second. How much was dropped is counted, so that no test passes
+//! Each test has a network namespace. Its `lo` carries packets of 1500 bytes and drops one in five
+//! on input. TCP retransmits them with the shortest timeouts that the kernel allows, but a lost
+//! handshake packet still costs a second. The dropped packets are counted, so that no test passes
 //! on a network that lost nothing.
 
 use std::collections::BTreeSet;
@@ -21,38 +21,40 @@ use crate::support::{DEADLINE, Program, directory, sockactors};
 use futures_lite::future::{block_on, or};
 use sockactors::net::Stream;
 
-/// How long a program may take, where each packet of a handshake may be lost several times.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time limit of a program. Each packet of a handshake may be lost several times.
+const LONG_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A network with packets as they are on a wire, and a table for what is to be dropped. Older kernels have no limit for how
-/// rarely a packet is sent again; they only take longer.
+/// A network with packets of Ethernet's size, and a table for drop rules. Older kernels cannot
+/// limit the retransmission timeout, so the tests take longer there.
 const LINK: &str = "
     ip link set lo mtu 1500 gso_max_segs 1
-    ip route replace local 127.0.0.1 dev lo table local proto kernel scope host src 127.0.0.1 rto_min 10ms
+    ip route replace local 127.0.0.1 dev lo table local proto kernel scope host \\
+        src 127.0.0.1 rto_min 10ms
     { echo 1000 > /proc/sys/net/ipv4/tcp_rto_max_ms; } 2> /dev/null || true
     for what in syn synack orphan; do echo 20 > /proc/sys/net/ipv4/tcp_${what}_retries; done
     nft add table inet lossy
     nft add chain inet lossy input '{ type filter hook input priority 0; }'";
 
-/// One in five packets is lost, on either way.
+/// Drops one in five packets, in both directions.
 const LOSSES: &str = "
     nft add rule inet lossy input numgen random mod 100 \\< 20 counter drop";
 
-/// What a client that only listens acknowledges is not lost. The end of a handshake is among it, and that packet TCP sends again
-/// only when the server asks, after 1, 2, 4, 8, ... seconds: one greeting in 300 would take half a minute.
-const ANSWERS: &str = "
+/// Never drops a client's pure acknowledgements. The last packet of a handshake is one of them, and
+/// TCP repeats it only when the server asks, after 1, 2, 4, 8, ... seconds. One greeting in 300
+/// would take half a minute.
+const KEEP_ACKS: &str = "
     nft add rule inet lossy input tcp dport 7000 tcp flags == ack accept";
 
-/// As often as the kernel sends something again by itself, it goes on for longer than a test waits.
-const STUBBORN: &str = "
+/// Lets the kernel retransmit for longer than a test waits.
+const MANY_RETRIES: &str = "
     echo 100 > /proc/sys/net/ipv4/tcp_retries2";
 
-/// Buffers so small that a longer greeting does not fit.
-const NARROW: &str = "
+/// Socket buffers that are too small for a long greeting.
+const SMALL_BUFFERS: &str = "
     echo 4096 8192 8192 > /proc/sys/net/ipv4/tcp_rmem
     echo 4096 8192 8192 > /proc/sys/net/ipv4/tcp_wmem";
 
-fn within(setup: &[&str], test: impl FnOnce() + Send + 'static) {
+fn run_in_network(setup: &[&str], test: impl FnOnce() + Send + 'static) {
     if require_tool("nft") {
         NetworkNamespace::run(&[&[LINK], setup].concat().concat(), test);
     }
@@ -64,56 +66,56 @@ fn nft(command: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// How many packets have been dropped so far.
-fn dropped() -> usize {
+/// Returns the number of packets dropped so far.
+fn dropped_packets() -> usize {
     let rules = nft("list chain inet lossy input");
     let (_, rest) = rules.split_once("counter packets ").expect("a counter");
     rest.split(' ').next().unwrap().parse().unwrap()
 }
 
-/// Starts our client, with patience.
+/// Starts our client with a long timeout.
 fn client(server: &Program, scenario: &str, more: &[&str]) -> Program {
     let args = ["--scenario", scenario, "--connect", server.endpoint(), "--timeout", "60s"];
     Program::run(&[&args, more].concat())
 }
 
 #[test]
-fn a_greeting_is_said_once_to_each_of_many_clients() {
-    within(&[ANSWERS, LOSSES], || {
+fn lossy_network_delivers_each_greeting_once() {
+    run_in_network(&[KEEP_ACKS, LOSSES], || {
         let server = Program::server(&["--scenario", "tcp", "--listen", "127.0.0.1:7000"]);
         let at = PeerAddress::parse(server.endpoint());
         let start = || Program::start(&mut lecture("tcp_client.py", &at));
-        let theirs: Vec<_> =
+        let lecture_clients: Vec<_> =
             (0..if require_tool("python3") { 12 } else { 0 }).map(|_| start()).collect();
         let many = ["--count", "60", "--concurrency", "30", "--interval", "1ms"];
-        let ours = client(&server, "tcp", &many).wait_within(PATIENCE).with_code(0);
+        let ours = client(&server, "tcp", &many).wait_within(LONG_TIMEOUT).with_code(0);
         assert!(ours.out().contains("60 sent, 60 received"), "{ours:?}");
-        let told = theirs.len() + 60;
-        for client in theirs {
-            let ended = client.wait_within(PATIENCE).with_code(0);
+        let expected = lecture_clients.len() + 60;
+        for client in lecture_clients {
+            let ended = client.wait_within(LONG_TIMEOUT).with_code(0);
             assert_eq!(ended.out(), "Thank you for connecting\n");
         }
         server.terminate();
         let ended = server.wait().with_code(0);
-        assert_eq!(ended.out().matches("Got connection from ").count(), told, "{ended:?}");
-        assert!(dropped() > 0);
+        assert_eq!(ended.out().matches("Got connection from ").count(), expected, "{ended:?}");
+        assert!(dropped_packets() > 0);
     });
 }
 
 #[test]
-fn each_lost_datagram_is_told_and_may_be_allowed() {
-    within(&[LOSSES], || {
+fn lost_datagrams_are_counted_and_max_loss_applies() {
+    run_in_network(&[LOSSES], || {
         let server = Program::server(&["--scenario", "udp"]);
         for (allowed, code) in [("1%", 4), ("100%", 0)] {
-            let before = dropped();
+            let before = dropped_packets();
             let args = ["--scenario", "udp", "--connect", server.endpoint(), "--timeout", "1s"];
             let more = ["--json", "--count", "60", "--interval", "5ms", "--max-loss", allowed];
             let ended = Program::run(&[&args[..], &more].concat());
-            let ended = ended.wait_within(PATIENCE).with_code(code);
-            let lost = dropped() - before;
+            let ended = ended.wait_within(LONG_TIMEOUT).with_code(code);
+            let lost = dropped_packets() - before;
             let summary = ended.lines().into_iter().find(|line| line.contains("\"summary\""));
             let summary = summary.unwrap_or_else(|| panic!("{ended:?}"));
-            // Either its request was dropped or the reply to that, and none of both twice.
+            // Either a request or its reply was dropped, never both.
             assert!(summary.contains(&format!("\"lost\":{lost},")), "{lost}: {summary}");
             assert!((1..60).contains(&lost), "{lost}");
             server.wait_for_line(|line| line.contains("Hello UDP Server"));
@@ -122,8 +124,8 @@ fn each_lost_datagram_is_told_and_may_be_allowed() {
 }
 
 #[test]
-fn files_arrive_whole_framed_and_raw() {
-    within(&[LOSSES], || {
+fn lossy_network_delivers_files_whole() {
+    run_in_network(&[LOSSES], || {
         let (from, to) = (directory(), directory());
         let files = ["one", "two", "raw", "theirs"].map(|name| from.path().join(name));
         for (file, more) in files.iter().zip(0..) {
@@ -143,111 +145,112 @@ fn files_arrive_whole_framed_and_raw() {
             length += 1;
         }
         for program in sending {
-            program.wait_within(PATIENCE).with_code(0);
+            program.wait_within(LONG_TIMEOUT).with_code(0);
         }
-        // A raw sender goes when the last packets are on their way.
+        // A raw sender exits while its last packets are in flight.
         server.wait_for_matches("Received successfully!", length + 1);
         let received: BTreeSet<_> = fs::read_dir(to.path())
             .unwrap()
             .map(|entry| fs::read(entry.unwrap().path()).unwrap())
             .collect();
         let sent = files.iter().take(length + 1).map(|file| fs::read(file).unwrap()).collect();
-        assert!(received == sent, "{} files are not those that were sent", received.len());
-        assert!(dropped() > 0);
+        assert!(received == sent, "the content of {} files differs", received.len());
+        assert!(dropped_packets() > 0);
     });
 }
 
 #[test]
-fn lines_of_two_members_come_once_and_in_order() {
-    within(&[LOSSES], || {
+fn lossy_network_delivers_lines_once_in_order() {
+    run_in_network(&[LOSSES], || {
         let server = Program::server(&["--scenario", "chat"]);
         let mut members = ["ann", "ben"].map(|nick| client(&server, "chat", &["--nick", nick]));
         for member in &members {
             member.wait_for("* you are ");
         }
-        // Each on its own while they take turns, and many a packet in the end.
-        let mut said = [Vec::new(), Vec::new()];
+        // First one line per packet, in turns, and then many lines per packet.
+        let mut sent = [Vec::new(), Vec::new()];
         let text = |number: usize| format!("line {number} {}", "word ".repeat(number % 40));
         for turn in 0..40 {
-            let (speaker, hearer) = (turn % 2, 1 - turn % 2);
-            members[speaker].write(text(turn) + "\n");
-            members[hearer].wait_for(&format!("line {turn} "));
-            said[speaker].push(text(turn));
+            let (sender, receiver) = (turn % 2, 1 - turn % 2);
+            members[sender].write(text(turn) + "\n");
+            members[receiver].wait_for(&format!("line {turn} "));
+            sent[sender].push(text(turn));
         }
-        for (member, said) in members.iter_mut().zip(&mut said) {
+        for (member, sent) in members.iter_mut().zip(&mut sent) {
             let more: Vec<_> = (40..240).map(text).collect();
             member.write(more.join("\n") + "\n");
-            said.extend(more);
+            sent.extend(more);
         }
         for member in &members {
             member.wait_for("line 239 ");
         }
-        let said: [Vec<String>; 2] =
-            said.map(|said| said.iter().map(|text| text.trim_end().into()).collect());
-        for (mut member, (other, said)) in
-            members.into_iter().zip([("ben: ", &said[1]), ("ann: ", &said[0])])
+        let sent: [Vec<String>; 2] =
+            sent.map(|sent| sent.iter().map(|text| text.trim_end().into()).collect());
+        for (mut member, (other, sent)) in
+            members.into_iter().zip([("ben: ", &sent[1]), ("ann: ", &sent[0])])
         {
             member.write("/quit\n");
-            let ended = member.wait_while_stdin_is_open(PATIENCE).with_code(0);
+            let ended = member.wait_while_stdin_is_open(LONG_TIMEOUT).with_code(0);
             let lines = ended.lines();
-            let heard = lines.iter().filter_map(|line| line.strip_prefix(other)).map(str::trim_end);
-            assert!(heard.eq(said.iter()), "{ended:?}");
+            let received =
+                lines.iter().filter_map(|line| line.strip_prefix(other)).map(str::trim_end);
+            assert!(received.eq(sent.iter()), "{ended:?}");
         }
-        assert!(dropped() > 0);
+        assert!(dropped_packets() > 0);
     });
 }
 
-/// How a peer is gone, as far as its kernel tells.
+/// The state of a vanished peer.
 #[derive(Debug, Clone, Copy, PartialEq)]
-enum Gone {
-    /// It answers nothing, and nothing was written to it.
-    Silent,
-    /// It answers nothing, and has not acknowledged what was written to it.
-    Deaf,
-    /// It answers, but never reads what was written to it.
-    Stuffed,
+enum Vanished {
+    /// It sends no packet, and nothing was written to it.
+    Idle,
+    /// It sends no packet, and has not acknowledged written data.
+    Unacknowledged,
+    /// Its kernel acknowledges, but it never reads.
+    NotReading,
 }
 
 #[test]
-fn a_peer_that_is_gone_without_a_word_is_found_out_whether_or_not_something_was_written_to_it() {
-    within(&[STUBBORN], || {
+fn keepalive_detects_vanished_peers() {
+    run_in_network(&[MANY_RETRIES], || {
         std::thread::scope(|scope| {
-            for gone in [Gone::Silent, Gone::Deaf, Gone::Stuffed] {
-                scope.spawn(move || block_on(found_out(gone)));
+            for vanished in [Vanished::Idle, Vanished::Unacknowledged, Vanished::NotReading] {
+                scope.spawn(move || block_on(check_detected(vanished)));
             }
         });
     });
 }
 
-async fn found_out(gone: Gone) {
+async fn check_detected(vanished: Vanished) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap();
     let stream = Stream::connect(&at.to_string().parse().unwrap(), DEADLINE).await.unwrap();
     let _peer = listener.accept().unwrap();
     stream.set_keepalive(Duration::from_secs(1)).unwrap();
-    if gone != Gone::Stuffed {
+    if vanished != Vanished::NotReading {
         nft(&format!("add rule inet lossy input tcp dport {} drop", at.port()));
     }
-    if gone == Gone::Deaf {
-        stream.write_all(b"is anybody there?").await.unwrap();
+    if vanished == Vanished::Unacknowledged {
+        stream.write_all(b"are you there?").await.unwrap();
     }
     let fails = async {
-        // What is written fails once the connection does, too; there is never room for all of this.
+        // A write fails with the connection, too. The buffers never have room for all of this.
         let wrote = async { stream.write_all(&vec![0; 64 << 20]).await.map(|()| 0) };
         let read = async { stream.read(&mut [0]).await };
-        if gone == Gone::Stuffed { or(wrote, read).await } else { read.await }
+        if vanished == Vanished::NotReading { or(wrote, read).await } else { read.await }
     };
     let late = async {
         smol::Timer::after(DEADLINE).await;
-        panic!("taken for alive: {gone:?}");
+        panic!("not detected: {vanished:?}");
     };
     let failed = or(fails, late).await.unwrap_err();
-    assert_eq!(failed.kind(), ErrorKind::TimedOut, "{gone:?}");
+    assert_eq!(failed.kind(), ErrorKind::TimedOut, "{vanished:?}");
 }
 
 #[test]
-fn every_scenario_lets_go_of_a_peer_that_nothing_comes_from_any_more() {
-    within(&[NARROW], || {
+fn every_scenario_disconnects_vanished_peers() {
+    run_in_network(&[SMALL_BUFFERS], || {
         let out = directory();
         let long = "a greeting that is too long ".repeat(4000);
         let limits = ["--json", "--idle-timeout", "1s"];
@@ -262,12 +265,12 @@ fn every_scenario_lets_go_of_a_peer_that_nothing_comes_from_any_more() {
         let mut sender = FramedClient::open(connect(file.endpoint()));
         assert!(matches!(sender.send_offer("a file", Some(1000)), FramedReply::ResumeAt(0, _)));
         nft("add rule inet lossy input counter drop");
-        for (server, why) in [
+        for (server, reason) in [
             (&chat, "silent for 1s"),
             (&file, "silent for 1s"),
             (&tcp, "does not take the greeting"),
         ] {
-            server.wait_for_line(|line| line.contains("\"disconnected\"") && line.contains(why));
+            server.wait_for_line(|line| line.contains("\"disconnected\"") && line.contains(reason));
         }
         drop((greeted, member, sender));
 

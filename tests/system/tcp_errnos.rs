@@ -1,8 +1,8 @@
-//! The servers of connections when the kernel says no: every error of the system calls that accept, receive and send, injected
-//! with `strace` into a server that is up.
+//! Every error of the system calls that accept, receive and send, injected with strace into a
+//! running tcp, chat or file server.
 //!
-//! What an injected error costs is one connection, or a pause. The server stays, serves whoever comes next, leaks nothing and
-//! does not spin.
+//! An injected error may cost one connection, or a pause. The server must serve the next client,
+//! leak nothing and not spin.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -19,8 +19,8 @@ use crate::support::process_stats::{
 use crate::support::uploads::{files_below, seeded_bytes, try_connect};
 use crate::support::{DEADLINE, Program, directory, serial, strace};
 
-/// What accept(2) names, and what Linux passes on of a new connection's network errors.
-const ACCEPT: [&str; 24] = [
+/// The errors of accept(2), and the network errors of a new connection that Linux passes on.
+const ACCEPT_ERRORS: [&str; 24] = [
     "EAGAIN",
     "EBADF",
     "ECONNABORTED",
@@ -47,8 +47,8 @@ const ACCEPT: [&str; 24] = [
     "EACCES",
 ];
 
-/// What recv(2) and tcp(7) name, and a disk's for a splice.
-const RECEIVE: [&str; 18] = [
+/// The errors of recv(2) and tcp(7), and those of a disk for a splice.
+const RECV_ERRORS: [&str; 18] = [
     "EAGAIN",
     "EBADF",
     "ECONNREFUSED",
@@ -69,8 +69,8 @@ const RECEIVE: [&str; 18] = [
     "ETIMEDOUT",
 ];
 
-/// What send(2) and tcp(7) name.
-const SEND: [&str; 22] = [
+/// The errors of send(2) and tcp(7).
+const SEND_ERRORS: [&str; 22] = [
     "EACCES",
     "EAGAIN",
     "EALREADY",
@@ -95,103 +95,115 @@ const SEND: [&str; 22] = [
     "EPIPE",
 ];
 
-/// So many clients in a row are served at the end of a round.
-const SERVED: usize = 2;
+/// The number of consecutive clients that must be served at the end of a round.
+const SERVED_IN_A_ROW: usize = 2;
 
-/// Each error of each call, once, in rounds that have one of each call; then all is as it was before.
-fn befall(server: &Program, calls: &[(&str, &[&str])], client: impl Fn(usize) -> io::Result<()>) {
+/// Injects each error of each call once, in rounds with one error per call. Then checks for leaks.
+fn inject_all(
+    server: &Program,
+    calls: &[(&str, &[&str])],
+    client: impl Fn(usize) -> io::Result<()>,
+) {
     let place = directory();
     let before = open_descriptors(server);
-    (0..SERVED).for_each(|number| client(number).unwrap());
+    (0..SERVED_IN_A_ROW).for_each(|number| client(number).unwrap());
     let rounds = calls.iter().map(|(_, errors)| errors.len()).max().unwrap();
-    let mut clients = SERVED;
+    let mut clients = SERVED_IN_A_ROW;
     for round in 0..rounds {
-        let befalls: Vec<_> =
+        let faults: Vec<_> =
             calls.iter().map(|(call, errors)| (*call, errors[round % errors.len()])).collect();
         let log = place.path().join(round.to_string());
-        clients = befall_once(server, &befalls, clients, &log, &client);
+        clients = inject_once(server, &faults, clients, &log, &client);
     }
-    // Threads of the disk keep some until they end.
+    // Disk threads keep some descriptors until they end.
     wait_for_descriptors(server, before);
     wait_until_idle(server);
 }
 
-/// Has each of the calls fail once; clients come until that is done and they are served again.
-fn befall_once(
+/// Makes each call fail once, and connects clients until this has happened and they are served.
+fn inject_once(
     server: &Program,
-    befalls: &[(&str, &str)],
+    faults: &[(&str, &str)],
     mut clients: usize,
     log: &Path,
     client: impl Fn(usize) -> io::Result<()>,
 ) -> usize {
-    let calls: Vec<_> = befalls.iter().map(|(call, _)| *call).collect();
+    let calls: Vec<_> = faults.iter().map(|(call, _)| *call).collect();
     let mut flags = vec!["-e".to_owned(), format!("trace={}", calls.join(","))];
-    for (call, error) in befalls {
+    for (call, error) in faults {
         flags.extend(["-e".to_owned(), format!("inject={call}:error={error}:when=1")]);
     }
     let flags: Vec<_> = flags.iter().map(String::as_str).collect();
     let strace = strace::attach(server, &flags, log);
-    let (mut served, until) = (0, Instant::now() + DEADLINE);
-    while served < SERVED || !calls.iter().all(|call| is_injected(log, call)) {
-        assert!(Instant::now() < until, "{befalls:?}: {}", fs::read_to_string(log).unwrap());
+    let (mut served, deadline) = (0, Instant::now() + DEADLINE);
+    while served < SERVED_IN_A_ROW || !calls.iter().all(|call| is_injected(log, call)) {
+        assert!(Instant::now() < deadline, "{faults:?}: {}", fs::read_to_string(log).unwrap());
         served = if client(clients).is_ok() { served + 1 } else { 0 };
         clients += 1;
     }
     strace::detach(strace);
-    client(clients).unwrap_or_else(|error| panic!("nobody is served after {befalls:?}: {error}"));
+    client(clients).unwrap_or_else(|error| panic!("no client is served after {faults:?}: {error}"));
     clients + 1
 }
 
 fn is_injected(log: &Path, call: &str) -> bool {
     let log = fs::read_to_string(log).unwrap_or_default();
-    // Where another thread's call came in between, the end of a call has a line of its own.
+    // If another thread's call was logged in between, the end of a call has its own line.
     let is_of = |line: &str| {
         [format!("{call}("), format!("{call} resumed")].iter().any(|of| line.contains(of))
     };
     log.lines().any(|line| line.contains("(INJECTED)") && is_of(line))
 }
 
-fn other(what: impl std::fmt::Debug) -> io::Error {
-    io::Error::other(format!("{what:?}"))
+fn unexpected(value: impl std::fmt::Debug) -> io::Error {
+    io::Error::other(format!("{value:?}"))
 }
 
 #[test]
-fn a_server_of_greetings_survives_each_error_once() {
-    let _alone = serial::lock();
+fn tcp_server_survives_each_error() {
+    let _serial = serial::lock();
     if !strace::is_available() {
         return;
     }
     let server = Program::server(&["--scenario", "tcp"]);
-    befall(&server, &[("accept4", &ACCEPT), ("sendto", &SEND), ("shutdown", &SEND)], |_| {
-        let mut stream = try_connect(server.endpoint())?;
-        // What is unread has the server end its side before it closes.
-        stream.write_all(b"hello")?;
-        let mut heard = Vec::new();
-        stream.read_to_end(&mut heard)?;
-        if heard == b"Thank you for connecting" { Ok(()) } else { Err(other(heard)) }
-    });
+    inject_all(
+        &server,
+        &[("accept4", &ACCEPT_ERRORS), ("sendto", &SEND_ERRORS), ("shutdown", &SEND_ERRORS)],
+        |_| {
+            let mut stream = try_connect(server.endpoint())?;
+            // With unread input the server half-closes before it closes.
+            stream.write_all(b"hello")?;
+            let mut received = Vec::new();
+            stream.read_to_end(&mut received)?;
+            if received == b"Thank you for connecting" { Ok(()) } else { Err(unexpected(received)) }
+        },
+    );
     server.terminate();
     server.wait().with_code(0);
 }
 
 #[test]
-fn a_chat_survives_each_error_once_and_who_was_there_stays() {
-    let _alone = serial::lock();
+fn chat_server_survives_each_error() {
+    let _serial = serial::lock();
     if !strace::is_available() {
         return;
     }
     let server = Program::server(&["--scenario", "chat"]);
-    let calls: [(&str, &[&str]); 4] =
-        [("accept4", &ACCEPT), ("recvfrom", &RECEIVE), ("sendto", &SEND), ("sendmsg", &SEND)];
-    befall(&server, &calls, |number| {
+    let calls: [(&str, &[&str]); 4] = [
+        ("accept4", &ACCEPT_ERRORS),
+        ("recvfrom", &RECV_ERRORS),
+        ("sendto", &SEND_ERRORS),
+        ("sendmsg", &SEND_ERRORS),
+    ];
+    inject_all(&server, &calls, |number| {
         let mut line = LineClient::try_connect(server.endpoint())?;
         for word in ["hello", "once more"] {
             line.try_send(word)?;
             loop {
                 match line.next_line()? {
-                    Some(heard) if heard == acknowledgement(word) => break,
+                    Some(received) if received == acknowledgement(word) => break,
                     Some(_) => {}
-                    None => return Err(other(number)),
+                    None => return Err(unexpected(number)),
                 }
             }
         }
@@ -201,13 +213,13 @@ fn a_chat_survives_each_error_once_and_who_was_there_stays() {
     server.wait().with_code(0);
 }
 
-/// Sends a file in frames, and another one raw.
+/// Uploads a framed file and a raw one.
 fn upload(server: &Program, out: &Path, number: usize) -> io::Result<()> {
     let file = seeded_bytes(number.to_string(), 100_000);
     let mut client = FramedClient::try_open(try_connect(server.endpoint())?)?;
     match client.upload(&format!("file-{number}"), &file) {
         FramedReply::Stored(..) => {}
-        said => return Err(other(said)),
+        reply => return Err(unexpected(reply)),
     }
     let raw = seeded_bytes(format!("raw {number}"), 100_000);
     let mut stream = try_connect(server.endpoint())?;
@@ -216,33 +228,37 @@ fn upload(server: &Program, out: &Path, number: usize) -> io::Result<()> {
     stream.read(&mut [0]).map(drop)?;
     match files_below(out).iter().any(|(name, file)| name.starts_with("output") && *file == raw) {
         true => Ok(()),
-        false => Err(other("nothing is stored")),
+        false => Err(unexpected("the raw file was not stored")),
     }
 }
 
 #[test]
-fn a_file_server_survives_each_error_once() {
-    let _alone = serial::lock();
+fn file_server_survives_each_error() {
+    let _serial = serial::lock();
     if !strace::is_available() {
         return;
     }
-    // With JSON the digest of a raw upload is told, which is another way for its bytes to take.
+    // With JSON the server reports a raw upload's digest, so its bytes take another path.
     for json in [false, true] {
         let out = directory();
         let server =
             crate::support::files::server(out.path(), if json { &["--json"] } else { &[] });
-        let calls: [(&str, &[&str]); 4] =
-            [("accept4", &ACCEPT), ("recvfrom", &RECEIVE), ("sendto", &SEND), ("splice", &RECEIVE)];
+        let calls: [(&str, &[&str]); 4] = [
+            ("accept4", &ACCEPT_ERRORS),
+            ("recvfrom", &RECV_ERRORS),
+            ("sendto", &SEND_ERRORS),
+            ("splice", &RECV_ERRORS),
+        ];
         let calls = if json { &calls[..3] } else { &calls[..] };
-        befall(&server, calls, |number| upload(&server, out.path(), number));
+        inject_all(&server, calls, |number| upload(&server, out.path(), number));
         server.terminate();
         server.wait().with_code(0);
     }
 }
 
 #[test]
-fn an_accept_that_always_fails_is_not_tried_all_the_time() {
-    let _alone = serial::lock();
+fn permanent_accept_error_does_not_spin() {
+    let _serial = serial::lock();
     if !strace::is_available() {
         return;
     }
@@ -252,35 +268,35 @@ fn an_accept_that_always_fails_is_not_tried_all_the_time() {
         let log = place.path().join("log");
         let inject = format!("inject=accept4:error={error}:when=1+");
         let strace = strace::attach(&server, &["-e", "trace=accept4", "-e", &inject], &log);
-        let mut waits = try_connect(server.endpoint()).unwrap();
-        // So many of a loop that spins are there in no time, and rest comes to none.
+        let mut pending = try_connect(server.endpoint()).unwrap();
+        // A loop that spins makes these attempts at once, and is never idle.
         let tries = || fs::read_to_string(&log).unwrap_or_default().lines().count();
-        let until = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + DEADLINE;
         while tries() < 3 {
-            assert!(Instant::now() < until, "{error}: nobody tries");
+            assert!(Instant::now() < deadline, "{error}: accept is not retried");
         }
-        comes_to_rest_between(&server, error);
+        wait_until_paused(&server, error);
         strace::detach(strace);
-        let mut heard = Vec::new();
-        let _ = waits.read_to_end(&mut heard);
-        let mut heard = String::new();
-        try_connect(server.endpoint()).unwrap().read_to_string(&mut heard).unwrap();
-        assert_eq!(heard, "Thank you for connecting", "{error}");
+        let mut received = Vec::new();
+        let _ = pending.read_to_end(&mut received);
+        let mut received = String::new();
+        try_connect(server.endpoint()).unwrap().read_to_string(&mut received).unwrap();
+        assert_eq!(received, "Thank you for connecting", "{error}");
         server.terminate();
         server.wait().with_code(0);
     }
 }
 
-/// Sees a server do nothing for a while that is shorter than its pauses.
+/// Waits until a server does nothing for a time that is shorter than its pauses.
 #[track_caller]
-fn comes_to_rest_between(server: &Program, what: &str) {
-    let until = Instant::now() + DEADLINE;
+fn wait_until_paused(server: &Program, error: &str) {
+    let deadline = Instant::now() + DEADLINE;
     loop {
         let before = cpu_time(server);
         thread::sleep(Duration::from_millis(20));
         if cpu_time(server) == before {
             return;
         }
-        assert!(Instant::now() < until, "{what}: it never rests");
+        assert!(Instant::now() < deadline, "{error}: it is never idle");
     }
 }

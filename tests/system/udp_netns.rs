@@ -1,7 +1,6 @@
-//! The UDP responder against what comes from beyond this machine, in a network of the test's own.
+//! The UDP responder and datagrams from beyond loopback, in a network namespace.
 //!
-//! All addresses of a namespace's interfaces that are not of 127.0.0.0/8 are beyond loopback for the responder,
-//! wherever the sender really is.
+//! For the responder every address of the namespace outside 127.0.0.0/8 is beyond loopback.
 
 use std::net::{SocketAddrV4, UdpSocket};
 use std::time::Duration;
@@ -10,9 +9,9 @@ use crate::netns::{NetworkNamespace, send_forged, sent_packets};
 use crate::support::peers::require_tool;
 use crate::support::{DEADLINE, Program, sockactors};
 
-const ANSWER: &[u8] = b"Hello UDP Client";
+const REPLY: &[u8] = b"Hello UDP Client";
 
-/// Two hosts and a third on another network.
+/// Two hosts, and a third one on another network.
 const HOSTS: &str = "
     ip addr add 10.9.0.1/24 dev lo
     ip addr add 10.9.0.2/24 dev lo
@@ -20,7 +19,7 @@ const HOSTS: &str = "
     ip addr add fd00::1/64 dev lo nodad
     ip addr add fd00::2/64 dev lo nodad";
 
-/// An interface that carries groups and broadcasts.
+/// An interface that supports multicast and broadcast.
 const LINK: &str = "
     ip link add v0 type veth peer name v1
     ip addr add 10.9.2.1/24 dev v0
@@ -32,24 +31,25 @@ fn server(args: &[&str]) -> Program {
     Program::server(&[&["--scenario", "udp"], args].concat())
 }
 
-/// A socket of the test's own at an address, for a server.
-fn socket(at: &str, server: &str) -> UdpSocket {
+/// Opens a client socket at an address, connected to a server.
+fn client_socket(at: &str, server: &str) -> UdpSocket {
     let socket = UdpSocket::bind(at).unwrap();
     socket.set_read_timeout(Some(DEADLINE)).unwrap();
     socket.connect(server).unwrap();
     socket
 }
 
-/// Asks with so many bytes that every guard lets it pass, and so knows that all before it has been dealt with.
-fn is_answered(socket: &UdpSocket) {
-    socket.send(b"a question that is longer than the answer").unwrap();
+/// Sends a request that every policy answers. Its reply shows that all earlier datagrams were
+/// handled.
+fn check_answered(socket: &UdpSocket) {
+    socket.send(b"a request that is longer than the reply").unwrap();
     let mut buffer = [0; 2048];
     let length = socket.recv(&mut buffer).expect("an answer");
-    assert_eq!(&buffer[..length], ANSWER);
+    assert_eq!(&buffer[..length], REPLY);
 }
 
-/// Takes what has come and was not asked for.
-fn others(socket: &UdpSocket) -> Vec<usize> {
+/// Receives the pending datagrams, and returns their lengths.
+fn drain(socket: &UdpSocket) -> Vec<usize> {
     socket.set_nonblocking(true).unwrap();
     let mut buffer = [0; 2048];
     let lengths = std::iter::from_fn(|| socket.recv(&mut buffer).ok()).collect();
@@ -62,21 +62,21 @@ fn address(text: &str) -> SocketAddrV4 {
 }
 
 #[test]
-fn two_responders_fed_each_others_replies_send_at_most_one_packet_more() {
+fn two_responders_do_not_loop_on_forged_packets() {
     NetworkNamespace::run(HOSTS, || {
         for (one, other, own) in [
             ("10.9.0.1:7000", "10.9.0.2:7000", "10.9.0.1:0"),
             ("127.0.0.1:7001", "127.0.0.2:7001", "127.0.0.1:0"),
         ] {
             let servers = [one, other].map(|at| server(&["--listen", at]));
-            let asking = [one, other].map(|at| socket(own, at));
-            let question: &[u8] = b"a question that is longer than the answer";
-            for (forged, more) in [(ANSWER, 0), (question, 1)] {
+            let client = [one, other].map(|at| client_socket(own, at));
+            let request: &[u8] = b"a request that is longer than the reply";
+            for (forged, more) in [(REPLY, 0), (request, 1)] {
                 let before = sent_packets();
                 send_forged(address(other), address(one), forged);
-                // Each responder reads in order, so this goes through both of them, and twice.
+                // Each responder reads in order, so two rounds flush both of them.
                 for _ in 0..2 {
-                    asking.iter().for_each(is_answered);
+                    client.iter().for_each(check_answered);
                 }
                 assert_eq!(sent_packets() - before, more + 8, "at {one}");
             }
@@ -86,60 +86,60 @@ fn two_responders_fed_each_others_replies_send_at_most_one_packet_more() {
 }
 
 #[test]
-fn what_claims_to_come_from_port_0_or_from_the_responder_itself_is_not_answered() {
+fn forged_source_of_port_0_or_itself_is_not_answered() {
     NetworkNamespace::run(HOSTS, || {
         for listen in ["10.9.0.1:7000", "0.0.0.0:7001", ":7002"] {
             let server = server(&["--listen", listen]);
             let port = server.port();
             let at = address(&format!("10.9.0.1:{port}"));
-            let asking = socket("10.9.0.2:0", &at.to_string());
+            let client = client_socket("10.9.0.2:0", &at.to_string());
             let before = sent_packets();
             for from in [at, address("10.9.0.2:0")] {
-                send_forged(from, at, b"a question that is longer than the answer");
+                send_forged(from, at, b"a request that is longer than the reply");
             }
-            is_answered(&asking);
+            check_answered(&client);
             assert_eq!(sent_packets() - before, 2, "at {listen}");
-            for why in ["its source address is the server's own", "its source port is 0"] {
-                server.wait_for_error_line(|line| line.contains(why));
+            for reason in ["its source address is the server's own", "its source port is 0"] {
+                server.wait_for_error_line(|line| line.contains(reason));
             }
         }
     });
 }
 
 #[test]
-fn beyond_loopback_no_answer_is_longer_than_what_asked_for_it() {
+fn remote_reply_is_never_longer_than_request() {
     NetworkNamespace::run(HOSTS, || {
         let cases = [("10.9.0.1:7000", "10.9.0.2:0"), ("[fd00::1]:7000", "[fd00::2]:0")];
         for (at, from) in cases.into_iter().chain([("10.9.0.1:7001", "10.9.0.2:0")]) {
             let listen = if at.ends_with('1') { ":7001" } else { at };
             let server = server(&["--listen", listen, "--json"]);
-            let asking = socket(from, at);
-            let lengths = (0..=ANSWER.len()).chain([100, 1000, 1400]);
+            let client = client_socket(from, at);
+            let lengths = (0..=REPLY.len()).chain([100, 1000, 1400]);
             for length in lengths.clone() {
-                asking.send(&vec![b'x'; length]).unwrap();
+                client.send(&vec![b'x'; length]).unwrap();
             }
-            // Those of 16, 100, 1000 and 1400 bytes.
-            let back: Vec<_> = (0..4).map(|_| asking.recv(&mut [0; 2048]).unwrap()).collect();
-            is_answered(&asking);
-            assert_eq!(others(&asking), [], "{at}");
+            // The replies to 16, 100, 1000 and 1400 bytes.
+            let back: Vec<_> = (0..4).map(|_| client.recv(&mut [0; 2048]).unwrap()).collect();
+            check_answered(&client);
+            assert_eq!(drain(&client), [], "{at}");
             assert!(back.iter().sum::<usize>() <= lengths.sum::<usize>());
             let line = server.wait_for_line(|line| line.contains("\"event\":\"refused\""));
             assert!(
                 line.contains("longer than the datagram") && line.contains("\"peer\""),
                 "{line}"
             );
-            // Its count is told in the end, whatever was told before.
+            // The total is reported at the end.
             server.terminate();
             let ended = server.wait().with_code(0);
-            let is_refusal = |line: &String| line.contains("longer than the datagram");
-            let last = ended.lines().into_iter().rfind(is_refusal).unwrap();
+            let is_rejection = |line: &String| line.contains("longer than the datagram");
+            let last = ended.lines().into_iter().rfind(is_rejection).unwrap();
             assert!(last.contains("(16 so far)"), "{last}");
         }
     });
 }
 
 #[test]
-fn on_loopback_a_single_byte_is_answered_and_with_leave_everywhere() {
+fn short_request_is_answered_on_loopback_or_if_allowed() {
     NetworkNamespace::run(HOSTS, || {
         let everywhere = server(&["--listen", ":7000"]);
         let willing = server(&["--listen", "10.9.0.1:7001", "--allow-amplification"]);
@@ -149,10 +149,10 @@ fn on_loopback_a_single_byte_is_answered_and_with_leave_everywhere() {
             ("10.9.0.2:0", "10.9.0.1:7001"),
         ];
         for (from, at) in pairs {
-            let asking = socket(from, at);
+            let client = client_socket(from, at);
             for length in [0, 1] {
-                asking.send(&vec![b'x'; length]).unwrap();
-                assert_eq!(asking.recv(&mut [0; 64]).expect("an answer"), ANSWER.len(), "{at}");
+                client.send(&vec![b'x'; length]).unwrap();
+                assert_eq!(client.recv(&mut [0; 64]).expect("an answer"), REPLY.len(), "{at}");
             }
         }
         drop((everywhere, willing));
@@ -160,28 +160,28 @@ fn on_loopback_a_single_byte_is_answered_and_with_leave_everywhere() {
 }
 
 #[test]
-fn a_network_is_answered_at_its_rate_and_others_are_not_held_up() {
+fn reply_rate_limits_one_network_only() {
     NetworkNamespace::run(HOSTS, || {
         let server = server(&["--listen", "10.9.0.1:7000", "--reply-rate", "5/1h"]);
-        let [one, neighbour, other] =
-            ["10.9.0.1:0", "10.9.0.2:0", "10.9.1.2:0"].map(|from| socket(from, "10.9.0.1:7000"));
+        let [one, neighbour, other] = ["10.9.0.1:0", "10.9.0.2:0", "10.9.1.2:0"]
+            .map(|from| client_socket(from, "10.9.0.1:7000"));
         for _ in 0..4 {
-            is_answered(&one);
+            check_answered(&one);
         }
-        is_answered(&neighbour);
-        for asking in [&one, &neighbour] {
+        check_answered(&neighbour);
+        for client in [&one, &neighbour] {
             for _ in 0..10 {
-                asking.send(b"a question that is longer than the answer").unwrap();
+                client.send(b"a request that is longer than the reply").unwrap();
             }
         }
-        is_answered(&other);
-        assert_eq!([others(&one), others(&neighbour)], [[], []]);
+        check_answered(&other);
+        assert_eq!([drain(&one), drain(&neighbour)], [[], []]);
         server.wait_for_error_line(|line| line.contains("exceeds the reply limit"));
     });
 }
 
 #[test]
-fn a_group_is_heard_and_everybody_in_it_answers() {
+fn multicast_request_is_answered_by_all_members() {
     NetworkNamespace::run(LINK, || {
         let groups = ["--join-group", "239.1.2.3%v0", "--join-group", "239.1.2.4"];
         let (one, other) = (
@@ -189,8 +189,14 @@ fn a_group_is_heard_and_everybody_in_it_answers() {
             server(&["--listen", "10.9.2.1:7001"]),
         );
         for group in ["239.1.2.3:7000", "239.1.2.4:7000"] {
-            let args =
-                ["--scenario", "udp", "--message", "is anybody in this group?", "--connect", group];
+            let args = [
+                "--scenario",
+                "udp",
+                "--message",
+                "a request to this multicast group",
+                "--connect",
+                group,
+            ];
             let ended = sockactors(&args, "").with_code(0);
             assert!(ended.out().contains("Hello UDP Client"), "{ended:?}");
         }
@@ -199,7 +205,7 @@ fn a_group_is_heard_and_everybody_in_it_answers() {
 }
 
 #[test]
-fn a_server_that_hears_a_group_listens_on_every_interface() {
+fn join_group_listens_on_all_interfaces() {
     NetworkNamespace::run(LINK, || {
         let mut command = std::process::Command::new(crate::support::BINARY);
         command.args(["--scenario", "udp", "--join-group", "239.1.2.3%v0"]);
@@ -217,7 +223,7 @@ fn a_server_that_hears_a_group_listens_on_every_interface() {
 }
 
 #[test]
-fn a_broadcast_is_answered_from_an_address_of_the_servers_own() {
+fn broadcast_is_answered_from_own_address() {
     NetworkNamespace::run(LINK, || {
         for listen in [":7000", "0.0.0.0:7001"] {
             let server = server(&["--listen", listen]);
@@ -234,7 +240,7 @@ fn a_broadcast_is_answered_from_an_address_of_the_servers_own() {
                     "--scenario",
                     "udp",
                     "--message",
-                    "is anybody on this link?",
+                    "a request to this whole link",
                     "--connect",
                     &at,
                 ];
@@ -245,14 +251,14 @@ fn a_broadcast_is_answered_from_an_address_of_the_servers_own() {
     });
 }
 
-/// One in five datagrams is lost, on either way.
+/// Drops one in five datagrams, in both directions.
 const LOSSES: &str = "
     nft add table inet lossy
     nft add chain inet lossy input '{ type filter hook input priority 0; }'
     nft add rule inet lossy input meta l4proto udp numgen random mod 100 \\< 20 drop";
 
 #[test]
-fn a_client_that_loses_a_fifth_counts_right_and_ends() {
+fn client_counts_replies_on_lossy_network() {
     if !require_tool("nft") {
         return;
     }
@@ -273,7 +279,7 @@ fn a_client_that_loses_a_fifth_counts_right_and_ends() {
         let ended = Program::run(&args).wait_within(Duration::from_secs(60)).with_code(4);
         let sum = ended.lines().into_iter().find(|line| line.starts_with("60 sent, ")).unwrap();
         let received: usize = sum["60 sent, ".len()..].split(' ').next().unwrap().parse().unwrap();
-        // 0.8 squared of 60 are 38; nobody sees a chance as small as to leave this range.
+        // The mean is 0.8 * 0.8 * 60 = 38. Leaving this range is practically impossible.
         assert!((15..=57).contains(&received), "{sum}");
         let answers = ended.lines().iter().filter(|line| line.contains("Hello UDP Client")).count();
         assert_eq!(answers, received, "{ended:?}");

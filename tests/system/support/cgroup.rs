@@ -1,6 +1,7 @@
-//! A memory cgroup of a test's own: a program in it gets so much memory and no more, swap included.
+//! A memory cgroup for one test. It limits the memory of the programs in it, swap included.
 //!
-//! It takes root and a hierarchy that lets itself be divided, of either version; elsewhere the test is skipped, visibly.
+//! It needs root and a writable cgroup hierarchy of version 1 or 2. Elsewhere the test reports a
+//! skip.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,14 +10,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::support::peers::skip;
 
-/// A group; it is gone with this value, which has to outlive the programs in it.
+/// A cgroup, removed on drop. It must outlive the programs in it.
 pub struct Cgroup {
     path: PathBuf,
     is_unified: bool,
 }
 
 impl Cgroup {
-    /// Makes a group that may hold so many bytes.
+    /// Creates a cgroup with a limit in bytes.
     pub fn new(bytes: u64) -> Option<Cgroup> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -24,7 +25,7 @@ impl Cgroup {
         let root = Path::new(if is_unified { "/sys/fs/cgroup" } else { "/sys/fs/cgroup/memory" });
         let path = root.join(format!("sockactors-{}-{number}", std::process::id()));
         if is_unified {
-            // It may be on already; whether it is shows below.
+            // The controller may be enabled already. The write of the limit fails otherwise.
             let _ = fs::write(root.join("cgroup.subtree_control"), "+memory");
         }
         let group = fs::create_dir(&path).map(|()| Cgroup { path, is_unified });
@@ -37,14 +38,14 @@ impl Cgroup {
                 }
             };
             fs::write(group.path.join(limit), bytes.to_string())?;
-            // Not every kernel counts swap.
+            // Some kernels do not account swap.
             let _ = fs::write(group.path.join(with_swap), all);
             Ok(group)
         });
-        limited.map_err(|error| skip(&format!("no memory cgroup can be made: {error}"))).ok()
+        limited.map_err(|error| skip(&format!("cannot create a memory cgroup: {error}"))).ok()
     }
 
-    /// A command that runs a program in the group. Nobody reads its stdout.
+    /// Returns a command that runs a program in the cgroup. Its stdout is discarded.
     pub fn command(&self, program: &str) -> Command {
         let mut command = Command::new("sh");
         let procs = self.path.join("cgroup.procs");
@@ -57,15 +58,18 @@ impl Cgroup {
         fs::read_to_string(self.path.join(file)).unwrap_or_default()
     }
 
-    /// How many programs the kernel has killed because they wanted more.
+    /// Returns the number of programs that the kernel has killed for exceeding the limit.
     #[track_caller]
     pub fn oom_kills(&self) -> u64 {
-        let told = self.read(if self.is_unified { "memory.events" } else { "memory.oom_control" });
-        let count = told.lines().find_map(|line| line.strip_prefix("oom_kill "));
-        count.and_then(|count| count.parse().ok()).unwrap_or_else(|| panic!("no count in {told:?}"))
+        let events =
+            self.read(if self.is_unified { "memory.events" } else { "memory.oom_control" });
+        let count = events.lines().find_map(|line| line.strip_prefix("oom_kill "));
+        count
+            .and_then(|count| count.parse().ok())
+            .unwrap_or_else(|| panic!("no count in {events:?}"))
     }
 
-    /// The most memory that the group has held, in bytes; 0 where the kernel does not say.
+    /// Returns the peak memory in bytes, or 0 if the kernel does not report it.
     pub fn peak_bytes(&self) -> u64 {
         let file = if self.is_unified { "memory.peak" } else { "memory.max_usage_in_bytes" };
         self.read(file).trim().parse().unwrap_or(0)

@@ -1,9 +1,6 @@
-//! A network of a test's own: a namespace whose addresses, routes and losses the test chooses.
+//! A network namespace for one test, which chooses its addresses, routes and losses.
 //!
-//! It takes root to make one, so a test that needs one is skipped, visibly, where there is none to be had.
-
-// Every test file is a crate of its own, and none of them uses all of this.
-#![allow(dead_code)]
+//! It needs root. Without it the test reports a skip.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddrV4;
@@ -16,13 +13,14 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::support::peers::{require_tool, skip};
 
-/// What holds a namespace; it is gone with this value and the processes in it.
+/// A network namespace, held by a process. It ends with this value and the processes in it.
 pub struct NetworkNamespace {
     holder: Child,
 }
 
 impl NetworkNamespace {
-    /// Makes a namespace with these shell commands, and runs `test` on a thread in it. What `test` starts is in it, too.
+    /// Creates a namespace with these shell commands, and runs `test` on a thread in it. Programs
+    /// that `test` starts are in the namespace, too.
     pub fn run(setup: &str, test: impl FnOnce() + Send + 'static) {
         if !(require_tool("unshare") && require_tool("ip")) {
             return;
@@ -53,15 +51,15 @@ impl NetworkNamespace {
             return Some(NetworkNamespace { holder });
         }
         let ended = holder.wait_with_output().unwrap();
-        let why = String::from_utf8_lossy(&ended.stderr).into_owned();
-        if why.contains("not permitted") {
-            skip("a network of its own takes root");
+        let reason = String::from_utf8_lossy(&ended.stderr).into_owned();
+        if reason.contains("not permitted") {
+            skip("a network namespace needs root");
             return None;
         }
-        // As with a tool: where `CI` is set it has to work.
-        let why = format!("the network cannot be made: {}", why.trim_end());
-        assert!(std::env::var_os("CI").is_none(), "{why}");
-        skip(&why);
+        // As with a missing tool, this is a failure if `CI` is set.
+        let reason = format!("cannot create the network: {}", reason.trim_end());
+        assert!(std::env::var_os("CI").is_none(), "{reason}");
+        skip(&reason);
         None
     }
 
@@ -91,14 +89,14 @@ pub fn send_forged(from: SocketAddrV4, to: SocketAddrV4, bytes: &[u8]) {
     packet.extend(from.port().to_be_bytes());
     packet.extend(to.port().to_be_bytes());
     packet.extend((length - 20).to_be_bytes());
-    // No checksum at all, which IPv4 allows.
+    // No checksum, which IPv4 allows.
     packet.extend([0, 0]);
     packet.extend(bytes);
     let raw = socket(AddressFamily::INET, SocketType::RAW, Some(RAW)).unwrap();
     assert_eq!(sendto(&raw, &packet, SendFlags::empty(), &to).unwrap(), packet.len());
 }
 
-/// Counts the datagrams that the namespace's UDP sockets have sent.
+/// Returns the number of datagrams that the namespace's UDP sockets have sent.
 pub fn sent_packets() -> u64 {
     let table = std::fs::read_to_string("/proc/thread-self/net/snmp").unwrap();
     let mut lines = table.lines().filter_map(|line| line.strip_prefix("Udp: "));
