@@ -103,7 +103,7 @@ mod tests {
     #[test]
     fn a_failed_connection_is_told_from_an_answer_that_is_late() {
         let (endpoint, within) = ("h:1".parse().expect("an endpoint"), Duration::from_secs(1));
-        let refused = ConnectError::TimedOut { endpoint, within };
+        let refused = ConnectError::TimedOut { endpoint, timeout: within };
         assert_eq!(ExitStatus::from_error(&refused), ExitStatus::Unreachable);
         assert_eq!(ExitStatus::from_error(&ClientError::Connect(refused)), ExitStatus::Unreachable);
         let late = ClientError::LostReplies { sent: 2, lost: 1, limit: within };

@@ -1,8 +1,8 @@
-//! Where a socket lives, as a person writes it.
+//! Endpoints: the addresses of sockets, as people write them.
 //!
-//! An [`Endpoint`] is what stands after `--listen` in a shell, in an environment variable or in a
-//! log. It is not an address yet: a name has to be looked up first, and may have several. A socket
-//! that is bound has an endpoint of its own again, with the real port in place of 0.
+//! An [`Endpoint`] is the text after `--listen` in a shell, in an environment variable or in a log. It
+//! is not an address yet: a name has to be resolved first, and may have several addresses. A bound
+//! socket has an endpoint of its own, with the actual port in place of 0.
 
 use std::fmt;
 use std::io;
@@ -11,15 +11,15 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::str::FromStr;
 
-/// Where a socket lives.
+/// The address of a socket, as people write it.
 ///
-/// | written | meaning |
+/// | text | meaning |
 /// |---|---|
 /// | `HOST:PORT` | a name or an IPv4 address |
-/// | `[V6]:PORT` | an IPv6 address, with a zone if need be (`[fe80::1%eth0]:80`) |
+/// | `[V6]:PORT` | an IPv6 address, with an optional zone (`[fe80::1%eth0]:80`) |
 /// | `:PORT` | every interface |
-/// | `unix:PATH` | a file |
-/// | `unix:@NAME` | an abstract name (unix(7)); a file that is called so is `unix:./@NAME` |
+/// | `unix:PATH` | a Unix socket at a path |
+/// | `unix:@NAME` | an abstract name (unix(7)); a file with that name is `unix:./@NAME` |
 ///
 /// Port 0 asks the kernel for a free port.
 ///
@@ -38,79 +38,85 @@ use std::str::FromStr;
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Endpoint {
-    /// A host's port. The host is a name, an IPv4 address, or an IPv6 address without brackets.
+    /// A port of a host.
     Host {
-        /// The name or address.
+        /// A name, an IPv4 address, or an IPv6 address without brackets.
         host: String,
-        /// The port; 0 lets the kernel choose.
+        /// The port. 0 lets the kernel choose.
         port: u16,
     },
     /// A port on every interface, over IPv6 and IPv4.
     Any(u16),
-    /// The path of a Unix socket. One that begins with a NUL byte is an abstract name, which no
-    /// file stands for.
+    /// The path of a Unix socket. A path that begins with a NUL byte is an abstract name, which has
+    /// no file.
     Unix(PathBuf),
 }
 
-/// Says why a text is not an [`Endpoint`], and how to write it instead.
+/// The error of a text that is not an [`Endpoint`]. It shows how to write one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
+    /// The text is only a port.
+    #[error("{input:?} has no host: write :{input} or 127.0.0.1:{input}")]
+    MissingHost {
+        /// The rejected text.
+        input: String,
+    },
     /// There is no colon, or nothing after it.
     #[error("{input:?} has no port; write HOST:PORT, such as 127.0.0.1:12345")]
     MissingPort {
-        /// The text as it was given.
+        /// The rejected text.
         input: String,
     },
-    /// What follows the last colon is not a port.
+    /// The text after the last colon is not a port.
     #[error("the port in {input:?} is not a number from 0 to 65535; write it like 127.0.0.1:12345")]
     BadPort {
-        /// The text as it was given.
+        /// The rejected text.
         input: String,
     },
-    /// An IPv6 address stands without brackets.
+    /// An IPv6 address has no brackets.
     #[error(
         "{input:?} has more than one colon; write an IPv6 address in brackets, such as [::1]:12345"
     )]
     MissingBrackets {
-        /// The text as it was given.
+        /// The rejected text.
         input: String,
     },
-    /// What stands in brackets is not an IPv6 address.
+    /// The text in brackets is not an IPv6 address.
     #[error("{input:?} has no IPv6 address in its brackets; write it like [::1]:12345")]
     BadV6 {
-        /// The text as it was given.
+        /// The rejected text.
         input: String,
     },
-    /// The host has a character that no name has.
+    /// The host has a character that is not allowed in names.
     #[error("the host in {input:?} is not a name or address; for every interface write :PORT")]
     BadHost {
-        /// The text as it was given.
+        /// The rejected text.
         input: String,
     },
-    /// There is no path after `unix:`, or one with a NUL byte in it.
+    /// The path after `unix:` is empty or contains a NUL byte.
     #[error("{input:?} has no usable path; write unix:PATH, such as unix:/run/chat.sock")]
     BadPath {
-        /// The text as it was given.
+        /// The rejected text.
         input: String,
     },
 }
 
 impl Endpoint {
-    /// Finds the addresses that the endpoint stands for, best first and each once.
+    /// Resolves the endpoint to its addresses, best first and without duplicates.
     ///
-    /// Numeric hosts are answered at once; a name is looked up by the system's resolver on a thread
-    /// of smol's pool. [`Endpoint::Any`] gives the two unspecified addresses, IPv6 first.
+    /// A numeric host needs no lookup. The system's resolver looks up a name on a thread of smol's
+    /// pool. [`Endpoint::Any`] has the two unspecified addresses, IPv6 first.
     ///
     /// # Errors
     ///
-    /// Fails with the resolver's error, with [`io::ErrorKind::NotFound`] when it knows no address,
-    /// and with [`io::ErrorKind::Unsupported`] for a Unix path, which has none.
+    /// Fails with the resolver's error, with [`io::ErrorKind::NotFound`] if a name has no address, and
+    /// with [`io::ErrorKind::Unsupported`] for a Unix path.
     pub async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         let (host, port) = match self {
             Endpoint::Unix(_) => {
                 return Err(io::Error::new(
                     io::ErrorKind::Unsupported,
-                    "a unix path has no address",
+                    "a Unix path has no IP address",
                 ));
             }
             Endpoint::Any(port) => {
@@ -138,10 +144,10 @@ impl Endpoint {
         Ok(addresses)
     }
 
-    /// Tells whether others than this machine can reach a socket that is bound here.
+    /// Returns whether other machines may reach a socket that is bound to this endpoint.
     ///
-    /// Only loopback addresses, the name `localhost` (RFC 6761 section 6.3) and Unix sockets are
-    /// certain not to be reached; any other name counts as wider, whatever it resolves to.
+    /// They certainly cannot reach loopback addresses, the name `localhost` (RFC 6761 section 6.3) and
+    /// Unix sockets. Any other name counts as reachable, whatever it resolves to.
     pub fn is_wider_than_loopback(&self) -> bool {
         match self {
             Endpoint::Unix(_) => false,
@@ -153,7 +159,7 @@ impl Endpoint {
         }
     }
 
-    /// The same endpoint with the port that the kernel has chosen.
+    /// Returns the endpoint of a socket that was bound to `address` for this endpoint.
     pub(super) fn with_bound_address(&self, address: SocketAddr) -> Endpoint {
         match self {
             Endpoint::Any(_) => Endpoint::Any(address.port()),
@@ -163,7 +169,7 @@ impl Endpoint {
 }
 
 impl From<SocketAddr> for Endpoint {
-    /// Keeps the numeric zone of a scoped IPv6 address in the host.
+    /// Converts an address. The host of a scoped IPv6 address includes its numeric zone.
     fn from(address: SocketAddr) -> Endpoint {
         let host = match address {
             SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
@@ -174,7 +180,8 @@ impl From<SocketAddr> for Endpoint {
 }
 
 impl fmt::Display for Endpoint {
-    /// Writes what [`FromStr`] reads. Bytes of a path that are not UTF-8 are shown as U+FFFD.
+    /// Formats the endpoint as [`FromStr`] parses it. Bytes of a path that are not UTF-8 become
+    /// U+FFFD.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Endpoint::Host { host, port } if host.contains(':') => write!(f, "[{host}]:{port}"),
@@ -199,12 +206,15 @@ impl FromStr for Endpoint {
         }
         let (host, port) = match text.rsplit_once(':') {
             Some((host, port)) if !port.is_empty() && !port.ends_with(']') => (host, port),
+            _ if text.parse::<u16>().is_ok() => {
+                return Err(EndpointError::MissingHost { input: input() });
+            }
             _ => return Err(EndpointError::MissingPort { input: input() }),
         };
         if host.contains(':') && !host.starts_with('[') {
             return Err(EndpointError::MissingBrackets { input: input() });
         }
-        // `parse` alone would let a plus sign pass.
+        // `parse` alone would accept a plus sign.
         let port = match port.parse() {
             Ok(port) if !text.ends_with(&format!("+{port}")) => port,
             _ => return Err(EndpointError::BadPort { input: input() }),
@@ -226,7 +236,7 @@ impl FromStr for Endpoint {
     }
 }
 
-/// Reads what follows `unix:`.
+/// Parses the text after `unix:`.
 fn parse_unix_path(path: &str) -> Option<Endpoint> {
     if path.is_empty() || path == "@" || path.contains('\0') {
         return None;
@@ -238,8 +248,7 @@ fn parse_unix_path(path: &str) -> Option<Endpoint> {
     Some(Endpoint::Unix(PathBuf::from(std::ffi::OsString::from_vec(bytes))))
 }
 
-/// Tells whether the text is an IPv6 address, with or without a zone (RFC 6874 names them; RFC 4007
-/// defines them).
+/// Returns whether the text is an IPv6 address, with or without a zone (RFC 4007, RFC 6874).
 fn is_ipv6_literal(text: &str) -> bool {
     let (address, zone) = text.split_once('%').unwrap_or((text, "0"));
     let named = !zone.is_empty()

@@ -1,58 +1,62 @@
-//! Why a socket could not be bound or connected, told so that somebody can do something about it.
+//! The errors of binding and connecting, with remedies.
 //!
-//! Each text names the endpoint and the remedy. The [`io::Error`] beneath, where there is one, is
-//! the [`source`](std::error::Error::source), for those who need the number.
+//! Each text names the endpoint and the remedy. If there is an underlying [`io::Error`], it is the
+//! [`source`](std::error::Error::source).
 
-use super::address::MAX_PATH_LEN;
-use super::{Endpoint, MulticastGroup};
-use rustix::io::Errno;
 use std::io;
 use std::time::Duration;
 
-/// Why a socket could not be bound to an endpoint.
+use rustix::io::Errno;
+
+use crate::net::address::MAX_PATH_LEN;
+use crate::net::datagram::multicast::MulticastGroup;
+use crate::net::endpoint::Endpoint;
+
+/// The error of a socket that could not be bound to an endpoint.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum BindError {
-    /// Another socket is bound there (EADDRINUSE).
+    /// Another socket has the address (EADDRINUSE).
     #[error("{endpoint} is in use; stop the program that uses it, or choose another port")]
     InUse {
-        /// Where the socket was to be bound.
+        /// The endpoint to bind.
         endpoint: Endpoint,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// This user may not bind there (EACCES, EPERM).
+    /// This user may not bind the address (EACCES, EPERM).
     #[error("no permission to bind {endpoint}; {}", permission_remedy(endpoint))]
     PermissionDenied {
-        /// Where the socket was to be bound.
+        /// The endpoint to bind.
         endpoint: Endpoint,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
     /// The address belongs to no interface of this machine (EADDRNOTAVAIL).
     #[error(
-        "{endpoint} is not an address of this machine; choose one of its own, or :PORT for every interface"
+        "{endpoint} is not an address of this machine; choose one of its addresses, or :PORT for \
+         every interface"
     )]
     NotAvailable {
-        /// Where the socket was to be bound.
+        /// The endpoint to bind.
         endpoint: Endpoint,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// The name has no address.
+    /// The host name has no address.
     #[error(
-        "the host of {endpoint} cannot be found ({source}); check its spelling, or give its address"
+        "the host of {endpoint} was not found ({source}); check its spelling, or write its address"
     )]
     Unresolvable {
-        /// Where the socket was to be bound.
+        /// The endpoint to bind.
         endpoint: Endpoint,
-        /// What the resolver said.
+        /// The resolver's error.
         source: io::Error,
     },
-    /// The path does not fit a socket address.
+    /// The path is too long for a socket address.
     #[error("the path of {endpoint} has {length} bytes; choose one of at most {MAX_PATH_LEN}")]
     PathTooLong {
-        /// Where the socket was to be bound.
+        /// The endpoint to bind.
         endpoint: Endpoint,
         /// The path's length in bytes.
         length: usize,
@@ -60,45 +64,46 @@ pub enum BindError {
     /// The directory of the path does not exist (ENOENT, ENOTDIR).
     #[error("the directory of {endpoint} does not exist; create it, or choose another path")]
     NoDirectory {
-        /// Where the socket was to be bound.
+        /// The endpoint to bind.
         endpoint: Endpoint,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// The path is taken by a file that is not a socket. It was left alone.
+    /// The path is a file that is not a socket. It was not removed.
     #[error(
-        "the file at {endpoint} is not a socket and is left alone; remove it, or choose another path"
+        "the file at {endpoint} is not a socket, so it was not replaced; remove it, or choose \
+         another path"
     )]
     NotASocket {
-        /// Where the socket was to be bound.
+        /// The endpoint to bind.
         endpoint: Endpoint,
     },
-    /// A program answers on the socket at the path.
+    /// Another program answers on the socket at the path.
     #[error("another program answers on {endpoint}; stop it, or choose another path")]
     SocketInUse {
-        /// Where the socket was to be bound.
+        /// The endpoint to bind.
         endpoint: Endpoint,
     },
-    /// The multicast group cannot be joined.
-    #[error("{group} cannot be joined: {source}; `ip maddr` shows the interfaces")]
+    /// The socket cannot join the multicast group.
+    #[error("cannot join {group}: {source}; `ip maddr` shows the interfaces")]
     CannotJoinGroup {
-        /// The group.
+        /// The multicast group.
         group: MulticastGroup,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// Anything else.
+    /// Any other error.
     #[error("cannot bind {endpoint}: {source}")]
     Other {
-        /// Where the socket was to be bound.
+        /// The endpoint to bind.
         endpoint: Endpoint,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }
 
 impl BindError {
-    /// Sorts the kernel's error.
+    /// Chooses the variant for an error of the kernel.
     pub(super) fn new(endpoint: &Endpoint, source: io::Error) -> BindError {
         let unix = matches!(endpoint, Endpoint::Unix(_));
         let endpoint = endpoint.clone();
@@ -114,69 +119,70 @@ impl BindError {
     }
 }
 
-/// Why no connection to an endpoint came about.
+/// The error of a connection that could not be established.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// Nobody listens there (ECONNREFUSED).
+    /// No server listens on the endpoint (ECONNREFUSED).
     #[error("{endpoint} refused the connection; is a server listening there?")]
     Refused {
-        /// What was to be reached.
+        /// The endpoint to connect to.
         endpoint: Endpoint,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// The name has no address.
+    /// The host name has no address.
     #[error(
-        "the host of {endpoint} cannot be found ({source}); check its spelling, or give its address"
+        "the host of {endpoint} was not found ({source}); check its spelling, or write its address"
     )]
     Unresolvable {
-        /// What was to be reached.
+        /// The endpoint to connect to.
         endpoint: Endpoint,
-        /// What the resolver said.
+        /// The resolver's error.
         source: io::Error,
     },
-    /// Nobody answered in time.
+    /// No server answered in time.
     #[error(
-        "{endpoint} did not answer within {within:?}; is it reachable, and a server listening there?"
+        "{endpoint} did not answer within {timeout:?}; is it reachable, and a server listening there?"
     )]
     TimedOut {
-        /// What was to be reached.
+        /// The endpoint to connect to.
         endpoint: Endpoint,
-        /// How long was waited in all.
-        within: Duration,
+        /// The timeout of the whole attempt.
+        timeout: Duration,
     },
-    /// There is no such Unix socket (ENOENT).
-    #[error("there is no {endpoint}; is a server running, and the path right?")]
+    /// The Unix socket does not exist (ENOENT).
+    #[error("{endpoint} does not exist; is a server running, and is the path right?")]
     NotFound {
-        /// What was to be reached.
+        /// The endpoint to connect to.
         endpoint: Endpoint,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// This user may not connect (EACCES, EPERM): by the mode of a socket file, or by a firewall.
+    /// This user may not connect (EACCES, EPERM), because of the mode of the socket file or a
+    /// firewall.
     #[error("no permission to connect to {endpoint}; {}", connect_remedy(endpoint))]
     PermissionDenied {
-        /// What was to be reached.
+        /// The endpoint to connect to.
         endpoint: Endpoint,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
-    /// Anything else.
+    /// Any other error.
     #[error(
         "cannot connect to {endpoint}: {source}; is it reachable, and a server listening there?"
     )]
     Other {
-        /// What was to be reached.
+        /// The endpoint to connect to.
         endpoint: Endpoint,
-        /// What the kernel said.
+        /// The kernel's error.
         source: io::Error,
     },
 }
 
 impl ConnectError {
-    /// Sorts the kernel's error.
-    pub(super) fn new(endpoint: &Endpoint, within: Duration, source: io::Error) -> ConnectError {
+    /// Chooses the variant for an error of the kernel.
+    pub(super) fn new(endpoint: &Endpoint, timeout: Duration, source: io::Error) -> ConnectError {
         let endpoint = endpoint.clone();
         match errno(&source) {
             Some(Errno::CONNREFUSED) => ConnectError::Refused { endpoint, source },
@@ -185,32 +191,39 @@ impl ConnectError {
                 ConnectError::PermissionDenied { endpoint, source }
             }
             _ if source.kind() == io::ErrorKind::TimedOut => {
-                ConnectError::TimedOut { endpoint, within }
+                ConnectError::TimedOut { endpoint, timeout }
             }
             _ => ConnectError::Other { endpoint, source },
         }
     }
 }
 
-/// The kernel's number in an error, if it came from the kernel.
+/// Returns the kernel's error number, if the error came from the kernel.
 pub(super) fn errno(error: &io::Error) -> Option<Errno> {
     error.raw_os_error().map(Errno::from_raw_os_error)
 }
 
+/// Converts an error number of `nix` to one of `rustix`.
+pub(super) fn convert_errno(error: nix::errno::Errno) -> Errno {
+    Errno::from_raw_os_error(error as i32)
+}
+
+/// Returns the remedy for a bind without permission.
 fn permission_remedy(endpoint: &Endpoint) -> &'static str {
     match endpoint {
         Endpoint::Unix(_) => "choose a directory that this user may write to",
         Endpoint::Any(1..1024) | Endpoint::Host { port: 1..1024, .. } => {
-            "ports below 1024 need privileges (CAP_NET_BIND_SERVICE): choose one from 1024 on"
+            "ports below 1024 need privileges (CAP_NET_BIND_SERVICE): choose a port from 1024 on"
         }
-        _ => "ask what forbids it: a sandbox or a security module",
+        _ => "a sandbox or a security module may forbid it",
     }
 }
 
+/// Returns the remedy for a connect without permission.
 fn connect_remedy(endpoint: &Endpoint) -> &'static str {
     match endpoint {
         Endpoint::Unix(_) => "this user needs write permission for the socket file",
-        _ => "ask what forbids it: a firewall, a sandbox or a security module",
+        _ => "a firewall, a sandbox or a security module may forbid it",
     }
 }
 
@@ -228,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_bind_names_endpoint_and_remedy() {
+    fn bind_error_names_endpoint_and_remedy() {
         for (endpoint, errno, remedy) in [
             ("127.0.0.1:80", Errno::ADDRINUSE, "another port"),
             ("127.0.0.1:80", Errno::ACCESS, "from 1024 on"),
@@ -238,23 +251,23 @@ mod tests {
             ("unix:/x/y", Errno::ACCESS, "directory"),
             ("[::1]:80", Errno::AFNOSUPPORT, "Address family"),
         ] {
-            let told = bind_error_text(endpoint, errno);
-            assert!(told.contains(endpoint) && told.contains(remedy), "{told}");
+            let text = bind_error_text(endpoint, errno);
+            assert!(text.contains(endpoint) && text.contains(remedy), "{text}");
         }
     }
 
     #[test]
-    fn a_failed_connect_names_endpoint_and_remedy() {
+    fn connect_error_names_endpoint_and_remedy() {
         for (endpoint, errno, remedy) in [
             ("127.0.0.1:80", Errno::CONNREFUSED, "is a server listening there?"),
             ("127.0.0.1:80", Errno::TIMEDOUT, "within 2s"),
             ("127.0.0.1:80", Errno::PERM, "firewall"),
             ("127.0.0.1:80", Errno::NETUNREACH, "Network is unreachable"),
-            ("unix:/x/y", Errno::NOENT, "path right"),
+            ("unix:/x/y", Errno::NOENT, "is the path right"),
             ("unix:/x/y", Errno::ACCESS, "write permission"),
         ] {
-            let told = connect_error_text(endpoint, errno);
-            assert!(told.contains(endpoint) && told.contains(remedy), "{told}");
+            let text = connect_error_text(endpoint, errno);
+            assert!(text.contains(endpoint) && text.contains(remedy), "{text}");
         }
     }
 }

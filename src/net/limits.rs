@@ -1,15 +1,13 @@
-//! How many files and sockets the process may hold open.
+//! The limit on open files and sockets of the process.
 //!
-//! Each connection is a descriptor. A server that promises more connections than `RLIMIT_NOFILE`
-//! allows would fail its `accept` with EMFILE in the middle of its work; one that asks first can
-//! set its own limit below.
+//! Each connection is a descriptor. If a server allows more connections than `RLIMIT_NOFILE`, its
+//! `accept` fails with EMFILE under load. A server that checks the limit first can set its own limit
+//! lower.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Returns how many descriptors the process may hold open: the soft limit `RLIMIT_NOFILE` (see
-/// getrlimit(2)).
-///
-/// [`u64::MAX`] stands for no limit.
+/// Returns the largest number of descriptors that the process can open: the soft limit
+/// `RLIMIT_NOFILE` (getrlimit(2)). [`u64::MAX`] means no limit.
 ///
 /// # Examples
 ///
@@ -20,15 +18,15 @@ pub fn max_open_files() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// Raises the soft limit to the hard one, and returns what [`max_open_files`] says then.
+/// Raises the soft limit to the hard limit, and returns the new [`max_open_files`].
 ///
-/// Nothing changes when the kernel refuses. The soft limit is low (often 1024) for the sake of
-/// programs that use select(2), which this crate does not; a child process that does should have
-/// its limit lowered again.
+/// If the kernel refuses, the limit stays unchanged. The soft limit is low (often 1024) for programs
+/// that use select(2). This crate does not use it. Lower the limit again for a child process that
+/// does.
 pub fn raise_open_file_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
-        // A refusal leaves the limit that the caller is told.
+        // If it fails, the returned limit is the old one.
         let _ =
             setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
     }
@@ -40,7 +38,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn raising_never_lowers() {
+    fn raise_never_lowers_limit() {
         let before = max_open_files();
         let raised = raise_open_file_limit();
         assert!(raised >= before);

@@ -1,48 +1,49 @@
-//! Sockets for a program that serves many: endpoints, listening sockets, streams, datagrams and
-//! limits.
+//! Sockets for servers: endpoints, listening sockets, streams, datagram sockets and limits.
 //!
-//! This floor knows sockets and what it takes to wait for them, and no actor. It offers what a
-//! long-running server needs and what each of its roles would otherwise write again:
+//! This layer knows sockets and how to wait for them. It knows no actors. It offers what every role of
+//! a long-running server needs:
 //!
-//! - one [`Endpoint`] for names, addresses and Unix paths, which people write and programs print;
-//! - errors that name the endpoint and the remedy: [`EndpointError`], [`BindError`], [`ConnectError`];
-//! - Unix socket files that are cleaned up, and never by taking away somebody else's;
-//! - a [`Stream`] that tries the system call first and joins the reactor only when it has to wait,
-//!   so that a short exchange costs no `epoll_ctl`;
-//! - a close that does not destroy what was just written ([`Stream::close`]).
+//! - one [`Endpoint`] for names, addresses and Unix paths, in the form that people write
+//! - errors that name the endpoint and the remedy: [`EndpointError`], [`BindError`], [`ConnectError`]
+//! - files of Unix sockets that are cleaned up, unless they belong to another server
+//! - a [`Stream`] that tries the system call first and registers with the reactor only if it has to
+//!   wait, so that a short exchange needs no `epoll_ctl`
+//! - a close that does not destroy what was written last ([`Stream::close`])
 //!
-//! They can be awaited anywhere: in an actor, where the system's own thread looks after them, and on any other executor,
-//! where smol's reactor does.
+//! The futures work on any executor. In an actor, the worker thread's own reactor serves them. On any
+//! other executor, smol's reactor does.
 //!
-//! An actor that blocks its thread until a socket is ready, as `smol::block_on` would within its turn, waits for ever: it is
-//! this very thread that would be told. Await it, or block on a thread that may, in a [`Desk`](crate::Desk) or `smol::unblock`.
+//! An actor must not block its thread until a socket is ready, for example with `smol::block_on`. It
+//! would wait for ever, because the reactor runs on that thread. Await the future instead, or block
+//! in a [`JobQueue`](crate::JobQueue) or `smol::unblock`.
 //!
 //! All sockets are non-blocking and closed on exec. All methods take `&self`, so that one task can
-//! read and write the same socket at the same time, and an [`Arc`](std::sync::Arc) shares it
+//! read and write the same socket at the same time. An [`Arc`](std::sync::Arc) shares a socket
 //! between tasks.
 //!
 //! # Fairness
 //!
-//! A method that finds its socket ready returns without having yielded to the executor. A peer that
-//! always has more to say can so keep a loop of reads busy for ever: yield
-//! ([`smol::future::yield_now`]) every so many operations.
+//! A method that finds its socket ready does not yield to the executor. A peer that always sends more
+//! can keep a loop of reads busy for ever. Such a loop has to yield ([`smol::future::yield_now`])
+//! regularly.
 //!
-//! # Example
+//! # Examples
 //!
-//! This example shows how to greet one client, as the first program of a lecture on sockets does:
+//! A server that greets one client, as in the first program of a lecture on sockets:
 //!
 //! ```
-//! use sockactors::net::{Endpoint, ListeningSocket, Stream};
 //! use std::time::Duration;
+//!
+//! use sockactors::net::{Endpoint, ListeningSocket, Stream};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! smol::block_on(async {
 //!     let server = ListeningSocket::bind(&"127.0.0.1:0".parse::<Endpoint>()?, 5).await?;
 //!     let client = Stream::connect(server.endpoint(), Duration::from_secs(5)).await?;
 //!
-//!     let greeted = server.accept().await?;
-//!     greeted.write_all(b"Thank you for connecting").await?;
-//!     greeted.close(Duration::from_secs(1)).await?;
+//!     let accepted = server.accept().await?;
+//!     accepted.write_all(b"Thank you for connecting").await?;
+//!     accepted.close(Duration::from_secs(1)).await?;
 //!
 //!     let mut text = [0; 1024];
 //!     let length = client.read(&mut text).await?;
@@ -54,6 +55,7 @@
 //! ```
 
 mod address;
+mod bind;
 mod datagram;
 mod endpoint;
 mod error;
@@ -76,4 +78,4 @@ pub use peer::Peer;
 pub(crate) use predictor::StreakPredictor;
 pub use stream::Stream;
 pub use stream::splice::SplicePipe;
-pub(crate) use stream::writer::StreamWriter;
+pub(crate) use stream::transport::StreamWriter;

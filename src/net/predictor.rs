@@ -1,32 +1,33 @@
-//! A guess that what was so the last few times is so again.
+//! A predictor that expects the last outcome to repeat.
 //!
-//! To ask the kernel for more than there is costs a call, and to offer it more room than is needed costs time, too. Nobody
-//! knows beforehand, but the next ones mostly come as the last ones did. So it is guessed, and since a guess that is acted upon
-//! is not put to the test any more, it is doubted now and then.
+//! A system call for more than there is costs time, and so does an offer of more buffers than needed.
+//! The right choice is unknown in advance, but the next outcome is usually the same as the last few.
+//! A caller that acts on a prediction cannot observe whether it was right, so the prediction is
+//! rechecked regularly.
 
-/// After so many in a row it is taken to be so, ...
+/// The number of equal outcomes in a row after which the predictor expects one more.
 const MIN_STREAK: u8 = 4;
 
-/// ... but for one of so many.
+/// The number of predictions after which the predictor makes none, so that the caller rechecks.
 const RECHECK_EVERY: u8 = 16;
 
-/// A guess that what was so the last few times is so again.
+/// A predictor of one outcome, from the length of its current streak.
 #[derive(Debug, Default)]
 pub(crate) struct StreakPredictor {
     streak: u8,
 }
 
 impl StreakPredictor {
-    /// Tells whether it is to be acted upon.
+    /// Returns whether the outcome is expected next.
     pub(crate) fn predicts(&self) -> bool {
         (MIN_STREAK..MIN_STREAK + RECHECK_EVERY).contains(&self.streak)
     }
 
-    /// Learns whether it was so, or that it was acted upon as if it were.
-    pub(crate) fn record(&mut self, so: bool) {
+    /// Records whether the outcome occurred. A caller that acted on a prediction records `true`.
+    pub(crate) fn record(&mut self, occurred: bool) {
         self.streak = match self.streak {
-            _ if !so => 0,
-            // Doubted once; taken to be so again.
+            _ if !occurred => 0,
+            // The recheck confirmed the streak.
             count if count == MIN_STREAK + RECHECK_EVERY => MIN_STREAK,
             count => count + 1,
         };
@@ -37,32 +38,31 @@ impl StreakPredictor {
 mod tests {
     use super::*;
 
-    /// Has the same be seen so often; returns how often the guess held.
-    fn count_predictions(guess: &mut StreakPredictor, so: bool, times: usize) -> usize {
-        let held = (0..times).filter(|_| {
-            let held = guess.predicts();
-            guess.record(so);
-            held
+    /// Records the same outcome several times, and returns how often it was predicted.
+    fn count_predictions(predictor: &mut StreakPredictor, occurred: bool, times: usize) -> usize {
+        let predictions = (0..times).filter(|_| {
+            let predicted = predictor.predicts();
+            predictor.record(occurred);
+            predicted
         });
-        held.count()
+        predictions.count()
     }
 
     #[test]
-    fn it_holds_after_a_few_and_is_doubted_now_and_then() {
-        let mut guess = StreakPredictor::default();
-        assert_eq!(count_predictions(&mut guess, true, 4), 0);
-        assert_eq!(count_predictions(&mut guess, true, 16), 16);
-        assert_eq!(count_predictions(&mut guess, true, 1), 0);
-        let held = count_predictions(&mut guess, true, 1700);
-        assert_eq!(held, 1600);
+    fn streak_is_predicted_and_rechecked_regularly() {
+        let mut predictor = StreakPredictor::default();
+        assert_eq!(count_predictions(&mut predictor, true, 4), 0);
+        assert_eq!(count_predictions(&mut predictor, true, 16), 16);
+        assert_eq!(count_predictions(&mut predictor, true, 1), 0);
+        assert_eq!(count_predictions(&mut predictor, true, 1700), 1600);
     }
 
     #[test]
-    fn it_is_given_up_at_once() {
-        let mut guess = StreakPredictor::default();
-        count_predictions(&mut guess, true, 10);
-        guess.record(false);
-        assert_eq!(count_predictions(&mut guess, true, 4), 0);
-        assert!(guess.predicts());
+    fn streak_ends_with_first_miss() {
+        let mut predictor = StreakPredictor::default();
+        count_predictions(&mut predictor, true, 10);
+        predictor.record(false);
+        assert_eq!(count_predictions(&mut predictor, true, 4), 0);
+        assert!(predictor.predicts());
     }
 }

@@ -1,50 +1,54 @@
-//! A non-blocking descriptor that joins the reactor only when it has to wait.
+//! A non-blocking socket that registers with the reactor only if it has to wait.
 //!
-//! Most exchanges on a fast network find their socket ready: a greeting fits the send buffer, an
-//! answer is there by the time it is read. Joining the reactor for them would cost two system calls
-//! (`epoll_ctl` to add and to delete) for nothing. So every operation here is tried first;
-//! `WouldBlock` is what brings the descriptor to the reactor.
+//! On a fast network most operations find their socket ready: a greeting fits into the send buffer,
+//! and a reply has arrived before it is read. A registration would cost two system calls for nothing
+//! (`epoll_ctl` to add and to delete). So every operation tries the call first, and registers only
+//! after `WouldBlock`.
 
-use crate::reactor::{Direction, Source};
-use rustix::io::Errno;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-/// A non-blocking socket, shared by the reactor once it waits.
+use rustix::io::Errno;
+
+use crate::reactor::{Direction, Source};
+
+/// A non-blocking socket.
 #[derive(Debug)]
 pub(super) struct Socket(Source);
 
 impl Socket {
-    /// Takes a descriptor that is in non-blocking mode already.
+    /// Wraps a descriptor, which must be in non-blocking mode.
     pub(super) fn new(fd: OwnedFd) -> Socket {
         Socket(Source::new(fd))
     }
 
-    /// Waits until a read makes sense. Dropping the future loses nothing.
+    /// Waits until the socket is readable. The future may be dropped at any time.
     pub(super) async fn readable(&self) -> io::Result<()> {
         self.0.ready(Direction::Read).await
     }
 
-    /// Waits until a write makes sense. Dropping the future loses nothing.
+    /// Waits until the socket is writable. The future may be dropped at any time.
     pub(super) async fn writable(&self) -> io::Result<()> {
         self.0.ready(Direction::Write).await
     }
 
-    /// Is ready when a read makes sense. One task at a time is woken; asked again, it costs no system call.
+    /// Polls for readability. It wakes one task at a time. Repeated polls make no system call.
     pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.poll_ready(Direction::Read, cx)
     }
 
-    /// Is ready when a write makes sense, as [`Socket::poll_readable`].
+    /// Polls for writability, like [`Socket::poll_readable`].
     pub(super) fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.0.poll_ready(Direction::Write, cx)
     }
 
-    /// Tries `call`, and again after each wait for input, until it does something else than block.
+    /// Repeats `call`, and waits for input after each `WouldBlock`, until it returns anything else.
     ///
-    /// Dropping the future loses nothing, because a call that did something also ends it.
+    /// # Cancel safety
+    ///
+    /// The future may be dropped at any time, because the first call with an effect completes it.
     pub(super) async fn read_with<R>(
         &self,
         mut call: impl FnMut(BorrowedFd<'_>) -> Result<R, Errno>,
@@ -57,7 +61,8 @@ impl Socket {
         }
     }
 
-    /// Tries `call`, and again after each wait for room, until it does something else than block.
+    /// Repeats `call`, and waits for buffer space after each `WouldBlock`, until it returns anything
+    /// else. It is cancel-safe like [`Socket::read_with`].
     pub(super) async fn write_with<R>(
         &self,
         mut call: impl FnMut(BorrowedFd<'_>) -> Result<R, Errno>,
@@ -70,7 +75,7 @@ impl Socket {
         }
     }
 
-    /// Makes the call once, or as often as a signal interrupts it.
+    /// Repeats `call` for as long as signals interrupt it.
     pub(super) fn retry_on_intr<R>(
         &self,
         mut call: impl FnMut(BorrowedFd<'_>) -> Result<R, Errno>,
@@ -78,7 +83,7 @@ impl Socket {
         Ok(rustix::io::retry_on_intr(|| call(self.as_fd()))?)
     }
 
-    /// Returns the descriptor, to be held by somebody else too.
+    /// Returns a shared handle to the descriptor.
     pub(super) fn shared_fd(&self) -> Arc<OwnedFd> {
         self.0.fd().clone()
     }

@@ -1,4 +1,4 @@
-//! Multicast groups: many hosts that hear one address.
+//! Multicast groups: many hosts that receive from one address.
 
 use std::fmt;
 use std::io;
@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use rustix::net::{netdevice, sockopt};
 
-/// A group to join, on one interface or on the one that the kernel's routes name: `ADDR` or `ADDR%IFACE`.
+/// A multicast group to join: `ADDR` on the interface of the kernel's route, or `ADDR%IFACE`.
 ///
 /// # Examples
 ///
@@ -16,35 +16,38 @@ use rustix::net::{netdevice, sockopt};
 /// use sockactors::net::MulticastGroup;
 ///
 /// let group: MulticastGroup = "239.1.2.3%eth0".parse().unwrap();
-/// assert_eq!((group.to_string(), group.interface.as_deref()), ("239.1.2.3%eth0".into(), Some("eth0")));
+/// assert_eq!(group.to_string(), "239.1.2.3%eth0");
+/// assert_eq!(group.interface.as_deref(), Some("eth0"));
 /// assert!("ff02::4242".parse::<MulticastGroup>().is_ok());
-/// assert!("192.0.2.1".parse::<MulticastGroup>().unwrap_err().to_string().contains("224.0.0.0"));
+/// let error = "192.0.2.1".parse::<MulticastGroup>().unwrap_err();
+/// assert!(error.to_string().contains("224.0.0.0"));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MulticastGroup {
-    /// The group's address.
+    /// The address of the group.
     pub address: IpAddr,
-    /// The name or number of the interface.
+    /// The name or the index of the interface.
     pub interface: Option<String>,
 }
 
-/// Says that a text is no [`MulticastGroup`], and what one looks like.
+/// The error of a text that is not a [`MulticastGroup`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{input:?} is no multicast group; write an address from 224.0.0.0 to 239.255.255.255, or one that begins with ff, such as 239.1.2.3 or ff02::4242%eth0"
+    "{input:?} is not a multicast group; write an address from 224.0.0.0 to 239.255.255.255, \
+     or one that begins with ff, such as 239.1.2.3 or ff02::4242%eth0"
 )]
 pub struct MulticastGroupError {
-    /// The text as it was given.
+    /// The rejected text.
     pub input: String,
 }
 
 impl MulticastGroup {
-    /// Has a socket hear the group.
+    /// Makes a socket join the group.
     pub(crate) fn join(&self, fd: BorrowedFd<'_>) -> io::Result<()> {
         let index = match self.interface.as_deref() {
             None => 0,
-            Some(number) if number.bytes().all(|byte| byte.is_ascii_digit()) => {
-                number.parse().map_err(|_| io::Error::from(io::ErrorKind::NotFound))?
+            Some(index) if index.bytes().all(|byte| byte.is_ascii_digit()) => {
+                index.parse().map_err(|_| io::Error::from(io::ErrorKind::NotFound))?
             }
             Some(name) => netdevice::name_to_index(fd, name)?,
         };
@@ -63,17 +66,17 @@ impl FromStr for MulticastGroup {
     type Err = MulticastGroupError;
 
     fn from_str(text: &str) -> Result<MulticastGroup, MulticastGroupError> {
-        let wrong = || MulticastGroupError { input: text.to_owned() };
+        let invalid = || MulticastGroupError { input: text.to_owned() };
         let (address, interface) = match text.split_once('%') {
-            // No interface has a longer name (netdevice(7)).
+            // The longest interface name has 15 bytes (netdevice(7)).
             Some((address, name)) if !name.is_empty() && name.len() < 16 => (address, Some(name)),
-            Some(_) => return Err(wrong()),
+            Some(_) => return Err(invalid()),
             None => (text, None),
         };
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let address: IpAddr = address.parse().map_err(|_| invalid())?;
         match address.is_multicast() {
             true => Ok(MulticastGroup { address, interface: interface.map(str::to_owned) }),
-            false => Err(wrong()),
+            false => Err(invalid()),
         }
     }
 }

@@ -1,38 +1,40 @@
-//! Datagram sockets over loopback and Unix paths.
+//! Datagram sockets on loopback addresses and Unix paths.
+
+use std::os::unix::net::UnixDatagram;
+
+use futures_lite::future::{block_on, poll_once};
 
 use crate::net::datagram::*;
-use futures_lite::future::{block_on, poll_once};
-use std::os::unix::net::UnixDatagram;
 
 fn endpoint(text: &str) -> Endpoint {
     text.parse().unwrap()
 }
 
-async fn connected_pair(at: &Endpoint) -> (DatagramSocket, DatagramSocket) {
-    let server = DatagramSocket::bind(at).await.unwrap();
+async fn connected_pair(endpoint: &Endpoint) -> (DatagramSocket, DatagramSocket) {
+    let server = DatagramSocket::bind(endpoint).await.unwrap();
     let client = DatagramSocket::connect(server.endpoint()).await.unwrap();
     (client, server)
 }
 
-/// Asks, answers, and gives who the server saw.
+/// Sends a request and a reply, and returns the client's address as the server sees it.
 async fn exchange(client: &DatagramSocket, server: &DatagramSocket) -> Peer {
     let mut buf = [0; 64];
-    client.send(b"question").await.unwrap();
+    client.send(b"request").await.unwrap();
     let (length, peer) = server.recv_from(&mut buf).await.unwrap();
-    assert_eq!(&buf[..length], b"question");
-    server.send_to(b"answer", &peer).await.unwrap();
+    assert_eq!(&buf[..length], b"request");
+    server.send_to(b"reply", &peer).await.unwrap();
     let length = client.recv(&mut buf).await.unwrap();
-    assert_eq!(&buf[..length], b"answer");
+    assert_eq!(&buf[..length], b"reply");
     peer
 }
 
-/// Tells whether this machine has IPv6, which some containers have not.
+/// Returns whether this machine has IPv6. Some containers do not.
 fn has_ipv6() -> bool {
     std::net::UdpSocket::bind("[::1]:0").is_ok()
 }
 
 #[test]
-fn smoke() {
+fn request_and_reply_arrive() {
     for text in ["127.0.0.1:0", "[::1]:0", "localhost:0"] {
         if text.starts_with('[') && !has_ipv6() {
             continue;
@@ -46,7 +48,7 @@ fn smoke() {
 }
 
 #[test]
-fn an_ipv4_client_of_every_interface_is_answered() {
+fn ipv4_client_of_any_endpoint_gets_reply() {
     block_on(async {
         let server = DatagramSocket::bind(&Endpoint::Any(0)).await.unwrap();
         let Endpoint::Any(port) = *server.endpoint() else { panic!("{:?}", server.endpoint()) };
@@ -58,7 +60,7 @@ fn an_ipv4_client_of_every_interface_is_answered() {
 }
 
 #[test]
-fn a_unix_client_is_answered_at_its_abstract_name() {
+fn unix_client_gets_reply_at_abstract_name() {
     block_on(async {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
@@ -73,7 +75,7 @@ fn a_unix_client_is_answered_at_its_abstract_name() {
 }
 
 #[test]
-fn empty_and_cut_datagrams_arrive_as_such() {
+fn empty_and_truncated_datagrams_arrive() {
     block_on(async {
         let (client, server) = connected_pair(&endpoint("127.0.0.1:0")).await;
         let mut buf = [0; 4];
@@ -86,7 +88,7 @@ fn empty_and_cut_datagrams_arrive_as_such() {
 }
 
 #[test]
-fn a_receive_that_is_dropped_loses_nothing() {
+fn dropped_recv_loses_no_datagram() {
     block_on(async {
         let (client, server) = connected_pair(&endpoint("127.0.0.1:0")).await;
         let mut buf = [0; 4];
@@ -98,18 +100,18 @@ fn a_receive_that_is_dropped_loses_nothing() {
 }
 
 #[test]
-fn a_server_that_is_gone_refuses() {
+fn recv_reports_missing_server() {
     block_on(async {
         let (client, server) = connected_pair(&endpoint("127.0.0.1:0")).await;
         drop(server);
-        client.send(b"anybody?").await.unwrap();
+        client.send(b"hello").await.unwrap();
         let error = client.recv(&mut [0; 4]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
     });
 }
 
 #[test]
-fn a_port_is_never_shared() {
+fn bind_to_used_port_fails() {
     block_on(async {
         let first = DatagramSocket::bind(&endpoint("127.0.0.1:0")).await.unwrap();
         let second = DatagramSocket::bind(first.endpoint()).await;
@@ -118,27 +120,27 @@ fn a_port_is_never_shared() {
 }
 
 #[test]
-fn a_stale_file_is_replaced_and_a_live_one_is_not() {
+fn only_stale_socket_file_is_replaced() {
     block_on(async {
         let directory = tempfile::tempdir().unwrap();
-        let at = Endpoint::Unix(directory.path().join("socket"));
+        let endpoint = Endpoint::Unix(directory.path().join("socket"));
         drop(UnixDatagram::bind(directory.path().join("socket")).unwrap());
 
-        let error = DatagramSocket::connect(&at).await.unwrap_err();
+        let error = DatagramSocket::connect(&endpoint).await.unwrap_err();
         assert!(matches!(error, ConnectError::Refused { .. }), "{error}");
 
-        let (client, server) = connected_pair(&at).await;
+        let (client, server) = connected_pair(&endpoint).await;
         exchange(&client, &server).await;
-        let second = DatagramSocket::bind(&at).await;
+        let second = DatagramSocket::bind(&endpoint).await;
         assert!(matches!(second, Err(BindError::SocketInUse { .. })));
-        let stream = crate::net::ListeningSocket::bind(&at, 8).await;
+        let stream = crate::net::ListeningSocket::bind(&endpoint, 8).await;
         assert!(matches!(stream, Err(BindError::SocketInUse { .. })));
         exchange(&client, &server).await;
     });
 }
 
 #[test]
-fn a_peer_without_a_name_cannot_be_answered() {
+fn reply_to_unnamed_peer_fails() {
     block_on(async {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
@@ -154,7 +156,7 @@ fn a_peer_without_a_name_cannot_be_answered() {
 }
 
 #[test]
-fn a_full_unix_receiver_stalls_nobody() {
+fn full_unix_receiver_fails_at_once() {
     block_on(async {
         let directory = tempfile::tempdir().unwrap();
         let (client, server) =
@@ -168,4 +170,20 @@ fn a_full_unix_receiver_stalls_nobody() {
         };
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     });
+}
+
+#[test]
+fn join_multicast_on_unicast_address_fails() {
+    let group = "239.1.2.3".parse().unwrap();
+    let socket = block_on(DatagramSocket::bind(&endpoint("127.0.0.1:0"))).unwrap();
+    let error = socket.join_multicast(&group).unwrap_err().to_string();
+    assert!(error.contains("a socket on 127.0.0.1 receives nothing"), "{error}");
+}
+
+#[test]
+fn join_multicast_on_missing_interface_fails() {
+    let socket = block_on(DatagramSocket::bind(&endpoint(":0"))).unwrap();
+    let error = socket.join_multicast(&"239.1.2.3%nonesuch".parse().unwrap()).unwrap_err();
+    assert!(matches!(error, BindError::CannotJoinGroup { .. }), "{error}");
+    assert!(error.to_string().contains("239.1.2.3%nonesuch"), "{error}");
 }

@@ -1,7 +1,7 @@
-//! When a datagram arrived, by the kernel's own note (SO_TIMESTAMPNS in socket(7)).
+//! The arrival times of datagrams, recorded by the kernel (`SO_TIMESTAMPNS`, socket(7)).
 //!
-//! Who measures must not count the time that an answer waits to be read, and who reads many sockets finds answers in
-//! the order of the sockets and not in that of their arrival.
+//! A measurement must not include the time that a reply waits to be read. A task that reads many
+//! sockets also finds replies in the order of the sockets, not in the order of arrival.
 
 use std::io::{self, IoSliceMut};
 use std::os::fd::AsRawFd;
@@ -13,23 +13,27 @@ use nix::sys::socket::{ControlMessageOwned, MsgFlags, recvmsg, setsockopt};
 use nix::sys::time::TimeSpec;
 use rustix::io::Errno;
 
-use super::DatagramSocket;
-use crate::net::datagram::batch::mmsg::convert_errno;
+use crate::net::datagram::DatagramSocket;
+use crate::net::error::convert_errno;
 
 impl DatagramSocket {
-    /// Has the kernel note when each datagram arrives. It takes a moment to begin where no other socket has asked for it;
-    /// what arrives meanwhile is noted when it is read.
+    /// Makes the kernel record the arrival time of each datagram.
+    ///
+    /// If no other socket has asked for it, the kernel needs a moment to begin. Until then, the time
+    /// of a datagram is the time at which it is read.
     ///
     /// # Errors
     ///
-    /// Fails where the kernel cannot.
+    /// Fails if the kernel does not support the option.
     pub fn enable_timestamps(&self) -> io::Result<()> {
         Ok(setsockopt(self, ReceiveTimestampns, &true)?)
     }
 
-    /// Receives the next datagram once there is one, for whoever waits for many sockets at once: its length, and when
-    /// it arrived, by the clock that tells the time of day, where that [was noted](DatagramSocket::enable_timestamps). One
-    /// task at a time is woken. Unix sockets note nothing.
+    /// Polls for the next datagram. Returns its length and its arrival time.
+    ///
+    /// The time is that of the system clock. It is `None` unless
+    /// [timestamps are enabled](DatagramSocket::enable_timestamps), and on Unix sockets. The call is
+    /// for tasks that wait for many sockets. It wakes one task at a time.
     ///
     /// # Errors
     ///
@@ -50,13 +54,13 @@ impl DatagramSocket {
 }
 
 fn recv_with_timestamp(fd: i32, buf: &mut [u8]) -> Result<(usize, Option<SystemTime>), Errno> {
-    let mut told = nix::cmsg_space!(TimeSpec);
-    let mut into = [IoSliceMut::new(buf)];
+    let mut cmsg_buffer = nix::cmsg_space!(TimeSpec);
+    let mut slices = [IoSliceMut::new(buf)];
     let flags = MsgFlags::MSG_DONTWAIT;
-    let message =
-        recvmsg::<()>(fd, &mut into, Some(told.as_mut_slice()), flags).map_err(convert_errno)?;
-    let arrived = message.cmsgs().ok().and_then(|mut all| all.find_map(timestamp_from_cmsg));
-    Ok((message.bytes, arrived))
+    let message = recvmsg::<()>(fd, &mut slices, Some(cmsg_buffer.as_mut_slice()), flags)
+        .map_err(convert_errno)?;
+    let arrived_at = message.cmsgs().ok().and_then(|mut cmsgs| cmsgs.find_map(timestamp_from_cmsg));
+    Ok((message.bytes, arrived_at))
 }
 
 fn timestamp_from_cmsg(message: ControlMessageOwned) -> Option<SystemTime> {
@@ -76,26 +80,26 @@ mod tests {
 
     async fn recv_timestamp(socket: &DatagramSocket) -> Option<SystemTime> {
         let mut buf = [0; 64];
-        let (length, arrived) = poll_fn(|cx| socket.poll_recv(cx, &mut buf)).await.unwrap();
-        assert_eq!(&buf[..length], b"heard");
-        arrived
+        let (length, arrived_at) = poll_fn(|cx| socket.poll_recv(cx, &mut buf)).await.unwrap();
+        assert_eq!(&buf[..length], b"probe");
+        arrived_at
     }
 
     #[test]
-    fn what_is_read_last_may_have_arrived_first() {
+    fn timestamps_show_arrival_order_not_read_order() {
         block_on(async {
-            let here = "127.0.0.1:0".parse().unwrap();
-            let (first, second) = (DatagramSocket::bind(&here), DatagramSocket::bind(&here));
-            let (first, second) = (first.await.unwrap(), second.await.unwrap());
+            let endpoint = "127.0.0.1:0".parse().unwrap();
+            let first = DatagramSocket::bind(&endpoint).await.unwrap();
+            let second = DatagramSocket::bind(&endpoint).await.unwrap();
             let mut clients = Vec::new();
             for socket in [&first, &second] {
                 socket.enable_timestamps().unwrap();
                 clients.push(DatagramSocket::connect(socket.endpoint()).await.unwrap());
             }
-            // The kernel takes a moment to begin, and until then notes when a datagram is read.
+            // The kernel needs a moment to begin. Until then it records the time of the read.
             for _ in 0..100_000 {
                 for client in &clients {
-                    client.send(b"heard").await.unwrap();
+                    client.send(b"probe").await.unwrap();
                 }
                 let (second, first) = (recv_timestamp(&second).await, recv_timestamp(&first).await);
                 assert!(first.is_some() && second.is_some());
@@ -103,16 +107,16 @@ mod tests {
                     return;
                 }
             }
-            panic!("the one that arrived first is always noted last");
+            panic!("the first datagram never has the earlier timestamp");
         });
     }
 
     #[test]
-    fn nothing_is_noted_unless_it_is_asked_for() {
+    fn timestamps_are_off_by_default() {
         block_on(async {
             let socket = DatagramSocket::bind(&"127.0.0.1:0".parse().unwrap()).await.unwrap();
             let client = DatagramSocket::connect(socket.endpoint()).await.unwrap();
-            client.send(b"heard").await.unwrap();
+            client.send(b"probe").await.unwrap();
             assert_eq!(recv_timestamp(&socket).await, None);
         });
     }

@@ -1,7 +1,8 @@
-//! Endpoints, parsed, printed and resolved.
+//! Endpoints: parsed, formatted and resolved.
+
+use proptest::prelude::*;
 
 use crate::net::endpoint::*;
-use proptest::prelude::*;
 
 fn parse(text: &str) -> Result<Endpoint, EndpointError> {
     text.parse()
@@ -12,7 +13,7 @@ fn host(host: &str, port: u16) -> Endpoint {
 }
 
 #[test]
-fn every_form_is_read_and_written() {
+fn every_form_round_trips() {
     for (text, expected) in [
         ("127.0.0.1:12345", host("127.0.0.1", 12345)),
         ("localhost:0", host("localhost", 0)),
@@ -31,10 +32,11 @@ fn every_form_is_read_and_written() {
 }
 
 #[test]
-fn what_is_no_endpoint_is_told_with_the_remedy() {
+fn parse_error_names_text_and_remedy() {
     for (text, remedy) in [
         ("", "HOST:PORT"),
-        ("8080", "HOST:PORT"),
+        ("8080", "write :8080 or 127.0.0.1:8080"),
+        ("80808", "HOST:PORT"),
         ("localhost", "HOST:PORT"),
         ("localhost:", "HOST:PORT"),
         ("[::1]", "HOST:PORT"),
@@ -52,20 +54,20 @@ fn what_is_no_endpoint_is_told_with_the_remedy() {
         ("unix:@", "unix:PATH"),
         ("unix:a\0b", "unix:PATH"),
     ] {
-        let told = parse(text).unwrap_err().to_string();
+        let error = parse(text).unwrap_err().to_string();
         assert!(
-            told.contains(remedy) && told.contains(&format!("{text:?}")),
-            "{text:?} is answered by: {told}"
+            error.contains(remedy) && error.contains(&format!("{text:?}")),
+            "{text:?}: {error}"
         );
     }
 }
 
 #[test]
-fn only_loopback_and_unix_are_not_wide() {
-    for narrow in
+fn only_loopback_and_unix_are_local() {
+    for local in
         ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1", "LocalHost:1", "unix:/x"]
     {
-        assert!(!parse(narrow).unwrap().is_wider_than_loopback(), "{narrow}");
+        assert!(!parse(local).unwrap().is_wider_than_loopback(), "{local}");
     }
     for wide in [":1", "0.0.0.0:1", "[::]:1", "192.168.1.1:1", "example.org:1"] {
         assert!(parse(wide).unwrap().is_wider_than_loopback(), "{wide}");
@@ -73,7 +75,7 @@ fn only_loopback_and_unix_are_not_wide() {
 }
 
 #[test]
-fn numbers_resolve_to_themselves_and_names_through_the_resolver() {
+fn endpoints_resolve_to_addresses() {
     smol::block_on(async {
         let literal = parse("[::1]:7").unwrap().resolve().await.unwrap();
         assert_eq!(literal, ["[::1]:7".parse().unwrap()]);
@@ -91,7 +93,7 @@ fn numbers_resolve_to_themselves_and_names_through_the_resolver() {
 }
 
 #[test]
-fn an_address_becomes_an_endpoint() {
+fn addresses_convert_to_endpoints() {
     let v4: SocketAddr = "127.0.0.1:4711".parse().unwrap();
     let v6: SocketAddr = "[fe80::1%3]:4711".parse().unwrap();
     assert_eq!(Endpoint::from(v4).to_string(), "127.0.0.1:4711");
@@ -100,7 +102,7 @@ fn an_address_becomes_an_endpoint() {
 
 proptest! {
     #[test]
-    fn what_was_read_is_written_so_that_it_reads_the_same(
+    fn parsed_endpoint_round_trips(
         text in r"(unix:@?|\[)?[a-z0-9:.%\[\]@/-]{0,12}:?[0-9]{0,5}",
     ) {
         if let Ok(endpoint) = parse(&text) {
@@ -109,7 +111,7 @@ proptest! {
     }
 
     #[test]
-    fn nothing_makes_the_reader_panic(text in any::<String>()) {
+    fn arbitrary_text_never_panics(text in any::<String>()) {
         let _ = parse(&text);
     }
 }

@@ -1,37 +1,40 @@
-//! What is to be done when a connection cannot be accepted.
+//! The errors of `accept`, classified by the right reaction.
 //!
-//! No error of `accept` ends a listening socket. Some concern the one connection and some the process or the machine, and
-//! whoever takes one kind for the other loses those who wait, or spins.
+//! No error of `accept` ends a listening socket. Some errors concern one connection, others the
+//! process or the machine. An accept loop that confuses the two kinds keeps clients waiting, or spins.
 
-use crate::net::error::errno;
-use rustix::io::Errno;
 use std::io;
 
-/// What an error of `accept` calls for.
+use rustix::io::Errno;
+
+use crate::net::error::errno;
+
+/// The kind of an error of `accept`, and so the reaction to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AcceptError {
-    /// The connection that was to be accepted failed: go on with the next one at once.
+    /// The connection has failed. Accept the next one at once.
     Connection,
-    /// Descriptors have run out: wait a little, too, and turn away who waits meanwhile, because nobody knows when there
-    /// will be some.
+    /// File descriptors have run out. Wait a little, too, and reject the connections that wait
+    /// meanwhile, because it is unknown when descriptors will be free.
     OutOfDescriptors,
-    /// Something else has run out, or cannot be known: wait a little before the next attempt, because
-    /// the connection stays in the queue and the same error would come back at once.
+    /// Another resource has run out, or the error is unknown. Wait a little before the next attempt:
+    /// the connection stays in the queue, and the same error would recur at once.
     Resource,
 }
 
-/// Judges an error of [`ListeningSocket::accept`](crate::net::ListeningSocket::accept).
+/// Classifies an error of [`ListeningSocket::accept`](crate::net::ListeningSocket::accept).
 ///
-/// Linux passes a new connection's pending network errors on through `accept` (accept(2), "Error
-/// handling"); they, and a firewall's EPERM, concern that connection only. EMFILE, ENFILE, ENOBUFS
-/// and ENOMEM concern the process or the machine, the first two its descriptors. An unknown error counts as a resource's, so that
-/// no loop spins on it.
+/// Linux reports the pending network errors of a new connection through `accept` (accept(2), "Error
+/// handling"). They concern that connection only, and so does a firewall's EPERM. EMFILE and ENFILE
+/// mean that the descriptors of the process or the machine have run out. ENOBUFS and ENOMEM concern
+/// its memory. An unknown error counts as a resource error, so that no loop spins on it.
 ///
 /// # Examples
 ///
 /// ```
-/// use sockactors::net::{AcceptError, classify};
 /// use std::io;
+///
+/// use sockactors::net::{AcceptError, classify};
 ///
 /// let aborted = io::Error::from_raw_os_error(103);
 /// assert_eq!(classify(&aborted), AcceptError::Connection);
@@ -65,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn errors_of_accept_are_sorted() {
+    fn accept_errors_are_classified() {
         let kind = |errno: Errno| classify(&errno.into());
         for errno in [Errno::MFILE, Errno::NFILE] {
             assert_eq!(kind(errno), AcceptError::OutOfDescriptors, "{errno}");
@@ -76,6 +79,6 @@ mod tests {
         for errno in [Errno::CONNABORTED, Errno::PERM, Errno::PROTO, Errno::NETDOWN] {
             assert_eq!(kind(errno), AcceptError::Connection, "{errno}");
         }
-        assert_eq!(classify(&io::Error::other("what?")), AcceptError::Resource);
+        assert_eq!(classify(&io::Error::other("unknown")), AcceptError::Resource);
     }
 }

@@ -1,8 +1,8 @@
-//! A descriptor that is kept for the moment in which there is none left.
+//! A spare file descriptor, for the moment when all others are in use.
 //!
-//! A server that has run out of descriptors can accept nobody, so nobody whom it could turn away either: those who wait stay
-//! in the kernel's queue until they lose patience. With one descriptor in reserve, which is closed for the length of one
-//! `accept`, each of them can be let in and shown out at once.
+//! With no free descriptor a server cannot even accept a connection in order to reject it. Clients
+//! would wait in the kernel's queue until their own timeouts. A spare descriptor, released for one
+//! `accept`, makes it possible to accept each connection and close it at once.
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::os::fd::OwnedFd;
@@ -10,33 +10,34 @@ use std::sync::Mutex;
 
 use crate::sync::lock;
 
-/// One descriptor in reserve.
+/// A spare file descriptor.
 #[derive(Debug, Default)]
 pub(crate) struct SpareFd(Mutex<Option<OwnedFd>>);
 
 impl SpareFd {
-    /// Takes a descriptor into reserve, if there is one to take.
+    /// Opens the spare descriptor. If that fails, it is tried again later.
     pub(crate) fn new() -> SpareFd {
         SpareFd(Mutex::new(open_spare()))
     }
 
-    /// Makes a call with one descriptor more than there are otherwise. It must not keep what it opens.
+    /// Calls `call` with one more free descriptor, and reopens the spare one afterwards. `call` must
+    /// not keep the descriptor that it opens.
     ///
-    /// Another thread may be quicker to take it; the call fails then as it would have without. Without a reserve, which
-    /// is taken anew after each call, nothing is called.
+    /// Another thread may take the free descriptor first, so `call` may still fail. If there is no
+    /// spare descriptor and none can be opened, the result is `None` and `call` is not called.
     pub(crate) fn with_spare<T>(&self, call: impl FnOnce() -> T) -> Option<T> {
-        let mut reserve = lock(&self.0);
-        if reserve.is_none() {
-            *reserve = open_spare();
+        let mut spare = lock(&self.0);
+        if spare.is_none() {
+            *spare = open_spare();
         }
-        drop(reserve.take()?);
-        let called = call();
-        *reserve = open_spare();
-        Some(called)
+        drop(spare.take()?);
+        let result = call();
+        *spare = open_spare();
+        Some(result)
     }
 }
 
-/// Opens what is open at no cost.
+/// Opens `/dev/null`, a file that costs nothing while it is open.
 fn open_spare() -> Option<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::CLOEXEC;
     openat(CWD, "/dev/null", flags, Mode::empty()).ok()
@@ -47,13 +48,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_lent_comes_back() {
-        let reserve = SpareFd::new();
+    fn spare_descriptor_is_reopened_after_use() {
+        let spare_fd = SpareFd::new();
         for _ in 0..2 {
-            assert_eq!(reserve.with_spare(|| 5), Some(5));
-            assert!(reserve.0.lock().unwrap().is_some());
+            assert_eq!(spare_fd.with_spare(|| 5), Some(5));
+            assert!(spare_fd.0.lock().unwrap().is_some());
         }
-        let none = SpareFd::default();
-        assert_eq!(none.with_spare(|| none.0.try_lock().is_err()), Some(true));
+        let empty = SpareFd::default();
+        assert_eq!(empty.with_spare(|| empty.0.try_lock().is_err()), Some(true));
     }
 }

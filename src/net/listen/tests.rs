@@ -1,11 +1,14 @@
-//! Listening sockets over loopback and Unix paths.
+//! Listening sockets on loopback addresses and Unix paths.
 
-use crate::net::listen::*;
-use futures_lite::future::{self, block_on, poll_once, zip};
 use std::future::Future;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use futures_lite::future::{self, block_on, poll_once, zip};
+use rustix::net::{AddressFamily, sockopt};
+
+use crate::net::listen::*;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -22,7 +25,7 @@ async fn connected_pair(socket: &ListeningSocket) -> (Stream, Stream) {
     (client.unwrap(), server.unwrap())
 }
 
-/// Runs a test that speaks through the socket, with a directory for its file.
+/// Runs a test with the path of a socket in a temporary directory.
 fn with_path<F: Future>(test: impl FnOnce(PathBuf) -> F) -> F::Output {
     let directory = tempfile::tempdir().unwrap();
     block_on(test(directory.path().join("socket")))
@@ -33,13 +36,13 @@ fn create_stale_socket(path: &Path) {
     assert!(path.exists());
 }
 
-/// Tells whether this machine has IPv6, which some containers have not.
+/// Returns whether this machine has IPv6. Some containers do not.
 fn has_ipv6() -> bool {
     std::net::UdpSocket::bind("[::1]:0").is_ok()
 }
 
 #[test]
-fn smoke() {
+fn accepted_connection_transfers_data() {
     for text in ["127.0.0.1:0", "[::1]:0", "localhost:0"] {
         if text.starts_with('[') && !has_ipv6() {
             continue;
@@ -55,7 +58,7 @@ fn smoke() {
 }
 
 #[test]
-fn the_endpoint_has_the_real_port() {
+fn endpoint_has_actual_port() {
     let socket = bind(&endpoint("localhost:0")).unwrap();
     let Endpoint::Host { host, port } = socket.endpoint() else {
         panic!("{:?}", socket.endpoint())
@@ -65,7 +68,7 @@ fn the_endpoint_has_the_real_port() {
 }
 
 #[test]
-fn every_interface_means_both_families() {
+fn any_endpoint_accepts_both_families() {
     block_on(async {
         let socket = bind(&Endpoint::Any(0)).unwrap();
         let Endpoint::Any(port) = *socket.endpoint() else { panic!("{:?}", socket.endpoint()) };
@@ -73,8 +76,8 @@ fn every_interface_means_both_families() {
             if host.starts_with('[') && !has_ipv6() {
                 continue;
             }
-            let at = endpoint(&format!("{host}:{port}"));
-            let (client, server) = zip(Stream::connect(&at, TIMEOUT), socket.accept()).await;
+            let target = endpoint(&format!("{host}:{port}"));
+            let (client, server) = zip(Stream::connect(&target, TIMEOUT), socket.accept()).await;
             assert!(client.is_ok());
             assert!(server.unwrap().peer().to_string().starts_with(&format!("{host}:")));
         }
@@ -82,7 +85,7 @@ fn every_interface_means_both_families() {
 }
 
 #[test]
-fn a_port_in_use_is_refused() {
+fn bind_to_used_port_fails() {
     let first = bind(&endpoint("127.0.0.1:0")).unwrap();
     assert!(matches!(bind(first.endpoint()), Err(BindError::InUse { .. })));
     let wide = bind(&Endpoint::Any(0)).unwrap();
@@ -90,28 +93,28 @@ fn a_port_in_use_is_refused() {
 }
 
 #[test]
-fn a_port_is_free_again_right_after_its_connections() {
+fn port_is_free_right_after_close() {
     block_on(async {
         let socket = bind(&endpoint("127.0.0.1:0")).unwrap();
-        let at = socket.endpoint().clone();
+        let endpoint = socket.endpoint().clone();
         let (client, server) = connected_pair(&socket).await;
-        // The side that closes first keeps the port in TIME_WAIT.
+        // The side that closes first has the port in TIME_WAIT.
         server.close(TIMEOUT).await.unwrap();
         assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
         drop((client, socket));
-        assert!(bind(&at).is_ok());
+        assert!(bind(&endpoint).is_ok());
     });
 }
 
 #[test]
-fn a_foreign_address_and_an_unknown_name_are_told_apart() {
+fn foreign_address_and_unknown_name_are_distinguished() {
     assert!(matches!(bind(&endpoint("192.0.2.1:0")), Err(BindError::NotAvailable { .. })));
-    let nowhere = endpoint(&format!("{}:0", "x".repeat(300)));
-    assert!(matches!(bind(&nowhere), Err(BindError::Unresolvable { .. })));
+    let unknown = endpoint(&format!("{}:0", "x".repeat(300)));
+    assert!(matches!(bind(&unknown), Err(BindError::Unresolvable { .. })));
 }
 
 #[test]
-fn unix_smoke() {
+fn unix_connection_has_peer_addresses() {
     with_path(|path| async move {
         let socket = bind(&Endpoint::Unix(path.clone())).unwrap();
         let (client, server) = connected_pair(&socket).await;
@@ -121,7 +124,7 @@ fn unix_smoke() {
 }
 
 #[test]
-fn an_abstract_name_needs_no_file() {
+fn abstract_name_is_bound_without_file() {
     let name = format!("unix:@sockactors-test-{}", std::process::id());
     let socket = bind(&endpoint(&name)).unwrap();
     let (client, _) = block_on(connected_pair(&socket));
@@ -130,7 +133,7 @@ fn an_abstract_name_needs_no_file() {
 }
 
 #[test]
-fn a_stale_socket_file_is_replaced() {
+fn stale_socket_file_is_replaced() {
     with_path(|path| async move {
         create_stale_socket(&path);
         let socket = bind(&Endpoint::Unix(path)).unwrap();
@@ -139,7 +142,7 @@ fn a_stale_socket_file_is_replaced() {
 }
 
 #[test]
-fn a_live_socket_file_is_left_alone() {
+fn live_socket_file_is_kept() {
     with_path(|path| async move {
         let live = UnixListener::bind(&path).unwrap();
         assert!(matches!(bind(&Endpoint::Unix(path.clone())), Err(BindError::SocketInUse { .. })));
@@ -149,7 +152,7 @@ fn a_live_socket_file_is_left_alone() {
 }
 
 #[test]
-fn a_file_that_is_no_socket_is_left_alone() {
+fn other_file_is_kept() {
     with_path(|path| async move {
         std::fs::write(&path, "precious").unwrap();
         assert!(matches!(bind(&Endpoint::Unix(path.clone())), Err(BindError::NotASocket { .. })));
@@ -158,13 +161,13 @@ fn a_file_that_is_no_socket_is_left_alone() {
 }
 
 #[test]
-fn our_file_is_removed_on_drop_but_not_one_that_replaced_it() {
+fn drop_removes_only_own_socket_file() {
     with_path(|path| async move {
         drop(bind(&Endpoint::Unix(path.clone())).unwrap());
         assert!(!path.exists());
 
         let ours = bind(&Endpoint::Unix(path.clone())).unwrap();
-        // Renamed rather than removed, so that the other file cannot get the same inode.
+        // A rename keeps the inode in use, so the other file cannot get the same one.
         std::fs::rename(&path, path.with_extension("old")).unwrap();
         let theirs = UnixListener::bind(&path).unwrap();
         drop(ours);
@@ -174,17 +177,17 @@ fn our_file_is_removed_on_drop_but_not_one_that_replaced_it() {
 }
 
 #[test]
-fn an_impossible_path_is_told_with_its_reason() {
+fn impossible_path_error_names_reason() {
     with_path(|path| async move {
-        let inside_a_missing_one = Endpoint::Unix(path.join("socket"));
-        assert!(matches!(bind(&inside_a_missing_one), Err(BindError::NoDirectory { .. })));
+        let no_directory = Endpoint::Unix(path.join("socket"));
+        assert!(matches!(bind(&no_directory), Err(BindError::NoDirectory { .. })));
         let long = Endpoint::Unix(path.with_file_name("x".repeat(108)));
         assert!(matches!(bind(&long), Err(BindError::PathTooLong { length, .. }) if length > 108));
     });
 }
 
 #[test]
-fn a_peer_with_the_longest_path_of_all_is_accepted() {
+fn peer_with_longest_path_is_accepted() {
     with_path(|path| async move {
         let socket = bind(&Endpoint::Unix(path.clone())).unwrap();
         let stem = path.as_os_str().len() + 1;
@@ -198,7 +201,7 @@ fn a_peer_with_the_longest_path_of_all_is_accepted() {
 }
 
 #[test]
-fn a_socket_is_readable_for_as_long_as_somebody_waits_and_not_longer() {
+fn socket_is_readable_while_connections_wait() {
     block_on(async {
         let socket = bind(&endpoint("127.0.0.1:0")).unwrap();
         let mut clients = Vec::new();
@@ -206,12 +209,12 @@ fn a_socket_is_readable_for_as_long_as_somebody_waits_and_not_longer() {
             clients.push(Stream::connect(socket.endpoint(), TIMEOUT).await.unwrap());
         }
         for _ in 0..3 {
-            // Asked again though nobody has seen that there are no more.
+            // The queue is not empty, so the next wait returns without a failed `accept` before it.
             let readable = future::or(async { Some(socket.readable().await) }, async {
                 smol::Timer::after(TIMEOUT).await;
                 None
             });
-            readable.await.expect("somebody waits").unwrap();
+            readable.await.expect("a connection waits").unwrap();
             socket.try_accept().unwrap();
         }
         assert!(poll_once(socket.readable()).await.is_none());
@@ -220,7 +223,7 @@ fn a_socket_is_readable_for_as_long_as_somebody_waits_and_not_longer() {
 }
 
 #[test]
-fn an_accept_that_is_dropped_loses_no_connection() {
+fn dropped_accept_loses_no_connection() {
     block_on(async {
         let socket = bind(&endpoint("127.0.0.1:0")).unwrap();
         assert!(poll_once(socket.accept()).await.is_none());
@@ -232,7 +235,7 @@ fn an_accept_that_is_dropped_loses_no_connection() {
 }
 
 #[test]
-fn a_connection_that_was_reset_is_accepted_with_its_peer() {
+fn reset_connection_is_accepted_with_peer() {
     block_on(async {
         let socket = bind(&endpoint("127.0.0.1:0")).unwrap();
         let client = Stream::connect(socket.endpoint(), TIMEOUT).await.unwrap();
@@ -246,7 +249,7 @@ fn a_connection_that_was_reset_is_accepted_with_its_peer() {
 }
 
 #[test]
-fn a_door_whose_port_is_taken_meanwhile_stays_closed_until_it_is_free() {
+fn resume_fails_while_port_is_taken() {
     let socket = bind(&endpoint("127.0.0.1:0")).unwrap();
     socket.stop_listening().unwrap();
     let taken = std::net::TcpListener::bind(socket.endpoint().to_string()).unwrap();
@@ -259,21 +262,20 @@ fn a_door_whose_port_is_taken_meanwhile_stays_closed_until_it_is_free() {
 }
 
 #[test]
-fn a_closed_door_refuses_and_opens_again() {
+fn stopped_socket_refuses_until_resumed() {
     for endpoint in ["127.0.0.1:0", "[::1]:0"] {
         let endpoint: Endpoint = endpoint.parse().unwrap();
         smol::block_on(async {
             let socket = ListeningSocket::bind(&endpoint, 8).await.unwrap();
-            let within = std::time::Duration::from_secs(5);
             socket.resume_listening().unwrap();
             socket.stop_listening().unwrap();
-            let refused = Stream::connect(socket.endpoint(), within).await.unwrap_err();
+            let refused = Stream::connect(socket.endpoint(), TIMEOUT).await.unwrap_err();
             assert!(matches!(refused, crate::net::ConnectError::Refused { .. }), "{refused}");
             socket.resume_listening().unwrap();
-            let client = Stream::connect(socket.endpoint(), within).await.unwrap();
+            let client = Stream::connect(socket.endpoint(), TIMEOUT).await.unwrap();
             client.write_all(b"x").await.unwrap();
-            let served = socket.accept().await.unwrap();
-            assert_eq!(served.read(&mut [0; 4]).await.unwrap(), 1);
+            let server = socket.accept().await.unwrap();
+            assert_eq!(server.read(&mut [0; 4]).await.unwrap(), 1);
         });
     }
 }

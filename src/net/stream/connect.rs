@@ -1,74 +1,79 @@
-//! How a connection is made: every address in turn, with one deadline for all.
+//! Connecting: every address in turn, with one deadline for all.
 //!
-//! A name may stand for several addresses of which some do not answer. Each attempt gets an equal
-//! share of the time that is left, so that the first address cannot use up what the second one
-//! needs.
+//! A name may have several addresses, and some of them may not answer. Each attempt gets an equal
+//! share of the remaining time, so that the first address cannot use up the time of the second.
 
-use crate::net::socket::Socket;
-use crate::net::{ConnectError, Endpoint, Peer, address};
-use crate::reactor::Timer;
+use std::io;
+use std::time::{Duration, Instant};
+
 use futures_lite::FutureExt;
 use rustix::io::Errno;
 use rustix::net::addr::SocketAddrArg;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
-use std::io;
-use std::time::{Duration, Instant};
 
-/// How long to wait at first, and at most, for room in a Unix server's queue.
+use crate::net::address::encode_unix;
+use crate::net::endpoint::Endpoint;
+use crate::net::error::ConnectError;
+use crate::net::peer::Peer;
+use crate::net::socket::Socket;
+use crate::reactor::Timer;
+
+/// The first and the longest delay before a retry, while the queue of a Unix server is full.
 const RETRY_DELAY: (Duration, Duration) = (Duration::from_millis(1), Duration::from_millis(64));
 
-/// Connects a stream socket.
+/// Connects a stream socket to an endpoint, within `timeout` in total.
 pub(crate) async fn connect_endpoint(
     endpoint: &Endpoint,
-    within: Duration,
+    timeout: Duration,
 ) -> Result<(Socket, Peer), ConnectError> {
-    let failed = |error| ConnectError::new(endpoint, within, error);
+    let failed = |error| ConnectError::new(endpoint, timeout, error);
     if let Endpoint::Unix(path) = endpoint {
-        let address = address::encode_unix(path).map_err(failed)?;
-        let socket = with_timeout(within, connect_address(&address, AddressFamily::UNIX))
+        let address = encode_unix(path).map_err(failed)?;
+        let socket = with_timeout(timeout, connect_address(&address, AddressFamily::UNIX))
             .await
             .map_err(failed)?;
         return Ok((socket, Peer::Unix(Some(path.clone()))));
     }
-    let started = Instant::now();
+    let started_at = Instant::now();
     let addresses =
-        with_timeout(within, endpoint.resolve()).await.map_err(|source| match source.kind() {
+        with_timeout(timeout, endpoint.resolve()).await.map_err(|source| match source.kind() {
             io::ErrorKind::TimedOut => failed(source),
             _ => ConnectError::Unresolvable { endpoint: endpoint.clone(), source },
         })?;
-    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    let mut last_error = io::Error::from(io::ErrorKind::NotFound);
     for (tried, address) in addresses.iter().enumerate() {
         let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        let share = within.saturating_sub(started.elapsed()) / (addresses.len() - tried) as u32;
+        let remaining = timeout.saturating_sub(started_at.elapsed());
+        let share = remaining / (addresses.len() - tried) as u32;
         match with_timeout(share, connect_address(address, family)).await {
             Ok(socket) => return Ok((socket, Peer::from(*address))),
-            Err(error) => last = error,
+            Err(error) => last_error = error,
         }
     }
-    Err(failed(last))
+    Err(failed(last_error))
 }
 
-/// Connects to one address, and waits for the answer.
+/// Connects to one address, and waits until the connection is established.
 async fn connect_address(
     address: &impl SocketAddrArg,
     family: AddressFamily,
 ) -> io::Result<Socket> {
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket = Socket::new(rustix::net::socket_with(family, SocketType::STREAM, flags, None)?);
-    let mut pause = RETRY_DELAY.0;
+    let mut delay = RETRY_DELAY.0;
     loop {
         match rustix::net::connect(&socket, address) {
             Ok(()) => return Ok(socket),
             Err(Errno::INPROGRESS | Errno::INTR) => break,
-            // A Unix server's queue is full, and no readiness will tell when it has room again.
+            // The queue of the Unix server is full. No readiness event reports free space in it.
             Err(Errno::AGAIN) => {
-                Timer::after(pause).await;
-                pause = (pause * 2).min(RETRY_DELAY.1);
+                Timer::after(delay).await;
+                delay = (delay * 2).min(RETRY_DELAY.1);
             }
             Err(error) => return Err(error.into()),
         }
     }
-    // On loopback the handshake is over by now, and there is no need to wait for it.
+    // On loopback the handshake is already complete, so there is nothing to wait for.
     if rustix::net::getpeername(&socket).is_err() {
         socket.writable().await?;
     }
@@ -76,14 +81,14 @@ async fn connect_address(
     Ok(socket)
 }
 
-/// Gives the work some time, then fails with [`io::ErrorKind::TimedOut`].
+/// Runs `work`, and fails with [`io::ErrorKind::TimedOut`] after `timeout`.
 pub(crate) async fn with_timeout<T>(
-    within: Duration,
+    timeout: Duration,
     work: impl Future<Output = io::Result<T>>,
 ) -> io::Result<T> {
-    let late = async {
-        Timer::after(within).await;
+    let timed_out = async {
+        Timer::after(timeout).await;
         Err(io::ErrorKind::TimedOut.into())
     };
-    work.or(late).await
+    work.or(timed_out).await
 }

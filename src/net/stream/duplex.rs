@@ -1,11 +1,12 @@
-//! A connection in memory, so that what serves one can be simulated and fuzzed.
+//! A connection in memory, for simulations and fuzzing.
 //!
-//! Two pipes, one for each direction, each bounded. There is no reactor: whoever waits is woken on the thread that
-//! writes, reads or drops, within that call, in the order in which they began to wait. So a run with the same steps
-//! is the same run.
+//! A connection is two bounded buffers, one for each direction. There is no reactor: a task that
+//! waits is woken by the call that writes, reads or drops, on the thread of that call. Tasks are woken
+//! in the order in which they began to wait. So runs with the same steps are identical.
 //!
-//! An end that is dropped ends its side; the other end reads what was written before, then the end of the stream,
-//! and its writes fail with [`BrokenPipe`](io::ErrorKind::BrokenPipe). Nothing is reset: unread input destroys nothing.
+//! Dropping an end closes its side. The other end reads everything that was written before, then the
+//! end of the stream. Its writes fail with [`BrokenPipe`](io::ErrorKind::BrokenPipe). There are no
+//! resets: unread input destroys nothing.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,40 +14,7 @@ use std::io::{self, IoSlice, Read};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
 
-use crate::net::stream::transport::Transport;
-use crate::net::{Peer, Stream};
 use crate::sync::lock;
-
-impl Stream {
-    /// Makes two ends of a connection in memory; at most `capacity` bytes (at least 1) wait in each direction.
-    ///
-    /// It has no descriptor and no address; options of sockets are ignored.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use sockactors::net::Stream;
-    ///
-    /// let (ours, theirs) = Stream::duplex(4);
-    /// smol::block_on(async {
-    ///     assert_eq!(ours.write(b"hello").await?, 4);
-    ///     drop(ours);
-    ///     let mut heard = [0; 16];
-    ///     assert_eq!(theirs.read(&mut heard).await?, 4);
-    ///     assert_eq!(theirs.read(&mut heard).await?, 0);
-    ///     assert!(theirs.write(b"?").await.is_err());
-    ///     # Ok::<(), std::io::Error>(())
-    /// })?;
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn duplex(capacity: usize) -> (Stream, Stream) {
-        let (there, back) = (DuplexBuffer::new(capacity), DuplexBuffer::new(capacity));
-        let one = DuplexEnd { input: back.clone(), output: there.clone() };
-        let other = DuplexEnd { input: there, output: back };
-        let stream = |end| Stream::new(Transport::Duplex(end), Peer::Unix(None), false);
-        (stream(one), stream(other))
-    }
-}
 
 /// One end of a connection in memory.
 pub(crate) struct DuplexEnd {
@@ -54,16 +22,16 @@ pub(crate) struct DuplexEnd {
     output: DuplexBuffer,
 }
 
-/// One direction.
+/// One direction of a connection in memory.
 #[derive(Clone)]
 pub(crate) struct DuplexBuffer(Arc<Mutex<DuplexState>>);
 
 struct DuplexState {
     bytes: VecDeque<u8>,
     capacity: usize,
-    /// The writer has ended its side.
+    /// Whether the writing end has shut down.
     write_closed: bool,
-    /// Nobody is left who could read.
+    /// Whether the reading end has been dropped.
     read_closed: bool,
     readers: Vec<Waker>,
     writers: Vec<Waker>,
@@ -90,24 +58,33 @@ impl DuplexBuffer {
         if state.write_closed || state.read_closed {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        let before = state.bytes.len();
+        let old_len = state.bytes.len();
         for buf in bufs {
-            let room = state.capacity - state.bytes.len();
-            state.bytes.extend(&buf[..buf.len().min(room)]);
+            let space = state.capacity - state.bytes.len();
+            state.bytes.extend(&buf[..buf.len().min(space)]);
         }
-        let length = state.bytes.len() - before;
-        if length > 0 {
+        let written = state.bytes.len() - old_len;
+        if written > 0 {
             let readers = std::mem::take(&mut state.readers);
             drop(state);
             wake_all(readers);
         } else if bufs.iter().any(|buf| !buf.is_empty()) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        Ok(length)
+        Ok(written)
     }
 }
 
 impl DuplexEnd {
+    /// Creates the two ends of a connection. Each direction buffers at most `capacity` bytes (at
+    /// least 1).
+    pub(crate) fn pair(capacity: usize) -> (DuplexEnd, DuplexEnd) {
+        let (forward, backward) = (DuplexBuffer::new(capacity), DuplexBuffer::new(capacity));
+        let first = DuplexEnd { input: backward.clone(), output: forward.clone() };
+        let second = DuplexEnd { input: forward, output: backward };
+        (first, second)
+    }
+
     pub(crate) fn try_read(&self, buf: &mut [u8]) -> io::Result<usize> {
         let mut state = self.input.state();
         let length = state.bytes.read(buf)?;
@@ -125,7 +102,7 @@ impl DuplexEnd {
         self.output.try_write(bufs)
     }
 
-    /// Returns the pipe that this end writes to.
+    /// Returns the buffer that this end writes to.
     pub(crate) fn output(&self) -> DuplexBuffer {
         self.output.clone()
     }
@@ -149,11 +126,10 @@ impl DuplexEnd {
     pub(crate) fn shutdown_write(&self) {
         let mut state = self.output.state();
         state.write_closed = true;
-        let (mut woken, writers) =
-            (std::mem::take(&mut state.readers), std::mem::take(&mut state.writers));
+        let mut wakers = std::mem::take(&mut state.readers);
+        wakers.append(&mut state.writers);
         drop(state);
-        woken.extend(writers);
-        wake_all(woken);
+        wake_all(wakers);
     }
 }
 
@@ -171,18 +147,18 @@ impl Drop for DuplexEnd {
 
 impl fmt::Debug for DuplexBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Pipe({} bytes)", self.state().bytes.len())
+        write!(f, "DuplexBuffer({} bytes)", self.state().bytes.len())
     }
 }
 
 impl fmt::Debug for DuplexEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (input, output) = (self.input.state().bytes.len(), self.output.state().bytes.len());
-        write!(f, "Memory({input} bytes to read, {output} written)")
+        write!(f, "DuplexEnd({input} bytes to read, {output} written)")
     }
 }
 
-/// Notes who waits; a task that asks again is noted once.
+/// Registers the waker of a task, once even if the task polls again.
 fn register_waker<T>(wakers: &mut Vec<Waker>, cx: &Context<'_>) -> Poll<T> {
     if !wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
         wakers.push(cx.waker().clone());
@@ -190,7 +166,7 @@ fn register_waker<T>(wakers: &mut Vec<Waker>, cx: &Context<'_>) -> Poll<T> {
     Poll::Pending
 }
 
-/// Wakes them, outside of any lock: a waker may run its task at once.
+/// Wakes all tasks. Call it without any lock, because a waker may run its task at once.
 fn wake_all(wakers: Vec<Waker>) {
     wakers.into_iter().for_each(Waker::wake);
 }

@@ -1,51 +1,56 @@
-//! What a connection asks of TCP: to find out who is gone, and to send at once.
+//! TCP options of a connection: keepalive and Nagle's algorithm.
 
 use std::io;
 use std::time::Duration;
 
 use rustix::net::sockopt;
 
-use super::Stream;
+use crate::net::stream::Stream;
 
-/// The longest times that TCP's keepalive options take, in seconds (tcp(7)).
+/// The largest value of TCP's keepalive options, in seconds (tcp(7)).
 const MAX_KEEPALIVE_SECS: u64 = 32_767;
 
-/// How many times a silent peer is asked, each a quarter of the silence after the last time.
+/// The number of keepalive probes. The interval between them is a quarter of the idle time.
 const KEEPALIVE_PROBES: u32 = 4;
 
 impl Stream {
-    /// Lets the kernel find out whether a peer is still there, one that says nothing (`SO_KEEPALIVE`, tcp(7)) and one that
-    /// acknowledges nothing (`TCP_USER_TIMEOUT`).
+    /// Makes the kernel detect a dead peer, by keepalive probes (`SO_KEEPALIVE`, tcp(7)) and by
+    /// unacknowledged data (`TCP_USER_TIMEOUT`).
     ///
-    /// After `idle` without a word the peer is asked, then four times more at a quarter of `idle` each; a peer that answers
-    /// none of them is gone, and reads fail with [`io::ErrorKind::TimedOut`] after about twice `idle`. While something that
-    /// was written is not acknowledged the kernel does not ask, but sends that again, for a quarter of an hour as it comes:
-    /// here for no longer than it would have asked. By this clock a peer is gone, too, that lives but has had no room for
-    /// so long for what waits for it. The kernel counts in seconds from 1 to 32767, to which `idle` is rounded. A Unix
-    /// socket needs none of this and ignores it.
+    /// After `idle` without any data the kernel sends a probe, and then three more at intervals of a
+    /// quarter of `idle`. If the peer answers none of them, reads fail with
+    /// [`io::ErrorKind::TimedOut`], about two times `idle` after its last data.
+    ///
+    /// While written data is unacknowledged, the kernel sends no probes. It retransmits the data
+    /// instead, by default for about 15 minutes. Here it gives up after the same two times `idle`. So
+    /// a living peer that accepts no data for that long counts as dead, too.
+    ///
+    /// `idle` is rounded down to whole seconds, from 1 to 32767. A Unix socket needs no keepalive and
+    /// ignores this.
     ///
     /// # Errors
     ///
-    /// Fails when the kernel refuses, which it does for no live socket.
+    /// Fails if the kernel refuses the request. It does not for an open socket.
     pub fn set_keepalive(&self, idle: Duration) -> io::Result<()> {
         let Some(socket) = self.inet_socket() else { return Ok(()) };
         let idle = Duration::from_secs(idle.as_secs().clamp(1, MAX_KEEPALIVE_SECS));
-        let between = Duration::from_secs((idle.as_secs() / u64::from(KEEPALIVE_PROBES)).max(1));
+        let interval = Duration::from_secs((idle.as_secs() / u64::from(KEEPALIVE_PROBES)).max(1));
         sockopt::set_tcp_keepidle(socket, idle)?;
-        sockopt::set_tcp_keepintvl(socket, between)?;
+        sockopt::set_tcp_keepintvl(socket, interval)?;
         sockopt::set_tcp_keepcnt(socket, KEEPALIVE_PROBES)?;
-        // Some 18 hours at most, which are few enough milliseconds.
-        let gone = (idle + KEEPALIVE_PROBES * between).as_millis().try_into().unwrap_or(u32::MAX);
-        sockopt::set_tcp_user_timeout(socket, gone)?;
+        // At most 18 hours, which fit into a `u32` of milliseconds.
+        let timeout = idle + KEEPALIVE_PROBES * interval;
+        let timeout_ms = timeout.as_millis().try_into().unwrap_or(u32::MAX);
+        sockopt::set_tcp_user_timeout(socket, timeout_ms)?;
         Ok(sockopt::set_socket_keepalive(socket, true)?)
     }
 
-    /// Sends small writes at once instead of waiting to join them (`TCP_NODELAY`, RFC 896); ignored
-    /// by Unix sockets.
+    /// Sends small writes at once instead of collecting them (`TCP_NODELAY`, RFC 896). Unix sockets
+    /// ignore this.
     ///
     /// # Errors
     ///
-    /// Fails when the kernel refuses, which it does for no live socket.
+    /// Fails if the kernel refuses the request. It does not for an open socket.
     pub fn set_nodelay(&self, on: bool) -> io::Result<()> {
         self.inet_socket().map_or(Ok(()), |socket| Ok(sockopt::set_tcp_nodelay(socket, on)?))
     }

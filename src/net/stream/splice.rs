@@ -1,31 +1,33 @@
-//! Bytes between sockets and files that never enter the process: `splice` one way, `sendfile` the other.
+//! Bytes between sockets and files that are not copied through the process: `splice` and `sendfile`.
 //!
-//! A byte that is received and written is copied twice, into the process and out of it again. A [`SplicePipe`] in between
-//! saves one of these: the kernel hangs the socket's buffers into the pipe and copies them from there into the file.
-//! `sendfile` saves as much in the other direction.
+//! An ordinary transfer copies every byte twice, into the process and out of it. A [`SplicePipe`]
+//! saves one copy: the kernel moves the socket's buffers into the pipe, and copies them from there
+//! into the file. `sendfile` saves a copy in the other direction.
 //!
-//! Both touch the disk, so they belong on a thread that may block; neither ever waits for the socket. Whoever finds it not
-//! ready waits with [`Stream::readable`] or [`Stream::writable`] on an executor, and comes back. Not every stream and not
-//! every file can: that is told as [`io::ErrorKind::Unsupported`], and the caller reads and writes as ever.
+//! Both touch the disk, so they belong on a thread that may block. Neither waits for the socket. If a
+//! call fails with [`io::ErrorKind::WouldBlock`], wait with [`Stream::readable`] or
+//! [`Stream::writable`] on an executor, and call it again. Some streams and files do not support
+//! these calls. The error is [`io::ErrorKind::Unsupported`] then, and the caller has to read and
+//! write.
 
-use crate::net::Stream;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::sendfile;
-use rustix::io::{Errno, retry_on_intr};
-use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
-use std::time::Duration;
 
-/// What a pipe is asked to hold, in bytes: as much as anybody may ask for, where an administrator has not said otherwise.
+use rustix::fs::sendfile;
+use rustix::io::{Errno, retry_on_intr};
+use rustix::pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice};
+
+use crate::net::stream::Stream;
+
+/// The requested capacity of a pipe in bytes: the default limit for unprivileged users.
 const PIPE_SIZE: usize = 1 << 20;
 
-/// The bytes that are copied at a time where a file takes none from a pipe.
+/// The number of bytes copied at a time into a file that does not support `splice`.
 const COPY_CHUNK: usize = 64 << 10;
 
-/// A pipe through which bytes go from sockets to files, one filling after the other.
+/// A pipe that moves bytes from sockets to files. Each filling is drained before the next one.
 ///
 /// # Examples
 ///
@@ -52,52 +54,54 @@ pub struct SplicePipe {
 }
 
 impl SplicePipe {
-    /// Makes a pipe, as large as the kernel lets it be up to 1 MiB.
+    /// Creates a pipe, with a capacity of up to 1 MiB.
     ///
     /// # Errors
     ///
-    /// Fails when descriptors have run out.
+    /// Fails if the process is out of file descriptors.
     pub fn new() -> io::Result<SplicePipe> {
-        let (end, mouth) = pipe_with(PipeFlags::CLOEXEC)?;
-        // A user who has too many large pipes gets a small one, which is slower and nothing else.
-        let _ = fcntl_setpipe_size(&mouth, PIPE_SIZE);
-        Ok(SplicePipe { write_end: mouth, read_end: end.into(), buffered: 0 })
+        let (read_end, write_end) = pipe_with(PipeFlags::CLOEXEC)?;
+        // The kernel refuses a user with too many large pipes. A small pipe works, too, but slower.
+        let _ = fcntl_setpipe_size(&write_end, PIPE_SIZE);
+        Ok(SplicePipe { write_end, read_end: read_end.into(), buffered: 0 })
     }
 
-    /// Returns how many bytes were filled in and not drained yet.
+    /// Returns the number of bytes in the pipe.
     pub fn buffered(&self) -> usize {
         self.buffered
     }
 
-    /// Takes in what has come over a stream, at most `most` bytes, without waiting. 0 means that the peer has ended its side.
+    /// Moves up to `max_len` received bytes of a stream into the empty pipe, without waiting. Returns
+    /// their number, which is 0 at the end of the stream.
     ///
     /// # Errors
     ///
-    /// Fails with [`io::ErrorKind::WouldBlock`] when nothing is there, with [`io::ErrorKind::Unsupported`] when it is no
-    /// stream to splice from, with [`io::ErrorKind::InvalidInput`] unless the pipe was drained before, and when the
-    /// connection has failed.
-    pub fn fill(&mut self, stream: &Stream, most: usize) -> io::Result<usize> {
-        if self.buffered > 0 || most == 0 {
+    /// - [`io::ErrorKind::WouldBlock`] if there is nothing to read
+    /// - [`io::ErrorKind::Unsupported`] if the stream cannot be spliced
+    /// - [`io::ErrorKind::InvalidInput`] if the pipe is not empty or `max_len` is 0
+    /// - the error of the connection if it has failed
+    pub fn fill(&mut self, stream: &Stream, max_len: usize) -> io::Result<usize> {
+        if self.buffered > 0 || max_len == 0 {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let Some(socket) = stream.socket_fd() else {
             return Err(io::ErrorKind::Unsupported.into());
         };
         let flags = SpliceFlags::NONBLOCK | SpliceFlags::MOVE;
-        let filled = retry_on_intr(|| splice(socket, None, &self.write_end, None, most, flags));
+        let filled = retry_on_intr(|| splice(socket, None, &self.write_end, None, max_len, flags));
         self.buffered = filled.map_err(map_unsupported)?;
         Ok(self.buffered)
     }
 
-    /// Writes all that the pipe holds into a file at `offset`, and returns how many bytes that were. A file that takes
-    /// nothing from a pipe is written as ever.
+    /// Writes all bytes in the pipe to a file at `offset`, and returns their number. If the file does
+    /// not support `splice`, they are copied through a buffer.
     ///
     /// # Errors
     ///
-    /// Fails when the file does, for instance with [`io::ErrorKind::StorageFull`]. Some of the bytes may be written then;
-    /// the pipe still holds the others, and may be dropped with them.
+    /// Fails with the error of the file, for example [`io::ErrorKind::StorageFull`]. A part of the
+    /// bytes may be written then. The others stay in the pipe.
     pub fn drain(&mut self, file: &File, mut offset: u64) -> io::Result<usize> {
-        let all = self.buffered;
+        let total = self.buffered;
         while self.buffered > 0 {
             let flags = SpliceFlags::MOVE;
             let moved = retry_on_intr(|| {
@@ -112,10 +116,10 @@ impl SplicePipe {
                 Err(error) => return Err(error),
             }
         }
-        Ok(all)
+        Ok(total)
     }
 
-    /// Writes some of what the pipe holds by way of the process.
+    /// Copies up to [`COPY_CHUNK`] bytes from the pipe to the file, and returns their number.
     fn copy_through_buffer(&mut self, file: &File, offset: u64) -> io::Result<usize> {
         let mut buffer = vec![0; self.buffered.min(COPY_CHUNK)];
         let length = retry_interrupted(|| self.read_end.read(&mut buffer))?;
@@ -129,45 +133,27 @@ impl SplicePipe {
 }
 
 impl Stream {
-    /// Waits until a write would not block, which an error also causes.
+    /// Sends up to `max_len` bytes of a file from its current position, without waiting. Returns their
+    /// number, and advances the position by it. 0 means the end of the file, or that `max_len` is 0.
     ///
-    /// It always joins the reactor, and any number of tasks may wait. The future may be dropped at any time.
-    ///
-    /// # Errors
-    ///
-    /// Fails when the reactor cannot take the socket, because descriptors or memory have run out.
-    pub async fn writable(&self) -> io::Result<()> {
-        self.transport.writable().await
-    }
-
-    /// Waits for something to read, for so long and on this very thread, which must be one that may block. Tells whether
-    /// there is something by then, or the connection has ended; there never is on a stream in memory.
-    pub fn block_until_readable(&self, limit: Duration) -> bool {
-        let Some(socket) = self.socket_fd() else { return false };
-        let mut wanted = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
-        let limit = Timespec::try_from(limit).ok();
-        poll(&mut wanted, limit.as_ref()).is_ok_and(|ready| ready > 0)
-    }
-
-    /// Sends a file's bytes from its position on, at most `most`, as far as there is room and without waiting for more;
-    /// returns how many were taken, by which the position is advanced. 0 means the end of the file, or that `most` is 0.
-    ///
-    /// A peer that is gone is an error. It is a SIGPIPE, too, which the kernel cannot be asked to leave out here: a Rust
-    /// program ignores it from its start.
+    /// If the peer has gone, the result is an error, and the kernel raises SIGPIPE. `sendfile` has no
+    /// flag against the signal, but Rust programs ignore it by default.
     ///
     /// # Errors
     ///
-    /// Fails with [`io::ErrorKind::WouldBlock`] when there is no room, with [`io::ErrorKind::Unsupported`] when it is no
-    /// stream or no file that can do so (a pipe cannot), and when the file or the connection has failed.
-    pub fn try_sendfile(&self, file: &File, most: usize) -> io::Result<usize> {
+    /// - [`io::ErrorKind::WouldBlock`] if the send buffer is full
+    /// - [`io::ErrorKind::Unsupported`] if the stream or the file (a pipe, for example) does not
+    ///   support it
+    /// - the error of the file or the connection if it has failed
+    pub fn try_sendfile(&self, file: &File, max_len: usize) -> io::Result<usize> {
         let Some(socket) = self.socket_fd() else {
             return Err(io::ErrorKind::Unsupported.into());
         };
-        retry_on_intr(|| sendfile(socket, file, None, most)).map_err(map_unsupported)
+        retry_on_intr(|| sendfile(socket, file, None, max_len)).map_err(map_unsupported)
     }
 }
 
-/// Tells what a kernel says of things that it cannot join from what has failed.
+/// Maps the errors of unsupported files and sockets to [`io::ErrorKind::Unsupported`].
 fn map_unsupported(error: Errno) -> io::Error {
     match error {
         Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::SPIPE => {
@@ -177,6 +163,7 @@ fn map_unsupported(error: Errno) -> io::Error {
     }
 }
 
+/// Repeats a call of the standard library for as long as signals interrupt it.
 fn retry_interrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {

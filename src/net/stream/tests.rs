@@ -1,14 +1,16 @@
 //! Streams over loopback and Unix pairs.
 
-use crate::net::ListeningSocket;
-use crate::net::stream::*;
-use futures_lite::future::{block_on, or, poll_once, zip};
-use rustix::net::sockopt;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
 use std::time::Instant;
+
+use futures_lite::future::{block_on, or, poll_once, zip};
+use rustix::net::sockopt;
+
+use crate::net::ListeningSocket;
+use crate::net::stream::*;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -23,7 +25,7 @@ async fn connected_pair() -> (Stream, Stream) {
 }
 
 #[test]
-fn smoke() {
+fn greeting_arrives_before_end() {
     block_on(async {
         let (client, server) = connected_pair().await;
         server.write_all(b"Thank you for connecting").await.unwrap();
@@ -35,9 +37,9 @@ fn smoke() {
 }
 
 #[test]
-fn a_short_exchange_never_joins_the_reactor() {
+fn short_exchange_never_registers_with_reactor() {
     block_on(async {
-        // Over a Unix socket the kernel delivers within the call; over TCP it nearly always does.
+        // A Unix socket delivers within the call. TCP does so nearly always, but not reliably.
         let directory = tempfile::tempdir().unwrap();
         let endpoint = Endpoint::Unix(directory.path().join("socket"));
         let socket = ListeningSocket::bind(&endpoint, 8).await.unwrap();
@@ -53,19 +55,19 @@ fn a_short_exchange_never_joins_the_reactor() {
 }
 
 #[test]
-fn futures_may_move_between_threads() {
-    fn sendable(_: impl Send) {}
+fn futures_are_send() {
+    fn assert_send(_: impl Send) {}
     let (stream, _other) = Stream::pair().unwrap();
-    let at = loopback(1);
-    sendable(Stream::connect(&at, TIMEOUT));
-    sendable(stream.read(&mut []));
-    sendable(stream.write_all(b""));
-    sendable(ListeningSocket::bind(&at, 1));
-    sendable(stream.close(TIMEOUT));
+    let endpoint = loopback(1);
+    assert_send(Stream::connect(&endpoint, TIMEOUT));
+    assert_send(stream.read(&mut []));
+    assert_send(stream.write_all(b""));
+    assert_send(ListeningSocket::bind(&endpoint, 1));
+    assert_send(stream.close(TIMEOUT));
 }
 
 #[test]
-fn both_halves_run_side_by_side_through_full_buffers() {
+fn reader_and_writer_run_concurrently() {
     block_on(async {
         let (client, server) = connected_pair().await;
         let sent: Vec<u8> = (0..8_000_000_u32).map(|n| n as u8).collect();
@@ -81,19 +83,19 @@ fn both_halves_run_side_by_side_through_full_buffers() {
             client.shutdown_write().unwrap();
         };
         let read = async {
-            let (mut heard, mut buf) = (Vec::new(), [0; 65_536]);
+            let (mut received, mut buf) = (Vec::new(), [0; 65_536]);
             while let Ok(length @ 1..) = client.read(&mut buf).await {
-                heard.extend_from_slice(&buf[..length]);
+                received.extend_from_slice(&buf[..length]);
             }
-            heard
+            received
         };
-        let (_, (_, heard)) = zip(echo, zip(write, read)).await;
-        assert!(heard == sent);
+        let (_, (_, received)) = zip(echo, zip(write, read)).await;
+        assert!(received == sent);
     });
 }
 
 #[test]
-fn a_read_that_is_dropped_loses_nothing() {
+fn dropped_read_loses_no_bytes() {
     block_on(async {
         let (client, server) = connected_pair().await;
         let mut buf = [0; 8];
@@ -107,10 +109,10 @@ fn a_read_that_is_dropped_loses_nothing() {
 }
 
 #[test]
-fn closing_with_unread_input_still_ends_the_stream_properly() {
+fn close_with_unread_input_ends_stream() {
     block_on(async {
         let (client, server) = connected_pair().await;
-        client.write_all(b"nobody reads this").await.unwrap();
+        client.write_all(b"never read").await.unwrap();
         server.readable().await.unwrap();
         let read = async {
             let mut buf = [0; 64];
@@ -122,15 +124,15 @@ fn closing_with_unread_input_still_ends_the_stream_properly() {
         server.write_all(b"goodbye").await.unwrap();
         let started = Instant::now();
         zip(read, server.close(TIMEOUT)).await.1.unwrap();
-        assert!(started.elapsed() < TIMEOUT, "the end of the client's side is enough");
+        assert!(started.elapsed() < TIMEOUT, "the client's shutdown ends the wait");
     });
 }
 
 #[test]
-fn a_plain_drop_with_unread_input_resets_the_connection() {
+fn drop_with_unread_input_resets_connection() {
     block_on(async {
         let (client, server) = connected_pair().await;
-        client.write_all(b"nobody reads this").await.unwrap();
+        client.write_all(b"never read").await.unwrap();
         server.readable().await.unwrap();
         drop(server);
         assert_eq!(
@@ -141,7 +143,7 @@ fn a_plain_drop_with_unread_input_resets_the_connection() {
 }
 
 #[test]
-fn closing_waits_for_a_silent_peer_no_longer_than_told() {
+fn close_waits_for_peer_until_linger_timeout() {
     block_on(async {
         let (client, server) = connected_pair().await;
         client.write_all(b"and then silence").await.unwrap();
@@ -153,7 +155,7 @@ fn closing_waits_for_a_silent_peer_no_longer_than_told() {
 }
 
 #[test]
-fn closing_takes_in_no_endless_stream() {
+fn close_stops_reading_endless_input() {
     block_on(async {
         let (client, server) = Stream::pair().unwrap();
         client.write_all(b"first").await.unwrap();
@@ -168,7 +170,7 @@ fn closing_takes_in_no_endless_stream() {
 }
 
 #[test]
-fn writing_to_a_peer_that_is_gone_is_an_error() {
+fn write_to_dropped_peer_fails() {
     block_on(async {
         let (client, server) = Stream::pair().unwrap();
         drop(client);
@@ -178,7 +180,7 @@ fn writing_to_a_peer_that_is_gone_is_an_error() {
 }
 
 #[test]
-fn nobody_there_is_told_as_refused_or_not_found() {
+fn connect_without_server_fails_with_reason() {
     block_on(async {
         let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let error = Stream::connect(&loopback(free), TIMEOUT).await.unwrap_err();
@@ -189,24 +191,24 @@ fn nobody_there_is_told_as_refused_or_not_found() {
         let error = Stream::connect(&missing, TIMEOUT).await.unwrap_err();
         assert!(matches!(error, ConnectError::NotFound { .. }), "{error}");
 
-        let nowhere = Endpoint::Host { host: "x".repeat(300), port: 1 };
-        let error = Stream::connect(&nowhere, TIMEOUT).await.unwrap_err();
+        let unknown = Endpoint::Host { host: "x".repeat(300), port: 1 };
+        let error = Stream::connect(&unknown, TIMEOUT).await.unwrap_err();
         assert!(matches!(error, ConnectError::Unresolvable { .. }), "{error}");
     });
 }
 
 #[test]
-fn a_server_that_does_not_answer_is_told_in_time() {
+fn connect_times_out_without_answer() {
     block_on(async {
         let socket = ListeningSocket::bind(&loopback(0), 0).await.unwrap();
-        let mut made = Vec::new();
-        // The kernel lets a few connections wait before it ignores the next ones.
+        let mut streams = Vec::new();
+        // The kernel queues a few connections before it ignores the next ones.
         let error = loop {
             match Stream::connect(socket.endpoint(), Duration::from_millis(50)).await {
-                Ok(stream) => made.push(stream),
+                Ok(stream) => streams.push(stream),
                 Err(error) => break error,
             }
-            assert!(made.len() < 20);
+            assert!(streams.len() < 20);
         };
         assert!(matches!(error, ConnectError::TimedOut { .. }), "{error}");
         assert!(error.to_string().contains("within 50ms"));
@@ -214,7 +216,7 @@ fn a_server_that_does_not_answer_is_told_in_time() {
 }
 
 #[test]
-fn a_full_unix_queue_is_waited_for() {
+fn connect_waits_for_full_unix_queue() {
     block_on(async {
         let directory = tempfile::tempdir().unwrap();
         let endpoint = Endpoint::Unix(directory.path().join("socket"));
@@ -229,9 +231,9 @@ fn a_full_unix_queue_is_waited_for() {
 }
 
 #[test]
-fn the_second_address_of_a_name_is_tried_too() {
+fn connect_tries_every_address_of_name() {
     block_on(async {
-        // `localhost` is ::1 first on most machines, where nobody listens.
+        // On most machines the first address of `localhost` is ::1, on which no server listens.
         let socket = ListeningSocket::bind(&loopback(0), 8).await.unwrap();
         let Endpoint::Host { port, .. } = *socket.endpoint() else { unreachable!() };
         let name = Endpoint::Host { host: "localhost".to_owned(), port };
@@ -241,7 +243,7 @@ fn the_second_address_of_a_name_is_tried_too() {
 }
 
 #[test]
-fn options_reach_the_kernel_and_unix_ignores_them() {
+fn options_reach_kernel_for_tcp_only() {
     block_on(async {
         let (client, _server) = connected_pair().await;
         let socket = client.socket_fd().unwrap();
@@ -249,7 +251,7 @@ fn options_reach_the_kernel_and_unix_ignores_them() {
         assert!(sockopt::socket_keepalive(socket).unwrap());
         assert_eq!(sockopt::tcp_keepidle(socket).unwrap(), Duration::from_secs(60));
         assert_eq!(sockopt::tcp_keepintvl(socket).unwrap(), Duration::from_secs(15));
-        assert_eq!(sockopt::tcp_user_timeout(socket).unwrap(), 120_000, "what it writes, as long");
+        assert_eq!(sockopt::tcp_user_timeout(socket).unwrap(), 120_000, "two times idle");
         client.set_keepalive(Duration::MAX).unwrap();
         client.set_keepalive(Duration::ZERO).unwrap();
         client.set_nodelay(true).unwrap();
@@ -262,7 +264,7 @@ fn options_reach_the_kernel_and_unix_ignores_them() {
 }
 
 #[test]
-fn two_who_wait_for_one_stream_leave_each_other_in_peace() {
+fn two_readers_do_not_wake_each_other() {
     struct StreamWakeCounter(AtomicUsize);
     impl Wake for StreamWakeCounter {
         fn wake(self: Arc<StreamWakeCounter>) {
@@ -270,11 +272,11 @@ fn two_who_wait_for_one_stream_leave_each_other_in_peace() {
         }
     }
     let (ours, _theirs) = Stream::pair().unwrap();
-    let count = Arc::new(StreamWakeCounter(AtomicUsize::new(0)));
-    let (first, second) = (Waker::from(count.clone()), Waker::noop());
+    let wake_counter = Arc::new(StreamWakeCounter(AtomicUsize::new(0)));
+    let (first, second) = (Waker::from(wake_counter.clone()), Waker::noop());
     let mut waits = [Box::pin(ours.readable()), Box::pin(ours.readable())];
     for (wait, waker) in waits.iter_mut().zip([&first, second]) {
         assert!(wait.as_mut().poll(&mut Context::from_waker(waker)).is_pending());
     }
-    assert_eq!(count.0.load(Ordering::SeqCst), 0);
+    assert_eq!(wake_counter.0.load(Ordering::SeqCst), 0);
 }

@@ -1,9 +1,11 @@
-//! What carries a stream's bytes: a socket, or in tests two pipes in memory.
+//! The transport of a stream: a socket, or in tests two buffers in memory.
 //!
-//! A stream's methods say what they promise; here is how each kind keeps it. Without the feature `testing` there is
-//! one kind, so that nothing is decided and nothing is paid.
+//! The methods of [`Stream`](crate::net::Stream) document the behaviour. This file implements it for
+//! each transport. Without the feature `testing` there is only one, so the choice costs nothing.
 
 use std::io::{self, IoSlice};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rustix::net::{
@@ -12,10 +14,9 @@ use rustix::net::{
 
 use crate::net::socket::Socket;
 #[cfg(feature = "testing")]
-use crate::net::stream::duplex::DuplexEnd;
-use crate::net::stream::writer::StreamWriter;
+use crate::net::stream::duplex::{DuplexBuffer, DuplexEnd};
 
-/// What carries a stream's bytes.
+/// The transport of a stream.
 #[derive(Debug)]
 pub(crate) enum Transport {
     Socket(Socket),
@@ -24,7 +25,7 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
-    /// Returns the socket, where there is one.
+    /// Returns the socket, if the transport is one.
     pub(crate) fn socket(&self) -> Option<&Socket> {
         match self {
             Transport::Socket(socket) => Some(socket),
@@ -64,8 +65,8 @@ impl Transport {
     pub(crate) fn try_write_vectored(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         match self {
             Transport::Socket(socket) => socket.retry_on_intr(|fd| match bufs {
-                // The kernel is quicker with one buffer than with a list of one.
-                [one] => send(fd, one, SendFlags::NOSIGNAL),
+                // `send` with one buffer is faster than `sendmsg` with a list of one.
+                [buf] => send(fd, buf, SendFlags::NOSIGNAL),
                 _ => sendmsg(fd, bufs, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL),
             }),
             #[cfg(feature = "testing")]
@@ -91,7 +92,7 @@ impl Transport {
         }
     }
 
-    /// Waits until a read makes sense. Dropping the future loses nothing.
+    /// Waits until the transport is readable. The future may be dropped at any time.
     pub(crate) async fn readable(&self) -> io::Result<()> {
         match self {
             Transport::Socket(socket) => socket.readable().await,
@@ -100,7 +101,7 @@ impl Transport {
         }
     }
 
-    /// Waits until a write makes sense. Dropping the future loses nothing.
+    /// Waits until the transport is writable. The future may be dropped at any time.
     pub(crate) async fn writable(&self) -> io::Result<()> {
         match self {
             Transport::Socket(socket) => socket.writable().await,
@@ -136,13 +137,42 @@ impl Transport {
         }
     }
 
-    /// Returns how many bytes wait to be read from a socket, which make a close destroy what was written.
+    /// Returns the number of unread bytes in a socket. If there are any, closing the socket destroys
+    /// what was written.
     pub(crate) fn readable_bytes(&self) -> io::Result<usize> {
         match self {
-            // There is no room for more bytes than this has numbers.
+            // A receive buffer never holds more bytes than a `usize` can count.
             Transport::Socket(socket) => Ok(rustix::io::ioctl_fionread(socket)? as usize),
             #[cfg(feature = "testing")]
             Transport::Duplex(_) => Ok(0),
+        }
+    }
+}
+
+/// A second handle to a stream, which only writes.
+///
+/// A task that waits for something to write can lend its stream to the task that has it. The handle
+/// costs no descriptor. The connection is closed when both handles are dropped.
+#[derive(Debug, Clone)]
+pub(crate) enum StreamWriter {
+    Socket(Arc<OwnedFd>),
+    #[cfg(feature = "testing")]
+    Duplex(DuplexBuffer),
+}
+
+impl StreamWriter {
+    /// Writes without waiting, and returns the number of bytes written.
+    ///
+    /// # Errors
+    ///
+    /// Fails like [`Stream::try_write_vectored`](crate::net::Stream::try_write_vectored).
+    pub(crate) fn try_write(&self, buf: &[u8]) -> io::Result<usize> {
+        match self {
+            StreamWriter::Socket(fd) => {
+                Ok(rustix::io::retry_on_intr(|| send(fd, buf, SendFlags::NOSIGNAL))?)
+            }
+            #[cfg(feature = "testing")]
+            StreamWriter::Duplex(buffer) => buffer.try_write(&[IoSlice::new(buf)]),
         }
     }
 }

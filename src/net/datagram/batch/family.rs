@@ -1,4 +1,4 @@
-//! What differs between IPv4 and IPv6, and each thread's headers for both.
+//! The differences between IPv4 and IPv6, and the message headers of each thread for both.
 
 use std::cell::RefCell;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -7,21 +7,23 @@ use std::thread::LocalKey;
 use nix::libc::{in_addr, in_pktinfo, in6_addr, in6_pktinfo};
 use nix::sys::socket::{ControlMessageOwned, MultiHeaders, SockaddrIn, SockaddrIn6, SockaddrLike};
 
-use crate::net::Peer;
+use crate::net::peer::Peer;
 
 thread_local! {
-    static V4_HEADERS: RefCell<MmsgHeaders<SockaddrIn>> = const { RefCell::new(MmsgHeaders::empty()) };
-    static V6_HEADERS: RefCell<MmsgHeaders<SockaddrIn6>> = const { RefCell::new(MmsgHeaders::empty()) };
+    static V4_HEADERS: RefCell<MmsgHeaders<SockaddrIn>> =
+        const { RefCell::new(MmsgHeaders::empty()) };
+    static V6_HEADERS: RefCell<MmsgHeaders<SockaddrIn6>> =
+        const { RefCell::new(MmsgHeaders::empty()) };
 }
 
-/// A thread's headers for one family, each made when it is first needed.
-pub(crate) struct MmsgHeaders<S> {
-    pub(crate) recv: Option<MultiHeaders<S>>,
-    pub(crate) recv_with_local: Option<MultiHeaders<S>>,
-    pub(crate) send: Option<MultiHeaders<S>>,
-    pub(crate) send_from_local: Option<MultiHeaders<S>>,
-    /// Room for the addresses to answer to.
-    pub(crate) targets: Vec<Option<S>>,
+/// A thread's message headers for one address family. Each is created on first use.
+pub(super) struct MmsgHeaders<S> {
+    pub(super) recv: Option<MultiHeaders<S>>,
+    pub(super) recv_with_local: Option<MultiHeaders<S>>,
+    pub(super) send: Option<MultiHeaders<S>>,
+    pub(super) send_from_local: Option<MultiHeaders<S>>,
+    /// A reusable buffer for the addresses of replies.
+    pub(super) targets: Vec<Option<S>>,
 }
 
 impl<S> MmsgHeaders<S> {
@@ -36,12 +38,15 @@ impl<S> MmsgHeaders<S> {
     }
 }
 
-/// What differs between IPv4 and IPv6.
-pub(crate) trait Family: SockaddrLike + Copy + 'static {
+/// An address family: IPv4 or IPv6.
+pub(super) trait Family: SockaddrLike + Copy + 'static {
+    /// Returns the thread's headers for this family.
     fn headers() -> &'static LocalKey<RefCell<MmsgHeaders<Self>>>;
+    /// Converts an address, or returns `None` if a socket of this family cannot reach it.
     fn from_socket_addr(address: SocketAddr) -> Option<Self>;
+    /// Converts the address of a sender.
     fn into_peer(self) -> Peer;
-    /// Makes room for one message about the address that was asked.
+    /// Allocates the buffer of a control message with a local address.
     fn cmsg_buffer() -> Vec<u8>;
 }
 
@@ -74,7 +79,7 @@ impl Family for SockaddrIn6 {
     fn from_socket_addr(address: SocketAddr) -> Option<SockaddrIn6> {
         match address {
             SocketAddr::V6(v6) => Some(v6.into()),
-            // An IPv6 socket knows an IPv4 peer by its mapped address.
+            // An IPv6 socket reaches an IPv4 peer by its mapped address.
             SocketAddr::V4(v4) => {
                 Some(SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into())
             }
@@ -91,20 +96,23 @@ impl Family for SockaddrIn6 {
     }
 }
 
-pub(crate) fn v4_pktinfo(address: Ipv4Addr) -> in_pktinfo {
+/// Returns the control message that sends from an IPv4 address.
+pub(super) fn v4_pktinfo(address: Ipv4Addr) -> in_pktinfo {
     let unset = in_addr { s_addr: 0 };
-    let own = in_addr { s_addr: u32::from(address).to_be() };
-    in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: own, ipi_addr: unset }
+    let source = in_addr { s_addr: u32::from(address).to_be() };
+    in_pktinfo { ipi_ifindex: 0, ipi_spec_dst: source, ipi_addr: unset }
 }
 
-pub(crate) fn v6_pktinfo(address: Ipv6Addr) -> in6_pktinfo {
+/// Returns the control message that sends from an IPv6 address.
+pub(super) fn v6_pktinfo(address: Ipv6Addr) -> in6_pktinfo {
     in6_pktinfo { ipi6_addr: in6_addr { s6_addr: address.octets() }, ipi6_ifindex: 0 }
 }
 
-/// Finds the address of this machine that was asked, as one that an answer can come from.
-pub(crate) fn local_ip_from_cmsg(message: ControlMessageOwned) -> Option<IpAddr> {
+/// Returns the local address of a received datagram, if a reply can come from it.
+pub(super) fn local_ip_from_cmsg(message: ControlMessageOwned) -> Option<IpAddr> {
     match message {
-        // The first is a group's or the broadcast address where one of these was asked, the second never is.
+        // `ipi_addr` is the destination in the header, which may be a multicast group or a broadcast
+        // address. `ipi_spec_dst` is always an address of this machine.
         ControlMessageOwned::Ipv4PacketInfo(info) => {
             let address = Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr));
             (!address.is_unspecified()).then_some(address.into())

@@ -1,10 +1,12 @@
 //! `recvmmsg` and `sendmmsg` for UDP sockets (recvmmsg(2), sendmmsg(2)).
 //!
-//! The kernel wants an array of headers for each call. They hold raw pointers, which no task may take along to another
-//! thread, so each thread has its own and all sockets of the thread share them. The kernel writes into headers how
-//! much of their room it used, and nix gives that room to the next call, hence headers of their own for each shape
-//! of what is received: IPv4 or IPv6, with the address that was asked or without. Those for sending are never used
-//! for receiving, since they point to addresses that are gone when the call is over.
+//! Each call needs an array of message headers. The headers hold raw pointers, so a task cannot take
+//! them to another thread. Each thread has its own headers, and all its sockets share them.
+//!
+//! The kernel stores in a header how much of its buffers it has used, and nix passes that size to the
+//! next call. So there are separate headers for each shape of received messages: IPv4 or IPv6, with
+//! or without the local address. Headers for sending are never used for receiving, because they point
+//! to addresses that are freed after the call.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
@@ -16,17 +18,20 @@ use nix::sys::socket::{
 };
 use rustix::io::Errno;
 
-use crate::net::Peer;
 use crate::net::datagram::batch::family::{
     Family, MmsgHeaders, local_ip_from_cmsg, v4_pktinfo, v6_pktinfo,
 };
 use crate::net::datagram::batch::{DatagramBatch, DatagramMeta, MAX_BATCH, MIN_OFFER};
+use crate::net::error::convert_errno;
+use crate::net::peer::Peer;
 
-/// The next step after [`FEW`]: where these will do, slices for all would be made for nothing.
+/// A step between [`MIN_OFFER`] and [`MAX_BATCH`] for the number of buffer slices. A smaller array of
+/// slices takes less time to fill.
 const MEDIUM_OFFER: usize = 2 * MIN_OFFER;
 
-/// Receives as many datagrams as wait and find room; `with_local` if the socket tells the address that was asked.
-pub(crate) fn recv_batch(
+/// Receives up to `batch.offer` waiting datagrams. `with_local` is true if the socket reports the
+/// local address of each datagram.
+pub(super) fn recv_batch(
     fd: BorrowedFd<'_>,
     is_v6: bool,
     with_local: bool,
@@ -48,17 +53,18 @@ fn recv_batch_as<S: Family>(
             true => &mut headers.recv_with_local,
             false => &mut headers.recv,
         };
-        let room = || with_local.then(S::cmsg_buffer);
-        let made = headers.get_or_insert_with(|| MultiHeaders::preallocate(MAX_BATCH, room()));
-        // A datagram without word of its address has used up the room for it; see above.
-        if !recv_with_headers(fd, made, with_local, batch)? {
+        let cmsg_buffer = || with_local.then(S::cmsg_buffer);
+        let allocated =
+            headers.get_or_insert_with(|| MultiHeaders::preallocate(MAX_BATCH, cmsg_buffer()));
+        // If a control message was truncated, the header keeps the wrong buffer size; see above.
+        if !recv_with_headers(fd, allocated, with_local, batch)? {
             *headers = None;
         }
         Ok(())
     })
 }
 
-/// Receives with these headers, and tells whether they can be used again.
+/// Receives with these headers. Returns whether they can be used again.
 fn recv_with_headers<S: Family>(
     fd: BorrowedFd<'_>,
     headers: &mut MultiHeaders<S>,
@@ -67,100 +73,105 @@ fn recv_with_headers<S: Family>(
 ) -> Result<bool, Errno> {
     batch.received.clear();
     let mut buffers = batch.bytes.chunks_exact_mut(batch.slot_size);
-    let (mut few, mut some, mut many);
+    let (mut small, mut medium, mut large);
     let slices: &mut [[IoSliceMut<'_>; 1]] = if batch.offer <= MIN_OFFER {
-        few = io_slices::<MIN_OFFER>(&mut buffers);
-        &mut few
+        small = io_slices::<MIN_OFFER>(&mut buffers);
+        &mut small
     } else if batch.offer <= MEDIUM_OFFER {
-        some = io_slices::<MEDIUM_OFFER>(&mut buffers);
-        &mut some
+        medium = io_slices::<MEDIUM_OFFER>(&mut buffers);
+        &mut medium
     } else {
-        many = io_slices::<MAX_BATCH>(&mut buffers);
-        &mut many
+        large = io_slices::<MAX_BATCH>(&mut buffers);
+        &mut large
     };
     let slices = slices.iter_mut().take(batch.offer);
-    // With this flag the kernel tells the whole length of what it cut.
+    // MSG_TRUNC makes the kernel report the full length of a truncated datagram.
     let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_TRUNC;
-    let mut are_well = true;
+    let mut is_reusable = true;
     for message in recvmmsg(fd.as_raw_fd(), headers, slices, flags, None).map_err(convert_errno)? {
-        are_well &= !message.flags.contains(MsgFlags::MSG_CTRUNC);
-        let local = match with_local {
-            true => message.cmsgs().ok().and_then(|mut told| told.find_map(local_ip_from_cmsg)),
+        is_reusable &= !message.flags.contains(MsgFlags::MSG_CTRUNC);
+        let local_ip = match with_local {
+            true => message.cmsgs().ok().and_then(|mut cmsgs| cmsgs.find_map(local_ip_from_cmsg)),
             false => None,
         };
         let peer = message.address.map_or(Peer::Unix(None), Family::into_peer);
-        batch.received.push(DatagramMeta { length: message.bytes, peer, local_ip: local });
+        batch.received.push(DatagramMeta { length: message.bytes, peer, local_ip });
     }
     batch.adapt_offer();
-    Ok(are_well)
+    Ok(is_reusable)
 }
 
-/// Makes the kernel's view of so many buffers; those that are not there are empty.
+/// Returns slices of the next `N` buffers. If there are fewer buffers, the last slices are empty.
 fn io_slices<'a, const N: usize>(buffers: &mut ChunksExactMut<'a, u8>) -> [[IoSliceMut<'a>; 1]; N] {
     std::array::from_fn(|_| [IoSliceMut::new(buffers.next().unwrap_or_default())])
 }
 
-/// Sends `bytes` to the senders of the first of some datagrams and of as many after it as were sent to the same address
-/// and find room, from the address `local` if it is given; says to how many.
-pub(crate) fn send_replies(
+/// Sends `bytes` to the senders of some received datagrams, from the address `source` if it is given.
+/// Returns the number of replies.
+///
+/// It stops at the first datagram that was sent to another local address than the first one, and when
+/// the send buffer is full.
+pub(super) fn send_replies(
     fd: BorrowedFd<'_>,
     is_v6: bool,
     bytes: &[u8],
-    (received, which): (&[DatagramMeta], &[usize]),
-    local: Option<IpAddr>,
+    (received, indices): (&[DatagramMeta], &[usize]),
+    source: Option<IpAddr>,
 ) -> Result<usize, Errno> {
     match is_v6 {
-        true => send_replies_as::<SockaddrIn6>(fd, bytes, (received, which), local),
-        false => send_replies_as::<SockaddrIn>(fd, bytes, (received, which), local),
+        true => send_replies_as::<SockaddrIn6>(fd, bytes, (received, indices), source),
+        false => send_replies_as::<SockaddrIn>(fd, bytes, (received, indices), source),
     }
 }
 
 fn send_replies_as<S: Family>(
     fd: BorrowedFd<'_>,
     bytes: &[u8],
-    (received, which): (&[DatagramMeta], &[usize]),
-    local: Option<IpAddr>,
+    (received, indices): (&[DatagramMeta], &[usize]),
+    source: Option<IpAddr>,
 ) -> Result<usize, Errno> {
-    let asked = which.first().and_then(|first| received.get(*first)?.local_ip);
+    let first_local_ip = indices.first().and_then(|index| received.get(*index)?.local_ip);
     S::headers().with_borrow_mut(|headers| {
-        let mut to = std::mem::take(&mut headers.targets);
-        to.clear();
-        for index in which.iter().take(MAX_BATCH) {
+        let mut targets = std::mem::take(&mut headers.targets);
+        targets.clear();
+        for index in indices.iter().take(MAX_BATCH) {
             match received.get(*index) {
-                Some(DatagramMeta { peer: Peer::Inet(peer), local_ip: local, .. })
-                    if *local == asked =>
+                Some(DatagramMeta { peer: Peer::Inet(peer), local_ip, .. })
+                    if *local_ip == first_local_ip =>
                 {
-                    to.push(S::from_socket_addr(*peer));
+                    targets.push(S::from_socket_addr(*peer));
                 }
                 _ => break,
             }
         }
-        let sent = headers.send_to_all(fd, bytes, &to, local);
-        headers.targets = to;
+        let sent = headers.send_to_all(fd, bytes, &targets, source);
+        headers.targets = targets;
         sent
     })
 }
 
-/// Sends `bytes` up to `count` times (at most 64) to `to`, on a socket of its family.
-pub(crate) fn send_repeated_to(
+/// Sends `bytes` up to `count` times (at most 64) to `target`, on a socket of its family. Returns how
+/// many times.
+pub(super) fn send_repeated_to(
     fd: BorrowedFd<'_>,
     bytes: &[u8],
-    to: SocketAddr,
+    target: SocketAddr,
     count: usize,
 ) -> Result<usize, Errno> {
     let count = count.min(MAX_BATCH);
-    match to {
-        SocketAddr::V4(to) => {
-            send_to_all(fd, bytes, &[Some(SockaddrIn::from(to)); MAX_BATCH][..count])
+    match target {
+        SocketAddr::V4(v4) => {
+            send_to_all(fd, bytes, &[Some(SockaddrIn::from(v4)); MAX_BATCH][..count])
         }
-        SocketAddr::V6(to) => {
-            send_to_all(fd, bytes, &[Some(SockaddrIn6::from(to)); MAX_BATCH][..count])
+        SocketAddr::V6(v6) => {
+            send_to_all(fd, bytes, &[Some(SockaddrIn6::from(v6)); MAX_BATCH][..count])
         }
     }
 }
 
-/// Sends `bytes` up to `count` times (at most 64) to where a UDP socket is connected; says how often it did.
-pub(crate) fn send_repeated(
+/// Sends `bytes` up to `count` times (at most 64) to the server of a connected socket. Returns how
+/// many times.
+pub(super) fn send_repeated(
     fd: BorrowedFd<'_>,
     bytes: &[u8],
     count: usize,
@@ -171,24 +182,25 @@ pub(crate) fn send_repeated(
 fn send_to_all<S: Family>(
     fd: BorrowedFd<'_>,
     bytes: &[u8],
-    to: &[Option<S>],
+    targets: &[Option<S>],
 ) -> Result<usize, Errno> {
-    S::headers().with_borrow_mut(|headers| headers.send_to_all(fd, bytes, to, None))
+    S::headers().with_borrow_mut(|headers| headers.send_to_all(fd, bytes, targets, None))
 }
 
 impl<S: Family> MmsgHeaders<S> {
-    /// Sends `bytes` to each address, or to where the socket is connected, from the address `local` if it is given.
+    /// Sends `bytes` to each target, from the address `source` if it is given. A target of `None` is
+    /// the server of a connected socket.
     fn send_to_all(
         &mut self,
         fd: BorrowedFd<'_>,
         bytes: &[u8],
-        to: &[Option<S>],
-        local: Option<IpAddr>,
+        targets: &[Option<S>],
+        source: Option<IpAddr>,
     ) -> Result<usize, Errno> {
         let slices = [IoSlice::new(bytes)];
-        let slices = std::iter::repeat_n(&slices, to.len());
+        let slices = std::iter::repeat_n(&slices, targets.len());
         let (v4, v6);
-        let from = match local {
+        let pktinfo = match source {
             Some(IpAddr::V4(address)) => {
                 v4 = v4_pktinfo(address);
                 Some(ControlMessage::Ipv4PacketInfo(&v4))
@@ -199,18 +211,15 @@ impl<S: Family> MmsgHeaders<S> {
             }
             None => None,
         };
-        let headers = match from {
+        let headers = match pktinfo {
             Some(_) => &mut self.send_from_local,
             None => &mut self.send,
         };
-        let room = || from.is_some().then(S::cmsg_buffer);
-        let headers = headers.get_or_insert_with(|| MultiHeaders::preallocate(MAX_BATCH, room()));
+        let cmsg_buffer = || pktinfo.is_some().then(S::cmsg_buffer);
+        let headers =
+            headers.get_or_insert_with(|| MultiHeaders::preallocate(MAX_BATCH, cmsg_buffer()));
         let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
-        let sent = sendmmsg(fd.as_raw_fd(), headers, slices, to, from.as_slice(), flags);
+        let sent = sendmmsg(fd.as_raw_fd(), headers, slices, targets, pktinfo.as_slice(), flags);
         sent.map(Iterator::count).map_err(convert_errno)
     }
-}
-
-pub(crate) fn convert_errno(error: nix::errno::Errno) -> Errno {
-    Errno::from_raw_os_error(error as i32)
 }

@@ -1,36 +1,39 @@
-//! Many datagrams from one system call.
+//! Batches of datagrams, received and answered with one system call each.
 //!
-//! A busy server that asks the kernel for one datagram at a time pays for a system call each, and for another to
-//! answer it. A [`DatagramBatch`] has room for many: [`receive_batch`](crate::net::DatagramSocket::recv_batch) fills it
-//! with what waits, and [`answer`](crate::net::DatagramSocket::reply_batch) sends to many of their senders at once. The room
-//! is made once and used again, so a datagram allocates nothing. Where they come one at a time, they are taken one at a time,
-//! by the calls that cost less then.
+//! A busy server that receives one datagram at a time pays for one system call each, and for another
+//! one to reply. A [`DatagramBatch`] holds many datagrams.
+//! [`recv_batch`](crate::net::DatagramSocket::recv_batch) fills it from the socket's queue, and
+//! [`reply_batch`](crate::net::DatagramSocket::reply_batch) sends to many of the senders. The buffers
+//! are allocated once and reused. If datagrams arrive one at a time, they are received one at a time,
+//! by the system calls that cost less then.
 //!
-//! Each datagram is told with its whole length, also where the buffer took only its beginning, and with the address
-//! that it was sent to where the socket listens on several.
+//! Each datagram has its full length, even if its buffer was too short. On a socket that is bound to
+//! every interface, it also has the local address to which it was sent.
 
-pub(crate) mod family;
-pub(crate) mod io;
-pub(crate) mod mmsg;
+mod family;
+mod io;
+mod mmsg;
 
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::net::{Peer, StreakPredictor};
+use crate::net::peer::Peer;
+use crate::net::predictor::StreakPredictor;
 
-/// The most datagrams of one system call.
-pub(crate) const MAX_BATCH: usize = 64;
+/// The largest number of datagrams in a batch, and so in one system call.
+pub(super) const MAX_BATCH: usize = 64;
 
-/// What the buffers of one batch take together at most, unless there are too few of them.
+/// The largest total size of a batch's buffers in bytes, unless [`MIN_BATCH`] needs more.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// Datagrams of a batch at least, however large each may be.
+/// The smallest number of datagrams in a batch, for datagrams of any size.
 const MIN_BATCH: usize = 4;
 
-/// How many a call offers room for at least, where there is as much: room that nothing fills costs time, too.
-pub(crate) const MIN_OFFER: usize = 8;
+/// The smallest number of buffers that a call offers to the kernel, unless datagrams arrive one at a
+/// time. Each buffer that stays empty costs time.
+const MIN_OFFER: usize = 8;
 
-/// Room for datagrams, and those that were received last.
+/// Buffers for datagrams, with the datagrams received last.
 ///
 /// # Examples
 ///
@@ -49,102 +52,103 @@ pub(crate) const MIN_OFFER: usize = 8;
 /// let two = batch.get(1).unwrap();
 /// assert_eq!((two.bytes, two.length, two.is_truncated()), (&b"two, whi"[..], 22, true));
 ///
-/// assert_eq!(server.reply_batch(&batch, &[0, 1], b"heard").await?, 2);
+/// assert_eq!(server.reply_batch(&batch, &[0, 1], b"reply").await?, 2);
 /// # Ok::<(), std::io::Error>(())
 /// # }).unwrap();
 /// ```
 pub struct DatagramBatch {
-    pub(crate) bytes: Vec<u8>,
-    pub(crate) slot_size: usize,
-    pub(crate) received: Vec<DatagramMeta>,
-    /// How many datagrams the next call is to offer room for.
-    pub(crate) offer: usize,
-    /// That one comes alone.
+    bytes: Vec<u8>,
+    slot_size: usize,
+    received: Vec<DatagramMeta>,
+    /// The number of buffers that the next call offers to the kernel.
+    offer: usize,
+    /// Predicts that the next datagram arrives alone.
     single_predictor: StreakPredictor,
 }
 
-/// What is known of a datagram beside its bytes.
+/// The length and the addresses of a received datagram.
 #[derive(Debug)]
-pub(crate) struct DatagramMeta {
-    pub(crate) length: usize,
-    pub(crate) peer: Peer,
-    pub(crate) local_ip: Option<IpAddr>,
+struct DatagramMeta {
+    length: usize,
+    peer: Peer,
+    local_ip: Option<IpAddr>,
 }
 
 impl DatagramMeta {
     fn with_buffer<'a>(&'a self, buffer: &'a [u8]) -> Datagram<'a> {
-        let DatagramMeta { length, ref peer, local_ip: local } = *self;
-        Datagram { bytes: &buffer[..length.min(buffer.len())], length, peer, local_ip: local }
+        let DatagramMeta { length, ref peer, local_ip } = *self;
+        Datagram { bytes: &buffer[..length.min(buffer.len())], length, peer, local_ip }
     }
 }
 
 /// A datagram in a [`DatagramBatch`].
 #[derive(Debug, Clone, Copy)]
 pub struct Datagram<'a> {
-    /// What the buffer took of it: all, or its beginning.
+    /// The received bytes: the whole datagram, or its beginning if it was too long.
     pub bytes: &'a [u8],
-    /// How long it was when it was sent, in bytes.
+    /// The length of the whole datagram in bytes.
     pub length: usize,
-    /// Who sent it.
+    /// The sender.
     pub peer: &'a Peer,
-    /// The address of this machine that it was sent to, where the socket is bound to none in particular.
+    /// The local address to which it was sent, if the socket is bound to every interface.
     pub local_ip: Option<IpAddr>,
 }
 
 impl Datagram<'_> {
-    /// Tells whether the buffer took only the beginning.
+    /// Returns whether the end of the datagram was lost because it was too long.
     pub fn is_truncated(&self) -> bool {
         self.length > self.bytes.len()
     }
 }
 
 impl DatagramBatch {
-    /// Makes room for datagrams of up to `slot_size` bytes each (at least 1): for 64 of them, or fewer if they are large.
-    pub fn new(size: usize) -> DatagramBatch {
-        let size = size.max(1);
-        let count = (MAX_BYTES / size).clamp(MIN_BATCH, MAX_BATCH);
-        let (bytes, received) = (vec![0; size * count], Vec::with_capacity(count));
+    /// Creates an empty batch for datagrams of up to `slot_size` bytes (at least 1). It holds 64
+    /// datagrams, or fewer if they are large.
+    pub fn new(slot_size: usize) -> DatagramBatch {
+        let slot_size = slot_size.max(1);
+        let count = (MAX_BYTES / slot_size).clamp(MIN_BATCH, MAX_BATCH);
         DatagramBatch {
-            bytes,
-            slot_size: size,
-            received,
+            bytes: vec![0; slot_size * count],
+            slot_size,
+            received: Vec::with_capacity(count),
             offer: MIN_OFFER.min(count),
             single_predictor: StreakPredictor::default(),
         }
     }
 
-    /// Returns how many datagrams there is room for.
+    /// Returns the number of datagrams that fit into the batch.
     pub fn capacity(&self) -> usize {
         self.bytes.len() / self.slot_size
     }
 
-    /// Returns how many datagrams were received last.
+    /// Returns the number of datagrams received last.
     pub fn len(&self) -> usize {
         self.received.len()
     }
 
-    /// Tells whether there is none.
+    /// Returns whether the batch holds no datagram.
     pub fn is_empty(&self) -> bool {
         self.received.is_empty()
     }
 
-    /// Returns one of the datagrams that were received last, counted from 0.
+    /// Returns a datagram by its index, counted from 0.
     pub fn get(&self, index: usize) -> Option<Datagram<'_>> {
         let received = self.received.get(index)?;
         Some(received.with_buffer(&self.bytes[index * self.slot_size..][..self.slot_size]))
     }
 
-    /// Has the next call offer room for twice as many as came with the last one, or for one where they come alone.
-    pub(crate) fn adapt_offer(&mut self) {
-        let came = self.received.len();
-        self.single_predictor.record(came == 1);
+    /// Sets the number of buffers of the next call: twice the number of datagrams received last, or 1
+    /// if datagrams arrive one at a time.
+    fn adapt_offer(&mut self) {
+        let count = self.received.len();
+        self.single_predictor.record(count == 1);
         self.offer = match self.single_predictor.predicts() {
             true => 1,
-            false => (2 * came).max(MIN_OFFER).min(self.capacity()),
+            false => (2 * count).max(MIN_OFFER).min(self.capacity()),
         };
     }
 
-    /// Goes through the datagrams that were received last.
+    /// Returns an iterator over the datagrams received last.
     pub fn iter(&self) -> impl Iterator<Item = Datagram<'_>> {
         let buffers = self.bytes.chunks_exact(self.slot_size);
         self.received.iter().zip(buffers).map(|(received, buffer)| received.with_buffer(buffer))

@@ -1,4 +1,4 @@
-//! Streams in memory: they do what sockets do, and wake within the call that gives the reason.
+//! Streams in memory: they behave like sockets, and wake tasks within the call that is the reason.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use futures_lite::future::{block_on, poll_once, zip};
 
+use crate::net::Stream;
 use crate::net::stream::duplex::*;
 
-/// Counts how often it is woken.
+/// A waker that counts its wake-ups.
 #[derive(Default)]
 struct DuplexWakeCounter(AtomicUsize);
 
@@ -23,7 +24,7 @@ fn error_kind<T>(result: io::Result<T>) -> io::ErrorKind {
 }
 
 #[test]
-fn everything_passes_pipes_that_are_smaller() {
+fn data_passes_smaller_buffers() {
     block_on(async {
         let (ours, theirs) = Stream::duplex(7);
         let sent: Vec<u8> = (0..10_000_u32).map(|n| n as u8).collect();
@@ -32,24 +33,24 @@ fn everything_passes_pipes_that_are_smaller() {
             ours.shutdown_write().unwrap();
         };
         let read = async {
-            let (mut heard, mut buf) = (Vec::new(), [0; 5]);
+            let (mut received, mut buf) = (Vec::new(), [0; 5]);
             while let length @ 1.. = theirs.read(&mut buf).await.unwrap() {
-                heard.extend_from_slice(&buf[..length]);
+                received.extend_from_slice(&buf[..length]);
             }
-            heard
+            received
         };
         assert!(zip(write, read).await.1 == sent);
         // The other direction is still open.
         theirs.write_all(b"thanks").await.unwrap();
-        let mut heard = Vec::new();
-        assert_eq!(ours.try_read_with(|bytes| heard.extend_from_slice(bytes)).unwrap(), 6);
-        assert_eq!(heard, b"thanks");
+        let mut received = Vec::new();
+        assert_eq!(ours.try_read_with(|bytes| received.extend_from_slice(bytes)).unwrap(), 6);
+        assert_eq!(received, b"thanks");
         assert_eq!(error_kind(ours.write(b"x").await), io::ErrorKind::BrokenPipe);
     });
 }
 
 #[test]
-fn a_pipe_takes_no_more_than_its_capacity() {
+fn write_stops_at_capacity() {
     let (ours, theirs) = Stream::duplex(4);
     let bufs = [IoSlice::new(b"a"), IoSlice::new(b""), IoSlice::new(b"bcdef")];
     assert_eq!(ours.try_write_vectored(&bufs).unwrap(), 4);
@@ -65,12 +66,12 @@ fn a_pipe_takes_no_more_than_its_capacity() {
 }
 
 #[test]
-fn who_waits_is_woken_once_within_the_call() {
+fn waiting_task_is_woken_once_within_call() {
     let (ours, theirs) = Stream::duplex(2);
-    let woken = Arc::new(DuplexWakeCounter::default());
-    let waker = Waker::from(woken.clone());
+    let wake_counter = Arc::new(DuplexWakeCounter::default());
+    let waker = Waker::from(wake_counter.clone());
     let mut cx = Context::from_waker(&waker);
-    let count = || woken.0.load(Ordering::Relaxed);
+    let count = || wake_counter.0.load(Ordering::Relaxed);
 
     assert!(
         theirs.poll_readable(&mut cx).is_pending() && theirs.poll_readable(&mut cx).is_pending()
@@ -95,11 +96,11 @@ fn who_waits_is_woken_once_within_the_call() {
 }
 
 #[test]
-fn an_end_that_is_gone_is_the_end_of_the_stream() {
+fn dropped_end_ends_stream() {
     block_on(async {
         let (ours, theirs) = Stream::duplex(100);
         theirs.write_all(b"last words").await.unwrap();
-        ours.write_all(b"nobody reads this").await.unwrap();
+        ours.write_all(b"never read").await.unwrap();
         assert!(poll_once(ours.readable()).await.is_some());
         theirs.close(Duration::MAX).await.unwrap();
         assert_eq!(ours.read(&mut [0; 100]).await.unwrap(), 10);
@@ -110,7 +111,7 @@ fn an_end_that_is_gone_is_the_end_of_the_stream() {
 }
 
 #[test]
-fn options_of_sockets_are_ignored() {
+fn socket_options_are_ignored() {
     let (ours, _theirs) = Stream::duplex(0);
     ours.set_keepalive(Duration::from_secs(1)).unwrap();
     ours.set_nodelay(true).unwrap();

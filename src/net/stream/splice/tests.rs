@@ -1,23 +1,25 @@
-//! Bytes from socket to file and back, the ends of both, and what cannot take part.
+//! Transfers between sockets and files, their ends, and unsupported streams and files.
+
+use std::io::{Seek, SeekFrom, Write};
+use std::pin::pin;
+use std::time::Duration;
 
 use crate::net::stream::splice::*;
 use crate::net::{Endpoint, ListeningSocket};
-use std::io::{Seek, SeekFrom, Write};
-use std::pin::pin;
 
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Two ends of a TCP connection.
+/// Returns the two ends of a TCP connection.
 fn connected_pair() -> (Stream, Stream) {
     smol::block_on(async {
-        let at: Endpoint = "127.0.0.1:0".parse().unwrap();
-        let server = ListeningSocket::bind(&at, 1).await.unwrap();
+        let endpoint: Endpoint = "127.0.0.1:0".parse().unwrap();
+        let server = ListeningSocket::bind(&endpoint, 1).await.unwrap();
         let client = Stream::connect(server.endpoint(), TIMEOUT).await.unwrap();
         (client, server.accept().await.unwrap())
     })
 }
 
-/// Bytes of which no stretch looks like another.
+/// Returns bytes without repetitions.
 fn random_bytes(length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     blake3::Hasher::new().finalize_xof().fill(&mut bytes);
@@ -30,7 +32,7 @@ fn read_contents(file: &File) -> Vec<u8> {
     contents
 }
 
-/// Sends bytes from one end, and takes them in a file at the other.
+/// Sends bytes over a connection, and splices them into a file.
 fn transfer(sender: Stream, receiver: &Stream, sent: &[u8], file: &File) {
     let mut pipe = SplicePipe::new().unwrap();
     let receive = async {
@@ -56,7 +58,7 @@ fn transfer(sender: Stream, receiver: &Stream, sent: &[u8], file: &File) {
 }
 
 #[test]
-fn what_comes_over_a_socket_is_in_the_file_byte_for_byte() {
+fn splice_copies_socket_to_file_exactly() {
     let sent = random_bytes((5 << 20) + 7);
     for (sender, receiver) in [connected_pair(), Stream::pair().unwrap()] {
         let file = tempfile::tempfile().unwrap();
@@ -66,10 +68,10 @@ fn what_comes_over_a_socket_is_in_the_file_byte_for_byte() {
 }
 
 #[test]
-fn a_file_that_takes_nothing_from_a_pipe_is_written_all_the_same() {
+fn file_without_splice_support_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("file");
-    // The kernel splices nothing into a file that is open for appending.
+    // The kernel does not splice into a file that is open for appending.
     let file = File::options().read(true).append(true).create(true).open(path).unwrap();
     let (sender, receiver) = connected_pair();
     let sent = random_bytes((1 << 20) + 7);
@@ -78,7 +80,7 @@ fn a_file_that_takes_nothing_from_a_pipe_is_written_all_the_same() {
 }
 
 #[test]
-fn nothing_to_take_in_would_block_and_the_end_is_nothing() {
+fn fill_blocks_until_end_of_stream() {
     let (sender, receiver) = connected_pair();
     let mut pipe = SplicePipe::new().unwrap();
     assert_eq!(pipe.fill(&receiver, 10).unwrap_err().kind(), io::ErrorKind::WouldBlock);
@@ -89,7 +91,7 @@ fn nothing_to_take_in_would_block_and_the_end_is_nothing() {
 }
 
 #[test]
-fn a_file_that_fails_leaves_the_rest_in_the_pipe() {
+fn failed_drain_keeps_bytes_in_pipe() {
     let (sender, receiver) = connected_pair();
     let mut pipe = SplicePipe::new().unwrap();
     smol::block_on(async {
@@ -97,17 +99,17 @@ fn a_file_that_fails_leaves_the_rest_in_the_pipe() {
         receiver.readable().await.unwrap();
     });
     assert_eq!(pipe.fill(&receiver, 3).unwrap(), 3);
-    let readable = tempfile::NamedTempFile::new().unwrap();
-    let only_readable = File::open(readable.path()).unwrap();
-    pipe.drain(&only_readable, 0).unwrap_err();
+    let writable = tempfile::NamedTempFile::new().unwrap();
+    let read_only = File::open(writable.path()).unwrap();
+    pipe.drain(&read_only, 0).unwrap_err();
     assert_eq!(pipe.buffered(), 3);
     assert_eq!(pipe.fill(&receiver, 3).unwrap_err().kind(), io::ErrorKind::InvalidInput);
-    assert_eq!(pipe.drain(readable.as_file(), 0).unwrap(), 3);
-    assert_eq!(read_contents(readable.as_file()), b"hel");
+    assert_eq!(pipe.drain(writable.as_file(), 0).unwrap(), 3);
+    assert_eq!(read_contents(writable.as_file()), b"hel");
 }
 
 #[test]
-fn a_file_is_sent_from_anywhere_in_it_and_its_end_is_nothing() {
+fn sendfile_starts_at_position_and_stops_at_end() {
     let (sender, receiver) = connected_pair();
     let mut file = tempfile::tempfile().unwrap();
     file.write_all(b"a file").unwrap();
@@ -115,13 +117,13 @@ fn a_file_is_sent_from_anywhere_in_it_and_its_end_is_nothing() {
     file.seek(SeekFrom::Start(2)).unwrap();
     assert_eq!(sender.try_sendfile(&file, 3).unwrap(), 3);
     assert_eq!(file.stream_position().unwrap(), 5);
-    let mut heard = [0; 16];
-    let length = smol::block_on(receiver.read(&mut heard)).unwrap();
-    assert_eq!(&heard[..length], b"fil");
+    let mut buf = [0; 16];
+    let length = smol::block_on(receiver.read(&mut buf)).unwrap();
+    assert_eq!(&buf[..length], b"fil");
 }
 
 #[test]
-fn a_file_that_is_larger_than_the_room_would_block_until_there_is_some() {
+fn sendfile_waits_for_buffer_space() {
     let (sender, receiver) = connected_pair();
     let mut file = tempfile::tempfile().unwrap();
     let sent = random_bytes(32 << 20);
@@ -159,26 +161,26 @@ fn a_file_that_is_larger_than_the_room_would_block_until_there_is_some() {
 }
 
 #[test]
-fn what_cannot_be_spliced_or_sent_says_so() {
+fn sendfile_of_pipe_is_unsupported() {
     let (sender, _receiver) = connected_pair();
-    let end = SplicePipe::new().unwrap().read_end;
-    let refused = sender.try_sendfile(&end, 10).unwrap_err();
-    assert_eq!(refused.kind(), io::ErrorKind::Unsupported);
+    let read_end = SplicePipe::new().unwrap().read_end;
+    let error = sender.try_sendfile(&read_end, 10).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::Unsupported);
 }
 
 #[cfg(feature = "testing")]
 #[test]
-fn a_stream_in_memory_is_no_socket() {
-    let (one, _other) = Stream::duplex(16);
+fn stream_in_memory_is_unsupported() {
+    let (stream, _other) = Stream::duplex(16);
     let file = tempfile::tempfile().unwrap();
-    let filled = SplicePipe::new().unwrap().fill(&one, 10).unwrap_err();
+    let filled = SplicePipe::new().unwrap().fill(&stream, 10).unwrap_err();
     assert_eq!(filled.kind(), io::ErrorKind::Unsupported);
-    let sent = one.try_sendfile(&file, 10).unwrap_err();
+    let sent = stream.try_sendfile(&file, 10).unwrap_err();
     assert_eq!(sent.kind(), io::ErrorKind::Unsupported);
 }
 
 #[test]
-fn what_there_is_to_read_is_waited_for_on_this_thread() {
+fn block_until_readable_waits_on_thread() {
     let (ours, theirs) = connected_pair();
     assert!(!theirs.block_until_readable(Duration::ZERO));
     let writer = std::thread::spawn(move || {
@@ -194,7 +196,7 @@ fn what_there_is_to_read_is_waited_for_on_this_thread() {
 }
 
 #[test]
-fn any_number_wait_for_room() {
+fn several_tasks_wait_for_writable() {
     let (sender, receiver) = connected_pair();
     while sender.try_write(&[0; 65536]).is_ok() {}
     let (mut first, mut second) = (pin!(sender.writable()), pin!(sender.writable()));

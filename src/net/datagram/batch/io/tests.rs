@@ -1,12 +1,14 @@
-//! Batches over loopback and Unix paths.
+//! Batches on loopback addresses and Unix paths.
 
-use crate::net::datagram::batch::io::*;
-use futures_lite::future::block_on;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::os::unix::net::UnixDatagram;
 
-async fn bind(at: &str) -> DatagramSocket {
-    DatagramSocket::bind(&at.parse().unwrap()).await.unwrap()
+use futures_lite::future::block_on;
+
+use crate::net::datagram::batch::io::*;
+
+async fn bind(endpoint: &str) -> DatagramSocket {
+    DatagramSocket::bind(&endpoint.parse().unwrap()).await.unwrap()
 }
 
 fn texts(batch: &DatagramBatch) -> Vec<String> {
@@ -14,11 +16,11 @@ fn texts(batch: &DatagramBatch) -> Vec<String> {
     datagrams.map(|datagram| String::from_utf8_lossy(datagram.bytes).into_owned()).collect()
 }
 
-/// Has several clients ask at once, and answers them all with one call.
-async fn assert_all_answered(server: &DatagramSocket, at: &Endpoint) {
+/// Sends requests from several clients, and checks that all of them get a reply.
+async fn assert_all_answered(server: &DatagramSocket, endpoint: &Endpoint) {
     let mut clients = Vec::new();
     for text in ["one", "two", "three"] {
-        let client = DatagramSocket::connect(at).await.unwrap();
+        let client = DatagramSocket::connect(endpoint).await.unwrap();
         client.send(text.as_bytes()).await.unwrap();
         clients.push(client);
     }
@@ -28,68 +30,69 @@ async fn assert_all_answered(server: &DatagramSocket, at: &Endpoint) {
     let peers: Vec<_> = (0..3).map(|index| batch.get(index).unwrap().peer.to_string()).collect();
     let expected: Vec<_> = clients.iter().map(|client| client.endpoint().to_string()).collect();
     assert_eq!(peers, expected);
-    let mut rest = &[0, 1, 2][..];
-    while !rest.is_empty() {
-        rest = &rest[server.reply_batch(&batch, rest, b"answer").await.unwrap()..];
+    let mut indices = &[0, 1, 2][..];
+    while !indices.is_empty() {
+        indices = &indices[server.reply_batch(&batch, indices, b"reply").await.unwrap()..];
     }
     for client in clients {
         let mut buf = [0; 64];
         let length = client.recv(&mut buf).await.unwrap();
-        assert_eq!(&buf[..length], b"answer");
+        assert_eq!(&buf[..length], b"reply");
     }
 }
 
 #[test]
-fn all_that_wait_are_received_and_answered_at_once() {
+fn batch_receives_and_answers_all() {
     let has_v6 = UdpSocket::bind("[::1]:0").is_ok();
-    for at in ["127.0.0.1:0", "[::1]:0"].into_iter().filter(|at| has_v6 || !at.starts_with('[')) {
+    let endpoints = ["127.0.0.1:0", "[::1]:0"];
+    for endpoint in endpoints.into_iter().filter(|text| has_v6 || !text.starts_with('[')) {
         block_on(async {
-            let server = bind(at).await;
+            let server = bind(endpoint).await;
             assert_all_answered(&server, server.endpoint()).await;
         });
     }
 }
 
 #[test]
-fn a_unix_socket_has_batches_too() {
+fn unix_socket_receives_batches() {
     block_on(async {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("socket");
         let server = DatagramSocket::bind(&Endpoint::Unix(path.clone())).await.unwrap();
         assert_all_answered(&server, server.endpoint()).await;
-        UnixDatagram::unbound().unwrap().send_to(b"nobody", &path).unwrap();
+        UnixDatagram::unbound().unwrap().send_to(b"unnamed", &path).unwrap();
         let mut batch = DatagramBatch::new(4);
         server.recv_batch(&mut batch).await.unwrap();
-        let nobody = batch.get(0).unwrap();
-        assert_eq!((nobody.bytes, nobody.length), (&b"nobo"[..], 6));
+        let datagram = batch.get(0).unwrap();
+        assert_eq!((datagram.bytes, datagram.length), (&b"unna"[..], 7));
         let error = server.reply_batch(&batch, &[0], b"x").await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
     });
 }
 
-/// The client's socket is connected, so it hears no other address than the one that it asked.
+/// The clients are connected, so they receive only from the address to which they send.
 #[test]
-fn a_socket_on_every_interface_answers_from_the_address_that_was_asked() {
-    for every in [":0", "0.0.0.0:0"] {
+fn any_endpoint_replies_from_requested_address() {
+    for any in [":0", "0.0.0.0:0"] {
         block_on(async {
-            let server = bind(every).await;
+            let server = bind(any).await;
             let port = server.local_addr.unwrap().port();
-            for asked in ["127.0.0.2", "127.0.0.3", "127.0.0.1"] {
-                let at = format!("{asked}:{port}").parse().unwrap();
-                assert_all_answered(&server, &at).await;
+            for target in ["127.0.0.2", "127.0.0.3", "127.0.0.1"] {
+                let endpoint = format!("{target}:{port}").parse().unwrap();
+                assert_all_answered(&server, &endpoint).await;
             }
-            // Both addresses are in one batch.
-            let clients = ["127.0.0.2", "127.0.0.3"].map(|asked| {
+            // Requests to both addresses in one batch.
+            let clients = ["127.0.0.2", "127.0.0.3"].map(|target| {
                 let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-                client.connect((asked, port)).unwrap();
+                client.connect((target, port)).unwrap();
                 client.send(b"?").unwrap();
                 client
             });
             let mut batch = DatagramBatch::new(8);
             server.recv_batch(&mut batch).await.unwrap();
-            let local = |index| batch.get(index).unwrap().local_ip.unwrap().to_canonical();
+            let local_ip = |index| batch.get(index).unwrap().local_ip.unwrap().to_canonical();
             assert_eq!(
-                [local(0), local(1)].map(|ip: IpAddr| ip.to_string()),
+                [local_ip(0), local_ip(1)].map(|ip: IpAddr| ip.to_string()),
                 ["127.0.0.2", "127.0.0.3"]
             );
             assert_eq!(server.reply_batch(&batch, &[0, 1], b"one").await.unwrap(), 1);
@@ -104,21 +107,21 @@ fn a_socket_on_every_interface_answers_from_the_address_that_was_asked() {
 }
 
 #[test]
-fn sockets_of_all_kinds_share_a_threads_headers() {
+fn sockets_of_all_kinds_share_headers() {
     block_on(async {
         let servers = [bind("127.0.0.1:0").await, bind(":0").await, bind("0.0.0.0:0").await];
         for _ in 0..3 {
             for server in &servers {
                 let port = server.local_addr.unwrap().port();
-                let at = format!("127.0.0.1:{port}").parse().unwrap();
-                assert_all_answered(server, &at).await;
+                let endpoint = format!("127.0.0.1:{port}").parse().unwrap();
+                assert_all_answered(server, &endpoint).await;
             }
         }
     });
 }
 
 #[test]
-fn a_datagram_that_is_cut_tells_its_length() {
+fn truncated_datagram_has_full_length() {
     block_on(async {
         let server = bind("127.0.0.1:0").await;
         let client = DatagramSocket::connect(server.endpoint()).await.unwrap();
@@ -127,16 +130,18 @@ fn a_datagram_that_is_cut_tells_its_length() {
         }
         let mut batch = DatagramBatch::new(4);
         server.recv_batch(&mut batch).await.unwrap();
-        let told: Vec<_> = (0..5).map(|index| batch.get(index).unwrap()).collect();
-        let told: Vec<_> =
-            told.iter().map(|one| (one.bytes.len(), one.length, one.is_truncated())).collect();
+        let lengths = (0..5).map(|index| {
+            let datagram = batch.get(index).unwrap();
+            (datagram.bytes.len(), datagram.length, datagram.is_truncated())
+        });
+        let lengths: Vec<_> = lengths.collect();
         let expected = [(0, 0, false), (3, 3, false), (4, 4, false), (4, 5, true), (4, 1400, true)];
-        assert_eq!(told, expected);
+        assert_eq!(lengths, expected);
     });
 }
 
 #[test]
-fn a_batch_is_bounded_and_used_again() {
+fn batch_is_bounded_and_reusable() {
     block_on(async {
         let server = bind("127.0.0.1:0").await;
         let client = DatagramSocket::connect(server.endpoint()).await.unwrap();
@@ -157,35 +162,35 @@ fn a_batch_is_bounded_and_used_again() {
 }
 
 #[test]
-fn what_claims_to_come_from_the_socket_itself_is_its_own() {
+fn datagram_from_self_is_detected() {
     block_on(async {
-        for at in ["127.0.0.1:0", ":0"] {
-            let server = bind(at).await;
+        for endpoint in ["127.0.0.1:0", ":0"] {
+            let server = bind(endpoint).await;
             let port = server.local_addr.unwrap().port();
             server.send_to(b"own", &Peer::Inet(([127, 0, 0, 1], port).into())).await.unwrap();
             UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"x", ("127.0.0.1", port)).unwrap();
             let mut batch = DatagramBatch::new(8);
             server.recv_batch(&mut batch).await.unwrap();
-            assert!(server.is_from_self(&batch.get(0).unwrap()), "{at}");
-            assert!(!server.is_from_self(&batch.get(1).unwrap()), "{at}");
+            assert!(server.is_from_self(&batch.get(0).unwrap()), "{endpoint}");
+            assert!(!server.is_from_self(&batch.get(1).unwrap()), "{endpoint}");
         }
     });
 }
 
 #[test]
-fn a_text_is_sent_many_times_at_once() {
+fn send_repeated_sends_up_to_64() {
     block_on(async {
         let server = bind("127.0.0.1:0").await;
         let client = DatagramSocket::connect(server.endpoint()).await.unwrap();
         assert_eq!(client.send_repeated(b"x", 100).await.unwrap(), 64);
         let mut batch = DatagramBatch::new(8);
-        let (brought, _) = receive_all(&server, &mut batch);
-        // Each time twice as many as the last time: what came fills the batch.
-        assert_eq!(brought, [8, 16, 32, 8]);
+        let (lengths, _) = receive_all(&server, &mut batch);
+        // Each call offers twice as many buffers as the last call has filled.
+        assert_eq!(lengths, [8, 16, 32, 8]);
     });
 }
 
-/// Sends so many datagrams, each with its number, and returns their texts.
+/// Sends `count` datagrams, each with its number as the text, and returns the texts.
 async fn send_numbered(client: &DatagramSocket, count: usize) -> Vec<String> {
     let sent: Vec<String> = (0..count).map(|number| number.to_string()).collect();
     for text in &sent {
@@ -194,56 +199,56 @@ async fn send_numbered(client: &DatagramSocket, count: usize) -> Vec<String> {
     sent
 }
 
-/// Receives all that wait: how many came with each batch, and their texts.
+/// Receives all waiting datagrams. Returns the length of each batch, and all texts.
 fn receive_all(server: &DatagramSocket, batch: &mut DatagramBatch) -> (Vec<usize>, Vec<String>) {
-    let (mut lengths, mut heard) = (Vec::new(), Vec::new());
+    let (mut lengths, mut received) = (Vec::new(), Vec::new());
     while server.try_recv_batch(batch).is_ok() {
         lengths.push(batch.len());
-        heard.extend(texts(batch));
+        received.extend(texts(batch));
     }
-    (lengths, heard)
+    (lengths, received)
 }
 
-/// Between a few and all there are steps, and each has to offer as much as it says.
+/// Each size of the slice arrays has to offer all of its buffers.
 #[test]
-fn a_batch_grows_by_steps_with_what_waits() {
+fn batch_grows_in_steps_with_load() {
     block_on(async {
         let server = bind("127.0.0.1:0").await;
         let client = DatagramSocket::connect(server.endpoint()).await.unwrap();
         let mut batch = DatagramBatch::new(64);
         let sent = send_numbered(&client, 130).await;
-        let (lengths, heard) = receive_all(&server, &mut batch);
-        assert_eq!((lengths, heard), (vec![8, 16, 32, 64, 10], sent));
+        let (lengths, received) = receive_all(&server, &mut batch);
+        assert_eq!((lengths, received), (vec![8, 16, 32, 64, 10], sent));
     });
 }
 
 #[test]
-fn some_of_a_batch_are_answered_in_any_order_and_the_others_hear_nothing() {
+fn selected_datagrams_are_answered_in_any_order() {
     block_on(async {
         let server = bind("127.0.0.1:0").await;
         let clients: Vec<_> = (0..5).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
-        let SocketAddr::V4(at) = server.local_addr.unwrap() else { panic!("not IPv4") };
+        let SocketAddr::V4(address) = server.local_addr.unwrap() else { panic!("not IPv4") };
         for client in &clients {
             client.set_nonblocking(true).unwrap();
-            client.send_to(b"?", at).unwrap();
+            client.send_to(b"?", address).unwrap();
         }
         let mut batch = DatagramBatch::new(8);
         server.recv_batch(&mut batch).await.unwrap();
-        let heard = || {
+        let received = || {
             let mut buf = [0; 8];
             clients.iter().map(|client| client.recv(&mut buf).is_ok()).collect::<Vec<_>>()
         };
-        for which in [&[1, 2, 3][..], &[4], &[0, 2, 4], &[3, 1], &[2, 3, 0], &[1, 2, 99]] {
-            let there: Vec<usize> = which.iter().copied().filter(|index| *index < 5).collect();
-            assert_eq!(server.reply_batch(&batch, which, b"!").await.unwrap(), there.len());
-            let expected: Vec<_> = (0..5).map(|index| there.contains(&index)).collect();
-            assert_eq!(heard(), expected, "{which:?}");
+        for indices in [&[1, 2, 3][..], &[4], &[0, 2, 4], &[3, 1], &[2, 3, 0], &[1, 2, 99]] {
+            let valid: Vec<usize> = indices.iter().copied().filter(|index| *index < 5).collect();
+            assert_eq!(server.reply_batch(&batch, indices, b"!").await.unwrap(), valid.len());
+            let expected: Vec<_> = (0..5).map(|index| valid.contains(&index)).collect();
+            assert_eq!(received(), expected, "{indices:?}");
         }
     });
 }
 
 #[test]
-fn those_that_come_alone_are_taken_alone_and_none_is_lost() {
+fn single_datagrams_are_received_without_loss() {
     block_on(async {
         let server = bind("127.0.0.1:0").await;
         let client = DatagramSocket::connect(server.endpoint()).await.unwrap();
@@ -252,15 +257,15 @@ fn those_that_come_alone_are_taken_alone_and_none_is_lost() {
             let sent = format!("{number} is too long");
             client.send(sent.as_bytes()).await.unwrap();
             server.recv_batch(&mut batch).await.unwrap();
-            let taken = batch.get(0).unwrap();
-            assert_eq!((taken.bytes, taken.length), (&sent.as_bytes()[..8], sent.len()));
+            let datagram = batch.get(0).unwrap();
+            assert_eq!((datagram.bytes, datagram.length), (&sent.as_bytes()[..8], sent.len()));
             assert_eq!(server.reply_batch(&batch, &[0], b"!").await.unwrap(), 1);
             assert_eq!(client.recv(&mut [0; 8]).await.unwrap(), 1);
         }
-        // Now there are more, which is found out in the end.
+        // Now more arrive together, which a recheck of the predictor notices.
         let sent = send_numbered(&client, 40).await;
-        let (lengths, heard) = receive_all(&server, &mut batch);
-        assert_eq!(heard, sent);
+        let (lengths, received) = receive_all(&server, &mut batch);
+        assert_eq!(received, sent);
         assert!(lengths.contains(&1) && lengths.contains(&16), "{lengths:?}");
     });
 }
