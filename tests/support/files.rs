@@ -1,4 +1,4 @@
-//! What the tests of files share: a server, a client, what is sent, and what is in a directory then.
+//! Helpers of the file tests: a server, a client, content, and the names in a directory.
 
 use std::fs;
 use std::path::Path;
@@ -7,7 +7,7 @@ use super::chat_client::connect;
 use super::framed_client::{FramedClient, FramedReply};
 use super::{Program, ProgramOutput, sockactors};
 
-/// A server that stores in `out`.
+/// Starts a server that stores files in `out`.
 #[track_caller]
 pub fn server(out: &Path, more: &[&str]) -> Program {
     let mut args = vec!["--scenario", "file", "--out", out.to_str().unwrap()];
@@ -26,17 +26,17 @@ pub fn open_framed(server: &Program) -> FramedClient {
     FramedClient::open(connect(server.endpoint()))
 }
 
-/// What a server says of a file that it has stored.
+/// Returns the server's reply for a stored file.
 pub fn stored_reply(length: usize, name: &str) -> FramedReply {
     FramedReply::Stored(length as u64, name.into())
 }
 
-/// Bytes of which no two chunks are alike.
+/// Returns bytes in which no two chunks are equal.
 pub fn distinct_chunks(length: usize) -> Vec<u8> {
     (0..length).map(|k| (k ^ (k >> 8) ^ (k >> 16)) as u8).collect()
 }
 
-/// The names in a directory, hidden ones too, in order.
+/// Returns the sorted names in a directory, hidden ones too.
 pub fn names(directory: &Path) -> Vec<String> {
     let entries = fs::read_dir(directory).unwrap();
     let mut names: Vec<_> =

@@ -1,4 +1,4 @@
-//! A client of the file protocol that does as it is told, right or wrong.
+//! A scripted client of the file protocol, which may violate it.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -8,7 +8,7 @@ use sockactors::wire::file::{
     CHUNK_SIZE, Frame, FrameReader, FrameWriter, Offer, client_hello, server_hello,
 };
 
-/// What the server says.
+/// A reply of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum FramedReply {
     ResumeAt(u64, ChunkHash),
@@ -17,7 +17,7 @@ pub enum FramedReply {
     Closed,
 }
 
-/// A connection.
+/// A framed connection.
 pub struct FramedClient {
     pub stream: TcpStream,
     pub frames: FrameWriter,
@@ -40,14 +40,14 @@ impl FramedClient {
         Ok(framed)
     }
 
-    /// Says frames, as long as somebody listens.
+    /// Sends frames.
     pub fn send_frames(&mut self, frames: &[Frame<'_>]) -> std::io::Result<()> {
         let mut bytes = Vec::new();
         frames.iter().for_each(|frame| self.frames.write(frame, &mut bytes));
         self.stream.write_all(&bytes)
     }
 
-    /// Waits for what is said next, without the frames that ask for patience.
+    /// Receives the next reply, skipping `Wait` frames.
     pub fn recv(&mut self) -> FramedReply {
         loop {
             match self.reader.next_frame().unwrap() {
@@ -61,7 +61,7 @@ impl FramedClient {
                 Some(Frame::Failed(failed)) => {
                     return FramedReply::Failed(failed.code, failed.reason.into());
                 }
-                Some(other) => panic!("a server said {other:?}"),
+                Some(other) => panic!("unexpected frame from the server: {other:?}"),
                 None => {}
             }
             let mut piece = [0; 4096];
@@ -77,7 +77,7 @@ impl FramedClient {
         self.recv()
     }
 
-    /// Sends the chunks of a file from a number on, up to another, and no end.
+    /// Sends chunks `from..until` of a file, without the end frame.
     pub fn send_chunks(&mut self, file: &[u8], from: u64, until: u64) -> std::io::Result<()> {
         self.send_frames(&[Frame::Begin(from)])?;
         for (number, bytes) in (0..until).zip(file.chunks(CHUNK_SIZE)).skip(from as usize) {
@@ -86,7 +86,7 @@ impl FramedClient {
         Ok(())
     }
 
-    /// Sends a file as far as it is not held, and returns what is said at the end.
+    /// Uploads a file after what the server has, and returns the final reply.
     pub fn upload(&mut self, name: &str, file: &[u8]) -> FramedReply {
         match self.send_offer(name, Some(file.len() as u64)) {
             FramedReply::ResumeAt(held, digest) => {
@@ -99,22 +99,22 @@ impl FramedClient {
                 let _ = self.send_frames(&[end_frame(file)]);
                 self.recv()
             }
-            said => said,
+            reply => reply,
         }
     }
 }
 
-/// The offer of a file.
+/// Returns the offer of a file.
 pub fn offer(name: &[u8], size: Option<u64>) -> Offer<'_> {
     Offer { is_directory: false, size, mode: 0o644, modified: (1_000_000_000, 5), name }
 }
 
-/// The end of a file.
+/// Returns the end frame of a file.
 pub fn end_frame(file: &[u8]) -> Frame<'static> {
     Frame::End { size: file.len() as u64, digest: blake3::hash(file).into() }
 }
 
-/// The values of a file's chunks.
+/// Returns the hashes of a file's chunks.
 pub fn chunk_hashes(file: &[u8]) -> Vec<ChunkHash> {
     (0..).zip(file.chunks(CHUNK_SIZE)).map(|(number, chunk)| hash_chunk(number, chunk)).collect()
 }

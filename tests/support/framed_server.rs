@@ -1,4 +1,4 @@
-//! A server of the file protocol that does as it is told, right or wrong: one script for each connection.
+//! A scripted server of the file protocol, which may violate it. Each connection has a script.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -11,34 +11,34 @@ use sockactors::wire::file::{
     CHUNK_SIZE, Failed, Frame, FrameReader, FrameWriter, Stored, server_hello,
 };
 
-/// What has come so far.
+/// The state of the server's files.
 #[derive(Debug, Default)]
 pub struct ServerFiles {
-    /// The bytes of each file, whole or not.
+    /// The bytes of each file, complete or partial.
     pub files: BTreeMap<String, Vec<u8>>,
-    /// What was stored or made, in order.
+    /// The names of stored files and created directories, in order.
     pub stored: Vec<String>,
-    /// The number that each sending of chunks began with.
+    /// The first chunk of each `Begin` frame.
     pub resume_points: Vec<u64>,
-    /// Bytes of chunks that came.
+    /// The total bytes of received chunks.
     pub chunk_bytes: usize,
-    /// The codes that the client failed with.
+    /// The codes of the client's `Failed` frames.
     pub failure_codes: Vec<u16>,
 }
 
 type Script = Box<dyn FnOnce(ServerConnection, &mut ServerFiles) + Send>;
 
-/// Makes one connection's script.
+/// Boxes a script.
 pub fn script(with: impl FnOnce(ServerConnection, &mut ServerFiles) + Send + 'static) -> Script {
     Box::new(with)
 }
 
-/// A script that takes everything.
+/// Returns a script that accepts everything.
 pub fn accept_all() -> Script {
     script(|talk, store| talk.handshake().serve(store))
 }
 
-/// A script that takes so many bytes, then cuts the connection.
+/// Returns a script that closes the connection after `bytes` received bytes.
 pub fn cut_after(bytes: usize) -> Script {
     script(move |mut talk, store| {
         talk.byte_limit = bytes;
@@ -53,7 +53,7 @@ pub struct ScriptedServer {
 }
 
 impl ScriptedServer {
-    /// Starts one that serves so many connections as there are scripts, then is gone.
+    /// Starts a server that serves one connection per script and then exits.
     pub fn new(store: ServerFiles, scripts: Vec<Script>) -> ScriptedServer {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap().to_string();
@@ -72,14 +72,14 @@ impl ScriptedServer {
     }
 }
 
-/// One connection.
+/// A connection of a script.
 pub struct ServerConnection {
     pub stream: TcpStream,
     pub frames: FrameWriter,
     reader: FrameReader,
-    /// How many bytes are read before the connection is cut.
+    /// The number of bytes to read before the connection is closed.
     pub byte_limit: usize,
-    /// What is done before each read.
+    /// A hook that runs before each read.
     pub before_read: Option<Box<dyn FnMut() + Send>>,
 }
 
@@ -89,7 +89,7 @@ impl ServerConnection {
         ServerConnection { stream, frames, reader, byte_limit: usize::MAX, before_read: None }
     }
 
-    /// Hears the client's signature.
+    /// Reads the client's signature.
     pub fn read_hello(mut self) -> ServerConnection {
         let mut hello = [0; 10];
         let length = self.byte_limit.min(10);
@@ -98,7 +98,7 @@ impl ServerConnection {
         self
     }
 
-    /// Hears the client's signature, and answers it.
+    /// Reads the client's signature, and replies to it.
     pub fn handshake(self) -> ServerConnection {
         let mut talk = self.read_hello();
         let _ = talk.stream.write_all(&server_hello(1));
@@ -111,11 +111,11 @@ impl ServerConnection {
         let _ = self.stream.write_all(&bytes);
     }
 
-    pub fn send_failed(&mut self, code: u16, why: &str) {
-        self.send(&Frame::Failed(Failed { code, reason: why }));
+    pub fn send_failed(&mut self, code: u16, reason: &str) {
+        self.send(&Frame::Failed(Failed { code, reason }));
     }
 
-    /// Reads up to the next frame and hands it on; `false` at the end.
+    /// Reads the next frame and passes it to `with`. Returns `false` at the end of the stream.
     pub fn recv(&mut self, with: impl FnOnce(Frame<'_>)) -> bool {
         loop {
             if let Some(frame) = self.reader.next_frame().unwrap() {
@@ -126,8 +126,8 @@ impl ServerConnection {
                 pace();
             }
             let mut piece = [0; 64 << 10];
-            let most = piece.len().min(self.byte_limit);
-            match self.stream.read(&mut piece[..most]) {
+            let limit = piece.len().min(self.byte_limit);
+            match self.stream.read(&mut piece[..limit]) {
                 Ok(0) | Err(_) => return false,
                 Ok(length) => {
                     self.byte_limit -= length;
@@ -137,29 +137,30 @@ impl ServerConnection {
         }
     }
 
-    /// Waits for an offer, and returns its name.
+    /// Waits for an offer, and returns its file name.
     pub fn recv_offer(&mut self) -> Option<String> {
         let mut name = None;
         while name.is_none() {
-            let heard = self.recv(|frame| {
+            let received = self.recv(|frame| {
                 if let Frame::Offer(offer) = frame {
                     name = Some(String::from_utf8(offer.name.into()).unwrap());
                 }
             });
-            if !heard {
+            if !received {
                 return None;
             }
         }
         name
     }
 
-    /// Takes files and directories until the client ends, and goes on with those that are there in part.
+    /// Takes files and directories until the client ends, and goes on with those that are there in
+    /// part.
     pub fn serve(mut self, store: &mut ServerFiles) {
         let mut name = String::new();
         loop {
             let mut answer = None;
-            let heard = self.recv(|frame| answer = handle_frame(frame, &mut name, store));
-            if !heard {
+            let received = self.recv(|frame| answer = handle_frame(frame, &mut name, store));
+            if !received {
                 return;
             }
             match answer {
@@ -190,7 +191,7 @@ fn handle_frame(frame: Frame<'_>, name: &mut String, store: &mut ServerFiles) ->
                 return Some(NextReply::Stored(0, [0; 32]));
             }
             let held = store.files.entry(name.clone()).or_default();
-            // A chunk that came in part is none, unless it is the last one.
+            // An incomplete chunk does not count, unless it is the last one.
             if offer.size != Some(held.len() as u64) {
                 held.truncate(held.len() / CHUNK_SIZE * CHUNK_SIZE);
             }
@@ -220,6 +221,6 @@ fn handle_frame(frame: Frame<'_>, name: &mut String, store: &mut ServerFiles) ->
             store.failure_codes.push(failed.code);
             None
         }
-        other => panic!("a client said {other:?}"),
+        other => panic!("unexpected frame from the client: {other:?}"),
     }
 }

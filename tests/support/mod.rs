@@ -1,9 +1,9 @@
-//! What the end-to-end tests share: programs that run with a deadline and whose output is kept.
+//! Helpers of the end-to-end tests: programs that run with a deadline and whose output is recorded.
 //!
-//! Nothing here sleeps: a test waits for a line, for a byte or for an exit, and panics with all that the
-//! program said when 20 seconds pass without it.
+//! Nothing here sleeps. A test waits for a line, a byte or an exit. After 20 seconds it panics with
+//! the program's whole output.
 
-// Every test file is a crate of its own, and none of them uses all of this.
+// Each test program includes this module, and none uses all of it.
 #![allow(dead_code)]
 
 pub mod chat_client;
@@ -28,13 +28,13 @@ use output::OutputLog;
 pub use output::ProgramOutput;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 
-/// How long a test waits for any one thing.
+/// The time that a test waits for one event.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// The built program.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_sockactors");
 
-/// A running program: ours, or a peer. It is killed, with what it started, when it is dropped.
+/// A running program, ours or a peer's. Drop kills it and its children.
 pub struct Program {
     command: String,
     child: Child,
@@ -47,7 +47,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts a program with its three streams in the test's hands.
+    /// Starts a program whose standard streams the test controls.
     #[track_caller]
     pub fn start(command: &mut Command) -> Program {
         let mut program = Program::with_unread_stdout(command);
@@ -55,11 +55,11 @@ impl Program {
         program
     }
 
-    /// Starts a program, and leaves its stdout unread in `child`: dropped with [`Program::close_stdout`].
+    /// Starts a program whose stdout is not read until [`Program::close_stdout`] drops it.
     #[track_caller]
     pub fn with_unread_stdout(command: &mut Command) -> Program {
-        let deaf = std::env::vars_os().map(|(name, _)| name);
-        for name in deaf.filter(|name| name.to_string_lossy().starts_with("SOCKACTORS_")) {
+        let inherited = std::env::vars_os().map(|(name, _)| name);
+        for name in inherited.filter(|name| name.to_string_lossy().starts_with("SOCKACTORS_")) {
             if !command.get_envs().any(|(set, _)| set == name) {
                 command.env_remove(name);
             }
@@ -92,7 +92,8 @@ impl Program {
         Program::start(Command::new(BINARY).args(args))
     }
 
-    /// Starts our program as a server, on a free port unless a flag says where, and waits until it listens.
+    /// Starts our program as a server, on a free port unless `--listen` is given, and waits until
+    /// it listens.
     #[track_caller]
     pub fn server(args: &[&str]) -> Program {
         let mut command = Command::new(BINARY);
@@ -103,17 +104,17 @@ impl Program {
         Program::start(&mut command).listening()
     }
 
-    /// Waits until the program says where it listens: in words on stderr, or in JSON on stdout.
+    /// Waits until the program reports its endpoint, as text on stderr or as JSON on stdout.
     #[track_caller]
     pub fn listening(mut self) -> Program {
         let json = self.command.contains("\"--json\"");
-        let (heard, before) =
+        let (log, prefix) =
             if json { (&self.stdout, "\"endpoint\":\"") } else { (&self.stderr, "listening on ") };
-        let endpoint = heard.wait_for(DEADLINE, |bytes, _| {
+        let endpoint = log.wait_for(DEADLINE, |bytes, _| {
             let text = String::from_utf8_lossy(bytes);
             let lines = text.split_inclusive('\n').filter(|line| line.ends_with('\n'));
             lines.filter(|line| !json || line.contains("\"listening\"")).find_map(|line| {
-                let (_, rest) = line.split_once(before)?;
+                let (_, rest) = line.split_once(prefix)?;
                 Some(rest.split(['"', ' ', '\n']).next()?.trim_end_matches([',', '.']).to_owned())
             })
         });
@@ -121,19 +122,19 @@ impl Program {
         self
     }
 
-    /// Where the server listens, as a flag takes it.
+    /// Returns the server's endpoint in the syntax of the flags.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// The port of [`Program::endpoint`].
+    /// Returns the port of [`Program::endpoint`].
     #[track_caller]
     pub fn port(&self) -> u16 {
         let port = self.endpoint.rsplit(':').next().unwrap_or_default();
         port.parse().unwrap_or_else(|_| panic!("no port in {:?}", self.endpoint))
     }
 
-    /// The number of its process.
+    /// Returns the process ID.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -144,12 +145,12 @@ impl Program {
         stdin.write_all(bytes.as_ref()).and_then(|()| stdin.flush()).unwrap();
     }
 
-    /// Ends the program's stdin.
+    /// Closes the program's stdin.
     pub fn close_stdin(&mut self) {
         self.stdin = None;
     }
 
-    /// Goes away as the reader of stdout, where [`Program::unheard`] started it.
+    /// Closes the read end of stdout after [`Program::with_unread_stdout`].
     pub fn close_stdout(&mut self) {
         self.child.stdout = None;
     }
@@ -166,13 +167,13 @@ impl Program {
         self.stderr.wait_for_line(wanted).unwrap_or_else(|| self.timed_out("a line on stderr"))
     }
 
-    /// Waits until stdout holds these words, in a whole line or not.
+    /// Waits until stdout contains this text, in a complete line or not.
     #[track_caller]
     pub fn wait_for(&self, words: &str) {
         self.wait_for_matches(words, 1);
     }
 
-    /// Waits until stdout holds these words so many times.
+    /// Waits until stdout contains this text `times` times.
     #[track_caller]
     pub fn wait_for_matches(&self, words: &str, times: usize) {
         let count = |bytes: &[u8]| String::from_utf8_lossy(bytes).matches(words).count();
@@ -180,12 +181,12 @@ impl Program {
         self.stdout.wait_for(DEADLINE, found).unwrap_or_else(|| self.timed_out(words));
     }
 
-    /// What stdout has held so far.
+    /// Returns the output on stdout so far.
     pub fn stdout(&self) -> Vec<u8> {
         self.stdout.bytes()
     }
 
-    /// What stderr has held so far.
+    /// Returns the output on stderr so far.
     pub fn stderr(&self) -> Vec<u8> {
         self.stderr.bytes()
     }
@@ -200,43 +201,43 @@ impl Program {
         self.signal(Signal::TERM);
     }
 
-    /// Waits until the server takes no connection any more, as it does once it was asked to stop.
+    /// Waits until the server accepts no more connections, as after a stop request.
     #[track_caller]
     pub fn wait_for_closed_port(&self) {
-        let until = std::time::Instant::now() + DEADLINE;
+        let deadline = std::time::Instant::now() + DEADLINE;
         while std::net::TcpStream::connect(&self.endpoint).is_ok() {
-            if std::time::Instant::now() > until {
+            if std::time::Instant::now() > deadline {
                 self.timed_out::<()>("its port to close");
             }
         }
     }
 
-    /// Sends a signal; a program that has ended already is left in peace.
+    /// Sends a signal, unless the program has exited.
     pub fn signal(&self, signal: Signal) {
         let _ = rustix::process::kill_process(self.pid, signal);
     }
 
-    /// Closes stdin, waits for the end, and returns how it was.
+    /// Closes stdin, waits for the exit, and returns the output.
     #[track_caller]
     pub fn wait(self) -> ProgramOutput {
         self.wait_within(DEADLINE)
     }
 
-    /// [`Program::wait`], for what takes longer.
+    /// Like [`Program::wait`], with a longer timeout.
     #[track_caller]
     pub fn wait_within(mut self, within: Duration) -> ProgramOutput {
         self.stdin = None;
         self.wait_while_stdin_is_open(within)
     }
 
-    /// [`Program::wait`], for a program that has to end although more might be typed.
+    /// Like [`Program::wait`], but leaves stdin open.
     #[track_caller]
     pub fn wait_while_stdin_is_open(mut self, within: Duration) -> ProgramOutput {
-        let (pid, (told, exited)) = (self.pid, std::sync::mpsc::channel());
-        // It stays to be reaped, so that its number cannot be another's while this thread looks.
+        let (pid, (sender, exited)) = (self.pid, std::sync::mpsc::channel());
+        // The process stays a zombie, so that its ID is not reused while this thread waits.
         std::thread::spawn(move || {
             let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-            let _ = told.send(rustix::process::waitid(WaitId::Pid(pid), ended));
+            let _ = sender.send(rustix::process::waitid(WaitId::Pid(pid), ended));
         });
         if exited.recv_timeout(within).is_err() {
             self.timed_out::<()>("its end");
@@ -244,15 +245,15 @@ impl Program {
         self.kill_group();
         let status = self.child.wait().unwrap();
         self.reaped = true;
-        for heard in [&self.stdout, &self.stderr] {
-            heard.wait_for(DEADLINE, |_, _| None::<()>);
+        for log in [&self.stdout, &self.stderr] {
+            log.wait_for(DEADLINE, |_, _| None::<()>);
         }
         let signal = std::os::unix::process::ExitStatusExt::signal(&status);
         let code = status.code().or(signal.map(|signal| 128 + signal)).unwrap_or(-1);
         ProgramOutput { code, stdout: self.stdout.bytes(), stderr: self.stderr.bytes() }
     }
 
-    /// Kills what is left of the program and of what it started; its number is its own until it is reaped.
+    /// Kills the program's process group. The ID is not reused before the program is reaped.
     fn kill_group(&self) {
         let _ = rustix::process::kill_process_group(self.pid, Signal::KILL);
     }
@@ -262,7 +263,7 @@ impl Program {
         let (out, err) = (self.stdout.bytes(), self.stderr.bytes());
         let (out, err) = (String::from_utf8_lossy(&out), String::from_utf8_lossy(&err));
         panic!(
-            "waited in vain for {missing}: {}\n--- stdout\n{out}\n--- stderr\n{err}",
+            "timed out waiting for {missing}: {}\n--- stdout\n{out}\n--- stderr\n{err}",
             self.command
         )
     }
@@ -277,18 +278,18 @@ impl Drop for Program {
     }
 }
 
-/// Runs our program to its end, with this on its stdin.
+/// Runs our program to its end, with this stdin.
 #[track_caller]
 pub fn sockactors(args: &[&str], stdin: &str) -> ProgramOutput {
     let mut program = Program::run(args);
     if let Some(pipe) = program.stdin.as_mut() {
-        // A program that reads no input may be gone already.
+        // A program that reads no input may have exited already.
         let _ = pipe.write_all(stdin.as_bytes());
     }
     program.wait()
 }
 
-/// A directory of the test's own, with a path short enough for a unix socket in it.
+/// Creates a temporary directory whose path is short enough for a Unix socket in it.
 pub fn directory() -> tempfile::TempDir {
     let base = Some(std::env::temp_dir()).filter(|base| base.as_os_str().len() <= 40);
     let base = base.unwrap_or_else(|| "/tmp".into());

@@ -1,4 +1,4 @@
-//! What a program said, and how it ended.
+//! The output and the exit of a program.
 
 use std::fmt;
 use std::io::Read;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::DEADLINE;
 
-/// Everything that has come out of one pipe so far, and whether it is at its end.
+/// The output of one pipe so far, and whether it has ended.
 #[derive(Default)]
 pub struct OutputLog {
     state: Mutex<(Vec<u8>, bool)>,
@@ -15,47 +15,48 @@ pub struct OutputLog {
 }
 
 impl OutputLog {
-    /// Reads a pipe to its end on a thread of its own.
+    /// Reads a pipe to its end on a new thread.
     pub fn capture(pipe: Option<impl Read + Send + 'static>) -> Arc<OutputLog> {
-        let heard = Arc::new(OutputLog::default());
-        let kept = heard.clone();
+        let log = Arc::new(OutputLog::default());
+        let writer = log.clone();
         std::thread::spawn(move || {
             if let Some(mut pipe) = pipe {
                 let mut buffer = [0; 64 * 1024];
                 while let Ok(n @ 1..) = pipe.read(&mut buffer) {
-                    kept.state.lock().unwrap().0.extend_from_slice(&buffer[..n]);
-                    kept.changed.notify_all();
+                    writer.state.lock().unwrap().0.extend_from_slice(&buffer[..n]);
+                    writer.changed.notify_all();
                 }
             }
-            kept.state.lock().unwrap().1 = true;
-            kept.changed.notify_all();
+            writer.state.lock().unwrap().1 = true;
+            writer.changed.notify_all();
         });
-        heard
+        log
     }
 
-    /// Waits until `found` finds something in the bytes; none when the pipe ended or time ran out.
+    /// Waits until `find` returns a value. Returns `None` at the end of the pipe or after the
+    /// timeout.
     ///
-    /// `found` is told whether more may come.
+    /// `find` receives the bytes so far, and whether more may follow.
     pub fn wait_for<T>(
         &self,
-        within: Duration,
-        mut found: impl FnMut(&[u8], bool) -> Option<T>,
+        timeout: Duration,
+        mut find: impl FnMut(&[u8], bool) -> Option<T>,
     ) -> Option<T> {
-        let until = Instant::now() + within;
+        let deadline = Instant::now() + timeout;
         let mut state = self.state.lock().unwrap();
         loop {
-            if let Some(it) = found(&state.0, !state.1) {
-                return Some(it);
+            if let Some(value) = find(&state.0, !state.1) {
+                return Some(value);
             }
-            let left = until.saturating_duration_since(Instant::now());
-            if state.1 || left.is_zero() {
+            let remaining = deadline.saturating_duration_since(Instant::now());
+            if state.1 || remaining.is_zero() {
                 return None;
             }
-            state = self.changed.wait_timeout(state, left).unwrap().0;
+            state = self.changed.wait_timeout(state, remaining).unwrap().0;
         }
     }
 
-    /// Waits for a line, whole or the last one, and returns it without its end.
+    /// Waits for a matching line, complete or the last one, and returns it without its terminator.
     pub fn wait_for_line(&self, wanted: impl Fn(&str) -> bool) -> Option<String> {
         self.wait_for(DEADLINE, |bytes, more| {
             let text = String::from_utf8_lossy(bytes);
@@ -64,15 +65,15 @@ impl OutputLog {
         })
     }
 
-    /// Everything so far.
+    /// Returns the output so far.
     pub fn bytes(&self) -> Vec<u8> {
         self.state.lock().unwrap().0.clone()
     }
 }
 
-/// How a program ended, and all that it said.
+/// The exit code and the output of a program.
 pub struct ProgramOutput {
-    /// The exit code, or 128 and the signal's number.
+    /// The exit code, or 128 plus the signal's number.
     pub code: i32,
     pub stdout: Vec<u8>,
     pub stderr: Vec<u8>,
@@ -87,23 +88,23 @@ impl ProgramOutput {
         String::from_utf8_lossy(&self.stderr).into_owned()
     }
 
-    /// The lines of stdout.
+    /// Returns the lines of stdout.
     pub fn lines(&self) -> Vec<String> {
         self.out().lines().map(str::to_owned).collect()
     }
 
-    /// Asserts the exit code, and returns itself for more.
+    /// Asserts the exit code and that nothing panicked.
     #[track_caller]
     pub fn with_code(self, code: i32) -> ProgramOutput {
         assert_eq!(self.code, code, "the exit code\n{self:?}");
-        assert!(!self.err().contains("panicked"), "a panic was told\n{self:?}");
+        assert!(!self.err().contains("panicked"), "a panic was reported\n{self:?}");
         self
     }
 
-    /// Asserts that stderr names `what`.
+    /// Asserts that stderr contains `text`.
     #[track_caller]
-    pub fn with_stderr(self, what: &str) -> ProgramOutput {
-        assert!(self.err().contains(what), "stderr does not name {what:?}\n{self:?}");
+    pub fn with_stderr(self, text: &str) -> ProgramOutput {
+        assert!(self.err().contains(text), "stderr does not contain {text:?}\n{self:?}");
         self
     }
 }

@@ -1,4 +1,4 @@
-//! Programs that nobody here wrote, and the lecture's, as clients and as servers of ours.
+//! Third-party programs and the lecture's, as clients and servers of ours.
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::Path;
@@ -7,15 +7,16 @@ use std::sync::OnceLock;
 
 use super::Program;
 
-/// Tells on the terminal that something was not tested, and why; libtest does not capture it.
-pub fn skip(why: &str) {
+/// Reports on stderr that a test was skipped, and why. libtest does not capture it.
+pub fn skip(reason: &str) {
     use std::io::Write;
     let thread = std::thread::current();
     let test = thread.name().unwrap_or("a test");
-    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {reason}");
 }
 
-/// Whether a tool is there. Where `CI` is set it has to be; elsewhere its absence is told.
+/// Returns whether a tool is installed. A missing tool is a failure if `CI` is set, and a skip
+/// otherwise.
 pub fn require_tool(tool: &str) -> bool {
     let (found, package) = match tool {
         "nc" => (netcat().is_some(), "netcat-openbsd"),
@@ -25,9 +26,9 @@ pub fn require_tool(tool: &str) -> bool {
         _ => (is_installed(tool), tool),
     };
     if !found {
-        let why = format!("{tool} is not installed (apt install {package})");
-        assert!(std::env::var_os("CI").is_none(), "{why}");
-        skip(&why);
+        let reason = format!("{tool} is not installed (apt install {package})");
+        assert!(std::env::var_os("CI").is_none(), "{reason}");
+        skip(&reason);
     }
     found
 }
@@ -37,7 +38,7 @@ fn is_installed(tool: &str) -> bool {
     std::env::split_paths(&paths).any(|directory| directory.join(tool).is_file())
 }
 
-/// The name of OpenBSD's netcat; other programs are called `nc` too.
+/// Returns the name of OpenBSD's netcat. Other programs are called `nc`, too.
 fn netcat() -> Option<&'static str> {
     static NAME: OnceLock<Option<&str>> = OnceLock::new();
     *NAME.get_or_init(|| {
@@ -57,7 +58,8 @@ pub enum Family {
 }
 
 impl Family {
-    /// What our `--listen` takes for a free place; none, visibly, where the machine has no such family.
+    /// Returns a `--listen` endpoint with a free port, or reports a skip if the machine lacks the
+    /// family.
     pub fn listen(self, directory: &Path) -> Option<String> {
         match self {
             Family::V4 => Some("127.0.0.1:0".to_owned()),
@@ -70,7 +72,7 @@ impl Family {
         }
     }
 
-    /// A place that is free now, for a peer that cannot tell which port it was given.
+    /// Returns an address that is free now, for a peer that cannot report its port.
     pub fn free_address(self, kind: SocketKind, directory: &Path) -> Option<PeerAddress> {
         let listen = self.listen(directory)?;
         Some(match (self, kind) {
@@ -92,7 +94,7 @@ pub enum SocketKind {
     Datagram,
 }
 
-/// A place to connect to or to listen at.
+/// An address of a peer.
 #[derive(Debug, Clone, PartialEq)]
 pub enum PeerAddress {
     Inet(SocketAddr),
@@ -100,18 +102,18 @@ pub enum PeerAddress {
 }
 
 impl PeerAddress {
-    /// Reads an endpoint as our program writes it.
+    /// Parses an endpoint as our program prints it.
     #[track_caller]
     pub fn parse(endpoint: &str) -> PeerAddress {
         match endpoint.strip_prefix("unix:") {
             Some(path) => PeerAddress::Unix(path.to_owned()),
             None => PeerAddress::Inet(
-                endpoint.parse().unwrap_or_else(|_| panic!("an endpoint: {endpoint:?}")),
+                endpoint.parse().unwrap_or_else(|_| panic!("not an endpoint: {endpoint:?}")),
             ),
         }
     }
 
-    /// The endpoint as our flags take it.
+    /// Returns the endpoint in the syntax of our flags.
     pub fn endpoint(&self) -> String {
         match self {
             PeerAddress::Inet(address) => address.to_string(),
@@ -119,7 +121,7 @@ impl PeerAddress {
         }
     }
 
-    /// The arguments that the lecture's programs take.
+    /// Returns the arguments for the lecture's programs.
     fn lecture_args(&self) -> Vec<String> {
         match self {
             PeerAddress::Inet(at) => {
@@ -130,7 +132,7 @@ impl PeerAddress {
         }
     }
 
-    /// The arguments that both netcats take.
+    /// Returns the arguments for both netcats.
     fn netcat_args(&self) -> Vec<String> {
         match self {
             PeerAddress::Inet(at) => {
@@ -140,7 +142,7 @@ impl PeerAddress {
         }
     }
 
-    /// The socat address to connect to.
+    /// Returns the socat address for a client.
     fn socat_connect(&self, kind: SocketKind) -> String {
         match (self, kind) {
             (PeerAddress::Inet(at), SocketKind::Stream) => format!("TCP:{at}"),
@@ -152,25 +154,25 @@ impl PeerAddress {
         }
     }
 
-    /// The socat address to be served at, once.
+    /// Returns the socat address for a server of one client.
     fn socat_listen(&self, kind: SocketKind) -> String {
         match (self, kind) {
             (PeerAddress::Unix(path), SocketKind::Stream) => format!("UNIX-LISTEN:{path}"),
             (PeerAddress::Unix(path), SocketKind::Datagram) => format!("UNIX-RECVFROM:{path}"),
             (PeerAddress::Inet(at), _) => {
-                let verb = if kind == SocketKind::Stream { "TCP" } else { "UDP" };
-                let way = if kind == SocketKind::Stream { "LISTEN" } else { "RECVFROM" };
+                let protocol = if kind == SocketKind::Stream { "TCP" } else { "UDP" };
+                let mode = if kind == SocketKind::Stream { "LISTEN" } else { "RECVFROM" };
                 let (v, host) = match at.ip() {
                     std::net::IpAddr::V4(ip) => (4, ip.to_string()),
                     std::net::IpAddr::V6(ip) => (6, format!("[{ip}]")),
                 };
-                format!("{verb}{v}-{way}:{},bind={host}", at.port())
+                format!("{protocol}{v}-{mode}:{},bind={host}", at.port())
             }
         }
     }
 }
 
-/// One of the programs that ours is tested with.
+/// A program that ours is tested with.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Peer {
     Python,
@@ -180,7 +182,7 @@ pub enum Peer {
 }
 
 impl Peer {
-    /// All that are installed here.
+    /// Returns all installed peers.
     pub fn all() -> Vec<Peer> {
         let all = [Peer::Python, Peer::Ncat, Peer::Netcat, Peer::Socat];
         all.into_iter().filter(|peer| require_tool(peer.tool())).collect()
@@ -199,7 +201,8 @@ impl Peer {
         Command::new(if self == Peer::Netcat { netcat().unwrap() } else { self.tool() })
     }
 
-    /// A client that sends its stdin and goes on reading after its end; Python runs the lecture's client.
+    /// Returns a client that sends its stdin and keeps reading after its end. Python runs the
+    /// lecture's client.
     pub fn client(self, scenario: &str, kind: SocketKind, at: &PeerAddress) -> Command {
         let mut command = self.command();
         let udp = (kind == SocketKind::Datagram).then_some("-u");
@@ -207,7 +210,8 @@ impl Peer {
             Peer::Python => return lecture(&format!("{scenario}_client.py"), at),
             Peer::Ncat | Peer::Netcat => {
                 if let (PeerAddress::Unix(path), SocketKind::Datagram) = (at, kind) {
-                    // Its own socket: a netcat that is killed leaves it, so it has to lie beside the server's.
+                    // A killed netcat leaves its own socket behind, so the socket lies beside the
+                    // server's.
                     command.args(["-s", &format!("{path}.{}", self.tool())]);
                 }
                 command.args(udp).args(at.netcat_args())
@@ -217,7 +221,8 @@ impl Peer {
         command
     }
 
-    /// A client that sends its stdin and ends with it; Python runs the lecture's client.
+    /// Returns a client that sends its stdin and exits at its end. Python runs the lecture's
+    /// client.
     pub fn sender(self, scenario: &str, at: &PeerAddress) -> Command {
         let mut command = self.command();
         match self {
@@ -229,7 +234,8 @@ impl Peer {
         command
     }
 
-    /// A server for one client, that sends its stdin and closes with it; listening when this returns.
+    /// Starts a server for one client that sends its stdin and closes at its end. It listens when
+    /// this returns.
     #[track_caller]
     pub fn server(self, scenario: &str, kind: SocketKind, at: &PeerAddress, cwd: &Path) -> Program {
         let mut command = self.command();
@@ -260,7 +266,7 @@ impl Peer {
     }
 }
 
-/// One of the lecture's programs in `tests/lecture/`.
+/// Returns the command of one of the lecture's programs in `tests/lecture/`.
 pub fn lecture(script: &str, at: &PeerAddress) -> Command {
     let mut command = Command::new("python3");
     command.arg(script_path(script)).args(at.lecture_args());

@@ -1,4 +1,4 @@
-//! strace, at a server that is already up: what it does on the disk is watched, or made to fail.
+//! strace, attached to a running server to record its system calls or make them fail.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use super::Program;
 use super::peers::{require_tool, skip};
 
-/// Whether strace is there and may be set at a program that is running.
+/// Returns whether strace is installed and may attach to a running program.
 pub fn is_available() -> bool {
     if !require_tool("strace") {
         return false;
@@ -14,18 +14,18 @@ pub fn is_available() -> bool {
     let mut idle = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
     let pid = idle.id().to_string();
     let strace = Program::start(Command::new("strace").args(["-p", &pid]));
-    let told = strace.wait_for_error_line(|line| line.contains("attach"));
+    let message = strace.wait_for_error_line(|line| line.contains("attach"));
     drop(strace);
     let _ = idle.kill();
     let _ = idle.wait();
-    let works = told.contains("attached");
+    let works = message.contains("attached");
     if !works {
-        skip(&format!("strace may not be used here: {told}"));
+        skip(&format!("strace may not attach here: {message}"));
     }
     works
 }
 
-/// Sets strace at a server, with these flags; what it sees goes into `log`.
+/// Attaches strace to a server with these flags. Its output goes to `log`.
 #[track_caller]
 pub fn attach(server: &Program, flags: &[&str], log: &Path) -> Program {
     let pid = server.pid().to_string();
@@ -36,7 +36,7 @@ pub fn attach(server: &Program, flags: &[&str], log: &Path) -> Program {
     strace
 }
 
-/// Takes strace away again; the server goes on.
+/// Detaches strace. The server continues.
 #[track_caller]
 pub fn detach(strace: Program) {
     strace.interrupt();

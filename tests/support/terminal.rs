@@ -1,4 +1,4 @@
-//! A real terminal, which tmux plays: a program's keyboard and screen in the test's hands.
+//! A terminal, emulated by tmux, whose keyboard and screen the test controls.
 
 use std::fs;
 use std::process::{Command, Output};
@@ -14,7 +14,7 @@ use super::{BINARY, DEADLINE, directory};
 /// The environment variable that the tmux server and every process in a terminal inherit.
 const TERMINAL: &str = "TEST_TERMINAL";
 
-/// One terminal, with one program in it; both end with it.
+/// A terminal with one program in it. Both end on drop.
 pub struct Terminal {
     /// The value of [`TERMINAL`] in this terminal's processes.
     id: String,
@@ -23,15 +23,15 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Starts our program at a terminal, if tmux is there.
+    /// Starts our program at a terminal, or reports a skip without tmux.
     #[track_caller]
     pub fn run(args: &[&str]) -> Option<Terminal> {
         let quoted: Vec<_> = args.iter().map(|arg| format!("'{arg}'")).collect();
         Terminal::shell(&format!("exec '{BINARY}' {}", quoted.join(" ")))
     }
 
-    /// Starts a shell command at a terminal of 100 columns, if tmux is there. What is on the screen at its end
-    /// stays there.
+    /// Starts a shell command at a terminal of 100 columns, or reports a skip without tmux. The
+    /// screen stays after the command's end.
     #[track_caller]
     pub fn shell(command: &str) -> Option<Terminal> {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -41,7 +41,9 @@ impl Terminal {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let id = format!("{}-{number}", std::process::id());
         let terminal = Terminal { id, directory: directory() };
-        let clean = "unset NO_COLOR; for name in $(env | sed -n 's/^\\(SOCKACTORS_[A-Z_]*\\)=.*/\\1/p'); do unset $name; done";
+        let clean = "unset NO_COLOR; \
+            for name in $(env | sed -n 's/^\\(SOCKACTORS_[A-Z_]*\\)=.*/\\1/p'); do unset $name; \
+            done";
         let started = terminal.tmux(&[
             "-f",
             "/dev/null",
@@ -83,7 +85,7 @@ impl Terminal {
         entries.collect()
     }
 
-    /// Types text as it stands; a line feed is the Enter key.
+    /// Types text literally. A line feed is the Enter key.
     pub fn type_text(&self, text: &str) {
         let mut lines = text.split('\n').peekable();
         while let Some(line) = lines.next() {
@@ -96,40 +98,40 @@ impl Terminal {
         }
     }
 
-    /// Presses a key that tmux knows by this name: `Enter`, `Tab`, `C-c`.
+    /// Presses a key by its tmux name: `Enter`, `Tab`, `C-c`.
     pub fn press(&self, name: &str) {
         self.tmux(&["send-keys", name]);
     }
 
-    /// Pastes text, as one piece.
+    /// Pastes text as one piece.
     pub fn paste(&self, text: &str) {
         self.tmux(&["set-buffer", "--", text]);
         self.tmux(&["paste-buffer"]);
     }
 
-    /// What is on the screen, and was, without colours.
+    /// Returns the screen with its scrollback, without colours.
     pub fn screen(&self) -> String {
         let shown = self.tmux(&["capture-pane", "-p", "-J", "-S", "-"]);
         let text = String::from_utf8_lossy(&shown.stdout);
         text.lines().map(str::trim_end).collect::<Vec<_>>().join("\n").trim_end().to_owned()
     }
 
-    /// What is on the screen, with colours.
+    /// Returns the screen with colours.
     pub fn screen_with_colors(&self) -> String {
         let shown = self.tmux(&["capture-pane", "-p", "-e"]);
         String::from_utf8_lossy(&shown.stdout).into_owned()
     }
 
-    /// Waits until the screen is as `wanted`.
+    /// Waits until `matches` accepts the screen, and returns it.
     #[track_caller]
-    pub fn wait_for(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
-        let until = Instant::now() + DEADLINE;
+    pub fn wait_for(&self, description: &str, matches: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + DEADLINE;
         loop {
             let screen = self.screen();
-            if wanted(&screen) {
+            if matches(&screen) {
                 return screen;
             }
-            assert!(Instant::now() < until, "waited in vain for {what}:\n{screen}");
+            assert!(Instant::now() < deadline, "timed out waiting for {description}:\n{screen}");
         }
     }
 
@@ -139,7 +141,7 @@ impl Terminal {
         self.wait_for(line, |screen| screen.lines().any(|shown| shown == line))
     }
 
-    /// Waits until the last line of the screen is this one: a prompt, and what is typed behind it.
+    /// Waits until this is the last line of the screen: a prompt and the typed text.
     #[track_caller]
     pub fn wait_for_last_line(&self, line: &str) -> String {
         self.wait_for(line, |screen| screen.lines().last() == Some(line))
@@ -149,21 +151,24 @@ impl Terminal {
 impl Drop for Terminal {
     /// Ends the tmux server and every process of the terminal.
     ///
-    /// The kernel sends SIGHUP to the foreground process group only when the terminal goes, so a job in the background
-    /// has to be killed.
+    /// When a terminal closes, the kernel sends SIGHUP only to the foreground process group. A
+    /// background job has to be killed.
     fn drop(&mut self) {
         self.tmux(&["kill-server"]);
-        let until = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + DEADLINE;
         loop {
-            let left = self.processes();
-            if left.is_empty() {
+            let remaining = self.processes();
+            if remaining.is_empty() {
                 return;
             }
-            if Instant::now() > until {
-                assert!(std::thread::panicking(), "these outlive their terminal: {left:?}");
+            if Instant::now() > deadline {
+                assert!(
+                    std::thread::panicking(),
+                    "processes outlive their terminal: {remaining:?}"
+                );
                 return;
             }
-            for (pid, _) in left {
+            for (pid, _) in remaining {
                 let _ = kill_process(pid, Signal::KILL);
             }
         }

@@ -1,5 +1,5 @@
-//! What the proofs about files share: files that are known by their names, uploads to a server that may be gone any moment,
-//! and what a directory holds.
+//! Helpers of the file durability tests: files with seeded content, uploads to a server that may
+//! vanish at any moment, and the content of a directory.
 
 use std::fs;
 use std::io::{self, Read, Write};
@@ -9,27 +9,27 @@ use std::path::Path;
 use super::DEADLINE;
 use super::framed_client::{FramedClient, FramedReply};
 
-/// Takes a number of the environment, or another one.
-pub fn env_number(name: &str, otherwise: usize) -> usize {
+/// Returns a number from an environment variable, or `default`.
+pub fn env_number(name: &str, default: usize) -> usize {
     let set = std::env::var(name).ok();
-    set.map_or(otherwise, |set| set.parse().unwrap_or_else(|_| panic!("{name}={set}")))
+    set.map_or(default, |set| set.parse().unwrap_or_else(|_| panic!("{name}={set}")))
 }
 
-/// Bytes that are another file's in no place.
+/// Returns bytes derived from a seed. Two seeds have no chunk in common.
 pub fn seeded_bytes(seed: impl AsRef<[u8]>, length: usize) -> Vec<u8> {
     let mut bytes = vec![0; length];
     blake3::Hasher::new().update(seed.as_ref()).finalize_xof().fill(&mut bytes);
     bytes
 }
 
-/// A number below `below`, always the same of the same seed.
+/// Returns a number below `below`, derived from a seed.
 pub fn seeded_number(seed: impl AsRef<[u8]>, below: usize) -> usize {
     let hash = blake3::hash(seed.as_ref());
     let drawn = u64::from_le_bytes(*hash.as_bytes().first_chunk().unwrap());
     (drawn % below.max(1) as u64) as usize
 }
 
-/// Connects to a server that may be gone.
+/// Connects to a server that may have exited.
 pub fn try_connect(at: &str) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(at)?;
     stream.set_nodelay(true)?;
@@ -38,24 +38,24 @@ pub fn try_connect(at: &str) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Sends a file in frames, as far as it is not held.
+/// Uploads a framed file, resuming after what the server has.
 pub fn upload(at: &str, name: &str, file: &[u8]) -> io::Result<FramedReply> {
     Ok(FramedClient::try_open(try_connect(at)?)?.upload(name, file))
 }
 
-/// Sends so many chunks more of a file than are held, and ends the connection; returns what the server said then, which has seen
-/// the end.
+/// Uploads `more` chunks after those that the server has, and half-closes the connection. Returns
+/// the server's reply to that.
 pub fn upload_chunks(at: &str, name: &str, file: &[u8], more: u64) -> io::Result<FramedReply> {
     let mut client = FramedClient::try_open(try_connect(at)?)?;
     match client.send_offer(name, Some(file.len() as u64)) {
         FramedReply::ResumeAt(held, _) => client.send_chunks(file, held, held + more)?,
-        said => return Ok(said),
+        reply => return Ok(reply),
     }
     client.stream.shutdown(Shutdown::Write)?;
     Ok(client.recv())
 }
 
-/// Sends a raw upload, and waits for the server to close it.
+/// Uploads a raw file, and waits until the server closes the connection.
 pub fn upload_raw(at: &str, file: &[u8]) -> io::Result<()> {
     let mut stream = try_connect(at)?;
     stream.write_all(file)?;
@@ -63,7 +63,7 @@ pub fn upload_raw(at: &str, file: &[u8]) -> io::Result<()> {
     stream.read(&mut [0]).map(drop)
 }
 
-/// The files beneath a directory, by their paths, in order; hidden ones too.
+/// Returns all files below a directory, hidden ones too, sorted by path.
 pub fn files_below(directory: &Path) -> Vec<(String, Vec<u8>)> {
     let mut found = Vec::new();
     collect(directory, "", &mut found);
@@ -76,7 +76,7 @@ fn collect(directory: &Path, before: &str, found: &mut Vec<(String, Vec<u8>)>) {
         let entry = entry.unwrap();
         let name = format!("{before}{}", entry.file_name().to_string_lossy());
         match entry.file_type().unwrap().is_dir() {
-            // What a check of the file system leaves is nobody's.
+            // The file system's own directory.
             true if name == "lost+found" => {}
             true => collect(&entry.path(), &format!("{name}/"), found),
             false => found.push((name, fs::read(entry.path()).unwrap())),
@@ -84,7 +84,7 @@ fn collect(directory: &Path, before: &str, found: &mut Vec<(String, Vec<u8>)>) {
     }
 }
 
-/// Whether a path is of something that has no name yet.
+/// Returns whether a path is that of a temporary file, which is hidden.
 pub fn is_hidden(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|name| name.starts_with('.'))
 }
