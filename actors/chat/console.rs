@@ -1,21 +1,24 @@
-//! The operator's console: the server's own terminal, where orders need no password.
+//! The console of a chat server: operator commands typed at the server's own terminal.
+//!
+//! They need no password.
 
 use std::time::Duration;
 
-use crate::actors::{Report, Reporter, RoomRequest};
+use crate::actors::chat::manager::request::RoomRequest;
+use crate::actors::support::report::{Report, Reporter};
 use crate::runtime::{Actor, Address, Context, Outcome};
 use crate::wire::chat::command::{Command, parse};
 use crate::wire::chat::operator_command;
 use crate::wire::text::escape;
 
-/// How long the keeper of the rooms may take to answer.
+/// Timeout of a request to the room manager.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What a console is told: a line that the operator typed.
+/// A line that was typed at the console.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConsoleLine(pub String);
 
-/// The actor that passes an operator's orders on and tells what became of them.
+/// The actor that sends the console's commands to the room manager and reports the replies.
 #[derive(Debug)]
 pub struct ChatConsole {
     manager: Address<RoomRequest>,
@@ -23,13 +26,14 @@ pub struct ChatConsole {
 }
 
 impl ChatConsole {
-    /// Makes the console of the rooms that `manager` keeps.
-    pub fn new(room: Address<RoomRequest>, reporter: Reporter) -> ChatConsole {
-        ChatConsole { manager: room, reporter }
+    /// Creates a console for a room manager.
+    pub fn new(manager: Address<RoomRequest>, reporter: Reporter) -> ChatConsole {
+        ChatConsole { manager, reporter }
     }
 
+    /// Runs a command and returns the text to show.
     async fn run_command(&self, line: &str) -> String {
-        let answer = match parse(line) {
+        let reply = match parse(line) {
             Command::OperatorLine(line) => {
                 self.manager
                     .ask(REPLY_TIMEOUT, |reply| {
@@ -44,13 +48,17 @@ impl ChatConsole {
                 return help.collect::<Vec<_>>().join("\n* ");
             }
             Command::Unknown(word) => {
-                return format!("there is no {}; /help lists the orders", escape(word));
+                return format!("unknown command {}; /help lists the commands", escape(word));
             }
-            _ => return "this is the server; /help lists its orders, Ctrl-C stops it".into(),
+            _ => {
+                return "this terminal takes operator commands only; /help lists them, Ctrl-C \
+                        stops the server"
+                    .into();
+            }
         };
-        match answer {
-            Ok(Ok(words) | Err(words)) => words,
-            Err(error) => format!("the room does not answer: {error}"),
+        match reply {
+            Ok(Ok(text) | Err(text)) => text,
+            Err(error) => format!("no reply from the room manager: {error}"),
         }
     }
 }

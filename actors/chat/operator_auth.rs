@@ -1,26 +1,30 @@
-//! Who may give a chat's orders from a session: whoever knows the password.
+//! The operator password of a chat server, and the limit of guesses.
 
 use std::fmt;
 
-/// Who may give orders, besides whoever is at the server's own terminal.
+/// Number of wrong passwords after which a session is closed.
+pub(crate) const MAX_LOGIN_ATTEMPTS: u8 = 3;
+
+/// The hashed password with which a member becomes an operator.
 #[derive(Clone)]
 pub struct OperatorAuth(blake3::Hash);
 
 impl OperatorAuth {
-    /// Makes operators of those who know a password.
+    /// Accepts this password.
     pub fn new(password: &str) -> OperatorAuth {
         OperatorAuth(blake3::hash(password.as_bytes()))
     }
 
-    /// Tells whether this is the password, in a time that tells nothing about it.
+    /// Returns whether this is the password. The time taken does not depend on the password.
     pub(crate) fn verify(&self, password: &str) -> bool {
         self.0 == blake3::hash(password.as_bytes())
     }
 }
 
+/// Shows neither the password nor its hash.
 impl fmt::Debug for OperatorAuth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Operators")
+        f.write_str("OperatorAuth")
     }
 }
 
@@ -29,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_password_is_known_and_not_shown() {
+    fn operator_auth_accepts_only_its_password() {
         let operators = OperatorAuth::new("open sesame");
         assert!(operators.verify("open sesame"));
         assert!(

@@ -105,7 +105,7 @@ pub fn check(input: &[u8]) {
     let told = mem::take(&mut *told.lock().unwrap());
     peer_was_told(&told.peer, &told.sent);
     honest_was_told(&told.honest);
-    assert_eq!(told.hall, "Hall(1 rooms, 0 members)");
+    assert_eq!(told.hall, "ChatRegistry(1 rooms, 0 members)");
 }
 
 /// Plays an input.

@@ -98,7 +98,9 @@ fn add_history_writer(
     reporter: &Reporter,
 ) -> Result<(), HistoryError> {
     let Some(path) = &settings.history_dir else { return Ok(()) };
-    let (history, faults) = HistoryStore::open(path, settings.history_size, hall)?;
+    hall.keep_closed_rooms();
+    let restore = |room: &str, line: &str, sent_at| hall.restore(room, line, sent_at);
+    let (history, faults) = HistoryStore::open(path, settings.history_size, restore)?;
     for why in faults {
         reporter.try_send(|| Report::Warning { reason: why });
     }

@@ -250,7 +250,7 @@ fn stop_ends_all_chat_sessions_at_once() {
         assert!(!matches!(stream.read(&mut [0]), Ok(1)), "a lecture client received a notice");
     }
     for line in &mut lines {
-        line.wait_for_line("* the server stops; good bye");
+        line.wait_for_line("* the server is shutting down; good bye");
         // Lines that the server did not read may reset the connection after the notice.
         assert!(!matches!(line.next_line(), Ok(Some(_))));
     }

@@ -1,122 +1,126 @@
-//! Where a room's members wait for the next line, and how it is written to them at once.
+//! The sessions that wait for a room's next message, and direct writes to their streams.
 //!
-//! A session that has nothing to write lends its stream to the ring while it waits. Whoever says a short line then
-//! writes it to all those itself, which is cheaper than to wake a task for each of them: one turn of the executor for a
-//! line, and not one for each member. A session takes its stream back, under the ring's lock, before it does
-//! anything else at its next turn. So one writes to a stream at a time, and a member hears all lines in the ring's order.
+//! A session with nothing to write lends its stream to the log while it waits. The sender of a
+//! short message then writes it to all lent streams itself. That is cheaper than waking a task
+//! for each member: one executor turn per message instead of one per member.
 //!
-//! A peer that does not take the whole line is its session's matter again, which finds the rest of the line. And when
-//! many members speak at the same moment, their lines are better sent together: once a line was written to
-//! its hearers the next ones wake them, until one of those hearers had a turn.
+//! A session reclaims its stream under the log's lock before it does anything else in its next
+//! turn. So a stream has one writer at a time, and a member receives all messages in log order.
+//!
+//! A peer that does not take the whole message goes back to its session, which finds the
+//! remainder. When many members send at the same moment, batches are cheaper than direct writes.
+//! So after a direct write one of the receivers becomes the probe and is woken. Until the probe
+//! has had a turn, further messages wake the sessions, which write them in batches.
 
 use std::io;
 use std::task::{Context, Waker};
 
 use slab::Slab;
 
-use crate::actors::chat::broadcast::log::RoomMessage;
-use crate::actors::chat::broadcast::subscription::COPY_LIMIT;
+use crate::actors::chat::broadcast::message::{COPY_LIMIT, RoomMessage};
 use crate::net::{Stream, StreamWriter};
 
-/// In a room of so many peers they are written to in one turn. In a larger one their sessions are woken, which send many lines
-/// together where lines come faster than they can be sent one by one.
+/// Largest room in which messages are written directly. In a larger room the sessions are
+/// woken: they write in batches when messages arrive faster than they can be written singly.
 const MAX_DIRECT_WRITES: usize = 64;
 
-/// The places of those who wait.
+/// The subscribers of one log.
 #[derive(Debug, Default)]
 pub(crate) struct Subscribers {
     slots: Slab<SubscriberSlot>,
-    /// The hearer who is to have a turn before a line is written at once again.
+    /// The subscriber that must have a turn before the next direct write.
     probe: Option<usize>,
 }
 
 #[derive(Debug)]
 struct SubscriberSlot {
     member_id: u64,
-    /// Where its ear was when it lent its stream.
+    /// Position of the subscription while its stream is lent.
     position: u64,
     wait_mode: WaitMode,
-    /// Kept while it does not wait, too: most often it is the same one again.
+    /// Kept between waits: the next wait mostly uses the same waker.
     waker: Option<Waker>,
     writer: Option<StreamWriter>,
     unfinished: Option<Box<UnfinishedWrite>>,
 }
 
-/// What the session of a seat waits for.
+/// The state of a subscriber's wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum WaitMode {
-    /// Nothing: it has its turn, or was woken.
+    /// The session is running, or has been woken.
     NotWaiting,
-    /// To be woken.
+    /// The session waits to be woken.
     Wake,
-    /// To be written to, or else to be woken.
+    /// The session has lent its stream: write to it, or wake the session.
     DirectWrite,
 }
 
-/// What a session finds when it takes its stream back, besides the lines that were written whole.
+/// What a direct write left for the session, beyond the messages that were written whole.
 #[derive(Debug)]
 pub(crate) enum UnfinishedWrite {
-    /// The rest of the last line.
+    /// The unwritten end of the last message.
     Remainder(Box<[u8]>),
     /// The connection failed.
     Failed(io::Error),
 }
 
 impl Subscribers {
-    /// Adds the seat of a member who has its turn.
-    pub(crate) fn add(&mut self, member: u64) -> usize {
-        let (waits, waker, writer) = (WaitMode::NotWaiting, None, None);
+    /// Adds a subscriber whose session is running, and returns its key.
+    pub(crate) fn add(&mut self, member_id: u64) -> usize {
         self.slots.insert(SubscriberSlot {
-            member_id: member,
+            member_id,
             position: 0,
-            wait_mode: waits,
-            waker,
-            writer,
+            wait_mode: WaitMode::NotWaiting,
+            waker: None,
+            writer: None,
             unfinished: None,
         })
     }
 
-    /// Takes a seat away; what it held is to be dropped where nothing is locked.
+    /// Removes a subscriber. Drop the returned value after releasing the lock.
     pub(crate) fn remove(&mut self, key: usize) -> Option<impl Sized + use<>> {
         self.clear_probe(key);
         self.slots.try_remove(key)
     }
 
+    /// Returns the member that a subscriber belongs to.
     pub(crate) fn member_id(&self, key: usize) -> u64 {
         self.slots[key].member_id
     }
 
-    /// Has a session be woken by the next line. What comes back is to be dropped where nothing is locked.
+    /// Wakes the session on the next message. Drop the returned waker after releasing the lock.
     pub(crate) fn register_waker(&mut self, key: usize, cx: &Context<'_>) -> Option<Waker> {
-        let seat = &mut self.slots[key];
-        seat.wait_mode = WaitMode::Wake;
-        match &seat.waker {
+        let slot = &mut self.slots[key];
+        slot.wait_mode = WaitMode::Wake;
+        match &slot.waker {
             Some(waker) if waker.will_wake(cx.waker()) => None,
-            _ => seat.waker.replace(cx.waker().clone()),
+            _ => slot.waker.replace(cx.waker().clone()),
         }
     }
 
-    /// Has the next line be written to a session's stream; otherwise as [`Subscribers::register_waker`].
+    /// Lends a session's stream: the next message is written to it, or else wakes the session.
+    /// Drop the returned waker after releasing the lock.
     pub(crate) fn lend_stream(
         &mut self,
         key: usize,
-        at: u64,
+        position: u64,
         stream: &Stream,
         cx: &Context<'_>,
     ) -> Option<Waker> {
-        let last = self.register_waker(key, cx);
-        let seat = &mut self.slots[key];
-        seat.writer.get_or_insert_with(|| stream.writer());
-        (seat.position, seat.wait_mode) = (at, WaitMode::DirectWrite);
-        last
+        let old_waker = self.register_waker(key, cx);
+        let slot = &mut self.slots[key];
+        slot.writer.get_or_insert_with(|| stream.writer());
+        (slot.position, slot.wait_mode) = (position, WaitMode::DirectWrite);
+        old_waker
     }
 
-    /// Gives a session its stream back: where its ear is now, and what is left to do.
+    /// Returns a lent stream to its session, with the subscription's new position and the
+    /// unfinished write.
     pub(crate) fn reclaim_stream(&mut self, key: usize) -> (u64, Option<Box<UnfinishedWrite>>) {
         self.clear_probe(key);
-        let seat = &mut self.slots[key];
-        seat.wait_mode = WaitMode::NotWaiting;
-        (seat.position, seat.unfinished.take())
+        let slot = &mut self.slots[key];
+        slot.wait_mode = WaitMode::NotWaiting;
+        (slot.position, slot.unfinished.take())
     }
 
     fn clear_probe(&mut self, key: usize) {
@@ -125,41 +129,42 @@ impl Subscribers {
         }
     }
 
-    /// Returns who waits, to be woken where nothing is locked.
+    /// Takes the wakers of all waiting sessions. Wake them after releasing the lock.
     pub(crate) fn take_wakers(&mut self) -> Vec<Waker> {
-        self.slots.iter_mut().filter_map(|(_, seat)| seat.take_waker()).collect()
+        self.slots.iter_mut().filter_map(|(_, slot)| slot.take_waker()).collect()
     }
 
-    /// Writes what was said, from its first line on until `after`, to those who wait for just that, and returns the
-    /// others to be woken.
-    pub(crate) fn deliver(&mut self, first: u64, after: u64, said: &RoomMessage) -> Vec<Waker> {
+    /// Writes the message between the positions `first` and `after` to the sessions that have
+    /// lent their streams at `first`. Returns the wakers of the others. Wake them after releasing
+    /// the lock.
+    pub(crate) fn deliver(&mut self, first: u64, after: u64, message: &RoomMessage) -> Vec<Waker> {
         if self.probe.is_some()
-            || said.text.len() >= COPY_LIMIT
+            || message.text.len() >= COPY_LIMIT
             || self.slots.len() > MAX_DIRECT_WRITES
         {
             return self.take_wakers();
         }
         let mut wakers = Vec::new();
-        for (key, seat) in &mut self.slots {
-            let is_lent = seat.wait_mode == WaitMode::DirectWrite;
-            if is_lent && seat.position >= after {
-                // Somebody else has written it meanwhile.
+        for (key, slot) in &mut self.slots {
+            let is_lent = slot.wait_mode == WaitMode::DirectWrite;
+            if is_lent && slot.position >= after {
+                // A concurrent delivery has already written it.
                 continue;
             }
-            if is_lent && seat.position == first {
-                if said.sender == Some(seat.member_id) {
-                    seat.position = after;
+            if is_lent && slot.position == first {
+                if message.sender == Some(slot.member_id) {
+                    slot.position = after;
                     continue;
                 }
                 self.probe = Some(key);
-                if seat.write_direct(after, said) {
+                if slot.write_direct(after, message) {
                     continue;
                 }
             }
-            wakers.extend(seat.take_waker());
+            wakers.extend(slot.take_waker());
         }
-        let witness = self.probe.and_then(|key| self.slots.get_mut(key));
-        wakers.extend(witness.and_then(SubscriberSlot::take_waker));
+        let probe = self.probe.and_then(|key| self.slots.get_mut(key));
+        wakers.extend(probe.and_then(SubscriberSlot::take_waker));
         wakers
     }
 }
@@ -175,10 +180,10 @@ impl SubscriberSlot {
         }
     }
 
-    /// Writes what was said; tells whether the peer took all of it.
-    fn write_direct(&mut self, after: u64, said: &RoomMessage) -> bool {
+    /// Writes a message to the lent stream. Returns whether the peer took all of it.
+    fn write_direct(&mut self, after: u64, message: &RoomMessage) -> bool {
         let Some(writer) = &self.writer else { return false };
-        let bytes = said.text.as_bytes();
+        let bytes = message.text.as_bytes();
         match writer.try_write(bytes) {
             Ok(written) => {
                 self.position = after;

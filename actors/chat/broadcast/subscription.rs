@@ -1,45 +1,49 @@
-//! A member's ear: where it is in its room's ring.
+//! A member's cursor into its room's log.
 //!
-//! What there is to hear is handed over as it is shared, or copied: a member who takes what it is sent, which is nearly
-//! always so, is sent many lines in one piece, and only one that does not has to hold them.
+//! A session takes new messages in one of two ways. [`Subscription::collect_into`] gathers many
+//! of them for one vectored write, which suits a peer that takes what it is sent.
+//! [`Subscription::drain`] hands them over one by one, for a session that must queue or change
+//! them.
 
 use std::fmt;
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use crate::actors::chat::broadcast::log::{HistoryLine, MessageLog, RoomMessage};
+use crate::actors::chat::broadcast::log::MessageLog;
+use crate::actors::chat::broadcast::message::{COPY_LIMIT, HistoryLine, RoomMessage};
 use crate::actors::chat::broadcast::subscribers::UnfinishedWrite;
 use crate::net::Stream;
 
-/// A member's ear: the ring, from the moment of joining on.
+/// Maximum number of slices in one vectored write.
+const MAX_IOVECS: usize = 32;
+
+/// A member's cursor into a room's log, from the moment of joining on.
 pub struct Subscription {
     log: MessageLog,
-    /// The number of the next line; while the stream is lent, the seat has it.
+    /// The number of the next line. While the stream is lent, the subscriber's slot has it.
     position: u64,
     key: u32,
     is_lent: bool,
 }
 
-/// What is as long as this is written from where it is, and not copied.
-pub(crate) const COPY_LIMIT: usize = 1 << 10;
-
-/// Lines on their way to one call.
+/// Messages gathered for one vectored write.
 #[derive(Debug)]
 pub(crate) struct WriteBatch {
-    /// Short lines, one behind the other.
+    /// Short messages, one after the other.
     copied: Vec<u8>,
-    /// Long ones, each with how many of the copied bytes stand before it.
+    /// Long messages, each with the number of copied bytes before it.
     shared: Vec<(usize, Arc<RoomMessage>)>,
-    /// How many bytes all of them have.
+    /// The total length in bytes.
     pub(crate) byte_len: usize,
-    /// Where each line, or what was said together, ends in them, and the place in the ring after it.
+    /// For each message, the offset of its end in the batch and the log position after it.
     pub(crate) message_ends: Vec<(usize, u64)>,
-    /// The place after all of them, and after those that are not for this member.
+    /// The log position after the batch and after the member's own messages that follow it.
     pub(crate) next_position: u64,
 }
 
 impl WriteBatch {
+    /// Creates an empty batch.
     pub(crate) const fn new() -> WriteBatch {
         WriteBatch {
             copied: Vec::new(),
@@ -50,7 +54,7 @@ impl WriteBatch {
         }
     }
 
-    /// Forgets them, and with them what others may be done with.
+    /// Empties the batch and releases the shared messages.
     pub(crate) fn clear(&mut self) {
         self.copied.clear();
         self.shared.clear();
@@ -58,163 +62,165 @@ impl WriteBatch {
         self.byte_len = 0;
     }
 
-    fn push(&mut self, said: &Arc<RoomMessage>) {
-        let bytes = said.text.as_bytes();
+    fn push(&mut self, message: &Arc<RoomMessage>) {
+        let bytes = message.text.as_bytes();
         match bytes.len() < COPY_LIMIT {
             true => self.copied.extend_from_slice(bytes),
-            false => self.shared.push((self.copied.len(), said.clone())),
+            false => self.shared.push((self.copied.len(), message.clone())),
         }
         self.byte_len += bytes.len();
     }
 
-    /// Returns the pieces that they are in.
+    /// Returns the batch as slices, in order. None is empty.
     fn slices(&self) -> impl Iterator<Item = &[u8]> {
         let ends = self.shared.iter().map(|(end, _)| *end).chain([self.copied.len()]);
         let begins = [0].into_iter().chain(self.shared.iter().map(|(end, _)| *end));
         let copied = begins.zip(ends).map(|(begin, end)| &self.copied[begin..end]);
-        let shared = self.shared.iter().map(|(_, said)| said.text.as_bytes());
+        let shared = self.shared.iter().map(|(_, message)| message.text.as_bytes());
         let pairs = copied.zip(shared.chain([&[][..]]));
-        pairs.flat_map(|(copied, shared)| [copied, shared]).filter(|piece| !piece.is_empty())
+        pairs.flat_map(|(copied, shared)| [copied, shared]).filter(|slice| !slice.is_empty())
     }
 
-    /// Has `write` write them, as many pieces as one call takes, and returns what it does.
+    /// Calls `write` with the batch, up to [`MAX_IOVECS`] slices of it, and returns its result.
     pub(crate) fn write<R>(&self, write: impl FnOnce(&[IoSlice<'_>]) -> R) -> R {
         if self.shared.is_empty() {
             return write(&[IoSlice::new(&self.copied)]);
         }
         let (mut slices, mut count) = ([IoSlice::new(&[]); MAX_IOVECS], 0);
-        for (slice, piece) in slices.iter_mut().zip(self.slices()) {
-            *slice = IoSlice::new(piece);
+        for (slice, bytes) in slices.iter_mut().zip(self.slices()) {
+            *slice = IoSlice::new(bytes);
             count += 1;
         }
         write(&slices[..count])
     }
 
-    /// Returns the bytes from one place to another.
-    pub(crate) fn copy_range(&self, from: usize, to: usize) -> Vec<u8> {
-        let mut all = Vec::with_capacity(self.byte_len);
-        self.slices().for_each(|piece| all.extend_from_slice(piece));
-        all.drain(to..);
-        all.split_off(from)
+    /// Copies the bytes between two offsets.
+    pub(crate) fn copy_range(&self, start: usize, end: usize) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.byte_len);
+        self.slices().for_each(|slice| bytes.extend_from_slice(slice));
+        bytes.drain(end..);
+        bytes.split_off(start)
     }
 }
 
-/// So many pieces are handed to the kernel at once.
-const MAX_IOVECS: usize = 32;
-
-/// What an ear brings.
+/// An item that a subscription yields.
 #[derive(Debug)]
 pub enum Delivery {
-    /// Somebody else, or the room, said this: a line, or several.
+    /// A message of another member or of the room.
     Message(Arc<RoomMessage>),
-    /// So many lines were gone before they were read.
+    /// The number of lines that left the log before they were read.
     Lagged(u64),
 }
 
 impl Subscription {
-    pub(crate) fn new(ring: MessageLog, at: u64, key: usize) -> Subscription {
-        // Nobody has as many descriptors as this has numbers.
-        Subscription {
-            log: ring,
-            position: at,
-            key: u32::try_from(key).unwrap_or(u32::MAX),
-            is_lent: false,
-        }
+    /// Subscribes a member to the messages from now on.
+    pub(crate) fn new(log: &MessageLog, member_id: u64) -> Subscription {
+        let mut state = log.lock();
+        let (position, key) = (state.end_position(), state.subscribers.add(member_id));
+        drop(state);
+        // Each subscriber needs a descriptor, and there are fewer of them than of these keys.
+        let key = u32::try_from(key).unwrap_or(u32::MAX);
+        Subscription { log: log.clone(), position, key, is_lent: false }
     }
 
     fn key(&self) -> usize {
         self.key as usize
     }
 
-    /// Is ready once there is something to hear.
+    /// Returns `Ready` if the log has entries after this position. Otherwise registers the
+    /// waker for the next message.
     pub fn poll_ready(&mut self, cx: &Context<'_>) -> Poll<()> {
         let mut state = self.log.lock();
         if self.position < state.end_position() {
             return Poll::Ready(());
         }
-        let last = state.subscribers.register_waker(self.key(), cx);
+        let old_waker = state.subscribers.register_waker(self.key(), cx);
         drop(state);
-        // Outside of the lock: a waker may hold the last handle of a task.
-        drop(last);
+        // After the lock is released: a waker may own the last handle of a task.
+        drop(old_waker);
         Poll::Pending
     }
 
-    /// Lends the stream of a session that waits, so that the next line is written to it at once; the session is woken
-    /// where that is not so. Tells whether it did: not if there is something to hear.
+    /// Lends the stream of a waiting session, so that the next sender writes to it directly. If
+    /// that is not possible, the session is woken. Returns `false`, and lends nothing, if the
+    /// log already has new entries.
     pub(crate) fn lend_stream(&mut self, stream: &Stream, cx: &Context<'_>) -> bool {
         let mut state = self.log.lock();
         if self.position < state.end_position() {
             return false;
         }
-        let last = state.subscribers.lend_stream(self.key(), self.position, stream, cx);
+        let old_waker = state.subscribers.lend_stream(self.key(), self.position, stream, cx);
         drop(state);
-        drop(last);
+        drop(old_waker);
         self.is_lent = true;
         true
     }
 
-    /// Takes the stream back if it is lent, before anything else is written to it; returns what is left to do.
+    /// Takes the stream back if it is lent, and returns the unfinished write. The session must
+    /// call this before it writes to the stream again.
     pub(crate) fn reclaim_stream(&mut self) -> Option<UnfinishedWrite> {
         if !std::mem::take(&mut self.is_lent) {
             return None;
         }
-        let (at, left) = self.log.lock().subscribers.reclaim_stream(self.key());
-        self.position = at;
-        left.map(|left| *left)
+        let (position, unfinished) = self.log.lock().subscribers.reclaim_stream(self.key());
+        self.position = position;
+        unfinished.map(|unfinished| *unfinished)
     }
 
-    /// Gathers the lines that there are to hear, as long as `lines` holds fewer bytes than `enough`; the ear stays
-    /// where it is. Tells whether there may be more; an ear that was overtaken has more and copies nothing.
-    pub(crate) fn collect_into(&self, lines: &mut WriteBatch, enough: usize) -> bool {
-        lines.clear();
-        lines.next_position = self.position;
+    /// Collects new messages into `batch` until it holds `max_bytes` bytes. The cursor does not
+    /// move. Returns whether there may be more. A cursor that has fallen behind the log collects
+    /// nothing and returns `true`.
+    pub(crate) fn collect_into(&self, batch: &mut WriteBatch, max_bytes: usize) -> bool {
+        batch.clear();
+        batch.next_position = self.position;
         let state = self.log.lock();
         if self.position < state.start_position() {
             return true;
         }
-        let member = state.subscribers.member_id(self.key());
-        for (after, said) in state.iter_from(self.position) {
-            if lines.byte_len >= enough || lines.shared.len() >= MAX_IOVECS / 2 {
+        let member_id = state.subscribers.member_id(self.key());
+        for (after, message) in state.iter_from(self.position) {
+            if batch.byte_len >= max_bytes || batch.shared.len() >= MAX_IOVECS / 2 {
                 return true;
             }
-            lines.next_position = after;
-            if said.sender != Some(member) {
-                lines.push(said);
-                lines.message_ends.push((lines.byte_len, lines.next_position));
+            batch.next_position = after;
+            if message.sender != Some(member_id) {
+                batch.push(message);
+                batch.message_ends.push((batch.byte_len, batch.next_position));
             }
         }
         false
     }
 
+    /// Returns the number of the next line to read.
     pub(crate) fn position(&self) -> u64 {
         self.position
     }
 
-    /// Goes on to a place in the ring, up to which all was heard.
-    pub(crate) fn advance_to(&mut self, at: u64) {
-        self.position = at;
+    /// Moves the cursor to a position up to which everything was written.
+    pub(crate) fn advance_to(&mut self, position: u64) {
+        self.position = position;
     }
 
-    /// Hands over what there is to hear, as long as `take` wants more.
-    pub fn drain(&mut self, mut take: impl FnMut(Delivery) -> bool) {
+    /// Hands new messages to `deliver` until it returns `false`.
+    pub fn drain(&mut self, mut deliver: impl FnMut(Delivery) -> bool) {
         let state = self.log.lock();
-        let (first, member) = (state.start_position(), state.subscribers.member_id(self.key()));
-        if self.position < first {
-            let missed = first - self.position;
-            self.position = first;
-            if !take(Delivery::Lagged(missed)) {
+        let (start, member_id) = (state.start_position(), state.subscribers.member_id(self.key()));
+        if self.position < start {
+            let missed = start - self.position;
+            self.position = start;
+            if !deliver(Delivery::Lagged(missed)) {
                 return;
             }
         }
-        for (after, said) in state.iter_from(self.position) {
+        for (after, message) in state.iter_from(self.position) {
             self.position = after;
-            if said.sender != Some(member) && !take(Delivery::Message(said.clone())) {
+            if message.sender != Some(member_id) && !deliver(Delivery::Message(message.clone())) {
                 return;
             }
         }
     }
 
-    /// Returns the last `count` lines of the room, heard or not.
+    /// Returns the last `count` lines of the room, read or not.
     pub fn recent(&self, count: usize) -> Vec<HistoryLine> {
         self.log.recent(count)
     }
@@ -222,13 +228,14 @@ impl Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        let seat = self.log.lock().subscribers.remove(self.key());
-        drop(seat);
+        let slot = self.log.lock().subscribers.remove(self.key());
+        // After the lock is released: the slot holds a waker.
+        drop(slot);
     }
 }
 
 impl fmt::Debug for Subscription {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Ear({}, at {})", self.key, self.position)
+        write!(f, "Subscription({}, at {})", self.key, self.position)
     }
 }

@@ -1,44 +1,41 @@
-//! One call of a chat client: a connection, from its opening to its end.
-//!
-//! Whoever wants a name or a room wants a server that has them, so the talk is in lines from its beginning.
-//! Otherwise the dialect is [found out](crate::actors::chat::client::lecture) first.
+//! One connection of a chat client, and the line dialect on it.
 
 use std::future::poll_fn;
 use std::io;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use crate::actors::chat::client::{ChatClient, ChatInput, ClientState, Dialect};
-use crate::actors::{ClientError, Report};
+use crate::actors::chat::client::state::{ChatInput, ClientConfig, ClientState, is_quit};
+use crate::actors::support::client_error::ClientError;
+use crate::actors::support::report::Report;
 use crate::net::Stream;
 use crate::runtime::{Context, Event};
-use crate::wire::chat::command::{Command, parse};
 use crate::wire::chat::notice::{Notice, parse_notice};
-use crate::wire::chat::{ACK_OFF, ACK_PREFIX, MAX_LINE_LEN};
+use crate::wire::chat::{ACK_PREFIX, MAX_LINE_LEN};
 use crate::wire::lines::{Line, LineBuffer};
 use crate::wire::text::{decode_lossy, escape};
 
-/// The opening of a client that has nothing to say yet.
+/// The command that opens a line connection when the user has typed nothing yet.
 pub(crate) const OPENING_COMMAND: &str = "/ack off";
 
-/// How long the server may go on talking after the talk is over.
+/// Maximum time to drain the server's output after the end.
 const LINGER: Duration = Duration::from_millis(100);
 
-/// After so long a silence the kernel asks whether the server still lives.
+/// Idle time after which the kernel probes whether the server is alive.
 const KEEPALIVE: Duration = Duration::from_secs(120);
 
 /// A connection to a server.
 pub(crate) struct ClientConnection<'a> {
-    pub(crate) client: &'a ChatClient,
+    pub(crate) config: &'a ClientConfig,
     pub(crate) stream: Stream,
-    /// How long it took to connect.
+    /// The time that connecting took.
     pub(crate) connect_time: Duration,
     pub(crate) input: LineBuffer,
-    /// Lines that are the client's own business and are not shown once they are heard.
+    /// Replies to the client's own commands. They are not shown to the user.
     pub(crate) expected_echoes: Vec<String>,
 }
 
-/// What brought a wait to its end.
+/// The event that ended a wait for I/O.
 enum ClientIoEvent {
     Readable,
     Writable,
@@ -46,110 +43,80 @@ enum ClientIoEvent {
 }
 
 impl ClientConnection<'_> {
-    /// Makes a call of a connection that took `connect_time` to be made.
-    pub(crate) fn new(client: &ChatClient, stream: Stream, took: Duration) -> ClientConnection<'_> {
-        // A line must not wait until the server has acknowledged the last one.
+    /// Creates a connection from a stream that took `connect_time` to connect.
+    pub(crate) fn new(
+        config: &ClientConfig,
+        stream: Stream,
+        connect_time: Duration,
+    ) -> ClientConnection<'_> {
+        // A line must not wait for the acknowledgement of the previous one.
         let _ = stream.set_nodelay(true);
-        // Else a server that is gone without a word is never noticed by one who only listens.
+        // Without keepalive a client that only reads never notices a dead server.
         let _ = stream.set_keepalive(KEEPALIVE);
-        // A receipt has its text behind it, and a member's line a name before it.
-        let heard = LineBuffer::new(2 * MAX_LINE_LEN);
-        ClientConnection {
-            client,
-            stream,
-            connect_time: took,
-            input: heard,
-            expected_echoes: Vec::new(),
-        }
+        // A server's line is longer than the text in it: a receipt has a prefix, a message a nick.
+        let input = LineBuffer::new(2 * MAX_LINE_LEN);
+        ClientConnection { config, stream, connect_time, input, expected_echoes: Vec::new() }
     }
 
-    /// Talks until the person or the server has had enough.
-    ///
-    /// # Errors
-    ///
-    /// The connection is lost.
-    pub(crate) async fn run(
-        &mut self,
-        ctx: &mut Context<ChatInput>,
-        part: &mut ClientState,
-    ) -> Result<(), ClientError> {
-        let opening = part.handshake();
-        match part.dialect {
-            None if opening.is_empty() => {
-                let Some(dialect) = self.detect_dialect(ctx, part).await? else { return Ok(()) };
-                part.dialect = Some(dialect);
-            }
-            Some(Dialect::Lecture) => {}
-            _ => {
-                let hello = opening.into_iter().chain([OPENING_COMMAND.into()]);
-                part.send_queue.prepend(&hello.collect::<Vec<_>>());
-                self.expected_echoes.push(ACK_OFF.into());
-                part.dialect = Some(Dialect::Line);
-            }
-        }
-        if part.dialect == Some(Dialect::Line) && self.run_lines(ctx, part).await? {
-            part.dialect = Some(Dialect::Lecture);
-        }
-        match part.dialect {
-            Some(Dialect::Lecture) => self.run_lecture(ctx, part).await,
-            _ => Ok(()),
-        }
-    }
-
-    /// Ends the connection; how makes no difference to anybody.
+    /// Closes the connection. Errors are ignored: everything was sent or reported before.
     pub(crate) async fn close(self) {
         let _ = self.stream.close(LINGER).await;
     }
 
     pub(crate) fn io_error(&self, source: io::Error) -> ClientError {
-        ClientError::from_io(source, &self.client.endpoint, self.client.timeout)
+        ClientError::from_io(source, &self.config.endpoint, self.config.timeout)
     }
 
     pub(crate) fn closed_error(&self, phase: Option<&'static str>) -> ClientError {
-        ClientError::Closed { server: self.client.endpoint.to_string(), phase }
+        ClientError::Closed { server: self.config.endpoint.to_string(), phase }
     }
 
     pub(crate) fn timeout_error(&self) -> ClientError {
         ClientError::TimedOut {
-            server: self.client.endpoint.to_string(),
-            limit: self.client.timeout,
+            server: self.config.endpoint.to_string(),
+            limit: self.config.timeout,
         }
     }
 
-    /// Talks in lines: what is typed goes out and what is heard comes in, neither waiting for the other.
-    /// Returns `true` if it turns out that the server is a lecture's after all.
-    async fn run_lines(
+    /// Runs the line dialect: sends the user's lines and shows the server's, neither waiting for
+    /// the other. Returns `true` if the server turns out to speak the lecture dialect.
+    ///
+    /// # Errors
+    ///
+    /// The connection was lost, or the server took nothing within the timeout.
+    pub(crate) async fn run_lines(
         &mut self,
         ctx: &mut Context<ChatInput>,
-        part: &mut ClientState,
+        state: &mut ClientState,
     ) -> Result<bool, ClientError> {
-        // When the server last took something, or the talk was over: it is not waited for longer than the limit.
-        let mut since: Option<Instant> = None;
-        let mut is_shut = false;
+        // Start of the current timeout: when the server last took bytes while some wait, or when
+        // the write side was shut down.
+        let mut waiting_since: Option<Instant> = None;
+        let mut is_shut_down = false;
         loop {
             while let Some(line) = self.input.next_line() {
-                if self.handle_line(line, part).await {
+                if self.handle_line(line, state).await {
                     return Ok(true);
                 }
             }
             let any =
-                part.send_queue.flush(&self.stream).map_err(|source| self.io_error(source))?;
-            if part.input_closed && part.send_queue.is_empty() && !is_shut {
-                // What was said is still being answered: the server closes when it is done.
+                state.send_queue.flush(&self.stream).map_err(|source| self.io_error(source))?;
+            if state.input_closed && state.send_queue.is_empty() && !is_shut_down {
+                // The server replies to the last lines before it closes.
                 self.stream.shutdown_write().map_err(|source| self.io_error(source))?;
-                (is_shut, since) = (true, None);
+                (is_shut_down, waiting_since) = (true, None);
             }
-            let is_waiting = is_shut || !part.send_queue.is_empty();
-            since = is_waiting.then(|| since.filter(|_| !any).unwrap_or(ctx.now()));
-            match self.next_event(ctx, part, since).await? {
+            let is_waiting = is_shut_down || !state.send_queue.is_empty();
+            waiting_since = is_waiting.then(|| waiting_since.filter(|_| !any).unwrap_or(ctx.now()));
+            match self.next_event(ctx, state, waiting_since).await? {
                 None => return Ok(false),
-                Some(ClientIoEvent::TimedOut) if is_shut => return Ok(false),
+                Some(ClientIoEvent::TimedOut) if is_shut_down => return Ok(false),
                 Some(ClientIoEvent::TimedOut) => return Err(self.timeout_error()),
                 Some(ClientIoEvent::Writable) => {}
                 Some(ClientIoEvent::Readable) => {
-                    let heard = &mut self.input;
-                    match self.stream.try_read_with(|bytes| heard.push(bytes)) {
-                        Ok(0) if is_shut => return Ok(false),
+                    let input = &mut self.input;
+                    match self.stream.try_read_with(|bytes| input.push(bytes)) {
+                        Ok(0) if is_shut_down => return Ok(false),
                         Ok(0) => return Err(self.closed_error(None)),
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                         Err(source) => return Err(self.io_error(source)),
@@ -160,90 +127,89 @@ impl ClientConnection<'_> {
         }
     }
 
-    /// Waits until there is something to do; nothing comes back for a stop.
+    /// Waits for I/O or input, and queues the input. Returns `None` for a stop request.
     async fn next_event(
         &self,
         ctx: &mut Context<ChatInput>,
-        part: &mut ClientState,
-        since: Option<Instant>,
+        state: &mut ClientState,
+        waiting_since: Option<Instant>,
     ) -> Result<Option<ClientIoEvent>, ClientError> {
         let ClientConnection { stream, .. } = self;
-        let writes = !part.send_queue.is_empty();
+        let has_output = !state.send_queue.is_empty();
         let ready = poll_fn(|cx| {
             if let Poll::Ready(ready) = stream.poll_readable(cx) {
                 return Poll::Ready(ready.map(|()| ClientIoEvent::Readable));
             }
-            match writes {
+            match has_output {
                 true => {
                     stream.poll_writable(cx).map(|ready| ready.map(|()| ClientIoEvent::Writable))
                 }
                 false => Poll::Pending,
             }
         });
-        let (clock, limit) = (ctx.clock().clone(), self.client.timeout);
+        let (clock, timeout) = (ctx.clock().clone(), self.config.timeout);
         let io = async {
-            let Some(since) = since else { return ready.await };
-            let left = (since + limit).saturating_duration_since(clock.now());
+            let Some(since) = waiting_since else { return ready.await };
+            let left = (since + timeout).saturating_duration_since(clock.now());
             clock.timeout(left, ready).await.unwrap_or(Ok(ClientIoEvent::TimedOut))
         };
-        let io = match part.input_closed || part.send_queue.is_full() {
+        let event = match state.input_closed || state.send_queue.is_full() {
             true => ctx.unless_stopped(io).await,
             false => match ctx.next(io).await {
-                Event::Io(io) => Some(io),
+                Event::Io(event) => Some(event),
                 Event::Stop => None,
                 Event::Message(input) => {
                     match input {
                         ChatInput::Line(text) => {
-                            part.input_closed = is_quit(&text);
-                            part.queue_line(&text);
+                            state.input_closed = is_quit(&text);
+                            state.queue_line(&text);
                         }
-                        ChatInput::End => part.input_closed = true,
+                        ChatInput::End => state.input_closed = true,
                     }
+                    // The new line can be written at once.
                     return Ok(Some(ClientIoEvent::Writable));
                 }
             },
         };
-        io.transpose().map_err(|source| self.io_error(source))
+        event.transpose().map_err(|source| self.io_error(source))
     }
 
-    /// Shows a line unless it is the client's own business; `true` if only a lecture's server says such.
-    async fn handle_line(&mut self, line: Line, part: &mut ClientState) -> bool {
+    /// Handles a line of the server and shows it unless it is an expected echo. Returns `true` if
+    /// the server speaks the lecture dialect.
+    async fn handle_line(&mut self, line: Line, state: &mut ClientState) -> bool {
         let text = match &line {
             Line::Complete(line) => decode_lossy(line).into_owned(),
-            Line::TooLong(len) => format!("* a line of {len} bytes was too long to show"),
+            Line::TooLong(len) => format!("* line of {len} bytes not shown: too long"),
         };
+        // Only a lecture server acknowledges a command as if it were a text.
         if text.strip_prefix(ACK_PREFIX) == Some(OPENING_COMMAND) {
             return true;
         }
-        self.update_state(&text, part);
-        // A receipt has the text as the client said it, or escaped for lines.
-        match self.expected_echoes.iter().position(|own| *own == escape(&text)) {
-            Some(own) => drop(self.expected_echoes.remove(own)),
-            None => self.client.reporter.send(|| Report::ChatLine(text)).await,
+        self.update_state(&text, state);
+        // Receipts have the text as the client sent it, or escaped for the line dialect.
+        match self.expected_echoes.iter().position(|echo| *echo == escape(&text)) {
+            Some(index) => drop(self.expected_echoes.remove(index)),
+            None => self.config.reporter.send(|| Report::ChatLine(text)).await,
         }
         false
     }
 
-    /// Keeps in mind what a line says of the person's own place.
-    fn update_state(&self, line: &str, part: &mut ClientState) {
+    /// Updates the user's nick, room and status from a line of the server.
+    fn update_state(&self, line: &str, state: &mut ClientState) {
         match parse_notice(line) {
             Notice::Welcome { nick, room, is_alone } => {
-                (part.joined_before, part.joined) = (true, true);
-                // Somebody whose name was taken for the moment still wants it.
-                part.nick.get_or_insert_with(|| nick.into());
-                part.room = Some(room.into());
-                if self.client.who_on_join && !is_alone {
-                    part.send_queue.push_control("/who");
+                (state.joined_before, state.joined) = (true, true);
+                // A user whose nick was taken for the moment still wants that nick.
+                state.nick.get_or_insert_with(|| nick.into());
+                state.room = Some(room.into());
+                if self.config.who_on_join && !is_alone {
+                    state.send_queue.push_control("/who");
                 }
             }
-            Notice::SelfRenamed(nick) => part.nick = Some(nick.into()),
-            Notice::SelfLeft => part.room = None,
-            Notice::Disconnected => part.reconnect_forbidden = true,
+            Notice::SelfRenamed(nick) => state.nick = Some(nick.into()),
+            Notice::SelfLeft => state.room = None,
+            Notice::Disconnected => state.reconnect_forbidden = true,
             _ => {}
         }
     }
-}
-
-pub(crate) fn is_quit(text: &str) -> bool {
-    matches!(parse(text), Command::Quit)
 }

@@ -1,55 +1,55 @@
-//! What a chat client has to say: lines that wait until they are written to a server.
+//! The send queue of a chat client.
 //!
-//! A line is here until all of it is written, so a connection that is lost takes no word along: what was not
-//! written, or in part, is said to the next one. Lines that were the client's own business with the lost
-//! connection are not.
+//! A line stays in the queue until all of it is written, so a lost connection loses no line of
+//! the user: what was written in part or not at all is sent to the next connection. The client's
+//! own commands for the lost connection are dropped.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
 use crate::net::Stream;
 
-/// How many bytes of lines may wait before whoever types them has to.
+/// Number of queued bytes from which no more input is taken.
 const HIGH_WATER: usize = 1 << 20;
 
-/// So many lines are handed to the kernel at once.
+/// Maximum number of slices in one vectored write.
 const MAX_IOVECS: usize = 64;
 
-/// Lines on their way.
+/// The lines that wait to be written.
 #[derive(Debug, Default)]
 pub(crate) struct SendQueue {
     lines: VecDeque<QueuedLine>,
     bytes: usize,
-    /// How much of the first one is written.
+    /// Number of written bytes of the first line.
     written: usize,
 }
 
 #[derive(Debug)]
 struct QueuedLine {
-    /// With its newline.
+    /// The line with its newline.
     text: String,
-    /// Whether a person said it.
+    /// Whether the user typed it. Otherwise it is the client's own command.
     is_user_input: bool,
 }
 
 impl SendQueue {
-    /// Adds what a person said, given without its line end.
+    /// Queues a line of the user, given without its newline.
     pub(crate) fn push_line(&mut self, text: &str) {
         self.push(text, true);
     }
 
-    /// Adds what the client has to tell this one server, given without its line end.
+    /// Queues a command of the client for the current connection, given without its newline.
     pub(crate) fn push_control(&mut self, text: &str) {
         self.push(text, false);
     }
 
-    fn push(&mut self, text: &str, is_said: bool) {
+    fn push(&mut self, text: &str, is_user_input: bool) {
         let text = format!("{text}\n");
         self.bytes += text.len();
-        self.lines.push_back(QueuedLine { text, is_user_input: is_said });
+        self.lines.push_back(QueuedLine { text, is_user_input });
     }
 
-    /// Takes the first line out, without its line end.
+    /// Removes and returns the first line, without its newline.
     pub(crate) fn pop(&mut self) -> Option<String> {
         let mut line = self.lines.pop_front()?;
         self.bytes -= line.text.len();
@@ -58,14 +58,14 @@ impl SendQueue {
         Some(line.text)
     }
 
-    /// Puts a line back that was taken out and could not be said.
+    /// Puts back a line of the user that was popped and could not be sent.
     pub(crate) fn requeue(&mut self, text: &str) {
         let line = QueuedLine { text: format!("{text}\n"), is_user_input: true };
         self.bytes += line.text.len();
         self.lines.push_front(line);
     }
 
-    /// Puts what the client has to tell before all that a person said.
+    /// Queues commands of the client before all other lines.
     pub(crate) fn prepend(&mut self, texts: &[String]) {
         for text in texts.iter().rev() {
             let text = format!("{text}\n");
@@ -74,32 +74,34 @@ impl SendQueue {
         }
     }
 
-    /// Returns how many lines wait that a person said.
+    /// Returns the number of queued lines of the user.
     pub(crate) fn pending_lines(&self) -> usize {
         self.lines.iter().filter(|line| line.is_user_input).count()
     }
 
+    /// Returns whether nothing is queued.
     pub(crate) fn is_empty(&self) -> bool {
         self.lines.is_empty()
     }
 
-    /// Tells whether so much waits that no more is to be taken.
+    /// Returns whether so much is queued that no more input may be taken.
     pub(crate) fn is_full(&self) -> bool {
         self.bytes >= HIGH_WATER
     }
 
-    /// Forgets the connection: what a person said is said to the next one, from its beginning.
+    /// Prepares the queue for the next connection: drops the client's own commands, and sends a
+    /// partly written line again as a whole.
     pub(crate) fn reset_connection(&mut self) {
         self.written = 0;
         self.lines.retain(|line| line.is_user_input);
         self.bytes = self.lines.iter().map(|line| line.text.len()).sum();
     }
 
-    /// Writes as much as the server takes now; tells whether that was anything.
+    /// Writes as many bytes as the server takes now. Returns whether it took any.
     ///
     /// # Errors
     ///
-    /// What the connection says.
+    /// The connection failed.
     pub(crate) fn flush(&mut self, stream: &Stream) -> io::Result<bool> {
         let mut any = false;
         while !self.lines.is_empty() {
@@ -138,40 +140,40 @@ mod tests {
     use super::*;
 
     fn read_all(stream: &Stream) -> String {
-        let mut heard = Vec::new();
+        let mut received = Vec::new();
         while stream
-            .try_read_with(|bytes| heard.extend_from_slice(bytes))
+            .try_read_with(|bytes| received.extend_from_slice(bytes))
             .is_ok_and(|length| length > 0)
         {}
-        String::from_utf8(heard).unwrap()
+        String::from_utf8(received).unwrap()
     }
 
     #[test]
-    fn a_line_that_was_written_in_part_is_said_again_and_whole() {
+    fn partly_written_line_is_sent_again_whole() {
         let (ours, theirs) = Stream::pair().unwrap();
-        let mut outgoing = SendQueue::default();
+        let mut queue = SendQueue::default();
         let long = "x".repeat(4 << 20);
-        outgoing.push_line("first");
-        outgoing.push_line(&long);
-        outgoing.push_control("/who");
-        assert!(outgoing.flush(&ours).unwrap() && outgoing.is_full());
+        queue.push_line("first");
+        queue.push_line(&long);
+        queue.push_control("/who");
+        assert!(queue.flush(&ours).unwrap() && queue.is_full());
         assert!(read_all(&theirs).starts_with("first\nxxx"));
-        outgoing.reset_connection();
-        assert_eq!(outgoing.pending_lines(), 1);
-        assert_eq!(outgoing.pop(), Some(long));
-        assert!(outgoing.is_empty() && !outgoing.is_full());
+        queue.reset_connection();
+        assert_eq!(queue.pending_lines(), 1);
+        assert_eq!(queue.pop(), Some(long));
+        assert!(queue.is_empty() && !queue.is_full());
     }
 
     #[test]
-    fn the_opening_comes_first_and_is_nobody_elses() {
+    fn prepended_commands_are_sent_before_user_lines() {
         let (ours, theirs) = Stream::pair().unwrap();
-        let mut outgoing = SendQueue::default();
-        outgoing.push_line("hello");
-        outgoing.prepend(&["/nick ada".into(), "/ack off".into()]);
-        assert_eq!(outgoing.pending_lines(), 1);
-        outgoing.flush(&ours).unwrap();
+        let mut queue = SendQueue::default();
+        queue.push_line("hello");
+        queue.prepend(&["/nick ada".into(), "/ack off".into()]);
+        assert_eq!(queue.pending_lines(), 1);
+        queue.flush(&ours).unwrap();
         assert_eq!(read_all(&theirs), "/nick ada\n/ack off\nhello\n");
-        assert!(outgoing.is_empty() && !outgoing.flush(&ours).unwrap());
-        assert_eq!(outgoing.bytes, 0);
+        assert!(queue.is_empty() && !queue.flush(&ours).unwrap());
+        assert_eq!(queue.bytes, 0);
     }
 }

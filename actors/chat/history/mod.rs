@@ -1,136 +1,141 @@
-//! The journal of a chat: what is said in its rooms, kept on the disk.
+//! The history of a chat on disk.
 //!
-//! Whoever says something in a room hands it to a [`HistorySender`] and goes on: what waits for the disk is bounded in
-//! lines and in bytes, and what finds no room there is left out of the history and counted. The journal takes what
-//! waits, all of it at once, writes it, and has the disk hold it within a second. A disk that fails is told once and
-//! tried again later; the chat does not notice.
+//! A sender hands each message to a [`HistorySender`] and goes on. The queue to the disk is
+//! bounded in lines and in bytes. Messages that do not fit are not saved, and are counted. The
+//! [`HistoryWriter`] takes all queued messages as one batch, writes it, and syncs it to the disk
+//! within a second. A disk that fails is reported once and retried later. The chat goes on.
 //!
-//! Files and counts are the [`HistoryStore`]'s, which belongs to the tree, and the batch in the journal's hand lies on a
-//! [`JobQueue`]: a journal that crashes loses neither.
+//! The files and counts are in the [`HistoryStore`], which belongs to the tree, and a batch being
+//! written is in a [`JobQueue`]. So a writer that crashes loses neither.
+
+pub(crate) mod segments;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
-use crate::actors::{ChatRegistry, Report, Reporter, RoomMessage};
+use crate::actors::chat::broadcast::message::RoomMessage;
+use crate::actors::chat::history::segments::{HistoryError, SegmentLog};
+use crate::actors::support::report::{Report, Reporter};
 use crate::runtime::{Actor, Address, Context, JobQueue, Outcome};
 use crate::sync::lock;
 use crate::wire::chat::history_record::{Record, encode};
-use segments::{HistoryError, SegmentLog};
 
-/// How long what was written may be in the kernel's hand alone.
+/// Maximum time between writing a message and syncing it to the disk.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How long a disk that failed is left alone.
+/// Time between two attempts to write to a disk that fails.
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 
-/// How many bytes are written at once, about.
+/// Approximate maximum size of one write, in bytes.
 const MAX_BATCH_BYTES: usize = 256 << 10;
 
-/// How many bytes of lines may wait for the disk.
+/// Maximum size of the messages that wait for the disk, in bytes.
 const MAX_QUEUED_BYTES: usize = 4 << 20;
 
-/// What was said, and the room that heard it.
+/// A message to save, with its room.
 #[derive(Debug)]
 pub struct HistoryEntry {
     room: Arc<str>,
     message: Arc<RoomMessage>,
 }
 
-/// The history of a chat on the disk.
+/// The history of a chat on disk. It outlives the writer. Cloning it clones the handle.
 #[derive(Clone)]
 pub struct HistoryStore(Arc<HistoryShared>);
 
 struct HistoryShared {
-    /// Held while the disk is written to, so no actor ever waits for it.
+    /// Locked during writes to the disk, by a blocking thread. No actor waits for this lock.
     state: Mutex<HistoryState>,
     jobs: JobQueue<WriteJob>,
-    /// Bytes of the lines in the mailbox.
+    /// Size of the messages in the writer's mailbox, in bytes.
     queued_bytes: AtomicUsize,
-    /// Lines that were left out since it was last told.
+    /// Number of lines that were not saved since the last warning about them.
     dropped_lines: AtomicU64,
 }
 
 struct HistoryState {
     segments: SegmentLog,
-    /// Since when the disk fails, and when it is tried again.
+    /// When to retry the disk. `None` while it works.
     retry_at: Option<Instant>,
-    /// What is to be told.
+    /// Warnings that were not reported yet.
     warnings: Vec<String>,
 }
 
-/// Work for a thread that may block.
+/// A batch of records for a blocking thread to write.
 struct WriteJob {
     records: Vec<u8>,
-    /// Where each record ends.
+    /// The offset of each record's end.
     record_ends: Vec<usize>,
-    /// When it was given.
     created_at: Instant,
-    /// Whether the disk is to hold it all.
+    /// Whether to sync the file afterwards.
     sync: bool,
 }
 
 impl HistoryStore {
-    /// Opens the history in a directory, made if there is none, that is to stay within so many bytes; gives a
-    /// hall what was said, and returns a sentence for each part of it that is lost.
+    /// Opens the history in a directory, which is created if necessary, and limits it to
+    /// `max_bytes` bytes. Calls `restore` with the room, the line and the time of each saved
+    /// line, oldest first.
+    ///
+    /// Returns the store and a warning for each part of the history that is lost.
     ///
     /// # Errors
     ///
     /// The directory cannot be used, or another process uses it.
     pub fn open(
-        path: &std::path::Path,
-        most: u64,
-        hall: &ChatRegistry,
+        path: &Path,
+        max_bytes: u64,
+        mut restore: impl FnMut(&str, &str, SystemTime),
     ) -> Result<(HistoryStore, Vec<String>), HistoryError> {
-        let mut segments = SegmentLog::open(path, most)?;
-        hall.keep_closed_rooms();
-        let faults = segments.restore(|record| {
-            let since = Duration::from_millis(record.timestamp_ms.unsigned_abs());
-            let at = match record.timestamp_ms < 0 {
-                true => SystemTime::UNIX_EPOCH.checked_sub(since),
-                false => SystemTime::UNIX_EPOCH.checked_add(since),
+        let mut segments = SegmentLog::open(path, max_bytes)?;
+        let warnings = segments.restore(|record| {
+            let offset = Duration::from_millis(record.timestamp_ms.unsigned_abs());
+            let sent_at = match record.timestamp_ms < 0 {
+                true => SystemTime::UNIX_EPOCH.checked_sub(offset),
+                false => SystemTime::UNIX_EPOCH.checked_add(offset),
             };
-            hall.restore(record.room, record.line, at.unwrap_or(SystemTime::UNIX_EPOCH));
+            restore(record.room, record.line, sent_at.unwrap_or(SystemTime::UNIX_EPOCH));
         })?;
-        let state = HistoryState { segments, retry_at: None, warnings: Vec::new() };
-        let history = HistoryShared {
-            state: Mutex::new(state),
+        let shared = HistoryShared {
+            state: Mutex::new(HistoryState { segments, retry_at: None, warnings: Vec::new() }),
             jobs: JobQueue::new(),
             queued_bytes: AtomicUsize::new(0),
             dropped_lines: AtomicU64::new(0),
         };
-        Ok((HistoryStore(Arc::new(history)), faults))
+        Ok((HistoryStore(Arc::new(shared)), warnings))
     }
 
+    /// Writes a batch, and syncs it if asked. Blocks. Drops the batch while the disk fails.
     fn write(&self, job: &WriteJob) {
         let mut state = lock(&self.0.state);
-        if state.retry_at.is_some_and(|until| job.created_at < until) {
+        if state.retry_at.is_some_and(|retry_at| job.created_at < retry_at) {
             self.count_dropped(job.record_ends.len());
             return;
         }
-        let (done, mut result) = state.segments.append(&job.records, &job.record_ends);
-        self.count_dropped(job.record_ends.len() - done);
+        let (written, mut result) = state.segments.append(&job.records, &job.record_ends);
+        self.count_dropped(job.record_ends.len() - written);
         if job.sync && result.is_ok() {
             result = state.segments.sync();
         }
         match result {
             Err(error) => {
-                let again = job.created_at.checked_add(RETRY_DELAY).unwrap_or(job.created_at);
-                if state.retry_at.replace(again).is_none() {
-                    let why = format!(
-                        "the history in {} cannot be written: {error}; it is tried again, and what is said \
-                         meanwhile is kept in memory alone",
+                let retry_at = job.created_at.checked_add(RETRY_DELAY).unwrap_or(job.created_at);
+                if state.retry_at.replace(retry_at).is_none() {
+                    let warning = format!(
+                        "cannot write the chat history in {}: {error}; retrying every \
+                         {RETRY_DELAY:?}, messages are not saved meanwhile",
                         state.segments.path.display()
                     );
-                    state.warnings.push(why);
+                    state.warnings.push(warning);
                 }
             }
-            Ok(()) if done > 0 && state.retry_at.take().is_some() => {
-                let lost = self.0.dropped_lines.swap(0, Ordering::Relaxed);
-                state.warnings.push(format!(
-                    "the history is written again; {lost} lines were left out of it"
-                ));
+            Ok(()) if written > 0 && state.retry_at.take().is_some() => {
+                let dropped = self.0.dropped_lines.swap(0, Ordering::Relaxed);
+                state
+                    .warnings
+                    .push(format!("saving the chat history again; {dropped} lines were not saved"));
             }
             Ok(()) => {}
         }
@@ -142,51 +147,52 @@ impl HistoryStore {
 
     fn take_warnings(&self) -> Vec<String> {
         let mut state = lock(&self.0.state);
-        let mut news = std::mem::take(&mut state.warnings);
-        // While the disk fails, the number is told at the end of it.
+        let mut warnings = std::mem::take(&mut state.warnings);
+        // While the disk fails, lines are only counted. The number is reported at the end.
         if state.retry_at.is_none() {
             match self.0.dropped_lines.swap(0, Ordering::Relaxed) {
                 0 => {}
-                lost => news.push(format!(
-                    "{lost} lines were left out of the history: more was said than the disk takes"
+                dropped => warnings.push(format!(
+                    "{dropped} lines of the chat history were not saved: the disk is too slow"
                 )),
             }
         }
-        news
+        warnings
     }
 }
 
 impl fmt::Debug for HistoryStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "History({} bytes waiting)", self.0.queued_bytes.load(Ordering::Relaxed))
+        write!(f, "HistoryStore({} bytes queued)", self.0.queued_bytes.load(Ordering::Relaxed))
     }
 }
 
-/// Where what was said is handed on to: a journal, or nowhere.
+/// A handle that queues messages for a [`HistoryWriter`]. The default one drops them.
 #[derive(Debug, Clone, Default)]
 pub struct HistorySender(Option<(HistoryStore, Address<HistoryEntry>)>);
 
 impl HistorySender {
-    /// Makes a recorder for the journal of a history.
-    pub fn new(history: HistoryStore, journal: Address<HistoryEntry>) -> HistorySender {
-        HistorySender(Some((history, journal)))
+    /// Creates a handle for the writer of a store.
+    pub fn new(store: HistoryStore, writer: Address<HistoryEntry>) -> HistorySender {
+        HistorySender(Some((store, writer)))
     }
 
-    /// Has what a room heard kept, if there is room for it now.
-    pub(crate) fn record(&self, room: &Arc<str>, said: &Arc<RoomMessage>) {
-        let Some((history, journal)) = &self.0 else { return };
-        let (room, said) = (room.clone(), said.clone());
-        let (size, waiting) = (said.text.len(), &history.0.queued_bytes);
-        let fits = waiting.fetch_add(size, Ordering::Relaxed) <= MAX_QUEUED_BYTES;
-        let count = said.line_count as usize;
-        if !fits || journal.try_send(HistoryEntry { room, message: said }).is_err() {
-            waiting.fetch_sub(size, Ordering::Relaxed);
-            history.count_dropped(count);
+    /// Queues a room's message without waiting. If the queue is full, the message is dropped and
+    /// counted.
+    pub(crate) fn record(&self, room: &Arc<str>, message: &Arc<RoomMessage>) {
+        let Some((store, writer)) = &self.0 else { return };
+        let (room, message) = (room.clone(), message.clone());
+        let (size, queued_bytes) = (message.text.len(), &store.0.queued_bytes);
+        let fits = queued_bytes.fetch_add(size, Ordering::Relaxed) <= MAX_QUEUED_BYTES;
+        let line_count = message.line_count as usize;
+        if !fits || writer.try_send(HistoryEntry { room, message }).is_err() {
+            queued_bytes.fetch_sub(size, Ordering::Relaxed);
+            store.count_dropped(line_count);
         }
     }
 }
 
-/// The actor that writes down what is said.
+/// The actor that writes messages to the history on disk.
 #[derive(Debug)]
 pub struct HistoryWriter {
     store: HistoryStore,
@@ -194,12 +200,12 @@ pub struct HistoryWriter {
 }
 
 impl HistoryWriter {
-    /// Makes the journal of a history, which outlives it.
-    pub fn new(history: HistoryStore, reporter: Reporter) -> HistoryWriter {
-        HistoryWriter { store: history, reporter }
+    /// Creates the writer of a store.
+    pub fn new(store: HistoryStore, reporter: Reporter) -> HistoryWriter {
+        HistoryWriter { store, reporter }
     }
 
-    /// Takes what waits, as much as is written at once.
+    /// Encodes `first` and the messages in the mailbox, up to [`MAX_BATCH_BYTES`].
     fn collect_batch(
         &self,
         first: Option<HistoryEntry>,
@@ -209,14 +215,14 @@ impl HistoryWriter {
         let mut job =
             WriteJob { records: Vec::new(), record_ends: Vec::new(), created_at: ctx.now(), sync };
         let mut next = first;
-        while let Some(HistoryEntry { room, message: said }) = next {
-            self.store.0.queued_bytes.fetch_sub(said.text.len(), Ordering::Relaxed);
-            let at = match said.sent_at.duration_since(SystemTime::UNIX_EPOCH) {
+        while let Some(HistoryEntry { room, message }) = next {
+            self.store.0.queued_bytes.fetch_sub(message.text.len(), Ordering::Relaxed);
+            let timestamp_ms = match message.sent_at.duration_since(SystemTime::UNIX_EPOCH) {
                 Ok(since) => i64::try_from(since.as_millis()).unwrap_or(i64::MAX),
                 Err(before) => -i64::try_from(before.duration().as_millis()).unwrap_or(i64::MAX),
             };
-            for line in said.lines() {
-                match encode(Record { timestamp_ms: at, room: &room, line }, &mut job.records) {
+            for line in message.lines() {
+                match encode(Record { timestamp_ms, room: &room, line }, &mut job.records) {
                     true => job.record_ends.push(job.records.len()),
                     false => self.store.count_dropped(1),
                 }
@@ -226,12 +232,12 @@ impl HistoryWriter {
         job
     }
 
-    /// Does what is on the desk, and tells what came of it.
+    /// Runs the queued jobs on a blocking thread and reports their warnings.
     async fn run_jobs(&self) {
-        let history = self.store.clone();
-        self.store.0.jobs.run_all(move |job| history.write(&job)).await;
-        for why in self.store.take_warnings() {
-            self.reporter.send(|| Report::Warning { reason: why }).await;
+        let store = self.store.clone();
+        self.store.0.jobs.run_all(move |job| store.write(&job)).await;
+        for reason in self.store.take_warnings() {
+            self.reporter.send(|| Report::Warning { reason }).await;
         }
     }
 }
@@ -242,33 +248,31 @@ impl Actor for HistoryWriter {
     async fn run(self, mut ctx: Context<HistoryEntry>) -> Outcome {
         self.run_jobs().await;
         let clock = ctx.clock().clone();
-        // What the last incarnation wrote may not be on the disk yet.
+        // The previous incarnation may not have synced its last write.
         let mut sync_at = clock.now().checked_add(SYNC_INTERVAL);
         loop {
-            let limit = sync_at.map(|at| at.saturating_duration_since(clock.now()));
-            let (first, is_over) = match clock.timeout(limit, ctx.recv()).await {
-                Some(Some(spoken)) => (Some(spoken), false),
+            let timeout = sync_at.map(|at| at.saturating_duration_since(clock.now()));
+            let (first, is_stopping) = match clock.timeout(timeout, ctx.recv()).await {
+                Some(Some(entry)) => (Some(entry), false),
                 Some(None) => (None, true),
                 None => (None, false),
             };
             if first.is_some() {
                 sync_at = sync_at.or(clock.now().checked_add(SYNC_INTERVAL));
             }
-            let sync = is_over || sync_at.is_some_and(|at| at <= clock.now());
+            let sync = is_stopping || sync_at.is_some_and(|at| at <= clock.now());
             if sync {
                 sync_at = None;
             }
             let job = self.collect_batch(first, sync, &mut ctx);
             self.store.0.jobs.push(job);
             self.run_jobs().await;
-            if is_over {
+            if is_stopping {
                 return Ok(());
             }
         }
     }
 }
-
-pub(crate) mod segments;
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,13 @@
-//! The files that a chat's history lies in.
+//! The segment files of a chat's history.
 //!
-//! A directory of segments, `000000000001.log` and on, each in the format of
-//! [`journal`](crate::wire::chat::history_record): the last one grows until it has its share, then the next is begun, and the
-//! oldest go so that all together stay within a limit. One process has the directory at a time, by a lock on the
-//! file `lock`. Whatever else lies there is left alone.
+//! A directory holds segments, `000000000001.log` and on, in the format of
+//! [`history_record`](crate::wire::chat::history_record). The last segment grows until it is
+//! full, then the next one is created. The oldest are removed, so that all segments together
+//! stay within a limit. A lock on the file `lock` keeps other processes out. Other files in the
+//! directory are left alone.
 //!
-//! After an error nothing is known of the end of a segment: it is cut back where that can be done, and the next
-//! record begins another one.
+//! After a write error the end of the segment is unknown. The segment is truncated where that is
+//! possible, and the next record goes into a new one.
 
 use std::collections::VecDeque;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -19,71 +20,75 @@ use thiserror::Error;
 
 use crate::wire::chat::history_record::{MAX_PAYLOAD_LEN, Record, Records, SEGMENT_HEADER};
 
-/// The history is so many segments, about.
+/// Approximate number of segments that make up a history of the maximum size.
 const SEGMENT_COUNT: u64 = 8;
 
-/// The largest segment: one is read at a time, and as a whole.
+/// Maximum size of a segment in bytes. A segment is read into memory as a whole.
 const MAX_SEGMENT_BYTES: u64 = 4 << 20;
 
-/// How many segments are read at a start, the newest: memory holds no more, however much the disk does.
+/// Number of segments that are read at the start, the newest ones. Memory holds no more lines
+/// than these, however large the history on disk is.
 const MAX_RESTORED_SEGMENTS: usize = 16;
 
-/// Numbers of segments are so many digits, so that names sort as they do.
+/// Number of digits in a segment's name, so that names sort like numbers.
 const DIGITS: usize = 12;
 
 /// Why a directory cannot hold a history.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum HistoryError {
-    /// Another process has it.
+    /// Another process uses the directory.
     #[error(
-        "the history in {} is in use by another server; stop it, or choose another directory",
+        "the chat history in {} is in use by another server; stop that server or choose another \
+         directory",
         path.display()
     )]
     InUse {
         /// The directory.
         path: PathBuf,
     },
-    /// It cannot be made, read or written.
+    /// The directory or a segment cannot be created, read or written.
     #[error(
-        "the history cannot be kept in {}: {source}; choose a directory that this user may write to",
+        "cannot keep the chat history in {}: {source}; choose a directory that this user can \
+         write to",
         path.display()
     )]
     Unusable {
-        /// The directory.
+        /// The directory, or the segment.
         path: PathBuf,
-        /// What the kernel said.
+        /// The error of the operating system.
         source: io::Error,
     },
 }
 
-/// The segments of a history, of which the last one grows.
+/// The segments of a history, the last of which grows.
 #[derive(Debug)]
 pub(crate) struct SegmentLog {
     pub(crate) path: PathBuf,
-    /// The most bytes of all segments, and of one.
+    /// Maximum size of all segments together, in bytes.
     max_bytes: u64,
+    /// Size in bytes from which a segment is full.
     segment_size: u64,
-    /// Number and length of each, the oldest first.
+    /// Number and length of each segment, oldest first.
     segments: VecDeque<(u64, u64)>,
-    /// The last one, where it is to grow.
+    /// The last segment, while it can grow.
     current: Option<File>,
-    /// Whether something was written since the last [`sync`](SegmentLog::sync).
+    /// Whether there were writes since the last [`sync`](SegmentLog::sync).
     dirty: bool,
-    /// Held as long as the history is.
+    /// Locked as long as the history is open.
     _lock: File,
 }
 
 impl SegmentLog {
-    /// Takes a directory, made if there is none, for a history of at most `max_bytes` bytes.
+    /// Opens and locks a directory, which is created if necessary, for a history of at most
+    /// `max_bytes` bytes.
     ///
     /// # Errors
     ///
     /// The directory cannot be used, or another process uses it.
-    pub(crate) fn open(path: &Path, most: u64) -> Result<SegmentLog, HistoryError> {
+    pub(crate) fn open(path: &Path, max_bytes: u64) -> Result<SegmentLog, HistoryError> {
         let unusable = |source| HistoryError::Unusable { path: path.to_owned(), source };
-        let private = DirBuilder::new().recursive(true).mode(0o700).create(path);
-        private.map_err(unusable)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
         let file = private_file_options().create(true).truncate(false).open(path.join("lock"));
         let lock = file.map_err(unusable)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
@@ -93,57 +98,55 @@ impl SegmentLog {
             }
             Err(error) => return Err(unusable(error.into())),
         }
-        let share = (most / SEGMENT_COUNT).min(MAX_SEGMENT_BYTES);
-        let kept = find_segments(path).map_err(unusable)?;
-        let path = path.to_owned();
         Ok(SegmentLog {
-            path,
-            max_bytes: most,
-            segment_size: share,
-            segments: kept,
+            path: path.to_owned(),
+            max_bytes,
+            segment_size: (max_bytes / SEGMENT_COUNT).min(MAX_SEGMENT_BYTES),
+            segments: find_segments(path).map_err(unusable)?,
             current: None,
             dirty: false,
             _lock: lock,
         })
     }
 
-    /// Gives what is kept to `each`, the oldest first, and makes the last segment ready to grow. Returns a
-    /// sentence for each segment that was not whole: what follows the fault in it is lost.
+    /// Calls `restore` with each saved record, oldest first, and opens the last segment for
+    /// appending. Returns a warning for each damaged segment. The records after the damage are
+    /// lost.
     ///
     /// # Errors
     ///
-    /// A segment cannot be read, or its torn end not cut off.
+    /// A segment cannot be read, or its damaged end cannot be truncated.
     pub(crate) fn restore(
         &mut self,
-        mut each: impl FnMut(Record<'_>),
+        mut restore: impl FnMut(Record<'_>),
     ) -> Result<Vec<String>, HistoryError> {
-        let mut faults = Vec::new();
-        let kept = std::mem::take(&mut self.segments);
-        let unread = kept.len().saturating_sub(MAX_RESTORED_SEGMENTS);
-        for (index, (number, length)) in kept.into_iter().enumerate() {
+        let mut warnings = Vec::new();
+        let segments = std::mem::take(&mut self.segments);
+        let unread = segments.len().saturating_sub(MAX_RESTORED_SEGMENTS);
+        for (index, (number, length)) in segments.into_iter().enumerate() {
             let path = self.segment_path(number);
             let unusable = |source| HistoryError::Unusable { path: path.clone(), source };
             let mut bytes = Vec::new();
-            let most = match index < unread {
+            let max_len = match index < unread {
                 true => SEGMENT_HEADER.len() as u64,
                 false => MAX_SEGMENT_BYTES + (2 * MAX_PAYLOAD_LEN) as u64,
             };
             let segment = File::open(&path).map_err(unusable)?;
-            segment.take(most).read_to_end(&mut bytes).map_err(unusable)?;
+            segment.take(max_len).read_to_end(&mut bytes).map_err(unusable)?;
             let Some(mut records) = Records::new(&bytes) else {
-                faults.push(format!("{} is no history and is left alone", path.display()));
+                warnings.push(format!("{} is not a chat history; ignoring it", path.display()));
                 continue;
             };
             if index < unread {
                 self.segments.push_back((number, length));
                 continue;
             }
-            records.by_ref().for_each(&mut each);
+            records.by_ref().for_each(&mut restore);
             let end = records.valid_len() as u64;
             if end < length {
                 let lost = length - end;
-                faults.push(format!(
-                    "the last {lost} bytes of {} were torn or corrupt and are cut off",
+                warnings.push(format!(
+                    "truncated {}: its last {lost} bytes were incomplete or corrupt",
                     path.display()
                 ));
                 private_file_options()
@@ -162,15 +165,15 @@ impl SegmentLog {
             self.current = Some(private_file_options().append(true).open(&path).map_err(unusable)?);
         }
         self.prune(0).map_err(|source| self.unusable_error(source))?;
-        Ok(faults)
+        Ok(warnings)
     }
 
     fn unusable_error(&self, source: io::Error) -> HistoryError {
         HistoryError::Unusable { path: self.path.clone(), source }
     }
 
-    /// Appends records, of which each ends where `ends` says. Returns how many were, and the error that the
-    /// others met with.
+    /// Appends records whose ends are at the offsets `ends` of `bytes`. Returns the number of
+    /// records that were appended, and the error that stopped the others.
     pub(crate) fn append(&mut self, bytes: &[u8], ends: &[usize]) -> (usize, io::Result<()>) {
         let (mut done, mut start) = (0, 0);
         while done < ends.len() {
@@ -182,15 +185,15 @@ impl SegmentLog {
             };
             let fits = |end: &&usize| (**end - start) as u64 <= space;
             let count = ends[done..].iter().take_while(fits).count();
-            // Whatever its size, one record goes into a new segment.
+            // A new segment takes one record, whatever its size.
             let is_full = count == 0;
             let upto = done + count.max(1);
             let records = &bytes[start..ends[upto - 1]];
-            let written = match is_full {
+            let result = match is_full {
                 true => self.start_segment(records.len() as u64).and_then(|()| self.write(records)),
                 false => self.prune(records.len() as u64).and_then(|()| self.write(records)),
             };
-            if let Err(error) = written {
+            if let Err(error) = result {
                 self.abandon_segment();
                 return (done, Err(error));
             }
@@ -199,14 +202,14 @@ impl SegmentLog {
         (done, Ok(()))
     }
 
-    /// Makes the disk hold all that was appended.
+    /// Syncs all appended records to the disk.
     ///
     /// # Errors
     ///
-    /// The disk failed: what was appended since the last time may be lost.
+    /// The disk failed: records that were appended since the last call may be lost.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
         if let (true, Some(file)) = (self.dirty, &self.current) {
-            // Said once: the kernel forgets what it could not write.
+            // Not retried on an error: the kernel reports it once and drops the pages.
             self.dirty = false;
             file.sync_data().inspect_err(|_| self.current = None)?;
         }
@@ -223,38 +226,38 @@ impl SegmentLog {
         Ok(())
     }
 
-    /// Begins the next segment, for records of so many bytes at least.
+    /// Starts the next segment, and makes space for at least `bytes` bytes of records.
     fn start_segment(&mut self, bytes: u64) -> io::Result<()> {
         self.sync()?;
         self.current = None;
         self.prune(bytes + SEGMENT_HEADER.len() as u64)?;
         let mut number = self.segments.back().map_or(1, |(number, _)| number + 1);
-        let mut new = loop {
+        let mut file = loop {
             match private_file_options()
                 .append(true)
                 .create_new(true)
                 .open(self.segment_path(number))
             {
-                // Somebody else's file has the name.
+                // A foreign file has this name.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => number += 1,
-                new => break new?,
+                opened => break opened?,
             }
         };
         self.segments.push_back((number, 0));
-        let headed = new.write_all(&SEGMENT_HEADER);
-        self.current = Some(new);
-        headed?;
+        let result = file.write_all(&SEGMENT_HEADER);
+        self.current = Some(file);
+        result?;
         if let Some((_, length)) = self.segments.back_mut() {
             *length = SEGMENT_HEADER.len() as u64;
         }
-        // The new name is to survive as its records do.
+        // Syncs the new directory entry. Without it the records could be lost with their file.
         File::open(&self.path)?.sync_all()
     }
 
-    /// Removes the oldest segments, so that so many bytes more stay within the limit.
-    fn prune(&mut self, more: u64) -> io::Result<()> {
-        let mut all: u64 = self.segments.iter().map(|(_, length)| length).sum();
-        while all + more > self.max_bytes
+    /// Removes the oldest segments, so that `additional` more bytes stay within the limit.
+    fn prune(&mut self, additional: u64) -> io::Result<()> {
+        let mut total: u64 = self.segments.iter().map(|(_, length)| length).sum();
+        while total + additional > self.max_bytes
             && self.segments.len() > usize::from(self.current.is_some())
         {
             let Some(&(number, length)) = self.segments.front() else { break };
@@ -263,18 +266,18 @@ impl SegmentLog {
                 _ => {}
             }
             self.segments.pop_front();
-            all -= length;
+            total -= length;
         }
         Ok(())
     }
 
-    /// Cuts the last segment back to what is known to be whole, and leaves it at that.
+    /// Truncates the last segment to its known length and stops appending to it.
     fn abandon_segment(&mut self) {
         let (Some(file), Some(&(number, length))) = (self.current.take(), self.segments.back())
         else {
             return;
         };
-        // A disk that fails here too leaves a torn end, which the next start cuts off.
+        // If the disk fails here too, the next start truncates the damaged end.
         let _ = file.set_len(length).and_then(|()| file.sync_data());
         if length <= SEGMENT_HEADER.len() as u64 {
             let _ = fs::remove_file(self.segment_path(number));
@@ -287,16 +290,16 @@ impl SegmentLog {
     }
 }
 
-/// How files of a history are opened: they are nobody else's to read.
+/// Returns options that open a file for writing and create it readable by its owner only.
 fn private_file_options() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.write(true).mode(0o600);
     options
 }
 
-/// Finds the segments in a directory, the oldest first.
+/// Finds the segments in a directory and returns their numbers and lengths, oldest first.
 fn find_segments(path: &Path) -> io::Result<VecDeque<(u64, u64)>> {
-    let mut found = Vec::new();
+    let mut segments = Vec::new();
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -304,14 +307,14 @@ fn find_segments(path: &Path) -> io::Result<VecDeque<(u64, u64)>> {
         let number = number.filter(|digits| digits.len() == DIGITS);
         let digits = number.filter(|digits| digits.bytes().all(|byte| byte.is_ascii_digit()));
         let Some(number) = digits.and_then(|digits| digits.parse().ok()) else { continue };
-        // A link would lead out of the directory.
-        let about = entry.metadata()?;
-        if about.is_file() {
-            found.push((number, about.len()));
+        // Of a symlink this is the link's own metadata, so links out of the directory are skipped.
+        let metadata = entry.metadata()?;
+        if metadata.is_file() {
+            segments.push((number, metadata.len()));
         }
     }
-    found.sort_unstable();
-    Ok(found.into())
+    segments.sort_unstable();
+    Ok(segments.into())
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What a disk that fails does, what finds no room, and the times that come back.
+//! Tests of failing disks, full queues and restored times.
 
 use std::fs;
 
@@ -12,50 +12,58 @@ fn directory() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-fn open_store(path: &std::path::Path) -> (HistoryStore, ChatRegistry) {
-    let hall = ChatRegistry::new("lobby");
-    let (history, faults) = HistoryStore::open(path, 1 << 20, &hall).unwrap();
-    assert!(faults.is_empty(), "{faults:?}");
-    (history, hall)
+/// Opens a store, and returns the times of its lines too.
+fn open_store(path: &Path) -> (HistoryStore, Vec<SystemTime>) {
+    let mut times = Vec::new();
+    let restore = |room: &str, _: &str, sent_at| {
+        assert_eq!(room, "lobby");
+        times.push(sent_at);
+    };
+    let (store, warnings) = HistoryStore::open(path, 1 << 20, restore).unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
+    (store, times)
 }
 
-fn write_job(line: &str, time: i64, at: Instant) -> WriteJob {
-    let mut bytes = Vec::new();
-    assert!(encode(Record { timestamp_ms: time, room: "lobby", line }, &mut bytes));
-    WriteJob { record_ends: vec![bytes.len()], records: bytes, created_at: at, sync: true }
+fn write_job(line: &str, timestamp_ms: i64, created_at: Instant) -> WriteJob {
+    let mut records = Vec::new();
+    assert!(encode(Record { timestamp_ms, room: "lobby", line }, &mut records));
+    WriteJob { record_ends: vec![records.len()], records, created_at, sync: true }
 }
 
 #[test]
-fn a_disk_that_fails_is_told_once_and_tried_again_later() {
+fn failing_disk_is_reported_once_and_retried() {
     let directory = directory();
     let path = directory.path().join("history");
-    let (history, _) = open_store(&path);
+    let (store, _) = open_store(&path);
     fs::remove_dir_all(&path).unwrap();
     let start = Instant::now();
-    history.write(&write_job("one\n", 0, start));
-    let news = history.take_warnings();
-    assert!(news.len() == 1 && news[0].contains("history cannot be written"), "{news:?}");
-    history.write(&write_job("two\n", 0, start + RETRY_DELAY));
+    store.write(&write_job("one\n", 0, start));
+    let warnings = store.take_warnings();
+    assert!(warnings.len() == 1 && warnings[0].contains("cannot write"), "{warnings:?}");
+    store.write(&write_job("two\n", 0, start + RETRY_DELAY));
     fs::create_dir(&path).unwrap();
-    history.write(&write_job("three\n", 0, start + 2 * RETRY_DELAY - SECOND));
-    assert_eq!(fs::read_dir(&path).unwrap().count(), 0, "it is left alone for a while");
-    assert!(history.take_warnings().is_empty());
-    history.write(&write_job("four\n", 0, start + 2 * RETRY_DELAY));
-    let news = history.take_warnings();
-    assert!(news.len() == 1 && news[0].contains("again; 3 lines were left out"), "{news:?}");
-    history.write(&write_job("five\n", 0, start + 2 * RETRY_DELAY));
-    assert!(history.take_warnings().is_empty());
-    drop(history);
-    let (_, hall) = open_store(&path);
-    assert_eq!(hall.directory().rooms["lobby"].log.recent(9).len(), 2);
+    store.write(&write_job("three\n", 0, start + 2 * RETRY_DELAY - SECOND));
+    assert_eq!(fs::read_dir(&path).unwrap().count(), 0, "no attempt before the delay is over");
+    assert!(store.take_warnings().is_empty());
+    store.write(&write_job("four\n", 0, start + 2 * RETRY_DELAY));
+    let warnings = store.take_warnings();
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("again; 3 lines were not saved"),
+        "{warnings:?}"
+    );
+    store.write(&write_job("five\n", 0, start + 2 * RETRY_DELAY));
+    assert!(store.take_warnings().is_empty());
+    drop(store);
+    let (_, times) = open_store(&path);
+    assert_eq!(times.len(), 2);
 }
 
 #[test]
-fn what_finds_no_room_is_left_out_and_counted() {
+fn full_queue_drops_and_counts_lines() {
     let directory = directory();
-    let (history, hall) = open_store(directory.path());
-    let room = || hall.default_room().clone();
-    let said = |size| {
+    let (store, _) = open_store(directory.path());
+    let room: Arc<str> = "lobby".into();
+    let message = |size| {
         Arc::new(RoomMessage {
             line_count: 1,
             sender: None,
@@ -63,32 +71,28 @@ fn what_finds_no_room_is_left_out_and_counted() {
             sent_at: SystemTime::UNIX_EPOCH,
         })
     };
-    let few = HistorySender::new(history.clone(), Address::new(2));
-    (0..5).for_each(|_| few.record(&room(), &said(1)));
-    let told = |lines: u64| {
-        vec![format!(
-            "{lines} lines were left out of the history: more was said than the disk takes"
-        )]
+    let few = HistorySender::new(store.clone(), Address::new(2));
+    (0..5).for_each(|_| few.record(&room, &message(1)));
+    let warning = |lines: u64| {
+        vec![format!("{lines} lines of the chat history were not saved: the disk is too slow")]
     };
-    assert_eq!(history.take_warnings(), told(3));
-    let many = HistorySender::new(history.clone(), Address::new(100));
-    (0..100).for_each(|_| many.record(&room(), &said(MAX_QUEUED_BYTES / 10)));
-    assert_eq!(history.take_warnings(), told(90));
-    assert!(history.take_warnings().is_empty());
+    assert_eq!(store.take_warnings(), warning(3));
+    let many = HistorySender::new(store.clone(), Address::new(100));
+    (0..100).for_each(|_| many.record(&room, &message(MAX_QUEUED_BYTES / 10)));
+    assert_eq!(store.take_warnings(), warning(90));
+    assert!(store.take_warnings().is_empty());
 }
 
 #[test]
-fn a_line_comes_back_with_its_time() {
+fn line_is_restored_with_its_time() {
     let directory = directory();
-    let (history, _) = open_store(directory.path());
-    for time in [-1500, 0, 1_700_000_000_123, i64::MAX, i64::MIN] {
-        history.write(&write_job("a line\n", time, Instant::now()));
+    let (store, _) = open_store(directory.path());
+    for timestamp_ms in [-1500, 0, 1_700_000_000_123, i64::MAX, i64::MIN] {
+        store.write(&write_job("a line\n", timestamp_ms, Instant::now()));
     }
-    assert!(history.take_warnings().is_empty());
-    drop(history);
-    let (_, hall) = open_store(directory.path());
-    let times: Vec<_> =
-        hall.directory().rooms["lobby"].log.recent(9).iter().map(|one| one.sent_at).collect();
+    assert!(store.take_warnings().is_empty());
+    drop(store);
+    let (_, times) = open_store(directory.path());
     let epoch = SystemTime::UNIX_EPOCH;
     assert_eq!(times.len(), 5);
     assert_eq!(times[0], epoch - Duration::from_millis(1500));

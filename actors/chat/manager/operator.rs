@@ -1,140 +1,147 @@
-//! What the keeper of a chat's rooms does for its operators.
+//! The room manager's operator commands: kick, mute, ban and announce.
 //!
-//! An operator's order is heard by those whom it concerns, with the operator's name: nobody is silenced in secret.
-//! Who is muted or banned comes to that only as a member or an address: a mute ends with the member's session.
+//! The members concerned are told of each command, with the operator's nick. A mute ends with the
+//! member's session.
 
 use std::net::IpAddr;
 
-use crate::actors::SessionMessage;
-use crate::actors::chat::manager::RoomManager;
 use crate::actors::chat::manager::queries::truncated_list;
+use crate::actors::chat::messages::SessionMessage;
+use crate::actors::chat::registry::ChatRegistry;
 use crate::actors::chat::registry::directory::{Directory, Member};
+use crate::actors::support::ban_list::BanList;
 use crate::runtime::Clock;
 use crate::wire::chat::operator_command::{OperatorCommand, parse};
 use crate::wire::text::escape;
 
-impl RoomManager {
-    /// Does what an operator orders: a member, or whoever is at the server's own terminal.
-    pub(crate) fn run_operator_command(
-        &self,
-        by: Option<u64>,
-        line: &str,
-        clock: &Clock,
-    ) -> Result<String, String> {
-        let order = parse(line).ok_or("that is no order")??;
-        let mut book = self.registry.directory();
-        let by = by.and_then(|id| book.members.get(&id)).map(|member| member.nick.to_string());
-        let by = by.unwrap_or_else(|| "the operator".into());
-        match order {
-            OperatorCommand::Members => Ok(list_members(&book)),
-            OperatorCommand::Bans => {
-                let bans = self.bans.addresses();
-                let count = bans.len();
-                Ok(format!("banned: {}", truncated_list(bans.iter().map(IpAddr::to_string), count)))
-            }
-            OperatorCommand::Kick(nick, why) => {
-                let (id, member) = find_member_with_id(&mut book, nick)?;
-                let why = match escape(why) {
-                    none if none.is_empty() => format!("kicked by {by}"),
-                    why => format!("kicked by {by}: {why}"),
-                };
-                close_session(member, &why)?;
-                let nick = member.nick.clone();
-                publish_notice(&book, Some(id), &format!("{nick} was {why}"), clock);
-                Ok(format!("{nick} is kicked"))
-            }
-            OperatorCommand::Mute(nick) => self.set_muted(find_member(&mut book, nick)?, true, &by),
-            OperatorCommand::Unmute(nick) => {
-                self.set_muted(find_member(&mut book, nick)?, false, &by)
-            }
-            OperatorCommand::Ban(who) => self.ban(&mut book, who, &by),
-            OperatorCommand::Unban(address) => {
-                let address: IpAddr = address
-                    .parse()
-                    .map_err(|_| format!("{} is no address; /bans lists them", escape(address)))?;
-                match self.bans.remove(address) {
-                    true => Ok(format!("{address} may come again")),
-                    false => Err(format!("{address} is not banned; /bans lists who is")),
-                }
-            }
-            OperatorCommand::Announce(text) => {
-                publish_notice(&book, None, &format!("{by} announces: {}", escape(text)), clock);
-                Ok("it is announced".into())
+/// Runs an operator's command line and returns the reply. `by` is the operator's member ID, or
+/// `None` for the server's own terminal.
+pub(crate) fn run_operator_command(
+    registry: &ChatRegistry,
+    bans: &BanList,
+    by: Option<u64>,
+    line: &str,
+    clock: &Clock,
+) -> Result<String, String> {
+    let command = parse(line).ok_or("this is not an operator command")??;
+    let mut directory = registry.directory();
+    let by = by.and_then(|id| directory.members.get(&id)).map(|member| member.nick.to_string());
+    let by = by.unwrap_or_else(|| "the operator".into());
+    match command {
+        OperatorCommand::Members => Ok(list_members(&directory)),
+        OperatorCommand::Bans => {
+            let addresses = bans.addresses();
+            let list = truncated_list(addresses.iter().map(IpAddr::to_string), addresses.len());
+            Ok(format!("banned: {list}"))
+        }
+        OperatorCommand::Kick(nick, reason) => {
+            let (id, member) = find_member_with_id(&mut directory, nick)?;
+            let reason = match escape(reason) {
+                empty if empty.is_empty() => format!("kicked by {by}"),
+                reason => format!("kicked by {by}: {reason}"),
+            };
+            close_session(member, &reason)?;
+            let nick = member.nick.clone();
+            publish_notice(&directory, Some(id), &format!("{nick} was {reason}"), clock);
+            Ok(format!("kicked {nick}"))
+        }
+        OperatorCommand::Mute(nick) => set_muted(find_member(&mut directory, nick)?, true, &by),
+        OperatorCommand::Unmute(nick) => set_muted(find_member(&mut directory, nick)?, false, &by),
+        OperatorCommand::Ban(target) => ban(&mut directory, bans, target, &by),
+        OperatorCommand::Unban(address) => {
+            let address: IpAddr = address.parse().map_err(|_| {
+                format!("\"{}\" is not an IP address; /bans lists the bans", escape(address))
+            })?;
+            match bans.remove(address) {
+                true => Ok(format!("unbanned {address}")),
+                false => Err(format!("{address} is not banned; /bans lists the bans")),
             }
         }
-    }
-
-    fn set_muted(&self, member: &mut Member, muted: bool, by: &str) -> Result<String, String> {
-        member.muted = muted;
-        let (nick, told) = match muted {
-            true => (&member.nick, format!("* {by} has muted you; nobody hears what you say\n")),
-            false => (&member.nick, format!("* {by} has unmuted you; you are heard again\n")),
-        };
-        if let (Some(session), false) = (&member.session, member.quiet) {
-            // Whoever has too much to read finds out at its next word.
-            let _ = session.try_send(SessionMessage::Notice(told));
+        OperatorCommand::Announce(text) => {
+            publish_notice(&directory, None, &format!("{by} announces: {}", escape(text)), clock);
+            Ok("announced to all rooms".into())
         }
-        Ok(format!("{nick} is {}", if muted { "muted" } else { "heard again" }))
     }
+}
 
-    fn ban(&self, book: &mut Directory, who: &str, by: &str) -> Result<String, String> {
-        let address = match who.parse() {
-            Ok(address) => address,
-            Err(_) => {
-                let (_, member) = find_member_with_id(book, who)?;
-                let unknown = || format!("{} has no address to ban; /kick it", member.nick);
-                member.ip.ok_or_else(unknown)?
-            }
-        };
-        self.bans.add(address)?;
-        let why = format!("banned by {by}");
-        let from_there =
-            |member: &&Member| member.ip.is_some_and(|address| self.bans.contains(address));
-        let ended =
-            book.members.values().filter(from_there).filter(|m| close_session(m, &why).is_ok());
-        Ok(format!("{address} is banned; {} of its sessions are ended", ended.count()))
+fn set_muted(member: &mut Member, muted: bool, by: &str) -> Result<String, String> {
+    member.muted = muted;
+    let (verb, effect) = match muted {
+        true => ("muted", "your messages are not delivered"),
+        false => ("unmuted", "your messages are delivered again"),
+    };
+    if let (Some(session), false) = (&member.session, member.quiet) {
+        // If the mailbox is full, the member learns of a mute with its next message.
+        let notice = format!("* {by} has {verb} you; {effect}\n");
+        let _ = session.try_send(SessionMessage::Notice(notice));
     }
+    Ok(format!("{verb} {}", member.nick))
+}
+
+/// Bans an IP address or the address of a member, and closes its sessions.
+fn ban(
+    directory: &mut Directory,
+    bans: &BanList,
+    target: &str,
+    by: &str,
+) -> Result<String, String> {
+    let address = match target.parse() {
+        Ok(address) => address,
+        Err(_) => {
+            let (_, member) = find_member_with_id(directory, target)?;
+            let nick = &member.nick;
+            let unknown = || format!("{nick} has no IP address to ban; use /kick {nick}");
+            member.ip.ok_or_else(unknown)?
+        }
+    };
+    bans.add(address)?;
+    let reason = format!("banned by {by}");
+    let is_banned = |member: &&Member| member.ip.is_some_and(|address| bans.contains(address));
+    let members = directory.members.values().filter(is_banned);
+    let closed = members.filter(|member| close_session(member, &reason).is_ok()).count();
+    Ok(format!("banned {address}; closed {closed} of its sessions"))
 }
 
 fn find_member_with_id<'a>(
-    book: &'a mut Directory,
+    directory: &'a mut Directory,
     nick: &str,
 ) -> Result<(u64, &'a mut Member), String> {
-    let id = book.find_by_nick(nick);
-    id.and_then(|id| Some((id, book.members.get_mut(&id)?)))
-        .ok_or_else(|| format!("there is nobody called {}; /members lists everybody", escape(nick)))
+    let id = directory.find_by_nick(nick);
+    id.and_then(|id| Some((id, directory.members.get_mut(&id)?)))
+        .ok_or_else(|| format!("there is no member named {}; /members lists all", escape(nick)))
 }
 
-fn find_member<'a>(book: &'a mut Directory, nick: &str) -> Result<&'a mut Member, String> {
-    find_member_with_id(book, nick).map(|(_, member)| member)
+fn find_member<'a>(directory: &'a mut Directory, nick: &str) -> Result<&'a mut Member, String> {
+    find_member_with_id(directory, nick).map(|(_, member)| member)
 }
 
-/// Has a member's session end.
-fn close_session(member: &Member, why: &str) -> Result<(), String> {
+/// Asks a member's session to close.
+fn close_session(member: &Member, reason: &str) -> Result<(), String> {
     let session = member.session.as_ref();
-    let told = session.map(|session| session.try_send(SessionMessage::Close(why.into())));
-    match told {
+    let sent = session.map(|session| session.try_send(SessionMessage::Close(reason.into())));
+    match sent {
         Some(Ok(())) => Ok(()),
         _ => Err(format!("{} cannot be reached at the moment; try again", member.nick)),
     }
 }
 
-/// Has a member's room hear a notice, or all rooms.
-fn publish_notice(book: &Directory, in_room_of: Option<u64>, notice: &str, clock: &Clock) {
-    let one = in_room_of.map(|id| book.member_and_room(id).map(|(_, room)| room));
-    for room in book.rooms.values() {
-        if one.is_none_or(|one| one.is_some_and(|one| one.name == room.name)) {
+/// Publishes a notice to a member's room, or to all rooms.
+fn publish_notice(directory: &Directory, in_room_of: Option<u64>, notice: &str, clock: &Clock) {
+    let only = in_room_of.map(|id| directory.member_and_room(id).map(|(_, room)| room));
+    for room in directory.rooms.values() {
+        if only.is_none_or(|only| only.is_some_and(|only| only.name == room.name)) {
             drop(room.log.publish(None, format!("* {notice}\n"), clock.system_time()));
         }
     }
 }
 
-fn list_members(book: &Directory) -> String {
-    let each = book.members.values().map(|member| {
+/// Lists all members with their rooms and addresses.
+fn list_members(directory: &Directory) -> String {
+    let members = directory.members.values().map(|member| {
         let room = member.room_key.as_deref().unwrap_or("no room");
         let address = member.ip.map_or("no address".into(), |address| address.to_string());
         let muted = if member.muted { ", muted" } else { "" };
         format!("{} ({room}, {address}{muted})", member.nick)
     });
-    format!("members: {}", truncated_list(each, book.members.len()))
+    format!("members: {}", truncated_list(members, directory.members.len()))
 }

@@ -1,86 +1,86 @@
-//! What the keeper of a chat's rooms answers to its members' questions.
+//! The room manager's replies to members' questions: direct messages, lists and topics.
 
-use crate::actors::SessionMessage;
-use crate::actors::chat::manager::{NOT_IN_ROOM, RoomManager};
+use crate::actors::chat::messages::SessionMessage;
+use crate::actors::chat::registry::{ChatRegistry, NOT_IN_ROOM, SESSION_ENDED};
 use crate::runtime::Clock;
 use crate::wire::text::escape;
 
-/// How many names a list shows.
+/// Maximum number of entries in a list.
 const MAX_LISTED: usize = 100;
 
-/// The longest topic, in bytes as it was said.
+/// Maximum length of a topic in bytes, before it is escaped.
 const MAX_TOPIC_BYTES: usize = 300;
 
-impl RoomManager {
-    /// Tells a member something alone; returns its name.
-    pub(crate) fn send_direct_message(
-        &self,
-        id: u64,
-        to: &str,
-        text: &str,
-    ) -> Result<String, String> {
-        let book = self.registry.directory();
-        let nobody = || format!("there is nobody called {}", escape(to));
-        let from = book.members.get(&id).ok_or("you are gone")?;
-        let other =
-            book.find_by_nick(to).and_then(|id| book.members.get(&id)).ok_or_else(nobody)?;
-        let refused = || format!("{} takes no messages at the moment", other.nick);
-        let session = other.session.as_ref().filter(|_| !other.quiet).ok_or_else(refused)?;
-        let line = format!("* {} tells you: {}\n", from.nick, escape(text));
-        session.try_send(SessionMessage::Notice(line)).map_err(|_| refused())?;
-        Ok(other.nick.to_string())
-    }
-
-    /// Lists who is in a member's room.
-    pub(crate) fn list_room_members(&self, id: u64) -> Result<String, String> {
-        let book = self.registry.directory();
-        let (_, room) = book.member_and_room(id).ok_or(NOT_IN_ROOM)?;
-        let nicks = room.members.iter().filter_map(|id| book.members.get(id));
-        let nicks = nicks.map(|member| member.nick.to_string());
-        Ok(format!("in {}: {}", room.name, truncated_list(nicks, room.members.len())))
-    }
-
-    /// Lists the rooms.
-    pub(crate) fn list_rooms(&self) -> String {
-        let book = self.registry.directory();
-        let rooms = book.rooms.values().map(|room| match &room.topic {
-            Some(topic) => format!("{} ({}): {topic}", room.name, room.members.len()),
-            None => format!("{} ({})", room.name, room.members.len()),
-        });
-        format!("rooms: {}", truncated_list(rooms, book.rooms.len()))
-    }
-
-    /// Tells what a member's room is about, or sets it.
-    pub(crate) fn get_or_set_topic(
-        &self,
-        id: u64,
-        text: Option<String>,
-        clock: &Clock,
-    ) -> Result<String, String> {
-        let mut book = self.registry.directory();
-        let (member, room) = book.member_and_room(id).ok_or(NOT_IN_ROOM)?;
-        let (nick, key) = (member.nick.clone(), room.name.to_ascii_lowercase());
-        let Some(text) = text else {
-            let topic = room.topic.as_deref().unwrap_or("whatever comes");
-            return Ok(format!("{} is about: {topic}", room.name));
-        };
-        if text.len() > MAX_TOPIC_BYTES {
-            return Err(format!("a topic has at most {MAX_TOPIC_BYTES} bytes"));
-        }
-        let topic = escape(&text).into_owned();
-        let room = book.rooms.get_mut(key.as_str()).ok_or(NOT_IN_ROOM)?;
-        let line = format!("* {nick} set the topic: {topic}\n");
-        self.registry
-            .record_message(&room.name, &room.log.publish(Some(id), line, clock.system_time()));
-        let told = format!("{} is about: {topic}", room.name);
-        room.topic = Some(topic);
-        Ok(told)
-    }
+/// Sends a text from a member to the member with the nick `to`. Returns the receiver's nick.
+pub(crate) fn send_direct_message(
+    registry: &ChatRegistry,
+    id: u64,
+    to: &str,
+    text: &str,
+) -> Result<String, String> {
+    let directory = registry.directory();
+    let unknown = || format!("there is no member named {}", escape(to));
+    let sender = directory.members.get(&id).ok_or(SESSION_ENDED)?;
+    let receiver =
+        directory.find_by_nick(to).and_then(|id| directory.members.get(&id)).ok_or_else(unknown)?;
+    let unavailable = || format!("{} cannot receive messages at the moment", receiver.nick);
+    let session = receiver.session.as_ref().filter(|_| !receiver.quiet).ok_or_else(unavailable)?;
+    let line = format!("* {} tells you: {}\n", sender.nick, escape(text));
+    session.try_send(SessionMessage::Notice(line)).map_err(|_| unavailable())?;
+    Ok(receiver.nick.to_string())
 }
 
-/// Joins the first of `count` names, and says how many there are besides.
-pub(crate) fn truncated_list(names: impl Iterator<Item = String>, count: usize) -> String {
-    let mut list: Vec<_> = names.take(MAX_LISTED).collect();
+/// Lists the members of a member's room.
+pub(crate) fn list_room_members(registry: &ChatRegistry, id: u64) -> Result<String, String> {
+    let directory = registry.directory();
+    let (_, room) = directory.member_and_room(id).ok_or(NOT_IN_ROOM)?;
+    let members = room.members.iter().filter_map(|id| directory.members.get(id));
+    let nicks = members.map(|member| member.nick.to_string());
+    Ok(format!("in {}: {}", room.name, truncated_list(nicks, room.members.len())))
+}
+
+/// Lists the rooms with their member counts and topics.
+pub(crate) fn list_rooms(registry: &ChatRegistry) -> String {
+    let directory = registry.directory();
+    let rooms = directory.rooms.values().map(|room| match &room.topic {
+        Some(topic) => format!("{} ({}): {topic}", room.name, room.members.len()),
+        None => format!("{} ({})", room.name, room.members.len()),
+    });
+    format!("rooms: {}", truncated_list(rooms, directory.rooms.len()))
+}
+
+/// Returns the topic of a member's room, or sets it.
+pub(crate) fn get_or_set_topic(
+    registry: &ChatRegistry,
+    id: u64,
+    text: Option<String>,
+    clock: &Clock,
+) -> Result<String, String> {
+    let mut directory = registry.directory();
+    let (member, room) = directory.member_and_room(id).ok_or(NOT_IN_ROOM)?;
+    let (nick, key) = (member.nick.clone(), room.name.to_ascii_lowercase());
+    let Some(text) = text else {
+        return Ok(match &room.topic {
+            Some(topic) => format!("topic of {}: {topic}", room.name),
+            None => format!("{} has no topic", room.name),
+        });
+    };
+    if text.len() > MAX_TOPIC_BYTES {
+        return Err(format!("a topic has at most {MAX_TOPIC_BYTES} bytes"));
+    }
+    let topic = escape(&text).into_owned();
+    let room = directory.rooms.get_mut(key.as_str()).ok_or(NOT_IN_ROOM)?;
+    let line = format!("* {nick} set the topic: {topic}\n");
+    let message = room.log.publish(Some(id), line, clock.system_time());
+    registry.record_message(&room.name, &message);
+    let answer = format!("topic of {}: {topic}", room.name);
+    room.topic = Some(topic);
+    Ok(answer)
+}
+
+/// Joins the first [`MAX_LISTED`] of `count` entries, and adds the number of the others.
+pub(crate) fn truncated_list(entries: impl Iterator<Item = String>, count: usize) -> String {
+    let mut list: Vec<_> = entries.take(MAX_LISTED).collect();
     if count > list.len() {
         list.push(format!("and {} more", count - list.len()));
     }

@@ -1,45 +1,45 @@
-//! What was said in rooms that nobody is in, for those who open them again.
+//! The logs of closed rooms, for members who open the rooms again.
 //!
-//! Only a chat that keeps its history on the disk remembers closed rooms. Of how many is bounded: the one in which
-//! nothing was said for the longest time is forgotten first, in memory; the disk has it as long as it has room.
+//! Only a chat with a history on disk keeps them. Their number is limited: the room that has been
+//! silent longest is forgotten first. The history on disk is not affected.
 
 use std::collections::BTreeMap;
 
 use crate::actors::chat::broadcast::log::MessageLog;
 
-/// How many closed rooms are remembered.
+/// Maximum number of closed rooms.
 const MAX_CLOSED_ROOMS: usize = 256;
 
-/// The rings of closed rooms.
+/// A least-recently-used map of closed rooms' logs.
 #[derive(Debug, Default)]
 pub(crate) struct ClosedRooms {
-    /// By the rooms' keys, each with the turn in which it was last spoken in or closed.
+    /// By room key. Each log has the tick of its last insertion.
     logs: BTreeMap<String, (u64, MessageLog)>,
     tick: u64,
 }
 
 impl ClosedRooms {
-    /// Returns how many rooms are remembered.
+    /// Returns the number of closed rooms.
     pub(crate) fn len(&self) -> usize {
         self.logs.len()
     }
 
-    /// Returns their rings.
+    /// Returns the logs.
     pub(crate) fn logs(&self) -> impl Iterator<Item = &MessageLog> {
-        self.logs.values().map(|(_, ring)| ring)
+        self.logs.values().map(|(_, log)| log)
     }
 
-    /// Takes the ring of a room that is opened.
+    /// Removes and returns the log of a room.
     pub(crate) fn remove(&mut self, key: &str) -> Option<MessageLog> {
-        self.logs.remove(key).map(|(_, ring)| ring)
+        self.logs.remove(key).map(|(_, log)| log)
     }
 
-    /// Remembers a room that is closed.
-    pub(crate) fn insert(&mut self, key: &str, ring: MessageLog) {
+    /// Inserts the log of a room, and removes the oldest one if there are too many.
+    pub(crate) fn insert(&mut self, key: &str, log: MessageLog) {
         self.tick += 1;
-        self.logs.insert(key.to_owned(), (self.tick, ring));
+        self.logs.insert(key.to_owned(), (self.tick, log));
         if self.logs.len() > MAX_CLOSED_ROOMS {
-            let oldest = self.logs.iter().min_by_key(|(_, (turn, _))| *turn);
+            let oldest = self.logs.iter().min_by_key(|(_, (tick, _))| *tick);
             if let Some(oldest) = oldest.map(|(key, _)| key.clone()) {
                 self.logs.remove(&oldest);
             }
@@ -52,60 +52,64 @@ mod tests {
     use std::time::SystemTime;
 
     use super::*;
-    use crate::actors::ChatRegistry;
+    use crate::actors::chat::registry::ChatRegistry;
 
     #[test]
-    fn the_room_that_was_silent_longest_is_forgotten_first() {
-        let mut past = ClosedRooms::default();
+    fn longest_silent_room_is_forgotten_first() {
+        let mut closed = ClosedRooms::default();
         for k in 0..MAX_CLOSED_ROOMS {
-            past.insert(&k.to_string(), MessageLog::default());
+            closed.insert(&k.to_string(), MessageLog::default());
         }
-        let first = past.remove("0").unwrap_or_default();
-        past.insert("0", first);
-        past.insert("new", MessageLog::default());
-        assert_eq!(past.len(), MAX_CLOSED_ROOMS);
+        let first = closed.remove("0").unwrap_or_default();
+        closed.insert("0", first);
+        closed.insert("new", MessageLog::default());
+        assert_eq!(closed.len(), MAX_CLOSED_ROOMS);
         assert!(
-            past.remove("0").is_some() && past.remove("1").is_none() && past.remove("2").is_some()
+            closed.remove("0").is_some()
+                && closed.remove("1").is_none()
+                && closed.remove("2").is_some()
         );
     }
 
     #[test]
-    fn a_thousand_closed_rooms_hold_no_more_than_open_ones() {
-        let hall = ChatRegistry::new("lobby");
-        hall.keep_closed_rooms();
+    fn thousand_closed_rooms_stay_within_memory_limit() {
+        let registry = ChatRegistry::new("lobby");
+        registry.keep_closed_rooms();
         let line = "x".repeat(1000);
         for k in 0..1000 {
-            let say = |_| hall.restore(&format!("room{k}"), &line, SystemTime::UNIX_EPOCH);
-            (0..100).for_each(say);
+            let restore = |_| registry.restore(&format!("room{k}"), &line, SystemTime::UNIX_EPOCH);
+            (0..100).for_each(restore);
         }
-        let mut book = hall.directory();
-        let past = book.closed_rooms.as_ref().unwrap();
-        let bytes: usize = past.logs().map(MessageLog::bytes).sum();
+        let mut directory = registry.directory();
+        let closed = directory.closed_rooms.as_ref().unwrap();
+        let bytes: usize = closed.logs().map(MessageLog::bytes).sum();
         assert!(
-            past.len() == MAX_CLOSED_ROOMS && bytes <= 8 << 20,
+            closed.len() == MAX_CLOSED_ROOMS && bytes <= 8 << 20,
             "{} rooms, {bytes} bytes",
-            past.len()
+            closed.len()
         );
-        let key = book.open_room("ROOM999");
-        assert!(book.rooms[&key].log.recent(100).len() > 10, "who opens it hears what was said");
-        book.close_room(&key);
+        let key = directory.open_room("ROOM999");
+        let recent = directory.rooms[&key].log.recent(100);
+        assert!(recent.len() > 10, "an opened room has its old messages");
+        directory.close_room(&key);
         assert!(
-            book.closed_rooms.as_ref().unwrap().len() == MAX_CLOSED_ROOMS
-                && !book.rooms.contains_key(&key)
+            directory.closed_rooms.as_ref().unwrap().len() == MAX_CLOSED_ROOMS
+                && !directory.rooms.contains_key(&key)
         );
     }
 
     #[test]
-    fn who_only_comes_and_goes_takes_no_rooms_place() {
-        let hall = ChatRegistry::new("lobby");
-        hall.keep_closed_rooms();
+    fn closed_room_without_messages_is_not_kept() {
+        let registry = ChatRegistry::new("lobby");
+        registry.keep_closed_rooms();
         for (name, line) in [("idle", "* ada joined\n"), ("busy", "ada: hello\n")] {
-            let key = hall.directory().open_room(name);
-            hall.directory().rooms[&key].log.publish(None, line.into(), SystemTime::UNIX_EPOCH);
-            hall.directory().close_room(&key);
+            let mut directory = registry.directory();
+            let key = directory.open_room(name);
+            directory.rooms[&key].log.publish(None, line.into(), SystemTime::UNIX_EPOCH);
+            directory.close_room(&key);
         }
-        let mut book = hall.directory();
-        let past = book.closed_rooms.as_mut().unwrap();
-        assert!(past.remove("idle").is_none() && past.remove("busy").is_some());
+        let mut directory = registry.directory();
+        let closed = directory.closed_rooms.as_mut().unwrap();
+        assert!(closed.remove("idle").is_none() && closed.remove("busy").is_some());
     }
 }

@@ -1,7 +1,8 @@
-//! The book of a hall: who is a member, and which rooms there are.
+//! The directory of a chat: its members and rooms by name.
 //!
-//! It is plain data behind the [hall](crate::actors::chat::registry)'s lock. Names are looked up whatever the case of their letters, and
-//! all rings together hold no more than their budget, however many rooms somebody opens.
+//! It is plain data behind the lock of the [registry](crate::actors::chat::registry). Names are
+//! compared without regard to ASCII case. The logs of all rooms together stay within a memory
+//! limit, however many rooms a client opens.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -9,35 +10,35 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::actors::SessionMessage;
 use crate::actors::chat::broadcast::log::MessageLog;
+use crate::actors::chat::messages::SessionMessage;
 use crate::actors::chat::registry::closed_rooms::ClosedRooms;
 use crate::runtime::Address;
 use crate::wire::chat::{validate_nick, validate_room};
 use crate::wire::text::escape;
 
-/// How many bytes of lines all rooms hold together, about.
+/// Approximate maximum size of all logs together, in bytes.
 const TOTAL_LOG_BYTES: usize = 8 << 20;
 
-/// How many bytes of lines a room may hold however many there are.
+/// Size that each log may have, however many rooms there are, in bytes.
 const MIN_ROOM_BYTES: usize = 16 << 10;
 
-/// What is known of the members and the rooms.
+/// The members and rooms.
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     pub(crate) members: BTreeMap<u64, Member>,
-    /// The members, by their names.
     nicks: BTreeMap<NickKey, u64>,
-    /// By their names in lower case.
+    /// By room key, which is the name in lower case.
     pub(crate) rooms: BTreeMap<Arc<str>, Room>,
-    /// Members who left since the room actor last looked.
+    /// Members whose [`Membership`](crate::actors::chat::registry::Membership) was dropped and
+    /// whom the room manager has not removed yet.
     pub(crate) departed: Vec<u64>,
-    /// What was said in rooms that are closed, where that is remembered.
+    /// The logs of closed rooms, if they are kept.
     pub(crate) closed_rooms: Option<ClosedRooms>,
     next_id: u64,
 }
 
-/// A member's name, as the members are ordered by it: whatever the case of its letters.
+/// A nick that is compared without regard to ASCII case.
 #[derive(Debug)]
 struct NickKey(Arc<str>);
 
@@ -62,23 +63,23 @@ impl PartialEq for NickKey {
 
 impl Eq for NickKey {}
 
-/// A member, as the book has it.
+/// A member's entry.
 #[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) nick: Arc<str>,
     /// The key of its room.
     pub(crate) room_key: Option<Arc<str>>,
-    /// Whether the others are told of its coming and going.
+    /// Whether its joins and leaves are not announced, and it receives no notices.
     pub(crate) quiet: bool,
-    /// Whether nobody is to hear it.
+    /// Whether its messages are not delivered.
     pub(crate) muted: bool,
-    /// Where it comes from, if that is an address.
+    /// The peer's IP address, if it has one.
     pub(crate) ip: Option<IpAddr>,
-    /// Where it is told what is for it alone; a lecture client is told its end.
+    /// The member's session, for notices and for closing it.
     pub(crate) session: Option<Address<SessionMessage>>,
 }
 
-/// A room, as the book has it.
+/// A room's entry.
 #[derive(Debug)]
 pub(crate) struct Room {
     pub(crate) name: Arc<str>,
@@ -88,31 +89,30 @@ pub(crate) struct Room {
 }
 
 impl Directory {
-    /// Takes in a member, which is in no room yet.
+    /// Adds a member, who is in no room yet, and returns its ID. The nick must be free.
     pub(crate) fn add_member(
         &mut self,
         nick: String,
         quiet: bool,
-        address: Option<IpAddr>,
+        ip: Option<IpAddr>,
         session: Option<Address<SessionMessage>>,
     ) -> u64 {
         let id = self.next_id;
         self.next_id += 1;
         let nick: Arc<str> = nick.into();
         self.nicks.insert(NickKey(nick.clone()), id);
-        self.members
-            .insert(id, Member { nick, room_key: None, quiet, muted: false, ip: address, session });
+        self.members.insert(id, Member { nick, room_key: None, quiet, muted: false, ip, session });
         id
     }
 
-    /// Strikes a member out.
+    /// Removes a member. It must be in no room.
     pub(crate) fn remove_member(&mut self, id: u64) -> Option<Member> {
         let member = self.members.remove(&id)?;
         self.nicks.remove(&NickKey(member.nick.clone()));
         Some(member)
     }
 
-    /// Gives a member another name, which must be free, and returns the old one.
+    /// Changes a member's nick and returns the old one. The new nick must be free.
     pub(crate) fn rename(&mut self, id: u64, nick: &str) -> Option<Arc<str>> {
         let member = self.members.get_mut(&id)?;
         let nick: Arc<str> = nick.into();
@@ -122,64 +122,65 @@ impl Directory {
         Some(old)
     }
 
+    /// Returns the ID of the member with this nick.
     pub(crate) fn find_by_nick(&self, nick: &str) -> Option<u64> {
         self.nicks.get(&NickKey(nick.into())).copied()
     }
 
-    /// Finds a room, or makes it, and returns its key.
+    /// Finds or creates a room, and returns its key.
     pub(crate) fn open_room(&mut self, name: &str) -> Arc<str> {
         let key = name.to_ascii_lowercase();
-        // The key that is there is the one that all members of the room share.
+        // All members of a room share one key.
         if let Some((key, _)) = self.rooms.get_key_value(key.as_str()) {
             return key.clone();
         }
-        let past = self.closed_rooms.as_mut().and_then(|past| past.remove(&key));
-        let key: Arc<str> = key.into();
-        let (ring, members) = (past.unwrap_or_default(), BTreeSet::new());
-        self.rooms.insert(key.clone(), Room { name: name.into(), topic: None, log: ring, members });
+        let log = self.closed_rooms.as_mut().and_then(|closed| closed.remove(&key));
+        let (key, log): (Arc<str>, _) = (key.into(), log.unwrap_or_default());
+        let room = Room { name: name.into(), topic: None, log, members: BTreeSet::new() };
+        self.rooms.insert(key.clone(), room);
         self.rebalance();
         key
     }
 
-    /// Gives a room a line that was said in an earlier life of the chat.
-    pub(crate) fn restore(&mut self, room: &str, line: &str, at: SystemTime) {
+    /// Appends a saved line to the log of an open or closed room.
+    pub(crate) fn restore(&mut self, room: &str, line: &str, sent_at: SystemTime) {
         let key = room.to_ascii_lowercase();
         if let Some(room) = self.rooms.get(key.as_str()) {
-            room.log.publish(None, line.to_owned(), at);
+            room.log.publish(None, line.to_owned(), sent_at);
             return;
         }
-        let share = self.room_capacity();
-        let Some(past) = &mut self.closed_rooms else { return };
-        let known = past.len();
-        let ring = past.remove(&key).unwrap_or_default();
-        ring.set_capacity(share);
-        ring.publish(None, line.to_owned(), at);
-        past.insert(&key, ring);
-        if past.len() > known {
+        let capacity = self.room_capacity();
+        let Some(closed) = &mut self.closed_rooms else { return };
+        let count = closed.len();
+        let log = closed.remove(&key).unwrap_or_default();
+        log.set_capacity(capacity);
+        log.publish(None, line.to_owned(), sent_at);
+        closed.insert(&key, log);
+        if closed.len() > count {
             self.rebalance();
         }
     }
 
-    /// Closes a room that nobody is in any more.
+    /// Closes a room without members, and keeps its log if closed rooms are kept.
     pub(crate) fn close_room(&mut self, key: &str) {
-        if let (Some(room), Some(past)) = (self.rooms.remove(key), &mut self.closed_rooms) {
-            // Whoever only comes and goes takes no room's place.
-            if room.log.any(|said| !said.text.starts_with("* ")) {
-                past.insert(key, room.log);
+        if let (Some(room), Some(closed)) = (self.rooms.remove(key), &mut self.closed_rooms) {
+            // A room with notices only must not displace one with messages.
+            if room.log.any(|message| !message.text.starts_with("* ")) {
+                closed.insert(key, room.log);
             }
         }
         self.rebalance();
     }
 
-    /// Gives each room its share of the memory: whoever opens a thousand rooms gets no more of it.
+    /// Divides the memory among all logs, so that many rooms get no more than a few.
     fn rebalance(&self) {
-        let (share, past) =
-            (self.room_capacity(), self.closed_rooms.iter().flat_map(ClosedRooms::logs));
+        let capacity = self.room_capacity();
+        let closed = self.closed_rooms.iter().flat_map(ClosedRooms::logs);
         self.rooms
             .values()
             .map(|room| &room.log)
-            .chain(past)
-            .for_each(|ring| ring.set_capacity(share));
+            .chain(closed)
+            .for_each(|log| log.set_capacity(capacity));
     }
 
     fn room_capacity(&self) -> usize {
@@ -187,16 +188,17 @@ impl Directory {
         (TOTAL_LOG_BYTES / rooms.max(1)).max(MIN_ROOM_BYTES)
     }
 
-    /// Returns a member and the room that it is in.
+    /// Returns a member and its room, if it is in one.
     pub(crate) fn member_and_room(&self, id: u64) -> Option<(&Member, &Room)> {
         let member = self.members.get(&id)?;
         Some((member, self.rooms.get(member.room_key.as_deref()?)?))
     }
 
-    /// Returns the name if it is valid and nobody but `owner` has it.
+    /// Returns the nick if it is valid, and free or the one of `owner`. The error is a sentence
+    /// for the member.
     pub(crate) fn check_nick(&self, nick: String, owner: Option<u64>) -> Result<String, String> {
         validate_nick(&nick)
-            .map_err(|why| format!("the name {} cannot be had: {why}", escape(&nick)))?;
+            .map_err(|reason| format!("\"{}\" is not a valid name: {reason}", escape(&nick)))?;
         match self.find_by_nick(&nick) {
             Some(id) if Some(id) != owner => {
                 Err(format!("the name {nick} is taken; choose another"))
@@ -205,18 +207,18 @@ impl Directory {
         }
     }
 
-    /// Returns a name for somebody who wished for none.
+    /// Returns a free nick for a member who asked for none.
     pub(crate) fn next_guest_nick(&self) -> String {
-        let mut names = (self.members.len() as u64 + 1..).map(|n| format!("guest{n}"));
-        // There are more numbers than members.
-        names.find(|name| self.find_by_nick(name).is_none()).unwrap_or_default()
+        let mut nicks = (self.members.len() as u64 + 1..).map(|n| format!("guest{n}"));
+        // There are more numbers than members, so this finds one.
+        nicks.find(|nick| self.find_by_nick(nick).is_none()).unwrap_or_default()
     }
 }
 
-/// Checks the name of a room that somebody wants to go to.
+/// Returns the room name if it is valid. The error is a sentence for the member.
 pub(crate) fn validate_room_name(name: String) -> Result<String, String> {
     validate_room(&name)
-        .map_err(|why| format!("the room {} cannot be had: {why}", escape(&name)))
+        .map_err(|reason| format!("\"{}\" is not a valid room name: {reason}", escape(&name)))
         .map(|()| name)
 }
 
@@ -225,16 +227,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_thousand_rooms_hold_little_more_than_one() {
-        let mut book = Directory::default();
-        book.open_room("lobby");
+    fn thousand_rooms_stay_within_memory_limit() {
+        let mut directory = Directory::default();
+        directory.open_room("lobby");
         let line = || "x".repeat(1000);
         for k in 0..1000 {
-            let key = book.open_room(&format!("room{k}"));
-            let ring = book.rooms[&key].log.clone();
-            (0..1100).for_each(|_| drop(ring.publish(None, line(), SystemTime::UNIX_EPOCH)));
+            let key = directory.open_room(&format!("room{k}"));
+            let log = directory.rooms[&key].log.clone();
+            (0..1100).for_each(|_| drop(log.publish(None, line(), SystemTime::UNIX_EPOCH)));
         }
-        let bytes: usize = book.rooms.values().map(|room| room.log.bytes()).sum();
+        let bytes: usize = directory.rooms.values().map(|room| room.log.bytes()).sum();
         assert!(bytes <= 1001 * MIN_ROOM_BYTES, "{bytes}");
     }
 }

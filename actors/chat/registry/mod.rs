@@ -1,9 +1,11 @@
-//! The hall of a chat: its rooms and its members, which outlive the incarnations of whoever keeps it.
+//! The registry of a chat: its rooms and members, shared by the room manager and the sessions.
 //!
-//! A member has a name that no other has, and is in one room at most; a room is there as long as somebody is in
-//! it, and the first one always. Both belong to the tree: a keeper that crashes has them back at its next
-//! incarnation. A session's place is a [`Membership`]: it says what its peer says, right into
-//! the room's ring, whose lock makes one order of it all. To drop it is to leave, however the session ended.
+//! A member has a unique nick and is in at most one room. A room exists while it has members,
+//! and the default room always exists. The registry belongs to the tree, so a room manager that
+//! crashes finds it unchanged in its next incarnation.
+//!
+//! A session holds a [`Membership`]. Through it, messages go directly into the room's log, whose
+//! lock orders them. Dropping the membership leaves the chat, however the session ended.
 
 pub(crate) mod closed_rooms;
 pub(crate) mod directory;
@@ -12,74 +14,110 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::SystemTime;
 
-use crate::actors::{HistorySender, RoomMessage, RoomRequest};
-use crate::runtime::Address;
+use event_listener::{Event, listener};
+
+use crate::actors::chat::broadcast::message::RoomMessage;
+use crate::actors::chat::history::HistorySender;
+use crate::actors::chat::registry::directory::Directory;
 use crate::sync::lock;
 use crate::wire::text::escape;
-use directory::Directory;
 
-/// The rooms and the members of a chat.
+/// Error for a member who is not in a room.
+pub(crate) const NOT_IN_ROOM: &str = "you are not in a room; /join ROOM enters one";
+
+/// Error for a muted member.
+pub(crate) const MUTED: &str = "an operator has muted you; your messages are not delivered";
+
+/// Error for a member whose session ended before its request was handled.
+pub(crate) const SESSION_ENDED: &str = "your session has ended";
+
+/// The rooms and members of a chat. Cloning it clones the handle.
 #[derive(Clone)]
 pub struct ChatRegistry(Arc<RegistryInner>);
 
 struct RegistryInner {
-    /// The room that everybody comes to first.
+    /// The name of the room that members enter first.
     default_room: Arc<str>,
     directory: Mutex<Directory>,
-    /// Where what the members say is kept besides.
+    /// Notified after an ID is pushed to [`Directory::departed`].
+    departures: Event,
     history_sender: OnceLock<HistorySender>,
 }
 
 impl ChatRegistry {
-    /// Makes an empty hall whose first room has this name.
+    /// Creates a registry without members, whose only room is the default room `name`.
     pub fn new(name: &str) -> ChatRegistry {
-        let mut book = Directory::default();
-        book.open_room(name);
+        let mut directory = Directory::default();
+        directory.open_room(name);
         ChatRegistry(Arc::new(RegistryInner {
             default_room: name.into(),
-            directory: Mutex::new(book),
+            directory: Mutex::new(directory),
+            departures: Event::new(),
             history_sender: OnceLock::new(),
         }))
     }
 
-    /// Has what the members say kept from now on, and the topics; it can be told once.
-    pub fn set_history_sender(&self, recorder: HistorySender) {
-        // Whoever tells it a second time has the first one go on.
-        let _ = self.0.history_sender.set(recorder);
+    /// Saves the members' messages and the topics to a history from now on. Only the first call
+    /// has an effect.
+    pub fn set_history_sender(&self, sender: HistorySender) {
+        let _ = self.0.history_sender.set(sender);
     }
 
-    /// Has what a room heard kept, where it is.
-    pub(crate) fn record_message(&self, room: &Arc<str>, said: &Arc<RoomMessage>) {
-        if let Some(recorder) = self.0.history_sender.get() {
-            recorder.record(room, said);
+    /// Saves a room's message if there is a history.
+    pub(crate) fn record_message(&self, room: &Arc<str>, message: &Arc<RoomMessage>) {
+        if let Some(sender) = self.0.history_sender.get() {
+            sender.record(room, message);
         }
     }
 
-    /// Returns the name of the room that everybody comes to first.
+    /// Returns the name of the room that members enter first.
     pub fn default_room(&self) -> &Arc<str> {
         &self.0.default_room
     }
 
+    /// Locks the directory.
+    ///
+    /// # Lock order
+    ///
+    /// A log may be locked while the directory is, not the reverse. Do not drop a [`Membership`]
+    /// while the directory is locked: its `Drop` locks it too.
     pub(crate) fn directory(&self) -> MutexGuard<'_, Directory> {
         lock(&self.0.directory)
     }
 
-    /// Makes the place of a member who is in the book.
-    pub(crate) fn create_membership(&self, id: u64, keeper: Address<RoomRequest>) -> Membership {
-        Membership { id, registry: self.clone(), manager: keeper }
+    /// Creates the membership of a member who is in the directory.
+    pub(crate) fn create_membership(&self, id: u64) -> Membership {
+        Membership { id, registry: self.clone() }
     }
 
-    /// Remembers rooms that close, for those who open them again.
-    pub(crate) fn keep_closed_rooms(&self) {
+    /// Waits until a member's ID is in [`Directory::departed`].
+    ///
+    /// # Cancel safety
+    ///
+    /// This takes nothing, so a cancelled wait loses no departure: the next one returns at once.
+    pub(crate) async fn departures(&self) {
+        loop {
+            // Before the check: a departure between the check and the wait is notified.
+            listener!(self.0.departures => departure);
+            if !self.directory().departed.is_empty() {
+                return;
+            }
+            departure.await;
+        }
+    }
+
+    /// Keeps the logs of closed rooms from now on, for members who open the rooms again.
+    pub fn keep_closed_rooms(&self) {
         self.directory().closed_rooms.get_or_insert_default();
     }
 
-    /// Gives a room a line that was said in an earlier life of the chat.
-    pub(crate) fn restore(&self, room: &str, line: &str, at: SystemTime) {
-        self.directory().restore(room, line, at);
+    /// Appends a saved line, with its newline, to the log of a room. Lines of a room that does
+    /// not exist are dropped unless closed rooms are [kept](ChatRegistry::keep_closed_rooms).
+    pub fn restore(&self, room: &str, line: &str, sent_at: SystemTime) {
+        self.directory().restore(room, line, sent_at);
     }
 
-    /// Tells whether a room stays though nobody is in it.
+    /// Returns whether a room stays open without members.
     pub(crate) fn is_permanent(&self, key: &str) -> bool {
         self.0.default_room.eq_ignore_ascii_case(key)
     }
@@ -87,90 +125,83 @@ impl ChatRegistry {
 
 impl fmt::Debug for ChatRegistry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let book = self.directory();
-        write!(f, "Hall({} rooms, {} members)", book.rooms.len(), book.members.len())
+        let directory = self.directory();
+        let (rooms, members) = (directory.rooms.len(), directory.members.len());
+        write!(f, "ChatRegistry({rooms} rooms, {members} members)")
     }
 }
 
-/// What a member is told whom nobody hears.
-pub(crate) const NO_ROOM_TO_SEND_TO: &str =
-    "you are in no room, so nobody hears it; /join ROOM goes to one";
-pub(crate) const MUTED: &str = "an operator has muted you; nobody hears what you say";
-
-/// A member's place in the hall. Dropping it is leaving.
+/// A member's place in the chat. Dropping it leaves the chat.
 #[derive(Debug)]
 pub struct Membership {
     id: u64,
     registry: ChatRegistry,
-    manager: Address<RoomRequest>,
 }
 
 impl Membership {
-    /// Returns the member's number, which never changes.
+    /// Returns the member's ID, which never changes.
     pub fn id(&self) -> u64 {
         self.id
     }
 
-    /// Returns the member's present name, and the name of the room that it is in.
+    /// Returns the member's nick and the name of its room.
     pub fn nick_and_room(&self) -> (String, Option<Arc<str>>) {
-        let book = self.registry.directory();
-        let nick = book.members.get(&self.id).map(|member| member.nick.to_string());
-        let room = book.member_and_room(self.id).map(|(_, room)| room.name.clone());
+        let directory = self.registry.directory();
+        let nick = directory.members.get(&self.id).map(|member| member.nick.to_string());
+        let room = directory.member_and_room(self.id).map(|(_, room)| room.name.clone());
         (nick.unwrap_or_default(), room)
     }
-}
 
-impl Membership {
-    /// Says something in the member's room.
+    /// Sends a message to the member's room: `NICK: TEXT`.
     ///
     /// # Errors
     ///
-    /// Nobody hears it; the sentence is for the member.
-    pub fn send(&self, text: &str, at: SystemTime) -> Result<(), &'static str> {
-        // In one piece of just its length, for it is kept.
-        self.broadcast(1, at, |nick| [nick, ": ", &escape(text), "\n"].concat())
+    /// The member is not in a room or is muted. The error is a sentence for the member.
+    pub fn send(&self, text: &str, sent_at: SystemTime) -> Result<(), &'static str> {
+        // The log keeps this string, so it is allocated with its exact length.
+        self.broadcast(1, sent_at, |nick| [nick, ": ", &escape(text), "\n"].concat())
     }
 
-    /// Says in the member's room that it does something.
+    /// Sends an action to the member's room: `** NICK TEXT`.
     ///
     /// # Errors
     ///
     /// As [`Membership::send`].
-    pub fn send_action(&self, text: &str, at: SystemTime) -> Result<(), &'static str> {
-        self.broadcast(1, at, |nick| format!("** {nick} {}\n", escape(text)))
+    pub fn send_action(&self, text: &str, sent_at: SystemTime) -> Result<(), &'static str> {
+        self.broadcast(1, sent_at, |nick| format!("** {nick} {}\n", escape(text)))
     }
 
-    /// Has the member's room hear `count` lines, which `words` makes of its name.
+    /// Publishes `line_count` lines to the member's room. `format` makes them from the nick.
     pub(crate) fn broadcast(
         &self,
-        count: u32,
-        at: SystemTime,
-        words: impl FnOnce(&str) -> String,
+        line_count: u32,
+        sent_at: SystemTime,
+        format: impl FnOnce(&str) -> String,
     ) -> Result<(), &'static str> {
-        let book = self.registry.directory();
-        let (member, room) = book.member_and_room(self.id).ok_or(NO_ROOM_TO_SEND_TO)?;
+        let directory = self.registry.directory();
+        let (member, room) = directory.member_and_room(self.id).ok_or(NOT_IN_ROOM)?;
         if member.muted {
             return Err(MUTED);
         }
-        let said = room.log.append(Some(self.id), words(&member.nick), count, at);
-        // While the book is held, so that all is kept in the order in which it was heard.
-        self.registry.record_message(&room.name, &said);
-        let ring = room.log.clone();
-        drop(book);
-        ring.deliver();
+        let message = room.log.append(Some(self.id), format(&member.nick), line_count, sent_at);
+        // While the directory is locked, so that the history has the order of the log.
+        self.registry.record_message(&room.name, &message);
+        let log = room.log.clone();
+        drop(directory);
+        log.deliver();
         Ok(())
     }
 
-    /// Returns the member's present name.
+    /// Returns the member's nick.
     pub(crate) fn nick(&self) -> Arc<str> {
         self.registry
             .directory()
             .members
             .get(&self.id)
-            .map_or_else(|| "".into(), |m| m.nick.clone())
+            .map_or_else(|| "".into(), |member| member.nick.clone())
     }
 
-    /// Tells whether nobody is to hear the member.
+    /// Returns whether an operator has muted the member.
     pub(crate) fn is_muted(&self) -> bool {
         self.registry.directory().members.get(&self.id).is_some_and(|member| member.muted)
     }
@@ -179,7 +210,6 @@ impl Membership {
 impl Drop for Membership {
     fn drop(&mut self) {
         self.registry.directory().departed.push(self.id);
-        // A keeper that is too busy to be told looks for who left by itself.
-        let _ = self.manager.try_send(RoomRequest::MemberLeft);
+        self.registry.0.departures.notify(1);
     }
 }

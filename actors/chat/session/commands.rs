@@ -1,33 +1,31 @@
-//! What a chat session does with a line: says it in the room, or does what a command asks for.
+//! The lines of a member: messages for the room, and commands.
 
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
-use crate::actors::chat::broadcast::log::HistoryLine;
-use crate::actors::chat::registry::{MUTED, NO_ROOM_TO_SEND_TO};
-use crate::actors::chat::session::Session;
-use crate::actors::chat::session::lines::LineSession;
-use crate::actors::{Report, RoomRequest};
+use crate::actors::chat::broadcast::message::HistoryLine;
+use crate::actors::chat::manager::request::RoomRequest;
+use crate::actors::chat::operator_auth::MAX_LOGIN_ATTEMPTS;
+use crate::actors::chat::registry::{MUTED, NOT_IN_ROOM};
+use crate::actors::chat::session::delivery::with_timestamp;
+use crate::actors::chat::session::state::{LineSession, Session};
+use crate::actors::support::report::Report;
 use crate::wire::chat::command::{Command, HELP, parse};
 use crate::wire::chat::{ACK_OFF, ACK_ON, ACK_PREFIX, MAX_LINE_LEN};
 use crate::wire::chat::{notice, operator_command};
-use crate::wire::date;
 use crate::wire::lines::{Line, LineBuffer};
 use crate::wire::text::{decode_lossy, escape};
 
-/// How many lines `/history` shows unless it is told.
+/// Number of lines that `/history` shows by default.
 const DEFAULT_HISTORY_LINES: usize = 20;
 
-/// How many wrong passwords end a session.
-const MAX_LOGIN_ATTEMPTS: u8 = 3;
-
-/// How many bytes `/history` shows at most.
+/// Maximum number of bytes that `/history` shows.
 const MAX_HISTORY_BYTES: usize = 32 << 10;
 
-/// So many bytes are said together, about.
+/// Approximate maximum size of a batch of lines that is published as one message, in bytes.
 const MAX_BATCH_BYTES: usize = 16 << 10;
 
-/// Lines of one member that are said together.
+/// Consecutive lines of a member, to be published as one message.
 #[derive(Debug, Default)]
 struct LineBatch {
     nick: Option<Arc<str>>,
@@ -38,136 +36,139 @@ struct LineBatch {
 impl LineBatch {
     fn push(&mut self, nick: impl FnOnce() -> Arc<str>, text: &str) {
         let nick = self.nick.get_or_insert_with(nick);
-        for piece in [&**nick, ": ", text, "\n"] {
-            self.text.push_str(piece);
+        for part in [&**nick, ": ", text, "\n"] {
+            self.text.push_str(part);
         }
         self.line_count += 1;
     }
 }
 
 impl Session {
-    /// Does what the lines say that are there; returns until when the next one has to wait, if it has to.
+    /// Handles the lines in the input, as far as the rate limit and the outbox allow. Returns when
+    /// the next line may be handled, if the member is over its limit. The error is the reason
+    /// why the session ends.
     pub(crate) async fn handle_lines(
         &mut self,
-        speaker: &mut LineSession,
+        line_session: &mut LineSession,
     ) -> Result<Option<Instant>, String> {
-        let mut block = LineBatch::default();
+        let mut batch = LineBatch::default();
         while !self.io.is_full() {
-            if let Some(allowance) = &mut speaker.rate_limiter {
-                if let Some(until) = allowance.ready_at(self.ctx.now()) {
-                    self.publish_batch(speaker, &mut block);
-                    return Ok(Some(until));
+            if let Some(rate_limiter) = &mut line_session.rate_limiter {
+                if let Some(ready_at) = rate_limiter.ready_at(self.ctx.now()) {
+                    self.publish_batch(line_session, &mut batch);
+                    return Ok(Some(ready_at));
                 }
             }
-            if self.try_batch_line(speaker, &mut block) {
+            if self.try_batch_line(line_session, &mut batch) {
                 continue;
             }
-            self.publish_batch(speaker, &mut block);
-            // The last line may lack its newline.
-            let LineSession { input: lines, input_closed: is_over, .. } = speaker;
-            let next = |lines: &mut Box<LineBuffer>| match *is_over {
-                true => lines.finish(),
-                false => lines.next_line(),
+            self.publish_batch(line_session, &mut batch);
+            let LineSession { input, input_closed, .. } = line_session;
+            // The last line before the end of the input may lack its newline.
+            let next_line = |input: &mut Box<LineBuffer>| match *input_closed {
+                true => input.finish(),
+                false => input.next_line(),
             };
-            let Some(line) = lines.as_mut().and_then(next) else { break };
-            if let Some(allowance) = &mut speaker.rate_limiter {
-                allowance.record();
+            let Some(line) = input.as_mut().and_then(next_line) else { break };
+            if let Some(rate_limiter) = &mut line_session.rate_limiter {
+                rate_limiter.record();
             }
-            self.handle_line(speaker, line).await?;
+            self.handle_line(line_session, line).await?;
         }
-        self.publish_batch(speaker, &mut block);
-        speaker.release_buffer();
+        self.publish_batch(line_session, &mut batch);
+        line_session.release_buffer();
         Ok(None)
     }
 
-    /// Adds the next line to those that are said together, if it is one that is simply said; tells whether it was.
-    fn try_batch_line(&mut self, speaker: &mut LineSession, block: &mut LineBatch) -> bool {
-        // Where somebody is told of each line, each is a matter of its own.
-        let simply = speaker.subscription.is_some() && !self.config.reporter.is_enabled();
-        let (true, false, Some(lines)) = (simply, speaker.input_closed, &mut speaker.input) else {
+    /// Adds the next line to the batch if it is a plain message. Returns whether it was added.
+    fn try_batch_line(&mut self, line_session: &mut LineSession, batch: &mut LineBatch) -> bool {
+        // A reporter wants each message as its own report.
+        let can_batch = line_session.subscription.is_some() && !self.config.reporter.is_enabled();
+        let (true, false, Some(input)) =
+            (can_batch, line_session.input_closed, &mut line_session.input)
+        else {
             return false;
         };
-        if block.text.len() > MAX_BATCH_BYTES {
+        if batch.text.len() > MAX_BATCH_BYTES {
             return false;
         }
-        let LineSession { member, acks_enabled: receipts, rate_limiter: allowance, .. } = speaker;
+        let LineSession { member, acks_enabled, rate_limiter, .. } = line_session;
         let outbox = &mut self.io.outbox;
-        lines.take_line_if(|text| {
+        input.take_line_if(|text| {
             if text.is_empty() || text.starts_with('/') {
                 return false;
             }
             let text = escape(text);
-            block.push(|| member.nick(), &text);
-            if *receipts {
+            batch.push(|| member.nick(), &text);
+            if *acks_enabled {
                 outbox.push([ACK_PREFIX, &text, "\n"].concat());
             }
-            if let Some(allowance) = allowance {
-                allowance.record();
+            if let Some(rate_limiter) = rate_limiter {
+                rate_limiter.record();
             }
             true
         })
     }
 
-    /// Says what is to be said together.
-    fn publish_batch(&mut self, speaker: &LineSession, block: &mut LineBatch) {
-        if block.line_count > 0 {
-            let LineBatch { text, line_count: count, .. } = std::mem::take(block);
-            if let Err(why) =
-                speaker.member.broadcast(count, self.ctx.clock().system_time(), |_| text)
-            {
-                self.io.outbox.push(format!("* {why}\n"));
+    /// Publishes the batch and empties it.
+    fn publish_batch(&mut self, line_session: &LineSession, batch: &mut LineBatch) {
+        if batch.line_count > 0 {
+            let LineBatch { text, line_count, .. } = std::mem::take(batch);
+            let sent_at = self.ctx.clock().system_time();
+            if let Err(error) = line_session.member.broadcast(line_count, sent_at, |_| text) {
+                self.io.outbox.push(format!("* {error}\n"));
             }
         }
     }
 
-    /// Does what a line says; an error ends the session and tells why.
+    /// Handles a line: a message or a command. The error is the reason why the session ends.
     pub(crate) async fn handle_line(
         &mut self,
-        speaker: &mut LineSession,
+        line_session: &mut LineSession,
         line: Line,
     ) -> Result<(), String> {
         let line = match &line {
             Line::Complete(line) => decode_lossy(line),
             Line::TooLong(len) => {
                 self.io.outbox.push(format!(
-                    "* a line of {len} bytes is too long and was not said; {MAX_LINE_LEN} are allowed\n"
+                    "* line of {len} bytes rejected: the limit is {MAX_LINE_LEN} bytes\n"
                 ));
                 return Ok(());
             }
         };
-        let id = speaker.member.id();
-        let answer = match parse(&line) {
+        let id = line_session.member.id();
+        let reply = match parse(&line) {
             Command::Message("") => return Ok(()),
-            Command::Message(_) | Command::Action(_) if speaker.subscription.is_none() => {
-                Err(NO_ROOM_TO_SEND_TO.into())
+            Command::Message(_) | Command::Action(_) if line_session.subscription.is_none() => {
+                Err(NOT_IN_ROOM.into())
             }
             Command::Message(_)
             | Command::Action(_)
             | Command::DirectMessage(..)
             | Command::Topic(Some(_))
-                if speaker.member.is_muted() =>
+                if line_session.member.is_muted() =>
             {
                 Err(MUTED.into())
             }
             Command::Message(text) => {
-                let (nick, _) = speaker.member.nick_and_room();
-                match self.send_message(&speaker.member, Some(nick), text).await {
+                let (nick, _) = line_session.member.nick_and_room();
+                match self.send_message(&line_session.member, Some(nick), text).await {
                     Ok(()) => {
-                        self.send_ack(speaker, text);
+                        self.send_ack(line_session, text);
                         return Ok(());
                     }
-                    Err(why) => Err(why.into()),
+                    Err(error) => Err(error.into()),
                 }
             }
             Command::Action(text) => {
-                let (nick, _) = speaker.member.nick_and_room();
-                self.report_message(&speaker.member, Some(nick), text).await;
-                match speaker.member.send_action(text, self.ctx.clock().system_time()) {
+                let (nick, _) = line_session.member.nick_and_room();
+                self.report_message(&line_session.member, Some(nick), text).await;
+                match line_session.member.send_action(text, self.ctx.clock().system_time()) {
                     Ok(()) => {
-                        self.send_ack(speaker, text);
+                        self.send_ack(line_session, text);
                         return Ok(());
                     }
-                    Err(why) => Err(why.into()),
+                    Err(error) => Err(error.into()),
                 }
             }
             Command::Nick(nick) => {
@@ -177,22 +178,22 @@ impl Session {
             Command::Join(room) => {
                 match self.ask(|reply| RoomRequest::Join(id, room.into(), reply)).await {
                     Ok(joined) => {
-                        self.send_welcome(speaker, joined);
+                        self.send_welcome(line_session, joined);
                         return Ok(());
                     }
-                    Err(why) => Err(why),
+                    Err(error) => Err(error),
                 }
             }
             Command::Leave => {
                 let left = self.ask(|reply| RoomRequest::Leave(id, reply)).await;
                 left.map(|room| {
-                    speaker.subscription = None;
+                    line_session.subscription = None;
                     notice::format_left(&room)
                 })
             }
             Command::DirectMessage(to, text) => {
-                let told = |reply| RoomRequest::DirectMessage(id, to.into(), text.into(), reply);
-                self.ask(told).await.map(|nick| format!("you tell {nick}: {}", escape(text)))
+                let request = |reply| RoomRequest::DirectMessage(id, to.into(), text.into(), reply);
+                self.ask(request).await.map(|nick| format!("you tell {nick}: {}", escape(text)))
             }
             Command::Who => self.ask(|reply| RoomRequest::Who(id, reply)).await,
             Command::Rooms => self.ask(RoomRequest::Rooms).await,
@@ -200,81 +201,85 @@ impl Session {
                 self.ask(|reply| RoomRequest::Topic(id, text.map(str::to_owned), reply)).await
             }
             Command::History(count) => {
-                self.send_history(speaker, count.unwrap_or(DEFAULT_HISTORY_LINES));
+                self.send_history(line_session, count.unwrap_or(DEFAULT_HISTORY_LINES));
                 return Ok(());
             }
             Command::Time(on) => {
-                speaker.show_times = on;
-                Ok(format!("the time of day is {}", if on { "shown, in UTC" } else { "not shown" }))
+                line_session.show_times = on;
+                Ok(if on { "times are shown, in UTC" } else { "times are hidden" }.into())
             }
             Command::Ack(on) => {
-                speaker.acks_enabled = on;
+                line_session.acks_enabled = on;
                 self.io.outbox.push(format!("{}\n", if on { ACK_ON } else { ACK_OFF }));
                 return Ok(());
             }
             Command::Help => {
-                let orders = if speaker.is_operator { operator_command::HELP } else { "" };
-                let help = HELP.lines().chain(orders.lines());
+                let operator = if line_session.is_operator { operator_command::HELP } else { "" };
+                let help = HELP.lines().chain(operator.lines());
                 let help: String = help.map(|line| format!("* {line}\n")).collect();
                 self.io.outbox.push(help);
                 return Ok(());
             }
-            Command::Quit => return Err("it quit".into()),
-            Command::OperatorLogin(password) => self.authenticate_operator(speaker, password)?,
-            Command::OperatorLine(_) if !speaker.is_operator => {
-                Err("only an operator may; /operator PASSWORD makes you one".into())
+            Command::Quit => return Err("the client quit".into()),
+            Command::OperatorLogin(password) => {
+                self.authenticate_operator(line_session, password)?
+            }
+            Command::OperatorLine(_) if !line_session.is_operator => {
+                Err("this command needs an operator; /operator PASSWORD makes you one".into())
             }
             Command::OperatorLine(line) => {
                 self.ask(|reply| RoomRequest::OperatorCommand(Some(id), line.into(), reply)).await
             }
             Command::Unknown(word) => {
-                Err(format!("there is no {}; /help lists the commands", escape(word)))
+                Err(format!("unknown command {}; /help lists the commands", escape(word)))
             }
             Command::Invalid(usage) => Err(usage.into()),
         };
-        let (Ok(words) | Err(words)) = answer;
-        self.io.outbox.push(format!("* {words}\n"));
+        let (Ok(text) | Err(text)) = reply;
+        self.io.outbox.push(format!("* {text}\n"));
         Ok(())
     }
 
-    /// Makes an operator of whoever knows the password; who guesses is sent away.
+    /// Makes the member an operator if the password is right. The outer error is the reason why
+    /// the session ends: too many wrong passwords.
     fn authenticate_operator(
         &mut self,
-        speaker: &mut LineSession,
+        line_session: &mut LineSession,
         password: &str,
     ) -> Result<Result<String, String>, String> {
         let Some(operators) = &self.config.limits.operators else {
-            return Ok(Err("this chat has no operators but at its own terminal".into()));
+            return Ok(Err("this server has no operator password".into()));
         };
         if operators.verify(password) {
-            speaker.is_operator = true;
-            return Ok(Ok("you are an operator; /help lists what you may".into()));
+            line_session.is_operator = true;
+            return Ok(Ok("you are an operator; /help lists your commands".into()));
         }
-        speaker.failed_logins += 1;
-        let (peer, why) = (Some(self.peer().clone()), "a wrong operator's password");
-        self.config.reporter.try_send(|| Report::Rejected { peer, reason: why.into() });
-        if speaker.failed_logins >= MAX_LOGIN_ATTEMPTS {
-            let why = "wrong about the password too often";
-            self.io.outbox.push(format!("* {}\n", notice::format_disconnected(why)));
-            return Err(why.into());
+        line_session.failed_logins += 1;
+        let (peer, reason) = (Some(self.peer().clone()), "wrong operator password".into());
+        self.config.reporter.try_send(|| Report::Rejected { peer, reason });
+        if line_session.failed_logins >= MAX_LOGIN_ATTEMPTS {
+            let reason = format!("disconnected after {MAX_LOGIN_ATTEMPTS} wrong passwords");
+            self.io.outbox.push(format!("* {}\n", notice::format_disconnected(&reason)));
+            return Err(reason);
         }
-        Ok(Err("that is not the password".into()))
+        Ok(Err("wrong password".into()))
     }
 
-    fn send_ack(&mut self, speaker: &LineSession, text: &str) {
-        if speaker.acks_enabled {
+    fn send_ack(&mut self, line_session: &LineSession, text: &str) {
+        if line_session.acks_enabled {
             self.io.outbox.push(format!("{ACK_PREFIX}{}\n", escape(text)));
         }
     }
 
-    fn send_history(&mut self, speaker: &LineSession, count: usize) {
-        let Some(ear) = &speaker.subscription else {
-            return self.io.outbox.push("* you are in no room; /join ROOM goes to one\n");
+    /// Sends the last `count` lines of the room, within the limits of a reply.
+    fn send_history(&mut self, line_session: &LineSession, count: usize) {
+        let Some(subscription) = &line_session.subscription else {
+            return self.io.outbox.push(format!("* {NOT_IN_ROOM}\n"));
         };
-        let mut lines = ear.recent(count.min(self.config.limits.max_history_lines));
+        let mut lines = subscription.recent(count.min(self.config.limits.max_history_lines));
         let mut bytes = 0;
-        let fits = |one: &&HistoryLine| {
-            bytes += one.text.len();
+        let fits = |line: &&HistoryLine| {
+            bytes += line.text.len();
             bytes <= MAX_HISTORY_BYTES
         };
         let kept = lines.iter().rev().take_while(fits).count();
@@ -283,11 +288,6 @@ impl Session {
         let now = self.ctx.clock().system_time();
         lines
             .iter()
-            .for_each(|one| self.io.outbox.push(with_timestamp(&one.text, one.sent_at, now)));
+            .for_each(|line| self.io.outbox.push(with_timestamp(&line.text, line.sent_at, now)));
     }
-}
-
-/// A line with the time before it when it was said.
-pub(crate) fn with_timestamp(line: &str, at: SystemTime, now: SystemTime) -> String {
-    format!("[{}] {line}", date::format_timestamp(at, now))
 }

@@ -1,128 +1,137 @@
-//! How a room's lines pass from the ring to a peer.
+//! Delivery of a room's messages from its log to a peer.
 //!
-//! As they are, and with one call, as long as the peer takes what it is sent; what it does not take is held in its
-//! outbox, and nothing more is heard for it until that is written.
+//! While the peer takes all it is sent, messages are written straight from the log, many with one
+//! call. What the peer does not take goes into its outbox, and no further messages are read for
+//! it until the outbox is written.
 
 use std::cell::RefCell;
 use std::io;
 use std::task::Poll;
+use std::time::SystemTime;
 
 use crate::actors::chat::broadcast::subscription::{Delivery, Subscription, WriteBatch};
-use crate::actors::chat::session::io::HIGH_WATER;
-use crate::actors::chat::session::outbox::Outbox;
+use crate::actors::chat::session::outbox::{HIGH_WATER, Outbox};
 use crate::net::Stream;
+use crate::wire::date::format_timestamp;
 
 thread_local! {
     static WRITE_BATCH: RefCell<WriteBatch> = const { RefCell::new(WriteBatch::new()) };
 }
 
-/// Writes what there is to hear as it is, many lines in one piece. Is pending once the peer took all that there is; what
-/// it did not take is in the outbox.
+/// Writes the new messages to the peer, many with one call. Returns `Pending` once the peer has
+/// taken all of them, and `Ready` if there may be more. Bytes that the peer did not take are in
+/// the outbox.
 pub(crate) fn poll_deliver(
     stream: &Stream,
     outbox: &mut Outbox,
-    ear: &mut Subscription,
+    subscription: &mut Subscription,
 ) -> Poll<io::Result<()>> {
-    WRITE_BATCH.with_borrow_mut(|lines| {
-        let more = match ear.collect_into(lines, HIGH_WATER) {
+    WRITE_BATCH.with_borrow_mut(|batch| {
+        let more = match subscription.collect_into(batch, HIGH_WATER) {
             true => Poll::Ready(Ok(())),
             false => Poll::Pending,
         };
-        let passed = write_batch(stream, outbox, ear, lines, more);
-        // What is shared is not held on to until the next session's turn.
-        lines.clear();
-        passed
+        let result = write_batch(stream, outbox, subscription, batch, more);
+        // Releases the shared messages now, not at the next session's turn.
+        batch.clear();
+        result
     })
 }
 
-/// Writes what was gathered; `more` tells whether that was all.
+/// Writes a batch and moves the subscription. Returns `more` if the peer took the whole batch.
 fn write_batch(
     stream: &Stream,
     outbox: &mut Outbox,
-    ear: &mut Subscription,
-    lines: &WriteBatch,
+    subscription: &mut Subscription,
+    batch: &WriteBatch,
     more: Poll<io::Result<()>>,
 ) -> Poll<io::Result<()>> {
     let mut written = 0;
-    if lines.byte_len > 0 {
-        written = match lines.write(|slices| stream.try_write_vectored(slices)) {
+    if batch.byte_len > 0 {
+        written = match batch.write(|slices| stream.try_write_vectored(slices)) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => 0,
-            tried => tried?,
+            result => result?,
         };
     }
-    let WriteBatch { message_ends: ends, next_position: after, .. } = lines;
-    let whole = ends.partition_point(|(end, _)| *end <= written);
-    let Some((end, next)) = ends.get(whole) else {
-        if lines.byte_len == 0 && more.is_ready() {
-            // It was overtaken, and is told so.
-            fill_outbox(ear, outbox, push_verbatim);
+    let WriteBatch { message_ends, next_position, .. } = batch;
+    let whole = message_ends.partition_point(|(end, _)| *end <= written);
+    let Some((end, after)) = message_ends.get(whole) else {
+        if batch.byte_len == 0 && more.is_ready() {
+            // The subscription has lagged: the outbox gets the notice about it.
+            fill_outbox(subscription, outbox, push_verbatim);
         } else {
-            ear.advance_to(*after);
+            subscription.advance_to(*next_position);
         }
         return more;
     };
-    let (begin, at) = if whole > 0 { ends[whole - 1] } else { (0, ear.position()) };
-    ear.advance_to(at);
+    let (begin, position) =
+        if whole > 0 { message_ends[whole - 1] } else { (0, subscription.position()) };
+    subscription.advance_to(position);
     if written > begin {
-        outbox.push_remainder(lines.copy_range(written, *end).into());
-        ear.advance_to(*next);
+        outbox.push_remainder(batch.copy_range(written, *end).into());
+        subscription.advance_to(*after);
     }
-    fill_outbox(ear, outbox, push_verbatim);
+    fill_outbox(subscription, outbox, push_verbatim);
     Poll::Ready(Ok(()))
 }
 
-/// Takes what there is to hear into the outbox.
+/// Moves new messages to the outbox with `push`, until it holds [`HIGH_WATER`] bytes.
 pub(crate) fn fill_outbox(
-    ear: &mut Subscription,
+    subscription: &mut Subscription,
     outbox: &mut Outbox,
-    mut word: impl FnMut(Delivery, &mut Outbox),
+    mut push: impl FnMut(Delivery, &mut Outbox),
 ) {
-    ear.drain(|heard| {
-        word(heard, outbox);
+    subscription.drain(|delivery| {
+        push(delivery, outbox);
         outbox.len() < HIGH_WATER
     });
 }
 
-/// Puts what was heard into the outbox as it is.
-pub(crate) fn push_verbatim(heard: Delivery, outbox: &mut Outbox) {
-    match heard {
-        Delivery::Message(said) => outbox.push_shared(said),
+/// Adds a message to the outbox as it is, or a notice about the missed ones.
+pub(crate) fn push_verbatim(delivery: Delivery, outbox: &mut Outbox) {
+    match delivery {
+        Delivery::Message(message) => outbox.push_shared(message),
         Delivery::Lagged(missed) => outbox.push(format!("* you missed {missed} messages\n")),
     }
 }
 
+/// Formats a line with the time at which it was sent: `[15:04] ada: hello`.
+pub(crate) fn with_timestamp(line: &str, sent_at: SystemTime, now: SystemTime) -> String {
+    format!("[{}] {line}", format_timestamp(sent_at, now))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::{Instant, SystemTime};
+    use std::time::Instant;
 
     use super::*;
     use crate::actors::chat::broadcast::log::MessageLog;
 
     #[test]
-    fn what_a_slow_peer_does_not_take_at_once_it_is_sent_later_and_whole() {
+    fn slow_peer_receives_all_messages_whole() {
         let (ours, theirs) = Stream::pair().unwrap();
-        let ring = MessageLog::default();
-        let (mut ear, mut outbox) = (ring.subscribe(1), Outbox::default());
-        let (mut expected, mut heard) = (Vec::new(), Vec::new());
+        let log = MessageLog::default();
+        let (mut subscription, mut outbox) = (Subscription::new(&log, 1), Outbox::default());
+        let (mut expected, mut received) = (Vec::new(), Vec::new());
         for k in 0..3000 {
             let line = format!("{k} {}\n", "x".repeat(k % if k % 50 == 3 { 3000 } else { 300 }));
-            let own = k % 5 == 0;
-            if !own {
+            let is_own = k % 5 == 0;
+            if !is_own {
                 expected.extend_from_slice(line.as_bytes());
             }
-            ring.publish(own.then_some(1), line, SystemTime::UNIX_EPOCH);
+            log.publish(is_own.then_some(1), line, SystemTime::UNIX_EPOCH);
         }
-        let mut was_cut = false;
-        while heard.len() < expected.len() {
+        let mut was_partial = false;
+        while received.len() < expected.len() {
             outbox.flush(&ours, Instant::now).unwrap();
             if outbox.is_empty() {
-                if let Poll::Ready(passed) = poll_deliver(&ours, &mut outbox, &mut ear) {
-                    passed.unwrap();
+                if let Poll::Ready(result) = poll_deliver(&ours, &mut outbox, &mut subscription) {
+                    result.unwrap();
                 }
-                was_cut |= outbox.private_bytes() > 0;
+                was_partial |= outbox.private_bytes() > 0;
             }
-            theirs.try_read_with(|bytes| heard.extend_from_slice(bytes)).unwrap();
+            theirs.try_read_with(|bytes| received.extend_from_slice(bytes)).unwrap();
         }
-        assert!(was_cut && heard == expected);
+        assert!(was_partial && received == expected);
     }
 }

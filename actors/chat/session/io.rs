@@ -1,74 +1,64 @@
-//! A chat connection from its session's side: one place where it waits for everything at once.
+//! The I/O of a chat session: one future that waits for everything at once.
 //!
-//! A session is one loop over what [`SessionIo::next`] brings: input, something to hear, mail, the stop, a limit that
-//! passed. What it says goes into the outbox and is written while it waits, as much as the peer takes; a peer that
-//! takes nothing for a while is cut. So a slow peer holds up its own session and nobody else's, and an idle
-//! one holds no buffer.
+//! A session is a loop over [`SessionIo::next`]: input, room messages, its mailbox, the stop
+//! request and a deadline. Its output goes into the outbox and is written during the wait, as far
+//! as the peer takes it. A peer that takes nothing for [`WRITE_TIMEOUT`] is disconnected. So a
+//! slow peer delays only its own session, and an idle session holds no buffer.
 
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context as Waking, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use crate::actors::SessionMessage;
 use crate::actors::chat::broadcast::subscribers::UnfinishedWrite;
 use crate::actors::chat::broadcast::subscription::{Delivery, Subscription};
+use crate::actors::chat::messages::SessionMessage;
 use crate::actors::chat::session::delivery::{fill_outbox, poll_deliver};
-use crate::actors::chat::session::outbox::Outbox;
+use crate::actors::chat::session::outbox::{HIGH_WATER, MAX_PENDING, Outbox, WRITE_TIMEOUT};
 use crate::net::Stream;
 use crate::runtime::{Clock, Context, Event, Sleep};
 
-/// How long a peer may take nothing of what is written to it before it is cut.
-pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// When so many bytes wait for a peer nothing more is heard for it, and when so many are answers of its own no
-/// more is read from it.
-pub(crate) const HIGH_WATER: usize = 64 << 10;
-
-/// How many bytes wait for a peer at most: enough, and one answer more. The longest one is a list of rooms whose
-/// topics are all escapes.
-const MAX_PENDING: usize = HIGH_WATER + (256 << 10);
-
-/// A connection with what waits to be written to it.
+/// A connection with its outbox.
 #[derive(Debug)]
 pub(crate) struct SessionIo {
     pub(crate) stream: Stream,
     pub(crate) outbox: Outbox,
-    /// When a limit passes, and the sleep until then.
+    /// The current deadline and the sleep until then.
     timer: Option<Box<(Instant, Sleep)>>,
 }
 
-/// What a session waits for, besides the stop, mail and the peer's taking.
+/// What a session waits for, in addition to the stop request, its mailbox and the outbox.
 pub(crate) struct WaitFor<'a> {
-    /// What there is to hear; nothing where there is no ear.
+    /// The room's messages. `None` outside of a room.
     pub(crate) subscription: Option<&'a mut Subscription>,
-    /// Whether it is told as it is, and need not be known when there is some.
+    /// Whether the room's messages are written as they are. Otherwise the wait ends with
+    /// [`SessionEvent::RoomActivity`] when there is one.
     pub(crate) verbatim: bool,
-    /// Whether input is wanted.
+    /// Whether to read input.
     pub(crate) input: bool,
-    /// Whether to tell when all that waited is written.
+    /// Whether to end the wait when the outbox is empty.
     pub(crate) flushed: bool,
-    /// When it is too late.
+    /// When the wait ends with [`SessionEvent::TimedOut`].
     pub(crate) deadline: Option<Instant>,
 }
 
-/// What happened.
+/// The event that ended a wait.
 #[derive(Debug)]
 pub(crate) enum SessionEvent {
-    /// The session is to stop.
+    /// A stop was requested.
     Stop,
-    /// It was told something.
+    /// The session received a message.
     Message(SessionMessage),
-    /// There is something to hear.
+    /// The room may have more messages.
     RoomActivity,
-    /// So many bytes came; none at the end of the peer's side.
+    /// The number of bytes read. 0 when the peer has closed its side.
     Input(usize),
-    /// All that waited is written.
+    /// The outbox is empty.
     Flushed,
-    /// It is too late.
+    /// The deadline has passed.
     TimedOut,
-    /// The connection failed, or the peer took nothing for too long.
+    /// The connection failed, or the peer took nothing for [`WRITE_TIMEOUT`].
     IoError(io::Error),
 }
 
@@ -79,7 +69,8 @@ enum SessionIoEvent {
     TimedOut,
 }
 
-/// The wait for the next thing that happens. It is written out so that an idle session holds all this once.
+/// The future of [`SessionIo::next`]. It is not an `async fn`, because that would hold the
+/// arguments twice in each idle session.
 pub(crate) struct NextEvent<'a, F> {
     io: &'a mut SessionIo,
     ctx: &'a mut Context<SessionMessage>,
@@ -88,109 +79,116 @@ pub(crate) struct NextEvent<'a, F> {
 }
 
 impl SessionIo {
+    /// Creates the I/O of a connection, with an empty outbox.
     pub(crate) fn new(stream: Stream) -> SessionIo {
         SessionIo { stream, outbox: Outbox::default(), timer: None }
     }
 
-    /// Waits for the next thing that happens, and writes meanwhile. Input is handed to `on_input`. Cancel-safe.
+    /// Waits for the next event, and writes the outbox and the room's messages meanwhile. Input is
+    /// handed to `on_input`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancelling the wait loses no event and no byte.
     pub(crate) fn next<'a, F: FnMut(&[u8])>(
         &'a mut self,
         ctx: &'a mut Context<SessionMessage>,
-        wants: WaitFor<'a>,
-        take: F,
+        wait_for: WaitFor<'a>,
+        on_input: F,
     ) -> NextEvent<'a, F> {
-        NextEvent { io: self, ctx, wait_for: wants, on_input: take }
+        NextEvent { io: self, ctx, wait_for, on_input }
     }
 
-    /// Takes what there is to hear into the outbox in other words, if the peer has taken what was there before.
+    /// Moves new messages to the outbox with `push`, if the outbox is empty.
     pub(crate) fn fill_outbox_if_empty(
         &mut self,
-        ear: &mut Subscription,
-        word: impl FnMut(Delivery, &mut Outbox),
+        subscription: &mut Subscription,
+        push: impl FnMut(Delivery, &mut Outbox),
     ) {
         if self.outbox.is_empty() {
-            fill_outbox(ear, &mut self.outbox, word);
+            fill_outbox(subscription, &mut self.outbox, push);
         }
     }
 
     fn poll_io(
         &mut self,
-        wants: &mut WaitFor<'_>,
-        limit: Option<&(Instant, Clock)>,
+        wait_for: &mut WaitFor<'_>,
+        deadline: Option<&(Instant, Clock)>,
         cx: &mut Waking<'_>,
     ) -> Poll<SessionIoEvent> {
         if self.outbox.is_empty() {
-            if let Some(ear) = &mut wants.subscription {
-                let heard = match wants.verbatim {
-                    true => poll_deliver(&self.stream, &mut self.outbox, ear),
-                    false => ear.poll_ready(cx).map(Ok),
+            if let Some(subscription) = &mut wait_for.subscription {
+                let delivered = match wait_for.verbatim {
+                    true => poll_deliver(&self.stream, &mut self.outbox, subscription),
+                    false => subscription.poll_ready(cx).map(Ok),
                 };
-                if let Poll::Ready(heard) = heard {
-                    return Poll::Ready(SessionIoEvent::RoomActivity(heard));
+                if let Poll::Ready(result) = delivered {
+                    return Poll::Ready(SessionIoEvent::RoomActivity(result));
                 }
             }
-        } else if let Poll::Ready(ready) = self.stream.poll_writable(cx) {
-            return Poll::Ready(SessionIoEvent::Writable(ready));
+        } else if let Poll::Ready(result) = self.stream.poll_writable(cx) {
+            return Poll::Ready(SessionIoEvent::Writable(result));
         }
-        if wants.input && self.outbox.private_bytes() < HIGH_WATER {
-            if let Poll::Ready(ready) = self.stream.poll_readable(cx) {
-                return Poll::Ready(SessionIoEvent::Readable(ready));
+        if wait_for.input && self.outbox.private_bytes() < HIGH_WATER {
+            if let Poll::Ready(result) = self.stream.poll_readable(cx) {
+                return Poll::Ready(SessionIoEvent::Readable(result));
             }
         }
-        let Some((until, clock)) = limit else {
+        let Some((deadline, clock)) = deadline else {
             self.timer = None;
             return Poll::Pending;
         };
-        if self.timer.as_ref().is_none_or(|limit| limit.0 != *until) {
-            let after = until.saturating_duration_since(clock.now());
-            self.timer = Some(Box::new((*until, clock.sleep(after))));
+        if self.timer.as_ref().is_none_or(|timer| timer.0 != *deadline) {
+            let duration = deadline.saturating_duration_since(clock.now());
+            self.timer = Some(Box::new((*deadline, clock.sleep(duration))));
         }
         match &mut self.timer {
-            Some(limit) => Pin::new(&mut limit.1).poll(cx).map(|()| SessionIoEvent::TimedOut),
+            Some(timer) => Pin::new(&mut timer.1).poll(cx).map(|()| SessionIoEvent::TimedOut),
             None => Poll::Pending,
         }
     }
 
-    /// Has whoever says the next line write it to the stream, where that is not in use.
-    fn lend_stream(&self, wants: &mut WaitFor<'_>, cx: &Waking<'_>) {
-        if let (Some(ear), true, true) =
-            (&mut wants.subscription, wants.verbatim, self.outbox.is_empty())
+    /// Lends the idle stream to the log, so that the next sender writes to it directly.
+    fn lend_stream(&self, wait_for: &mut WaitFor<'_>, cx: &Waking<'_>) {
+        if let (Some(subscription), true, true) =
+            (&mut wait_for.subscription, wait_for.verbatim, self.outbox.is_empty())
         {
-            if !ear.lend_stream(&self.stream, cx) {
-                // Something was said just now.
+            if !subscription.lend_stream(&self.stream, cx) {
+                // A message was published after the poll.
                 cx.waker().wake_by_ref();
             }
         }
     }
 
-    /// Takes the stream back if it was lent, and what is left of a line.
-    fn reclaim_stream(&mut self, wants: &mut WaitFor<'_>) -> io::Result<()> {
-        match wants.subscription.as_mut().and_then(|ear| ear.reclaim_stream()) {
+    /// Takes a lent stream back, and moves the remainder of a direct write to the outbox.
+    fn reclaim_stream(&mut self, wait_for: &mut WaitFor<'_>) -> io::Result<()> {
+        let subscription = wait_for.subscription.as_mut();
+        match subscription.and_then(|subscription| subscription.reclaim_stream()) {
             None => Ok(()),
-            Some(UnfinishedWrite::Remainder(rest)) => {
-                self.outbox.push_remainder(rest);
+            Some(UnfinishedWrite::Remainder(bytes)) => {
+                self.outbox.push_remainder(bytes);
                 Ok(())
             }
             Some(UnfinishedWrite::Failed(error)) => Err(error),
         }
     }
 
-    /// Tells whether too many answers wait for the peer to give it more.
+    /// Returns whether so many private bytes wait that no more replies may be added.
     pub(crate) fn is_full(&self) -> bool {
         self.outbox.private_bytes() >= HIGH_WATER
     }
 
-    /// Writes what waits, as long as the peer takes it and no stop is asked for.
+    /// Writes the outbox until it is empty, the connection fails or a stop is requested.
     pub(crate) async fn flush_outbox(&mut self, ctx: &mut Context<SessionMessage>) {
         loop {
-            let wants = WaitFor {
+            let wait_for = WaitFor {
                 subscription: None,
                 verbatim: true,
                 input: false,
                 flushed: true,
                 deadline: None,
             };
-            match self.next(ctx, wants, |_| {}).await {
+            match self.next(ctx, wait_for, |_| {}).await {
                 SessionEvent::Message(SessionMessage::Notice(line)) => self.outbox.push(line),
                 SessionEvent::Message(SessionMessage::Close(_)) => {}
                 _ => return,
@@ -203,36 +201,36 @@ impl<F: FnMut(&[u8]) + Unpin> Future for NextEvent<'_, F> {
     type Output = SessionEvent;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Waking<'_>) -> Poll<SessionEvent> {
-        let NextEvent { io: talk, ctx, wait_for: wants, on_input: take } = &mut *self;
-        if let Err(error) = talk.reclaim_stream(wants) {
+        let NextEvent { io, ctx, wait_for, on_input } = &mut *self;
+        if let Err(error) = io.reclaim_stream(wait_for) {
             return Poll::Ready(SessionEvent::IoError(error));
         }
         loop {
             ctx.message_done();
-            debug_assert!(talk.outbox.len() <= MAX_PENDING, "{} bytes wait", talk.outbox.len());
-            if let Err(error) = talk.outbox.flush(&talk.stream, || ctx.now()) {
+            debug_assert!(io.outbox.len() <= MAX_PENDING, "{} bytes pending", io.outbox.len());
+            if let Err(error) = io.outbox.flush(&io.stream, || ctx.now()) {
                 return Poll::Ready(SessionEvent::IoError(error));
             }
-            if wants.flushed && talk.outbox.is_empty() {
+            if wait_for.flushed && io.outbox.is_empty() {
                 return Poll::Ready(SessionEvent::Flushed);
             }
-            let stuck =
-                talk.outbox.stalled_since().and_then(|since| since.checked_add(WRITE_TIMEOUT));
-            let until = match (wants.deadline, stuck) {
+            let write_deadline =
+                io.outbox.stalled_since().and_then(|since| since.checked_add(WRITE_TIMEOUT));
+            let deadline = match (wait_for.deadline, write_deadline) {
                 (Some(one), Some(other)) => Some(one.min(other)),
                 (one, other) => one.or(other),
             };
-            let limit = until.map(|until| (until, ctx.clock().clone()));
-            let event = match ctx.poll_next(cx, |cx| talk.poll_io(wants, limit.as_ref(), cx)) {
+            let timer = deadline.map(|deadline| (deadline, ctx.clock().clone()));
+            let event = match ctx.poll_next(cx, |cx| io.poll_io(wait_for, timer.as_ref(), cx)) {
                 Poll::Ready(event) => event,
                 Poll::Pending => {
-                    talk.lend_stream(wants, cx);
+                    io.lend_stream(wait_for, cx);
                     return Poll::Pending;
                 }
             };
             return Poll::Ready(match event {
                 Event::Stop => SessionEvent::Stop,
-                Event::Message(mail) => SessionEvent::Message(mail),
+                Event::Message(message) => SessionEvent::Message(message),
                 Event::Io(SessionIoEvent::RoomActivity(Ok(()))) => SessionEvent::RoomActivity,
                 Event::Io(
                     SessionIoEvent::Readable(Err(error))
@@ -240,13 +238,15 @@ impl<F: FnMut(&[u8]) + Unpin> Future for NextEvent<'_, F> {
                     | SessionIoEvent::RoomActivity(Err(error)),
                 ) => SessionEvent::IoError(error),
                 Event::Io(SessionIoEvent::Writable(Ok(()))) => continue,
-                Event::Io(SessionIoEvent::TimedOut) if stuck.is_some() && until == stuck => {
-                    let why = format!("it took nothing for {WRITE_TIMEOUT:?}");
-                    SessionEvent::IoError(io::Error::new(io::ErrorKind::TimedOut, why))
+                Event::Io(SessionIoEvent::TimedOut)
+                    if write_deadline.is_some() && deadline == write_deadline =>
+                {
+                    let reason = format!("peer received nothing for {WRITE_TIMEOUT:?}");
+                    SessionEvent::IoError(io::Error::new(io::ErrorKind::TimedOut, reason))
                 }
                 Event::Io(SessionIoEvent::TimedOut) => SessionEvent::TimedOut,
                 Event::Io(SessionIoEvent::Readable(Ok(()))) => {
-                    match talk.stream.try_read_with(&mut *take) {
+                    match io.stream.try_read_with(&mut *on_input) {
                         Ok(length) => SessionEvent::Input(length),
                         Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                         Err(error) => SessionEvent::IoError(error),

@@ -1,48 +1,56 @@
-//! A member of a chat who sends lines: netcat, telnet, our own client.
+//! The line dialect: a session with netcat, telnet or our own client.
 //!
-//! One loop: lines are done in their order, what others say is handed on, and both wait for a peer that does not
-//! take what it is sent. It holds up nobody but itself, and learns how many lines it missed.
+//! One loop handles the lines in order and delivers the room's messages. Both wait for a peer
+//! that does not take what it is sent. It delays nobody else, and is told how many lines it has
+//! missed.
 
-use crate::actors::chat::broadcast::subscription::{Delivery, Subscription};
-use crate::actors::chat::session::Session;
-use crate::actors::chat::session::commands::with_timestamp;
-use crate::actors::chat::session::delivery::push_verbatim;
+use crate::actors::chat::broadcast::subscription::Delivery;
+use crate::actors::chat::manager::request::JoinRequest;
+use crate::actors::chat::messages::SessionMessage;
+use crate::actors::chat::session::delivery::{push_verbatim, with_timestamp};
 use crate::actors::chat::session::io::{SessionEvent, WaitFor};
-use crate::actors::chat::session::wish::Handshake;
+use crate::actors::chat::session::state::{LineSession, Session};
 use crate::actors::support::rate_limit::RateLimiter;
-use crate::actors::{JoinRequest, JoinedRoom, Membership, SessionMessage};
-use crate::wire::chat::MAX_LINE_LEN;
-use crate::wire::chat::notice;
-use crate::wire::lines::LineBuffer;
+use crate::wire::chat::command::{Command, parse};
+use crate::wire::chat::{MAX_LINE_LEN, notice, validate_room};
+use crate::wire::lines::{Line, LineBuffer};
+use crate::wire::text::decode_lossy;
 
-/// A member who sends lines.
-pub(crate) struct LineSession {
-    pub(crate) member: Membership,
-    /// What came of its next lines; nothing while it waits between two.
-    pub(crate) input: Option<Box<LineBuffer>>,
-    /// What it hears; nothing where it is in no room.
-    pub(crate) subscription: Option<Subscription>,
-    pub(crate) acks_enabled: bool,
-    pub(crate) show_times: bool,
-    pub(crate) rate_limiter: Option<Box<RateLimiter>>,
-    /// What was told to it alone and found too much waiting for it.
-    dropped_private: u64,
-    /// Whether it may give orders.
-    pub(crate) is_operator: bool,
-    /// How many wrong passwords it gave.
-    pub(crate) failed_logins: u8,
-    /// Whether it has ended its side.
-    pub(crate) input_closed: bool,
+/// The nick and the room that a client asks for with its first lines.
+///
+/// A client that reconnects sends `/nick` and `/join` first. They are handled before it is
+/// admitted, so no room sees a guest come and go.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Handshake {
+    pub(crate) nick: Option<String>,
+    pub(crate) room: Option<String>,
+    /// The first line after the handshake.
+    pub(crate) first_line: Option<Line>,
 }
 
-impl LineSession {
-    fn has_line(&mut self) -> bool {
-        self.input.as_mut().is_some_and(|lines| lines.has_line())
-    }
-
-    /// Lets go of a buffer that nothing is in.
-    pub(crate) fn release_buffer(&mut self) {
-        self.input.take_if(|lines| lines.is_empty());
+impl Handshake {
+    /// Takes the handshake from the input, and the line after it.
+    pub(crate) fn parse(input: &mut LineBuffer) -> Handshake {
+        let mut handshake = Handshake { nick: None, room: None, first_line: None };
+        while let Some(line) = input.next_line() {
+            let text = match &line {
+                Line::Complete(line) => decode_lossy(line),
+                Line::TooLong(_) => "".into(),
+            };
+            match parse(&text) {
+                Command::Nick(nick) if handshake.nick.is_none() => {
+                    handshake.nick = Some(nick.into());
+                }
+                Command::Join(room) if handshake.room.is_none() && validate_room(room).is_ok() => {
+                    handshake.room = Some(room.into());
+                }
+                _ => {
+                    handshake.first_line = Some(line);
+                    break;
+                }
+            }
+        }
+        handshake
     }
 }
 
@@ -51,54 +59,103 @@ fn make_line_buffer() -> Box<LineBuffer> {
 }
 
 impl Session {
-    /// Serves a client that sends lines until it leaves; returns why it ended.
+    /// Admits a client that sends lines, and handles the lines that it has sent already. The error
+    /// is the reason why the session ends.
+    pub(crate) async fn start_line_session(
+        &mut self,
+        first_bytes: &[u8],
+    ) -> Result<LineSession, String> {
+        let mut input = make_line_buffer();
+        input.push(first_bytes);
+        let Handshake { nick, room, first_line } = Handshake::parse(&mut input);
+        let (ip, session) = (self.peer_ip(), self.ctx.address());
+        let request = |nick| {
+            let (room, session) = (room.clone(), Some(session.clone()));
+            JoinRequest { nick, room, quiet: false, ip, session }
+        };
+        let has_nick = nick.is_some();
+        let (member, joined) = match self.join(request(nick)).await {
+            Err(reason) if has_nick => {
+                self.io.outbox.push(format!("* {reason}\n"));
+                self.join(request(None)).await?
+            }
+            admitted => admitted?,
+        };
+        let limits = &self.config.limits;
+        let is_limited = limits.rate_on_loopback || !self.peer().is_loopback();
+        let rate_limiter =
+            is_limited.then(|| Box::new(RateLimiter::new(limits.rate, self.ctx.now())));
+        let mut line_session = LineSession {
+            member,
+            input: Some(input),
+            subscription: None,
+            acks_enabled: true,
+            show_times: false,
+            rate_limiter,
+            dropped_private: 0,
+            is_operator: false,
+            failed_logins: 0,
+            input_closed: false,
+        };
+        self.send_welcome(&mut line_session, joined);
+        if let Some(line) = first_line {
+            self.handle_line(&mut line_session, line).await?;
+        }
+        line_session.release_buffer();
+        Ok(line_session)
+    }
+
+    /// Serves a client that sends lines until it leaves. Returns the reason why the session ends.
     #[expect(clippy::manual_async_fn, reason = "an async fn holds its arguments twice")]
     pub(crate) fn run_lines(
         &mut self,
-        speaker: &mut LineSession,
+        line_session: &mut LineSession,
     ) -> impl Future<Output = String> + Send {
         async move {
             loop {
-                let mut wait = None;
-                if speaker.input_closed || speaker.has_line() {
-                    match Box::pin(self.handle_lines(speaker)).await {
-                        Ok(until) => wait = until,
-                        Err(why) => return why,
+                let mut ready_at = None;
+                if line_session.input_closed || line_session.has_line() {
+                    match Box::pin(self.handle_lines(line_session)).await {
+                        Ok(at) => ready_at = at,
+                        Err(reason) => return reason,
                     }
                 }
-                let (waits, until) = match wait {
-                    Some(until) => (true, Some(until)),
-                    None => (false, self.idle_deadline()),
+                let is_rate_limited = ready_at.is_some();
+                let deadline = match ready_at {
+                    Some(ready_at) => Some(ready_at),
+                    None => self.idle_deadline(),
                 };
-                if speaker.input_closed && !waits && !self.io.is_full() {
+                if line_session.input_closed && !is_rate_limited && !self.io.is_full() {
                     return "closed by peer".into();
                 }
-                self.flush_deferred(speaker);
+                self.flush_deferred(line_session);
                 let LineSession {
-                    subscription: ear,
-                    input: lines,
-                    dropped_private: untold,
-                    input_closed: is_over,
-                    show_times: times,
+                    subscription,
+                    input,
+                    dropped_private,
+                    input_closed,
+                    show_times,
                     ..
-                } = speaker;
-                let wants = WaitFor {
-                    subscription: ear.as_mut(),
-                    verbatim: !*times,
-                    input: !*is_over && !waits,
-                    // What was missed is told, and the last lines are taken, when there is room again.
-                    flushed: *untold > 0 || (*is_over && !waits),
-                    deadline: until,
+                } = line_session;
+                let wait_for = WaitFor {
+                    subscription: subscription.as_mut(),
+                    verbatim: !*show_times,
+                    input: !*input_closed && !is_rate_limited,
+                    // An empty outbox has space for the notice about dropped messages, and for
+                    // the replies to the last lines.
+                    flushed: *dropped_private > 0 || (*input_closed && !is_rate_limited),
+                    deadline,
                 };
-                let take = |more: &[u8]| lines.get_or_insert_with(make_line_buffer).push(more);
-                match self.io.next(&mut self.ctx, wants, take).await {
+                let on_input =
+                    |bytes: &[u8]| input.get_or_insert_with(make_line_buffer).push(bytes);
+                match self.io.next(&mut self.ctx, wait_for, on_input).await {
                     SessionEvent::RoomActivity | SessionEvent::Flushed => {}
-                    SessionEvent::TimedOut if waits => {}
-                    SessionEvent::Input(0) => speaker.input_closed = true,
+                    SessionEvent::TimedOut if is_rate_limited => {}
+                    SessionEvent::Input(0) => line_session.input_closed = true,
                     SessionEvent::Input(_) => self.last_input = self.ctx.now(),
-                    happened => {
-                        if let Err(why) = self.handle_event(speaker, happened) {
-                            return why;
+                    event => {
+                        if let Err(reason) = self.handle_event(line_session, event) {
+                            return reason;
                         }
                     }
                 }
@@ -106,103 +163,91 @@ impl Session {
         }
     }
 
-    /// Puts what is not sent as it is heard into the outbox, if the peer took what was there before.
-    fn flush_deferred(&mut self, speaker: &mut LineSession) {
-        if speaker.dropped_private > 0 && self.io.outbox.is_empty() {
-            let untold = std::mem::take(&mut speaker.dropped_private);
-            self.io.outbox.push(format!("* you missed {untold} messages for you alone\n"));
+    /// Adds what is not written verbatim to the outbox, if that is empty: the number of dropped
+    /// private notices, and messages with their times.
+    fn flush_deferred(&mut self, line_session: &mut LineSession) {
+        if line_session.dropped_private > 0 && self.io.outbox.is_empty() {
+            let dropped = std::mem::take(&mut line_session.dropped_private);
+            self.io.outbox.push(format!("* you missed {dropped} private messages\n"));
         }
-        if let (Some(ear), true) = (&mut speaker.subscription, speaker.show_times) {
+        if let (Some(subscription), true) =
+            (&mut line_session.subscription, line_session.show_times)
+        {
             let now = self.ctx.clock().system_time();
-            self.io.fill_outbox_if_empty(ear, |heard, outbox| match heard {
-                Delivery::Message(said) => {
-                    said.lines()
-                        .for_each(|line| outbox.push(with_timestamp(line, said.sent_at, now)));
+            self.io.fill_outbox_if_empty(subscription, |delivery, outbox| match delivery {
+                Delivery::Message(message) => {
+                    message
+                        .lines()
+                        .for_each(|line| outbox.push(with_timestamp(line, message.sent_at, now)));
                 }
-                missed @ Delivery::Lagged(_) => push_verbatim(missed, outbox),
+                lagged @ Delivery::Lagged(_) => push_verbatim(lagged, outbox),
             });
         }
     }
 
-    /// Does what happens now and then; an error ends the session and tells why.
+    /// Handles a rare event. The error is the reason why the session ends.
     fn handle_event(
         &mut self,
-        speaker: &mut LineSession,
-        happened: SessionEvent,
+        line_session: &mut LineSession,
+        event: SessionEvent,
     ) -> Result<(), String> {
-        match happened {
-            // A peer that does not read is no place to pile up what others tell it.
+        match event {
+            // The outbox of a peer that does not read must not grow with others' messages.
             SessionEvent::Message(SessionMessage::Notice(_)) if self.io.is_full() => {
-                speaker.dropped_private += 1
+                line_session.dropped_private += 1
             }
             SessionEvent::Message(SessionMessage::Notice(line)) => self.io.outbox.push(line),
-            SessionEvent::Message(SessionMessage::Close(why)) => {
-                self.io.outbox.push(format!("* {}\n", notice::format_disconnected(&why)));
-                return Err(why);
+            SessionEvent::Message(SessionMessage::Close(reason)) => {
+                self.io.outbox.push(format!("* {}\n", notice::format_disconnected(&reason)));
+                return Err(reason);
             }
             SessionEvent::Stop => {
-                self.io.outbox.push("* the server stops; good bye\n");
-                return Err("the server stops".into());
+                self.io.outbox.push("* the server is shutting down; good bye\n");
+                return Err("the server is shutting down".into());
             }
             SessionEvent::TimedOut => {
-                let why = self.idle_reason();
-                self.io.outbox.push(format!("* {}\n", notice::format_disconnected(&why)));
-                return Err(why);
+                let reason = self.idle_reason();
+                self.io.outbox.push(format!("* {}\n", notice::format_disconnected(&reason)));
+                return Err(reason);
             }
             SessionEvent::IoError(error) => return Err(error.to_string()),
             SessionEvent::RoomActivity | SessionEvent::Flushed | SessionEvent::Input(_) => {}
         }
         Ok(())
     }
+}
 
-    /// Comes into a room, as the first lines may wish.
-    pub(crate) async fn start_line_session(&mut self, first: &[u8]) -> Result<LineSession, String> {
-        let mut lines = make_line_buffer();
-        lines.push(first);
-        let Handshake { nick, room, first_line: rest } = Handshake::parse(&mut lines);
-        let (address, session) = (self.peer_ip(), self.ctx.address());
-        let coming = |nick| {
-            let (room, session) = (room.clone(), Some(session.clone()));
-            JoinRequest { nick, room, quiet: false, ip: address, session }
-        };
-        let has_wish = nick.is_some();
-        let (member, joined) = match self.join(coming(nick)).await {
-            Err(why) if has_wish => {
-                self.io.outbox.push(format!("* {why}\n"));
-                self.join(coming(None)).await?
-            }
-            come => come?,
-        };
-        let limits = &self.config.limits;
-        let is_bound = limits.rate_on_loopback || !self.peer().is_loopback();
-        let allowance = is_bound.then(|| Box::new(RateLimiter::new(limits.rate, self.ctx.now())));
-        let mut speaker = LineSession {
-            member,
-            input: Some(lines),
-            subscription: None,
-            acks_enabled: true,
-            show_times: false,
-            rate_limiter: allowance,
-            dropped_private: 0,
-            is_operator: false,
-            failed_logins: 0,
-            input_closed: false,
-        };
-        self.send_welcome(&mut speaker, joined);
-        if let Some(line) = rest {
-            self.handle_line(&mut speaker, line).await?;
-        }
-        speaker.release_buffer();
-        Ok(speaker)
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse_handshake(bytes: &str) -> Handshake {
+        let mut input = LineBuffer::new(100);
+        input.push(bytes.as_bytes());
+        Handshake::parse(&mut input)
     }
 
-    pub(crate) fn send_welcome(&mut self, speaker: &mut LineSession, joined: JoinedRoom) {
-        let (nick, _) = speaker.member.nick_and_room();
-        let seated = notice::format_welcome(&nick, &joined.room, joined.other_count);
-        self.io.outbox.push(format!("* {seated}\n"));
-        if let Some(topic) = joined.topic {
-            self.io.outbox.push(format!("* {} is about: {topic}\n", joined.room));
-        }
-        speaker.subscription = Some(joined.subscription);
+    fn handshake(nick: Option<&str>, room: Option<&str>, first_line: Option<&str>) -> Handshake {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let first_line = first_line.map(|line| Line::Complete(line.into()));
+        Handshake { nick: owned(nick), room: owned(room), first_line }
+    }
+
+    #[test]
+    fn handshake_ends_at_first_other_line() {
+        assert_eq!(parse_handshake("hello\n/nick ada\n"), handshake(None, None, Some("hello")));
+        assert_eq!(parse_handshake("/nick ada\n"), handshake(Some("ada"), None, None));
+        let both = handshake(Some("ada"), Some("den"), Some("/ack off"));
+        assert_eq!(parse_handshake("/nick ada\n/join den\n/ack off\n"), both);
+        assert_eq!(parse_handshake("/join den\n/nick ada\n/ack off\n"), both);
+    }
+
+    #[test]
+    fn handshake_ends_at_second_nick_or_invalid_room() {
+        assert_eq!(
+            parse_handshake("/nick a\n/nick b\n"),
+            handshake(Some("a"), None, Some("/nick b"))
+        );
+        assert_eq!(parse_handshake("/join a b\n"), handshake(None, None, Some("/join a b")));
     }
 }

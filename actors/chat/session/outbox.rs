@@ -1,126 +1,143 @@
-//! What waits to be written to one member of a chat.
+//! The outbox of a chat session: bytes that wait to be written to its peer.
 //!
-//! A line that many hear is shared and not copied: the outbox holds it until it is written, and writes what
-//! waits in one vectored call. What was written so far is kept here, so giving up a wait cuts no line in two.
+//! A room's message is shared, not copied: the outbox holds a reference until the message is
+//! written, and writes what waits in one vectored call. Progress is kept here, so cancelling a
+//! wait cuts no line in two.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::actors::chat::broadcast::log::RoomMessage;
+use crate::actors::chat::broadcast::message::RoomMessage;
 use crate::net::Stream;
 
-/// So many pieces are handed to the kernel at once.
+/// Time that a peer may take no bytes while some wait. Then it is disconnected.
+pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Number of bytes in the outbox from which no more room messages are added to it. With as many
+/// private bytes, no more input is read from the peer.
+pub(crate) const HIGH_WATER: usize = 64 << 10;
+
+/// Maximum number of bytes in the outbox: [`HIGH_WATER`] and one more reply. The longest reply is
+/// a list of rooms whose topics consist of escapes.
+pub(crate) const MAX_PENDING: usize = HIGH_WATER + (256 << 10);
+
+/// Maximum number of slices in one vectored write.
 const MAX_IOVECS: usize = 64;
 
-/// What waits to be written. Most of the time that is nothing, and takes no memory.
+/// The bytes that wait to be written. An empty outbox has no allocation.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox(Option<Box<PendingWrites>>);
 
 #[derive(Debug, Default)]
 struct PendingWrites {
     items: VecDeque<OutboxItem>,
-    /// How many bytes wait.
+    /// Number of unwritten bytes.
     len: usize,
-    /// How many of them are in pieces of its own, as far as they are not gone entirely.
+    /// Length of all private items, including the written part of the first one.
     private_bytes: usize,
-    /// How many bytes of the first piece are written.
+    /// Number of written bytes of the first item.
     written: usize,
-    /// When the peer last took something, once it did not take all.
+    /// When the peer last took bytes. `None` until it has left some.
     stalled_since: Option<Instant>,
 }
 
 #[derive(Debug)]
 enum OutboxItem {
+    /// Bytes for this peer alone.
     Private(Box<[u8]>),
+    /// A message of the room.
     Shared(Arc<RoomMessage>),
 }
 
 impl OutboxItem {
     fn bytes(&self) -> &[u8] {
         match self {
-            OutboxItem::Private(text) => text,
-            OutboxItem::Shared(said) => said.text.as_bytes(),
+            OutboxItem::Private(bytes) => bytes,
+            OutboxItem::Shared(message) => message.text.as_bytes(),
         }
     }
 }
 
 impl Outbox {
+    /// Adds a text for this peer alone.
     pub(crate) fn push(&mut self, text: impl Into<Box<str>>) {
         self.push_remainder(text.into().into());
     }
 
-    /// Adds what was not written of a line.
+    /// Adds the unwritten bytes of a partly written message.
     pub(crate) fn push_remainder(&mut self, bytes: Box<[u8]>) {
-        // What says nothing waits for nobody.
+        // An outbox with empty items only would count as waiting and never be emptied.
         if !bytes.is_empty() {
-            let waiting = self.0.get_or_insert_default();
-            waiting.private_bytes += bytes.len();
-            waiting.push(OutboxItem::Private(bytes));
+            let pending = self.0.get_or_insert_default();
+            pending.private_bytes += bytes.len();
+            pending.push(OutboxItem::Private(bytes));
         }
     }
 
-    pub(crate) fn push_shared(&mut self, said: Arc<RoomMessage>) {
-        if !said.text.is_empty() {
-            self.0.get_or_insert_default().push(OutboxItem::Shared(said));
+    /// Adds a message of the room.
+    pub(crate) fn push_shared(&mut self, message: Arc<RoomMessage>) {
+        if !message.text.is_empty() {
+            self.0.get_or_insert_default().push(OutboxItem::Shared(message));
         }
     }
 
-    /// Returns how many bytes wait.
+    /// Returns the number of unwritten bytes.
     pub(crate) fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |waiting| waiting.len)
+        self.0.as_ref().map_or(0, |pending| pending.len)
     }
 
-    /// Returns how many bytes wait that are for this member alone.
+    /// Returns the length of the items for this peer alone.
     pub(crate) fn private_bytes(&self) -> usize {
-        self.0.as_ref().map_or(0, |waiting| waiting.private_bytes)
+        self.0.as_ref().map_or(0, |pending| pending.private_bytes)
     }
 
+    /// Returns whether nothing waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Returns when the peer last took something, or left it; none if nothing waits.
+    /// Returns when the peer last took bytes, if it has left some.
     pub(crate) fn stalled_since(&self) -> Option<Instant> {
         self.0.as_ref()?.stalled_since
     }
 
-    /// Writes as much as the peer takes now.
+    /// Writes as many bytes as the peer takes now.
     ///
     /// # Errors
     ///
-    /// What the connection says.
+    /// The connection failed.
     pub(crate) fn flush(
         &mut self,
         stream: &Stream,
         now: impl FnOnce() -> Instant,
     ) -> io::Result<()> {
-        let Some(waiting) = &mut self.0 else { return Ok(()) };
-        let before = waiting.len;
-        waiting.flush(stream)?;
-        if waiting.len == 0 {
+        let Some(pending) = &mut self.0 else { return Ok(()) };
+        let before = pending.len;
+        pending.flush(stream)?;
+        if pending.len == 0 {
             self.0 = None;
-        } else if waiting.len < before || waiting.stalled_since.is_none() {
-            waiting.stalled_since = Some(now());
+        } else if pending.len < before || pending.stalled_since.is_none() {
+            pending.stalled_since = Some(now());
         }
         Ok(())
     }
 }
 
 impl PendingWrites {
-    fn push(&mut self, piece: OutboxItem) {
-        self.len += piece.bytes().len();
-        self.items.push_back(piece);
+    fn push(&mut self, item: OutboxItem) {
+        self.len += item.bytes().len();
+        self.items.push_back(item);
     }
 
     fn flush(&mut self, stream: &Stream) -> io::Result<()> {
         while self.len > 0 {
             let mut slices = [IoSlice::new(&[]); MAX_IOVECS];
             let mut count = 0;
-            for (slice, piece) in slices.iter_mut().zip(&self.items) {
+            for (slice, item) in slices.iter_mut().zip(&self.items) {
                 let skip = if count == 0 { self.written } else { 0 };
-                *slice = IoSlice::new(&piece.bytes()[skip..]);
+                *slice = IoSlice::new(&item.bytes()[skip..]);
                 count += 1;
             }
             match stream.try_write_vectored(&slices[..count]) {
@@ -134,16 +151,16 @@ impl PendingWrites {
 
     fn advance(&mut self, mut written: usize) {
         self.len -= written;
-        while let Some(piece) = self.items.front() {
-            let left = piece.bytes().len() - self.written;
-            if written < left {
+        while let Some(item) = self.items.front() {
+            let remaining = item.bytes().len() - self.written;
+            if written < remaining {
                 self.written += written;
                 return;
             }
-            written -= left;
+            written -= remaining;
             self.written = 0;
-            if let Some(OutboxItem::Private(text)) = self.items.pop_front() {
-                self.private_bytes -= text.len();
+            if let Some(OutboxItem::Private(bytes)) = self.items.pop_front() {
+                self.private_bytes -= bytes.len();
             }
         }
     }
@@ -154,7 +171,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_does_not_fit_is_written_later_and_whole() {
+    fn outbox_flushes_in_order_to_slow_peer() {
         let (ours, theirs) = Stream::pair().unwrap();
         let mut outbox = Outbox::default();
         let mut expected = String::new();
@@ -164,11 +181,11 @@ mod tests {
             outbox.push(line);
         }
         assert_eq!(outbox.len(), expected.len());
-        let mut heard = Vec::new();
-        while heard.len() < expected.len() {
+        let mut received = Vec::new();
+        while received.len() < expected.len() {
             outbox.flush(&ours, Instant::now).unwrap();
-            while theirs.try_read_with(|bytes| heard.extend_from_slice(bytes)).is_ok() {}
+            while theirs.try_read_with(|bytes| received.extend_from_slice(bytes)).is_ok() {}
         }
-        assert!(outbox.is_empty() && heard == expected.as_bytes());
+        assert!(outbox.is_empty() && received == expected.as_bytes());
     }
 }

@@ -44,7 +44,7 @@ pub fn places(notes: &Notes) {
         assert!(notes.is_hung(k) || notes.free[k] == notes.is_gone(k), "the name of m{k}");
     }
     let here = notes.free.iter().filter(|free| !**free).count();
-    assert_eq!(notes.hall, format!("Hall(1 rooms, {here} members)"));
+    assert_eq!(notes.hall, format!("ChatRegistry(1 rooms, {here} members)"));
 }
 
 /// Judges what somebody heard who was there all the time.

@@ -1,4 +1,4 @@
-//! Lines that are written at once, lines that are not, and what a session finds then.
+//! Tests of direct writes, wake-ups, and what a session finds when it reclaims its stream.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use crate::actors::chat::broadcast::log::MessageLog;
 use crate::actors::chat::broadcast::subscribers::*;
 use crate::actors::chat::broadcast::subscription::{Subscription, WriteBatch};
 
-/// Counts how often it is woken.
+/// A waker that counts its wake-ups.
 #[derive(Default)]
 struct CountingWaker(AtomicUsize);
 
@@ -19,7 +19,7 @@ impl Wake for CountingWaker {
     }
 }
 
-/// A member whose session waits.
+/// A member with both ends of its connection.
 struct TestMember {
     subscription: Subscription,
     ours: Stream,
@@ -28,9 +28,10 @@ struct TestMember {
 }
 
 impl TestMember {
-    fn join(ring: &MessageLog, member: u64) -> TestMember {
+    fn join(log: &MessageLog, member_id: u64) -> TestMember {
         let (ours, theirs) = Stream::duplex(8);
-        TestMember { subscription: ring.subscribe(member), ours, theirs, waker: Arc::default() }
+        let subscription = Subscription::new(log, member_id);
+        TestMember { subscription, ours, theirs, waker: Arc::default() }
     }
 
     fn lend_stream(&mut self) -> bool {
@@ -38,18 +39,18 @@ impl TestMember {
         self.subscription.lend_stream(&self.ours, &Context::from_waker(&waker))
     }
 
-    /// What its peer was sent.
+    /// Returns what the peer received since the last call.
     fn peer_received(&self) -> String {
-        let mut sent = Vec::new();
-        let _ = self.theirs.try_read_with(|bytes| sent.extend_from_slice(bytes));
-        String::from_utf8(sent).unwrap()
+        let mut received = Vec::new();
+        let _ = self.theirs.try_read_with(|bytes| received.extend_from_slice(bytes));
+        String::from_utf8(received).unwrap()
     }
 
-    /// What is left to hear.
+    /// Returns the number of unread messages.
     fn pending_count(&self) -> usize {
-        let mut lines = WriteBatch::new();
-        self.subscription.collect_into(&mut lines, usize::MAX);
-        lines.message_ends.len()
+        let mut batch = WriteBatch::new();
+        self.subscription.collect_into(&mut batch, usize::MAX);
+        batch.message_ends.len()
     }
 
     fn take_wake_count(&self) -> usize {
@@ -57,56 +58,57 @@ impl TestMember {
     }
 }
 
-fn waiting_members(ring: &MessageLog) -> [TestMember; 3] {
-    let mut guests = [1, 2, 3].map(|member| TestMember::join(ring, member));
-    assert!(guests.iter_mut().all(TestMember::lend_stream));
-    guests
+fn waiting_members(log: &MessageLog) -> [TestMember; 3] {
+    let mut members = [1, 2, 3].map(|member_id| TestMember::join(log, member_id));
+    assert!(members.iter_mut().all(TestMember::lend_stream));
+    members
 }
 
-fn publish(ring: &MessageLog, from: u64, line: &str) {
-    ring.append(Some(from), line.into(), 1, SystemTime::UNIX_EPOCH);
-    ring.deliver();
+fn publish(log: &MessageLog, sender: u64, line: &str) {
+    log.append(Some(sender), line.into(), 1, SystemTime::UNIX_EPOCH);
+    log.deliver();
 }
 
 #[test]
-fn a_line_is_written_to_all_who_wait_and_one_of_them_is_woken() {
-    let ring = MessageLog::default();
-    let mut guests = waiting_members(&ring);
-    publish(&ring, 9, "hello\n");
-    assert!(guests.iter().all(|guest| guest.peer_received() == "hello\n"));
-    assert_eq!(guests.iter().map(TestMember::take_wake_count).sum::<usize>(), 1);
-    for guest in &mut guests {
-        assert!(guest.subscription.reclaim_stream().is_none() && guest.pending_count() == 0);
+fn message_is_written_to_all_and_wakes_one() {
+    let log = MessageLog::default();
+    let mut members = waiting_members(&log);
+    publish(&log, 9, "hello\n");
+    assert!(members.iter().all(|member| member.peer_received() == "hello\n"));
+    assert_eq!(members.iter().map(TestMember::take_wake_count).sum::<usize>(), 1);
+    for member in &mut members {
+        assert!(member.subscription.reclaim_stream().is_none() && member.pending_count() == 0);
     }
 }
 
 #[test]
-fn nobody_is_sent_its_own_line_or_anything_during_its_turn() {
-    let ring = MessageLog::default();
-    let [mut own, mut busy, other] = waiting_members(&ring);
-    assert!(busy.subscription.reclaim_stream().is_none());
-    publish(&ring, 1, "hello\n");
+fn direct_write_skips_sender_and_running_session() {
+    let log = MessageLog::default();
+    let [mut sender, mut running, other] = waiting_members(&log);
+    assert!(running.subscription.reclaim_stream().is_none());
+    publish(&log, 1, "hello\n");
     assert_eq!(
-        [own.peer_received(), busy.peer_received(), other.peer_received()],
+        [sender.peer_received(), running.peer_received(), other.peer_received()],
         ["", "", "hello\n"]
     );
-    assert_eq!(own.take_wake_count() + busy.take_wake_count(), 0);
-    assert!(own.subscription.reclaim_stream().is_none() && own.pending_count() == 0);
-    assert_eq!(busy.pending_count(), 1);
-    assert!(!busy.lend_stream(), "there is something to hear");
+    assert_eq!(sender.take_wake_count() + running.take_wake_count(), 0);
+    assert!(sender.subscription.reclaim_stream().is_none() && sender.pending_count() == 0);
+    assert_eq!(running.pending_count(), 1);
+    assert!(!running.lend_stream(), "a message is unread");
 }
 
 #[test]
-fn what_a_peer_does_not_take_is_left_to_its_session() {
-    let ring = MessageLog::default();
-    let [mut slow, mut full, mut gone] = waiting_members(&ring);
+fn unfinished_direct_write_returns_to_session() {
+    let log = MessageLog::default();
+    let [mut slow, mut full, mut gone] = waiting_members(&log);
     slow.ours.try_write_vectored(&[io::IoSlice::new(b"....")]).unwrap();
     full.ours.try_write_vectored(&[io::IoSlice::new(b"........")]).unwrap();
     gone.theirs = Stream::duplex(1).0;
-    publish(&ring, 9, "hello\n");
+    publish(&log, 9, "hello\n");
     assert_eq!([slow.take_wake_count(), full.take_wake_count(), gone.take_wake_count()], [1, 1, 1]);
+    let unfinished = slow.subscription.reclaim_stream();
     assert!(
-        matches!(slow.subscription.reclaim_stream(), Some(UnfinishedWrite::Remainder(rest)) if *rest == *b"o\n")
+        matches!(unfinished, Some(UnfinishedWrite::Remainder(rest)) if *rest == *b"o\n")
             && slow.pending_count() == 0
     );
     assert!(full.subscription.reclaim_stream().is_none() && full.pending_count() == 1);
@@ -115,64 +117,64 @@ fn what_a_peer_does_not_take_is_left_to_its_session() {
 }
 
 #[test]
-fn lines_that_follow_at_once_wake_everybody_until_somebody_had_a_turn() {
-    let ring = MessageLog::default();
-    let mut guests = waiting_members(&ring);
-    publish(&ring, 9, "one\n");
-    let witness = guests.iter().position(|guest| guest.take_wake_count() == 1).unwrap();
-    publish(&ring, 9, "two\n");
-    publish(&ring, 9, "three\n");
-    for (at, guest) in guests.iter_mut().enumerate() {
+fn messages_wake_sessions_until_probe_has_run() {
+    let log = MessageLog::default();
+    let mut members = waiting_members(&log);
+    publish(&log, 9, "one\n");
+    let probe = members.iter().position(|member| member.take_wake_count() == 1).unwrap();
+    publish(&log, 9, "two\n");
+    publish(&log, 9, "three\n");
+    for (at, member) in members.iter_mut().enumerate() {
         assert_eq!(
-            (guest.peer_received(), guest.take_wake_count()),
-            ("one\n".into(), usize::from(at != witness))
+            (member.peer_received(), member.take_wake_count()),
+            ("one\n".into(), usize::from(at != probe))
         );
-        assert!(guest.subscription.reclaim_stream().is_none() && guest.pending_count() == 2);
-        guest.subscription.drain(|_| true);
-        assert!(guest.lend_stream());
+        assert!(member.subscription.reclaim_stream().is_none() && member.pending_count() == 2);
+        member.subscription.drain(|_| true);
+        assert!(member.lend_stream());
     }
-    publish(&ring, 9, "four\n");
-    assert!(guests.iter().all(|guest| guest.peer_received() == "four\n"));
+    publish(&log, 9, "four\n");
+    assert!(members.iter().all(|member| member.peer_received() == "four\n"));
 }
 
 #[test]
-fn when_the_one_who_was_to_have_a_turn_is_gone_lines_are_written_at_once_again() {
-    let ring = MessageLog::default();
-    let mut guests = Vec::from(waiting_members(&ring));
-    publish(&ring, 9, "one\n");
-    let witness = guests.iter().position(|guest| guest.take_wake_count() == 1).unwrap();
-    drop(guests.swap_remove(witness));
-    assert!(guests.iter().all(|guest| guest.peer_received() == "one\n"));
-    publish(&ring, 9, "two\n");
-    assert!(guests.iter().all(|guest| guest.peer_received() == "two\n"));
+fn direct_writes_resume_when_probe_leaves() {
+    let log = MessageLog::default();
+    let mut members = Vec::from(waiting_members(&log));
+    publish(&log, 9, "one\n");
+    let probe = members.iter().position(|member| member.take_wake_count() == 1).unwrap();
+    drop(members.swap_remove(probe));
+    assert!(members.iter().all(|member| member.peer_received() == "one\n"));
+    publish(&log, 9, "two\n");
+    assert!(members.iter().all(|member| member.peer_received() == "two\n"));
 }
 
 #[test]
-fn a_long_line_wakes_everybody() {
-    let ring = MessageLog::default();
-    let guests = waiting_members(&ring);
-    publish(&ring, 9, &"x".repeat(COPY_LIMIT));
-    assert!(
-        guests.iter().all(|guest| guest.peer_received().is_empty() && guest.take_wake_count() == 1)
-    );
+fn long_message_wakes_all_sessions() {
+    let log = MessageLog::default();
+    let members = waiting_members(&log);
+    publish(&log, 9, &"x".repeat(COPY_LIMIT));
+    let is_woken =
+        |member: &TestMember| member.peer_received().is_empty() && member.take_wake_count() == 1;
+    assert!(members.iter().all(is_woken));
 }
 
 #[test]
-fn in_a_large_room_all_are_woken_and_in_one_that_has_become_small_again_they_are_written_to() {
-    let ring = MessageLog::default();
-    let mut crowd: Vec<_> =
-        (0..=MAX_DIRECT_WRITES as u64).map(|member| TestMember::join(&ring, member)).collect();
-    assert!(crowd.iter_mut().all(TestMember::lend_stream));
-    publish(&ring, 999, "hello\n");
-    assert!(
-        crowd.iter().all(|guest| guest.peer_received().is_empty() && guest.take_wake_count() == 1)
-    );
-    crowd.pop();
-    for guest in &mut crowd {
-        assert!(guest.subscription.reclaim_stream().is_none() && guest.pending_count() == 1);
-        guest.subscription.drain(|_| true);
-        assert!(guest.lend_stream());
+fn large_room_wakes_and_smaller_room_writes_directly() {
+    let log = MessageLog::default();
+    let mut members: Vec<_> =
+        (0..=MAX_DIRECT_WRITES as u64).map(|id| TestMember::join(&log, id)).collect();
+    assert!(members.iter_mut().all(TestMember::lend_stream));
+    publish(&log, 999, "hello\n");
+    let is_woken =
+        |member: &TestMember| member.peer_received().is_empty() && member.take_wake_count() == 1;
+    assert!(members.iter().all(is_woken));
+    members.pop();
+    for member in &mut members {
+        assert!(member.subscription.reclaim_stream().is_none() && member.pending_count() == 1);
+        member.subscription.drain(|_| true);
+        assert!(member.lend_stream());
     }
-    publish(&ring, 999, "again\n");
-    assert!(crowd.iter().all(|guest| guest.peer_received() == "again\n"));
+    publish(&log, 999, "again\n");
+    assert!(members.iter().all(|member| member.peer_received() == "again\n"));
 }

@@ -1,4 +1,4 @@
-//! Segments that grow, go, are cut and are not ours.
+//! Tests of segments that grow, are pruned, are damaged, or are foreign files.
 
 use tempfile::TempDir;
 
@@ -14,11 +14,12 @@ fn directory() -> TempDir {
 fn open_log(directory: &TempDir) -> (SegmentLog, Vec<String>, Vec<String>) {
     let mut segments = SegmentLog::open(directory.path(), MAX_BYTES).unwrap();
     let mut lines = Vec::new();
-    let faults = segments.restore(|record| lines.push(record.line.trim_end().to_owned())).unwrap();
-    (segments, lines, faults)
+    let warnings =
+        segments.restore(|record| lines.push(record.line.trim_end().to_owned())).unwrap();
+    (segments, lines, warnings)
 }
 
-/// Appends these lines as one batch, and returns how many were and what stopped the others.
+/// Appends lines as one batch. Returns the number of appended lines and the error.
 fn append(segments: &mut SegmentLog, lines: &[&str]) -> (usize, io::Result<()>) {
     let (mut bytes, mut ends) = (Vec::new(), Vec::new());
     for line in lines {
@@ -35,7 +36,7 @@ fn append_all(segments: &mut SegmentLog, lines: &[&str]) {
     assert_eq!(count, lines.len());
 }
 
-/// The names in a directory but `lock`, and all their bytes.
+/// Returns the names of the files except `lock`, and their total size with `lock`.
 fn list_segments(directory: &TempDir) -> (Vec<String>, u64) {
     let (mut names, mut bytes) = (Vec::new(), 0);
     for entry in fs::read_dir(directory.path()).unwrap() {
@@ -49,15 +50,15 @@ fn list_segments(directory: &TempDir) -> (Vec<String>, u64) {
 }
 
 #[test]
-fn a_history_goes_on_where_it_ended() {
+fn reopened_history_continues_in_last_segment() {
     let directory = directory();
-    let (mut segments, lines, faults) = open_log(&directory);
-    assert!(lines.is_empty() && faults.is_empty());
+    let (mut segments, lines, warnings) = open_log(&directory);
+    assert!(lines.is_empty() && warnings.is_empty());
     append_all(&mut segments, &["one", "two"]);
     segments.sync().unwrap();
     drop(segments);
-    let (mut segments, lines, faults) = open_log(&directory);
-    assert_eq!((lines, faults), (vec!["one".into(), "two".into()], vec![]));
+    let (mut segments, lines, warnings) = open_log(&directory);
+    assert_eq!((lines, warnings), (vec!["one".into(), "two".into()], vec![]));
     append_all(&mut segments, &["three"]);
     drop(segments);
     assert_eq!(open_log(&directory).1, ["one", "two", "three"]);
@@ -65,7 +66,7 @@ fn a_history_goes_on_where_it_ended() {
 }
 
 #[test]
-fn the_oldest_segments_go_and_the_rest_stays_in_order() {
+fn full_history_drops_oldest_segments_first() {
     let directory = directory();
     let (mut segments, ..) = open_log(&directory);
     let lines: Vec<String> = (0..600).map(|k| format!("{k} {}", "x".repeat(500))).collect();
@@ -77,25 +78,25 @@ fn the_oldest_segments_go_and_the_rest_stays_in_order() {
     let (names, bytes) = list_segments(&directory);
     assert!(names.len() >= 7 && bytes > MAX_BYTES / 4 * 3, "{bytes} bytes in {names:?}");
     drop(segments);
-    let (_, restored, faults) = open_log(&directory);
-    assert_eq!((restored.last(), faults), (lines.last(), vec![]));
+    let (_, restored, warnings) = open_log(&directory);
+    assert_eq!((restored.last(), warnings), (lines.last(), vec![]));
     assert_eq!(restored, lines[lines.len() - restored.len()..]);
 }
 
 #[test]
-fn a_record_larger_than_a_segment_has_one_of_its_own() {
+fn oversized_record_gets_its_own_segment() {
     let directory = directory();
     let (mut segments, ..) = open_log(&directory);
     let long = "x".repeat(20_000);
     append_all(&mut segments, &["before", &long, "after"]);
     drop(segments);
-    let (_, lines, faults) = open_log(&directory);
-    assert_eq!((lines, faults), (vec!["before".into(), long, "after".into()], vec![]));
+    let (_, lines, warnings) = open_log(&directory);
+    assert_eq!((lines, warnings), (vec!["before".into(), long, "after".into()], vec![]));
     assert_eq!(list_segments(&directory).0.len(), 3);
 }
 
 #[test]
-fn a_torn_end_is_cut_off_and_told_once() {
+fn torn_end_is_truncated_and_reported_once() {
     let directory = directory();
     let (mut segments, ..) = open_log(&directory);
     append_all(&mut segments, &["one", "two"]);
@@ -103,47 +104,50 @@ fn a_torn_end_is_cut_off_and_told_once() {
     let path = directory.path().join("000000000001.log");
     let whole = fs::metadata(&path).unwrap().len();
     private_file_options().open(&path).unwrap().set_len(whole - 3).unwrap();
-    let (mut segments, lines, faults) = open_log(&directory);
+    let (mut segments, lines, warnings) = open_log(&directory);
     assert_eq!(lines, ["one"]);
-    assert!(faults.len() == 1 && faults[0].contains("000000000001.log were torn"), "{faults:?}");
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("000000000001.log: its last"),
+        "{warnings:?}"
+    );
     append_all(&mut segments, &["three"]);
     drop(segments);
-    let (_, lines, faults) = open_log(&directory);
-    assert_eq!((lines, faults), (vec!["one".into(), "three".into()], vec![]));
+    let (_, lines, warnings) = open_log(&directory);
+    assert_eq!((lines, warnings), (vec!["one".into(), "three".into()], vec![]));
 }
 
 #[test]
-fn a_torn_head_leaves_nothing() {
+fn segment_with_torn_header_is_removed() {
     let directory = directory();
     fs::write(directory.path().join("000000000007.log"), &SEGMENT_HEADER[..3]).unwrap();
-    let (mut segments, lines, faults) = open_log(&directory);
-    assert!(lines.is_empty() && faults.len() == 1, "{faults:?}");
+    let (mut segments, lines, warnings) = open_log(&directory);
+    assert!(lines.is_empty() && warnings.len() == 1, "{warnings:?}");
     append_all(&mut segments, &["one"]);
     assert_eq!(list_segments(&directory).0, ["000000000001.log"]);
 }
 
 #[test]
-fn what_is_not_ours_is_left_alone() {
+fn foreign_files_are_left_alone() {
     let directory = directory();
-    let place = |name: &str| directory.path().join(name);
+    let path = |name: &str| directory.path().join(name);
     let foreign = ["000000000001.log", "1.log", "notes.txt", "00000000000x.log"];
     for name in foreign {
-        fs::write(place(name), "my own").unwrap();
+        fs::write(path(name), "my own").unwrap();
     }
-    fs::create_dir(place("000000000002.log")).unwrap();
-    std::os::unix::fs::symlink(place("notes.txt"), place("000000000003.log")).unwrap();
-    let (mut segments, lines, faults) = open_log(&directory);
-    assert!(lines.is_empty() && faults.len() == 1, "{faults:?}");
-    assert!(faults[0].contains("000000000001.log is no history"), "{faults:?}");
+    fs::create_dir(path("000000000002.log")).unwrap();
+    std::os::unix::fs::symlink(path("notes.txt"), path("000000000003.log")).unwrap();
+    let (mut segments, lines, warnings) = open_log(&directory);
+    assert!(lines.is_empty() && warnings.len() == 1, "{warnings:?}");
+    assert!(warnings[0].contains("000000000001.log is not a chat history"), "{warnings:?}");
     (0..200).for_each(|k| append_all(&mut segments, &[&format!("{k} {}", "x".repeat(900))]));
     for name in foreign {
-        assert_eq!(fs::read(place(name)).unwrap(), b"my own", "{name}");
+        assert_eq!(fs::read(path(name)).unwrap(), b"my own", "{name}");
     }
-    assert!(!place("000000000004.log").exists(), "the first of ours is gone by now");
+    assert!(!path("000000000004.log").exists(), "our first segment has been pruned");
 }
 
 #[test]
-fn one_process_has_it_at_a_time() {
+fn second_open_fails_while_locked() {
     let directory = directory();
     let (segments, ..) = open_log(&directory);
     let error = SegmentLog::open(directory.path(), MAX_BYTES).unwrap_err();
@@ -153,23 +157,23 @@ fn one_process_has_it_at_a_time() {
 }
 
 #[test]
-fn after_an_error_it_goes_on_in_another_segment() {
+fn write_error_starts_new_segment() {
     let directory = directory();
     let (mut segments, ..) = open_log(&directory);
     append_all(&mut segments, &["one"]);
-    // The disk's trouble, played by a file that is open for reading alone.
+    // A file that is open for reading only stands for a failing disk.
     segments.current = Some(File::open(directory.path().join("000000000001.log")).unwrap());
     let (count, result) = append(&mut segments, &["lost"]);
     assert!(count == 0 && result.is_err());
     append_all(&mut segments, &["two"]);
     drop(segments);
-    let (_, lines, faults) = open_log(&directory);
-    assert_eq!((lines, faults), (vec!["one".into(), "two".into()], vec![]));
+    let (_, lines, warnings) = open_log(&directory);
+    assert_eq!((lines, warnings), (vec!["one".into(), "two".into()], vec![]));
     assert_eq!(list_segments(&directory).0, ["000000000001.log", "000000000002.log"]);
 }
 
 #[test]
-fn a_directory_that_is_gone_is_an_error_until_it_is_back() {
+fn append_fails_while_directory_is_missing() {
     let directory = directory();
     let path = directory.path().join("history");
     let mut segments = SegmentLog::open(&path, MAX_BYTES).unwrap();
@@ -182,7 +186,7 @@ fn a_directory_that_is_gone_is_an_error_until_it_is_back() {
 }
 
 #[test]
-fn a_fault_in_the_midst_costs_the_rest_of_its_segment_alone() {
+fn corrupt_record_loses_rest_of_its_segment() {
     let directory = directory();
     let (mut segments, ..) = open_log(&directory);
     let lines: Vec<String> = (0..30).map(|k| format!("{k} {}", "x".repeat(900))).collect();
@@ -192,21 +196,21 @@ fn a_fault_in_the_midst_costs_the_rest_of_its_segment_alone() {
     let mut bytes = fs::read(&path).unwrap();
     bytes[SEGMENT_HEADER.len() + 1000] ^= 1;
     fs::write(&path, bytes).unwrap();
-    let (_, restored, faults) = open_log(&directory);
-    assert!(faults.len() == 1 && faults[0].contains("000000000002.log"), "{faults:?}");
+    let (_, restored, warnings) = open_log(&directory);
+    assert!(warnings.len() == 1 && warnings[0].contains("000000000002.log"), "{warnings:?}");
     let (first, last) =
         (restored.iter().position(|line| line == &lines[8]), &restored[restored.len() - 6..]);
     assert_eq!((first, last), (Some(8), &lines[24..]));
     assert!(restored.len() > 20 && restored.len() < 25, "{}", restored.len());
-    assert!(open_log(&directory).2.is_empty(), "it is cut off");
+    assert!(open_log(&directory).2.is_empty(), "the damage was truncated");
 }
 
 #[test]
-fn a_smaller_limit_holds_from_the_start_and_of_many_segments_the_newest_are_read() {
+fn smaller_limit_prunes_and_restores_newest_segments() {
     let directory = directory();
     let lines: Vec<String> = (0..200).map(|k| format!("{k} {}", "x".repeat(900))).collect();
     let mut segments = SegmentLog::open(directory.path(), 4 * MAX_BYTES).unwrap();
-    // Smaller segments than usual make more of them.
+    // Smaller segments, to get more of them.
     segments.segment_size = MAX_BYTES / 8;
     segments.restore(|_| {}).unwrap();
     lines.iter().for_each(|line| append_all(&mut segments, &[line]));
