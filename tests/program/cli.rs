@@ -1,4 +1,4 @@
-//! The program's contract at the terminal: flags, environment, help, JSON lines, exit codes.
+//! The command line: flags, environment, help, JSON lines, exit codes.
 
 use std::net::{TcpListener, UdpSocket};
 use std::process::Command;
@@ -7,70 +7,70 @@ use crate::support::chat_client::{LineClient, acknowledgement, connect};
 use crate::support::peers::{Family, SocketKind, require_tool};
 use crate::support::{BINARY, Program, directory, sockactors};
 
-/// Wrong usage: exit code 2, nothing on stdout, and stderr names every one of these words.
+/// Asserts exit code 2, an empty stdout, and that stderr contains all of `words`.
 #[track_caller]
-fn is_wrong_usage(args: &[&str], named: &[&str]) {
+fn check_usage_error(args: &[&str], words: &[&str]) {
     let ended = sockactors(args, "").with_code(2);
     assert_eq!(ended.out(), "", "{args:?}");
-    for word in named {
+    for word in words {
         assert!(ended.err().contains(word), "{args:?}: stderr does not name {word:?}\n{ended:?}");
     }
 }
 
 #[test]
-fn wrong_usage_ends_with_2_and_names_the_flag() {
-    is_wrong_usage(&[], &["--scenario"]);
-    is_wrong_usage(&["--scenario"], &["--scenario"]);
-    is_wrong_usage(&["--scenario", "smtp"], &["smtp", "tcp", "udp", "file", "chat"]);
-    is_wrong_usage(
+fn usage_error_exits_with_2_and_names_flag() {
+    check_usage_error(&[], &["--scenario"]);
+    check_usage_error(&["--scenario"], &["--scenario"]);
+    check_usage_error(&["--scenario", "smtp"], &["smtp", "tcp", "udp", "file", "chat"]);
+    check_usage_error(
         &["--scenario", "tcp", "--role", "judge"],
         &["judge", "server", "client", "both"],
     );
-    is_wrong_usage(&["--scenario", "tcp", "--bogus"], &["--bogus"]);
-    is_wrong_usage(&["--scenario", "tcp", "--clients", "many"], &["--clients", "many"]);
-    is_wrong_usage(&["--scenario", "tcp", "--clients"], &["--clients"]);
-    is_wrong_usage(&["--scenario", "tcp", "--max-conns", "-1"], &["--max-conns"]);
-    is_wrong_usage(
+    check_usage_error(&["--scenario", "tcp", "--bogus"], &["--bogus"]);
+    check_usage_error(&["--scenario", "tcp", "--clients", "many"], &["--clients", "many"]);
+    check_usage_error(&["--scenario", "tcp", "--clients"], &["--clients"]);
+    check_usage_error(&["--scenario", "tcp", "--max-conns", "-1"], &["--max-conns"]);
+    check_usage_error(
         &["--scenario", "tcp", "--connect", "127.0.0.1:1", "--timeout", "soon"],
         &["--timeout", "soon"],
     );
-    is_wrong_usage(&["--scenario", "udp", "--buffer-size", "0"], &["--buffer-size"]);
+    check_usage_error(&["--scenario", "udp", "--buffer-size", "0"], &["--buffer-size"]);
 }
 
 #[test]
-fn an_endpoint_that_is_none_is_wrong_usage() {
+fn invalid_endpoint_is_usage_error() {
     for endpoint in ["nonsense", "127.0.0.1", "127.0.0.1:99999", "[::1]", "[::1:80", "unix:", ""] {
-        is_wrong_usage(&["--scenario", "tcp", "--listen", endpoint], &["--listen"]);
-        is_wrong_usage(&["--scenario", "tcp", "--connect", endpoint], &["--connect"]);
+        check_usage_error(&["--scenario", "tcp", "--listen", endpoint], &["--listen"]);
+        check_usage_error(&["--scenario", "tcp", "--connect", endpoint], &["--connect"]);
     }
 }
 
 #[test]
-fn a_flag_of_another_scenario_is_an_error_that_says_so() {
-    is_wrong_usage(&["--scenario", "tcp", "--buffer-size", "10"], &["--buffer-size", "udp"]);
-    is_wrong_usage(&["--scenario", "chat", "--out", "."], &["--out", "file"]);
-    is_wrong_usage(&["--scenario", "udp", "--nick", "ann"], &["--nick", "chat"]);
-    is_wrong_usage(&["--scenario", "tcp", "README.md"], &["README.md"]);
+fn flag_of_other_scenario_is_usage_error() {
+    check_usage_error(&["--scenario", "tcp", "--buffer-size", "10"], &["--buffer-size", "udp"]);
+    check_usage_error(&["--scenario", "chat", "--out", "."], &["--out", "file"]);
+    check_usage_error(&["--scenario", "udp", "--nick", "ann"], &["--nick", "chat"]);
+    check_usage_error(&["--scenario", "tcp", "README.md"], &["README.md"]);
 }
 
 #[test]
-fn a_flag_of_another_role_is_an_error_that_says_so() {
-    is_wrong_usage(
+fn flag_of_other_role_is_usage_error() {
+    check_usage_error(
         &["--scenario", "tcp", "--connect", "127.0.0.1:1", "--clients", "1"],
         &["--clients", "server"],
     );
-    is_wrong_usage(
+    check_usage_error(
         &["--scenario", "file", "--connect", "127.0.0.1:1", "--out", "."],
         &["--out", "server"],
     );
-    is_wrong_usage(
+    check_usage_error(
         &["--scenario", "tcp", "--role", "server", "--connect", "127.0.0.1:1"],
         &["--connect"],
     );
 }
 
 #[test]
-fn help_and_version_are_on_stdout() {
+fn help_and_version_go_to_stdout() {
     for flag in ["-h", "--help"] {
         let ended = sockactors(&[flag], "").with_code(0);
         for word in [
@@ -94,7 +94,7 @@ fn help_and_version_are_on_stdout() {
 }
 
 #[test]
-fn a_value_may_follow_an_equals_sign() {
+fn flag_value_may_follow_equals_sign() {
     let mut command = Command::new(BINARY);
     command.args(["--scenario=tcp", "--listen=127.0.0.1:0", "--clients=1", "--message=a=b"]);
     let server = Program::start(&mut command).listening();
@@ -105,7 +105,7 @@ fn a_value_may_follow_an_equals_sign() {
 }
 
 #[test]
-fn a_variable_of_the_environment_stands_for_a_flag_and_a_flag_wins() {
+fn flag_overrides_environment_variable() {
     let mut command = Command::new(BINARY);
     command.env("SOCKACTORS_SCENARIO", "tcp").env("SOCKACTORS_LISTEN", "127.0.0.1:0");
     command.env("SOCKACTORS_CLIENTS", "1").env("SOCKACTORS_MESSAGE", "from the environment");
@@ -117,7 +117,7 @@ fn a_variable_of_the_environment_stands_for_a_flag_and_a_flag_wins() {
 }
 
 #[test]
-fn a_wrong_variable_of_the_environment_is_named() {
+fn invalid_environment_variable_is_named() {
     let mut command = Command::new(BINARY);
     command
         .args(["--scenario", "tcp", "--listen", "127.0.0.1:0"])
@@ -126,7 +126,7 @@ fn a_wrong_variable_of_the_environment_is_named() {
 }
 
 #[test]
-fn an_address_in_use_ends_with_3() {
+fn address_in_use_exits_with_3() {
     let stream = TcpListener::bind("127.0.0.1:0").unwrap();
     let datagram = UdpSocket::bind("127.0.0.1:0").unwrap();
     let streams = stream.local_addr().unwrap().to_string();
@@ -138,7 +138,7 @@ fn an_address_in_use_ends_with_3() {
 }
 
 #[test]
-fn a_refused_connection_ends_with_3() {
+fn refused_connection_exits_with_3() {
     let at = Family::V4.free_address(SocketKind::Stream, "/".as_ref()).unwrap().endpoint();
     for scenario in ["tcp", "chat"] {
         sockactors(&["--scenario", scenario, "--connect", &at], "").with_code(3).with_stderr(&at);
@@ -151,7 +151,7 @@ fn a_refused_connection_ends_with_3() {
 }
 
 #[test]
-fn an_unresolvable_host_ends_with_3() {
+fn unresolvable_host_exits_with_3() {
     let args = ["--scenario", "tcp", "--connect", "no-such-host.invalid:12345"];
     sockactors(&args, "").with_code(3).with_stderr("no-such-host.invalid");
     let args = ["--scenario", "tcp", "--listen", "no-such-host.invalid:12345"];
@@ -159,7 +159,7 @@ fn an_unresolvable_host_ends_with_3() {
 }
 
 #[test]
-fn a_role_of_both_is_a_whole_demonstration() {
+fn role_both_runs_server_and_client() {
     let directory = directory();
     let out = directory.path().to_str().unwrap();
     let both = |scenario: &str, more: &[&str], stdin: &str| {
@@ -176,11 +176,11 @@ fn a_role_of_both_is_a_whole_demonstration() {
 }
 
 #[test]
-fn a_demonstration_for_one_client_shows_what_came_back() {
-    let came_back =
+fn role_both_with_one_client_prints_reply() {
+    let expected =
         [("tcp", "Thank you for connecting"), ("udp", "Message from Server \"Hello UDP Client\"")];
-    // The server is finished as soon as it has answered, and the client's words come after that.
-    for (scenario, words) in came_back.repeat(5) {
+    // The server finishes as soon as it has answered. The client prints its reply after that.
+    for (scenario, words) in expected.repeat(5) {
         let args = ["--role", "both", "--listen", "127.0.0.1:0", "--clients", "1"];
         let ended = sockactors(&[&["--scenario", scenario], &args[..]].concat(), "").with_code(0);
         assert!(ended.lines().iter().any(|line| line == words), "{scenario}\n{ended:?}");
@@ -188,9 +188,9 @@ fn a_demonstration_for_one_client_shows_what_came_back() {
 }
 
 #[test]
-fn a_server_listens_at_as_many_places_as_it_is_told() {
-    let places = ["--listen", "127.0.0.1:0"].repeat(70);
-    let server = Program::run(&[&["--scenario", "tcp", "--json"], &places[..]].concat());
+fn server_listens_on_70_endpoints() {
+    let endpoints = ["--listen", "127.0.0.1:0"].repeat(70);
+    let server = Program::run(&[&["--scenario", "tcp", "--json"], &endpoints[..]].concat());
     server.wait_for_matches("\"event\":\"listening\"", 70);
     server.terminate();
     let ended = server.wait().with_code(0);
@@ -198,7 +198,7 @@ fn a_server_listens_at_as_many_places_as_it_is_told() {
 }
 
 #[test]
-fn quiet_leaves_the_results() {
+fn quiet_prints_results_only() {
     let server = Program::server(&["--scenario", "tcp"]);
     let ended =
         sockactors(&["--scenario", "tcp", "-q", "--connect", server.endpoint()], "").with_code(0);
@@ -206,16 +206,16 @@ fn quiet_leaves_the_results() {
 }
 
 #[test]
-fn listening_wider_than_loopback_is_warned_of() {
+fn listening_beyond_loopback_warns() {
     let server = Program::server(&["--scenario", "tcp", "--listen", "0.0.0.0:0"]);
     server.wait_for_error_line(|line| line.to_lowercase().contains("warning"));
-    let narrow = Program::server(&["--scenario", "tcp"]);
-    narrow.terminate();
-    let ended = narrow.wait().with_code(0);
+    let loopback = Program::server(&["--scenario", "tcp"]);
+    loopback.terminate();
+    let ended = loopback.wait().with_code(0);
     assert!(!ended.err().to_lowercase().contains("warning"), "{ended:?}");
 }
 
-/// Asserts that each line is a JSON object with a version and an event, and returns the events in order.
+/// Asserts that each line is a JSON object with a version and an event, and returns the events.
 #[track_caller]
 fn events(stdout: &str) -> Vec<String> {
     let script = "import json, sys\n\
@@ -229,13 +229,13 @@ fn events(stdout: &str) -> Vec<String> {
 }
 
 #[test]
-fn json_is_one_object_a_line_for_every_scenario() {
+fn json_prints_one_object_per_line() {
     if !require_tool("python3") {
         return;
     }
     let directory = directory();
     let out = directory.path().to_str().unwrap();
-    let ask = |server: &Program, more: &[&str], stdin: &str| {
+    let run_client = |server: &Program, more: &[&str], stdin: &str| {
         let mut args = vec!["--json", "--connect", server.endpoint()];
         args.extend(more);
         events(&sockactors(&args, stdin).with_code(0).out())
@@ -245,20 +245,20 @@ fn json_is_one_object_a_line_for_every_scenario() {
         events(&server.wait().with_code(0).out())
     };
     let has = |events: Vec<String>, wanted: &[&str]| {
-        let lacking = wanted.iter().find(|name| !events.iter().any(|event| event == *name));
-        assert_eq!(lacking, None, "in {events:?}");
+        let missing = wanted.iter().find(|name| !events.iter().any(|event| event == *name));
+        assert_eq!(missing, None, "in {events:?}");
     };
 
     let server = Program::server(&["--scenario", "tcp", "--json"]);
-    has(ask(&server, &["--scenario", "tcp"], ""), &["reply"]);
+    has(run_client(&server, &["--scenario", "tcp"], ""), &["reply"]);
     has(end(server), &["listening", "connected", "disconnected", "drained"]);
 
     let server = Program::server(&["--scenario", "udp", "--json"]);
-    has(ask(&server, &["--scenario", "udp"], ""), &["reply", "summary"]);
+    has(run_client(&server, &["--scenario", "udp"], ""), &["reply", "summary"]);
     has(end(server), &["listening", "message", "drained"]);
 
     let server = Program::server(&["--scenario", "file", "--json", "--out", out]);
-    ask(&server, &["--scenario", "file", "--raw", "/proc/version"], "");
+    run_client(&server, &["--scenario", "file", "--raw", "/proc/version"], "");
     server.wait_for_line(|line| line.contains("\"file\"") && line.contains("\"output0.txt\""));
     has(end(server), &["listening", "connected", "file", "disconnected", "drained"]);
 
@@ -270,7 +270,7 @@ fn json_is_one_object_a_line_for_every_scenario() {
 }
 
 #[test]
-fn a_connection_is_told_in_json_as_it_happens() {
+fn json_reports_connection_at_once() {
     let server = Program::server(&["--scenario", "tcp", "--json"]);
     let client = connect(server.endpoint());
     let port = client.local_addr().unwrap().port().to_string();

@@ -1,4 +1,5 @@
-//! Tests of the built program and its scenarios, with sockets, terminals and other programs as peers.
+//! Tests of the built program and its scenarios, with sockets, terminals and other programs as
+//! peers.
 
 // The server goes on when accept(2) fails.
 mod accept_failure;

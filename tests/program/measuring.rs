@@ -1,4 +1,4 @@
-//! The clients as instruments, through the built program: what they measure, and what they say of it.
+//! The measuring clients through the built program.
 
 use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::support::peers::{Family, SocketKind, require_tool};
 use crate::support::{BINARY, DEADLINE, Program, directory, sockactors};
 
-/// A server in the test's own hands.
+/// A UDP server that the test controls.
 struct Server(UdpSocket);
 
 impl Server {
@@ -22,11 +22,11 @@ impl Server {
         self.0.local_addr().unwrap().to_string()
     }
 
-    /// The next request: how long it is, and where it came from.
+    /// Receives the next request, and returns its length and sender.
     fn next(&self) -> (usize, SocketAddr) {
         loop {
             match self.0.recv_from(&mut [0; 2048]) {
-                // A read with a time limit is not taken up again by the kernel after a signal.
+                // The kernel does not restart a read with a timeout after a signal.
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 received => break received.expect("a request"),
             }
@@ -38,8 +38,8 @@ impl Server {
     }
 }
 
-/// Answers ten requests: the third before the second, the fourth twice, and not the last.
-fn unreliable(more: &[&str]) -> crate::support::ProgramOutput {
+/// Measures a server that answers request 3 before 2, request 4 twice, and not the last of ten.
+fn measure_unreliable_server(more: &[&str]) -> crate::support::ProgramOutput {
     let server = Server::new();
     let at = server.at();
     let mut args =
@@ -48,15 +48,15 @@ fn unreliable(more: &[&str]) -> crate::support::ProgramOutput {
     args.extend(more);
     let client = Program::run(&args);
     let requests: Vec<_> = (0..10).map(|_| server.next().1).collect();
-    for which in [0, 2, 1, 3, 3, 4, 5, 6, 7, 8] {
-        server.answer(requests[which]);
+    for index in [0, 2, 1, 3, 3, 4, 5, 6, 7, 8] {
+        server.answer(requests[index]);
     }
     client.wait()
 }
 
 #[test]
-fn a_lost_a_second_and_an_overtaken_answer_are_told_apart() {
-    let ended = unreliable(&["--json"]).with_code(4);
+fn lost_duplicated_and_reordered_replies_are_counted() {
+    let ended = measure_unreliable_server(&["--json"]).with_code(4);
     let lines = ended.lines();
     let summary = lines.last().expect("a summary");
     for field in [
@@ -68,24 +68,24 @@ fn a_lost_a_second_and_an_overtaken_answer_are_told_apart() {
     ] {
         assert!(summary.contains(field), "{field}\n{ended:?}");
     }
-    let count = |what: &str| lines.iter().filter(|line| line.contains(what)).count();
+    let count = |text: &str| lines.iter().filter(|line| line.contains(text)).count();
     assert_eq!(count(r#""again":false"#), 9, "{ended:?}");
     assert_eq!(count(r#""again":true"#), 1, "{ended:?}");
     assert!(ended.err().contains("1 of 10 requests got no answer"), "{ended:?}");
 }
 
 #[test]
-fn a_loss_within_the_limit_is_well_and_the_table_tells_it() {
-    let ended = unreliable(&["--max-loss", "10%"]).with_code(0);
+fn loss_within_limit_exits_with_0() {
+    let ended = measure_unreliable_server(&["--max-loss", "10%"]).with_code(0);
     let out = ended.out();
     let line = "10 sent, 9 received, 10% lost, 1 duplicated, 1 reordered";
-    assert!(out.lines().any(|said| said == line), "{ended:?}");
+    assert!(out.lines().any(|text| text == line), "{ended:?}");
     assert!(out.contains("\n9 bytes for request 3 after "), "{ended:?}");
     assert!(out.contains("\nround trip ") && out.contains("\nup to "), "{ended:?}");
 }
 
 #[test]
-fn each_request_has_its_size() {
+fn size_flag_sets_request_length() {
     for size in ["0", "1", "1400"] {
         let server = Server::new();
         let at = server.at();
@@ -99,7 +99,7 @@ fn each_request_has_its_size() {
 }
 
 #[test]
-fn a_flood_sends_as_many_as_it_was_told() {
+fn rate_flag_sends_count_requests() {
     let server = Program::server(&["--scenario", "udp", "-v", "--json"]);
     let mut args = vec!["--scenario", "udp", "--connect", server.endpoint(), "--count", "2000"];
     args.extend(["--rate", "20000/s", "--timeout", "1s", "--max-loss", "99", "--json"]);
@@ -111,58 +111,58 @@ fn a_flood_sends_as_many_as_it_was_told() {
 }
 
 #[test]
-fn a_probe_measures_over_unix_datagrams_too() {
+fn probe_measures_unix_datagrams() {
     let directory = directory();
     let listen = format!("unix:{}/socket", directory.path().display());
     let server = Program::server(&["--scenario", "udp", "--listen", &listen]);
     let args = ["--scenario", "udp", "--connect", server.endpoint(), "--count", "50"];
     let ended = sockactors(&[&args[..], &["--interval", "0"]].concat(), "").with_code(0);
     let line = "50 sent, 50 received, 0% lost, 0 duplicated, 0 reordered";
-    assert!(ended.lines().iter().any(|said| said == line), "{ended:?}");
+    assert!(ended.lines().iter().any(|text| text == line), "{ended:?}");
 }
 
 #[test]
-fn answers_that_are_read_together_are_all_counted_and_the_client_ends() {
+fn replies_read_together_are_all_counted() {
     let server = Server::new();
     let at = server.at();
     let args = ["--scenario", "udp", "--connect", &at, "--count", "40", "--interval", "1ms"];
     let client = Program::run(&args);
-    let asked: Vec<_> = (0..40).map(|_| server.next().1).collect();
+    let senders: Vec<_> = (0..40).map(|_| server.next().1).collect();
     client.signal(rustix::process::Signal::STOP);
-    asked.into_iter().for_each(|from| server.answer(from));
+    senders.into_iter().for_each(|from| server.answer(from));
     client.signal(rustix::process::Signal::CONT);
     let ended = client.wait().with_code(0);
     assert!(ended.out().contains("40 sent, 40 received, 0% lost"), "{ended:?}");
 }
 
 #[test]
-fn nobody_there_is_told_as_nobody_there() {
+fn missing_server_is_reported_as_refused() {
     let (udp, tcp) = ((SocketKind::Datagram, "udp"), (SocketKind::Stream, "tcp"));
     for (kind, scenario) in [udp, tcp] {
         let at = Family::V4.free_address(kind, "/".as_ref()).unwrap().endpoint();
         let args = ["--scenario", scenario, "--connect", &at, "--timeout", "2s"];
         let ended = sockactors(&[&args[..], &["--count", "3", "--interval", "1ms"]].concat(), "");
         let ended = ended.with_code(3).with_stderr("refused the connection");
-        assert!(ended.lines().iter().any(|said| said == "failures: 3 refused"), "{ended:?}");
+        assert!(ended.lines().iter().any(|text| text == "failures: 3 refused"), "{ended:?}");
         assert!(!ended.err().contains("was lost"), "{ended:?}");
     }
 }
 
 #[test]
-fn one_request_alone_is_the_lectures() {
-    for (scenario, said) in [
+fn single_request_prints_lecture_output() {
+    for (scenario, expected) in [
         ("udp", "Message from Server \"Hello UDP Client\"\n"),
         ("tcp", "Thank you for connecting\n"),
     ] {
         let server = Program::server(&["--scenario", scenario]);
         let ended = sockactors(&["--scenario", scenario, "--connect", server.endpoint()], "");
         let ended = ended.with_code(0);
-        assert_eq!((ended.out().as_str(), ended.err().as_str()), (said, ""), "{ended:?}");
+        assert_eq!((ended.out().as_str(), ended.err().as_str()), (expected, ""), "{ended:?}");
     }
 }
 
 #[test]
-fn connections_are_tried_several_at_once_and_each_is_measured() {
+fn concurrent_connections_are_measured() {
     let server = Program::server(&["--scenario", "tcp"]);
     let args = ["--scenario", "tcp", "--connect", server.endpoint(), "--count", "20"];
     let ended = sockactors(&[&args[..], &["--concurrency", "4"]].concat(), "").with_code(0);
@@ -175,27 +175,27 @@ fn connections_are_tried_several_at_once_and_each_is_measured() {
 }
 
 #[test]
-fn what_fails_is_counted_by_its_kind_and_the_rest_goes_on() {
-    let rude = TcpListener::bind("127.0.0.1:0").unwrap();
-    let at = rude.local_addr().unwrap().to_string();
+fn failures_are_counted_by_kind() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
     let args = ["--scenario", "tcp", "--connect", &at, "--count", "4", "--interval", "0"];
     for (max_loss, code) in [("50", 0), ("49.9", 4)] {
         let client = Program::run(&[&args[..], &["--max-loss", max_loss]].concat());
         for turn in 0..4 {
-            let mut accepted = rude.accept().unwrap().0;
+            let mut accepted = listener.accept().unwrap().0;
             if turn % 2 == 0 {
                 accepted.write_all(b"hello").unwrap();
             }
         }
         let ended = client.wait().with_code(code);
         let lines = ended.lines();
-        assert_eq!(lines.iter().filter(|said| *said == "hello").count(), 2, "{ended:?}");
+        assert_eq!(lines.iter().filter(|text| *text == "hello").count(), 2, "{ended:?}");
         assert!(lines.contains(&"failures: 2 closed without a word".to_owned()), "{ended:?}");
     }
 }
 
 #[test]
-fn an_interrupted_measurement_tells_what_it_has() {
+fn interrupted_measurement_prints_results() {
     let server = Program::server(&["--scenario", "udp"]);
     let args = ["--scenario", "udp", "--connect", server.endpoint(), "--count", "1000"];
     let client = Program::run(&[&args[..], &["--size", "9", "--interval", "20ms"]].concat());
@@ -206,7 +206,7 @@ fn an_interrupted_measurement_tells_what_it_has() {
 }
 
 #[test]
-fn what_was_long_unanswered_when_a_measurement_is_interrupted_is_lost() {
+fn old_unanswered_requests_are_lost_at_interrupt() {
     let server = Server::new();
     let at = server.at();
     let args = ["--scenario", "udp", "--connect", &at, "--count", "100000", "--interval", "20ms"];
@@ -222,7 +222,7 @@ fn what_was_long_unanswered_when_a_measurement_is_interrupted_is_lost() {
 }
 
 #[test]
-fn a_measurement_that_never_has_to_wait_can_be_interrupted_too() {
+fn busy_measurement_is_interruptible() {
     for fast in
         [&["--count", "1000000000", "--interval", "0", "--size", "3"][..], &["--rate", "999999"]]
     {
@@ -237,7 +237,7 @@ fn a_measurement_that_never_has_to_wait_can_be_interrupted_too() {
 }
 
 #[test]
-fn a_rate_and_a_pause_together_are_refused() {
+fn rate_with_interval_is_usage_error() {
     let args = ["--scenario", "udp", "--connect", "127.0.0.1:9", "--rate", "5/s", "--interval"];
     sockactors(&[&args[..], &["1s"]].concat(), "").with_code(2).with_stderr("--interval");
     let args = ["--scenario", "udp", "--connect", "127.0.0.1:9", "--concurrency", "2"];
@@ -245,7 +245,7 @@ fn a_rate_and_a_pause_together_are_refused() {
 }
 
 #[test]
-fn a_request_that_cannot_be_sent_is_counted_and_the_others_are_sent() {
+fn unsent_request_is_counted_as_failure() {
     if !require_tool("strace") {
         return;
     }

@@ -1,4 +1,4 @@
-//! How the program ends, and how it goes on: signals, closed pipes, crashes.
+//! Signals, closed pipes and crashes.
 
 use std::io::Read;
 use std::net::TcpListener;
@@ -8,16 +8,16 @@ use crate::support::chat_client::{LineClient, connect};
 use crate::support::{BINARY, Program};
 use rustix::process::Signal;
 
-/// Connects, and is greeted.
+/// Connects, and asserts the greeting.
 #[track_caller]
-fn is_greeted(endpoint: &str) {
+fn check_greeting(endpoint: &str) {
     let mut greeted = String::new();
     connect(endpoint).read_to_string(&mut greeted).unwrap();
     assert_eq!(greeted, "Thank you for connecting");
 }
 
 #[test]
-fn a_server_that_is_asked_to_stop_drains_and_ends_with_0() {
+fn signal_drains_server_and_exits_with_0() {
     for scenario in ["tcp", "udp", "file", "chat"] {
         for signal in [Signal::INT, Signal::TERM] {
             let server = Program::server(&["--scenario", scenario]);
@@ -32,7 +32,7 @@ fn a_server_that_is_asked_to_stop_drains_and_ends_with_0() {
 }
 
 #[test]
-fn a_server_that_is_asked_to_stop_lets_a_transfer_finish() {
+fn drain_lets_transfer_finish() {
     use std::io::Write;
     let out = crate::support::directory();
     let args =
@@ -53,7 +53,7 @@ fn a_server_that_is_asked_to_stop_lets_a_transfer_finish() {
 }
 
 #[test]
-fn a_second_signal_ends_a_server_at_once() {
+fn second_signal_ends_server_at_once() {
     let server = Program::server(&["--scenario", "chat", "--drain-timeout", "10m"]);
     let _member = LineClient::joined(server.endpoint());
     let _silent = connect(server.endpoint());
@@ -64,15 +64,15 @@ fn a_second_signal_ends_a_server_at_once() {
 }
 
 #[test]
-fn usr1_prints_the_tree_and_the_server_goes_on() {
+fn usr1_prints_tree_and_server_continues() {
     let server = Program::server(&["--scenario", "tcp"]);
     server.signal(Signal::USR1);
     server.wait_for_error_line(|line| line.contains("listener"));
-    is_greeted(server.endpoint());
+    check_greeting(server.endpoint());
 }
 
 #[test]
-fn a_client_that_is_interrupted_ends_with_130() {
+fn interrupted_client_exits_with_130() {
     for scenario in ["tcp", "chat"] {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let at = silent.local_addr().unwrap().to_string();
@@ -84,12 +84,12 @@ fn a_client_that_is_interrupted_ends_with_130() {
 }
 
 #[test]
-fn a_server_whose_reader_is_gone_ends_quietly() {
+fn server_with_closed_stdout_does_not_panic() {
     let mut command = Command::new(BINARY);
     command.args(["--scenario", "tcp", "--listen", "127.0.0.1:0"]);
     let mut server = Program::with_unread_stdout(&mut command).listening();
     server.close_stdout();
-    // The narration of this connection has nowhere to go.
+    // The output about this connection has no reader.
     drop(connect(server.endpoint()));
     let ended = server.wait();
     assert!(!ended.err().contains("panicked") && !ended.err().contains("Broken pipe"), "{ended:?}");
@@ -97,7 +97,7 @@ fn a_server_whose_reader_is_gone_ends_quietly() {
 }
 
 #[test]
-fn a_client_whose_reader_is_gone_ends_quietly() {
+fn client_with_closed_stdout_does_not_panic() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = silent.local_addr().unwrap().to_string();
     let mut client = Program::with_unread_stdout(Command::new(BINARY).args([
@@ -107,29 +107,29 @@ fn a_client_whose_reader_is_gone_ends_quietly() {
         &at,
     ]));
     client.close_stdout();
-    std::io::Write::write_all(&mut silent.accept().unwrap().0, b"for nobody").unwrap();
+    std::io::Write::write_all(&mut silent.accept().unwrap().0, b"a greeting").unwrap();
     let ended = client.wait();
     assert!(!ended.err().contains("panicked") && !ended.err().contains("Broken pipe"), "{ended:?}");
     assert_ne!(ended.code, 101, "{ended:?}");
 }
 
 #[test]
-fn a_full_device_as_stdout_is_no_panic() {
+fn full_stdout_device_does_not_panic() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let help = Command::new(BINARY).arg("--help").stdout(full).output().unwrap();
-    let said = String::from_utf8_lossy(&help.stderr);
-    assert!(!said.contains("panicked"), "{said}");
-    assert_ne!(help.status.code(), Some(101), "{said}");
+    let stderr = String::from_utf8_lossy(&help.stderr);
+    assert!(!stderr.contains("panicked"), "{stderr}");
+    assert_ne!(help.status.code(), Some(101), "{stderr}");
 }
 
 #[test]
-fn a_listener_that_crashes_is_restarted_and_the_port_still_answers() {
+fn crashed_listener_is_restarted_on_same_port() {
     for scenario in ["tcp", "chat"] {
         let server = Program::server(&["--scenario", scenario, "--drill", "listener"]);
-        let told = |line: &str| line.contains("listener") && line.contains("restart");
-        server.wait_for_error_line(told);
+        let is_restart = |line: &str| line.contains("listener") && line.contains("restart");
+        server.wait_for_error_line(is_restart);
         match scenario {
-            "tcp" => is_greeted(server.endpoint()),
+            "tcp" => check_greeting(server.endpoint()),
             _ => drop(LineClient::joined(server.endpoint())),
         }
         server.terminate();
@@ -139,15 +139,16 @@ fn a_listener_that_crashes_is_restarted_and_the_port_still_answers() {
 }
 
 #[test]
-fn a_restart_is_told_in_json() {
+fn restart_is_reported_in_json() {
     let server = Program::server(&["--scenario", "tcp", "--json", "--drill", "listener"]);
-    let told = |line: &str| line.contains("\"event\":\"restarted\"") && line.contains("listener");
-    server.wait_for_line(told);
-    is_greeted(server.endpoint());
+    let is_restart =
+        |line: &str| line.contains("\"event\":\"restarted\"") && line.contains("listener");
+    server.wait_for_line(is_restart);
+    check_greeting(server.endpoint());
 }
 
 #[test]
-fn a_crash_loop_ends_with_the_reason() {
+fn crash_loop_exits_with_1_and_names_actor() {
     let args = ["--scenario", "tcp", "--listen", "127.0.0.1:0", "--drill", "listener=100"];
     let ended = Program::run(&args).wait();
     assert_eq!(ended.code, 1, "{ended:?}");

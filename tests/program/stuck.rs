@@ -1,4 +1,4 @@
-//! Programs that are stuck: nobody reads what they tell, or an actor never yields. They end all the same.
+//! Programs whose output is not read, or with an actor that never yields. They end nevertheless.
 
 use std::fs::{File, OpenOptions};
 use std::io::Read;
@@ -14,30 +14,30 @@ use rustix::io::ioctl_fionread;
 use rustix::process::Signal;
 use sockactors::runtime::{Child, Context, NodeState, Outcome, Strategy, Supervisor, System};
 
-/// More than what a pipe holds, at some hundred bytes of narration for each connection.
+/// Connections whose output, about a hundred bytes each, exceeds the capacity of a pipe.
 const FLOOD: usize = 2000;
 
-/// A pipe that nobody reads: the file is both of its ends.
-fn pipe(path: &std::path::Path) -> File {
+/// Makes a pipe without a reader. The file holds both ends.
+fn unread_pipe(path: &std::path::Path) -> File {
     mknodat(CWD, path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
     OpenOptions::new().read(true).write(true).open(path).unwrap()
 }
 
-/// Whether a pipe takes nothing more. Its room is in pages and not in bytes, so the kernel has to say it.
+/// Returns whether a pipe is full. Its capacity is in pages, not in bytes, so only poll(2) tells.
 fn is_full(pipe: &File) -> bool {
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     poll(&mut [PollFd::new(pipe, PollFlags::OUT)], Some(&now)).unwrap() == 0
 }
 
-/// Connects, and tells whether the greeting came within `patience`.
-fn is_greeted(endpoint: &str, patience: Duration) -> bool {
+/// Connects, and returns whether the greeting arrived within `timeout`.
+fn is_greeted(endpoint: &str, timeout: Duration) -> bool {
     let mut client = connect(endpoint);
-    client.set_read_timeout(Some(patience)).unwrap();
+    client.set_read_timeout(Some(timeout)).unwrap();
     let mut greeting = String::new();
     client.read_to_string(&mut greeting).is_ok() && greeting == "Thank you for connecting"
 }
 
-/// A shell that starts our server with a stream led into a pipe.
+/// Returns a shell command that starts our server with a stream redirected to a pipe.
 fn server_into(redirection: &str, pipe: &std::path::Path, args: &[&str]) -> Command {
     let mut command = Command::new("sh");
     command.args(["-c", &format!("exec \"$@\" {redirection}\"$PIPE\""), "sh", BINARY]);
@@ -45,37 +45,37 @@ fn server_into(redirection: &str, pipe: &std::path::Path, args: &[&str]) -> Comm
     command
 }
 
-/// A server that tells JSON lines into a pipe that is full, with more to tell, and the pipe.
-fn server_whose_stdout_is_full(directory: &std::path::Path, args: &[&str]) -> (Program, File) {
+/// Starts a server whose JSON output has filled a pipe, and returns it with the pipe.
+fn server_with_full_stdout(directory: &std::path::Path, args: &[&str]) -> (Program, File) {
     let path = directory.join("stdout");
-    let stdout = pipe(&path);
-    // A flag in the environment, so that it is known to say on stderr where it listens.
+    let stdout = unread_pipe(&path);
+    // Set the flag by the environment, so that `listening` looks for the endpoint on stderr.
     let mut command = server_into("1>", &path, args);
     let server = Program::start(command.env("SOCKACTORS_JSON", "1")).listening();
-    // It may hold its clients up once there is no room for what it has to tell.
-    let patience = Duration::from_millis(500);
+    // The server may delay its clients once the pipe is full.
+    let timeout = Duration::from_millis(500);
     let served = (0..FLOOD).take_while(|_| !is_full(&stdout));
-    served.for_each(|_| _ = is_greeted(server.endpoint(), patience));
-    assert!(is_full(&stdout), "so much was told: {:?}", ioctl_fionread(&stdout));
-    // More than there is room for.
+    served.for_each(|_| _ = is_greeted(server.endpoint(), timeout));
+    assert!(is_full(&stdout), "bytes in the pipe: {:?}", ioctl_fionread(&stdout));
+    // Exceed the capacity.
     (0..100).for_each(|_| drop(connect(server.endpoint())));
     (server, stdout)
 }
 
 #[test]
-fn a_server_that_nobody_reads_ends_when_it_is_asked_to() {
+fn server_with_blocked_stdout_ends_at_signal() {
     let directory = directory();
     let args = ["--drain-timeout", "500ms"];
-    let (server, _stdout) = server_whose_stdout_is_full(directory.path(), &args);
+    let (server, _stdout) = server_with_full_stdout(directory.path(), &args);
     server.terminate();
     server.wait().with_code(0);
 }
 
 #[test]
-fn a_server_that_nobody_reads_ends_at_once_when_it_is_asked_to_again() {
+fn server_with_blocked_stdout_ends_at_second_signal() {
     let directory = directory();
     let args = ["--drain-timeout", "10m"];
-    let (server, _stdout) = server_whose_stdout_is_full(directory.path(), &args);
+    let (server, _stdout) = server_with_full_stdout(directory.path(), &args);
     server.terminate();
     server.wait_for_closed_port();
     server.terminate();
@@ -83,28 +83,28 @@ fn a_server_that_nobody_reads_ends_at_once_when_it_is_asked_to_again() {
 }
 
 #[test]
-fn a_server_whose_log_nobody_reads_serves_and_ends() {
+fn server_with_blocked_stderr_serves_and_ends() {
     let directory = directory();
     let path = directory.path().join("stderr");
-    let stderr = pipe(&path);
+    let stderr = unread_pipe(&path);
     let server = Program::start(&mut server_into("2>", &path, &["-v", "--json"])).listening();
     let served = (0..FLOOD).take_while(|_| !is_full(&stderr));
     served.for_each(|_| assert!(is_greeted(server.endpoint(), crate::support::DEADLINE)));
-    assert!(is_full(&stderr), "so much was logged: {:?}", ioctl_fionread(&stderr));
-    // More than the log keeps for later.
+    assert!(is_full(&stderr), "bytes in the pipe: {:?}", ioctl_fionread(&stderr));
+    // Exceed the log's queue.
     for _ in 0..300 {
         assert!(is_greeted(server.endpoint(), crate::support::DEADLINE));
     }
-    // The tree has nowhere to go either, and holds up no other signal.
+    // The tree cannot be printed either, and must not delay other signals.
     server.signal(Signal::USR1);
     server.terminate();
     server.wait().with_code(0);
 }
 
-/// Where this is set, the test below is the program that it tests.
-const BLOCKS: &str = "THIS_PROCESS_HAS_AN_ACTOR_THAT_BLOCKS";
+/// If this variable is set, the test below runs as its own child process.
+const CHILD_VARIABLE: &str = "THIS_PROCESS_HAS_AN_ACTOR_THAT_BLOCKS";
 
-/// Runs a system whose only actor blocks its thread for ever, and says when it has been asked to stop.
+/// Runs a system whose only actor blocks its thread for ever, and prints when a stop is requested.
 fn block_for_ever() {
     let system = System::new().signals();
     let handle = system.handle();
@@ -115,11 +115,11 @@ fn block_for_ever() {
             println!("it blocks");
             let is_stopping =
                 || handle.tree().is_some_and(|tree| tree.state == NodeState::Stopping);
-            let mut told = false;
+            let mut printed = false;
             loop {
-                if !told && is_stopping() {
+                if !printed && is_stopping() {
                     println!("it was asked to stop");
-                    told = true;
+                    printed = true;
                 }
                 thread::park_timeout(Duration::from_millis(10));
             }
@@ -130,13 +130,13 @@ fn block_for_ever() {
 }
 
 #[test]
-fn an_actor_that_never_yields_goes_down_at_the_second_signal() {
-    if std::env::var_os(BLOCKS).is_some() {
+fn actor_that_never_yields_ends_at_second_signal() {
+    if std::env::var_os(CHILD_VARIABLE).is_some() {
         return block_for_ever();
     }
-    let this = "stuck::an_actor_that_never_yields_goes_down_at_the_second_signal";
+    let this = "stuck::actor_that_never_yields_ends_at_second_signal";
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args([this, "--exact", "--nocapture"]).env(BLOCKS, "1");
+    command.args([this, "--exact", "--nocapture"]).env(CHILD_VARIABLE, "1");
     let blocked = Program::start(&mut command);
     blocked.wait_for("it blocks\n");
     blocked.terminate();

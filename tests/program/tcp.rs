@@ -1,4 +1,4 @@
-//! The TCP scenario, through the built program: a greeting for each connection.
+//! The TCP scenario through the built program: a greeting per connection.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -12,8 +12,8 @@ use rustix::net::sockopt::set_socket_linger;
 
 const GREETING: &str = "Thank you for connecting";
 
-/// Every peer that is installed connects to our server, over one family.
-fn our_server_greets_every_peer(family: Family) {
+/// Connects every installed peer to our server, over one family.
+fn check_server_with_every_peer(family: Family) {
     let directory = directory();
     let Some(listen) = family.listen(directory.path()) else { return };
     let server = Program::server(&["--scenario", "tcp", "--listen", &listen]);
@@ -28,27 +28,28 @@ fn our_server_greets_every_peer(family: Family) {
     }
     server.terminate();
     let ended = server.wait().with_code(0);
-    let told = ended.lines().iter().filter(|line| line.starts_with("Got connection from ")).count();
-    assert_eq!(told, Peer::all().len(), "one line for each connection\n{ended:?}");
+    let lines =
+        ended.lines().iter().filter(|line| line.starts_with("Got connection from ")).count();
+    assert_eq!(lines, Peer::all().len(), "one line per connection\n{ended:?}");
 }
 
 #[test]
-fn our_server_greets_every_peer_over_ipv4() {
-    our_server_greets_every_peer(Family::V4);
+fn server_greets_every_peer_over_ipv4() {
+    check_server_with_every_peer(Family::V4);
 }
 
 #[test]
-fn our_server_greets_every_peer_over_ipv6() {
-    our_server_greets_every_peer(Family::V6);
+fn server_greets_every_peer_over_ipv6() {
+    check_server_with_every_peer(Family::V6);
 }
 
 #[test]
-fn our_server_greets_every_peer_over_unix_sockets() {
-    our_server_greets_every_peer(Family::Unix);
+fn server_greets_every_peer_over_unix() {
+    check_server_with_every_peer(Family::Unix);
 }
 
-/// Our client connects to every peer's server, over one family.
-fn our_client_is_greeted_by_every_peer(family: Family) {
+/// Connects our client to every peer's server, over one family.
+fn check_client_with_every_peer(family: Family) {
     for peer in Peer::all() {
         let directory = directory();
         let Some(at) = family.free_address(SocketKind::Stream, directory.path()) else { return };
@@ -65,22 +66,22 @@ fn our_client_is_greeted_by_every_peer(family: Family) {
 }
 
 #[test]
-fn our_client_is_greeted_by_every_peer_over_ipv4() {
-    our_client_is_greeted_by_every_peer(Family::V4);
+fn client_reads_greeting_of_every_peer_over_ipv4() {
+    check_client_with_every_peer(Family::V4);
 }
 
 #[test]
-fn our_client_is_greeted_by_every_peer_over_ipv6() {
-    our_client_is_greeted_by_every_peer(Family::V6);
+fn client_reads_greeting_of_every_peer_over_ipv6() {
+    check_client_with_every_peer(Family::V6);
 }
 
 #[test]
-fn our_client_is_greeted_by_every_peer_over_unix_sockets() {
-    our_client_is_greeted_by_every_peer(Family::Unix);
+fn client_reads_greeting_of_every_peer_over_unix() {
+    check_client_with_every_peer(Family::Unix);
 }
 
 #[test]
-fn a_greeting_is_exactly_24_bytes_and_then_the_end() {
+fn greeting_is_24_bytes_and_end_of_stream() {
     let server = Program::server(&["--scenario", "tcp"]);
     let mut greeted = Vec::new();
     connect(server.endpoint()).read_to_end(&mut greeted).unwrap();
@@ -89,7 +90,7 @@ fn a_greeting_is_exactly_24_bytes_and_then_the_end() {
 }
 
 #[test]
-fn the_address_of_the_client_is_told() {
+fn server_reports_client_address() {
     let server = Program::server(&["--scenario", "tcp"]);
     let client = connect(server.endpoint());
     let port = client.local_addr().unwrap().port().to_string();
@@ -98,11 +99,11 @@ fn the_address_of_the_client_is_told() {
 }
 
 #[test]
-fn a_client_that_sends_first_still_gets_the_whole_greeting() {
+fn early_sender_receives_whole_greeting() {
     let server = Program::server(&["--scenario", "tcp"]);
     for _ in 0..20 {
         let mut client = connect(server.endpoint());
-        // Unread input at the server's close would turn it into a reset, and destroy the greeting.
+        // Unread input would turn the server's close into a reset, which destroys the greeting.
         let _ = client.write_all(&[b'x'; 2000]);
         let mut greeted = Vec::new();
         client.read_to_end(&mut greeted).unwrap();
@@ -111,23 +112,23 @@ fn a_client_that_sends_first_still_gets_the_whole_greeting() {
 }
 
 #[test]
-fn a_client_that_sends_while_the_server_closes_reads_to_the_end() {
+fn sender_during_close_reads_end_of_stream() {
     if !strace::is_available() {
         return;
     }
     let server = Program::server(&["--scenario", "tcp"]);
     let place = directory();
     let log = place.path().join("log");
-    let late = ["-e", "trace=close", "-e", "inject=close:delay_enter=200000"];
-    let strace = strace::attach(&server, &late, &log);
+    let delay = ["-e", "trace=close", "-e", "inject=close:delay_enter=200000"];
+    let strace = strace::attach(&server, &delay, &log);
     let mut client = connect(server.endpoint());
     let mut greeting = [0; 24];
     client.read_exact(&mut greeting).unwrap();
     assert_eq!(&greeting, b"Thank you for connecting");
-    // strace tells of a call when it holds it back.
-    let until = Instant::now() + DEADLINE;
+    // strace logs a call before it delays it.
+    let deadline = Instant::now() + DEADLINE;
     while !fs::read_to_string(&log).unwrap_or_default().contains("close(") {
-        assert!(Instant::now() < until, "nothing is closed");
+        assert!(Instant::now() < deadline, "the connection is not closed");
     }
     client.write_all(b"you are welcome").unwrap();
     assert_eq!(client.read_to_end(&mut Vec::new()).unwrap(), 0);
@@ -135,7 +136,7 @@ fn a_client_that_sends_while_the_server_closes_reads_to_the_end() {
 }
 
 #[test]
-fn the_server_ends_after_as_many_clients_as_it_was_told() {
+fn server_exits_after_clients_limit() {
     for clients in [1, 3] {
         let server = Program::server(&["--scenario", "tcp", "--clients", &clients.to_string()]);
         for _ in 0..clients {
@@ -148,7 +149,7 @@ fn the_server_ends_after_as_many_clients_as_it_was_told() {
 }
 
 #[test]
-fn a_message_of_ones_own_replaces_the_greeting() {
+fn message_flag_replaces_greeting() {
     let server = Program::server(&["--scenario", "tcp", "--message", "bonjour à tous"]);
     let mut greeted = String::new();
     connect(server.endpoint()).read_to_string(&mut greeted).unwrap();
@@ -156,12 +157,12 @@ fn a_message_of_ones_own_replaces_the_greeting() {
 }
 
 #[test]
-fn a_client_that_resets_leaves_the_server_serving() {
+fn client_resets_do_not_stop_server() {
     let server = Program::server(&["--scenario", "tcp"]);
     for _ in 0..50 {
-        let rude = connect(server.endpoint());
-        set_socket_linger(&rude, Some(std::time::Duration::ZERO)).unwrap();
-        drop(rude);
+        let client = connect(server.endpoint());
+        set_socket_linger(&client, Some(std::time::Duration::ZERO)).unwrap();
+        drop(client);
     }
     let mut greeted = String::new();
     connect(server.endpoint()).read_to_string(&mut greeted).unwrap();
@@ -171,18 +172,18 @@ fn a_client_that_resets_leaves_the_server_serving() {
 }
 
 #[test]
-fn a_silent_server_makes_the_client_time_out() {
+fn silent_server_times_out_client() {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = silent.local_addr().unwrap().to_string();
     sockactors(&["--scenario", "tcp", "--connect", &at, "--timeout", "200ms"], "").with_code(4);
 }
 
 #[test]
-fn a_server_that_never_stops_talking_keeps_the_client_no_longer_than_it_may() {
-    let _alone = serial::lock();
+fn endless_greeting_ends_at_client_timeout() {
+    let _serial = serial::lock();
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = server.local_addr().unwrap().to_string();
-    let talks = std::thread::spawn(move || {
+    let sender = std::thread::spawn(move || {
         let (mut stream, _) = server.accept().unwrap();
         while stream.write_all(b"x").is_ok() {
             std::thread::sleep(Duration::from_millis(20));
@@ -190,11 +191,11 @@ fn a_server_that_never_stops_talking_keeps_the_client_no_longer_than_it_may() {
     });
     let ended = sockactors(&["--scenario", "tcp", "--connect", &at, "--timeout", "300ms"], "");
     assert!(ended.with_code(0).out().starts_with("xx"));
-    talks.join().unwrap();
+    sender.join().unwrap();
 }
 
 #[test]
-fn control_characters_of_a_server_never_reach_the_terminal_raw() {
+fn greeting_control_characters_are_escaped() {
     let evil = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = evil.local_addr().unwrap().to_string();
     let client = Program::run(&["--scenario", "tcp", "--connect", &at]);
@@ -205,7 +206,7 @@ fn control_characters_of_a_server_never_reach_the_terminal_raw() {
 }
 
 #[test]
-fn one_server_listens_at_several_endpoints() {
+fn server_listens_on_several_endpoints() {
     let directory = directory();
     let socket = format!("unix:{}/socket", directory.path().display());
     let server =
@@ -219,12 +220,12 @@ fn one_server_listens_at_several_endpoints() {
 }
 
 #[test]
-fn a_socket_file_is_removed_at_the_end_and_a_stale_one_at_the_start() {
+fn socket_file_is_removed_at_exit_and_if_stale() {
     let directory = directory();
     let path = directory.path().join("socket");
     let listen = format!("unix:{}", path.display());
     drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-    assert!(path.exists(), "a listener that is gone leaves its file");
+    assert!(path.exists(), "a closed listener leaves its file");
     let server = Program::server(&["--scenario", "tcp", "--listen", &listen]);
     let second = sockactors(&["--scenario", "tcp", "--listen", &listen], "");
     second.with_code(3).with_stderr(&path.display().to_string());

@@ -1,4 +1,4 @@
-//! The program at a terminal, which Python's `pty` module plays: prompts, and nothing raw.
+//! The program at a terminal, emulated by Python's `pty` module.
 
 use std::net::TcpListener;
 use std::process::Command;
@@ -10,8 +10,8 @@ use crate::support::framed_server::{ScriptedServer, ServerFiles, script};
 use crate::support::peers::require_tool;
 use crate::support::{BINARY, DEADLINE, Program};
 
-/// Starts our program at a terminal; what it shows is on stdout, and what is written is typed.
-fn at_a_terminal(args: &[&str]) -> Program {
+/// Starts our program at a terminal. Its screen is the program's stdout, its keyboard the stdin.
+fn run_at_terminal(args: &[&str]) -> Program {
     let script =
         "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
     let mut command = Command::new("python3");
@@ -19,7 +19,7 @@ fn at_a_terminal(args: &[&str]) -> Program {
 }
 
 #[test]
-fn a_person_is_asked_for_file_names_until_the_input_ends() {
+fn client_prompts_for_file_names_until_end_of_input() {
     if !require_tool("python3") {
         return;
     }
@@ -28,11 +28,11 @@ fn a_person_is_asked_for_file_names_until_the_input_ends() {
     std::fs::write(&name, "typed by name").unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap().to_string();
-    let mut client = at_a_terminal(&["--scenario", "file", "--raw", "--connect", &at]);
+    let mut client = run_at_terminal(&["--scenario", "file", "--raw", "--connect", &at]);
     let (mut connection, _) = listener.accept().unwrap();
     client.wait_for("ile");
     client.write("no-such-file\n");
-    // The terminal's echo is one, and the message is another.
+    // The terminal's echo, and the error message.
     client.wait_for_matches("no-such-file", 2);
     client.write(format!("{}\n", name.display()));
     let mut received = [0; 13];
@@ -43,20 +43,20 @@ fn a_person_is_asked_for_file_names_until_the_input_ends() {
 }
 
 #[test]
-fn without_input_a_missing_file_name_is_wrong_usage() {
+fn no_input_without_file_is_usage_error() {
     if !require_tool("python3") {
         return;
     }
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap().to_string();
-    let client = at_a_terminal(&["--scenario", "file", "--raw", "--no-input", "--connect", &at]);
+    let client = run_at_terminal(&["--scenario", "file", "--raw", "--no-input", "--connect", &at]);
     let ended = client.wait_while_stdin_is_open(DEADLINE);
     assert_eq!(ended.code, 2, "{ended:?}");
     assert!(ended.out().contains("FILE"), "{ended:?}");
 }
 
 #[test]
-fn a_name_that_a_person_gave_at_the_start_and_that_is_wrong_fails_the_program() {
+fn missing_file_argument_exits_with_1() {
     if !require_tool("python3") {
         return;
     }
@@ -68,32 +68,32 @@ fn a_name_that_a_person_gave_at_the_start_and_that_is_wrong_fails_the_program() 
     let named = [good.to_str().unwrap(), "no-such-file"];
     for raw in [&["--raw"][..], &[]] {
         let flags = [&["--scenario", "file", "--connect", server.endpoint()][..], raw, &named];
-        let ended = at_a_terminal(&flags.concat()).wait_while_stdin_is_open(DEADLINE);
+        let ended = run_at_terminal(&flags.concat()).wait_while_stdin_is_open(DEADLINE);
         assert_eq!(ended.code, 1, "{ended:?}");
         assert!(ended.out().contains("no-such-file"), "{ended:?}");
     }
 }
 
 #[test]
-fn a_person_sees_how_far_a_file_is_and_then_no_bar_but_its_digest() {
+fn progress_bar_is_replaced_by_digest() {
     if !require_tool("python3") {
         return;
     }
     let directory = crate::support::directory();
     let name = directory.path().join("moving");
     std::fs::write(&name, vec![7; 64 << 20]).unwrap();
-    let (seen, at_last) = channel::<()>();
+    let (seen, resume) = channel::<()>();
     let slow = script(move |talk, store| {
         let mut talk = talk.handshake();
         let pace = Duration::from_millis(5);
         talk.before_read = Some(Box::new(move || {
-            let _ = at_last.recv_timeout(pace);
+            let _ = resume.recv_timeout(pace);
         }));
         talk.serve(store);
     });
-    let depot = ScriptedServer::new(ServerFiles::default(), vec![slow]);
+    let server = ScriptedServer::new(ServerFiles::default(), vec![slow]);
     let name = name.to_str().unwrap();
-    let client = at_a_terminal(&["--scenario", "file", "--connect", &depot.address, name]);
+    let client = run_at_terminal(&["--scenario", "file", "--connect", &server.address, name]);
     client.wait_for("% of  64.00 MiB");
     drop(seen);
     let ended = client.wait_while_stdin_is_open(DEADLINE);
@@ -102,5 +102,5 @@ fn a_person_sees_how_far_a_file_is_and_then_no_bar_but_its_digest() {
     let (_, after) = shown.split_once("Sent ").unwrap();
     let digest = blake3::hash(&vec![7; 64 << 20]).to_string();
     assert!(after.contains(&digest) && !after.contains("% of"), "{after:?}");
-    depot.join();
+    server.join();
 }

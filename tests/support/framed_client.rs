@@ -29,7 +29,7 @@ impl FramedClient {
         FramedClient::try_open(stream).unwrap()
     }
 
-    /// [`Framed::open`], to a server that may be gone any moment.
+    /// Opens a connection to a server that may vanish at any moment.
     pub fn try_open(stream: TcpStream) -> std::io::Result<FramedClient> {
         let mut framed =
             FramedClient { stream, frames: FrameWriter::default(), reader: FrameReader::default() };
