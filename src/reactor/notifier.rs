@@ -1,4 +1,4 @@
-//! The bell: how a thread that sleeps in its reactor is called by another.
+//! The notifier: it wakes a thread that sleeps in its reactor.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
@@ -11,10 +11,12 @@ const EMPTY: u8 = 0;
 const PARKED: u8 = 1;
 const NOTIFIED: u8 = 2;
 
-/// What wakes a thread. Rung while the thread is awake, it costs no system call, and the thread does not go to sleep.
+/// A waker of the reactor's thread.
+///
+/// While the thread is awake, a notification makes no system call and prevents the next sleep.
 pub(super) struct Notifier {
     state: AtomicU8,
-    /// An eventfd(2), which is never read: it would overflow after more calls than anybody makes.
+    /// An eventfd(2). It is never read: its 64-bit counter cannot overflow in practice.
     fd: OwnedFd,
 }
 
@@ -24,18 +26,18 @@ impl Notifier {
         Ok(Arc::new(Notifier { state: AtomicU8::new(EMPTY), fd }))
     }
 
-    /// Says that the thread begins to look after everything that it was rung for until now.
+    /// Clears the notification before the thread polls.
     pub(super) fn clear(&self) {
         self.state.swap(EMPTY, Ordering::SeqCst);
     }
 
-    /// Says that the thread goes to sleep, unless the bell was rung meanwhile; tells whether it may.
+    /// Marks the thread as asleep. Returns `false`, and does not, if there is a notification.
     pub(super) fn try_park(&self) -> bool {
-        let asleep = self.state.compare_exchange(EMPTY, PARKED, Ordering::SeqCst, Ordering::SeqCst);
-        asleep.is_ok()
+        let parked = self.state.compare_exchange(EMPTY, PARKED, Ordering::SeqCst, Ordering::SeqCst);
+        parked.is_ok()
     }
 
-    /// Says that the thread is awake, and will [attend](Notifier::clear) in any case.
+    /// Marks the thread as awake. It [clears](Notifier::clear) and polls next in any case.
     pub(super) fn finish_park(&self) {
         self.state.store(NOTIFIED, Ordering::SeqCst);
     }

@@ -1,4 +1,4 @@
-//! A descriptor that can be waited for, on whichever thread.
+//! Descriptors that tasks wait for, on any thread.
 
 use std::future::Future;
 use std::io;
@@ -9,37 +9,30 @@ use std::task::{Context, Poll, ready};
 
 use smol::Async;
 
-use super::registry::WaiterKey;
-use super::{Reactor, current};
+use crate::reactor::epoll::{Reactor, current};
+use crate::reactor::registry::{Direction, WaiterKey};
 use crate::sync::lock;
 
-/// What is waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Direction {
-    /// That there is something to read, or an end, or an error.
-    Read = 0,
-    /// That there is room to write, or an error.
-    Write = 1,
-}
-
-/// A descriptor in non-blocking mode, which joins a reactor when it is waited for.
+/// A descriptor in non-blocking mode. It is registered with a reactor at its first wait.
 ///
-/// Whoever is told that it is ready tries, and comes back where it was not so after all. Nobody is told of what was ready
-/// before they came and has been taken since, but for once in a while.
+/// Readiness is a hint: retry the call, and wait again on `WouldBlock`. A wait does not report that
+/// the descriptor was ready before it, except for a rare stale notification.
 #[derive(Debug)]
 pub(crate) struct Source {
     fd: Arc<OwnedFd>,
     backend: Mutex<Option<SourceBackend>>,
 }
 
-/// Where a descriptor is waited for.
+/// The reactor that a descriptor is registered with.
 #[derive(Debug, Clone)]
 enum SourceBackend {
+    /// The reactor of one thread.
     Local(Arc<RegistrationHandle>),
+    /// Smol's reactor.
     Global(Arc<Async<Arc<OwnedFd>>>),
 }
 
-/// A place in the reactor of one thread, given back when it is dropped.
+/// A registration in the reactor of one thread. Dropping it removes the registration.
 #[derive(Debug)]
 struct RegistrationHandle {
     reactor: Arc<Reactor>,
@@ -56,39 +49,43 @@ impl Source {
         &self.fd
     }
 
-    /// Tells whether it has been waited for.
+    /// Returns whether a task has waited for it.
     #[cfg(test)]
     pub(crate) fn is_registered(&self) -> bool {
         lock(&self.backend).is_some()
     }
 
-    /// Waits until it is ready, as any number of tasks may at once. Dropping the future loses nothing.
+    /// Waits until the descriptor is ready. Any number of tasks may wait at once.
     ///
     /// # Errors
     ///
-    /// Fails when the kernel has no room for one more descriptor to tell of.
+    /// Fails if the kernel cannot register one more descriptor.
+    ///
+    /// # Cancel safety
+    ///
+    /// Cancel-safe.
     pub(crate) async fn ready(&self, direction: Direction) -> io::Result<()> {
         loop {
             match self.register()? {
-                SourceBackend::Local(place) => {
-                    let waiter =
-                        ReadyFuture { registration: &place, direction, key: WaiterKey::New };
-                    if waiter.await? {
+                SourceBackend::Local(registration) => {
+                    let key = WaiterKey::New;
+                    let ready = ReadyFuture { registration: &registration, direction, key };
+                    if ready.await? {
                         return Ok(());
                     }
-                    self.detach(&place);
+                    self.detach(&registration);
                 }
-                SourceBackend::Global(socket) => {
+                SourceBackend::Global(source) => {
                     return match direction {
-                        Direction::Read => socket.readable().await,
-                        Direction::Write => socket.writable().await,
+                        Direction::Read => source.readable().await,
+                        Direction::Write => source.writable().await,
                     };
                 }
             }
         }
     }
 
-    /// Is ready when it is, and has one task at a time woken.
+    /// Polls whether the descriptor is ready. Only the task that polled last is woken.
     ///
     /// # Errors
     ///
@@ -100,60 +97,65 @@ impl Source {
     ) -> Poll<io::Result<()>> {
         loop {
             match self.register()? {
-                SourceBackend::Local(place) => {
-                    match ready!(place.poll_ready(direction, &mut WaiterKey::Poll, cx)) {
+                SourceBackend::Local(registration) => {
+                    match ready!(registration.poll_ready(direction, &mut WaiterKey::Poll, cx)) {
                         Ok(true) => return Poll::Ready(Ok(())),
-                        Ok(false) => self.detach(&place),
+                        Ok(false) => self.detach(&registration),
                         Err(error) => return Poll::Ready(Err(error)),
                     }
                 }
-                SourceBackend::Global(socket) => {
+                SourceBackend::Global(source) => {
                     return match direction {
-                        Direction::Read => socket.poll_readable(cx),
-                        Direction::Write => socket.poll_writable(cx),
+                        Direction::Read => source.poll_readable(cx),
+                        Direction::Write => source.poll_writable(cx),
                     };
                 }
             }
         }
     }
 
-    /// Returns where it is waited for, which from now on is here if it was nowhere.
+    /// Returns the backend. Registers the descriptor with this thread's reactor, or with smol's, if
+    /// it has none.
     fn register(&self) -> io::Result<SourceBackend> {
-        let mut home = lock(&self.backend);
-        if let Some(home) = &*home {
-            return Ok(home.clone());
+        let mut backend = lock(&self.backend);
+        if let Some(backend) = &*backend {
+            return Ok(backend.clone());
         }
-        let place = current().and_then(|reactor| {
+        let registration = current().and_then(|reactor| {
             let key = lock(&reactor.registry).add(self.fd.clone())?;
             Some(Arc::new(RegistrationHandle { reactor, key }))
         });
-        let found = match place {
-            Some(place) => SourceBackend::Local(place),
+        let registered = match registration {
+            Some(registration) => SourceBackend::Local(registration),
             None => SourceBackend::Global(Arc::new(Async::new_nonblocking(self.fd.clone())?)),
         };
-        Ok(home.insert(found).clone())
+        Ok(backend.insert(registered).clone())
     }
 
-    /// Goes from a reactor that nobody sleeps in any more.
-    fn detach(&self, place: &RegistrationHandle) {
-        let is_there = |home: &mut SourceBackend| matches!(home, SourceBackend::Local(now) if Arc::ptr_eq(&now.reactor, &place.reactor));
-        let left = lock(&self.backend).take_if(is_there);
-        drop(left);
+    /// Removes the descriptor from a closed reactor.
+    fn detach(&self, registration: &RegistrationHandle) {
+        let is_same = |backend: &mut SourceBackend| match backend {
+            SourceBackend::Local(handle) => Arc::ptr_eq(&handle.reactor, &registration.reactor),
+            SourceBackend::Global(_) => false,
+        };
+        let removed = lock(&self.backend).take_if(is_same);
+        // After the lock is released.
+        drop(removed);
     }
 }
 
 impl RegistrationHandle {
-    /// Is ready with `true` when the descriptor is, and with `false` when nobody will tell.
+    /// Polls whether the descriptor is ready. Returns `false` if the reactor is closed.
     fn poll_ready(
         &self,
         direction: Direction,
-        who: &mut WaiterKey,
+        waiter: &mut WaiterKey,
         cx: &Context<'_>,
     ) -> Poll<io::Result<bool>> {
-        let Reactor { epoll, registry: interests, .. } = &*self.reactor;
-        let polled = lock(interests).poll_ready(epoll, (self.key, direction), who, cx);
+        let Reactor { epoll, registry, .. } = &*self.reactor;
+        let polled = lock(registry).poll_ready(epoll, (self.key, direction), waiter, cx);
         match polled {
-            Some((polled, _replaced)) => polled.map(|ready| Ok(ready.map(|()| true)?)),
+            Some((polled, _stale)) => polled.map(|ready| Ok(ready.map(|()| true)?)),
             None => Poll::Ready(Ok(false)),
         }
     }
@@ -161,12 +163,13 @@ impl RegistrationHandle {
 
 impl Drop for RegistrationHandle {
     fn drop(&mut self) {
-        let left = lock(&self.reactor.registry).remove(&self.reactor.epoll, self.key);
-        drop(left);
+        let removed = lock(&self.reactor.registry).remove(&self.reactor.epoll, self.key);
+        // After the lock is released.
+        drop(removed);
     }
 }
 
-/// One of any number who wait for a place; gone when it is dropped.
+/// The wait of one task for a registration. Dropping it deregisters the waiter.
 struct ReadyFuture<'a> {
     registration: &'a RegistrationHandle,
     direction: Direction,
@@ -177,17 +180,19 @@ impl Future for ReadyFuture<'_> {
     type Output = io::Result<bool>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
-        let ReadyFuture { registration: place, direction, key: who } = &mut *self;
-        place.poll_ready(*direction, who, cx)
+        let ReadyFuture { registration, direction, key } = &mut *self;
+        registration.poll_ready(*direction, key, cx)
     }
 }
 
 impl Drop for ReadyFuture<'_> {
     fn drop(&mut self) {
         if let WaiterKey::Queued(_) = self.key {
-            let ReadyFuture { registration: place, direction, key: who } = self;
-            let gone = lock(&place.reactor.registry).deregister_waiter(place.key, *direction, who);
-            drop(gone);
+            let ReadyFuture { registration: RegistrationHandle { reactor, key }, .. } = *self;
+            let stale =
+                lock(&reactor.registry).deregister_waiter(*key, self.direction, &mut self.key);
+            // After the lock is released.
+            drop(stale);
         }
     }
 }

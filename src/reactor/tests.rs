@@ -1,16 +1,20 @@
-//! The reactor by itself, with pairs of sockets and a thread or two.
+//! Tests of the reactor alone, with socket pairs and a second thread.
 
+use std::future::Future;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Wake;
+use std::task::{Context, Wake, Waker};
 use std::thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_lite::future::{self, poll_fn, poll_once, yield_now};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
-use crate::reactor::*;
+use crate::reactor::epoll::{MAX_SLEEP, Reactor, current};
+use crate::reactor::{Direction, Source, Timer};
+use crate::sync::lock;
 
 fn block_on<T>(future: impl Future<Output = T>) -> T {
     Reactor::new().unwrap().block_on(future)
@@ -26,14 +30,14 @@ fn read_some(source: &Source) -> usize {
     rustix::io::read(source.fd(), &mut [0; 16]).unwrap_or(0)
 }
 
-/// The directions that the kernel tells of, a bit each, for each descriptor here.
+/// Returns the armed directions of each descriptor of this thread, a bit each.
 fn armed_directions() -> Vec<u8> {
     lock(&current().unwrap().registry).armed()
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "Miri's epoll is edge-triggered alone")]
-fn who_waits_for_input_is_woken_and_the_descriptor_stays_for_the_next_time() {
+#[cfg_attr(miri, ignore = "Miri has only edge-triggered epoll")]
+fn descriptor_stays_armed_between_waits() {
     block_on(async {
         let (source, mut theirs) = pair();
         for _ in 0..3 {
@@ -46,13 +50,13 @@ fn who_waits_for_input_is_woken_and_the_descriptor_stays_for_the_next_time() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "Miri's epoll is edge-triggered alone")]
-fn a_descriptor_that_nobody_wants_to_know_of_is_not_asked_for_and_keeps_nobody_awake() {
+#[cfg_attr(miri, ignore = "Miri has only edge-triggered epoll")]
+fn ready_descriptor_without_waiter_is_disarmed() {
     block_on(async {
         let (source, theirs) = pair();
         assert!(poll_once(source.ready(Direction::Read)).await.is_none());
         assert_eq!(armed_directions(), [1]);
-        // It is at its end from now on, which would be told for ever.
+        // The end of the stream stays ready for ever.
         drop(theirs);
         Timer::after(Duration::from_millis(1)).await;
         assert_eq!(armed_directions(), [0]);
@@ -62,8 +66,8 @@ fn a_descriptor_that_nobody_wants_to_know_of_is_not_asked_for_and_keeps_nobody_a
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "Miri's epoll is edge-triggered alone")]
-fn input_and_room_are_waited_for_side_by_side() {
+#[cfg_attr(miri, ignore = "Miri has only edge-triggered epoll")]
+fn read_and_write_waits_are_independent() {
     block_on(async {
         let (source, mut theirs) = pair();
         while rustix::io::write(source.fd(), &[0; 4096]).is_ok() {}
@@ -82,7 +86,7 @@ fn input_and_room_are_waited_for_side_by_side() {
 }
 
 #[test]
-fn a_thread_that_waits_for_a_time_sleeps_once() {
+fn timer_needs_one_sleep() {
     let mut polls = 0;
     let mut times = Box::pin(async {
         for _ in 0..10 {
@@ -93,11 +97,11 @@ fn a_thread_that_waits_for_a_time_sleeps_once() {
         polls += 1;
         times.as_mut().poll(cx)
     }));
-    // Fewer where the time had come before it was waited for.
+    // Fewer if a time had passed before it was waited for.
     assert!(polls <= 11, "{polls}");
 }
 
-/// Counts how often it is woken.
+/// A waker that counts its wake-ups.
 #[derive(Default)]
 struct WakeCounter(AtomicUsize);
 
@@ -108,8 +112,8 @@ impl Wake for WakeCounter {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "Miri's epoll is edge-triggered alone")]
-fn any_number_wait_for_one_descriptor_and_each_is_woken_once() {
+#[cfg_attr(miri, ignore = "Miri has only edge-triggered epoll")]
+fn event_wakes_each_waiter_once() {
     block_on(async {
         let (source, mut theirs) = pair();
         let counts: [Arc<WakeCounter>; 4] = Default::default();
@@ -132,23 +136,23 @@ fn any_number_wait_for_one_descriptor_and_each_is_woken_once() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "Miri's epoll is edge-triggered alone")]
-fn who_waits_for_room_hears_that_there_will_never_be_any() {
+#[cfg_attr(miri, ignore = "Miri has only edge-triggered epoll")]
+fn closed_pipe_ends_write_wait() {
     block_on(async {
-        let (end, mouth) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
-        let source = Source::new(mouth);
+        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::NONBLOCK).unwrap();
+        let source = Source::new(writer);
         while rustix::io::write(source.fd(), &[0; 4096]).is_ok() {}
         let mut wait = Box::pin(source.ready(Direction::Write));
         assert!(poll_once(&mut wait).await.is_none());
-        // The kernel tells of an error here, and of no room.
-        drop(end);
+        // The kernel reports an error here, and no room.
+        drop(reader);
         wait.await.unwrap();
     });
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "Miri's epoll is edge-triggered alone")]
-fn who_was_told_and_does_not_come_leaves_no_word_for_the_next() {
+#[cfg_attr(miri, ignore = "Miri has only edge-triggered epoll")]
+fn dropped_wait_leaves_no_stale_readiness() {
     block_on(async {
         let (source, mut theirs) = pair();
         let mut wait = Box::pin(source.ready(Direction::Read));
@@ -162,9 +166,9 @@ fn who_was_told_and_does_not_come_leaves_no_word_for_the_next() {
 }
 
 #[test]
-fn timers_come_in_the_order_of_their_times_and_are_gone_when_they_are_dropped() {
+fn timers_fire_in_order_and_deregister_on_drop() {
     block_on(async {
-        let begun = Instant::now();
+        let start = Instant::now();
         let [late, mut early, mut never] =
             [20, 1, 60_000].map(|millis| Timer::after(Duration::from_millis(millis)));
         assert!(poll_once(&mut never).await.is_none());
@@ -180,7 +184,7 @@ fn timers_come_in_the_order_of_their_times_and_are_gone_when_they_are_dropped() 
         );
         assert_eq!(first.await, "early");
         late.await;
-        assert!(begun.elapsed() >= Duration::from_millis(20));
+        assert!(start.elapsed() >= Duration::from_millis(20));
         assert_eq!(lock(&current().unwrap().timers).len(), 1);
         drop((early, never));
         assert_eq!(lock(&current().unwrap().timers).len(), 0);
@@ -190,25 +194,25 @@ fn timers_come_in_the_order_of_their_times_and_are_gone_when_they_are_dropped() 
 }
 
 #[test]
-fn a_sleep_is_not_cut_short() {
+fn sleep_is_never_early() {
     let reactor = Reactor::new().unwrap();
     let sleep = |limit| {
-        let begun = Instant::now();
+        let start = Instant::now();
         reactor.wait_events(&mut Vec::with_capacity(1), Some(limit)).unwrap();
-        begun.elapsed()
+        start.elapsed()
     };
     let limit = Duration::from_micros(1500);
     assert!(sleep(limit) >= limit);
-    // Rung before, so that the longest of all ends at once, and not in an error.
+    // Notified before, so that the longest sleep ends at once, and not with an error.
     assert!(reactor.notifier.try_park());
     Arc::clone(&reactor.notifier).wake();
     assert!(sleep(Duration::MAX) < MAX_SLEEP);
 }
 
 #[test]
-fn another_thread_wakes_one_that_sleeps() {
+fn other_thread_wakes_sleeping_reactor() {
     let (sender, receiver) = async_channel::bounded(1);
-    let calling =
+    let sending =
         thread::spawn(move || (0..100).for_each(|number| sender.send_blocking(number).unwrap()));
     let sum = block_on(async {
         let mut sum = 0;
@@ -218,30 +222,30 @@ fn another_thread_wakes_one_that_sleeps() {
         sum
     });
     assert_eq!(sum, 4950);
-    calling.join().unwrap();
+    sending.join().unwrap();
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "Miri's epoll is edge-triggered alone")]
-fn who_is_always_ready_keeps_no_event_from_the_others() {
+#[cfg_attr(miri, ignore = "Miri has only edge-triggered epoll")]
+fn busy_task_does_not_starve_events() {
     block_on(async {
         let (source, mut theirs) = pair();
-        let turns = AtomicUsize::new(0);
-        let restless = async {
+        let polls = AtomicUsize::new(0);
+        let busy = async {
             loop {
-                if turns.fetch_add(1, Ordering::Relaxed) == 100 {
+                if polls.fetch_add(1, Ordering::Relaxed) == 100 {
                     theirs.write_all(b"x").unwrap();
                 }
                 yield_now().await;
             }
         };
-        future::or(async { source.ready(Direction::Read).await.unwrap() }, restless).await;
+        future::or(async { source.ready(Direction::Read).await.unwrap() }, busy).await;
     });
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "smol's reactor has a timerfd")]
-fn what_waits_when_the_reactor_ends_goes_on_elsewhere() {
+#[cfg_attr(miri, ignore = "smol's reactor uses a timerfd")]
+fn waits_continue_after_reactor_closes() {
     let (source, mut theirs) = pair();
     let mut timer = Timer::after(Duration::from_millis(20));
     {
@@ -250,7 +254,7 @@ fn what_waits_when_the_reactor_ends_goes_on_elsewhere() {
             assert!(poll_once(&mut wait).await.is_none());
             assert!(poll_once(&mut timer).await.is_none());
         });
-        // In smol's reactor first, and in another one of ours.
+        // First in smol's reactor, then in a second reactor of ours.
         theirs.write_all(b"x").unwrap();
         smol::block_on(wait).unwrap();
     }
@@ -261,8 +265,8 @@ fn what_waits_when_the_reactor_ends_goes_on_elsewhere() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "Miri's epoll is edge-triggered alone")]
-fn a_reactor_within_a_turn_of_another_has_sources_of_its_own() {
+#[cfg_attr(miri, ignore = "Miri has only edge-triggered epoll")]
+fn nested_reactors_have_separate_sources() {
     block_on(async {
         let (source, mut theirs) = pair();
         assert!(poll_once(source.ready(Direction::Read)).await.is_none());
@@ -278,8 +282,8 @@ fn a_reactor_within_a_turn_of_another_has_sources_of_its_own() {
 }
 
 #[test]
-#[cfg_attr(miri, ignore = "smol's reactor has a timerfd")]
-fn smols_own_timers_and_sockets_can_be_awaited_beside_it() {
+#[cfg_attr(miri, ignore = "smol's reactor uses a timerfd")]
+fn smol_timers_and_sockets_work_inside_reactor() {
     block_on(async {
         smol::Timer::after(Duration::from_millis(1)).await;
         let (ours, mut theirs) = UnixStream::pair().unwrap();

@@ -1,91 +1,34 @@
-//! A time that can be waited for, on whichever thread.
+//! Timers that tasks wait for, on any thread.
 
-use std::collections::BTreeMap;
 use std::future::Future;
-use std::mem;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::{Reactor, current};
+use crate::reactor::epoll::{Reactor, current};
+use crate::reactor::timer_queue::TimerQueue;
 use crate::sync::lock;
 
-/// The times that are waited for in one reactor.
-#[derive(Default)]
-pub(super) struct TimerQueue {
-    /// By their time, and among the same time by their age.
-    due: BTreeMap<(Instant, u64), Waker>,
-    last_id: u64,
-    is_closed: bool,
-}
-
-impl TimerQueue {
-    /// Returns how long it is until the next one.
-    pub(super) fn next_timeout(&self) -> Option<Duration> {
-        let ((at, _), _) = self.due.first_key_value()?;
-        Some(at.saturating_duration_since(Instant::now()))
-    }
-
-    /// Takes those whose time has come.
-    pub(super) fn fire(&mut self, woken: &mut Vec<Waker>) {
-        let now = Instant::now();
-        while let Some(first) = self.due.first_entry().filter(|first| first.key().0 <= now) {
-            woken.push(first.remove());
-        }
-    }
-
-    /// Has somebody woken at a time; returns the age that it is known by, or `None` where nobody will sleep any more.
-    fn add(&mut self, at: Instant, waker: &Waker) -> Option<u64> {
-        if self.is_closed {
-            return None;
-        }
-        self.last_id += 1;
-        self.due.insert((at, self.last_id), waker.clone());
-        Some(self.last_id)
-    }
-
-    /// Has another waker woken; tells whether the time is still waited for.
-    fn update_waker(alarms: &Mutex<TimerQueue>, key: (Instant, u64), waker: &Waker) -> bool {
-        // Dropped once the lock is not held, since a drop may come back here.
-        let _replaced = {
-            let mut alarms = lock(alarms);
-            let Some(last) = alarms.due.get_mut(&key) else { return false };
-            (!last.will_wake(waker)).then(|| mem::replace(last, waker.clone()))
-        };
-        true
-    }
-
-    /// Takes in nobody any more, and returns who waits.
-    pub(super) fn close(&mut self) -> impl Iterator<Item = Waker> + use<> {
-        self.is_closed = true;
-        mem::take(&mut self.due).into_values()
-    }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.due.len()
-    }
-}
-
-/// A future that is ready once a time has come.
+/// A future that is ready at a certain time.
 #[derive(Debug)]
 pub(crate) struct Timer {
-    /// `None` is later than a clock can show.
+    /// None if the time is later than a clock can represent.
     deadline: Option<Instant>,
     backend: TimerBackend,
 }
 
-/// Where a time is waited for.
+/// The reactor that a timer is registered with.
 #[derive(Debug)]
 enum TimerBackend {
     Unregistered,
+    /// The reactor of one thread, and the timer's number there.
     Local(Arc<Reactor>, u64),
     Global(smol::Timer),
 }
 
 impl Timer {
-    /// Makes a timer for a while from now on.
+    /// Makes a timer that is ready after `duration`. It is registered at its first poll.
     pub(crate) fn after(duration: Duration) -> Timer {
         Timer {
             deadline: Instant::now().checked_add(duration),
@@ -93,13 +36,13 @@ impl Timer {
         }
     }
 
-    /// Takes a place in the reactor of this thread, or in smol's.
+    /// Registers a timer with this thread's reactor, or with smol's.
     fn register(at: Instant, waker: &Waker) -> TimerBackend {
-        let joined = current().and_then(|reactor| {
-            let age = lock(&reactor.timers).add(at, waker)?;
-            Some(TimerBackend::Local(reactor, age))
+        let local = current().and_then(|reactor| {
+            let number = lock(&reactor.timers).add(at, waker)?;
+            Some(TimerBackend::Local(reactor, number))
         });
-        joined.unwrap_or_else(|| TimerBackend::Global(smol::Timer::at(at)))
+        local.unwrap_or_else(|| TimerBackend::Global(smol::Timer::at(at)))
     }
 }
 
@@ -108,20 +51,20 @@ impl Future for Timer {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let Some(at) = self.deadline else { return Poll::Pending };
-        let stays = match &self.backend {
-            TimerBackend::Local(reactor, age) => {
-                TimerQueue::update_waker(&reactor.timers, (at, *age), cx.waker())
+        let is_pending = match &self.backend {
+            TimerBackend::Local(reactor, number) => {
+                TimerQueue::update_waker(&reactor.timers, (at, *number), cx.waker())
             }
             TimerBackend::Unregistered | TimerBackend::Global(_) => false,
         };
-        if stays {
+        if is_pending {
             return Poll::Pending;
         }
         if !matches!(self.backend, TimerBackend::Global(_)) {
             if Instant::now() >= at {
                 return Poll::Ready(());
             }
-            // It has not been anywhere, or nobody sleeps any more where it was.
+            // It is not registered yet, or its reactor was closed.
             self.backend = Timer::register(at, cx.waker());
         }
         match &mut self.backend {
@@ -133,9 +76,10 @@ impl Future for Timer {
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        if let (TimerBackend::Local(reactor, age), Some(at)) = (&self.backend, self.deadline) {
-            let gone = lock(&reactor.timers).due.remove(&(at, *age));
-            drop(gone);
+        if let (TimerBackend::Local(reactor, number), Some(at)) = (&self.backend, self.deadline) {
+            let waker = lock(&reactor.timers).remove((at, *number));
+            // After the lock is released: the drop of a waker may call the reactor.
+            drop(waker);
         }
     }
 }
