@@ -1,28 +1,29 @@
-//! What an actor is.
+//! Actors: values with private state and a `run` loop.
 //!
-//! An actor is a value with private state and one `run` loop. The supervisor makes the value anew for each
-//! incarnation (see [`Child`](super::Child)), hands it a [`Context`] and drives the loop in a task of its
-//! own. Returning is the end of the incarnation: `Ok` is a normal exit, an error or a panic is a crash, and
-//! what follows is the supervisor's decision, as in Erlang/OTP.
+//! For each incarnation the factory of a [`Child`] makes a new value, and a task of its own runs
+//! the loop with a [`Context`]. The incarnation ends when the loop returns: `Ok` is a normal exit,
+//! and an error or a panic is a crash. The supervisor decides what follows, as in Erlang/OTP.
+//!
+//! [`Child`]: crate::runtime::Child
 
 use std::future::Future;
 use std::marker::PhantomData;
 
-use super::Context;
+use crate::runtime::context::Context;
 
-/// Any error, so that `?` takes whatever an actor's loop meets.
+/// Any error. `?` converts every error type to it.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync + 'static>;
 
-/// How one incarnation ends on its own: `Ok` is normal, an error is a crash.
+/// The result of an actor's loop: `Ok` is a normal exit, an error is a crash.
 pub type Outcome = Result<(), BoxError>;
 
-/// A value with private state and a `run` loop, driven as one task.
+/// A value with private state and a `run` loop that runs as one task.
 ///
 /// Implementors write `async fn run(self, mut ctx: Context<Self::Message>) -> Outcome`.
 ///
 /// # Examples
 ///
-/// This example shows how to write an actor that counts, and how to ask it.
+/// An actor counts, and another one asks it for the total:
 ///
 /// ```
 /// use std::time::Duration;
@@ -51,7 +52,7 @@ pub type Outcome = Result<(), BoxError>;
 ///
 /// let mut tree = Supervisor::new("example", Strategy::OneForOne);
 /// let counter = tree.child(Child::new("counter", || Counter(0)));
-/// let asker = tree.child(Child::new("asker", move || {
+/// tree.child(Child::new("client", move || {
 ///     let counter = counter.clone();
 ///     async move |_ctx: Context<()>| -> Outcome {
 ///         counter.send(Count::Add(40)).await?;
@@ -61,33 +62,32 @@ pub type Outcome = Result<(), BoxError>;
 ///     }
 /// }).transient().significant());
 /// System::new().run(tree).unwrap();
-/// # drop(asker);
 /// ```
 pub trait Actor: Send + 'static {
-    /// What arrives in its mailbox.
+    /// The type of the messages in its mailbox.
     type Message: Send + 'static;
 
-    /// Lives one incarnation: from the start until the loop returns.
+    /// Runs one incarnation, from its start to its end.
     fn run(self, ctx: Context<Self::Message>) -> impl Future<Output = Outcome> + Send;
 }
 
-/// What can be made into an [`Actor`]: an actor, or a closure `|ctx| async move { .. }`.
+/// A type that converts into an [`Actor`]: an actor, or a closure `|ctx| async move { .. }`.
 ///
-/// `Kind` tells the two apart for the compiler and is never written by hand.
+/// The compiler infers `Kind`, which distinguishes the two.
 pub trait IntoActor<Kind>: Send + 'static {
-    /// The actor that it becomes.
+    /// The type of the actor.
     type Actor: Actor;
 
-    /// Turns it into the actor.
+    /// Converts the value into the actor.
     fn into_actor(self) -> Self::Actor;
 }
 
-/// Marks an [`IntoActor`] that is an actor already.
+/// The kind of an [`IntoActor`] that is an actor.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct IsActor;
 
-/// Marks an [`IntoActor`] that is a closure over a `Context<M>`.
+/// The kind of an [`IntoActor`] that is a closure over a `Context<M>`.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct IsClosure<M>(PhantomData<M>);
@@ -113,7 +113,7 @@ where
     }
 }
 
-/// A closure as an actor.
+/// A closure that is an actor.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Closure<F, M>(F, PhantomData<fn(M)>);

@@ -1,17 +1,18 @@
-//! Blocking work that a crash neither loses nor puts out of order.
+//! A queue of blocking jobs whose order survives crashes.
 //!
-//! Disks and terminals block, so work on them goes to a thread that may. An actor that crashes while it
-//! waits for such a thread cannot call the work back: it would run beside the work of the next incarnation.
-//! So the jobs lie on a [`JobQueue`], which belongs to the tree. A job is on it until it is begun, one is done at
-//! a time, in their order, and the next incarnation first works off what the last one left.
+//! Files and terminals block, so their work runs on a thread that may block. An actor that crashes
+//! while it waits for such a thread cannot cancel the job: it would run at the same time as the
+//! jobs of the next incarnation. A [`JobQueue`] therefore belongs to the tree. A job stays in the
+//! queue until it starts, and one job runs at a time. The next incarnation first runs the jobs that
+//! the last one left.
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex};
 
 use crate::sync::lock;
 
-/// Blocking jobs that are done one at a time, in their order, over the crashes of the actor that puts them.
+/// A queue of blocking jobs that run one at a time, in order, across the crashes of their actor.
 ///
 /// # Examples
 ///
@@ -20,53 +21,55 @@ use crate::sync::lock;
 /// use sockactors::runtime::JobQueue;
 ///
 /// let done = Arc::new(Mutex::new(Vec::new()));
-/// let desk = JobQueue::new();
-/// desk.push("write");
-/// desk.push("rename");
-/// let list = done.clone();
-/// smol::block_on(desk.run_all(move |job| list.lock().unwrap().push(job)));
+/// let jobs = JobQueue::new();
+/// jobs.push("write");
+/// jobs.push("rename");
+/// let log = done.clone();
+/// smol::block_on(jobs.run_all(move |job| log.lock().unwrap().push(job)));
 /// assert_eq!(*done.lock().unwrap(), ["write", "rename"]);
 /// ```
 pub struct JobQueue<J>(Arc<JobQueueShared<J>>);
 
 struct JobQueueShared<J> {
     jobs: Mutex<VecDeque<J>>,
-    /// Held while a job is done.
+    /// Held while a job runs.
     run_lock: Mutex<()>,
 }
 
 impl<J: Send + 'static> JobQueue<J> {
-    /// Makes an empty desk.
+    /// Makes an empty queue.
     pub fn new() -> JobQueue<J> {
         JobQueue(Arc::new(JobQueueShared { jobs: Mutex::default(), run_lock: Mutex::default() }))
     }
 
-    /// Puts a job on the desk. An actor puts one and clears the desk, so there is never a pile.
+    /// Appends a job.
+    ///
+    /// The queue has no limit. An actor that awaits [`JobQueue::run_all`] after each job keeps it
+    /// short.
     pub fn push(&self, job: J) {
-        self.jobs().push_back(job);
+        lock(&self.0.jobs).push_back(job);
     }
 
-    /// Does all the jobs on the desk, on a thread that may block.
+    /// Runs all queued jobs on a thread that may block.
     ///
-    /// A wait that is dropped leaves the jobs to the next call; the one that is being done is finished first.
-    pub async fn run_all(&self, mut work: impl FnMut(J) + Send + 'static) {
-        let desk = self.clone();
+    /// # Cancel safety
+    ///
+    /// Dropping the future cancels no job. A run that has started on its thread continues.
+    /// Otherwise a later call runs the jobs. Each job runs once.
+    pub async fn run_all(&self, mut run: impl FnMut(J) + Send + 'static) {
+        let queue = self.clone();
         smol::unblock(move || {
-            let _busy = lock(&desk.0.run_lock);
+            let _guard = lock(&queue.0.run_lock);
             loop {
-                // Off the desk before it is begun: a job that panics does so once.
-                let job = desk.jobs().pop_front();
+                // Removed before it runs, so that a job that panics does not run again.
+                let job = lock(&queue.0.jobs).pop_front();
                 match job {
-                    Some(job) => work(job),
+                    Some(job) => run(job),
                     None => return,
                 }
             }
         })
         .await;
-    }
-
-    fn jobs(&self) -> MutexGuard<'_, VecDeque<J>> {
-        lock(&self.0.jobs)
     }
 }
 
@@ -84,7 +87,7 @@ impl<J> Clone for JobQueue<J> {
 
 impl<J> fmt::Debug for JobQueue<J> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Desk(..)")
+        f.write_str("JobQueue(..)")
     }
 }
 
@@ -97,23 +100,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_dropped_wait_leaves_is_done_once_and_in_order() {
-        let desk = JobQueue::new();
-        let (told, done) = mpsc::channel();
-        let (go, gate) = mpsc::channel::<()>();
+    fn jobs_of_dropped_wait_run_once_in_order() {
+        let queue = JobQueue::new();
+        let (sender, done) = mpsc::channel();
+        let (open, gate) = mpsc::channel::<()>();
         for job in 0..3 {
-            desk.push(job);
+            queue.push(job);
         }
-        let first = told.clone();
-        let mut wait = Box::pin(desk.run_all(move |job| {
+        let first = sender.clone();
+        let mut wait = Box::pin(queue.run_all(move |job| {
             let _ = gate.recv();
             first.send(job).unwrap();
         }));
         assert!(block_on(poll_once(&mut wait)).is_none());
         drop(wait);
-        desk.push(3);
-        drop(go);
-        block_on(desk.run_all(move |job| told.send(job).unwrap()));
+        queue.push(3);
+        drop(open);
+        block_on(queue.run_all(move |job| sender.send(job).unwrap()));
         assert_eq!(done.iter().collect::<Vec<_>>(), [0, 1, 2, 3]);
     }
 }

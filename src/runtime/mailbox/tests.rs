@@ -1,4 +1,4 @@
-//! What each overflow does with a message that finds the mailbox full, and what a closed one does.
+//! Tests of the overflow rules, and of a closed mailbox.
 
 use std::future::poll_fn;
 
@@ -19,7 +19,7 @@ fn drain_queue(mailbox: &Mailbox<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn wait_holds_the_sender_back() {
+fn wait_delays_sender() {
     let mailbox = full_mailbox(Overflow::Wait);
     assert_eq!(mailbox.try_send(3), Err(SendError::Full(3)));
     let mut send = Box::pin(mailbox.send(3));
@@ -30,14 +30,14 @@ fn wait_holds_the_sender_back() {
 }
 
 #[test]
-fn drop_newest_keeps_what_waits() {
+fn drop_newest_keeps_queued_messages() {
     let mailbox = full_mailbox(Overflow::DropNewest);
     assert_eq!(block_on(mailbox.send(3)), Ok(()));
     assert_eq!((drain_queue(&mailbox), mailbox.dropped()), (vec![1, 2], 1));
 }
 
 #[test]
-fn drop_oldest_keeps_what_is_new() {
+fn drop_oldest_keeps_new_messages() {
     let mailbox = full_mailbox(Overflow::DropOldest);
     assert_eq!(block_on(mailbox.send(3)), Ok(()));
     assert_eq!(mailbox.try_send(4), Ok(()));
@@ -45,14 +45,14 @@ fn drop_oldest_keeps_what_is_new() {
 }
 
 #[test]
-fn fail_hands_the_message_back() {
+fn fail_returns_message() {
     let mailbox = full_mailbox(Overflow::Fail);
     assert_eq!(block_on(mailbox.send(3)), Err(SendError::Full(3)));
     assert_eq!((drain_queue(&mailbox), mailbox.dropped()), (vec![1, 2], 0));
 }
 
 #[test]
-fn what_another_thread_sends_arrives_in_order() {
+fn messages_of_other_thread_arrive_in_order() {
     let mailbox = Mailbox::new(2);
     let sender = mailbox.clone();
     let sending = std::thread::spawn(move || {
@@ -66,7 +66,7 @@ fn what_another_thread_sends_arrives_in_order() {
 }
 
 #[test]
-fn whatever_the_overflow_a_closed_mailbox_refuses() {
+fn closed_mailbox_rejects_under_every_rule() {
     for overflow in [Overflow::Wait, Overflow::DropNewest, Overflow::DropOldest, Overflow::Fail] {
         let mailbox = full_mailbox(overflow);
         mailbox.close();

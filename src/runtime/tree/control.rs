@@ -1,12 +1,14 @@
-//! The control signal: how a supervisor reaches an actor beside its mailbox.
+//! The control signal of a child: stop requests and interrupts, beside its mailbox.
 //!
-//! A stop must arrive when the mailbox is full and when nobody reads it, so it never goes through the
-//! mailbox. It is a level, not an edge: once raised it stays up for the rest of the incarnation, and
-//! whoever looks sees it. The next incarnation begins with the level lowered.
+//! A stop must reach an actor whose mailbox is full, or that does not read it, so it never goes
+//! through the mailbox. The signal is level-triggered: a flag stays set for the rest of the
+//! incarnation. The next incarnation starts with all flags cleared.
 //!
-//! An incarnation is polled far more often than anything befalls it, so its task leaves its waker once, and
-//! every later poll only sees that it is there. Whoever awaits the stop with that same waker leaves none at all.
+//! An incarnation is polled far more often than it is interrupted. Its task therefore registers its
+//! waker once, and later polls only compare an identifier. A wait for the stop that uses the same
+//! waker registers nothing.
 
+use std::mem;
 use std::task::{Context, Poll, Waker};
 
 use crate::sync::{AtomicU8, AtomicUsize, Mutex, MutexGuard, Ordering, lock};
@@ -18,48 +20,48 @@ const PANIC: u8 = 8;
 const ERROR: u8 = 16;
 const DROP: u8 = 32;
 const HANG: u8 = 64;
-/// Whatever the incarnation's task looks at between two polls.
+/// The flags that the incarnation's task checks before each poll.
 const INTERRUPTS: u8 = LINK_EXIT | PANIC | ERROR | DROP | HANG;
 
-/// What befalls an incarnation from outside, between two of its polls.
+/// An interruption of an incarnation from outside, between two of its polls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Interrupt {
-    /// An actor that it is linked to ended.
+    /// An actor that it is linked to has ended.
     LinkExit,
-    /// It panics.
+    /// The actor panics.
     Panic,
-    /// It fails with an error.
+    /// The actor fails with an error.
     Error,
-    /// It is dropped where it is.
+    /// The actor is dropped.
     Drop,
-    /// It is not polled any more.
+    /// The actor is not polled any more.
     Hang,
 }
 
-/// The signal of one child. One task at a time looks at it.
+/// The control signal of one child. One task at a time polls it.
 #[derive(Debug, Default)]
 pub(crate) struct Control {
     level: AtomicU8,
     wakers: Mutex<Wakers>,
-    /// The [mark] of the task's waker. Only the task itself changes it, and asks.
+    /// The [`waker_id`] of the task's waker. Only the task itself reads and writes it.
     task_waker_id: AtomicUsize,
 }
 
-/// Who is woken by a level that is raised.
+/// The wakers that are woken when a flag is set.
 #[derive(Debug, Default)]
 struct Wakers {
-    /// The incarnation's task as a whole. It stays when it is woken.
+    /// The waker of the incarnation's task. It stays registered when it is woken.
     task: Option<Waker>,
-    /// Whoever awaits the stop with a waker of its own, which few do.
+    /// The waker of a wait for the stop with a waker of its own, which is rare.
     stop_waiter: Option<Box<Waker>>,
 }
 
 impl Wakers {
-    /// Has a waker woken once, in the place of the last one, which is returned.
+    /// Registers a waker that is woken once. Returns the one it replaces.
     fn register(&mut self, waker: &Waker) -> Option<Waker> {
         match &mut self.stop_waiter {
             Some(waiter) if waiter.will_wake(waker) => None,
-            Some(waiter) => Some(std::mem::replace(waiter, waker.clone())),
+            Some(waiter) => Some(mem::replace(waiter, waker.clone())),
             None => {
                 self.stop_waiter = Some(Box::new(waker.clone()));
                 None
@@ -68,27 +70,29 @@ impl Wakers {
     }
 }
 
-/// Returns what tells a waker from all others that there are. Two wakers that share their data differ in their
-/// functions, which lie close to each other, so the upper bits tell those apart, which no data's place has.
+/// Returns a number that distinguishes all wakers that exist at the same time.
+///
+/// Two wakers with the same data differ in their vtables, whose addresses are close to each other.
+/// The rotation moves that difference into the upper bits, where data addresses do not differ.
 fn waker_id(waker: &Waker) -> usize {
-    let functions: *const _ = waker.vtable();
-    waker.data().addr() ^ functions.addr().rotate_right(16)
+    let vtable: *const _ = waker.vtable();
+    waker.data().addr() ^ vtable.addr().rotate_right(16)
 }
 
 impl Control {
-    /// Asks for an orderly end.
+    /// Requests an orderly stop.
     pub(crate) fn stop(&self) {
         self.raise(STOP);
     }
 
-    /// Asks a supervisor to end its children at once; an actor is ended by dropping it instead.
+    /// Requests that a supervisor kills its children. An actor is killed by dropping it instead.
     pub(crate) fn kill(&self) {
         self.raise(STOP | KILL);
     }
 
-    /// Has a blow befall the incarnation.
-    pub(crate) fn interrupt(&self, blow: Interrupt) {
-        self.raise(match blow {
+    /// Interrupts the incarnation before its next poll.
+    pub(crate) fn interrupt(&self, interrupt: Interrupt) {
+        self.raise(match interrupt {
             Interrupt::LinkExit => LINK_EXIT,
             Interrupt::Panic => PANIC,
             Interrupt::Error => ERROR,
@@ -97,7 +101,7 @@ impl Control {
         });
     }
 
-    /// Lowers every level for a new incarnation.
+    /// Clears all flags for a new incarnation.
     pub(crate) fn reset(&self) {
         self.level.store(0, Ordering::SeqCst);
     }
@@ -106,7 +110,8 @@ impl Control {
         self.level.load(Ordering::SeqCst) & STOP != 0
     }
 
-    /// Returns what has befallen the incarnation.
+    /// Returns the interrupt of this incarnation, if there is one. Of several it returns the first
+    /// in the order of the list below.
     pub(crate) fn pending_interrupt(&self) -> Option<Interrupt> {
         let level = self.level.load(Ordering::Relaxed) & INTERRUPTS;
         if level == 0 {
@@ -115,31 +120,33 @@ impl Control {
         [Interrupt::Panic, Interrupt::Error, Interrupt::Drop, Interrupt::Hang, Interrupt::LinkExit]
             .into_iter()
             .zip([PANIC, ERROR, DROP, HANG, LINK_EXIT])
-            .find_map(|(blow, bit)| (level & bit != 0).then_some(blow))
+            .find_map(|(interrupt, flag)| (level & flag != 0).then_some(interrupt))
     }
 
-    /// Is ready once a stop was asked for.
+    /// Polls whether a stop was requested.
     pub(crate) fn poll_stop(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_level(cx, STOP)
     }
 
-    /// Is ready once a kill was asked for.
+    /// Polls whether a kill was requested.
     pub(crate) fn poll_kill(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.poll_level(cx, KILL)
     }
 
-    /// Remembers the task that runs the incarnation, so that a raised level polls it.
+    /// Registers the task of the incarnation, so that each flag that is set wakes it.
     pub(crate) fn register_task(&self, cx: &Context<'_>) {
         if !self.is_task_waker(cx) {
             let waker = cx.waker().clone();
             let last = self.wakers().task.replace(waker);
             self.task_waker_id.store(waker_id(cx.waker()), Ordering::Relaxed);
-            // Outside of the lock: a waker may hold the last handle of a task.
+            // After the lock is released: a waker may hold the last handle of a task.
             drop(last);
         }
     }
 
-    /// Tells whether this is the waker of the incarnation's task. That one is kept, so no other can have its place.
+    /// Returns whether this is the waker of the incarnation's task.
+    ///
+    /// That waker is kept alive, so no other waker can have its identifier.
     fn is_task_waker(&self, cx: &Context<'_>) -> bool {
         self.task_waker_id.load(Ordering::Relaxed) == waker_id(cx.waker())
     }
@@ -148,11 +155,11 @@ impl Control {
         lock(&self.wakers)
     }
 
-    fn raise(&self, level: u8) {
-        self.level.fetch_or(level, Ordering::SeqCst);
+    fn raise(&self, flags: u8) {
+        self.level.fetch_or(flags, Ordering::SeqCst);
         let mut wakers = self.wakers();
         let (waiter, task) = (wakers.stop_waiter.take(), wakers.task.clone());
-        // Outside of the lock: a waker may do anything.
+        // The lock is released first: a waker may run any code.
         drop(wakers);
         if let Some(waiter) = waiter {
             waiter.wake();
@@ -162,18 +169,19 @@ impl Control {
         }
     }
 
-    fn poll_level(&self, cx: &mut Context<'_>, level: u8) -> Poll<()> {
-        if self.level.load(Ordering::SeqCst) & level != 0 {
+    fn poll_level(&self, cx: &mut Context<'_>, flag: u8) -> Poll<()> {
+        if self.level.load(Ordering::SeqCst) & flag != 0 {
             return Poll::Ready(());
         }
         if self.is_task_waker(cx) {
-            // Whoever raises a level does so before it looks for the task's waker, which was there before.
+            // `raise` sets the flag before it takes the waker of the task, which is registered
+            // already, so this poll cannot miss it.
             return Poll::Pending;
         }
-        let last = self.wakers().register(cx.waker());
-        drop(last);
-        // A level that was raised before the waker was there woke nobody: look again.
-        match self.level.load(Ordering::SeqCst) & level {
+        let stale = self.wakers().register(cx.waker());
+        drop(stale);
+        // A flag that was set before the waker was registered woke nothing: check again.
+        match self.level.load(Ordering::SeqCst) & flag {
             0 => Poll::Pending,
             _ => Poll::Ready(()),
         }

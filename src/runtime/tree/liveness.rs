@@ -98,7 +98,7 @@ impl<N> Liveness<N> {
         self.take_exit_signals(Some(exit))
     }
 
-    /// Records that no incarnation follows. Monitors of an incarnation that never came are notified.
+    /// Records that no incarnation follows. Notifies the monitors of a child that never started.
     pub(crate) fn close(&mut self) -> Option<ExitSignals<N>> {
         self.is_closed = true;
         if self.is_alive { None } else { self.take_exit_signals(None) }
@@ -145,7 +145,7 @@ impl<N> Liveness<N> {
         self.extras_mut().monitors.insert(MonitorSlot { waker: None, notification })
     }
 
-    /// Polls a monitor. The returned waker is stale: the caller drops it after the lock is released.
+    /// Polls a monitor. Returns a stale waker, which the caller drops after the lock is released.
     pub(crate) fn poll_monitor(
         &mut self,
         key: usize,

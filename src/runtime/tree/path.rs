@@ -1,17 +1,19 @@
-//! Where an actor stands in its tree: `chat/sessions/17`.
+//! Paths: the names of an actor and its supervisors, as `chat/sessions/17`.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
-/// The place of an actor in its tree. Cheap to clone; printed as `chat/sessions/17`.
+/// The path of an actor in its tree. Cheap to clone. Displayed as `chat/sessions/17`.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Path {
     parent: Option<Arc<Path>>,
     name: Name,
 }
 
-/// A name, or the number of a pool's child, which is only printed when somebody looks.
+/// The last part of a path: a name, or the number of a pool's child.
+///
+/// A number is formatted only when it is displayed.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Name {
     Text(Arc<str>),
@@ -34,23 +36,23 @@ impl Path {
         Path { parent: Some(parent.clone()), name }
     }
 
-    /// Tells whether `text` names this actor: the whole path, or the path without its root.
+    /// Returns whether `text` is the whole path, or the path without its root.
     pub fn matches(&self, text: &str) -> bool {
-        let whole = self.to_string();
-        whole == text || whole.split_once('/').is_some_and(|(_, rest)| rest == text)
+        let path = self.to_string();
+        path == text || path.split_once('/').is_some_and(|(_, rest)| rest == text)
     }
 
-    /// Tells whether this is the root of its tree.
+    /// Returns whether this is the root of its tree.
     pub fn is_root(&self) -> bool {
         self.parent.is_none()
     }
 
-    /// Tells whether this is a child of a pool, whose name is a number.
+    /// Returns whether this is a child of a pool. Its name is a number.
     pub fn is_pool_child(&self) -> bool {
         matches!(self.name, Name::Number(_))
     }
 
-    /// Returns the last part alone.
+    /// Returns the last part of the path.
     pub fn name(&self) -> String {
         self.name.to_string()
     }
@@ -85,7 +87,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn smoke() {
+    fn path_is_displayed_and_matched() {
         let root = Arc::new(Path::root(Name::Text("chat".into())));
         let pool = Arc::new(Path::with_parent(&root, Name::Text("sessions".into())));
         let session = Path::with_parent(&pool, Name::Number(17));

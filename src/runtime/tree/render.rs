@@ -1,48 +1,48 @@
-//! How a tree is shown: as a table for people, as JSON for programs, as a graph for Graphviz.
+//! Formats of a snapshot: a table for people, JSON for programs, and a graph for Graphviz.
 
 use std::fmt::{self, Write};
 
 use crate::runtime::json;
-use crate::runtime::{NodeKind, NodeState, Snapshot};
+use crate::runtime::tree::snapshot::{NodeKind, NodeState, Snapshot};
 
 const COLUMN_TITLES: [&str; 7] =
     ["actor", "state", "restarts", "uptime", "mailbox", "dropped", "handled"];
 
 impl Snapshot {
-    fn push_rows(&self, lead: &str, below: &str, rows: &mut Vec<[String; 7]>) {
+    fn push_rows(&self, branch: &str, indent: &str, rows: &mut Vec<[String; 7]>) {
         let is_actor = self.kind == NodeKind::Actor;
-        let of_actor = |count: u64| if is_actor { count.to_string() } else { "-".into() };
+        let actor_only = |count: u64| if is_actor { count.to_string() } else { "-".into() };
         rows.push([
-            format!("{lead}{}", self.path.name()),
+            format!("{branch}{}", self.path.name()),
             self.state.as_str().into(),
             self.restarts.to_string(),
             format!("{:.1}s", self.uptime.as_secs_f64()),
-            self.mailbox.map_or_else(|| "-".into(), |(len, cap)| format!("{len}/{cap}")),
-            of_actor(self.dropped),
-            of_actor(self.handled),
+            self.mailbox.map_or_else(|| "-".into(), |(len, capacity)| format!("{len}/{capacity}")),
+            actor_only(self.dropped),
+            actor_only(self.handled),
         ]);
         let last = self.children.len().saturating_sub(1);
         for (i, child) in self.children.iter().enumerate() {
-            let (lead, next) = if i == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
-            child.push_rows(&format!("{below}{lead}"), &format!("{below}{next}"), rows);
+            let (branch, next) = if i == last { ("└─ ", "   ") } else { ("├─ ", "│  ") };
+            child.push_rows(&format!("{indent}{branch}"), &format!("{indent}{next}"), rows);
         }
     }
 
-    /// Writes the tree as one JSON object on one line, the children nested.
+    /// Returns the tree as one line of JSON. Children are nested objects.
     ///
     /// # Examples
     ///
     /// ```
     /// use sockactors::runtime::{Context, Child, Outcome, Strategy, Supervisor, System};
     ///
-    /// let mut tree = Supervisor::new("shop", Strategy::OneForOne);
+    /// let mut tree = Supervisor::new("app", Strategy::OneForOne);
     /// let system = System::new();
     /// let handle = system.handle();
-    /// tree.child(Child::new("clerk", move || {
+    /// tree.child(Child::new("worker", move || {
     ///     let handle = handle.clone();
     ///     async move |_: Context<()>| -> Outcome {
-    ///         let json = handle.tree().expect("it runs").to_json();
-    ///         assert!(json.starts_with(r#"{"path":"shop","kind":"supervisor","state":"running""#));
+    ///         let json = handle.tree().expect("the system runs").to_json();
+    ///         assert!(json.starts_with(r#"{"path":"app","kind":"supervisor","state":"running""#));
     ///         Ok(())
     ///     }
     /// }).transient().significant());
@@ -65,10 +65,10 @@ impl Snapshot {
         )
         .to_string();
         json.push_str(&text);
-        if let Some((waiting, capacity)) = self.mailbox {
-            let (dropped, handled) = (self.dropped, self.handled);
+        if let Some((queued, capacity)) = self.mailbox {
             json.push_str(&format!(
-                r#","waiting":{waiting},"capacity":{capacity},"dropped":{dropped},"handled":{handled}"#
+                concat!(r#","waiting":{},"capacity":{}"#, r#","dropped":{},"handled":{}"#),
+                queued, capacity, self.dropped, self.handled
             ));
         }
         json.push_str(r#","children":["#);
@@ -81,7 +81,7 @@ impl Snapshot {
         json.push_str("]}");
     }
 
-    /// Writes the tree as a graph in Graphviz's language: `dot -Tsvg` draws it.
+    /// Returns the tree as a graph in the DOT language. Draw it with `dot -Tsvg`.
     pub fn to_dot(&self) -> String {
         let mut dot = String::from("digraph tree {\n  node [shape=box];\n");
         self.write_dot(&mut dot);
@@ -159,11 +159,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::runtime::Path;
-    use crate::runtime::tree::path::Name;
+    use crate::runtime::tree::path::{Name, Path};
 
-    fn shop() -> Snapshot {
-        let root = Arc::new(Path::root(Name::Text("shop".into())));
+    fn snapshot() -> Snapshot {
+        let path = Arc::new(Path::root(Name::Text("app".into())));
         let node = |path, kind, mailbox| Snapshot {
             path,
             kind,
@@ -175,42 +174,43 @@ mod tests {
             handled: 9,
             children: Vec::new(),
         };
-        let clerk = Path::with_parent(&root, Name::Text("the \"clerk\"".into()));
-        let mut shop = node((*root).clone(), NodeKind::Supervisor, None);
-        shop.children.push(node(clerk, NodeKind::Actor, Some((3, 64))));
-        shop
+        let actor = Path::with_parent(&path, Name::Text("the \"actor\"".into()));
+        let mut root = node((*path).clone(), NodeKind::Supervisor, None);
+        root.children.push(node(actor, NodeKind::Actor, Some((3, 64))));
+        root
     }
 
     #[test]
-    fn as_a_table() {
+    fn snapshot_is_displayed_as_table() {
         let expected = "\
 actor           state    restarts  uptime  mailbox  dropped  handled
-shop            running         2    1.5s        -        -        -
-└─ the \"clerk\"  running         2    1.5s     3/64        1        9
+app             running         2    1.5s        -        -        -
+└─ the \"actor\"  running         2    1.5s     3/64        1        9
 ";
-        assert_eq!(shop().to_string(), expected);
+        assert_eq!(snapshot().to_string(), expected);
     }
 
     #[test]
-    fn as_json() {
+    fn snapshot_is_formatted_as_json() {
         let expected = concat!(
-            r#"{"path":"shop","kind":"supervisor","state":"running","restarts":2,"uptime":1.500000,"#,
-            r#""children":[{"path":"shop/the \"clerk\"","kind":"actor","state":"running","#,
+            r#"{"path":"app","kind":"supervisor","state":"running","#,
+            r#""restarts":2,"uptime":1.500000,"#,
+            r#""children":[{"path":"app/the \"actor\"","kind":"actor","state":"running","#,
             r#""restarts":2,"uptime":1.500000,"waiting":3,"capacity":64,"dropped":1,"handled":9,"#,
             r#""children":[]}]}"#
         );
-        assert_eq!(shop().to_json(), expected);
+        assert_eq!(snapshot().to_json(), expected);
     }
 
     #[test]
-    fn as_a_graph() {
+    fn snapshot_is_formatted_as_dot() {
         let expected = r#"digraph tree {
   node [shape=box];
-  "shop" [label="shop\nrunning", shape=box];
-  "shop/the \"clerk\"" [label="the \"clerk\"\nrunning", shape=ellipse];
-  "shop" -> "shop/the \"clerk\"";
+  "app" [label="app\nrunning", shape=box];
+  "app/the \"actor\"" [label="the \"actor\"\nrunning", shape=ellipse];
+  "app" -> "app/the \"actor\"";
 }
 "#;
-        assert_eq!(shop().to_dot(), expected);
+        assert_eq!(snapshot().to_dot(), expected);
     }
 }

@@ -1,13 +1,13 @@
-//! What can be seen of a tree.
+//! Snapshots: the state of a tree at one moment.
 //!
-//! Snapshots are read from the nodes, never asked of the actors, so they are answered when an actor hangs.
-//! How they are shown is in `render`.
+//! A snapshot is read from the nodes, without a message to any actor, so it works while an actor
+//! hangs. `render` formats it.
 
 use std::time::Duration;
 
-use crate::runtime::Path;
+use crate::runtime::tree::path::Path;
 
-/// What a node of the tree is.
+/// The kind of a node of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum NodeKind {
     /// An actor.
@@ -18,42 +18,43 @@ pub enum NodeKind {
     Pool,
 }
 
-/// What a node of the tree is doing.
+/// The state of a node of the tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum NodeState {
-    /// Not started yet, or over and kept as a specification.
+    /// Not started yet, or ended and kept as a specification.
     Idle,
-    /// An incarnation lives.
+    /// An incarnation is running.
     Running,
-    /// Between two incarnations: it is started again when its pause is over.
+    /// Between two incarnations: it restarts when its backoff has passed.
     Restarting,
-    /// It was asked to stop and has not ended yet.
+    /// A stop was requested, and it has not ended yet.
     Stopping,
-    /// An incarnation lives that has not said that it is ready.
+    /// An incarnation is running that has not reported that it is ready.
     Starting,
 }
 
-/// The tree at one moment. Prints as an aligned table with box lines.
+/// A node and its descendants at one moment. Displayed as an aligned table.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// Where it stands.
+    /// The path of the node.
     pub path: Path,
-    /// What it is.
+    /// The kind of the node.
     pub kind: NodeKind,
-    /// What it is doing.
+    /// The state of the node.
     pub state: NodeState,
-    /// How often it was started again.
+    /// The number of restarts.
     pub restarts: u32,
-    /// How long the present incarnation has lived, or the last one did.
+    /// The age of the current incarnation, or the lifetime of the last one.
     pub uptime: Duration,
-    /// Messages that wait in its mailbox, and how many fit; none for supervisors and pools.
+    /// The number of queued messages and the capacity; none for supervisors and pools.
     pub mailbox: Option<(usize, usize)>,
-    /// Messages that a full mailbox dropped, by its [`Overflow`](crate::runtime::Overflow).
+    /// The number of messages that the full mailbox dropped, by its
+    /// [`Overflow`](crate::runtime::Overflow) rule.
     pub dropped: u64,
-    /// Messages that were handed to it, over all incarnations.
+    /// The number of messages that it received, over all incarnations.
     pub handled: u64,
-    /// Its children, in the order of their start.
+    /// The children, in the order of their start.
     pub children: Vec<Snapshot>,
 }

@@ -20,7 +20,7 @@ pub const ORDERS: [Order; 4] = [
     Order {
         folder: "src/runtime",
         rows: &[
-            &["executor/sync", "executor/futures"],
+            &["executor/futures", "json"],
             &["tree/path", "tree/control"],
             &["tree/snapshot"],
             &["sim/fault"],
@@ -29,10 +29,11 @@ pub const ORDERS: [Order; 4] = [
             &["lifecycle/exit"],
             &["lifecycle/event", "lifecycle/panic"],
             &["lifecycle/observer"],
+            &["address/error", "mailbox/erased"],
             &["tree"],
-            &["lifecycle/notifier"],
-            &["mailbox"],
-            &["address", "monitor"],
+            &["sim/hooks", "lifecycle/notifier"],
+            &["mailbox", "monitor"],
+            &["address"],
             &["context"],
             &["actor"],
             &["lifecycle"],

@@ -1,38 +1,39 @@
-//! The way back, by itself; see `control/tests.rs` for why this is not in the file that it tests.
+//! Tests of the reply channel alone. They are not in `reply.rs`, because `tests/loom` includes that
+//! file.
 
 use std::thread;
 
 use futures_lite::future::{block_on, poll_once};
 
-use super::reply::channel;
+use crate::runtime::mailbox::reply::channel;
 
 #[test]
-fn smoke() {
-    let (reply, answer) = channel();
+fn reply_reaches_receiver() {
+    let (reply, receiver) = channel();
     reply.send(7);
-    assert_eq!(block_on(answer.recv()), Some(7));
+    assert_eq!(block_on(receiver.recv()), Some(7));
 }
 
 #[test]
-fn dropped_unanswered() {
-    let (reply, answer) = channel::<u8>();
-    let mut wait = Box::pin(answer.recv());
+fn dropped_reply_ends_wait() {
+    let (reply, receiver) = channel::<u8>();
+    let mut wait = Box::pin(receiver.recv());
     assert_eq!(block_on(poll_once(&mut wait)), None);
     drop(reply);
     assert_eq!(block_on(wait), None);
 }
 
 #[test]
-fn asker_gone() {
-    let (reply, answer) = channel();
-    drop(answer);
-    reply.send("nobody reads this");
+fn reply_without_receiver_is_dropped() {
+    let (reply, receiver) = channel();
+    drop(receiver);
+    reply.send("not received");
 }
 
 #[test]
-fn answered_by_another_thread() {
-    let (reply, answer) = channel();
-    let answerer = thread::spawn(move || reply.send(7));
-    assert_eq!(block_on(answer.recv()), Some(7));
-    answerer.join().unwrap();
+fn other_thread_replies() {
+    let (reply, receiver) = channel();
+    let sender = thread::spawn(move || reply.send(7));
+    assert_eq!(block_on(receiver.recv()), Some(7));
+    sender.join().unwrap();
 }

@@ -1,5 +1,7 @@
-//! The control signal, by itself. Every order of several threads is in `tests/loom.rs`, which includes the
-//! signal's own file; that is why these tests are not in it. What two threads do here is for Miri.
+//! Tests of the control signal alone.
+//!
+//! They are not in `control.rs`, because `tests/loom` includes that file and checks every
+//! interleaving of its threads. The test with two threads is here for Miri.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -10,7 +12,7 @@ use futures_lite::future::{block_on, poll_once};
 use crate::runtime::tree::control::{Control, Interrupt};
 
 #[test]
-fn a_stop_is_a_level() {
+fn stop_is_level_triggered() {
     let control = Control::default();
     assert!(block_on(poll_once(poll_fn(|cx| control.poll_stop(cx)))).is_none());
     control.stop();
@@ -22,7 +24,7 @@ fn a_stop_is_a_level() {
 }
 
 #[test]
-fn a_kill_is_a_stop_too() {
+fn kill_implies_stop() {
     let control = Control::default();
     control.kill();
     assert!(control.is_stop_requested());
@@ -30,7 +32,7 @@ fn a_kill_is_a_stop_too() {
 }
 
 #[test]
-fn the_stop_and_the_blow_of_other_threads_wake_the_task() {
+fn stop_and_interrupt_wake_task_across_threads() {
     let control = Control::default();
     thread::scope(|scope| {
         scope.spawn(|| control.stop());
