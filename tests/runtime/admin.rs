@@ -27,7 +27,7 @@ fn nested(tree: &mut Supervisor, plan: impl FnOnce(&mut Supervisor)) -> Supervis
 }
 
 #[test]
-fn who_is_ready_in_time_is_started_however_busy_the_supervisor_is() {
+fn ready_child_starts_behind_busy_supervisor() {
     async fn start(mut ctx: Context<()>) -> Outcome {
         ctx.sleep(SECOND / 100).await;
         ctx.ready();
@@ -65,7 +65,7 @@ fn brief() -> Child<impl sockactors::runtime::Actor<Message = ()>> {
 }
 
 #[test]
-fn every_request_is_answered_though_the_supervisor_ends() {
+fn every_request_is_answered_when_supervisor_ends() {
     for seed in 0..SEEDS {
         let answered = Arc::new(AtomicU32::new(0));
         let count = answered.clone();
@@ -99,7 +99,7 @@ fn every_request_is_answered_though_the_supervisor_ends() {
 }
 
 #[test]
-fn the_mailbox_of_a_child_that_is_removed_is_closed() {
+fn removed_child_closes_mailbox() {
     for seed in 0..SEEDS {
         let plant = |tree: &mut Supervisor| (tree.address(), tree.child(Child::new("x", || obey)));
         drive(seed, plant, async |_: Context<()>, (tree, x): (SupervisorAddress, Address<Do>)| {
@@ -114,7 +114,7 @@ fn the_mailbox_of_a_child_that_is_removed_is_closed() {
 }
 
 #[test]
-fn the_mailbox_of_a_child_that_chose_not_to_run_is_closed_where_it_never_will() {
+fn declined_child_closes_mailbox_if_final() {
     for seed in 0..SEEDS {
         let plant = |tree: &mut Supervisor| {
             let declines = || async |_: Context<u8>| -> Outcome { Ok(()) };
@@ -130,7 +130,7 @@ fn the_mailbox_of_a_child_that_chose_not_to_run_is_closed_where_it_never_will() 
 }
 
 #[test]
-fn an_address_is_one_childs() {
+fn address_belongs_to_one_child() {
     for seed in 0..SEEDS {
         let plant = |tree: &mut Supervisor| nested(tree, |_| ());
         drive(seed, plant, async |_: Context<()>, nested: SupervisorAddress| {
@@ -155,7 +155,7 @@ fn an_address_is_one_childs() {
 }
 
 #[test]
-fn who_is_added_during_a_groups_restart_is_answered_when_it_has_started() {
+fn add_during_group_restart_returns_after_start() {
     for seed in 0..SEEDS {
         let starts = Arc::new(AtomicU32::new(0));
         let plant = move |tree: &mut Supervisor| {
@@ -194,7 +194,7 @@ fn who_is_added_during_a_groups_restart_is_answered_when_it_has_started() {
 }
 
 #[test]
-fn a_stop_is_told_though_a_timer_is_always_late() {
+fn stop_is_seen_despite_late_timers() {
     for seed in 0..SEEDS {
         let plant = |tree: &mut Supervisor| {
             let busy = || {
@@ -224,7 +224,7 @@ fn a_stop_is_told_though_a_timer_is_always_late() {
 }
 
 #[test]
-fn a_request_whose_caller_has_gone_is_not_carried_out() {
+fn request_of_dropped_caller_is_ignored() {
     for seed in 0..SEEDS {
         let log = Arc::new(Mutex::new(Vec::new()));
         let notes = log.clone();

@@ -70,7 +70,7 @@ fn run<F: Future<Output = ()> + Send + 'static>(
 }
 
 #[test]
-fn a_supervisor_that_is_asked_to_stop_meanwhile_starts_nobody() {
+fn stopping_supervisor_starts_no_child() {
     let tree = || {
         let mut tree = Supervisor::new("busy", Strategy::OneForAll);
         tree.child(starts_in(MOMENT));
@@ -87,7 +87,7 @@ fn a_supervisor_that_is_asked_to_stop_meanwhile_starts_nobody() {
 }
 
 #[test]
-fn whoever_asks_a_supervisor_that_is_over_is_told_so_though_its_own_supervisor_is_busy() {
+fn ended_supervisor_answers_unavailable_while_parent_is_busy() {
     let inner = Arc::new(Mutex::new(None));
     let asked = inner.clone();
     let tree = move || {
@@ -118,7 +118,7 @@ fn whoever_asks_a_supervisor_that_is_over_is_told_so_though_its_own_supervisor_i
 }
 
 #[test]
-fn a_pause_begins_when_it_is_told_and_not_before_the_group_is_stopped() {
+fn backoff_starts_after_group_is_stopped() {
     let tree = || {
         let mut tree = Supervisor::new("busy", Strategy::OneForAll).backoff(SECOND, SECOND);
         tree.child(starts_in(MOMENT));
@@ -136,7 +136,7 @@ fn a_pause_begins_when_it_is_told_and_not_before_the_group_is_stopped() {
 }
 
 #[test]
-fn a_child_that_is_ready_in_time_is_not_late_because_its_supervisor_is() {
+fn ready_child_is_not_late_behind_busy_supervisor() {
     let tree = || {
         let mut tree = Supervisor::new("busy", Strategy::OneForOne);
         tree.child(starts_in(5 * MOMENT));
@@ -155,7 +155,7 @@ fn a_child_that_is_ready_in_time_is_not_late_because_its_supervisor_is() {
 }
 
 #[test]
-fn a_child_that_is_late_is_late_whoever_else_is_stopped() {
+fn late_child_times_out_while_others_stop() {
     let tree = || {
         let mut tree = Supervisor::new("busy", Strategy::OneForOne);
         tree.child(slow());
@@ -171,7 +171,7 @@ fn a_child_that_is_late_is_late_whoever_else_is_stopped() {
 }
 
 #[test]
-fn the_specification_of_an_added_child_is_looked_at_before_its_name() {
+fn added_child_spec_is_checked_before_name() {
     let tree = || {
         let mut tree = Supervisor::new("busy", Strategy::OneForOne);
         tree.child(starts_in(MOMENT));

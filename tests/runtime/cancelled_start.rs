@@ -75,7 +75,7 @@ fn run<F>(
 }
 
 #[test]
-fn the_first_start_goes_on_when_one_of_it_is_called_off() {
+fn cancelled_child_does_not_stop_first_start() {
     let shop = || {
         let mut shop = Supervisor::new("shop", Strategy::OneForAll);
         shop.child(slow("store", false));
@@ -100,7 +100,7 @@ fn closing(strategy: Strategy) -> Supervisor {
 }
 
 #[test]
-fn a_child_that_was_added_is_started_though_the_restart_before_it_is_called_off() {
+fn cancelled_restart_does_not_block_added_child() {
     run(
         || closing(Strategy::RestForOne),
         async |shop: SupervisorAddress, ctx: Context<()>| {
@@ -123,7 +123,7 @@ fn a_child_that_was_added_is_started_though_the_restart_before_it_is_called_off(
 }
 
 #[test]
-fn a_child_that_cannot_start_holds_up_neither_the_restart_nor_the_start_of_another() {
+fn failing_start_blocks_no_other_child() {
     let shop = || {
         let mut shop = Supervisor::new("shop", Strategy::OneForOne).intensity(1000, SECOND);
         shop.child(slow("store", true)).try_send(()).unwrap();

@@ -128,7 +128,7 @@ fn seeds() -> u64 {
 }
 
 #[test]
-fn whatever_befalls_the_room_everybody_hears_every_word_once_and_in_the_same_order() {
+fn manager_faults_keep_messages_once_and_in_order() {
     for seed in 0..seeds() {
         let (notes, ..) = run(seed, None);
         for (number, heard) in notes.iter().enumerate() {
@@ -159,7 +159,7 @@ fn whatever_befalls_the_room_everybody_hears_every_word_once_and_in_the_same_ord
 }
 
 #[test]
-fn a_member_that_is_dropped_at_any_turn_is_seen_off_once_after_all_that_it_said() {
+fn dropped_member_leaves_once_after_its_messages() {
     for seed in 0..seeds() / 10 {
         let (notes, said, was_dropped) = run(seed, Some(seed % 20 + 2));
         for heard in &notes[1..] {

@@ -128,7 +128,7 @@ fn simulated(seed: u64, way: Way) -> Deeds {
 }
 
 #[test]
-fn a_full_mailbox_leaves_the_others_their_turns() {
+fn full_mailbox_does_not_starve_other_actors() {
     for way in [Way::Mail, Way::MailAndIo] {
         for seed in 0..SEEDS {
             let deeds = simulated(seed, way);
@@ -139,7 +139,7 @@ fn a_full_mailbox_leaves_the_others_their_turns() {
 }
 
 #[test]
-fn a_full_mailbox_is_never_ahead_of_its_own_io() {
+fn full_mailbox_alternates_with_io() {
     for seed in 0..SEEDS {
         let deeds = simulated(seed, Way::MailAndIo);
         // Where the mailbox has run empty the I/O is ahead.
@@ -148,7 +148,7 @@ fn a_full_mailbox_is_never_ahead_of_its_own_io() {
 }
 
 #[test]
-fn io_that_is_always_ready_passes_over_a_message_once_at_most() {
+fn ready_io_alternates_with_messages() {
     for seed in 0..SEEDS {
         let deeds = simulated(seed, Way::MailAndIo);
         assert!(deeds.passed_over <= 1, "seed {seed}: {deeds:?}");
@@ -156,7 +156,7 @@ fn io_that_is_always_ready_passes_over_a_message_once_at_most() {
 }
 
 #[test]
-fn a_stop_is_noticed_before_the_next_message_or_after_those_that_waited() {
+fn stop_precedes_next_and_follows_queued_in_recv() {
     for seed in 0..SEEDS {
         let deeds = simulated(seed, Way::MailAndIo);
         assert_eq!(deeds.late, 0, "seed {seed}: {deeds:?}");
@@ -178,7 +178,7 @@ async fn look(seen: Seen, most: Arc<AtomicU32>) -> Outcome {
 }
 
 #[test]
-fn on_one_thread_the_others_have_their_turns_in_turn() {
+fn single_thread_schedules_round_robin() {
     let _alone = serial::lock();
     let (seen, most) = (Seen::default(), Arc::new(AtomicU32::new(0)));
     let system = System::new();
@@ -202,7 +202,7 @@ async fn hear(stream: Arc<Stream>, handle: Handle) -> Outcome {
 }
 
 #[test]
-fn sockets_are_looked_at_though_a_mailbox_never_runs_empty() {
+fn busy_mailbox_does_not_starve_sockets() {
     let _alone = serial::lock();
     for threads in [1, 2] {
         let seen = Seen::default();

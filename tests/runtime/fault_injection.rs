@@ -26,7 +26,7 @@ fn befallen(seed: u64, fault: Fault) -> Simulation {
 }
 
 #[test]
-fn each_fault_ends_an_actor_in_its_way() {
+fn each_fault_ends_actor_with_its_exit() {
     for seed in 0..SEEDS {
         for (fault, end) in [
             (Fault::Panic, "t/x panicked at "),
@@ -50,7 +50,7 @@ fn each_fault_ends_an_actor_in_its_way() {
 }
 
 #[test]
-fn an_actor_that_hangs_is_dropped_when_it_does_not_stop() {
+fn hung_actor_is_dropped_after_shutdown_timeout() {
     for seed in 0..SEEDS {
         let plant = |tree: &mut Supervisor| (tree.address(), x(tree));
         let simulation = befallen(seed, Fault::Hang);
@@ -73,7 +73,7 @@ fn an_actor_that_hangs_is_dropped_when_it_does_not_stop() {
 }
 
 #[test]
-fn a_slow_start_holds_up_the_children_behind_it_and_nobody_else() {
+fn slow_start_delays_later_siblings_only() {
     for seed in 0..SEEDS {
         let simulation = Simulation::new(seed).inject(|turn| {
             let first = turn.path.matches("x") && turn.number == 1;
@@ -103,7 +103,7 @@ fn a_slow_start_holds_up_the_children_behind_it_and_nobody_else() {
 }
 
 #[test]
-fn mail_is_lost_on_the_edge_that_the_rule_names() {
+fn dropped_messages_match_rule() {
     for seed in 0..SEEDS {
         let edges = Arc::new(Mutex::new(Vec::new()));
         let seen = edges.clone();
@@ -129,7 +129,7 @@ fn mail_is_lost_on_the_edge_that_the_rule_names() {
 }
 
 #[test]
-fn what_the_dice_do_is_limited() {
+fn random_faults_respect_maximum() {
     for seed in 0..SEEDS {
         let mut tree = Supervisor::new("t", Strategy::OneForOne).intensity(3, AGES);
         x(&mut tree);

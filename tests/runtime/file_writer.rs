@@ -70,7 +70,7 @@ impl Running {
 }
 
 #[test]
-fn a_file_that_is_large_enough_gets_its_name_and_the_next_begins() {
+fn full_file_is_published_and_next_started() {
     let out = tempfile::tempdir().unwrap();
     let running = start(out.path(), RotationPolicy { max_size: Some(10), max_age: None });
     for piece in ["four", "more", "last", "five5"] {
@@ -83,7 +83,7 @@ fn a_file_that_is_large_enough_gets_its_name_and_the_next_begins() {
 }
 
 #[test]
-fn a_file_that_is_old_enough_gets_its_name() {
+fn old_file_is_published() {
     let out = tempfile::tempdir().unwrap();
     let age = Some(Duration::from_millis(20));
     let running = start(out.path(), RotationPolicy { max_size: None, max_age: age });
@@ -95,7 +95,7 @@ fn a_file_that_is_old_enough_gets_its_name() {
 }
 
 #[test]
-fn a_file_gets_its_name_when_that_is_asked_for_and_nothing_makes_none() {
+fn publish_request_publishes_nonempty_file() {
     let out = tempfile::tempdir().unwrap();
     let running = start(out.path(), RotationPolicy::default());
     smol::block_on(running.writer.send(WriterMessage::Rotate)).unwrap();
@@ -107,7 +107,7 @@ fn a_file_gets_its_name_when_that_is_asked_for_and_nothing_makes_none() {
 }
 
 #[test]
-fn a_disk_that_fails_for_a_while_loses_nothing() {
+fn temporary_disk_error_loses_nothing() {
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("later");
     let running = start(&out, RotationPolicy { max_size: Some(6), max_age: None });
@@ -120,7 +120,7 @@ fn a_disk_that_fails_for_a_while_loses_nothing() {
 }
 
 #[test]
-fn what_was_written_to_a_directory_that_is_taken_away_is_not_written_a_second_time() {
+fn removed_directory_causes_no_duplicate_write() {
     let place = tempfile::tempdir().unwrap();
     let out = place.path().join("out");
     fs::create_dir(&out).unwrap();

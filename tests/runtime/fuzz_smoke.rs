@@ -147,16 +147,16 @@ fn all(seeds: u64, check: impl Fn(&[u8]) + Sync) {
 }
 
 #[test]
-fn any_bytes_are_the_same_lines_however_they_are_cut() {
+fn line_parser_ignores_input_splits() {
     all(200_000, lines::check);
 }
 
 #[test]
-fn frames_that_a_bad_line_changed_are_never_taken_for_others() {
+fn corrupt_frames_are_never_accepted() {
     all(200_000, frames::check);
 }
 
 #[test]
-fn a_session_bears_any_bytes_and_nobody_else_notices() {
+fn session_survives_any_bytes() {
     all(12_000, session::check);
 }

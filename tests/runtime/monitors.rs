@@ -12,7 +12,7 @@ fn obedient(tree: &mut Supervisor, name: &'static str) -> Address<Do> {
 }
 
 #[test]
-fn a_watch_tells_the_exit_of_the_incarnation_that_was_watched() {
+fn monitor_reports_exit_of_its_incarnation() {
     for seed in 0..SEEDS {
         let plant = |tree: &mut Supervisor| obedient(tree, "x");
         drive(seed, plant, async |mut ctx: Context<()>, x: Address<Do>| {
@@ -36,7 +36,7 @@ fn a_watch_tells_the_exit_of_the_incarnation_that_was_watched() {
 }
 
 #[test]
-fn who_watches_too_late_is_told_of_the_last_exit() {
+fn late_monitor_reports_last_exit() {
     for seed in 0..SEEDS {
         let plant = |tree: &mut Supervisor| {
             let child =
@@ -55,7 +55,7 @@ fn who_watches_too_late_is_told_of_the_last_exit() {
 }
 
 #[test]
-fn who_watches_a_child_of_a_pool_too_late_is_told_how_it_ended() {
+fn late_monitor_of_pool_child_reports_exit() {
     for seed in 0..SEEDS {
         drive(
             seed,
@@ -79,7 +79,7 @@ fn who_watches_a_child_of_a_pool_too_late_is_told_how_it_ended() {
 }
 
 #[test]
-fn who_watches_somebody_that_never_lives_is_told_so() {
+fn monitor_of_never_started_child_fails() {
     for seed in 0..SEEDS {
         drive(
             seed,
@@ -95,7 +95,7 @@ fn who_watches_somebody_that_never_lives_is_told_so() {
 }
 
 #[test]
-fn a_watch_made_before_the_first_start_waits_for_the_first_exit() {
+fn monitor_before_start_waits_for_first_exit() {
     for seed in 0..SEEDS {
         let plant = |tree: &mut Supervisor| {
             let x = obedient(tree, "x");
@@ -132,7 +132,7 @@ fn pair(tree: &mut Supervisor) -> (Address<Do>, Address<Do>) {
 }
 
 #[test]
-fn a_link_ends_either_with_the_other_when_that_fails() {
+fn link_propagates_failure_both_ways() {
     for seed in 0..SEEDS {
         let events =
             drive(seed, pair, async |ctx: Context<()>, (a, b): (Address<Do>, Address<Do>)| {
@@ -159,7 +159,7 @@ fn a_link_ends_either_with_the_other_when_that_fails() {
 }
 
 #[test]
-fn a_normal_end_takes_the_link_away() {
+fn normal_exit_removes_link() {
     for seed in 0..SEEDS {
         drive(seed, pair, async |ctx: Context<()>, (a, b): (Address<Do>, Address<Do>)| {
             ctx.sleep(AGES).await;
@@ -172,7 +172,7 @@ fn a_normal_end_takes_the_link_away() {
 }
 
 #[test]
-fn a_link_is_with_an_incarnation_and_not_with_those_that_follow() {
+fn link_does_not_outlive_incarnation() {
     for seed in 0..SEEDS {
         let plant = |tree: &mut Supervisor| obedient(tree, "x");
         drive(seed, plant, async |ctx: Context<()>, x: Address<Do>| {
@@ -192,7 +192,7 @@ fn a_link_is_with_an_incarnation_and_not_with_those_that_follow() {
 }
 
 #[test]
-fn who_links_too_late_is_told_how_the_other_ended() {
+fn late_link_reports_last_exit() {
     for seed in 0..SEEDS {
         drive(seed, pair, async |ctx: Context<()>, (a, b): (Address<Do>, Address<Do>)| {
             ctx.sleep(AGES).await;

@@ -12,7 +12,7 @@ use sockactors::net::ListeningSocket;
 use sockactors::runtime::{Actor, Child, Context, Outcome, Pool, Strategy, Supervisor, System};
 
 #[test]
-fn a_pool_starts_counts_and_stops_its_children_within_its_limit() {
+fn pool_starts_counts_and_stops_children() {
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
     let pool = tree.pool(Pool::new("pool").limit(3));
     let mut run = Running::start_with(System::new().threads(2), tree);
@@ -41,7 +41,7 @@ fn a_pool_starts_counts_and_stops_its_children_within_its_limit() {
 }
 
 #[test]
-fn a_pools_children_that_hang_are_dropped_together() {
+fn hung_pool_children_are_dropped_together() {
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
     let pool = tree.pool(Pool::new("pool").shutdown(Duration::from_millis(5)));
     let mut run = Running::start(tree);
@@ -56,7 +56,7 @@ fn a_pools_children_that_hang_are_dropped_together() {
 }
 
 #[test]
-fn the_address_of_a_child_that_was_killed_is_closed() {
+fn killed_pool_child_closes_its_address() {
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
     let pool = tree.pool(Pool::new("pool").shutdown(Duration::ZERO));
     let mut run = Running::start(tree);
@@ -72,7 +72,7 @@ fn the_address_of_a_child_that_was_killed_is_closed() {
 }
 
 #[test]
-fn a_child_that_panics_before_its_first_await_harms_nobody_else() {
+fn early_panic_of_pool_child_is_contained() {
     /// Its `run` panics when it is called, and not when its future is polled.
     struct Rash;
     impl Actor for Rash {
@@ -108,7 +108,7 @@ fn a_child_that_panics_before_its_first_await_harms_nobody_else() {
 }
 
 #[test]
-fn a_panic_of_an_observer_costs_no_place() {
+fn observer_panic_frees_pool_slot() {
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
     let pool = tree.pool(Pool::new("pool").limit(1));
     let system = System::new().observe(|event| {
@@ -129,7 +129,7 @@ fn a_panic_of_an_observer_costs_no_place() {
 }
 
 #[test]
-fn who_comes_while_a_pool_is_closed_waits_until_it_is_open_again() {
+fn start_in_closed_pool_waits_until_reopened() {
     let anywhere = "127.0.0.1:0".parse().unwrap();
     let socket = Arc::new(smol::block_on(ListeningSocket::bind(&anywhere, 8)).unwrap());
     let at = socket.endpoint().to_string();

@@ -57,7 +57,7 @@ fn pipeline(strategy: Strategy, log: &Arc<Mutex<Vec<u32>>>) -> Supervisor {
 }
 
 #[test]
-fn every_message_is_handled_once_and_in_order_whoever_crashes() {
+fn crashes_keep_messages_once_and_in_order() {
     for strategy in [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne] {
         for seed in 0..SEEDS {
             let log = Arc::new(Mutex::new(Vec::new()));
@@ -81,7 +81,7 @@ fn events_of(seed: u64) -> Vec<String> {
 }
 
 #[test]
-fn the_same_seed_is_the_same_run() {
+fn same_seed_repeats_same_run() {
     assert_eq!(events_of(7), events_of(7));
     assert_ne!(events_of(7), events_of(8));
 }
@@ -119,7 +119,7 @@ fn slow(name: String) -> Child<impl sockactors::runtime::Actor<Message = ()>> {
 const MOMENT: Duration = Duration::from_millis(10);
 
 #[test]
-fn groups_restart_in_order_and_no_two_incarnations_live_at_once() {
+fn group_restart_is_ordered_and_incarnations_never_overlap() {
     for seed in 0..SEEDS {
         let strategy = [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne]
             [usize::try_from(seed % 3).unwrap()];

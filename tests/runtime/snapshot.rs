@@ -6,7 +6,7 @@ use sockactors::runtime::{
 };
 
 #[test]
-fn a_snapshot_shows_paths_states_and_mailboxes() {
+fn snapshot_shows_paths_states_and_mailboxes() {
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
     tree.child(Child::new("a", || live));
     tree.pool(Pool::new("pool"));

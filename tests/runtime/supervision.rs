@@ -57,7 +57,7 @@ fn assert_events(seen: &[String], expected: &[&str]) {
 }
 
 #[test]
-fn one_for_one_restarts_the_child_alone() {
+fn one_for_one_restarts_failed_child_only() {
     let seen = restarted_by(Strategy::OneForOne);
     assert_events(&seen, &[CRASH, "t/b started, incarnation 2"]);
 }
@@ -77,7 +77,7 @@ fn one_for_all_restarts_every_child() {
 }
 
 #[test]
-fn rest_for_one_restarts_the_later_children() {
+fn rest_for_one_restarts_later_children() {
     let seen = restarted_by(Strategy::RestForOne);
     let expected =
         [CRASH, "t/c stopped as asked", "t/b started, incarnation 2", "t/c started, incarnation 2"];
@@ -85,7 +85,7 @@ fn rest_for_one_restarts_the_later_children() {
 }
 
 #[test]
-fn too_many_restarts_end_the_supervisor_abnormally() {
+fn too_many_restarts_end_supervisor_abnormally() {
     let mut tree = Supervisor::new("t", Strategy::OneForOne).intensity(2, LONG);
     tree.child(Child::new("bystander", || live));
     tree.child(Child::new("loop", || async |_: Context<()>| -> Outcome { Err("no luck".into()) }));
@@ -103,7 +103,7 @@ fn too_many_restarts_end_the_supervisor_abnormally() {
 }
 
 #[test]
-fn a_supervisor_that_gave_up_is_restarted_by_a_transient_parent_rule() {
+fn supervisor_that_gave_up_is_restarted_if_transient() {
     let mut inner = Supervisor::new("inner", Strategy::OneForOne)
         .intensity(0, LONG)
         .restart(Restart::Transient);
@@ -119,7 +119,7 @@ fn a_supervisor_that_gave_up_is_restarted_by_a_transient_parent_rule() {
 }
 
 #[test]
-fn a_panic_in_a_factory_is_a_failed_start() {
+fn factory_panic_is_failed_start() {
     let mut tree = Supervisor::new("t", Strategy::OneForOne).intensity(1, LONG);
     tree.child(Child::new("x", || {
         if true {
@@ -132,7 +132,7 @@ fn a_panic_in_a_factory_is_a_failed_start() {
 }
 
 #[test]
-fn transient_and_temporary_children_that_end_normally_stay_ended() {
+fn normally_ended_transient_and_temporary_children_stay_ended() {
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
     let ends = || async |_: Context<()>| -> Outcome { Ok(()) };
     let transient = tree.child(Child::new("transient", ends).transient());
@@ -147,7 +147,7 @@ fn transient_and_temporary_children_that_end_normally_stay_ended() {
 }
 
 #[test]
-fn a_temporary_child_is_not_restarted_as_a_bystander() {
+fn temporary_child_is_not_restarted_with_group() {
     let mut tree = Supervisor::new("t", Strategy::OneForAll);
     tree.child(Child::new("guest", || live).temporary());
     tree.child(Child::new("x", || live));
@@ -160,7 +160,7 @@ fn a_temporary_child_is_not_restarted_as_a_bystander() {
 }
 
 #[test]
-fn waiting_messages_are_handled_by_the_next_incarnation_in_order() {
+fn next_incarnation_handles_queued_messages_in_order() {
     let handled = Arc::new(Mutex::new(Vec::new()));
     let log = handled.clone();
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
@@ -185,7 +185,7 @@ fn waiting_messages_are_handled_by_the_next_incarnation_in_order() {
 }
 
 #[test]
-fn a_child_that_does_not_stop_in_time_is_dropped_before_the_next_is_stopped() {
+fn child_over_shutdown_timeout_is_dropped_first() {
     struct Tell(Arc<Mutex<Vec<&'static str>>>, &'static str);
     impl Drop for Tell {
         fn drop(&mut self) {
@@ -224,7 +224,7 @@ fn a_child_that_does_not_stop_in_time_is_dropped_before_the_next_is_stopped() {
 }
 
 #[test]
-fn a_significant_child_ends_its_supervisor_with_its_reason() {
+fn significant_child_ends_supervisor_with_its_exit() {
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
     tree.child(Child::new("other", || live));
     let fails = || async |_: Context<()>| -> Outcome { Err("refused".into()) };
@@ -235,7 +235,7 @@ fn a_significant_child_ends_its_supervisor_with_its_reason() {
 }
 
 #[test]
-fn a_backoff_is_a_state_that_a_stop_ends() {
+fn stop_interrupts_backoff() {
     let mut tree = Supervisor::new("t", Strategy::OneForOne).backoff(LONG * 100, LONG * 100);
     tree.child(Child::new("x", || live));
     let mut run = Running::start(tree);
@@ -249,7 +249,7 @@ fn a_backoff_is_a_state_that_a_stop_ends() {
 }
 
 #[test]
-fn a_stop_before_the_start_holds() {
+fn stop_before_start_is_kept() {
     let system = System::new();
     system.handle().stop();
     let mut run = Running::start_with(system, three(Strategy::OneForOne));
@@ -257,7 +257,7 @@ fn a_stop_before_the_start_holds() {
 }
 
 #[test]
-fn mail_and_io_take_turns() {
+fn messages_and_io_alternate() {
     use sockactors::runtime::Event;
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
     let counts = Arc::new(Mutex::new((0, 0)));

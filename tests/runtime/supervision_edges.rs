@@ -13,7 +13,7 @@ use sockactors::runtime::{
 };
 
 #[test]
-fn a_child_that_has_ended_works_again_once_its_supervisor_is_restarted() {
+fn supervisor_restart_revives_ended_child() {
     let (handled, work) = channel();
     let mut inner = Supervisor::new("inner", Strategy::OneForOne).intensity(0, LONG);
     let worker = inner.child(
@@ -47,7 +47,7 @@ fn a_child_that_has_ended_works_again_once_its_supervisor_is_restarted() {
 }
 
 #[test]
-fn only_an_actor_is_crashed_on_request() {
+fn crash_request_applies_to_actors_only() {
     let mut inner = Supervisor::new("inner", Strategy::OneForOne);
     inner.child(Child::new("x", || live));
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
@@ -115,7 +115,7 @@ async fn ends(_: Context<()>) -> Outcome {
 }
 
 #[test]
-fn an_observer_that_panics_hangs_no_system() {
+fn panicking_observer_does_not_hang_system() {
     for who in ["t", "t/x", "t/pool", "t/pool/"] {
         ends_though_its_observer_panics(who, " started", false);
     }

@@ -26,7 +26,7 @@ where
 }
 
 #[test]
-fn timers_fire_in_the_order_of_their_time_and_then_of_their_age() {
+fn timers_fire_by_time_then_age() {
     for seed in 0..SEEDS {
         alone(seed, async |mut ctx: Context<u32>| {
             let begun = ctx.now();
@@ -44,7 +44,7 @@ fn timers_fire_in_the_order_of_their_time_and_then_of_their_age() {
 }
 
 #[test]
-fn a_cancelled_timer_does_not_fire_and_a_fired_one_cannot_be_cancelled() {
+fn cancel_works_only_before_timer_fires() {
     for seed in 0..SEEDS {
         alone(seed, async |mut ctx: Context<u32>| {
             let first = ctx.send_after(SECOND, 1);
@@ -59,7 +59,7 @@ fn a_cancelled_timer_does_not_fire_and_a_fired_one_cannot_be_cancelled() {
 }
 
 #[test]
-fn a_period_goes_on_until_it_is_cancelled_and_leaves_out_what_was_missed() {
+fn periodic_timer_skips_missed_ticks_until_cancelled() {
     for seed in 0..SEEDS {
         alone(seed, async |mut ctx: Context<u32>| {
             let (begun, mut count) = (ctx.now(), 0);
@@ -84,7 +84,7 @@ fn a_period_goes_on_until_it_is_cancelled_and_leaves_out_what_was_missed() {
 }
 
 #[test]
-fn timers_and_mail_take_turns_and_need_no_place_in_the_mailbox() {
+fn timers_alternate_with_messages_outside_mailbox() {
     for seed in 0..SEEDS {
         alone(seed, async |mut ctx: Context<u32>| {
             // The mailbox of 64 is full, and five timers are due.
@@ -105,7 +105,7 @@ fn timers_and_mail_take_turns_and_need_no_place_in_the_mailbox() {
 }
 
 #[test]
-fn timers_are_gone_with_the_incarnation() {
+fn timers_end_with_incarnation() {
     for seed in 0..SEEDS {
         let log = Arc::new(Mutex::new(Vec::new()));
         let notes = log.clone();

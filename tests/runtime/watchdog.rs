@@ -21,7 +21,7 @@ async fn block(mut ctx: Context<()>, gate: Arc<Mutex<Receiver<()>>>) -> Outcome 
 }
 
 #[test]
-fn an_actor_that_keeps_its_thread_is_named_each_time_it_does() {
+fn watchdog_names_blocking_actor_each_time() {
     let _alone = serial::lock();
     for threads in [1, 2] {
         let (open, gate) = channel();

@@ -24,7 +24,7 @@ fn lecture_says(stream: &mut (impl Read + Write), text: &str) {
 }
 
 #[test]
-fn a_first_line_whose_end_is_late_makes_a_line_session_after_all() {
+fn late_first_newline_makes_line_session() {
     let server = server();
     let mut ann = LineClient::joined(server.endpoint());
     let mut late = LineClient::connect(server.endpoint());
@@ -45,7 +45,7 @@ fn a_first_line_whose_end_is_late_makes_a_line_session_after_all() {
 }
 
 #[test]
-fn a_lecture_client_comes_and_goes_unannounced() {
+fn lecture_client_is_not_announced() {
     let server = Program::server(&["--scenario", "chat", "--json"]);
     let (mut ann, mut ben) =
         (LineClient::joined(server.endpoint()), LineClient::joined(server.endpoint()));
@@ -106,17 +106,17 @@ fn no_line_is_cut_by(leave: Leave) {
 }
 
 #[test]
-fn a_slow_member_that_ends_its_side_is_sent_whole_lines() {
+fn half_closed_slow_member_receives_whole_lines() {
     no_line_is_cut_by(Leave::HalfClose);
 }
 
 #[test]
-fn a_slow_member_that_quits_is_sent_whole_lines() {
+fn quitting_slow_member_receives_whole_lines() {
     no_line_is_cut_by(Leave::Quit);
 }
 
 #[test]
-fn a_client_whose_only_line_is_its_good_bye_ends_well() {
+fn client_that_only_quits_exits_with_0() {
     let server = server();
     let args = ["--scenario", "chat", "--connect", server.endpoint()];
     for lines in ["/quit\n", "/quit", "/QUIT see you\n"] {
@@ -125,7 +125,7 @@ fn a_client_whose_only_line_is_its_good_bye_ends_well() {
 }
 
 #[test]
-fn a_first_text_with_a_tab_shows_no_stray_receipt() {
+fn tab_in_first_line_hides_acknowledgement() {
     let server = server();
     let mut ann = LineClient::joined(server.endpoint());
     let args = ["--scenario", "chat", "--connect", server.endpoint()];
@@ -136,7 +136,7 @@ fn a_first_text_with_a_tab_shows_no_stray_receipt() {
 }
 
 #[test]
-fn a_receipt_that_is_late_is_not_shown_either() {
+fn late_acknowledgement_is_hidden() {
     // A server of lines that took the first chunk for a lecture client's, as ours does when the rest is late.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap().to_string();
@@ -158,7 +158,7 @@ fn a_receipt_that_is_late_is_not_shown_either() {
 }
 
 #[test]
-fn an_address_has_no_more_connections_at_once_than_it_may() {
+fn max_per_ip_limits_connections() {
     let server = Program::server(&["--scenario", "chat", "--json", "--max-per-ip", "2"]);
     let first = LineClient::joined(server.endpoint());
     let mut second = LineClient::joined(server.endpoint());
@@ -178,7 +178,7 @@ fn an_address_has_no_more_connections_at_once_than_it_may() {
 }
 
 #[test]
-fn whoever_is_turned_away_and_has_said_something_reads_to_the_end() {
+fn rejected_early_sender_reads_reason() {
     let server = Program::server(&["--scenario", "chat", "--max-per-ip", "1"]);
     let _member = LineClient::joined(server.endpoint());
     server.signal(Signal::STOP);
@@ -192,7 +192,7 @@ fn whoever_is_turned_away_and_has_said_something_reads_to_the_end() {
 }
 
 #[test]
-fn a_flood_of_those_who_are_refused_is_no_flood_of_lines() {
+fn rejections_are_reported_in_groups() {
     let server = Program::server(&["--scenario", "chat", "--json", "--max-per-ip", "1"]);
     let _member = LineClient::joined(server.endpoint());
     for _ in 0..50 {
@@ -204,7 +204,7 @@ fn a_flood_of_those_who_are_refused_is_no_flood_of_lines() {
 }
 
 #[test]
-fn whoever_speaks_as_in_the_lecture_is_turned_away_without_a_word() {
+fn lecture_dialect_rejection_sends_nothing() {
     let server =
         Program::server(&["--scenario", "chat", "--dialect", "lecture", "--max-per-ip", "1"]);
     let mut first = connect(server.endpoint());
@@ -215,7 +215,7 @@ fn whoever_speaks_as_in_the_lecture_is_turned_away_without_a_word() {
 }
 
 #[test]
-fn where_all_speak_in_lines_a_first_one_without_its_end_is_one_when_its_sender_is_done() {
+fn line_dialect_accepts_unterminated_first_line_at_eof() {
     let server = Program::server(&["--scenario", "chat", "--dialect", "line"]);
     let mut member = LineClient::joined(server.endpoint());
     let mut done = LineClient::connect(server.endpoint());
@@ -227,7 +227,7 @@ fn where_all_speak_in_lines_a_first_one_without_its_end_is_one_when_its_sender_i
 }
 
 #[test]
-fn where_all_speak_in_lines_the_beginning_of_a_first_one_is_silence_in_the_end() {
+fn line_dialect_unterminated_line_times_out() {
     let limits = ["--scenario", "chat", "--dialect", "line", "--idle-timeout", "300ms", "--json"];
     let server = Program::server(&limits);
     let mut silent = LineClient::connect(server.endpoint());

@@ -84,7 +84,7 @@ fn wait_until_held(directory: &Path, text: &str) {
 }
 
 #[test]
-fn what_is_said_in_each_room_is_there_after_a_restart() {
+fn history_survives_restart() {
     let directory = directory();
     let path = directory.path().join("new").join("history");
     let first = server(&path);
@@ -122,7 +122,7 @@ fn what_is_said_in_each_room_is_there_after_a_restart() {
 }
 
 #[test]
-fn a_server_that_is_killed_loses_nothing_that_was_written() {
+fn history_survives_kill() {
     let directory = directory();
     let first = server(directory.path());
     let mut ada = member(&first, "ada");
@@ -136,7 +136,7 @@ fn a_server_that_is_killed_loses_nothing_that_was_written() {
 }
 
 #[test]
-fn a_torn_end_is_cut_off_and_told_and_the_rest_stays() {
+fn torn_history_end_is_truncated_and_reported() {
     let directory = directory();
     let first = server(directory.path());
     let mut ada = member(&first, "ada");
@@ -166,7 +166,7 @@ fn a_torn_end_is_cut_off_and_told_and_the_rest_stays() {
 }
 
 #[test]
-fn a_history_stays_within_its_size() {
+fn history_respects_size_limit() {
     const SIZE: u64 = 1 << 20;
     let directory = directory();
     let path = directory.path().to_str().unwrap();
@@ -187,7 +187,7 @@ fn a_history_stays_within_its_size() {
 }
 
 #[test]
-fn two_servers_do_not_share_a_history() {
+fn history_directory_is_locked() {
     let directory = directory();
     let first = server(directory.path());
     let path = directory.path().to_str().unwrap();
@@ -201,7 +201,7 @@ fn two_servers_do_not_share_a_history() {
 }
 
 #[test]
-fn a_directory_that_cannot_be_used_is_told_with_what_helps() {
+fn unusable_history_directory_is_reported_with_remedy() {
     let directory = directory();
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
@@ -218,7 +218,7 @@ fn a_directory_that_cannot_be_used_is_told_with_what_helps() {
 }
 
 #[test]
-fn a_disk_that_fails_is_told_once_and_the_talk_goes_on() {
+fn history_disk_error_is_reported_once() {
     let directory = directory();
     let path = directory.path().join("history");
     let server = Program::server(&[
@@ -246,7 +246,7 @@ fn a_disk_that_fails_is_told_once_and_the_talk_goes_on() {
 }
 
 #[test]
-fn a_journal_that_crashes_loses_no_line() {
+fn history_writer_crash_loses_no_line() {
     let directory = directory();
     let path = directory.path().to_str().unwrap();
     let args = ["--scenario", "chat", "--history-dir", path, "--drill", "journal=3"];

@@ -54,17 +54,17 @@ fn every_peer_chats_with_our_server(family: Family) {
 }
 
 #[test]
-fn every_peer_chats_with_our_server_over_ipv4() {
+fn server_chats_with_every_peer_over_ipv4() {
     every_peer_chats_with_our_server(Family::V4);
 }
 
 #[test]
-fn every_peer_chats_with_our_server_over_ipv6() {
+fn server_chats_with_every_peer_over_ipv6() {
     every_peer_chats_with_our_server(Family::V6);
 }
 
 #[test]
-fn every_peer_chats_with_our_server_over_unix_sockets() {
+fn server_chats_with_every_peer_over_unix() {
     every_peer_chats_with_our_server(Family::Unix);
 }
 
@@ -104,25 +104,25 @@ fn our_client_chats_with_every_peer(family: Family) {
 }
 
 #[test]
-fn our_client_chats_with_every_peer_over_ipv4() {
+fn client_chats_with_every_peer_over_ipv4() {
     let _alone = serial::lock();
     our_client_chats_with_every_peer(Family::V4);
 }
 
 #[test]
-fn our_client_chats_with_every_peer_over_ipv6() {
+fn client_chats_with_every_peer_over_ipv6() {
     let _alone = serial::lock();
     our_client_chats_with_every_peer(Family::V6);
 }
 
 #[test]
-fn our_client_chats_with_every_peer_over_unix_sockets() {
+fn client_chats_with_every_peer_over_unix() {
     let _alone = serial::lock();
     our_client_chats_with_every_peer(Family::Unix);
 }
 
 #[test]
-fn a_lecture_client_is_answered_exactly_chunk_by_chunk() {
+fn lecture_client_is_acknowledged_per_chunk() {
     let _turn = ALONE.read().unwrap_or_else(|poisoned| poisoned.into_inner());
     let server = Program::server(&["--scenario", "chat"]);
     let mut witness = LineClient::joined(server.endpoint());
@@ -147,7 +147,7 @@ fn a_lecture_client_is_answered_exactly_chunk_by_chunk() {
 }
 
 #[test]
-fn our_client_is_a_member_of_our_own_room() {
+fn client_joins_room_of_own_server() {
     let _turn = ALONE.read().unwrap_or_else(|poisoned| poisoned.into_inner());
     let server = Program::server(&["--scenario", "chat"]);
     let mut ann = LineClient::joined(server.endpoint());
@@ -166,7 +166,7 @@ fn our_client_is_a_member_of_our_own_room() {
 }
 
 #[test]
-fn what_is_piped_into_our_client_is_said_to_the_last_line() {
+fn client_sends_piped_input_completely() {
     let _turn = ALONE.read().unwrap_or_else(|poisoned| poisoned.into_inner());
     let server = Program::server(&["--scenario", "chat"]);
     let mut ann = LineClient::joined(server.endpoint());
@@ -178,7 +178,7 @@ fn what_is_piped_into_our_client_is_said_to_the_last_line() {
 }
 
 #[test]
-fn our_client_takes_the_name_it_is_given() {
+fn nick_flag_sets_nick() {
     let _turn = ALONE.read().unwrap_or_else(|poisoned| poisoned.into_inner());
     let server = Program::server(&["--scenario", "chat"]);
     let mut ann = LineClient::joined(server.endpoint());
@@ -189,7 +189,7 @@ fn our_client_takes_the_name_it_is_given() {
 }
 
 #[test]
-fn our_client_ends_when_the_server_goes() {
+fn client_exits_when_server_closes() {
     let _turn = ALONE.read().unwrap_or_else(|poisoned| poisoned.into_inner());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap().to_string();
@@ -206,7 +206,7 @@ fn our_client_ends_when_the_server_goes() {
 }
 
 #[test]
-fn what_a_server_sends_never_reaches_our_terminal_raw() {
+fn client_escapes_control_characters() {
     let _turn = ALONE.read().unwrap_or_else(|poisoned| poisoned.into_inner());
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap().to_string();

@@ -27,7 +27,7 @@ fn server() -> Program {
 }
 
 #[test]
-fn members_hear_each_other_by_name() {
+fn members_receive_messages_with_nick() {
     let server = server();
     let (mut ann, mut ben) =
         (LineClient::joined(server.endpoint()), LineClient::joined(server.endpoint()));
@@ -42,7 +42,7 @@ fn members_hear_each_other_by_name() {
 }
 
 #[test]
-fn the_sender_gets_a_receipt_and_not_its_own_line() {
+fn sender_receives_acknowledgement_only() {
     let server = server();
     let (mut ann, mut ben) =
         (LineClient::joined(server.endpoint()), LineClient::joined(server.endpoint()));
@@ -56,7 +56,7 @@ fn the_sender_gets_a_receipt_and_not_its_own_line() {
 }
 
 #[test]
-fn receipts_can_be_switched_off_and_on() {
+fn ack_command_switches_acknowledgements() {
     let server = server();
     let (mut ann, mut ben) =
         (LineClient::joined(server.endpoint()), LineClient::joined(server.endpoint()));
@@ -70,7 +70,7 @@ fn receipts_can_be_switched_off_and_on() {
 }
 
 #[test]
-fn a_member_can_change_its_name() {
+fn nick_command_renames_member() {
     let server = server();
     let (mut ann, mut ben) =
         (LineClient::joined(server.endpoint()), LineClient::joined(server.endpoint()));
@@ -85,7 +85,7 @@ fn a_member_can_change_its_name() {
 }
 
 #[test]
-fn a_name_that_is_taken_is_refused() {
+fn taken_nick_is_rejected() {
     let server = server();
     let (mut ann, mut ben) =
         (LineClient::joined(server.endpoint()), LineClient::joined(server.endpoint()));
@@ -98,7 +98,7 @@ fn a_name_that_is_taken_is_refused() {
 }
 
 #[test]
-fn who_names_everybody_and_no_silent_session() {
+fn who_lists_members_without_silent_sessions() {
     let server = server();
     let _silent = LineClient::connect(server.endpoint());
     let (mut ann, mut ben) =
@@ -117,7 +117,7 @@ fn who_names_everybody_and_no_silent_session() {
 }
 
 #[test]
-fn help_names_the_commands() {
+fn help_lists_commands() {
     let server = server();
     let mut ann = LineClient::joined(server.endpoint());
     ann.send("/help");
@@ -129,7 +129,7 @@ fn help_names_the_commands() {
 }
 
 #[test]
-fn a_command_that_does_not_exist_is_not_said_to_the_room() {
+fn unknown_command_is_not_published() {
     let server = server();
     let (mut ann, mut ben) =
         (LineClient::joined(server.endpoint()), LineClient::joined(server.endpoint()));
@@ -141,7 +141,7 @@ fn a_command_that_does_not_exist_is_not_said_to_the_room() {
 }
 
 #[test]
-fn quit_ends_the_session_and_is_announced() {
+fn quit_ends_session_and_is_announced() {
     let server = server();
     let (mut ann, mut ben) =
         (LineClient::joined(server.endpoint()), LineClient::joined(server.endpoint()));
@@ -153,7 +153,7 @@ fn quit_ends_the_session_and_is_announced() {
 }
 
 #[test]
-fn coming_and_going_are_announced() {
+fn joins_and_leaves_are_announced() {
     let server = server();
     let mut ann = LineClient::joined(server.endpoint());
     let ben = LineClient::joined(server.endpoint());
@@ -163,7 +163,7 @@ fn coming_and_going_are_announced() {
 }
 
 #[test]
-fn lines_may_come_in_pieces_or_many_at_once() {
+fn lines_may_arrive_split_or_joined() {
     let server = server();
     let (mut ann, mut ben) =
         (LineClient::joined(server.endpoint()), LineClient::joined(server.endpoint()));
@@ -175,7 +175,7 @@ fn lines_may_come_in_pieces_or_many_at_once() {
 }
 
 #[test]
-fn a_line_that_is_too_long_is_refused_and_the_session_goes_on() {
+fn overlong_line_is_rejected_and_session_continues() {
     let server = server();
     let (mut ann, mut ben) =
         (LineClient::joined(server.endpoint()), LineClient::joined(server.endpoint()));
@@ -193,7 +193,7 @@ fn a_line_that_is_too_long_is_refused_and_the_session_goes_on() {
 }
 
 #[test]
-fn what_a_peer_sends_never_reaches_another_terminal_raw() {
+fn server_escapes_control_characters() {
     let server = server();
     let (mut ann, mut ben) =
         (LineClient::joined(server.endpoint()), LineClient::joined(server.endpoint()));
@@ -218,7 +218,7 @@ fn what_a_peer_sends_never_reaches_another_terminal_raw() {
 }
 
 #[test]
-fn a_frozen_reader_delays_nobody() {
+fn frozen_reader_delays_no_member() {
     let _alone = serial::lock();
     let server = server();
     let mut frozen = LineClient::joined(server.endpoint());
@@ -252,7 +252,7 @@ fn a_frozen_reader_delays_nobody() {
 }
 
 #[test]
-fn a_member_that_resets_and_one_that_says_nothing_harm_nobody() {
+fn reset_and_silent_clients_harm_no_member() {
     let server = server();
     let mut ann = LineClient::joined(server.endpoint());
     drop(connect(server.endpoint()));
@@ -267,7 +267,7 @@ fn a_member_that_resets_and_one_that_says_nothing_harm_nobody() {
 }
 
 #[test]
-fn a_server_that_stops_says_good_bye_by_closing() {
+fn stopping_server_closes_sessions() {
     let server = server();
     let mut ann = LineClient::joined(server.endpoint());
     server.terminate();

@@ -36,7 +36,7 @@ fn operator(server: &Program) -> LineClient {
 }
 
 #[test]
-fn orders_are_for_operators_alone() {
+fn operator_commands_need_operator() {
     let (server, _directory) = server();
     let mut bob = member(&server, "bob");
     let mut eve = member(&server, "eve");
@@ -56,7 +56,7 @@ fn orders_are_for_operators_alone() {
 }
 
 #[test]
-fn without_a_password_file_there_are_no_operators() {
+fn operator_login_needs_password_file() {
     let server = Program::server(&["--scenario", "chat"]);
     let mut eve = member(&server, "eve");
     eve.send("/operator ");
@@ -66,7 +66,7 @@ fn without_a_password_file_there_are_no_operators() {
 }
 
 #[test]
-fn a_kicked_member_is_told_why_and_so_is_the_room() {
+fn kick_reports_reason_to_member_and_room() {
     let (server, _directory) = server();
     let (mut op, mut eve, mut bob) =
         (operator(&server), member(&server, "eve"), member(&server, "bob"));
@@ -84,7 +84,7 @@ fn a_kicked_member_is_told_why_and_so_is_the_room() {
 }
 
 #[test]
-fn a_lecture_client_can_be_kicked_and_muted() {
+fn lecture_client_can_be_kicked_and_muted() {
     let (server, _directory) = server();
     let mut op = operator(&server);
     let mut lecture = connect(server.endpoint());
@@ -113,7 +113,7 @@ fn a_lecture_client_can_be_kicked_and_muted() {
 }
 
 #[test]
-fn a_muted_member_is_told_and_heard_by_nobody() {
+fn muted_member_is_told_and_not_delivered() {
     let (server, _directory) = server();
     let (mut op, mut eve, mut bob) =
         (operator(&server), member(&server, "eve"), member(&server, "bob"));
@@ -136,7 +136,7 @@ fn a_muted_member_is_told_and_heard_by_nobody() {
 }
 
 #[test]
-fn a_banned_address_is_cut_off_and_stays_away_until_the_ban_is_lifted() {
+fn banned_address_is_rejected_until_unban() {
     let (server, directory) = server();
     // The operator comes another way than those whom it bans.
     let mut op = LineClient::connect(&format!("unix:{}/chat", directory.path().display()));
@@ -169,7 +169,7 @@ fn a_banned_address_is_cut_off_and_stays_away_until_the_ban_is_lifted() {
 }
 
 #[test]
-fn an_announcement_is_heard_in_every_room() {
+fn announcement_reaches_every_room() {
     let (server, _directory) = server();
     let (mut op, mut bob) = (operator(&server), member(&server, "bob"));
     bob.send("/join den");
@@ -180,7 +180,7 @@ fn an_announcement_is_heard_in_every_room() {
 }
 
 #[test]
-fn a_password_that_cannot_be_read_is_an_error_that_names_the_file() {
+fn unreadable_password_file_is_named() {
     let directory = directory();
     let empty = directory.path().join("empty");
     std::fs::write(&empty, "\n").unwrap();
@@ -193,7 +193,7 @@ fn a_password_that_cannot_be_read_is_an_error_that_names_the_file() {
 }
 
 #[test]
-fn the_servers_own_terminal_is_the_operators() {
+fn server_terminal_accepts_operator_commands() {
     let Some(console) = Terminal::run(&["--scenario", "chat", "--listen", "127.0.0.1:0"]) else {
         return;
     };
@@ -208,7 +208,9 @@ fn the_servers_own_terminal_is_the_operators() {
     console.type_text("/announce tea\n");
     eve.wait_for_line("* the operator announces: tea");
     console.type_text("what now\n");
-    console.wait_for_line("* this terminal takes operator commands only; /help lists them, Ctrl-C stops the server");
+    console.wait_for_line(
+        "* this terminal takes operator commands only; /help lists them, Ctrl-C stops the server",
+    );
     console.type_text("/kick eve\n");
     eve.wait_for_line("* you were kicked by the operator; good bye");
     eve.read_to_end();
@@ -218,7 +220,7 @@ fn the_servers_own_terminal_is_the_operators() {
 }
 
 #[test]
-fn a_server_behind_a_shell_in_the_background_does_not_touch_the_terminal() {
+fn background_server_leaves_terminal_alone() {
     let command = format!(
         "bash --norc -c 'set -m; \"{BINARY}\" --scenario chat --listen 127.0.0.1:0 & sleep 600'"
     );
@@ -230,7 +232,7 @@ fn a_server_behind_a_shell_in_the_background_does_not_touch_the_terminal() {
 }
 
 #[test]
-fn the_dialect_can_be_settled_beforehand() {
+fn dialect_flag_fixes_dialect() {
     let server = Program::server(&["--scenario", "chat", "--dialect", "lecture"]);
     let mut line = connect(server.endpoint());
     std::io::Write::write_all(&mut line, b"/nick ada\n").unwrap();

@@ -29,7 +29,7 @@ fn wait_for_member(line: &mut LineClient, nick: &str) {
 }
 
 #[test]
-fn a_client_comes_back_under_its_name_to_its_room_with_what_was_typed_meanwhile() {
+fn reconnect_restores_nick_room_and_typed_lines() {
     let directory = directory();
     let at = format!("unix:{}/chat", directory.path().display());
     let first = server(&at);
@@ -54,7 +54,7 @@ fn a_client_comes_back_under_its_name_to_its_room_with_what_was_typed_meanwhile(
 }
 
 #[test]
-fn a_client_that_is_to_connect_always_waits_for_its_first_server() {
+fn reconnect_always_waits_for_first_server() {
     let directory = directory();
     let at = format!("unix:{}/chat", directory.path().display());
     let mut ada = client(&at, &["--reconnect", "always", "--timeout", "15s"]);
@@ -66,7 +66,7 @@ fn a_client_that_is_to_connect_always_waits_for_its_first_server() {
 }
 
 #[test]
-fn a_client_that_never_gets_its_words_through_says_how_many() {
+fn undelivered_lines_are_counted() {
     let directory = directory();
     let at = format!("unix:{}/chat", directory.path().display());
     let mut ada = client(&at, &["--reconnect", "always", "--timeout", "100ms"]);
@@ -76,7 +76,7 @@ fn a_client_that_never_gets_its_words_through_says_how_many() {
 }
 
 #[test]
-fn a_client_that_was_sent_away_does_not_come_back() {
+fn kicked_client_does_not_reconnect() {
     let server = Program::server(&["--scenario", "chat", "--idle-timeout", "200ms"]);
     let ada = client(server.endpoint(), &["--nick", "ada", "--reconnect", "always"]);
     ada.wait_for_line(|line| line.contains("good bye"));

@@ -23,7 +23,7 @@ fn join(line: &mut LineClient, room: &str) -> String {
 }
 
 #[test]
-fn a_room_hears_its_own_members_alone() {
+fn room_delivers_to_own_members_only() {
     let server = server();
     let (mut ada, mut bob) = (member(&server, "ada"), member(&server, "bob"));
     let mut eve = member(&server, "eve");
@@ -53,7 +53,7 @@ fn a_room_hears_its_own_members_alone() {
 }
 
 #[test]
-fn a_room_is_gone_with_its_last_member_and_the_first_one_stays() {
+fn empty_room_is_removed_except_default() {
     let server = server();
     let mut ada = member(&server, "ada");
     join(&mut ada, "den");
@@ -65,7 +65,9 @@ fn a_room_is_gone_with_its_last_member_and_the_first_one_stays() {
     ada.wait_for_line("* rooms: lobby (0)");
     ada.send("hello?");
     ada.wait_for_line("* you are not in a room; /join ROOM enters one");
-    for (line, answer) in [("/who", "* you are not in a room"), ("/leave", "* you are not in a room")] {
+    for (line, answer) in
+        [("/who", "* you are not in a room"), ("/leave", "* you are not in a room")]
+    {
         ada.send(line);
         ada.wait_for(|heard| heard.starts_with(answer));
     }
@@ -77,7 +79,7 @@ fn a_room_is_gone_with_its_last_member_and_the_first_one_stays() {
 }
 
 #[test]
-fn what_is_told_to_one_is_heard_by_nobody_else_and_in_every_room() {
+fn direct_message_reaches_one_member_in_any_room() {
     let server = server();
     let (mut ada, mut bob) = (member(&server, "ada"), member(&server, "bob"));
     let mut eve = member(&server, "eve");
@@ -93,7 +95,7 @@ fn what_is_told_to_one_is_heard_by_nobody_else_and_in_every_room() {
 }
 
 #[test]
-fn what_a_member_does_is_no_notice() {
+fn action_cannot_look_like_notice() {
     let server = server();
     let (mut ada, mut bob) = (member(&server, "ada"), member(&server, "bob"));
     ada.send("/me left");
@@ -102,7 +104,7 @@ fn what_a_member_does_is_no_notice() {
 }
 
 #[test]
-fn a_topic_is_told_to_those_who_come() {
+fn topic_is_shown_to_joining_members() {
     let server = server();
     let (mut ada, mut bob) = (member(&server, "ada"), member(&server, "bob"));
     ada.send("/topic");
@@ -119,7 +121,7 @@ fn a_topic_is_told_to_those_who_come() {
 }
 
 #[test]
-fn history_shows_what_was_said_before_one_came() {
+fn history_shows_earlier_messages() {
     let server = Program::server(&["--scenario", "chat", "--history", "3"]);
     let mut ada = member(&server, "ada");
     for k in 0..5 {
@@ -142,7 +144,7 @@ fn history_shows_what_was_said_before_one_came() {
 }
 
 #[test]
-fn the_first_room_has_the_name_that_it_is_given() {
+fn room_flag_names_default_room() {
     let server = Program::server(&["--scenario", "chat", "--room", "kitchen"]);
     let mut ada = LineClient::connect(server.endpoint());
     ada.send("hello");
@@ -150,7 +152,7 @@ fn the_first_room_has_the_name_that_it_is_given() {
 }
 
 #[test]
-fn who_says_more_than_it_may_waits_and_loses_nothing() {
+fn rate_limit_delays_lines_and_loses_none() {
     let server = Program::server(&["--scenario", "chat", "--rate", "20/100ms"]);
     let (mut ada, mut bob) = (member(&server, "ada"), member(&server, "bob"));
     let paste: String = (0..60).map(|k| format!("line {k}\n")).collect();
@@ -162,7 +164,7 @@ fn who_says_more_than_it_may_waits_and_loses_nothing() {
 }
 
 #[test]
-fn a_history_of_long_lines_shows_the_last_ones() {
+fn history_of_long_lines_shows_last_ones() {
     let server = server();
     let mut ada = member(&server, "ada");
     for k in 0..20 {
@@ -176,7 +178,7 @@ fn a_history_of_long_lines_shows_the_last_ones() {
 }
 
 #[test]
-fn who_does_not_read_is_told_how_much_it_missed_of_what_was_for_it_alone() {
+fn slow_reader_is_told_missed_direct_messages() {
     let server = server();
     let (mut ada, mut deaf) = (member(&server, "ada"), member(&server, "deaf"));
     rustix::net::sockopt::set_socket_recv_buffer_size(&deaf.stream, 4096).unwrap();
@@ -195,7 +197,7 @@ fn who_does_not_read_is_told_how_much_it_missed_of_what_was_for_it_alone() {
 }
 
 #[test]
-fn who_ends_its_side_after_a_paste_is_heard_to_the_last_line_at_its_rate() {
+fn half_closed_paste_is_delivered_at_rate() {
     let server = Program::server(&["--scenario", "chat", "--rate", "20/50ms"]);
     let (mut ada, mut bob) = (member(&server, "ada"), member(&server, "bob"));
     let paste: String = (0..60).map(|k| format!("line {k}\n")).collect();

@@ -24,7 +24,7 @@ fn killed_and_started_again(server: Program, meanwhile: impl FnOnce()) -> Progra
 }
 
 #[test]
-fn two_of_ours_a_netcat_and_a_lecture_client_talk_through_a_restart_of_the_server() {
+fn mixed_clients_chat_across_server_restart() {
     if !(require_tool("python3") && require_tool("nc")) {
         return;
     }
@@ -91,7 +91,7 @@ fn two_of_ours_a_netcat_and_a_lecture_client_talk_through_a_restart_of_the_serve
 }
 
 #[test]
-fn what_comes_in_does_not_disturb_what_is_being_typed() {
+fn incoming_line_keeps_typed_text() {
     let server = server("127.0.0.1:0");
     let Some(ada) = client(server.endpoint(), "ada") else { return };
     ada.wait_for_last_line("ada@lobby>");
@@ -121,7 +121,7 @@ fn what_comes_in_does_not_disturb_what_is_being_typed() {
 }
 
 #[test]
-fn a_paste_is_said_line_by_line_to_its_last_letter() {
+fn paste_is_sent_line_by_line() {
     let server = server("127.0.0.1:0");
     let Some(ada) = client(server.endpoint(), "ada") else { return };
     ada.wait_for_last_line("ada@lobby>");
@@ -137,7 +137,7 @@ fn a_paste_is_said_line_by_line_to_its_last_letter() {
 }
 
 #[test]
-fn names_have_colours_unless_they_are_not_wanted() {
+fn nicks_have_colors_unless_disabled() {
     let server = server("127.0.0.1:0");
     let at = server.endpoint();
     let Some(ada) = client(at, "ada") else { return };
@@ -179,7 +179,7 @@ fn mode_is_kept_by(at: &str, end: impl FnOnce(&Terminal)) -> Option<String> {
 }
 
 #[test]
-fn the_terminal_is_put_back_however_the_client_ends() {
+fn terminal_is_restored_at_every_exit() {
     let server = server("127.0.0.1:0");
     let at = server.endpoint();
     let Some(code) = mode_is_kept_by(at, |ada| ada.type_text("/quit\n")) else { return };
@@ -194,7 +194,7 @@ fn the_terminal_is_put_back_however_the_client_ends() {
 }
 
 #[test]
-fn ctrl_z_gives_the_terminal_back_and_fg_takes_it_again() {
+fn ctrl_z_restores_terminal_and_fg_resumes() {
     let server = server("127.0.0.1:0");
     let at = server.endpoint();
     let command = format!(
@@ -214,7 +214,7 @@ fn ctrl_z_gives_the_terminal_back_and_fg_takes_it_again() {
 }
 
 #[test]
-fn without_a_server_at_first_the_client_says_so_and_ends() {
+fn client_without_server_reports_and_exits() {
     let Some(ada) = Terminal::shell(&format!(
         "'{BINARY}' --scenario chat --connect 127.0.0.1:1 --nick ada; echo code $?; sleep 600"
     )) else {

@@ -27,7 +27,7 @@ fn who(line: &mut LineClient) -> String {
 }
 
 #[test]
-fn what_is_said_while_the_keeper_is_down_is_heard_in_order_all_the_same() {
+fn messages_during_manager_restart_arrive_in_order() {
     let mut drill = InProcessScenario::start(&server(Scenario::Chat));
     let (mut ada, mut bob) = (member(&drill.endpoint, "ada"), member(&drill.endpoint, "bob"));
     let mut lecture = connect(&drill.endpoint);
@@ -61,7 +61,7 @@ fn what_is_said_while_the_keeper_is_down_is_heard_in_order_all_the_same() {
 }
 
 #[test]
-fn members_and_their_names_are_still_there_after_a_crash_of_the_room() {
+fn members_and_nicks_survive_manager_crash() {
     let mut drill = InProcessScenario::start(&server(Scenario::Chat));
     let (mut ada, mut bob) = (member(&drill.endpoint, "ada"), member(&drill.endpoint, "bob"));
     bob.send("/nick robert");
@@ -79,7 +79,7 @@ fn members_and_their_names_are_still_there_after_a_crash_of_the_room() {
 }
 
 #[test]
-fn questions_to_a_room_that_is_down_are_answered_by_its_next_incarnation() {
+fn requests_during_manager_restart_are_answered() {
     let mut drill = InProcessScenario::start(&server(Scenario::Chat));
     let mut ada = member(&drill.endpoint, "ada");
     let mut bob = member(&drill.endpoint, "bob");
@@ -97,7 +97,7 @@ fn questions_to_a_room_that_is_down_are_answered_by_its_next_incarnation() {
 }
 
 #[test]
-fn a_member_who_leaves_while_the_room_is_down_is_seen_off_after_all_it_said() {
+fn leave_during_manager_restart_follows_messages() {
     let mut drill = InProcessScenario::start(&server(Scenario::Chat));
     let (mut ada, bob) = (member(&drill.endpoint, "ada"), member(&drill.endpoint, "bob"));
     let mut bob = Some(bob);
@@ -118,7 +118,7 @@ fn a_member_who_leaves_while_the_room_is_down_is_seen_off_after_all_it_said() {
 }
 
 #[test]
-fn a_leave_that_finds_the_mailbox_of_the_room_full_is_seen_all_the_same() {
+fn leave_with_full_manager_mailbox_is_announced() {
     let mut drill = InProcessScenario::start(&server(Scenario::Chat));
     let mut ada = member(&drill.endpoint, "ada");
     let crowd: Vec<_> = (0..70).map(|k| member(&drill.endpoint, &format!("m{k}"))).collect();
@@ -140,7 +140,7 @@ fn a_leave_that_finds_the_mailbox_of_the_room_full_is_seen_all_the_same() {
 }
 
 #[test]
-fn a_session_that_crashes_is_seen_to_leave_and_its_name_is_free() {
+fn crashed_session_leaves_and_frees_nick() {
     let mut drill = InProcessScenario::start(&server(Scenario::Chat));
     let mut ada = member(&drill.endpoint, "ada");
     let mut bob = member(&drill.endpoint, "bob");
@@ -159,7 +159,7 @@ fn a_session_that_crashes_is_seen_to_leave_and_its_name_is_free() {
 }
 
 #[test]
-fn members_talk_on_while_the_listener_is_down_and_newcomers_wait() {
+fn members_chat_while_listener_is_down() {
     let mut drill = InProcessScenario::start(&server(Scenario::Chat));
     let (mut ada, mut bob) = (member(&drill.endpoint, "ada"), member(&drill.endpoint, "bob"));
     drill.crash_and_hold("listener");
@@ -201,7 +201,7 @@ fn talk(at: &str, k: usize, begin: &Barrier) -> Vec<String> {
 }
 
 #[test]
-fn nobody_misses_a_line_when_the_room_crashes_three_times_in_a_storm() {
+fn three_manager_crashes_lose_no_line() {
     let mut drill = InProcessScenario::start(&server(Scenario::Chat));
     let begin = Arc::new(Barrier::new(MEMBERS));
     let members: Vec<_> = (0..MEMBERS)

@@ -49,7 +49,7 @@ fn stored(report: &Report) -> Option<(String, String)> {
 }
 
 #[test]
-fn a_receiver_that_crashes_leaves_its_part_and_touches_no_other() {
+fn crashed_receiver_keeps_partial_file() {
     let out = directory();
     let mut drill = InProcessScenario::start(&settings(out.path()));
     let part = |k: usize| out.path().join(format!(".output{k}.txt.part"));
@@ -80,7 +80,7 @@ fn a_receiver_that_crashes_leaves_its_part_and_touches_no_other() {
 }
 
 #[test]
-fn uploads_go_on_while_the_listener_is_down_and_the_next_one_waits() {
+fn uploads_continue_while_listener_is_down() {
     let out = directory();
     let mut settings = settings(out.path());
     settings.clients = Some(2);
@@ -102,7 +102,7 @@ fn uploads_go_on_while_the_listener_is_down_and_the_next_one_waits() {
 }
 
 #[test]
-fn a_reaper_that_crashes_takes_nothing_with_it() {
+fn crashed_reaper_removes_nothing() {
     let out = directory();
     let mut drill = InProcessScenario::start(&settings(out.path()));
     let mut upload = connect(&drill.endpoint);

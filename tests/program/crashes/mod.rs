@@ -44,7 +44,7 @@ fn message(report: &Report) -> Option<String> {
 }
 
 #[test]
-fn connections_that_come_while_the_listener_is_down_are_greeted_in_their_order() {
+fn connections_during_listener_restart_are_greeted_in_order() {
     let folder = directory();
     let path = format!("unix:{}/s", folder.path().display());
     for endpoint in ["127.0.0.1:0", "[::1]:0", &path] {
@@ -71,7 +71,7 @@ fn connections_that_come_while_the_listener_is_down_are_greeted_in_their_order()
 }
 
 #[test]
-fn a_listener_counts_its_clients_across_a_crash() {
+fn client_quota_survives_listener_crash() {
     let mut settings = server(Scenario::Tcp);
     settings.clients = Some(3);
     let mut drill = InProcessScenario::start(&settings);
@@ -88,7 +88,7 @@ fn a_listener_counts_its_clients_across_a_crash() {
 }
 
 #[test]
-fn a_listener_that_crashes_after_its_last_client_waits_for_that_client_all_the_same() {
+fn crashed_listener_waits_for_last_client() {
     let mut settings = server(Scenario::Tcp);
     settings.clients = Some(1);
     settings.message = Some("x".repeat(32 << 20));
@@ -101,7 +101,7 @@ fn a_listener_that_crashes_after_its_last_client_waits_for_that_client_all_the_s
 }
 
 #[test]
-fn a_greeter_that_crashes_is_not_restarted_and_touches_no_other() {
+fn crashed_greeter_is_not_restarted() {
     let mut settings = server(Scenario::Tcp);
     // More than the kernel holds, so that a greeter lives as long as its peer does not read.
     settings.message = Some("x".repeat(32 << 20));
@@ -124,7 +124,7 @@ fn a_greeter_that_crashes_is_not_restarted_and_touches_no_other() {
 }
 
 #[test]
-fn reports_that_come_while_the_narrator_is_down_are_told_by_its_next_incarnation() {
+fn reports_during_printer_restart_are_printed() {
     let mut drill = InProcessScenario::start(&server(Scenario::Tcp));
     drill.crash_and_hold("narrator");
     for _ in 0..10 {
@@ -150,7 +150,7 @@ fn connected_is(number: u64) -> impl Fn(&Report) -> Option<()> {
 }
 
 #[test]
-fn a_narrator_that_is_down_for_long_holds_connections_back_and_loses_none() {
+fn long_printer_outage_delays_and_loses_no_connection() {
     let mut drill = InProcessScenario::start(&server(Scenario::Tcp));
     drill.crash_and_hold("narrator");
     let clients: Vec<_> = (0..100).map(|_| connect(&drill.endpoint)).collect();
@@ -166,7 +166,7 @@ fn a_narrator_that_is_down_for_long_holds_connections_back_and_loses_none() {
 }
 
 #[test]
-fn datagrams_that_come_while_the_responder_is_down_are_answered_in_their_order() {
+fn datagrams_during_responder_restart_are_answered_in_order() {
     let mut drill = InProcessScenario::start(&server(Scenario::Udp));
     let client = UdpSocket::bind("127.0.0.1:0").unwrap();
     client.set_read_timeout(Some(DEADLINE)).unwrap();
@@ -187,7 +187,7 @@ fn datagrams_that_come_while_the_responder_is_down_are_answered_in_their_order()
 }
 
 #[test]
-fn a_responder_on_a_unix_socket_answers_over_a_crash_and_counts_on() {
+fn unix_responder_keeps_quota_across_crash() {
     let folder = directory();
     let mut settings = server_at(Scenario::Udp, &format!("unix:{}/s", folder.path().display()));
     settings.clients = Some(3);
@@ -209,7 +209,7 @@ fn a_responder_on_a_unix_socket_answers_over_a_crash_and_counts_on() {
 }
 
 #[test]
-fn a_client_that_crashes_ends_its_tree_with_the_panic() {
+fn crashed_client_ends_tree_with_panic() {
     for kind in [Scenario::Tcp, Scenario::Udp, Scenario::File, Scenario::Chat] {
         // Servers that never say a word.
         let stream = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -232,7 +232,7 @@ fn a_client_that_crashes_ends_its_tree_with_the_panic() {
 }
 
 #[test]
-fn a_crash_loop_ends_the_tree_with_the_reason() {
+fn crash_loop_ends_tree_with_reason() {
     let mut drill = InProcessScenario::start_within(&server(Scenario::Tcp), 2);
     drill.crash("listener");
     drill.crash("narrator");

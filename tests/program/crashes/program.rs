@@ -42,7 +42,7 @@ fn is_answered(scenario: &str, at: &str) {
 }
 
 #[test]
-fn every_actor_of_a_server_is_restarted_after_a_drill_and_the_port_answers() {
+fn drill_of_every_actor_keeps_server_running() {
     for (scenario, actor, done) in ACTORS {
         let out = directory();
         let mut args = vec!["--scenario", scenario, "--drill", actor];
@@ -66,7 +66,7 @@ fn every_actor_of_a_server_is_restarted_after_a_drill_and_the_port_answers() {
 }
 
 #[test]
-fn a_crash_loop_of_any_actor_ends_with_1_and_the_reason() {
+fn crash_loop_of_any_actor_exits_with_1() {
     for (scenario, actor, _) in ACTORS {
         let out = directory();
         let drill = format!("{actor}=100");

@@ -44,7 +44,7 @@ fn pass(mut client: TcpStream, to: &str, most: usize) -> usize {
 }
 
 #[test]
-fn a_tree_of_files_arrives_as_it_is_and_once_more_costs_nothing() {
+fn directory_tree_arrives_and_second_run_sends_nothing() {
     let (from, to) = (directory(), directory());
     let tree = from.path().join("tree");
     fs::create_dir_all(tree.join("empty")).unwrap();
@@ -62,7 +62,7 @@ fn a_tree_of_files_arrives_as_it_is_and_once_more_costs_nothing() {
 }
 
 #[test]
-fn a_file_over_a_link_that_is_cut_again_and_again_moves_hardly_more_than_itself() {
+fn repeated_cuts_resend_little() {
     let (from, to) = (directory(), directory());
     let length = 20_000_000;
     let path = from.path().join("large");
@@ -79,7 +79,7 @@ fn a_file_over_a_link_that_is_cut_again_and_again_moves_hardly_more_than_itself(
 }
 
 #[test]
-fn what_the_server_refuses_has_the_exit_code_of_its_reason() {
+fn rejections_set_exit_code() {
     let (from, to) = (directory(), directory());
     let path = from.path().join("file");
     fs::write(&path, distinct_chunks(5000)).unwrap();
@@ -103,7 +103,7 @@ fn what_the_server_refuses_has_the_exit_code_of_its_reason() {
 }
 
 #[test]
-fn a_hidden_name_is_refused_and_the_others_arrive() {
+fn hidden_name_is_rejected_and_others_arrive() {
     let (from, to) = (directory(), directory());
     for name in [".hidden", "plain"] {
         fs::write(from.path().join(name), name).unwrap();

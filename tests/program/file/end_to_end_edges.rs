@@ -77,7 +77,7 @@ fn pass(
 }
 
 #[test]
-fn another_run_goes_on_with_what_an_earlier_one_sent() {
+fn second_run_resumes_first() {
     let (source, out) = (directory(), directory());
     let bytes = distinct_chunks(50 * CHUNK_SIZE);
     let name = file(source.path(), "file", &bytes);
@@ -93,7 +93,7 @@ fn another_run_goes_on_with_what_an_earlier_one_sent() {
 }
 
 #[test]
-fn a_server_that_starts_again_is_found_again() {
+fn restarted_server_is_reconnected() {
     let (source, out) = (directory(), directory());
     let (first, second) = (
         file(source.path(), "first", b"first"),
@@ -115,7 +115,7 @@ fn a_server_that_starts_again_is_found_again() {
 }
 
 #[test]
-fn a_name_that_is_taken_is_treated_as_the_server_says() {
+fn on_conflict_decides_about_taken_names() {
     let source = directory();
     let name = file(source.path(), "file", b"new");
     for (policy, code, kept) in
@@ -139,7 +139,7 @@ fn a_name_that_is_taken_is_treated_as_the_server_says() {
 }
 
 #[test]
-fn what_has_no_room_ends_with_6_and_what_is_too_large_lets_others_pass() {
+fn full_disk_exits_with_6_and_oversized_file_is_skipped() {
     let (source, out) = (directory(), directory());
     let (large, small) = (
         file(source.path(), "large", &distinct_chunks(2000)),
@@ -154,7 +154,7 @@ fn what_has_no_room_ends_with_6_and_what_is_too_large_lets_others_pass() {
 }
 
 #[test]
-fn stdin_arrives_under_its_own_name() {
+fn stdin_is_stored_as_stdin() {
     let out = directory();
     let server = server(out.path(), &[]);
     let text = "what came\n".repeat(50_000);
@@ -164,7 +164,7 @@ fn stdin_arrives_under_its_own_name() {
 }
 
 #[test]
-fn names_that_a_server_refuses_are_told_safely_and_others_arrive() {
+fn rejected_names_are_escaped_and_others_arrive() {
     let (source, out) = (directory(), directory());
     let odd = [".hidden", "red\u{1b}[31m", "\u{202e}txt.exe"];
     let mut paths: Vec<String> = odd.iter().map(|name| file(source.path(), name, b"odd")).collect();
@@ -179,7 +179,7 @@ fn names_that_a_server_refuses_are_told_safely_and_others_arrive() {
 }
 
 #[test]
-fn one_command_is_a_whole_demonstration() {
+fn role_both_transfers_file() {
     let (source, out) = (directory(), directory());
     let name = file(source.path(), "file", &distinct_chunks(3 * CHUNK_SIZE));
     let out_text = out.path().to_str().unwrap();

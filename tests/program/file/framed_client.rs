@@ -27,7 +27,7 @@ fn holding(name: &str, bytes: Vec<u8>) -> ServerFiles {
 }
 
 #[test]
-fn files_and_directories_arrive_in_the_order_of_their_names() {
+fn files_are_sent_in_order_of_names() {
     let (directory, one) = file("one", 3 * CHUNK_SIZE + 1);
     let tree = directory.path().join("tree");
     fs::create_dir_all(tree.join("b/empty")).unwrap();
@@ -46,7 +46,7 @@ fn files_and_directories_arrive_in_the_order_of_their_names() {
 }
 
 #[test]
-fn json_tells_each_file_with_its_digest_and_a_summary() {
+fn json_reports_files_and_summary() {
     let (_directory, one) = file("one", 70_000);
     let depot = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
     let lines = send(&depot.address, &["--json", &one]).with_code(0).lines();
@@ -58,7 +58,7 @@ fn json_tells_each_file_with_its_digest_and_a_summary() {
 }
 
 #[test]
-fn stdin_is_sent_for_a_dash() {
+fn dash_sends_stdin() {
     let text = "x".repeat(2 * CHUNK_SIZE + 9);
     let depot = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
     let args = ["--scenario", "file", "--connect", &depot.address, "-"];
@@ -67,7 +67,7 @@ fn stdin_is_sent_for_a_dash() {
 }
 
 #[test]
-fn names_are_read_from_stdin_where_no_file_is_given() {
+fn names_are_read_from_stdin_without_file_argument() {
     let (_directory, one) = file("one", 5);
     let depot = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
     let args = ["--scenario", "file", "--connect", &depot.address];
@@ -76,7 +76,7 @@ fn names_are_read_from_stdin_where_no_file_is_given() {
 }
 
 #[test]
-fn a_file_is_sent_from_where_the_server_is() {
+fn upload_resumes_after_servers_chunks() {
     let length = 3 * CHUNK_SIZE + 100;
     let (_directory, one) = file("one", length);
     for held in [CHUNK_SIZE, 3 * CHUNK_SIZE, length] {
@@ -92,7 +92,7 @@ fn a_file_is_sent_from_where_the_server_is() {
 }
 
 #[test]
-fn what_the_server_holds_of_another_file_is_sent_again() {
+fn mismatching_partial_file_is_sent_again() {
     let (_directory, one) = file("one", 2 * CHUNK_SIZE + 100);
     for (held, args) in
         [(vec![7; 2 * CHUNK_SIZE], "auto"), (distinct_chunks(2 * CHUNK_SIZE), "off")]
@@ -109,7 +109,7 @@ fn what_the_server_holds_of_another_file_is_sent_again() {
 }
 
 #[test]
-fn a_connection_that_is_cut_anywhere_is_made_anew() {
+fn cut_connection_is_reestablished_and_resumed() {
     let length = 40 * CHUNK_SIZE + 7;
     let (_directory, one) = file("one", length);
     let cuts = [1, 10, 12, 60, 100, 5000, 70_000, 200_000, CHUNK_SIZE * 9, CHUNK_SIZE * 20];
@@ -129,14 +129,14 @@ fn a_connection_that_is_cut_anywhere_is_made_anew() {
 }
 
 #[test]
-fn without_resumption_a_lost_connection_is_the_end() {
+fn resume_off_fails_at_lost_connection() {
     let (_directory, one) = file("one", 20 * CHUNK_SIZE);
     let depot = ScriptedServer::new(ServerFiles::default(), vec![cut_after(CHUNK_SIZE)]);
     send(&depot.address, &["--resume=off", &one]).with_code(1).with_stderr(&depot.address);
 }
 
 #[test]
-fn stdin_that_was_sent_in_part_is_not_sent_again() {
+fn partially_sent_stdin_is_not_resumed() {
     let depot =
         ScriptedServer::new(ServerFiles::default(), vec![cut_after(3 * CHUNK_SIZE), accept_all()]);
     let args = ["--scenario", "file", "--connect", &depot.address, "-"];
@@ -182,7 +182,7 @@ fn refused(code: u16, after: bool, expected: i32) -> (ProgramOutput, ServerFiles
 }
 
 #[test]
-fn a_file_that_is_refused_is_told_and_the_next_one_is_sent() {
+fn rejected_file_is_reported_and_next_is_sent() {
     for (code, expected) in [(2, 1), (3, 1), (4, 1), (6, 1), (10, 1), (11, 0), (999, 1)] {
         for after in [false, true] {
             assert_eq!(refused(code, after, expected).1.stored, ["two"], "{code}, {after}");
@@ -191,7 +191,7 @@ fn a_file_that_is_refused_is_told_and_the_next_one_is_sent() {
 }
 
 #[test]
-fn what_concerns_the_whole_run_ends_it_with_a_code_of_its_own() {
+fn fatal_failures_have_own_exit_codes() {
     for (code, expected) in [(1, 5), (7, 5), (5, 6)] {
         for after in [false, true] {
             assert_eq!(refused(code, after, expected).1.stored, [""; 0], "{code}, {after}");
@@ -200,7 +200,7 @@ fn what_concerns_the_whole_run_ends_it_with_a_code_of_its_own() {
 }
 
 #[test]
-fn a_server_that_is_busy_or_stops_is_asked_again() {
+fn busy_or_stopping_server_is_retried() {
     let (_directory, one) = file("one", 2 * CHUNK_SIZE);
     for code in [8, 9] {
         let later = script(move |talk, _| {
@@ -228,7 +228,7 @@ fn greeted_with(words: Vec<u8>, expected: i32) -> ProgramOutput {
 }
 
 #[test]
-fn a_server_that_says_nothing_is_told_how_to_be_spoken_to() {
+fn silent_server_error_recommends_raw() {
     greeted_with(Vec::new(), 4).with_stderr("--raw");
     greeted_with(SIGNATURE[..4].to_vec(), 4);
     let (_directory, one) = file("one", 100);
@@ -240,7 +240,7 @@ fn a_server_that_says_nothing_is_told_how_to_be_spoken_to() {
 }
 
 #[test]
-fn a_server_that_speaks_something_else_is_told() {
+fn foreign_protocol_is_reported() {
     greeted_with(b"Thank you for connecting".to_vec(), 1).with_stderr("does not speak");
     greeted_with(server_hello(0), 1).with_stderr("version");
     greeted_with(server_hello(2), 1).with_stderr("version");
@@ -249,7 +249,7 @@ fn a_server_that_speaks_something_else_is_told() {
 }
 
 #[test]
-fn a_server_that_stored_something_else_ends_it_with_5() {
+fn digest_mismatch_exits_with_5() {
     let (_directory, one) = file("one", 100);
     let lies = script(|talk, _| {
         let mut talk = talk.handshake();
@@ -267,7 +267,7 @@ fn a_server_that_stored_something_else_ends_it_with_5() {
 }
 
 #[test]
-fn a_file_that_changes_while_it_is_sent_is_told() {
+fn file_changed_during_upload_is_reported() {
     let (_directory, one) = file("one", 3 * CHUNK_SIZE);
     let path = PathBuf::from(&one);
     let slow = script(move |talk, store| {
@@ -283,7 +283,7 @@ fn a_file_that_changes_while_it_is_sent_is_told() {
 }
 
 #[test]
-fn links_and_pipes_are_left_out_and_told() {
+fn links_and_pipes_are_skipped_and_reported() {
     let (directory, _one) = file("one", 5);
     let pipe = directory.path().join("pipe");
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();

@@ -43,7 +43,7 @@ fn nobody() -> String {
 }
 
 #[test]
-fn files_of_every_length_arrive_over_one_connection() {
+fn every_length_arrives_over_one_connection() {
     let source = directory();
     let lengths = [
         0,
@@ -72,7 +72,7 @@ fn files_of_every_length_arrive_over_one_connection() {
 }
 
 #[test]
-fn a_connection_that_is_lost_again_and_again_costs_no_chunk_twice() {
+fn lost_connections_resend_no_chunk() {
     let length = 30 * CHUNK_SIZE + 9;
     let (_directory, one) = file(length);
     let far = |chunks: usize| chunks * (CHUNK_SIZE + 53) + 1000;
@@ -91,7 +91,7 @@ fn a_connection_that_is_lost_again_and_again_costs_no_chunk_twice() {
 }
 
 #[test]
-fn a_server_that_spoke_the_protocol_before_is_asked_again_whatever_answers() {
+fn known_server_is_retried_after_foreign_reply() {
     let (_directory, one) = file(3 * CHUNK_SIZE);
     let welcomed = script(|talk, _| holds_nothing(&mut talk.handshake()));
     let ends = script(|talk, _| drop(talk.read_hello()));
@@ -106,7 +106,7 @@ fn a_server_that_spoke_the_protocol_before_is_asked_again_whatever_answers() {
 }
 
 #[test]
-fn a_server_that_does_not_come_back_is_asked_until_ctrl_c() {
+fn missing_server_is_retried_until_interrupt() {
     let (_directory, one) = file(5);
     let gone = || script(|talk, _| holds_nothing(&mut talk.handshake()));
     let depot = ScriptedServer::new(ServerFiles::default(), vec![gone(), gone()]);
@@ -119,7 +119,7 @@ fn a_server_that_does_not_come_back_is_asked_until_ctrl_c() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_told_at_once() {
+fn unreachable_server_fails_at_once() {
     let (_directory, one) = file(5);
     let at = nobody();
     let ended = sockactors(&["--scenario", "file", "--connect", &at, &one], "").with_code(3);
@@ -127,13 +127,13 @@ fn a_server_that_is_not_there_is_told_at_once() {
 }
 
 #[test]
-fn without_a_file_that_can_be_read_nobody_is_called() {
+fn unreadable_files_open_no_connection() {
     let args = ["--scenario", "file", "--connect", &nobody(), "/no/such/file"];
     sockactors(&args, "").with_code(1).with_stderr("/no/such/file");
 }
 
 #[test]
-fn a_client_is_ended_by_ctrl_c_while_its_server_is_silent() {
+fn interrupt_ends_client_of_silent_server() {
     let (_directory, one) = file(CHUNK_SIZE);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap().to_string();
@@ -145,7 +145,7 @@ fn a_client_is_ended_by_ctrl_c_while_its_server_is_silent() {
 }
 
 #[test]
-fn a_file_that_changed_while_the_connection_was_lost_is_not_joined_to_its_beginning() {
+fn file_changed_while_disconnected_is_not_resumed() {
     let (_directory, one) = file(400 * CHUNK_SIZE);
     let path = PathBuf::from(&one);
     let changes = script(move |talk, store| {
@@ -162,7 +162,7 @@ fn a_file_that_changed_while_the_connection_was_lost_is_not_joined_to_its_beginn
 }
 
 #[test]
-fn a_file_that_is_refused_once_all_of_it_came_is_told() {
+fn late_rejection_is_reported() {
     let (_directory, one) = file(40 * CHUNK_SIZE);
     for (code, expected) in [(1, 5), (5, 6), (7, 5), (3, 1), (6, 1), (11, 0)] {
         let refuses = script(move |talk, _| {
@@ -182,7 +182,7 @@ fn a_file_that_is_refused_once_all_of_it_came_is_told() {
 }
 
 #[test]
-fn a_server_that_stops_at_the_end_of_a_file_is_asked_again() {
+fn server_stop_at_end_of_file_is_retried() {
     let (_directory, one) = file(40 * CHUNK_SIZE);
     let stops = script(|talk, _| {
         let mut talk = talk.handshake();
@@ -196,7 +196,7 @@ fn a_server_that_stops_at_the_end_of_a_file_is_asked_again() {
 }
 
 #[test]
-fn more_than_there_is_of_a_file_cannot_be_held() {
+fn resume_point_beyond_file_is_protocol_error() {
     let (_directory, one) = file(10 * CHUNK_SIZE);
     for held in [10, 11, u64::MAX] {
         let holds = script(move |talk, store| {
@@ -218,7 +218,7 @@ fn more_than_there_is_of_a_file_cannot_be_held() {
 }
 
 #[test]
-fn answers_out_of_place_are_told() {
+fn unexpected_replies_are_reported() {
     let (_directory, one) = file(5 * CHUNK_SIZE);
     let answers: [fn(&mut ServerConnection); 4] = [
         |talk| talk.send(&Frame::Begin(0)),
@@ -247,7 +247,7 @@ fn answers_out_of_place_are_told() {
 }
 
 #[test]
-fn a_server_of_another_kind_is_told_with_what_helps() {
+fn other_servers_are_reported_with_remedy() {
     let (_directory, one) = file(CHUNK_SIZE);
     let web = script(|talk, _| {
         let mut talk = talk.read_hello();
@@ -260,7 +260,7 @@ fn a_server_of_another_kind_is_told_with_what_helps() {
 }
 
 #[test]
-fn a_quiet_run_tells_results_alone() {
+fn quiet_upload_prints_results_only() {
     let (_directory, one) = file(CHUNK_SIZE);
     let cut = || cut_after(1000);
     let depot = ScriptedServer::new(ServerFiles::default(), vec![cut(), accept_all()]);

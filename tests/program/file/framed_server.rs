@@ -13,7 +13,7 @@ use sockactors::wire::file::digest::hash_chunk_list;
 use sockactors::wire::file::{CHUNK_SIZE, Failed, Frame, Offer, SIGNATURE};
 
 #[test]
-fn files_of_every_length_arrive_under_their_names_over_one_connection() {
+fn every_length_is_stored_over_one_connection() {
     let out = directory();
     let server = server(out.path(), &["--json"]);
     let mut client = open_framed(&server);
@@ -28,7 +28,7 @@ fn files_of_every_length_arrive_under_their_names_over_one_connection() {
 }
 
 #[test]
-fn a_file_whose_size_is_not_known_before_arrives_too() {
+fn file_of_unknown_size_is_stored() {
     let out = directory();
     let server = server(out.path(), &[]);
     let mut client = open_framed(&server);
@@ -41,7 +41,7 @@ fn a_file_whose_size_is_not_known_before_arrives_too() {
 }
 
 #[test]
-fn directories_and_modes_come_along_and_what_is_dangerous_does_not() {
+fn directories_and_safe_modes_are_stored() {
     let out = directory();
     let server = server(out.path(), &[]);
     let mut client = open_framed(&server);
@@ -59,7 +59,7 @@ fn directories_and_modes_come_along_and_what_is_dangerous_does_not() {
 }
 
 #[test]
-fn a_transfer_that_was_cut_anywhere_goes_on_from_there() {
+fn cut_transfer_is_resumed() {
     let out = directory();
     let server = server(out.path(), &[]);
     let file = distinct_chunks(9 * CHUNK_SIZE + 100);
@@ -85,7 +85,7 @@ fn a_transfer_that_was_cut_anywhere_goes_on_from_there() {
 }
 
 #[test]
-fn a_server_that_was_killed_goes_on_from_what_it_had_written_down() {
+fn killed_server_resumes_from_checksums() {
     let out = directory();
     let file = distinct_chunks(40 * CHUNK_SIZE);
     let first = server(out.path(), &[]);
@@ -110,7 +110,7 @@ fn a_server_that_was_killed_goes_on_from_what_it_had_written_down() {
 }
 
 #[test]
-fn a_file_that_is_there_already_is_stored_without_a_byte_and_another_one_is_refused() {
+fn identical_file_needs_no_data_and_other_is_rejected() {
     let out = directory();
     let server = server(out.path(), &[]);
     let mut client = open_framed(&server);
@@ -134,7 +134,7 @@ fn a_file_that_is_there_already_is_stored_without_a_byte_and_another_one_is_refu
 }
 
 #[test]
-fn a_sender_that_gives_up_leaves_nothing_and_goes_on_with_the_next() {
+fn abandoned_file_is_removed_and_connection_continues() {
     let out = directory();
     let server = server(out.path(), &[]);
     let mut client = open_framed(&server);
@@ -146,7 +146,7 @@ fn a_sender_that_gives_up_leaves_nothing_and_goes_on_with_the_next() {
 }
 
 #[test]
-fn another_version_is_answered_and_the_beginning_of_a_signature_is_a_file() {
+fn unknown_version_is_answered_and_partial_signature_is_raw() {
     let out = directory();
     let server = server(out.path(), &[]);
     let mut newer = connect(server.endpoint());
@@ -162,7 +162,7 @@ fn another_version_is_answered_and_the_beginning_of_a_signature_is_a_file() {
 }
 
 #[test]
-fn a_stop_between_two_files_ends_the_connection_and_one_in_the_middle_lets_it_finish() {
+fn stop_waits_for_file_in_progress_only() {
     let out = directory();
     let server = server(out.path(), &[]);
     let mut idle = open_framed(&server);
@@ -178,7 +178,7 @@ fn a_stop_between_two_files_ends_the_connection_and_one_in_the_middle_lets_it_fi
 }
 
 #[test]
-fn a_sender_that_comes_back_over_another_connection_gets_its_file_from_the_silent_one() {
+fn reconnecting_sender_takes_over_partial_file() {
     let out = directory();
     let server = server(out.path(), &[]);
     let file = distinct_chunks(5 * CHUNK_SIZE);

@@ -124,7 +124,7 @@ fn is_raw(text: &str) -> Option<char> {
 }
 
 #[test]
-fn no_hostile_name_leads_out_of_the_directory_or_is_written_raw_anywhere() {
+fn hostile_names_stay_inside_and_escaped() {
     let around = directory();
     let out = around.path().join("out");
     fs::create_dir(&out).unwrap();

@@ -169,7 +169,7 @@ impl Drop for Killer {
 }
 
 #[test]
-fn a_server_killed_in_any_system_call_leaves_no_torn_file_and_loses_none() {
+fn kill_in_any_system_call_tears_and_loses_no_file() {
     let _alone = serial::lock();
     if !strace::is_available() {
         return;
@@ -197,7 +197,7 @@ fn a_server_killed_in_any_system_call_leaves_no_torn_file_and_loses_none() {
 }
 
 #[test]
-fn a_server_killed_at_any_moment_leaves_no_torn_file_and_loses_none() {
+fn kill_at_any_moment_tears_and_loses_no_file() {
     let _alone = serial::lock();
     let load = Load::new();
     let (out, begun) = (directory(), Instant::now());
@@ -246,14 +246,14 @@ fn missing_before_stored(flags: &[&str]) -> Option<String> {
 }
 
 #[test]
-fn stored_is_said_after_the_file_its_name_and_its_directories_are_on_the_disk() {
+fn stored_follows_sync_of_file_name_and_directories() {
     if strace::is_available() {
         assert_eq!(missing_before_stored(&[]), None);
     }
 }
 
 #[test]
-fn a_server_that_does_not_sync_is_found_out() {
+fn missing_sync_is_detected() {
     if strace::is_available() {
         let missing = missing_before_stored(&["-e", "inject=fsync:retval=0"]);
         assert!(missing.is_some_and(|missing| missing.starts_with("no fsync(")));

@@ -47,17 +47,17 @@ fn our_client_sends_to_every_peer(family: Family) {
 }
 
 #[test]
-fn our_client_sends_to_every_peer_over_ipv4() {
+fn client_sends_to_every_peer_over_ipv4() {
     our_client_sends_to_every_peer(Family::V4);
 }
 
 #[test]
-fn our_client_sends_to_every_peer_over_ipv6() {
+fn client_sends_to_every_peer_over_ipv6() {
     our_client_sends_to_every_peer(Family::V6);
 }
 
 #[test]
-fn our_client_sends_to_every_peer_over_unix_sockets() {
+fn client_sends_to_every_peer_over_unix() {
     our_client_sends_to_every_peer(Family::Unix);
 }
 
@@ -75,7 +75,7 @@ fn receiver() -> (String, std::thread::JoinHandle<Vec<u8>>) {
 }
 
 #[test]
-fn names_are_read_from_a_pipe_and_a_bad_one_is_told() {
+fn piped_names_are_sent_and_bad_one_reported() {
     let directory = directory();
     let (first, second) =
         (file(directory.path(), "a", b"one, "), file(directory.path(), "b", b"two"));
@@ -88,7 +88,7 @@ fn names_are_read_from_a_pipe_and_a_bad_one_is_told() {
 }
 
 #[test]
-fn a_last_name_without_a_newline_counts() {
+fn unterminated_last_name_is_sent() {
     let directory = directory();
     let name = file(directory.path(), "with a space in it", b"content");
     let (at, received) = receiver();
@@ -106,18 +106,18 @@ fn what_cannot_be_sent_is_named(name: &str) {
 }
 
 #[test]
-fn a_missing_file_is_named() {
+fn missing_file_is_named() {
     what_cannot_be_sent_is_named("/no/such/file");
 }
 
 #[test]
-fn a_directory_is_named_and_not_sent() {
+fn directory_is_rejected_by_raw_client() {
     let directory = directory();
     what_cannot_be_sent_is_named(directory.path().to_str().unwrap());
 }
 
 #[test]
-fn an_unreadable_file_is_named() {
+fn unreadable_file_is_named() {
     use std::os::unix::fs::PermissionsExt;
     if rustix::process::geteuid().is_root() {
         // Root may open every file; this one opens and fails when it is read.
@@ -130,7 +130,7 @@ fn an_unreadable_file_is_named() {
 }
 
 #[test]
-fn our_client_and_our_server_understand_each_other() {
+fn raw_client_and_server_interoperate() {
     let directory = directory();
     let out = directory.path().join("out");
     fs::create_dir(&out).unwrap();
@@ -172,7 +172,7 @@ impl Large {
 }
 
 #[test]
-fn a_hundred_megabytes_from_each_of_eight_clients_arrive_byte_for_byte() {
+fn eight_large_raw_uploads_arrive_intact() {
     if !require_tool("python3") {
         return;
     }

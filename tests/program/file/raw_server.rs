@@ -58,22 +58,22 @@ fn our_server_stores_what_every_peer_sends(family: Family) {
 }
 
 #[test]
-fn our_server_stores_what_every_peer_sends_over_ipv4() {
+fn server_stores_uploads_of_every_peer_over_ipv4() {
     our_server_stores_what_every_peer_sends(Family::V4);
 }
 
 #[test]
-fn our_server_stores_what_every_peer_sends_over_ipv6() {
+fn server_stores_uploads_of_every_peer_over_ipv6() {
     our_server_stores_what_every_peer_sends(Family::V6);
 }
 
 #[test]
-fn our_server_stores_what_every_peer_sends_over_unix_sockets() {
+fn server_stores_uploads_of_every_peer_over_unix() {
     our_server_stores_what_every_peer_sends(Family::Unix);
 }
 
 #[test]
-fn a_client_that_sends_nothing_makes_no_file_and_uses_up_no_number() {
+fn empty_upload_creates_no_file() {
     let out = directory();
     let server = server(out.path(), &[]);
     for _ in 0..3 {
@@ -98,7 +98,7 @@ fn files_are_numbered_from_zero() {
 }
 
 #[test]
-fn an_existing_file_is_never_overwritten() {
+fn existing_file_is_never_overwritten() {
     let out = directory();
     fs::write(out.path().join("output0.txt"), "precious").unwrap();
     fs::write(out.path().join("output2.txt"), "precious too").unwrap();
@@ -113,7 +113,7 @@ fn an_existing_file_is_never_overwritten() {
 }
 
 #[test]
-fn clients_are_taken_all_at_once() {
+fn clients_are_served_concurrently() {
     let out = directory();
     let server = server(out.path(), &["--clients", "3"]);
     let mut clients: Vec<_> = (0..3).map(|_| connect(server.endpoint())).collect();
@@ -132,7 +132,7 @@ fn clients_are_taken_all_at_once() {
 }
 
 #[test]
-fn a_server_without_out_stores_in_its_working_directory() {
+fn default_output_is_working_directory() {
     let directory = directory();
     let mut command = Command::new(crate::support::BINARY);
     command.args(["--scenario", "file", "--listen", "127.0.0.1:0"]).current_dir(directory.path());
@@ -157,7 +157,7 @@ fn a_client_that_resets_leaves_the_server_serving() {
 }
 
 #[test]
-fn an_upload_that_is_larger_than_allowed_is_told_and_leaves_nothing() {
+fn oversized_upload_is_reported_and_removed() {
     let out = directory();
     let server = server(out.path(), &["--max-size", "1KiB"]);
     let mut large = connect(server.endpoint());
@@ -175,7 +175,7 @@ fn an_upload_that_is_larger_than_allowed_is_told_and_leaves_nothing() {
 }
 
 #[test]
-fn an_output_directory_that_does_not_exist_is_told_at_the_start() {
+fn missing_output_directory_is_reported_at_start() {
     let args = ["--scenario", "file", "--listen", "127.0.0.1:0", "--out", "/no/such/directory"];
     let ended = sockactors(&args, "").with_stderr("/no/such/directory");
     assert!(ended.code != 0 && !ended.err().contains("panicked"), "{ended:?}");
@@ -186,7 +186,7 @@ fn an_output_directory_that_does_not_exist_is_told_at_the_start() {
 }
 
 #[test]
-fn an_output_directory_that_is_a_file_is_told_at_the_start() {
+fn output_directory_that_is_file_is_reported_at_start() {
     let directory = directory();
     let file = directory.path().join("file");
     fs::write(&file, "").unwrap();
@@ -223,7 +223,7 @@ impl Drop for SmallDisk {
 }
 
 #[test]
-fn a_full_disk_cuts_the_client_and_the_next_one_is_served() {
+fn full_disk_disconnects_client_and_server_continues() {
     let Some(disk) = SmallDisk::mount() else { return };
     let server = server(disk.0.path(), &["--keep-free", "0B"]);
     let mut greedy = connect(server.endpoint());
@@ -245,7 +245,7 @@ fn a_full_disk_cuts_the_client_and_the_next_one_is_served() {
 }
 
 #[test]
-fn a_server_for_one_client_ends_with_6_if_the_disk_was_full() {
+fn full_disk_exits_with_6_for_one_client() {
     let Some(disk) = SmallDisk::mount() else { return };
     let server = server(disk.0.path(), &["--keep-free", "0B", "--clients", "1"]);
     let mut greedy = connect(server.endpoint());
@@ -255,7 +255,7 @@ fn a_server_for_one_client_ends_with_6_if_the_disk_was_full() {
 }
 
 #[test]
-fn a_disk_without_the_room_that_stays_free_takes_nothing() {
+fn keep_free_rejects_uploads() {
     let Some(disk) = SmallDisk::mount() else { return };
     // The default keeps 64 MiB free, and this disk has one.
     let server = server(disk.0.path(), &[]);

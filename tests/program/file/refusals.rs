@@ -11,7 +11,7 @@ use sockactors::wire::file::digest::hash_chunk;
 use sockactors::wire::file::{CHUNK_SIZE, Frame};
 
 #[test]
-fn what_arrives_otherwise_than_it_was_sent_is_never_stored() {
+fn corrupt_upload_is_never_stored() {
     let out = directory();
     let server = server(out.path(), &[]);
     let file = distinct_chunks(3 * CHUNK_SIZE);
@@ -69,7 +69,7 @@ fn what_arrives_otherwise_than_it_was_sent_is_never_stored() {
 }
 
 #[test]
-fn refusals_have_their_codes_and_the_connection_goes_on() {
+fn rejections_have_codes_and_connection_continues() {
     let out = directory();
     fs::write(out.path().join("mine"), "mine").unwrap();
     let server = server(out.path(), &["--max-size", "1KiB"]);

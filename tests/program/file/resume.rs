@@ -47,7 +47,7 @@ fn pass_on(client: TcpStream, server: TcpStream, most: usize) -> usize {
 }
 
 #[test]
-fn a_file_cut_fifty_times_moves_no_more_than_a_chunk_a_cut_besides_itself() {
+fn fifty_cuts_resend_one_chunk_each() {
     let out = directory();
     let server = Program::server(&["--scenario", "file", "--out", out.path().to_str().unwrap()]);
     let size = env_number("SOCKACTORS_RESUME_MIB", 64) << 20;
@@ -165,7 +165,7 @@ fn most_memory(pid: u32) -> u64 {
 }
 
 #[test]
-fn many_senders_at_once_some_of_them_slow_all_arrive_and_memory_stays_flat() {
+fn many_senders_arrive_in_constant_memory() {
     let _alone = serial::lock();
     let out = directory();
     let server = Program::server(&["--scenario", "file", "--out", out.path().to_str().unwrap()]);

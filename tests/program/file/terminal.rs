@@ -31,7 +31,7 @@ fn has_bar(screen: &str, name: &str) -> bool {
 }
 
 #[test]
-fn a_file_that_comes_in_frames_has_a_bar_until_it_is_there() {
+fn framed_upload_shows_progress_bar() {
     let out = directory();
     let Some((terminal, at)) = server(out.path().to_str().unwrap()) else { return };
     let file = seeded_bytes("bar", CHUNK_SIZE);
@@ -60,7 +60,7 @@ fn a_file_that_comes_in_frames_has_a_bar_until_it_is_there() {
 }
 
 #[test]
-fn a_raw_upload_has_a_bar_until_it_is_there() {
+fn raw_upload_shows_progress_bar() {
     let out = directory();
     let Some((terminal, at)) = server(out.path().to_str().unwrap()) else { return };
     let piece = seeded_bytes("bar", CHUNK_SIZE);

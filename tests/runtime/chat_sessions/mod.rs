@@ -14,7 +14,7 @@ use run::{LINES, MEMBERS, Notes, run};
 const SEEDS: u64 = 10_000;
 
 #[test]
-fn whoever_is_left_hears_everything_once_and_whoever_is_gone_is_seen_off_once() {
+fn chat_faults_keep_messages_and_departures_exact() {
     let seeds = std::env::var("SOCKACTORS_SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap());
     // So many were left, were cut short in their talk, hung, vanished, and saw the pool stop.
     let mut seen = [0; 5];

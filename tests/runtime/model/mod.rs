@@ -110,7 +110,7 @@ fn number(name: &str, default: u64) -> u64 {
 }
 
 #[test]
-fn ten_thousand_random_trees_do_as_the_model_does() {
+fn random_trees_match_model() {
     let (seeds, first) = (number("SOCKACTORS_SEEDS", 10_000), number("SOCKACTORS_FIRST_SEED", 0));
     let threads = number("SOCKACTORS_THREADS", 2);
     let next = AtomicU64::new(first);
