@@ -1,4 +1,4 @@
-//! The program's door: everything behind it is in the library, so that tests can reach it.
+//! The entry point of the program. All its code is in the library, where tests can reach it.
 
 fn main() -> std::process::ExitCode {
     sockactors::cli::main()

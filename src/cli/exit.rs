@@ -1,7 +1,7 @@
-//! The codes that the program ends with.
+//! The exit codes of the program.
 //!
-//! A script asks why a run ended without reading its messages. The codes are few and stay what they are:
-//! [`ExitStatus`] lists them, and [`ExitStatus::from_error`] finds the one for an error that came up from a tree.
+//! A script tells the reason of a failed run from its exit code, without reading messages. The
+//! codes are few and never change.
 
 use std::error::Error;
 use std::io;
@@ -10,33 +10,33 @@ use std::process::ExitCode;
 use crate::actors::ClientError;
 use crate::net::{BindError, ConnectError};
 
-/// Why the program ended.
+/// An exit code of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitStatus {
-    /// All went well; a server that was asked to stop and drained, too.
+    /// Success. A server that was asked to stop and drained ends with it too.
     Success = 0,
-    /// It failed while it ran.
+    /// Failed while running.
     Failed = 1,
     /// A flag or an argument was wrong.
     Usage = 2,
-    /// It could not connect or bind.
+    /// Could not connect or bind.
     Unreachable = 3,
-    /// It timed out, or more answers were lost than allowed.
+    /// Timed out, or lost more replies than allowed.
     TimedOut = 4,
-    /// What arrived is not what was sent.
+    /// The received data differs from the data sent.
     Integrity = 5,
     /// The disk is full, or a quota is used up.
     DiskFull = 6,
-    /// A client was ended by Ctrl-C (128 and the number of SIGINT, as a shell counts).
+    /// A client was interrupted by Ctrl-C. A shell uses 128 and the number of SIGINT too.
     Interrupted = 130,
 }
 
 impl ExitStatus {
-    /// Finds the code for an error that came up from a tree, by the first of its causes that tells one.
+    /// Returns the code for the error of a tree: that of its first cause that has one.
     ///
-    /// An attempt to connect that took too long is [`ExitStatus::Unreachable`], too; [`ExitStatus::TimedOut`] is for an
-    /// answer that did not come.
+    /// A connect that timed out is [`ExitStatus::Unreachable`]. [`ExitStatus::TimedOut`] is for a
+    /// missing reply.
     pub fn from_error(error: &(dyn Error + 'static)) -> ExitStatus {
         let mut cause = Some(error);
         while let Some(error) = cause {
@@ -77,8 +77,8 @@ impl ExitStatus {
 }
 
 impl From<ExitStatus> for ExitCode {
-    fn from(code: ExitStatus) -> ExitCode {
-        ExitCode::from(code as u8)
+    fn from(status: ExitStatus) -> ExitCode {
+        ExitCode::from(status as u8)
     }
 }
 
@@ -93,7 +93,7 @@ mod tests {
     struct Wrapped(#[source] io::Error);
 
     #[test]
-    fn an_io_error_is_found_among_the_causes() {
+    fn io_error_among_the_causes_sets_the_code() {
         let full = Wrapped(io::ErrorKind::StorageFull.into());
         assert_eq!(ExitStatus::from_error(&full), ExitStatus::DiskFull);
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_connection_is_told_from_an_answer_that_is_late() {
+    fn failed_connect_differs_from_late_reply() {
         let (endpoint, within) = ("h:1".parse().expect("an endpoint"), Duration::from_secs(1));
         let refused = ConnectError::TimedOut { endpoint, timeout: within };
         assert_eq!(ExitStatus::from_error(&refused), ExitStatus::Unreachable);
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_a_failure() {
+    fn any_other_error_is_a_failure() {
         assert_eq!(ExitStatus::from_error(&std::fmt::Error), ExitStatus::Failed);
         assert_eq!(
             ExitStatus::from_error(&Wrapped(io::ErrorKind::BrokenPipe.into())),

@@ -1,8 +1,8 @@
-//! The program from its first word to its exit code: parse, compose, run.
+//! The program from its command line to its exit code: parse, build the tree, run.
 
 use std::env;
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
@@ -12,39 +12,50 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::args::argv::EnvLookup;
-use super::args::names::{Side, scenario_name};
-use super::args::parse::{OutputSettings, ParsedArgs, parse};
-use super::exit::ExitStatus;
-use super::output::background_writer::BackgroundWriter;
-use super::output::lifecycle::LifecycleLog;
-use super::output::logger::{LogFormat, Logger};
-use super::output::printer::{OnError, Printer, Sink, Style, stderr, stdout};
-use super::output::progress::ProgressBars;
-use super::terminal::stdin;
-use super::terminal::{LineReader, Terminal};
 use crate::actors::{ChatInput, ConsoleLine, FileInput, Reconnect, Report, Reporter};
+use crate::cli::args::argv::EnvLookup;
+use crate::cli::args::parse::{ParsedArgs, parse};
+use crate::cli::exit::ExitStatus;
+use crate::cli::output::background_writer::BackgroundWriter;
+use crate::cli::output::lifecycle::LifecycleLog;
+use crate::cli::output::logger::{LogFormat, Logger};
+use crate::cli::output::printer::{OnError, Printer, Style};
+use crate::cli::output::progress::ProgressBars;
+use crate::cli::output::settings::OutputSettings;
+use crate::cli::output::sink::{Sink, stderr, stdout};
+use crate::cli::terminal::stdin;
+use crate::cli::terminal::{LineReader, Terminal};
 use crate::net::{Endpoint, max_open_files, raise_open_file_limit};
 use crate::runtime::{
     Child, Exit, Shutdown, Snapshot, StopReason, Strategy, Supervisor, System, record_backtraces,
 };
-use crate::scenario::{BuiltScenario, InputAddress, Reporters, Role, Scenario, Settings, build};
+use crate::scenario::{
+    BuiltScenario, InputAddress, Reporters, Role, Scenario, Settings, Side, build,
+};
 use crate::wire::text::decode_lossy;
 
-/// How long what is still to be told may take at the end: nobody may be reading.
+/// How long the end waits for remaining output, because stdout may be blocked.
 const OUTPUT_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The prompt of an operator's console.
+/// The prompt of the operator console.
 const CONSOLE_PROMPT: &str = "operator> ";
 
-/// How long an actor may keep its thread before the log names it.
+/// How long an actor may keep its thread before a warning names it.
 const STALL_LIMIT: Duration = Duration::from_secs(2);
+
+/// The restart intensity of the root supervisor: restarts per window.
+const MAX_RESTARTS: u32 = 5;
+const RESTART_WINDOW: Duration = Duration::from_secs(10);
+
+/// The range of the pauses before a restart.
+const MIN_RESTART_DELAY: Duration = Duration::from_millis(10);
+const MAX_RESTART_DELAY: Duration = Duration::from_secs(1);
 
 /// Runs the program with the process's own arguments, environment and streams.
 pub fn main() -> ExitCode {
-    let line = env::args_os().skip(1).collect();
+    let words = env::args_os().skip(1).collect();
     let env = |name: &str| env::var_os(name);
-    match parse(line, &env) {
+    match parse(words, &env) {
         Ok(parsed) => {
             let (terminal, reader) = open_terminal(&parsed, &env).unzip();
             let bars = match parsed.settings.scenario == Scenario::File && !parsed.output.quiet {
@@ -53,16 +64,16 @@ pub fn main() -> ExitCode {
             };
             let log = terminal.as_ref().map_or_else(stderr, Terminal::stderr);
             let log = bars.wrap_sink(log);
-            let scribe = Logger::new(&parsed.output, &env, log).install();
-            let code = run(parsed, scribe, bars, terminal.as_ref(), reader);
+            let log_writer = Logger::new(&parsed.output, &env, log).install();
+            let status = run(parsed, log_writer, bars, terminal.as_ref(), reader);
             log::logger().flush();
             if let Some(terminal) = terminal {
                 terminal.close();
             }
-            code.into()
+            status.into()
         }
         Err(early) => {
-            // There is nobody left to tell when the stream itself is closed.
+            // A closed stream cannot be reported anywhere.
             let _ = match early.code {
                 0 => io::stdout().write_all(early.text.as_bytes()),
                 _ => io::stderr().write_all(early.text.as_bytes()),
@@ -72,7 +83,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Opens the terminal for a chat with a person at it.
+/// Opens the terminal for a chat, if a person uses it.
 fn open_terminal(parsed: &ParsedArgs, env: EnvLookup<'_>) -> Option<(Terminal, LineReader)> {
     let ParsedArgs { settings, output, .. } = parsed;
     let is_dumb = env("TERM").is_none_or(|term| term == "dumb");
@@ -87,104 +98,107 @@ fn open_terminal(parsed: &ParsedArgs, env: EnvLookup<'_>) -> Option<(Terminal, L
     Terminal::open(LogFormat::is_stdout_colored(output.color, env))
 }
 
-/// Runs what was asked for, and returns the code to end with.
+/// Runs the scenario, and returns the exit code.
 fn run(
     ParsedArgs { mut settings, output, drills }: ParsedArgs,
-    stderr: Arc<BackgroundWriter>,
+    log_writer: Arc<BackgroundWriter>,
     bars: ProgressBars,
     terminal: Option<&Terminal>,
     reader: Option<LineReader>,
 ) -> ExitStatus {
     settings.interactive = terminal.is_some();
-    let auto = if terminal.is_some() { Reconnect::AfterJoin } else { Reconnect::Never };
-    settings.reconnect = output.reconnect.unwrap_or(auto);
-    let interactive = stdin::is_interactive(output.no_input);
-    if let Err(code) = check_environment(&mut settings, &output, interactive) {
-        return code;
+    let default = if terminal.is_some() { Reconnect::AfterJoin } else { Reconnect::Never };
+    settings.reconnect = output.reconnect.unwrap_or(default);
+    let is_interactive = stdin::is_interactive(output.no_input);
+    if let Err(status) = check_environment(&mut settings, &output, is_interactive) {
+        return status;
     }
     record_backtraces(output.verbose > 1);
     raise_open_file_limit();
 
-    // The thread that heeds signals must not wait for a reader of stderr either.
-    let show = move |tree: &Snapshot| stderr.write(tree.to_string());
-    let system = System::new().threads(settings.threads).stall_limit(STALL_LIMIT).on_usr1(show);
+    // The signal thread must not block on stderr.
+    let print_tree = move |tree: &Snapshot| log_writer.write(tree.to_string());
+    let system =
+        System::new().threads(settings.threads).stall_limit(STALL_LIMIT).on_usr1(print_tree);
     let handle = system.handle();
     let sink = match terminal {
         Some(terminal) => terminal.stdout(),
         None if io::stdout().is_terminal() => bars.wrap_sink(stdout()),
         None => stdout(),
     };
-    let mut tree = Supervisor::new(scenario_name(settings.scenario), Strategy::OneForOne)
-        .intensity(5, Duration::from_secs(10))
-        .backoff(Duration::from_millis(10), Duration::from_secs(1));
-    let unwritten = Arc::new(AtomicBool::new(false));
-    let failed = unwritten.clone();
+    let mut tree = Supervisor::new(settings.scenario.name(), Strategy::OneForOne)
+        .intensity(MAX_RESTARTS, RESTART_WINDOW)
+        .backoff(MIN_RESTART_DELAY, MAX_RESTART_DELAY);
+    let has_lost_output = Arc::new(AtomicBool::new(false));
+    let lost_output = has_lost_output.clone();
     let on_error: OnError = Arc::new(move |error| match error.kind() {
-        // Nobody reads any more, as in `sockactors ... | head -1`: a quiet end.
+        // The reader closed the pipe, as in `sockactors ... | head -1`. End without a message.
         io::ErrorKind::BrokenPipe => handle.stop(),
-        _ => failed.store(true, Ordering::Relaxed),
+        _ => lost_output.store(true, Ordering::Relaxed),
     });
     let reporters = add_printers(&mut tree, &settings, &output, (&sink, &bars), &on_error);
 
-    let composed = match smol::block_on(build(&settings, &mut tree, &reporters)) {
-        Ok(composed) => composed,
+    let built = match smol::block_on(build(&settings, &mut tree, &reporters)) {
+        Ok(built) => built,
         Err(error) => {
             log::error!("{error}");
             return ExitStatus::from_error(&error);
         }
     };
-    smol::block_on(report_endpoints(&composed.endpoints, &settings, &reporters.server));
-    if let Err(error) = attach_stdin(composed, &settings, reader) {
-        log::error!("stdin cannot be read: {error}");
+    smol::block_on(report_endpoints(&built.endpoints, &settings, &reporters.server));
+    if let Err(error) = attach_stdin(built, &settings, reader) {
+        log::error!("cannot read stdin: {error}");
         return ExitStatus::Failed;
     }
-    let watch = LifecycleLog::new(drills, system.handle(), output.json.then(|| sink.clone()));
-    let watching = watch.clone();
-    let ended = system.observe(move |event| watching.on_event(event)).run(tree);
-    watch.report_shutdown(settings.role, &ended);
-    watch.flush(OUTPUT_FLUSH_TIMEOUT);
-    let unwritten = unwritten.load(Ordering::Relaxed).then_some(ExitStatus::Failed);
-    match exit_status(settings.role, ended) {
-        ExitStatus::Success => unwritten.unwrap_or(watch.exit_status()),
-        code => code,
+    let lifecycle = LifecycleLog::new(drills, system.handle(), output.json.then(|| sink.clone()));
+    let observer = lifecycle.clone();
+    let result = system.observe(move |event| observer.on_event(event)).run(tree);
+    lifecycle.report_shutdown(settings.role, &result);
+    lifecycle.flush(OUTPUT_FLUSH_TIMEOUT);
+    match exit_status(settings.role, result) {
+        ExitStatus::Success if has_lost_output.load(Ordering::Relaxed) => ExitStatus::Failed,
+        ExitStatus::Success => lifecycle.exit_status(),
+        status => status,
     }
 }
 
-/// Checks what only the running process can tell.
+/// Checks the files and streams of the process, and completes the settings.
 fn check_environment(
     settings: &mut Settings,
     output: &OutputSettings,
-    interactive: bool,
+    is_interactive: bool,
 ) -> Result<(), ExitStatus> {
-    settings.continue_on_error = interactive;
+    settings.continue_on_error = is_interactive;
     if let Some(path) = &settings.operator_password_file {
-        let mode = std::fs::metadata(path).map(|file| file.permissions().mode());
+        let mode = fs::metadata(path).map(|file| file.permissions().mode());
         if mode.is_ok_and(|mode| mode & 0o077 != 0) {
-            log::warn!("{} can be read by others; chmod 600 it", path.display());
+            log::warn!("{} is readable by other users; run chmod 600 on it", path.display());
         }
     }
     let is_file = settings.scenario == Scenario::File;
     if is_file && settings.role != Role::Client && !settings.out.is_dir() {
         let out = settings.out.display();
-        log::error!("--out {out} is not a directory; create it first, or name another");
+        log::error!("--out {out} is not a directory; create it, or choose another one");
         return Err(ExitStatus::Failed);
     }
     if settings.files.iter().any(|file| file.as_os_str() == "-") {
         let stdin = io::stdin().as_fd().try_clone_to_owned();
         settings.stdin = Some(Arc::new(stdin.map(File::from).map_err(|error| {
-            log::error!("stdin cannot be read: {error}");
+            log::error!("cannot read stdin: {error}");
             ExitStatus::Failed
         })?));
     }
-    let names_wanted = is_file && settings.role != Role::Server && settings.files.is_empty();
-    if names_wanted && output.no_input && io::stdin().is_terminal() {
-        log::error!("there is no FILE to send, and --no-input forbids to ask; name the files");
+    let needs_names = is_file && settings.role != Role::Server && settings.files.is_empty();
+    if needs_names && output.no_input && io::stdin().is_terminal() {
+        log::error!(
+            "there is no FILE to send, and --no-input forbids a prompt; add the files to the command line"
+        );
         return Err(ExitStatus::Usage);
     }
     Ok(())
 }
 
-/// Adds a narrator for each side that runs.
+/// Adds a printer for each side that runs.
 fn add_printers(
     tree: &mut Supervisor,
     settings: &Settings,
@@ -194,67 +208,70 @@ fn add_printers(
 ) -> Reporters {
     let style =
         Style { json: output.json, quiet: output.quiet, prompt: settings.continue_on_error };
-    let mut narrator = |side: Side| {
-        // A quiet server has nothing to tell but the files that it stored, and what its operator asks for.
+    let mut add_printer = |side: Side| {
+        // A quiet server prints only stored files, and the replies to its operator.
         let has_results =
             side == Side::Client || settings.scenario == Scenario::File || settings.interactive;
-        if !side.is_run_by(settings.role) || (output.quiet && !output.json && !has_results) {
+        if !settings.role.runs(side) || (output.quiet && !output.json && !has_results) {
             return Reporter::disabled();
         }
-        let narrator = Printer::new(settings.scenario, side, style, sink.clone(), on_error.clone())
+        let printer = Printer::new(settings.scenario, side, style, sink.clone(), on_error.clone())
             .progress_bars(bars.clone());
-        let child = Child::new(format!("{}-narrator", side.name()), move || narrator.clone())
+        let child = Child::new(format!("{}-printer", side.name()), move || printer.clone())
             .mailbox(64 + settings.listen.len())
             .shutdown(match side {
                 Side::Server => Shutdown::Timeout(OUTPUT_FLUSH_TIMEOUT),
-                // What came back is what the client was run for; Ctrl-C ends the wait for its reader.
+                // The output is the purpose of a client. Ctrl-C ends the wait for its reader.
                 Side::Client => Shutdown::Infinity,
             });
         Reporter::new(tree.child(child))
     };
-    Reporters { server: narrator(Side::Server), client: narrator(Side::Client) }
+    Reporters { server: add_printer(Side::Server), client: add_printer(Side::Client) }
 }
 
-/// Tells where the server listens, and warns where strangers can reach it and where there may be fewer than asked for.
-async fn report_endpoints(listening: &[Endpoint], settings: &Settings, reporter: &Reporter) {
-    let (asked, most) = (settings.max_conns, settings.connection_limit());
-    if most < asked && !listening.is_empty() && settings.scenario != Scenario::Udp {
+/// Reports the endpoints of a server.
+///
+/// Warns if other machines can reach them, and if the file limit reduces `--max-conns`.
+async fn report_endpoints(endpoints: &[Endpoint], settings: &Settings, reporter: &Reporter) {
+    let (max_conns, limit) = (settings.max_conns, settings.connection_limit());
+    if limit < max_conns && !endpoints.is_empty() && settings.scenario != Scenario::Udp {
         let files = max_open_files();
         log::warn!(
-            "--max-conns is cut from {asked} to {most}: the file limit is {files} (ulimit -n)"
+            "--max-conns is reduced from {max_conns} to {limit}: \
+             the limit of open files is {files} (ulimit -n)"
         );
     }
-    for endpoint in listening {
+    for endpoint in endpoints {
         if endpoint.is_wider_than_loopback() {
-            log::warn!("{endpoint} can be reached from other machines");
+            log::warn!("{endpoint} is reachable from other machines");
         }
         let endpoint = endpoint.clone();
         reporter.send(|| Report::Listening { endpoint }).await;
     }
 }
 
-/// Has stdin, or what a flag says instead, go to the actor that takes what a person types.
+/// Passes stdin, or the text of `--message`, to the actor that receives the input.
 fn attach_stdin(
-    composed: BuiltScenario,
+    built: BuiltScenario,
     settings: &Settings,
     reader: Option<LineReader>,
 ) -> io::Result<()> {
-    match (composed.input, &settings.message) {
+    match (built.input, &settings.message) {
         (None, _) => Ok(()),
         (Some(InputAddress::Chat(client)), Some(message)) => {
-            // A mailbox that nobody has read from yet has room for two.
+            // The mailbox is empty, and has room for two messages.
             let _ = client.try_send(ChatInput::Line(message.clone()));
             let _ = client.try_send(ChatInput::End);
             Ok(())
         }
         (Some(InputAddress::Chat(client)), None) => {
-            let take = move |line: Option<Vec<u8>>| {
+            let send_line = move |line: Option<Vec<u8>>| {
                 let line = line.map(|line| ChatInput::Line(decode_lossy(&line).into_owned()));
                 client.send_blocking(line.unwrap_or(ChatInput::End)).is_ok()
             };
             match reader {
-                Some(reader) => reader.spawn(None, take),
-                None => stdin::spawn_line_reader(take),
+                Some(reader) => reader.spawn(None, send_line),
+                None => stdin::spawn_line_reader(send_line),
             }
         }
         (Some(InputAddress::Console(console)), _) => match reader {
@@ -277,9 +294,9 @@ fn path_from_bytes(name: Vec<u8>) -> PathBuf {
     OsString::from_vec(name).into()
 }
 
-/// Finds the code for an end, and tells the reason of a bad one.
-fn exit_status(role: Role, ended: Result<StopReason, Exit>) -> ExitStatus {
-    match ended {
+/// Returns the exit code for the result of a run, and logs the reason of a failure.
+fn exit_status(role: Role, result: Result<StopReason, Exit>) -> ExitStatus {
+    match result {
         Ok(StopReason::Signalled(_)) if role == Role::Client => ExitStatus::Interrupted,
         Ok(StopReason::Killed(_)) => ExitStatus::Interrupted,
         Ok(_) => ExitStatus::Success,

@@ -1,11 +1,12 @@
-//! The chat: a room, a session for each connection, a listener; a client for one person.
+//! The chat scenario: a room manager, a listener and a pool of sessions, and a client for one
+//! person.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{AccessControl, BuildError, InputAddress, Role, Settings, add_listeners, client_child};
 use crate::actors::{
     BanList, ChatClient, ChatConsole, ChatRegistry, ChatSession, Dialect, HistoryError,
     HistorySender, HistoryStore, HistoryWriter, OperatorAuth, Report, Reporter, RoomManager,
@@ -13,29 +14,35 @@ use crate::actors::{
 };
 use crate::net::Endpoint;
 use crate::runtime::{Child, Supervisor};
+use crate::scenario::children::{client_child, connection_pool};
+use crate::scenario::error::BuildError;
+use crate::scenario::input::InputAddress;
+use crate::scenario::listeners::{AccessControl, add_listeners};
+use crate::scenario::settings::{Role, Settings};
 use crate::wire::chat::notice;
 
-/// The room that everybody comes to first, unless it is set.
+/// The default room, which every session joins first.
 const DEFAULT_ROOM: &str = "lobby";
 
-/// How many lines those beyond this machine may say in which time, unless it is set.
+/// The default rate limit of a client's lines: a number of lines per period.
 const DEFAULT_RATE: (u32, Duration) = (100, Duration::from_secs(10));
 
-/// The longest operator's password, in bytes.
+/// The maximum length of the operators' password, in bytes.
 const MAX_PASSWORD_LEN: u64 = 1024;
 
-/// Answers that wait for one peer at most.
+/// The capacity of a session's mailbox, in messages.
 const SESSION_MAILBOX: usize = 16;
 
-/// Lines that wait for the disk at most, where they are kept there.
+/// The capacity of the history writer's mailbox, in lines.
 const HISTORY_MAILBOX: usize = 4096;
 
+/// Adds the server. Returns its bound endpoints, and the address of the operator's console.
 pub(super) async fn add_server(
     settings: &Settings,
     tree: &mut Supervisor,
     reporter: &Reporter,
 ) -> Result<(Vec<Endpoint>, Option<InputAddress>), BuildError> {
-    let hall = ChatRegistry::new(settings.room.as_deref().unwrap_or(DEFAULT_ROOM));
+    let registry = ChatRegistry::new(settings.room.as_deref().unwrap_or(DEFAULT_ROOM));
     let limits = SessionLimits {
         first_timeout: settings.first_timeout,
         idle_timeout: settings.idle_timeout,
@@ -49,85 +56,88 @@ pub(super) async fn add_server(
             .map(read_operator_password)
             .transpose()?,
     };
-    let bans = Arc::<BanList>::default();
-    // It stands before the room: what was said until the end is written down after it.
-    add_history_writer(settings, tree, &hall, reporter)?;
-    let kept = bans.clone();
-    let room = Child::new("room", move || RoomManager::new(hall.clone()).bans(kept.clone()));
-    let room = tree.child(room);
-    let sessions = tree.pool(settings.connection_pool("sessions").mailbox(SESSION_MAILBOX));
-    let with =
-        Arc::new(SessionConfig { limits, manager: room.clone(), reporter: reporter.clone() });
-    let serve = move |connection| ChatSession::new(connection, with.clone());
-    // Whoever speaks as in the lecture is sent answers alone.
+    let ban_list = Arc::<BanList>::default();
+    // The history writer starts before the manager, so it stops after it and writes the last lines.
+    add_history_writer(settings, tree, &registry, reporter)?;
+    let manager_bans = ban_list.clone();
+    let manager = tree.child(Child::new("room", move || {
+        RoomManager::new(registry.clone()).bans(manager_bans.clone())
+    }));
+    let pool = connection_pool(settings, "sessions").mailbox(SESSION_MAILBOX);
+    let sessions = tree.pool(pool);
+    let session_config =
+        Arc::new(SessionConfig { limits, manager: manager.clone(), reporter: reporter.clone() });
+    let serve = move |connection| ChatSession::new(connection, session_config.clone());
+    // A lecture client expects nothing but replies to its own text.
     let speaks_lines = settings.dialect != Some(Dialect::Lecture);
-    let door = AccessControl {
-        ban_list: bans,
+    let access = AccessControl {
+        ban_list,
         rejection_message: speaks_lines.then_some(notice::format_rejected),
     };
-    let listening = add_listeners(settings, tree, &sessions, reporter, door, serve).await?;
-    let console = settings.interactive && settings.role == Role::Server;
-    let console = console.then(|| {
+    let endpoints = add_listeners(settings, tree, &sessions, reporter, access, serve).await?;
+    let has_console = settings.interactive && settings.role == Role::Server;
+    let console = has_console.then(|| {
         let reporter = reporter.clone();
-        tree.child(Child::new("console", move || ChatConsole::new(room.clone(), reporter.clone())))
+        tree.child(Child::new("console", move || {
+            ChatConsole::new(manager.clone(), reporter.clone())
+        }))
     });
-    Ok((listening, console.map(InputAddress::Console)))
+    Ok((endpoints, console.map(InputAddress::Console)))
 }
 
-/// Reads the password that makes an operator.
+/// Reads the operators' password from the only line of a file.
 fn read_operator_password(path: &Path) -> Result<OperatorAuth, BuildError> {
     let failed = |source| BuildError::Password { path: path.into(), source };
     let mut text = String::new();
-    let file = std::fs::File::open(path).map_err(failed)?;
+    let file = File::open(path).map_err(failed)?;
     file.take(MAX_PASSWORD_LEN + 1).read_to_string(&mut text).map_err(failed)?;
     let password = text.trim_end_matches(['\r', '\n']);
-    let why = match password {
-        "" => "it is empty; its first line is to be the password",
-        long if long.len() as u64 > MAX_PASSWORD_LEN => "it is too long for a password",
-        lines if lines.contains('\n') => "it has more than one line",
+    let reason = match password {
+        "" => "the file is empty; write the password on its first line",
+        long if long.len() as u64 > MAX_PASSWORD_LEN => "the password is longer than 1024 bytes",
+        lines if lines.contains('\n') => "the file has more than one line",
         password => return Ok(OperatorAuth::new(password.trim())),
     };
-    Err(failed(io::Error::new(io::ErrorKind::InvalidData, why)))
+    Err(failed(io::Error::new(io::ErrorKind::InvalidData, reason)))
 }
 
-/// Gives the rooms what was said before, and adds the journal, where there is to be one.
+/// Restores the rooms from the history directory, and adds the history writer.
 fn add_history_writer(
     settings: &Settings,
     tree: &mut Supervisor,
-    hall: &ChatRegistry,
+    registry: &ChatRegistry,
     reporter: &Reporter,
 ) -> Result<(), HistoryError> {
     let Some(path) = &settings.history_dir else { return Ok(()) };
-    hall.keep_closed_rooms();
-    let restore = |room: &str, line: &str, sent_at| hall.restore(room, line, sent_at);
-    let (history, faults) = HistoryStore::open(path, settings.history_size, restore)?;
-    for why in faults {
-        reporter.try_send(|| Report::Warning { reason: why });
+    registry.keep_closed_rooms();
+    let restore = |room: &str, line: &str, sent_at| registry.restore(room, line, sent_at);
+    let (store, faults) = HistoryStore::open(path, settings.history_size, restore)?;
+    for reason in faults {
+        reporter.try_send(|| Report::Warning { reason });
     }
-    let (kept, reporter) = (history.clone(), reporter.clone());
-    let journal = Child::new("journal", move || HistoryWriter::new(kept.clone(), reporter.clone()));
-    hall.set_history_sender(HistorySender::new(
-        history,
-        tree.child(journal.mailbox(HISTORY_MAILBOX)),
-    ));
+    let (writer_store, reporter) = (store.clone(), reporter.clone());
+    let writer =
+        Child::new("journal", move || HistoryWriter::new(writer_store.clone(), reporter.clone()));
+    let writer = tree.child(writer.mailbox(HISTORY_MAILBOX));
+    registry.set_history_sender(HistorySender::new(store, writer));
     Ok(())
 }
 
+/// Adds the client, and returns its address.
 pub(super) fn add_client(
     settings: &Settings,
     tree: &mut Supervisor,
     endpoint: Endpoint,
     reporter: &Reporter,
 ) -> InputAddress {
-    let (nick, timeout, reporter) = (settings.nick.clone(), settings.timeout, reporter.clone());
-    let (room, reconnect) = (settings.room.clone(), settings.reconnect);
-    let (at_terminal, dialect) = (settings.interactive, settings.dialect);
+    let Settings { nick, room, timeout, reconnect, dialect, interactive, .. } = settings.clone();
+    let reporter = reporter.clone();
     let make = move || {
         ChatClient::new(endpoint.clone(), nick.clone(), timeout, reporter.clone())
             .room(room.clone())
             .reconnect(reconnect)
             .dialect(dialect)
-            .who_on_join(at_terminal)
+            .who_on_join(interactive)
     };
     InputAddress::Chat(tree.child(client_child(Child::new("client", make))))
 }

@@ -1,27 +1,55 @@
-//! What a scenario can be told: the program's flags, once they are parsed and checked.
+//! The settings of a scenario: the program's flags after parsing, or an embedder's choices.
 
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::actors::{Dialect, OnConflict, Reconnect};
-use crate::net::{Endpoint, MulticastGroup};
+use crate::actors::{Dialect, OnConflict, Reconnect, Schedule};
+use crate::net::{Endpoint, MulticastGroup, max_open_files};
 
-/// The four scenarios.
+/// File descriptors that are not available to connections.
+const RESERVED_DESCRIPTORS: u64 = 64;
+
+/// One of the four scenarios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scenario {
     /// A greeting for each connection.
     Tcp,
-    /// An answer to each datagram.
+    /// A reply to each datagram.
     Udp,
-    /// Files from many clients at once.
+    /// File uploads from many clients at once.
     File,
-    /// A room where clients talk.
+    /// Chat rooms.
     Chat,
 }
 
-/// Which side of a scenario to run.
+impl Scenario {
+    /// Every scenario.
+    pub const ALL: [Scenario; 4] = [Scenario::Tcp, Scenario::Udp, Scenario::File, Scenario::Chat];
+
+    /// Returns the name, as `--scenario` accepts it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scenario::Tcp => "tcp",
+            Scenario::Udp => "udp",
+            Scenario::File => "file",
+            Scenario::Chat => "chat",
+        }
+    }
+
+    /// Returns the default address of server and client, which is the lecture's.
+    pub fn default_endpoint(self) -> Endpoint {
+        let port = match self {
+            Scenario::Tcp | Scenario::Chat => 12345,
+            Scenario::Udp => 20001,
+            Scenario::File => 8080,
+        };
+        Endpoint::Host { host: "127.0.0.1".into(), port }
+    }
+}
+
+/// The sides of a scenario that one process runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Role {
     /// Bind and serve.
@@ -32,110 +60,158 @@ pub enum Role {
     Both,
 }
 
-/// Everything that a scenario needs to know before it is composed.
+impl Role {
+    /// Every role.
+    pub const ALL: [Role; 3] = [Role::Server, Role::Client, Role::Both];
+
+    /// Returns the name, as `--role` accepts it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Role::Server => "server",
+            Role::Client => "client",
+            Role::Both => "both",
+        }
+    }
+
+    /// Returns whether this role runs `side`.
+    pub fn runs(self, side: Side) -> bool {
+        match self {
+            Role::Server => side == Side::Server,
+            Role::Client => side == Side::Client,
+            Role::Both => true,
+        }
+    }
+}
+
+/// One side of a scenario. [`Role::Both`] runs two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    /// The side that binds and serves.
+    Server,
+    /// The side that connects.
+    Client,
+}
+
+impl Side {
+    /// Returns the name, as `--role` accepts it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Side::Server => "server",
+            Side::Client => "client",
+        }
+    }
+}
+
+/// Everything that a scenario needs before its tree is built.
 ///
-/// [`Settings::new`] holds the defaults; fields that a scenario has no use for are ignored by it.
+/// [`Settings::new`] sets the defaults. A scenario ignores the fields that it does not use.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// Which scenario.
+    /// The scenario.
     pub scenario: Scenario,
-    /// Which side of it.
+    /// The sides to run.
     pub role: Role,
-    /// Where a server listens; empty means the scenario's default address, and every interface where it hears groups.
+    /// The endpoints on which a server listens.
+    ///
+    /// If it is empty, the server uses the scenario's default address. With multicast groups it
+    /// uses every interface instead.
     pub listen: Vec<Endpoint>,
-    /// Where a client connects; none means the scenario's default address.
+    /// The server of a client. `None` is the scenario's default address.
     pub connect: Option<Endpoint>,
-    /// Serve so many clients, then finish.
+    /// The number of clients that a server serves before it finishes. `None` is no limit.
     pub clients: Option<u64>,
-    /// At most so many connections at once.
+    /// The maximum number of simultaneous connections.
     pub max_conns: usize,
-    /// At most so many connections of one address at once; `None` is any number.
+    /// The maximum number of simultaneous connections per address. `None` is no limit.
     pub max_per_ip: Option<usize>,
-    /// How many connections the kernel keeps waiting for accept.
+    /// The length of the kernel's queue of connections that wait for `accept`.
     pub backlog: i32,
-    /// How long a new connection may take to send its first byte.
+    /// The timeout for the first byte of a new connection.
     pub first_timeout: Option<Duration>,
-    /// How long a connection may be silent; `None` is for ever.
+    /// The timeout for a silent connection. `None` is no timeout.
     pub idle_timeout: Option<Duration>,
-    /// How long connections may take to finish once a stop was asked for.
+    /// The time that connections have to finish after a stop request.
     pub drain_timeout: Duration,
-    /// The text to greet, to answer or to ask with; `None` is the lecture's.
+    /// The greeting, the reply or the request. `None` is the lecture's text.
     pub message: Option<String>,
-    /// How many requests a client sends.
+    /// The number of requests that a client sends.
     pub count: u64,
     /// The pause between two requests.
     pub interval: Duration,
-    /// How long a client waits for a connection or an answer.
+    /// The timeout of a client for a connection or a reply.
     pub timeout: Duration,
-    /// How many bytes a request has; none leaves it as the message is.
+    /// The size of a request in bytes. `None` is the size of the message.
     pub size: Option<usize>,
-    /// How many datagrams a client sends in which time, whether or not they are answered.
+    /// The number of datagrams that a client sends per period without waiting for replies.
     pub flood: Option<(u32, Duration)>,
-    /// How many clients connect at once, where connections are measured.
+    /// The number of simultaneous connections of a measuring client.
     pub concurrency: Option<usize>,
-    /// How many percent of the answers may be lost; it has a client measure.
+    /// The percentage of replies that may be lost. If it is set, the client measures.
     pub max_loss: Option<f64>,
-    /// The largest datagram that is read, in bytes.
+    /// The size of the largest datagram that is read whole, in bytes.
     pub buffer_size: usize,
-    /// How many answers to datagrams each network is sent in which time, and none for any number; without it the
-    /// default, which binds those beyond this machine alone.
+    /// The rate limit of datagram replies per source network.
+    ///
+    /// `Some(None)` is no limit. `None` is the default limit, which does not apply to sources on
+    /// this machine.
     pub reply_rate: Option<Option<(u32, Duration)>>,
-    /// Whether an answer beyond this machine may be longer than the datagram that asked for it.
+    /// Whether a reply to another machine may be longer than its request.
     pub allow_amplification: bool,
-    /// The multicast groups that a server of datagrams hears.
+    /// The multicast groups that a datagram server joins.
     pub groups: Vec<MulticastGroup>,
-    /// The directory that received files are stored in.
+    /// The directory for received files.
     pub out: PathBuf,
-    /// The files to send; empty means that names come from the input.
+    /// The files to send. If it is empty, names are read from the input.
     pub files: Vec<PathBuf>,
-    /// What is sent for the file `-`.
+    /// The content of the file `-`.
     pub stdin: Option<Arc<File>>,
-    /// Whether files are sent as their bytes alone.
+    /// Whether files are sent as plain bytes, without the framed protocol.
     pub raw: bool,
-    /// Whether a lost connection of a sender is made anew, and what the receiver holds of a file is not sent again.
+    /// Whether a sender reconnects, and continues a file at what the receiver already holds.
     pub resume: bool,
-    /// The largest file that is taken, in bytes.
+    /// The size limit of a received file, in bytes.
     pub max_size: Option<u64>,
-    /// Whether a person answers for the file names, and corrects a bad one.
+    /// Whether a sender continues after a wrong file name, because a person can correct it.
     pub continue_on_error: bool,
-    /// What is done with a file whose name is taken.
+    /// The treatment of a received file whose name exists.
     pub on_conflict: OnConflict,
-    /// How long a part is kept that nobody writes to; `None` is for ever.
+    /// The age at which an unfinished partial file is deleted. `None` keeps it forever.
     pub part_ttl: Option<Duration>,
-    /// Whether the digest of a raw upload is reported, which costs reading its bytes.
+    /// Whether the digest of a raw upload is reported. It requires reading the bytes.
     pub raw_digest: bool,
-    /// How much of the disk stays free, in bytes.
+    /// The disk space that uploads leave free, in bytes.
     pub keep_free: u64,
-    /// The name to take in the chat.
+    /// The nickname of a chat client.
     pub nick: Option<String>,
-    /// The room that everybody in a chat comes to first, or that a client goes to.
+    /// The default room of a chat server, or the room that a client joins.
     pub room: Option<String>,
-    /// Whether a chat client calls again when its connection is lost.
+    /// The condition on which a chat client reconnects.
     pub reconnect: Reconnect,
-    /// The dialect that all who connect to a chat speak, or that a client speaks; without it, they find out.
+    /// The dialect of all chat peers. `None` detects it.
     pub dialect: Option<Dialect>,
-    /// The file with the password that makes an operator of a chat.
+    /// The file with the password of chat operators.
     pub operator_password_file: Option<PathBuf>,
-    /// Whether a person is at a chat's terminal.
+    /// Whether a person uses the chat at a terminal.
     pub interactive: bool,
-    /// How many lines of a room can be shown again.
+    /// The number of lines per room that `/history` can show.
     pub history: usize,
-    /// The directory that what is said in a chat is kept in; none keeps it in memory alone.
+    /// The directory of the chat history. `None` keeps it in memory only.
     pub history_dir: Option<PathBuf>,
-    /// How large that directory may become, in bytes.
+    /// The size limit of that directory, in bytes.
     pub history_size: u64,
-    /// How many lines a member of a chat may say in which time before it has to wait; `None` is the default,
-    /// which binds those beyond this machine alone.
+    /// The rate limit of a chat client's lines.
+    ///
+    /// `None` is the default limit, which does not apply to clients on this machine.
     pub rate: Option<(u32, Duration)>,
-    /// Threads that run actors.
+    /// The number of threads that run actors.
     pub threads: usize,
 }
 
 impl Settings {
     /// Returns the defaults of a scenario.
-    pub fn new(kind: Scenario, role: Role) -> Settings {
+    pub fn new(scenario: Scenario, role: Role) -> Settings {
         Settings {
-            scenario: kind,
+            scenario,
             role,
             listen: Vec::new(),
             connect: None,
@@ -144,7 +220,7 @@ impl Settings {
             max_per_ip: None,
             backlog: 128,
             first_timeout: None,
-            idle_timeout: match kind {
+            idle_timeout: match scenario {
                 Scenario::File => Some(Duration::from_secs(15 * 60)),
                 _ => None,
             },
@@ -184,5 +260,40 @@ impl Settings {
             rate: None,
             threads: 1,
         }
+    }
+
+    /// Returns the maximum number of simultaneous connections that the file limit permits.
+    ///
+    /// It is at most [`max_conns`](Settings::max_conns).
+    pub fn connection_limit(&self) -> usize {
+        let files = max_open_files().saturating_sub(RESERVED_DESCRIPTORS).max(1);
+        // An upload needs a second descriptor for its file.
+        let files = if self.scenario == Scenario::File { files.div_ceil(2) } else { files };
+        self.max_conns.min(usize::try_from(files).unwrap_or(usize::MAX))
+    }
+
+    /// Returns the endpoints on which a server listens.
+    pub(super) fn listen_endpoints(&self) -> Vec<Endpoint> {
+        match (self.listen.is_empty(), self.scenario.default_endpoint()) {
+            (true, Endpoint::Host { port, .. }) if !self.groups.is_empty() => {
+                vec![Endpoint::Any(port)]
+            }
+            (true, endpoint) => vec![endpoint],
+            (false, _) => self.listen.clone(),
+        }
+    }
+
+    /// Returns whether a tcp or udp client measures, instead of only showing replies.
+    pub(super) fn is_measuring(&self) -> bool {
+        self.count > 1
+            || self.size.is_some()
+            || self.flood.is_some()
+            || self.max_loss.is_some()
+            || self.concurrency.is_some()
+    }
+
+    /// Returns the schedule of a client's requests.
+    pub(super) fn schedule(&self) -> Schedule {
+        Schedule { count: self.count, interval: self.interval, timeout: self.timeout }
     }
 }

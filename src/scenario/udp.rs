@@ -1,66 +1,70 @@
-//! The datagrams: a responder for each socket, and a socket for each thread; a client that asks.
+//! The udp scenario: responders, one per socket and thread, and a client that sends requests.
 
 use std::sync::Arc;
 
-use super::{Role, Settings, client_child, numbered_name};
 use crate::actors::{
     ClientQuota, ReplyPolicy, Reporter, Schedule, UdpClient, UdpFlood, UdpResponder,
 };
 use crate::net::{BindError, DatagramSocket, Endpoint};
 use crate::runtime::{Child, Supervisor};
+use crate::scenario::children::{client_child, numbered_name, server_child};
+use crate::scenario::settings::{Role, Settings};
 
-/// What the lecture's server answers, and what its client asks.
+/// The reply of the lecture's server.
 const DEFAULT_REPLY: &str = "Hello UDP Client";
+
+/// The request of the lecture's client.
 const DEFAULT_REQUEST: &str = "Hello UDP Server";
 
-/// What a request of a size is made of unless a message is given.
+/// The repeated content of a request with `--size` and without `--message`.
 const FILL_PATTERN: &str = "abcdefghijklmnopqrstuvwxyz";
 
+/// Adds the server, and returns its bound endpoints.
 pub(super) async fn add_server(
     settings: &Settings,
     tree: &mut Supervisor,
     reporter: &Reporter,
 ) -> Result<Vec<Endpoint>, BindError> {
-    // Where both sides run, the message is the client's.
+    // With both sides in one process, `--message` is the client's request.
     let message = settings.message.as_deref().filter(|_| settings.role == Role::Server);
     let reply: Arc<[u8]> = message.unwrap_or(DEFAULT_REPLY).as_bytes().into();
-    let admissions = Arc::new(ClientQuota::new(settings.clients));
-    let guard = Arc::new(reply_policy(settings));
+    let quota = Arc::new(ClientQuota::new(settings.clients));
+    let policy = Arc::new(reply_policy(settings));
     let buffer_size = settings.buffer_size;
-    // Each of several sockets would hear what is sent to a group.
-    let sockets = if settings.groups.is_empty() { settings.threads } else { 1 };
-    let mut listening = Vec::new();
-    let mut responders = 0;
+    // Each of several sockets would receive every datagram of a multicast group.
+    let socket_count = if settings.groups.is_empty() { settings.threads } else { 1 };
+    let mut endpoints = Vec::new();
+    let mut responder_count = 0;
     for endpoint in settings.listen_endpoints() {
-        let sockets = DatagramSocket::bind_reuseport(&endpoint, sockets).await?;
-        listening.extend(sockets.first().map(|socket| socket.endpoint().clone()));
+        let sockets = DatagramSocket::bind_reuseport(&endpoint, socket_count).await?;
+        endpoints.extend(sockets.first().map(|socket| socket.endpoint().clone()));
         for socket in sockets {
             for group in &settings.groups {
                 socket.join_multicast(group)?;
             }
-            let (socket, reply, guard) = (Arc::new(socket), reply.clone(), guard.clone());
-            let (admissions, reporter) = (admissions.clone(), reporter.clone());
-            let responder = Child::new(numbered_name("responder", responders), move || {
-                let (socket, reply, admissions) =
-                    (socket.clone(), reply.clone(), admissions.clone());
-                UdpResponder::new(socket, reply, buffer_size, admissions, reporter.clone())
-                    .reply_policy(guard.clone())
+            let (socket, reply, policy) = (Arc::new(socket), reply.clone(), policy.clone());
+            let (quota, reporter) = (quota.clone(), reporter.clone());
+            let responder = Child::new(numbered_name("responder", responder_count), move || {
+                let (socket, reply, quota) = (socket.clone(), reply.clone(), quota.clone());
+                UdpResponder::new(socket, reply, buffer_size, quota, reporter.clone())
+                    .reply_policy(policy.clone())
             });
-            tree.child(settings.server_child(responder));
-            responders += 1;
+            tree.child(server_child(settings, responder));
+            responder_count += 1;
         }
     }
-    Ok(listening)
+    Ok(endpoints)
 }
 
 fn reply_policy(settings: &Settings) -> ReplyPolicy {
-    let guard = ReplyPolicy::new().allow_amplification(settings.allow_amplification);
+    let policy = ReplyPolicy::new().allow_amplification(settings.allow_amplification);
     match settings.reply_rate {
-        Some(rate) => guard.rate_limit(rate),
-        None => guard,
+        Some(rate) => policy.rate_limit(rate),
+        None => policy,
     }
 }
 
+/// Adds the client: one that waits for each reply, or one that sends at a fixed rate.
 pub(super) fn add_client(
     settings: &Settings,
     tree: &mut Supervisor,
@@ -68,31 +72,32 @@ pub(super) fn add_client(
     reporter: &Reporter,
 ) {
     let request = build_request(settings);
-    let (pace, buffer_size, reporter) =
-        (settings.schedule(), settings.buffer_size, reporter.clone());
-    let (max_loss, numbered) = (settings.max_loss.unwrap_or(0.0), settings.size.is_some());
-    if let Some((count, within)) = settings.flood {
-        let pace = Schedule { interval: within / count.max(1), ..pace };
+    let (schedule, buffer_size) = (settings.schedule(), settings.buffer_size);
+    let reporter = reporter.clone();
+    let max_loss = settings.max_loss.unwrap_or(0.0);
+    let has_numbers = settings.size.is_some();
+    if let Some((count, period)) = settings.flood {
+        let schedule = Schedule { interval: period / count.max(1), ..schedule };
         let make = move || {
             let (endpoint, request) = (endpoint.clone(), request.clone());
-            UdpFlood::new(endpoint, request, buffer_size, pace.clone(), reporter.clone())
+            UdpFlood::new(endpoint, request, buffer_size, schedule.clone(), reporter.clone())
                 .max_loss(max_loss)
         };
         tree.child(client_child(Child::new("client", make)));
     } else {
-        let measures = settings.is_measuring();
+        let is_measuring = settings.is_measuring();
         let make = move || {
             let (endpoint, request) = (endpoint.clone(), request.clone());
-            UdpClient::new(endpoint, request, buffer_size, pace.clone(), reporter.clone())
+            UdpClient::new(endpoint, request, buffer_size, schedule.clone(), reporter.clone())
                 .max_loss(max_loss)
-                .report_numbers(numbered)
-                .report_stats(measures)
+                .report_numbers(has_numbers)
+                .report_stats(is_measuring)
         };
         tree.child(client_child(Child::new("client", make)));
     }
 }
 
-/// Returns what a client asks: a text, over and over up to a size where one is given.
+/// Returns the request of a client. With a size, its text is repeated up to that size.
 fn build_request(settings: &Settings) -> Vec<u8> {
     let text = settings.message.as_deref();
     match settings.size {

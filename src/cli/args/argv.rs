@@ -1,34 +1,34 @@
-//! From the words of a command line, and the environment, to the flags that were given.
+//! Splits a command line, and adds the flags of the environment.
 //!
-//! argh takes `--name value` alone, so the line is split here, by the table of flags: `--name=value` and
-//! `-qv` too, `--` ends the flags, the word after a flag that takes a value is that value whatever it looks
-//! like, and a flag given twice is an error. `-h` and `-V` win over everything that stands behind them.
+//! argh accepts `--name value` only. This module also accepts `--name=value` and `-qv`, ends the
+//! flags at `--`, and reads the word after a flag as its value even if it begins with a dash. A
+//! flag given twice is an error. `-h` and `-V` win over every word after them.
 //!
-//! Then every flag that is not on the line may come from the environment. A line is written for one run and
-//! must fit it; an environment is shared by many runs, so a variable for another scenario or role is
-//! passed over in silence.
+//! A flag that is not on the command line may come from the environment. The command line must
+//! fit the run. The environment is shared by many runs, so variables for other scenarios or roles
+//! are ignored.
 
 use std::ffi::OsString;
 
 use crate::cli::args;
-use crate::cli::args::flags::{Arity, FILE_ARGUMENT, FLAGS, Flag};
+use crate::cli::args::flags::{Arity, Flag, check_file_argument, flags};
 use crate::scenario::{Role, Scenario};
 
-/// Looks a variable up in the environment.
+/// A function that returns the value of an environment variable.
 pub type EnvLookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
-/// What a command line asks for.
+/// The request of a command line.
 #[derive(Debug)]
 pub enum Invocation {
-    /// The help text.
+    /// Print the help text.
     Help,
-    /// The version.
+    /// Print the version.
     Version,
-    /// A run with these flags.
+    /// Run with these arguments.
     Run(RawArgs),
 }
 
-/// The flags of one run, and where each came from.
+/// The arguments of one run, unparsed, each with its origin.
 #[derive(Debug, Default)]
 pub struct RawArgs {
     flags: Vec<RawArg>,
@@ -39,7 +39,7 @@ pub struct RawArgs {
 struct RawArg {
     flag: &'static Flag,
     value: Option<String>,
-    from_command_line: bool,
+    is_from_command_line: bool,
 }
 
 impl Invocation {
@@ -47,37 +47,37 @@ impl Invocation {
     ///
     /// # Errors
     ///
-    /// Returns a sentence about the first word that is wrong.
+    /// Returns a sentence about the first wrong word.
     pub fn parse(words: Vec<OsString>) -> Result<Invocation, String> {
-        let mut found = RawArgs::default();
+        let mut args = RawArgs::default();
         let mut rest = words.into_iter().map(into_utf8);
         while let Some(word) = rest.next().transpose()? {
             match word.strip_prefix('-') {
                 Some("h" | "-help") => return Ok(Invocation::Help),
                 Some("V" | "-version") => return Ok(Invocation::Version),
-                // A lone dash is a file: stdin.
-                Some("") => found.files.push(word),
+                // A single dash is the file name of stdin.
+                Some("") => args.files.push(word),
                 Some("-") => {
-                    found.files.extend(rest.by_ref().collect::<Result<Vec<_>, _>>()?);
+                    args.files.extend(rest.by_ref().collect::<Result<Vec<_>, _>>()?);
                 }
                 Some(letters) if !letters.starts_with('-') => {
                     for flag in parse_short_flags(&word)? {
-                        found.push(flag, None)?;
+                        args.push(flag, None)?;
                     }
                 }
-                Some(_) => found.push_long(&word, &mut rest)?,
-                None => found.files.push(word),
+                Some(_) => args.push_long(&word, &mut rest)?,
+                None => args.files.push(word),
             }
         }
-        Ok(Invocation::Run(found))
+        Ok(Invocation::Run(args))
     }
 }
 
-/// Finds the switches of a word like `-v` or `-qv`.
+/// Returns the switches of a word like `-v` or `-qv`.
 fn parse_short_flags(word: &str) -> Result<Vec<&'static Flag>, String> {
     let flags: Option<Vec<_>> = word[1..].chars().map(Flag::by_short).collect();
     match flags {
-        // `-V` inside of such a word is more likely a slip than a wish for the version.
+        // `-V` among other letters is more likely a typing error than a request for the version.
         Some(flags) if !flags.is_empty() && flags.iter().all(|flag| flag.name != "version") => {
             Ok(flags)
         }
@@ -86,7 +86,7 @@ fn parse_short_flags(word: &str) -> Result<Vec<&'static Flag>, String> {
 }
 
 impl RawArgs {
-    /// Takes one `--name`, and its value from behind `=` or from the next word.
+    /// Adds one `--name`, with its value from after `=` or from the next word.
     fn push_long(
         &mut self,
         word: &str,
@@ -98,12 +98,12 @@ impl RawArgs {
         };
         let flag = Flag::by_name(&name[2..]).ok_or_else(|| args::unknown_flag_message(name))?;
         match (flag.arity, value) {
-            (Arity::Switch, Some(value)) => {
-                Err(format!("{name} takes no value, not even {value:?}"))
+            (Arity::Switch | Arity::Counter, Some(value)) => {
+                Err(format!("{name} takes no value: remove ={value:?}"))
             }
-            (Arity::Switch, None) => self.push(flag, None),
-            (Arity::Value, Some(value)) => self.push(flag, Some(value)),
-            (Arity::Value, None) => {
+            (Arity::Switch | Arity::Counter, None) => self.push(flag, None),
+            (Arity::Value | Arity::List, Some(value)) => self.push(flag, Some(value)),
+            (Arity::Value | Arity::List, None) => {
                 let value = rest.next().ok_or_else(|| format!("{name} needs a value"))??;
                 self.push(flag, Some(value))
             }
@@ -111,74 +111,75 @@ impl RawArgs {
     }
 
     fn push(&mut self, flag: &'static Flag, value: Option<String>) -> Result<(), String> {
-        if !flag.is_repeatable && self.contains(flag) {
+        if !flag.is_repeatable() && self.contains(flag) {
             return Err(format!("{} is given twice", flag.as_typed()));
         }
-        self.flags.push(RawArg { flag, value, from_command_line: true });
+        self.flags.push(RawArg { flag, value, is_from_command_line: true });
         Ok(())
     }
 
     fn contains(&self, flag: &Flag) -> bool {
-        self.flags.iter().any(|given| given.flag == flag)
+        self.flags.iter().any(|arg| arg.flag == flag)
     }
 
-    /// Returns the value that was given for the flag `name`, if it was.
+    fn find(&self, name: &str) -> Option<&RawArg> {
+        self.flags.iter().find(|arg| arg.flag.name == name)
+    }
+
+    /// Returns the first value of the flag `name`.
     pub fn value(&self, name: &str) -> Option<&str> {
-        let given = self.flags.iter().find(|given| given.flag.name == name)?;
-        given.value.as_deref()
+        self.find(name)?.value.as_deref()
     }
 
-    /// Returns what to call the flag `name` in a message: itself, or the variable that its value came from.
+    /// Returns the name of a flag in messages: `--name`, or the variable that its value is from.
     pub fn display_name(&self, name: &str) -> String {
-        match self.flags.iter().find(|given| given.flag.name == name) {
-            Some(given) if !given.from_command_line => given.flag.env_var(),
+        match self.find(name) {
+            Some(arg) if !arg.is_from_command_line => arg.flag.env_var(),
             _ => format!("--{name}"),
         }
     }
 
-    /// Checks that each flag of the line belongs to the scenario and the role.
+    /// Checks that the scenario and the role use every argument of the command line.
     ///
     /// # Errors
     ///
-    /// Returns a sentence that says where the first wrong flag belongs.
-    pub fn check(&self, kind: Scenario, role: Role) -> Result<(), String> {
-        for given in self.flags.iter().filter(|given| given.from_command_line) {
-            given.flag.check_scope(kind, role)?;
+    /// Returns a sentence that says where the first wrong argument belongs.
+    pub fn check(&self, scenario: Scenario, role: Role) -> Result<(), String> {
+        for arg in self.flags.iter().filter(|arg| arg.is_from_command_line) {
+            arg.flag.check_scope(scenario, role)?;
         }
         match self.files.first() {
-            Some(file) => FILE_ARGUMENT
-                .check_scope(kind, role)
-                .map_err(|error| format!("{file:?} is a FILE, and {error}")),
+            Some(file) => check_file_argument(file, scenario, role),
             None => Ok(()),
         }
     }
 
-    /// Adds every flag that the line lacks, the environment has, and the scenario and role have a use for.
+    /// Adds the flags from the environment that the scenario and the role use.
     ///
     /// # Errors
     ///
-    /// Returns a sentence about the first variable that makes no sense.
+    /// Returns a sentence about the first wrong variable.
     pub fn read_environment(
         &mut self,
         env: EnvLookup<'_>,
-        kind: Scenario,
+        scenario: Scenario,
         role: Role,
     ) -> Result<(), String> {
-        for flag in FLAGS {
-            if flag.check_scope(kind, role).is_ok() {
+        for flag in flags() {
+            if flag.check_scope(scenario, role).is_ok() {
                 self.read_env_var(env, flag)?;
             }
         }
         Ok(())
     }
 
-    /// Adds one flag from the environment, if the line lacks it and its variable is not empty.
+    /// Adds one flag from the environment, unless it is given already or its variable is empty.
     ///
     /// # Errors
     ///
-    /// Returns a sentence about a variable that makes no sense.
+    /// Returns a sentence about a wrong variable.
     pub fn read_env_var(&mut self, env: EnvLookup<'_>, flag: &'static Flag) -> Result<(), String> {
-        // What asks for a text instead of a run is asked for on the line alone.
+        // A request to print a text instead of running is read from the command line only.
         if flag.name == "version" || self.contains(flag) {
             return Ok(());
         }
@@ -186,28 +187,26 @@ impl RawArgs {
         let Some(text) = env(&name).filter(|text| !text.is_empty()) else {
             return Ok(());
         };
-        let text = text.into_string().map_err(|text| {
-            format!("{name} holds {:?}, which is not valid UTF-8", text.to_string_lossy())
-        })?;
-        let values: Vec<Option<String>> = match (flag.arity, flag.is_repeatable) {
-            (Arity::Switch, _) => vec![None; parse_switch_count(flag, &name, &text)?],
-            (Arity::Value, true) => {
-                text.split(',').map(|part| Some(part.trim().to_owned())).collect()
-            }
-            (Arity::Value, false) => vec![Some(text)],
+        let text = text
+            .into_string()
+            .map_err(|text| format!("{name}: {:?} is not valid UTF-8", text.to_string_lossy()))?;
+        let values: Vec<Option<String>> = match flag.arity {
+            Arity::Switch | Arity::Counter => vec![None; parse_switch_count(flag, &name, &text)?],
+            Arity::List => text.split(',').map(|part| Some(part.trim().to_owned())).collect(),
+            Arity::Value => vec![Some(text)],
         };
-        let given =
-            values.into_iter().map(|value| RawArg { flag, value, from_command_line: false });
-        self.flags.extend(given);
+        let args =
+            values.into_iter().map(|value| RawArg { flag, value, is_from_command_line: false });
+        self.flags.extend(args);
         Ok(())
     }
 
-    /// Returns the words in the form that argh takes: flags, `--`, files.
+    /// Returns the arguments as argh accepts them: flags, `--`, files.
     pub fn to_argh(&self) -> Vec<String> {
         let mut words = Vec::new();
-        for given in &self.flags {
-            words.push(given.flag.as_typed());
-            words.extend(given.value.clone());
+        for arg in &self.flags {
+            words.push(arg.flag.as_typed());
+            words.extend(arg.value.clone());
         }
         words.push("--".to_owned());
         words.extend(self.files.iter().cloned());
@@ -215,13 +214,13 @@ impl RawArgs {
     }
 }
 
-/// Reads how often a switch is meant by its variable: never, once, or so many times if it repeats.
+/// Reads the number of times that a variable sets its switch: 0 or 1, up to 3 for a counter.
 fn parse_switch_count(flag: &Flag, name: &str, text: &str) -> Result<usize, String> {
     match text.to_ascii_lowercase().as_str() {
         "1" | "true" | "yes" | "on" => Ok(1),
         "0" | "false" | "no" | "off" => Ok(0),
-        "2" | "3" if flag.is_repeatable => Ok(usize::from(text.as_bytes()[0] - b'0')),
-        _ => Err(format!("{name}: {text:?} is none of 1, true, yes, on, 0, false, no, off")),
+        "2" | "3" if flag.is_repeatable() => Ok(usize::from(text.as_bytes()[0] - b'0')),
+        _ => Err(format!("{name}: {text:?} is not one of 1, true, yes, on, 0, false, no, off")),
     }
 }
 

@@ -1,207 +1,228 @@
-//! The table of flags: which there are, and where each belongs.
+//! The table of flags: the scenarios and roles that use each flag.
 //!
-//! A flag that the chosen scenario or role has no use for is an error that says where the flag belongs; it
-//! is never ignored. That, the splitting of `--name=value` and the environment variables all need to know
-//! the flags beside what argh knows, so they are listed once, in [`FLAGS`], and everything else asks the
-//! table. A test holds the table and argh's own list together.
+//! The names, short names and kinds come from the argh struct. The table below adds the scopes. A
+//! flag outside its scope is an error that names the right scope. It is never ignored.
 
-use crate::cli::args::names::{Side, role_name, scenario_name};
-use crate::scenario::{Role, Scenario};
+use std::sync::LazyLock;
 
-/// What follows a flag.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Arity {
-    /// One value, in the next word or after `=`.
-    Value,
-    /// Nothing: its presence is the message.
-    Switch,
-}
+use argh::{ArgsInfo, FlagInfo, FlagInfoKind, Optionality};
 
-/// A side of a scenario, as a place where a flag can belong.
+use crate::cli::args::Args;
+use crate::scenario::{Role, Scenario, Side};
+use crate::wire::text::escape;
+
+/// One side of a scenario that uses a flag.
 pub type Scope = (Scenario, Side);
-
-/// One flag of the program.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Flag {
-    /// Its long name, without dashes.
-    pub name: &'static str,
-    /// Its one-letter name.
-    pub short: Option<char>,
-    /// What follows it.
-    pub arity: Arity,
-    /// Whether it may be given more than once.
-    pub is_repeatable: bool,
-    /// Where it belongs; `None` is everywhere.
-    pub scopes: Option<&'static [Scope]>,
-}
 
 use Scenario::{Chat, File, Tcp, Udp};
 use Side::{Client, Server};
 
 const SERVERS: &[Scope] = &[(Tcp, Server), (Udp, Server), (File, Server), (Chat, Server)];
 const CLIENTS: &[Scope] = &[(Tcp, Client), (Udp, Client), (File, Client), (Chat, Client)];
-const PROBE_CLIENTS: &[Scope] = &[(Tcp, Client), (Udp, Client)];
-const SESSION_SERVERS: &[Scope] = &[(File, Server), (Chat, Server)];
-const MESSAGE_FLAGS: &[Scope] = &[(Tcp, Server), (Udp, Server), (Udp, Client), (Chat, Client)];
 const STREAM_SERVERS: &[Scope] = &[(Tcp, Server), (File, Server), (Chat, Server)];
+const SESSION_SERVERS: &[Scope] = &[(File, Server), (Chat, Server)];
+const PROBE_CLIENTS: &[Scope] = &[(Tcp, Client), (Udp, Client)];
+const MESSAGE_FLAGS: &[Scope] = &[(Tcp, Server), (Udp, Server), (Udp, Client), (Chat, Client)];
+const RATE_FLAGS: &[Scope] = &[(Udp, Client), (Chat, Server)];
+const TCP_CLIENT: &[Scope] = &[(Tcp, Client)];
 const UDP_BOTH: &[Scope] = &[(Udp, Server), (Udp, Client)];
 const UDP_SERVER: &[Scope] = &[(Udp, Server)];
 const UDP_CLIENT: &[Scope] = &[(Udp, Client)];
-const TCP_CLIENT: &[Scope] = &[(Tcp, Client)];
-const RATE_FLAGS: &[Scope] = &[(Udp, Client), (Chat, Server)];
 const FILE_SERVER: &[Scope] = &[(File, Server)];
 const FILE_CLIENT: &[Scope] = &[(File, Client)];
-const CHAT_CLIENT: &[Scope] = &[(Chat, Client)];
-const CHAT_SERVER: &[Scope] = &[(Chat, Server)];
 const CHAT_BOTH: &[Scope] = &[(Chat, Server), (Chat, Client)];
+const CHAT_SERVER: &[Scope] = &[(Chat, Server)];
+const CHAT_CLIENT: &[Scope] = &[(Chat, Client)];
 
-/// Where FILE arguments belong, which are words without a flag.
-pub const FILE_ARGUMENT: Flag = value("FILE", Some(FILE_CLIENT)).repeatable();
-
-/// Every flag of the program but `--help`, in the order in which `--help` lists them.
-pub const FLAGS: &[Flag] = &[
-    value("scenario", None),
-    value("role", None),
-    value("listen", Some(SERVERS)).repeatable(),
-    value("connect", Some(CLIENTS)),
-    value("clients", Some(SERVERS)),
-    value("max-conns", Some(SERVERS)),
-    value("max-per-ip", Some(STREAM_SERVERS)),
-    value("backlog", Some(SERVERS)),
-    value("first-timeout", Some(SESSION_SERVERS)),
-    value("idle-timeout", Some(SESSION_SERVERS)),
-    value("drain-timeout", Some(SERVERS)),
-    value("threads", None),
-    value("message", Some(MESSAGE_FLAGS)),
-    value("count", Some(PROBE_CLIENTS)),
-    value("interval", Some(PROBE_CLIENTS)),
-    value("timeout", Some(CLIENTS)),
-    value("size", Some(UDP_CLIENT)),
-    value("concurrency", Some(TCP_CLIENT)),
-    value("max-loss", Some(PROBE_CLIENTS)),
-    value("buffer-size", Some(UDP_BOTH)),
-    value("reply-rate", Some(UDP_SERVER)),
-    switch("allow-amplification", Some(UDP_SERVER)),
-    value("join-group", Some(UDP_SERVER)).repeatable(),
-    value("out", Some(FILE_SERVER)),
-    value("on-conflict", Some(FILE_SERVER)),
-    value("max-size", Some(FILE_SERVER)),
-    value("keep-free", Some(FILE_SERVER)),
-    value("part-ttl", Some(FILE_SERVER)),
-    switch("raw", Some(FILE_CLIENT)),
-    value("resume", Some(FILE_CLIENT)),
-    value("nick", Some(CHAT_CLIENT)),
-    value("room", Some(CHAT_BOTH)),
-    value("dialect", Some(CHAT_BOTH)),
-    value("reconnect", Some(CHAT_CLIENT)),
-    value("operator-password-file", Some(CHAT_SERVER)),
-    value("history", Some(CHAT_SERVER)),
-    value("history-dir", Some(CHAT_SERVER)),
-    value("history-size", Some(CHAT_SERVER)),
-    value("rate", Some(RATE_FLAGS)),
-    switch("json", None),
-    switch("quiet", None).short('q'),
-    switch("verbose", None).short('v').repeatable(),
-    value("color", None),
-    switch("no-input", None),
-    value("drill", None).repeatable(),
-    switch("version", None).short('V'),
+/// The scopes of each flag. Every run uses the flags that are not in this table.
+const SCOPES: &[(&str, &[Scope])] = &[
+    ("listen", SERVERS),
+    ("connect", CLIENTS),
+    ("clients", SERVERS),
+    ("max-conns", SERVERS),
+    ("max-per-ip", STREAM_SERVERS),
+    ("backlog", SERVERS),
+    ("first-timeout", SESSION_SERVERS),
+    ("idle-timeout", SESSION_SERVERS),
+    ("drain-timeout", SERVERS),
+    ("message", MESSAGE_FLAGS),
+    ("count", PROBE_CLIENTS),
+    ("interval", PROBE_CLIENTS),
+    ("timeout", CLIENTS),
+    ("size", UDP_CLIENT),
+    ("concurrency", TCP_CLIENT),
+    ("max-loss", PROBE_CLIENTS),
+    ("buffer-size", UDP_BOTH),
+    ("reply-rate", UDP_SERVER),
+    ("allow-amplification", UDP_SERVER),
+    ("join-group", UDP_SERVER),
+    ("out", FILE_SERVER),
+    ("on-conflict", FILE_SERVER),
+    ("max-size", FILE_SERVER),
+    ("keep-free", FILE_SERVER),
+    ("part-ttl", FILE_SERVER),
+    ("raw", FILE_CLIENT),
+    ("resume", FILE_CLIENT),
+    ("nick", CHAT_CLIENT),
+    ("room", CHAT_BOTH),
+    ("dialect", CHAT_BOTH),
+    ("reconnect", CHAT_CLIENT),
+    ("operator-password-file", CHAT_SERVER),
+    ("history", CHAT_SERVER),
+    ("history-dir", CHAT_SERVER),
+    ("history-size", CHAT_SERVER),
+    ("rate", RATE_FLAGS),
 ];
 
-const fn value(name: &'static str, places: Option<&'static [Scope]>) -> Flag {
-    Flag { name, short: None, arity: Arity::Value, is_repeatable: false, scopes: places }
+/// The switches that may be repeated. argh's description of a switch does not tell.
+const COUNTERS: &[&str] = &["verbose"];
+
+/// The values that a flag takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Arity {
+    /// No value; given at most once.
+    Switch,
+    /// No value; repeatable.
+    Counter,
+    /// One value, in the next word or after `=`; given at most once.
+    Value,
+    /// One value each time; repeatable.
+    List,
 }
 
-const fn switch(name: &'static str, places: Option<&'static [Scope]>) -> Flag {
-    Flag { name, short: None, arity: Arity::Switch, is_repeatable: false, scopes: places }
+/// One flag of the program.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Flag {
+    /// The long name, without dashes.
+    pub name: &'static str,
+    /// The short name.
+    pub short: Option<char>,
+    /// The values that it takes.
+    pub arity: Arity,
+    /// The scopes that use it. `None` is every scope.
+    pub scopes: Option<&'static [Scope]>,
+}
+
+static FLAGS: LazyLock<Vec<Flag>> = LazyLock::new(|| {
+    let flags = Args::get_args_info().flags.iter().map(Flag::new);
+    flags.filter(|flag| flag.name != "help").collect()
+});
+
+/// Returns every flag of the program except `--help`, in the order of the help text.
+pub fn flags() -> &'static [Flag] {
+    &FLAGS
 }
 
 impl Flag {
-    const fn repeatable(mut self) -> Flag {
-        self.is_repeatable = true;
-        self
+    /// Joins argh's description of a flag with the table of scopes.
+    fn new(info: &FlagInfo<'static>) -> Flag {
+        let name = info.long.trim_start_matches('-');
+        let arity = match (&info.kind, &info.optionality) {
+            (FlagInfoKind::Switch, _) if COUNTERS.contains(&name) => Arity::Counter,
+            (FlagInfoKind::Switch, _) => Arity::Switch,
+            (FlagInfoKind::Option { .. }, Optionality::Repeating) => Arity::List,
+            (FlagInfoKind::Option { .. }, _) => Arity::Value,
+        };
+        let scopes = SCOPES.iter().find(|row| row.0 == name).map(|row| row.1);
+        Flag { name, short: info.short, arity, scopes }
     }
 
-    const fn short(mut self, letter: char) -> Flag {
-        self.short = Some(letter);
-        self
-    }
-
-    /// Finds a flag by its long name, without dashes.
+    /// Returns the flag with this long name, without dashes.
     pub fn by_name(name: &str) -> Option<&'static Flag> {
-        FLAGS.iter().find(|flag| flag.name == name)
+        flags().iter().find(|flag| flag.name == name)
     }
 
-    /// Returns the flag of the table with this name, which the caller knows to be there.
+    /// Returns the flag with this long name, which must exist.
     ///
     /// # Panics
     ///
-    /// Panics if the table has no such flag: that is a slip in this program, not in its use.
+    /// Panics if there is no such flag.
     pub fn expect(name: &str) -> &'static Flag {
         match Flag::by_name(name) {
             Some(flag) => flag,
-            None => panic!("the table of flags lacks {name}"),
+            None => panic!("there is no flag --{name}"),
         }
     }
 
-    /// Finds a flag by its letter.
+    /// Returns the flag with this short name.
     pub fn by_short(letter: char) -> Option<&'static Flag> {
-        FLAGS.iter().find(|flag| flag.short == Some(letter))
+        flags().iter().find(|flag| flag.short == Some(letter))
     }
 
-    /// Returns the name of the environment variable that stands in for this flag.
+    /// Returns whether the flag may be given more than once.
+    pub fn is_repeatable(&self) -> bool {
+        matches!(self.arity, Arity::Counter | Arity::List)
+    }
+
+    /// Returns the name of the flag's environment variable.
     pub fn env_var(&self) -> String {
         format!("SOCKACTORS_{}", self.name.to_uppercase().replace('-', "_"))
     }
 
     /// Returns the flag as it is typed.
     pub fn as_typed(&self) -> String {
-        match self.name {
-            "FILE" => self.name.to_owned(),
-            name => format!("--{name}"),
-        }
+        format!("--{}", self.name)
     }
 
-    /// Checks that a run of `kind` as `role` has a use for this flag.
+    /// Checks that a run of `scenario` as `role` uses this flag.
     ///
     /// # Errors
     ///
-    /// Returns a sentence that says where the flag belongs instead.
-    pub fn check_scope(&self, kind: Scenario, role: Role) -> Result<(), String> {
-        let Some(places) = self.scopes else {
+    /// Returns a sentence that names the scenarios or the role that do.
+    pub fn check_scope(&self, scenario: Scenario, role: Role) -> Result<(), String> {
+        let Some(scopes) = self.scopes else {
             return Ok(());
         };
         let typed = self.as_typed();
         if self.name == "connect" && role == Role::Both {
             return Err(format!(
-                "{typed} belongs to --role client, not both: there the client connects to its own server"
+                "{typed} belongs to --role client, not both: \
+                 with --role both the client connects to its own server"
             ));
         }
-        let mut here = places.iter().filter(|place| place.0 == kind).map(|place| place.1);
-        if here.clone().any(|side| side.is_run_by(role)) {
+        let mut sides = scopes.iter().filter(|scope| scope.0 == scenario).map(|scope| scope.1);
+        if sides.clone().any(|side| role.runs(side)) {
             return Ok(());
         }
-        match here.next() {
+        match sides.next() {
             Some(side) => {
-                let (side, role) = (side.name(), role_name(role));
+                let (side, role) = (side.name(), role.name());
                 Err(format!("{typed} belongs to --role {side}, not {role}"))
             }
-            None => Err(format!(
-                "{typed} belongs to --scenario {}, not {}",
-                scenario_names(places),
-                scenario_name(kind)
-            )),
+            None => {
+                let (users, scenario) = (scenario_list(scopes), scenario.name());
+                Err(format!("{typed} belongs to --scenario {users}, not {scenario}"))
+            }
         }
     }
 }
 
-/// Lists the scenarios of some places, each once: `udp`, `udp or tcp`, `tcp, udp or chat`.
-fn scenario_names(places: &[Scope]) -> String {
-    let mut kinds: Vec<&str> = places.iter().map(|place| scenario_name(place.0)).collect();
-    kinds.dedup();
-    match kinds.split_last() {
+/// Checks that a run of `scenario` as `role` sends files, because `file` is given.
+///
+/// # Errors
+///
+/// Returns a sentence with the remedy.
+pub fn check_file_argument(file: &str, scenario: Scenario, role: Role) -> Result<(), String> {
+    let file = escape(file);
+    if scenario != File {
+        let scenario = scenario.name();
+        return Err(format!(
+            "unexpected argument {file}: FILE belongs to --scenario file, not {scenario}"
+        ));
+    }
+    match role.runs(Client) {
+        true => Ok(()),
+        false => Err(format!("FILE needs a client: add --connect HOST:PORT to send {file}")),
+    }
+}
+
+/// Lists the scenarios of `scopes`, each once: `udp`, `udp or tcp`, `tcp, udp or chat`.
+fn scenario_list(scopes: &[Scope]) -> String {
+    let mut names: Vec<&str> = scopes.iter().map(|scope| scope.0.name()).collect();
+    names.dedup();
+    match names.split_last() {
         Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
-        _ => kinds.concat(),
+        _ => names.concat(),
     }
 }
 
@@ -209,50 +230,59 @@ fn scenario_names(places: &[Scope]) -> String {
 mod tests {
     use super::*;
 
-    fn check_scope(name: &str, kind: Scenario, role: Role) -> Result<(), String> {
-        Flag::expect(name).check_scope(kind, role)
+    fn scope_error(name: &str, scenario: Scenario, role: Role) -> String {
+        Flag::expect(name).check_scope(scenario, role).unwrap_err()
     }
 
     #[test]
-    fn a_flag_of_another_scenario_names_its_own() {
-        let error = check_scope("buffer-size", Tcp, Role::Server).unwrap_err();
+    fn flag_of_another_scenario_names_its_scenarios() {
+        let error = scope_error("buffer-size", Tcp, Role::Server);
         assert_eq!(error, "--buffer-size belongs to --scenario udp, not tcp");
-        let error = check_scope("message", File, Role::Server).unwrap_err();
+        let error = scope_error("message", File, Role::Server);
         assert_eq!(error, "--message belongs to --scenario tcp, udp or chat, not file");
-        let error = FILE_ARGUMENT.check_scope(Udp, Role::Client).unwrap_err();
-        assert_eq!(error, "FILE belongs to --scenario file, not udp");
+        let error = check_file_argument("a", Udp, Role::Client).unwrap_err();
+        assert_eq!(error, "unexpected argument a: FILE belongs to --scenario file, not udp");
     }
 
     #[test]
-    fn a_flag_of_the_other_role_names_its_own() {
-        let error = check_scope("out", File, Role::Client).unwrap_err();
+    fn flag_of_another_role_names_its_role() {
+        let error = scope_error("out", File, Role::Client);
         assert_eq!(error, "--out belongs to --role server, not client");
-        let error = FILE_ARGUMENT.check_scope(File, Role::Server).unwrap_err();
-        assert_eq!(error, "FILE belongs to --role client, not server");
+        let error = check_file_argument("README.md", File, Role::Server).unwrap_err();
+        assert_eq!(error, "FILE needs a client: add --connect HOST:PORT to send README.md");
     }
 
     #[test]
-    fn both_sides_flags_belong_to_role_both_except_connect() {
-        for flag in FLAGS.iter().filter(|flag| flag.name != "connect") {
-            let kind = flag.scopes.map_or(Tcp, |places| places[0].0);
-            assert_eq!(flag.check_scope(kind, Role::Both), Ok(()), "{}", flag.name);
+    fn role_both_accepts_every_flag_except_connect() {
+        for flag in flags().iter().filter(|flag| flag.name != "connect") {
+            let scenario = flag.scopes.map_or(Tcp, |scopes| scopes[0].0);
+            assert_eq!(flag.check_scope(scenario, Role::Both), Ok(()), "{}", flag.name);
         }
-        let error = check_scope("connect", Chat, Role::Both).unwrap_err();
+        let error = scope_error("connect", Chat, Role::Both);
         assert!(error.starts_with("--connect belongs to --role client, not both"), "{error}");
+        assert_eq!(check_file_argument("a", File, Role::Both), Ok(()));
     }
 
     #[test]
-    fn names_and_letters_are_unique() {
-        for (i, flag) in FLAGS.iter().enumerate() {
-            let rest = &FLAGS[i + 1..];
+    fn names_and_short_names_are_unique() {
+        for (i, flag) in flags().iter().enumerate() {
+            let rest = &flags()[i + 1..];
             assert!(rest.iter().all(|other| other.name != flag.name), "{}", flag.name);
             assert!(rest.iter().all(|o| o.short.is_none() || o.short != flag.short));
         }
     }
 
     #[test]
-    fn a_variable_is_the_name_in_capitals() {
-        let flag = Flag::expect("max-conns");
-        assert_eq!(flag.env_var(), "SOCKACTORS_MAX_CONNS");
+    fn scope_table_names_existing_flags_once() {
+        for (i, (name, _)) in SCOPES.iter().enumerate() {
+            assert!(Flag::by_name(name).is_some(), "{name}");
+            assert!(SCOPES[i + 1..].iter().all(|row| row.0 != *name), "{name}");
+        }
+        assert!(COUNTERS.iter().all(|name| Flag::by_name(name).is_some()));
+    }
+
+    #[test]
+    fn environment_variable_is_the_name_in_capitals() {
+        assert_eq!(Flag::expect("max-conns").env_var(), "SOCKACTORS_MAX_CONNS");
     }
 }

@@ -1,71 +1,50 @@
-//! From a command line and an environment to the settings of a run, or to an early end.
+//! Conversion of a command line and an environment to the settings of a run, or to an early exit.
 //!
-//! The order matters for what a user is told first: words that make no sense; then which scenario and role
-//! it is, since the rest is judged by them; then flags that belong elsewhere; then each value in its range.
+//! The order decides which error a user sees first. Unknown words come first. Then the scenario
+//! and the role are found, because all further checks need them. Flags out of their scope are
+//! next, then values out of their range.
 //!
-//! The role is the one of `--role`, or else what the other flags imply: `--connect` a client, `--listen` a
-//! server. What stands on the line is asked before the environment.
+//! The role is that of `--role`, or else the one that other flags imply: a client for `--connect`,
+//! a server for `--listen`. The command line is read before the environment.
 
 use std::ffi::OsString;
+use std::fmt::Display;
+use std::time::Duration;
 
-use crate::actors::Reconnect;
-use crate::cli::args;
 use crate::cli::args::argv::{EnvLookup, Invocation, RawArgs};
-use crate::cli::args::choices::{
-    DIALECT_CHOICES, ON_CONFLICT_CHOICES, RECONNECT_CHOICES, RESUME_CHOICES,
-};
 use crate::cli::args::flags::Flag;
-use crate::cli::args::names::{ROLE_CHOICES, SCENARIO_CHOICES};
-use crate::cli::args::values;
-use crate::cli::args::{Args, PROGRAM};
+use crate::cli::args::values::{
+    self, COLOR_CHOICES, DIALECT_CHOICES, ON_CONFLICT_CHOICES, RECONNECT_CHOICES, RESUME_CHOICES,
+};
+use crate::cli::args::{Args, PROGRAM, help_text};
 use crate::cli::exit::ExitStatus;
-use crate::cli::output::logger::Color;
+use crate::cli::output::settings::OutputSettings;
 use crate::scenario::{Role, Scenario, Settings};
 use crate::wire::chat::{validate_nick, validate_room};
 
-pub mod datagrams;
-pub mod measuring;
-
-/// The longest text that a datagram carries over IPv4.
+/// The largest payload of a datagram over IPv4, in bytes.
 const MAX_DATAGRAM_LEN: usize = 65_507;
 
-/// The least that a history on the disk is given: several segments of several lines.
+/// The minimum size of a history directory, in bytes. It holds several segments of several lines.
 const MIN_HISTORY_SIZE: u64 = 1 << 20;
 
-/// All that a command line and an environment say.
+/// The result of a command line and an environment.
 #[derive(Debug)]
 pub struct ParsedArgs {
-    /// What to run.
+    /// The scenario to run.
     pub settings: Settings,
-    /// How to show it.
+    /// The form of the output.
     pub output: OutputSettings,
-    /// Which actors to crash, by path, and how often.
+    /// The paths of the actors to crash, each with a number of crashes.
     pub drills: Vec<(String, u32)>,
 }
 
-/// How a run is shown.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct OutputSettings {
-    /// stdout is one JSON object a line.
-    pub json: bool,
-    /// Only results and errors are shown.
-    pub quiet: bool,
-    /// How much more than usual stderr tells.
-    pub verbose: u8,
-    /// Whether stderr is coloured.
-    pub color: Color,
-    /// Nobody is ever prompted.
-    pub no_input: bool,
-    /// Whether a chat client calls again; where nothing is said, that depends on the terminal.
-    pub reconnect: Option<Reconnect>,
-}
-
-/// An end before anything ran.
+/// An exit before anything runs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EarlyExit {
-    /// What to print, with a line feed at its end: on stdout if `code` is 0, on stderr otherwise.
+    /// The text to print, with a line feed: on stdout if `code` is 0, otherwise on stderr.
     pub text: String,
-    /// The code to end with.
+    /// The exit code.
     pub code: u8,
 }
 
@@ -74,8 +53,8 @@ impl EarlyExit {
         EarlyExit { text, code: ExitStatus::Success as u8 }
     }
 
-    /// Makes the end of a run whose command line was wrong, from a sentence about it.
-    pub fn usage(error: impl std::fmt::Display) -> EarlyExit {
+    /// Returns the exit for a wrong command line.
+    pub fn usage(error: impl Display) -> EarlyExit {
         EarlyExit {
             text: format!("{PROGRAM}: {error} (try --help)\n"),
             code: ExitStatus::Usage as u8,
@@ -93,211 +72,264 @@ impl From<String> for EarlyExit {
 ///
 /// # Errors
 ///
-/// Ends early with the help or the version, or with a sentence about the first thing that is wrong.
-pub fn parse(line: Vec<OsString>, env: EnvLookup<'_>) -> Result<ParsedArgs, EarlyExit> {
-    let mut words = match Invocation::parse(line)? {
-        Invocation::Help => return Err(EarlyExit::success(args::help_text())),
+/// Returns an early exit with the help, the version, or a sentence about the first error.
+pub fn parse(words: Vec<OsString>, env: EnvLookup<'_>) -> Result<ParsedArgs, EarlyExit> {
+    let mut raw = match Invocation::parse(words)? {
+        Invocation::Help => return Err(EarlyExit::success(help_text())),
         Invocation::Version => {
             let version = env!("CARGO_PKG_VERSION");
             return Err(EarlyExit::success(format!("{PROGRAM} {version}\n")));
         }
-        Invocation::Run(words) => words,
+        Invocation::Run(raw) => raw,
     };
-    let kind = resolve_scenario(&mut words, env)?;
-    let role = resolve_role(&mut words, env)?;
-    words.check(kind, role)?;
-    words.read_environment(env, kind, role)?;
-    let args = Args::parse(&words.to_argh())?;
-    let mut settings = Settings::new(kind, role);
-    fill_server(&mut settings, &args, &words)?;
-    fill_client(&mut settings, &args, &words)?;
-    datagrams::fill_datagrams(&mut settings, &args, &words)?;
-    measuring::fill_measuring(&mut settings, &args, &words)?;
+    let scenario = resolve_scenario(&mut raw, env)?;
+    let role = resolve_role(&mut raw, env)?;
+    raw.check(scenario, role)?;
+    raw.read_environment(env, scenario, role)?;
+    let args = Args::parse(&raw.to_argh())?;
+    let mut settings = Settings::new(scenario, role);
+    fill_server(&mut settings, &args, &raw)?;
+    fill_client(&mut settings, &args, &raw)?;
+    fill_datagrams(&mut settings, &args, &raw)?;
+    fill_measuring(&mut settings, &args, &raw)?;
     Ok(ParsedArgs {
         settings,
-        output: output_settings(&args, &words)?,
-        drills: parse_drills(&args, &words)?,
+        output: output_settings(&args, &raw)?,
+        drills: parse_drills(&args, &raw)?,
     })
 }
 
-fn resolve_scenario(words: &mut RawArgs, env: EnvLookup<'_>) -> Result<Scenario, String> {
-    words.read_env_var(env, Flag::expect("scenario"))?;
-    match words.value("scenario") {
-        Some(text) => values::one_of(&words.display_name("scenario"), text, &SCENARIO_CHOICES),
-        None => Err("which scenario? Give --scenario tcp, udp, file or chat".to_owned()),
+fn resolve_scenario(raw: &mut RawArgs, env: EnvLookup<'_>) -> Result<Scenario, String> {
+    raw.read_env_var(env, Flag::expect("scenario"))?;
+    match raw.value("scenario") {
+        Some(text) => values::scenario(&raw.display_name("scenario"), text),
+        None => Err("the scenario is missing: add --scenario tcp, udp, file or chat".to_owned()),
     }
 }
 
-fn resolve_role(words: &mut RawArgs, env: EnvLookup<'_>) -> Result<Role, String> {
-    let connects = words.value("connect").is_some();
-    if words.value("role").is_none() && connects {
+fn resolve_role(raw: &mut RawArgs, env: EnvLookup<'_>) -> Result<Role, String> {
+    if raw.value("role").is_none() && raw.value("connect").is_some() {
         return Ok(Role::Client);
     }
-    words.read_env_var(env, Flag::expect("role"))?;
-    if let Some(text) = words.value("role") {
-        return values::one_of(&words.display_name("role"), text, &ROLE_CHOICES);
+    raw.read_env_var(env, Flag::expect("role"))?;
+    if let Some(text) = raw.value("role") {
+        return values::role(&raw.display_name("role"), text);
     }
-    let variable = env(&Flag::expect("connect").env_var());
-    let connects = variable.is_some_and(|text| !text.is_empty());
-    match connects && words.value("listen").is_none() {
+    let connect = env(&Flag::expect("connect").env_var());
+    let has_connect = connect.is_some_and(|text| !text.is_empty());
+    match has_connect && raw.value("listen").is_none() {
         true => Ok(Role::Client),
         false => Ok(Role::Server),
     }
 }
 
-fn fill_server(to: &mut Settings, args: &Args, words: &RawArgs) -> Result<(), String> {
-    let called = |name| words.display_name(name);
+/// Sets what the server flags, and those of both sides, say.
+fn fill_server(settings: &mut Settings, args: &Args, raw: &RawArgs) -> Result<(), String> {
+    let name = |flag| raw.display_name(flag);
     for text in &args.listen {
-        to.listen.push(values::endpoint(&called("listen"), text)?);
+        settings.listen.push(values::endpoint(&name("listen"), text)?);
     }
     if let Some(text) = &args.clients {
-        to.clients = Some(values::positive(&called("clients"), text)?);
+        settings.clients = Some(values::positive(&name("clients"), text)?);
     }
     if let Some(text) = &args.max_conns {
-        to.max_conns = values::positive(&called("max-conns"), text)?;
+        settings.max_conns = values::positive(&name("max-conns"), text)?;
     }
     if let Some(text) = &args.max_per_ip {
-        let limit = values::integer(&called("max-per-ip"), text, 0..=u32::MAX as usize)?;
-        to.max_per_ip = (limit > 0).then_some(limit);
+        let limit = values::integer(&name("max-per-ip"), text, 0..=u32::MAX as usize)?;
+        settings.max_per_ip = (limit > 0).then_some(limit);
     }
     if let Some(text) = &args.backlog {
-        to.backlog = values::integer(&called("backlog"), text, 1..=65535)?;
+        settings.backlog = values::integer(&name("backlog"), text, 1..=65535)?;
     }
     if let Some(text) = &args.first_timeout {
-        to.first_timeout = values::optional_duration(&called("first-timeout"), text)?;
+        settings.first_timeout = values::optional_duration(&name("first-timeout"), text)?;
     }
     if let Some(text) = &args.idle_timeout {
-        to.idle_timeout = values::optional_duration(&called("idle-timeout"), text)?;
+        settings.idle_timeout = values::optional_duration(&name("idle-timeout"), text)?;
     }
     if let Some(text) = &args.drain_timeout {
-        to.drain_timeout = values::duration(&called("drain-timeout"), text)?;
+        settings.drain_timeout = values::duration(&name("drain-timeout"), text)?;
     }
     if let Some(text) = &args.out {
-        to.out = check_directory(&called("out"), text)?.into();
+        settings.out = values::directory(&name("out"), text)?.into();
     }
     if let Some(text) = &args.max_size {
-        to.max_size = Some(values::size(&called("max-size"), text, 1..=u64::MAX)?);
+        settings.max_size = Some(values::size(&name("max-size"), text, 1..=u64::MAX)?);
     }
     if let Some(text) = &args.keep_free {
-        to.keep_free = values::size(&called("keep-free"), text, 0..=u64::MAX)?;
+        settings.keep_free = values::size(&name("keep-free"), text, 0..=u64::MAX)?;
     }
     if let Some(text) = &args.on_conflict {
-        to.on_conflict = values::one_of(&called("on-conflict"), text, &ON_CONFLICT_CHOICES)?;
+        settings.on_conflict = values::one_of(&name("on-conflict"), text, &ON_CONFLICT_CHOICES)?;
     }
     if let Some(text) = &args.part_ttl {
-        to.part_ttl = values::optional_duration(&called("part-ttl"), text)?;
+        settings.part_ttl = values::optional_duration(&name("part-ttl"), text)?;
     }
-    // The digest of a raw upload costs reading its bytes, and the narration does not show it.
-    to.raw_digest = args.json;
+    // Only the JSON output shows the digest of a raw upload. Hashing requires reading its bytes.
+    settings.raw_digest = args.json;
     if let Some(text) = &args.room {
-        to.room = Some(values::validated_name(&called("room"), text, validate_room)?);
+        settings.room = Some(values::validated_name(&name("room"), text, validate_room)?);
     }
     if let Some(text) = &args.dialect {
-        to.dialect = values::one_of(&called("dialect"), text, &DIALECT_CHOICES)?;
+        settings.dialect = values::one_of(&name("dialect"), text, &DIALECT_CHOICES)?;
     }
     if let Some(text) = &args.operator_password_file {
-        to.operator_password_file =
-            Some(check_file(&called("operator-password-file"), text)?.into());
+        settings.operator_password_file =
+            Some(values::file(&name("operator-password-file"), text)?.into());
     }
     if let Some(text) = &args.history {
-        to.history = values::integer(&called("history"), text, 0..=4096)?;
+        settings.history = values::integer(&name("history"), text, 0..=4096)?;
     }
     if let Some(text) = &args.history_dir {
-        to.history_dir = Some(check_directory(&called("history-dir"), text)?.into());
+        settings.history_dir = Some(values::directory(&name("history-dir"), text)?.into());
     }
     if let Some(text) = &args.history_size {
-        to.history_size = values::size(&called("history-size"), text, MIN_HISTORY_SIZE..=u64::MAX)?;
+        settings.history_size =
+            values::size(&name("history-size"), text, MIN_HISTORY_SIZE..=u64::MAX)?;
     }
     if let Some(text) = &args.threads {
-        to.threads = values::integer(&called("threads"), text, 1..=64)?;
+        settings.threads = values::integer(&name("threads"), text, 1..=64)?;
     }
     Ok(())
 }
 
-fn fill_client(to: &mut Settings, args: &Args, words: &RawArgs) -> Result<(), String> {
-    let called = |name| words.display_name(name);
+/// Sets what the client flags say.
+fn fill_client(settings: &mut Settings, args: &Args, raw: &RawArgs) -> Result<(), String> {
+    let name = |flag| raw.display_name(flag);
     if let Some(text) = &args.connect {
-        to.connect = Some(values::endpoint(&called("connect"), text)?);
+        settings.connect = Some(values::endpoint(&name("connect"), text)?);
     }
     if let Some(text) = &args.message {
-        to.message = Some(check_message(&called("message"), text, to.scenario)?);
+        settings.message = Some(check_message(&name("message"), text, settings.scenario)?);
     }
     if let Some(text) = &args.count {
-        to.count = values::positive(&called("count"), text)?;
+        settings.count = values::positive(&name("count"), text)?;
     }
     if let Some(text) = &args.interval {
-        to.interval = values::duration(&called("interval"), text)?;
+        settings.interval = values::duration(&name("interval"), text)?;
     }
     if let Some(text) = &args.timeout {
-        to.timeout = values::nonzero_duration(&called("timeout"), text)?;
+        settings.timeout = values::nonzero_duration(&name("timeout"), text)?;
     }
     if let Some(text) = &args.nick {
-        to.nick = Some(values::validated_name(&called("nick"), text, validate_nick)?);
+        settings.nick = Some(values::validated_name(&name("nick"), text, validate_nick)?);
     }
-    to.raw = args.raw;
+    settings.raw = args.raw;
     if let Some(text) = &args.resume {
-        to.resume = values::one_of(&called("resume"), text, &RESUME_CHOICES)?;
-        if to.raw && to.resume {
-            let resume = called("resume");
+        settings.resume = values::one_of(&name("resume"), text, &RESUME_CHOICES)?;
+        if settings.raw && settings.resume {
+            let resume = name("resume");
             return Err(format!(
-                "{resume} {text} and --raw: a plain server holds nothing to resume"
+                "{resume} {text} cannot be used with --raw: a raw upload cannot be resumed"
             ));
         }
     }
-    if args.files.iter().filter(|name| *name == "-").count() > 1 {
-        return Err("\"-\" is stdin, which can be sent once".to_owned());
+    if args.files.iter().filter(|file| *file == "-").count() > 1 {
+        return Err("\"-\" (stdin) can be sent only once".to_owned());
     }
-    to.files = args.files.iter().map(Into::into).collect();
+    settings.files = args.files.iter().map(Into::into).collect();
     Ok(())
 }
 
-fn check_directory<'a>(called: &str, text: &'a str) -> Result<&'a str, String> {
-    match text {
-        "" => Err(format!("{called}: an empty name is no directory; \".\" is this one")),
-        text => Ok(text),
-    }
-}
-
-fn check_file<'a>(called: &str, text: &'a str) -> Result<&'a str, String> {
-    match text {
-        "" => Err(format!("{called}: an empty name is no file")),
-        text => Ok(text),
-    }
-}
-
-fn check_message(called: &str, text: &str, kind: Scenario) -> Result<String, String> {
+fn check_message(name: &str, text: &str, scenario: Scenario) -> Result<String, String> {
     let length = text.len();
-    if kind == Scenario::Udp && length > MAX_DATAGRAM_LEN {
+    if scenario == Scenario::Udp && length > MAX_DATAGRAM_LEN {
         return Err(format!(
-            "{called} is {length} bytes long; a datagram carries at most {MAX_DATAGRAM_LEN}"
+            "{name} has {length} bytes; a datagram carries at most {MAX_DATAGRAM_LEN}"
         ));
     }
     Ok(text.to_owned())
 }
 
-fn output_settings(args: &Args, words: &RawArgs) -> Result<OutputSettings, String> {
-    let color = match &args.color {
-        Some(text) => values::one_of(&words.display_name("color"), text, &Color::CHOICES)?,
-        None => Color::default(),
-    };
+/// Sets what the flags of the udp scenario say.
+fn fill_datagrams(settings: &mut Settings, args: &Args, raw: &RawArgs) -> Result<(), String> {
+    let name = |flag| raw.display_name(flag);
+    if let Some(text) = &args.buffer_size {
+        let size = values::size(&name("buffer-size"), text, 1..=65535)?;
+        settings.buffer_size = usize::try_from(size).unwrap_or(usize::MAX);
+    }
+    if let Some(text) = &args.reply_rate {
+        settings.reply_rate = Some(match text.as_str() {
+            "off" => None,
+            text => Some(values::rate(&name("reply-rate"), text)?),
+        });
+    }
+    settings.allow_amplification = args.allow_amplification;
+    for text in &args.join_group {
+        let group = text.parse().map_err(|error| format!("{}: {error}", name("join-group")))?;
+        settings.groups.push(group);
+    }
+    Ok(())
+}
+
+/// Sets what the flags of measuring clients say, and `--rate`, which the chat server uses too.
+fn fill_measuring(settings: &mut Settings, args: &Args, raw: &RawArgs) -> Result<(), String> {
+    let name = |flag| raw.display_name(flag);
+    if let Some(text) = &args.size {
+        let size = values::size(&name("size"), text, 0..=MAX_DATAGRAM_LEN as u64)?;
+        settings.size = Some(usize::try_from(size).unwrap_or(MAX_DATAGRAM_LEN));
+    }
+    if let Some(text) = &args.concurrency {
+        settings.concurrency = Some(values::integer(&name("concurrency"), text, 1..=1024)?);
+        if args.interval.is_none() {
+            settings.interval = Duration::ZERO;
+        }
+    }
+    if let Some(text) = &args.max_loss {
+        settings.max_loss = Some(values::percent(&name("max-loss"), text)?);
+    }
+    if let Some(text) = &args.rate {
+        match settings.scenario {
+            Scenario::Udp => fill_flood(settings, args, raw, text)?,
+            _ => settings.rate = Some(values::rate(&name("rate"), text)?),
+        }
+    }
+    Ok(())
+}
+
+/// Sets the rate of requests: `N` per second, or `N/DUR`. Without `--count` there is no end.
+fn fill_flood(
+    settings: &mut Settings,
+    args: &Args,
+    raw: &RawArgs,
+    text: &str,
+) -> Result<(), String> {
+    let (rate, interval) = (raw.display_name("rate"), raw.display_name("interval"));
+    if args.interval.is_some() {
+        return Err(format!("{rate} and {interval} both set the rate; give only one of them"));
+    }
+    settings.flood = Some(match text.contains('/') {
+        true => values::rate(&rate, text)?,
+        false => (values::positive(&rate, text)?, Duration::from_secs(1)),
+    });
+    if args.count.is_none() {
+        settings.count = u64::MAX;
+    }
+    Ok(())
+}
+
+fn output_settings(args: &Args, raw: &RawArgs) -> Result<OutputSettings, String> {
+    let name = |flag| raw.display_name(flag);
     Ok(OutputSettings {
         json: args.json,
         quiet: args.quiet,
         verbose: args.verbose,
-        color,
+        color: match &args.color {
+            Some(text) => values::one_of(&name("color"), text, &COLOR_CHOICES)?,
+            None => Default::default(),
+        },
         no_input: args.no_input,
         reconnect: match &args.reconnect {
-            Some(text) => {
-                values::one_of(&words.display_name("reconnect"), text, &RECONNECT_CHOICES)?
-            }
+            Some(text) => values::one_of(&name("reconnect"), text, &RECONNECT_CHOICES)?,
             None => None,
         },
     })
 }
 
-fn parse_drills(args: &Args, words: &RawArgs) -> Result<Vec<(String, u32)>, String> {
-    let called = words.display_name("drill");
-    args.drill.iter().map(|text| values::drill(&called, text)).collect()
+fn parse_drills(args: &Args, raw: &RawArgs) -> Result<Vec<(String, u32)>, String> {
+    let name = raw.display_name("drill");
+    args.drill.iter().map(|text| values::drill(&name, text)).collect()
 }
 
 #[cfg(test)]

@@ -1,108 +1,152 @@
-//! From the text of a flag to its value, in its range.
+//! Conversion of a flag's text to its value, within its range.
 //!
-//! Each function takes what to call the flag (`--clients`, or `SOCKACTORS_CLIENTS` where the text came from
-//! the environment) and the text, and on failure names both and says what would be right.
+//! Each function takes the name of the flag in messages (`--clients`, or `SOCKACTORS_CLIENTS` if
+//! the text is from the environment) and the text. Its error names both, and the accepted form.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use std::time::Duration;
 
+use crate::actors::{Dialect, OnConflict, Reconnect};
+use crate::cli::output::settings::Color;
 use crate::net::Endpoint;
+use crate::scenario::{Role, Scenario};
 use crate::wire::units;
 
-/// Reads one of several words.
+/// The values of `--on-conflict`.
+pub const ON_CONFLICT_CHOICES: [(&str, OnConflict); 4] = [
+    ("fail", OnConflict::Fail),
+    ("rename", OnConflict::Rename),
+    ("overwrite", OnConflict::Overwrite),
+    ("skip", OnConflict::Skip),
+];
+
+/// The values of `--dialect`.
+pub const DIALECT_CHOICES: [(&str, Option<Dialect>); 3] =
+    [("auto", None), ("lecture", Some(Dialect::Lecture)), ("line", Some(Dialect::Line))];
+
+/// The values of `--reconnect`.
+pub const RECONNECT_CHOICES: [(&str, Option<Reconnect>); 3] =
+    [("auto", None), ("always", Some(Reconnect::Always)), ("never", Some(Reconnect::Never))];
+
+/// The values of `--resume`.
+pub const RESUME_CHOICES: [(&str, bool); 2] = [("auto", true), ("off", false)];
+
+/// The values of `--color`.
+pub const COLOR_CHOICES: [(&str, Color); 3] =
+    [("auto", Color::Auto), ("always", Color::Always), ("never", Color::Never)];
+
+/// Returns the value of one of several words.
 ///
 /// # Errors
 ///
 /// Returns a sentence that lists the words.
-pub fn one_of<T: Copy>(called: &str, text: &str, choices: &[(&str, T)]) -> Result<T, String> {
+pub fn one_of<T: Copy>(name: &str, text: &str, choices: &[(&str, T)]) -> Result<T, String> {
     match choices.iter().find(|choice| choice.0 == text) {
         Some(choice) => Ok(choice.1),
         None => {
-            let names: Vec<&str> = choices.iter().map(|choice| choice.0).collect();
-            Err(format!("{called}: {text:?} is none of {}", names.join(", ")))
+            let words: Vec<&str> = choices.iter().map(|choice| choice.0).collect();
+            Err(format!("{name}: {text:?} is not one of {}", words.join(", ")))
         }
     }
+}
+
+/// Reads the value of `--scenario`.
+///
+/// # Errors
+///
+/// Returns a sentence that lists the scenarios.
+pub fn scenario(name: &str, text: &str) -> Result<Scenario, String> {
+    one_of(name, text, &Scenario::ALL.map(|scenario| (scenario.name(), scenario)))
+}
+
+/// Reads the value of `--role`.
+///
+/// # Errors
+///
+/// Returns a sentence that lists the roles.
+pub fn role(name: &str, text: &str) -> Result<Role, String> {
+    one_of(name, text, &Role::ALL.map(|role| (role.name(), role)))
 }
 
 /// Reads a whole number in a range.
 ///
 /// # Errors
 ///
-/// Returns a sentence that says the range.
-pub fn integer<T>(called: &str, text: &str, range: RangeInclusive<T>) -> Result<T, String>
+/// Returns a sentence with the range.
+pub fn integer<T>(name: &str, text: &str, range: RangeInclusive<T>) -> Result<T, String>
 where
     T: FromStr + PartialOrd + Display,
 {
-    // `parse` takes a leading plus sign, which nobody means here.
+    // `parse` would accept a leading plus sign.
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     match text.parse() {
         Ok(number) if digits && range.contains(&number) => Ok(number),
         _ => {
             let (from, to) = (range.start(), range.end());
-            Err(format!("{called}: {text:?} is not a whole number from {from} to {to}"))
+            Err(format!("{name}: {text:?} is not a whole number from {from} to {to}"))
         }
     }
 }
 
-/// Reads a whole number of which at least one is needed.
+/// Reads a whole number of 1 or more.
 ///
 /// # Errors
 ///
-/// Returns a sentence that says so.
-pub fn positive<T>(called: &str, text: &str) -> Result<T, String>
+/// Returns a sentence with that minimum.
+pub fn positive<T>(name: &str, text: &str) -> Result<T, String>
 where
     T: FromStr + PartialOrd + Display + From<u8>,
 {
     match text.parse() {
         Ok(number) if !text.starts_with('+') && number >= T::from(1) => Ok(number),
-        _ => Err(format!("{called}: {text:?} is not a whole number of 1 or more")),
+        _ => Err(format!("{name}: {text:?} is not a whole number of 1 or more")),
     }
 }
 
-/// Reads a name that `judge` finds nothing wrong with.
+/// Reads a name that `validate` accepts.
 ///
 /// # Errors
 ///
-/// Returns a sentence with what is wrong.
+/// Returns a sentence with the reason from `validate`.
 pub fn validated_name(
-    called: &str,
+    name: &str,
     text: &str,
-    judge: fn(&str) -> Result<(), &'static str>,
+    validate: fn(&str) -> Result<(), &'static str>,
 ) -> Result<String, String> {
-    match judge(text) {
+    match validate(text) {
         Ok(()) => Ok(text.to_owned()),
-        Err(why) => Err(format!("{called}: {text:?} is not a name: {why}")),
+        Err(reason) => Err(format!("{name}: {text:?} is not a valid name: {reason}")),
     }
 }
 
-/// Reads how many of something there may be in which time: `N/DUR`, or `N/s` for a second.
+/// Reads a rate: `N/DUR`, or `N/s` for a second.
 ///
 /// # Errors
 ///
 /// Returns a sentence with an example.
-pub fn rate(called: &str, text: &str) -> Result<(u32, Duration), String> {
-    let Some((count, within)) = text.split_once('/') else {
-        return Err(format!("{called}: {text:?} is no number and time, as in 100/10s"));
+pub fn rate(name: &str, text: &str) -> Result<(u32, Duration), String> {
+    let Some((count, period)) = text.split_once('/') else {
+        return Err(format!("{name}: {text:?} is not a rate: write N/DUR, such as 100/10s"));
     };
-    // A unit alone is one of it.
-    let one = format!("1{within}");
-    let within = if within.starts_with(|c: char| c.is_ascii_alphabetic()) { &one } else { within };
-    Ok((positive(called, count)?, nonzero_duration(called, within)?))
+    // A unit alone means one of it.
+    let one = format!("1{period}");
+    let period = if period.starts_with(|c: char| c.is_ascii_alphabetic()) { &one } else { period };
+    Ok((positive(name, count)?, nonzero_duration(name, period)?))
 }
 
-/// Reads a share in percent, with or without its sign: `5`, `0.5%`.
+/// Reads a percentage, with or without its sign: `5`, `0.5%`.
 ///
 /// # Errors
 ///
-/// Returns a sentence that says the range.
-pub fn percent(called: &str, text: &str) -> Result<f64, String> {
+/// Returns a sentence with the range.
+pub fn percent(name: &str, text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text);
     let is_plain = number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     match number.parse() {
-        Ok(share) if is_plain && (0.0..=100.0).contains(&share) => Ok(share),
-        _ => Err(format!("{called}: {text:?} is not from 0 to 100 percent")),
+        Ok(percentage) if is_plain && (0.0..=100.0).contains(&percentage) => Ok(percentage),
+        _ => Err(format!("{name}: {text:?} is not a percentage from 0 to 100")),
     }
 }
 
@@ -111,31 +155,31 @@ pub fn percent(called: &str, text: &str) -> Result<f64, String> {
 /// # Errors
 ///
 /// Returns a sentence with examples.
-pub fn duration(called: &str, text: &str) -> Result<Duration, String> {
-    units::parse_duration(text).map_err(|error| format!("{called}: {error}"))
+pub fn duration(name: &str, text: &str) -> Result<Duration, String> {
+    units::parse_duration(text).map_err(|error| format!("{name}: {error}"))
 }
 
-/// Reads a duration that is longer than nothing.
+/// Reads a duration above zero.
 ///
 /// # Errors
 ///
-/// Returns a sentence that says so.
-pub fn nonzero_duration(called: &str, text: &str) -> Result<Duration, String> {
-    match duration(called, text)? {
-        Duration::ZERO => Err(format!("{called}: {text:?} is no time at all; it must be above 0")),
+/// Returns a sentence with examples or that minimum.
+pub fn nonzero_duration(name: &str, text: &str) -> Result<Duration, String> {
+    match duration(name, text)? {
+        Duration::ZERO => Err(format!("{name}: {text:?} is too short; it must be above 0")),
         duration => Ok(duration),
     }
 }
 
-/// Reads a limit in time, which `off` and a duration of nothing turn off.
+/// Reads a timeout. `off` and a duration of zero are `None`.
 ///
 /// # Errors
 ///
 /// Returns a sentence with examples.
-pub fn optional_duration(called: &str, text: &str) -> Result<Option<Duration>, String> {
+pub fn optional_duration(name: &str, text: &str) -> Result<Option<Duration>, String> {
     match text {
         "off" => Ok(None),
-        text => duration(called, text).map(|time| Some(time).filter(|time| !time.is_zero())),
+        text => duration(name, text).map(|time| Some(time).filter(|time| !time.is_zero())),
     }
 }
 
@@ -144,14 +188,14 @@ pub fn optional_duration(called: &str, text: &str) -> Result<Option<Duration>, S
 /// # Errors
 ///
 /// Returns a sentence with examples or the range.
-pub fn size(called: &str, text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
-    let size = units::parse_size(text).map_err(|error| format!("{called}: {error}"))?;
+pub fn size(name: &str, text: &str, range: RangeInclusive<u64>) -> Result<u64, String> {
+    let size = units::parse_size(text).map_err(|error| format!("{name}: {error}"))?;
     if range.contains(&size) {
         return Ok(size);
     }
     match (range.start(), range.end()) {
-        (from, &u64::MAX) => Err(format!("{called}: {text:?} is below the least, {from} bytes")),
-        (from, to) => Err(format!("{called}: {text:?} is not from {from} to {to} bytes")),
+        (from, &u64::MAX) => Err(format!("{name}: {text:?} is below the minimum of {from} bytes")),
+        (from, to) => Err(format!("{name}: {text:?} is not from {from} to {to} bytes")),
     }
 }
 
@@ -159,24 +203,48 @@ pub fn size(called: &str, text: &str, range: RangeInclusive<u64>) -> Result<u64,
 ///
 /// # Errors
 ///
-/// Returns a sentence that says what is wrong with it.
-pub fn endpoint(called: &str, text: &str) -> Result<Endpoint, String> {
-    text.parse().map_err(|error| format!("{called}: {error}"))
+/// Returns a sentence with the reason.
+pub fn endpoint(name: &str, text: &str) -> Result<Endpoint, String> {
+    text.parse().map_err(|error| format!("{name}: {error}"))
 }
 
-/// Reads which actor to crash, and how often: `PATH` or `PATH=TIMES`.
+/// Reads the actor to crash and the number of crashes: `PATH` or `PATH=N`.
 ///
 /// # Errors
 ///
-/// Returns a sentence that says the form.
-pub fn drill(called: &str, text: &str) -> Result<(String, u32), String> {
-    let (path, times) = match text.split_once('=') {
-        Some((path, times)) => (path, positive(called, times)?),
+/// Returns a sentence with the form.
+pub fn drill(name: &str, text: &str) -> Result<(String, u32), String> {
+    let (path, count) = match text.split_once('=') {
+        Some((path, count)) => (path, positive(name, count)?),
         None => (text, 1),
     };
     match path {
-        "" => Err(format!("{called}: {text:?} names no actor; give PATH or PATH=TIMES")),
-        path => Ok((path.to_owned(), times)),
+        "" => Err(format!("{name}: {text:?} names no actor: write PATH or PATH=N")),
+        path => Ok((path.to_owned(), count)),
+    }
+}
+
+/// Reads the path of a directory.
+///
+/// # Errors
+///
+/// Returns a sentence if it is empty.
+pub fn directory<'a>(name: &str, text: &'a str) -> Result<&'a str, String> {
+    match text {
+        "" => Err(format!("{name}: the directory is empty; \".\" is the current directory")),
+        text => Ok(text),
+    }
+}
+
+/// Reads the path of a file.
+///
+/// # Errors
+///
+/// Returns a sentence if it is empty.
+pub fn file<'a>(name: &str, text: &'a str) -> Result<&'a str, String> {
+    match text {
+        "" => Err(format!("{name}: the file name is empty")),
+        text => Ok(text),
     }
 }
 
@@ -185,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_number_outside_of_its_range_is_told_the_range() {
+    fn integer_out_of_range_names_the_range() {
         assert_eq!(integer("--threads", "64", 1..=64), Ok(64));
         for wrong in ["0", "65", "-1", "+2", "", "many", "99999999999999999999"] {
             let error = integer("--threads", wrong, 1..=64).unwrap_err();
@@ -194,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_of_nothing_is_refused_and_a_limit_of_nothing_is_off() {
+    fn zero_timeout_fails_and_zero_limit_is_off() {
         assert_eq!(nonzero_duration("--timeout", "150ms"), Ok(Duration::from_millis(150)));
         assert!(nonzero_duration("--timeout", "0s").unwrap_err().contains("above 0"));
         assert_eq!(optional_duration("--idle-timeout", "0s"), Ok(None));
@@ -203,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_size_takes_a_unit_and_has_a_range() {
+    fn size_accepts_a_unit_within_its_range() {
         assert_eq!(size("--buffer-size", "2KiB", 1..=65535), Ok(2048));
         let error = size("--buffer-size", "64KiB", 1..=65535).unwrap_err();
         assert_eq!(error, "--buffer-size: \"64KiB\" is not from 1 to 65535 bytes");
@@ -211,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn a_drill_is_a_path_and_perhaps_a_number() {
+    fn drill_is_a_path_with_an_optional_count() {
         assert_eq!(drill("--drill", "listener"), Ok(("listener".to_owned(), 1)));
         assert_eq!(drill("--drill", "chat/room=3"), Ok(("chat/room".to_owned(), 3)));
         for wrong in ["", "=2", "room=0", "room="] {
@@ -220,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_a_number_and_a_time_or_a_unit() {
+    fn rate_is_a_number_per_duration_or_unit() {
         assert_eq!(rate("--rate", "100/10s"), Ok((100, Duration::from_secs(10))));
         assert_eq!(rate("--reply-rate", "5/s"), Ok((5, Duration::from_secs(1))));
         for wrong in ["5", "5/", "/s", "0/s", "5/x", "5/0s", "-1/s"] {
@@ -229,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_is_a_number_of_percent() {
+    fn percentage_is_a_plain_number_up_to_100() {
         assert_eq!(percent("--max-loss", "0.5%"), Ok(0.5));
         assert_eq!(percent("--max-loss", "100"), Ok(100.0));
         for wrong in ["", "%", "-1", "101", "1e1", "nan", "+5", "5%%"] {
@@ -238,10 +306,10 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_word_is_told_the_right_ones() {
+    fn unknown_word_lists_the_choices() {
         let choices = [("auto", 1), ("never", 2)];
         assert_eq!(one_of("--color", "never", &choices), Ok(2));
         let error = one_of("--color", "blue", &choices).unwrap_err();
-        assert_eq!(error, "--color: \"blue\" is none of auto, never");
+        assert_eq!(error, "--color: \"blue\" is not one of auto, never");
     }
 }

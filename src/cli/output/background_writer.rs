@@ -1,8 +1,8 @@
-//! A thread that writes lines, for those who must not wait for a reader.
+//! A thread that writes lines for callers that must not block.
 //!
-//! A terminal can be paused and a pipe can be full. Whoever runs on the executor hands its lines to a
-//! scribe, which has room for some, drops what comes beyond, and says how many it dropped as soon as
-//! somebody reads again.
+//! A terminal can be paused and a pipe can be full. Code on the executor passes its lines to a
+//! [`BackgroundWriter`]. Its queue is bounded: lines that do not fit are dropped and counted, and
+//! the count is written as soon as a write completes again.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use crate::sync::lock;
 
-/// Lines that wait at most.
+/// The maximum number of queued lines.
 const MAX_QUEUED: usize = 256;
 
-/// Writes lines on a thread of its own.
+/// A queue of lines and the thread that writes them.
 #[derive(Debug)]
 pub struct BackgroundWriter {
     queue: SyncSender<String>,
@@ -24,32 +24,34 @@ pub struct BackgroundWriter {
 
 #[derive(Debug, Default)]
 struct BackgroundWriterShared {
-    /// Lines that were handed over and are not written yet.
+    /// The number of lines that are queued or being written.
     pending: Mutex<usize>,
     line_written: Condvar,
-    /// Lines that found no room.
+    /// The number of lines that were dropped since the last written line.
     dropped: AtomicU64,
 }
 
 impl BackgroundWriter {
-    /// Starts a scribe that writes each text, which ends with a line feed, by `write`.
+    /// Starts the thread. It passes each text, which includes its line feed, to `write`.
     ///
-    /// `dropped` words how many lines were dropped. Without a thread to be had, every line is dropped.
+    /// `format_dropped` formats the number of dropped lines. If the thread cannot be started,
+    /// every line is dropped.
     pub fn new(
         name: &str,
         write: impl FnMut(&str) + Send + 'static,
-        dropped: impl Fn(u64) -> String + Send + 'static,
+        format_dropped: impl Fn(u64) -> String + Send + 'static,
     ) -> BackgroundWriter {
         let (queue, lines) = sync_channel(MAX_QUEUED);
-        let state = Arc::new(BackgroundWriterShared::default());
-        let shared = state.clone();
-        let work = move || shared.run(&lines, write, dropped);
-        // A process that can start no thread can start no tree either, which tells it.
+        let shared = Arc::new(BackgroundWriterShared::default());
+        let thread_shared = shared.clone();
+        let work = move || thread_shared.run(&lines, write, format_dropped);
+        // A process that cannot start this thread cannot start its workers either, and ends with
+        // that error.
         let _ = thread::Builder::new().name(name.into()).spawn(work);
-        BackgroundWriter { queue, shared: state }
+        BackgroundWriter { queue, shared }
     }
 
-    /// Hands over a text; drops and counts it where there is no room.
+    /// Queues a text. Drops and counts it if the queue is full.
     pub fn write(&self, text: String) {
         *self.shared.pending() += 1;
         if self.queue.try_send(text).is_err() {
@@ -58,12 +60,12 @@ impl BackgroundWriter {
         }
     }
 
-    /// Waits until all is written that was handed over, at most `within`.
-    pub fn flush(&self, within: Duration) {
-        let waiting = self.shared.pending();
-        // Who does not read in time does not want it.
+    /// Waits until all queued texts are written, at most for `timeout`.
+    pub fn flush(&self, timeout: Duration) {
+        let pending = self.shared.pending();
+        // After the timeout the rest is abandoned.
         let _ =
-            self.shared.line_written.wait_timeout_while(waiting, within, |waiting| *waiting > 0);
+            self.shared.line_written.wait_timeout_while(pending, timeout, |pending| *pending > 0);
     }
 }
 
@@ -76,13 +78,13 @@ impl BackgroundWriterShared {
         &self,
         lines: &Receiver<String>,
         mut write: impl FnMut(&str),
-        dropped: impl Fn(u64) -> String,
+        format_dropped: impl Fn(u64) -> String,
     ) {
         for line in lines {
             write(&line);
             match self.dropped.swap(0, Ordering::Relaxed) {
                 0 => {}
-                lost => write(&dropped(lost)),
+                count => write(&format_dropped(count)),
             }
             *self.pending() -= 1;
             self.line_written.notify_all();
@@ -92,42 +94,42 @@ impl BackgroundWriterShared {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::sync::mpsc;
 
     use super::*;
 
     #[test]
     fn lines_are_written_in_order() {
-        let paper = Arc::new(Mutex::new(String::new()));
-        let on = paper.clone();
-        let scribe = BackgroundWriter::new(
+        let written = Arc::new(Mutex::new(String::new()));
+        let target = written.clone();
+        let writer = BackgroundWriter::new(
             "test",
-            move |text| on.lock().unwrap().push_str(text),
-            |_| panic!(),
+            move |text| target.lock().unwrap().push_str(text),
+            |_| panic!("no line is dropped"),
         );
-        scribe.write("one\n".into());
-        scribe.write("two\n".into());
-        scribe.flush(Duration::from_secs(20));
-        assert_eq!(*paper.lock().unwrap(), "one\ntwo\n");
+        writer.write("one\n".into());
+        writer.write("two\n".into());
+        writer.flush(Duration::from_secs(20));
+        assert_eq!(*written.lock().unwrap(), "one\ntwo\n");
     }
 
     #[test]
-    fn a_reader_that_is_stuck_delays_nobody_and_learns_what_it_missed() {
-        let (go, stuck) = sync_channel::<()>(0);
-        let (read, lines) = std::sync::mpsc::channel();
+    fn blocked_write_drops_and_counts_lines() {
+        let (gate, blocked) = sync_channel::<()>(0);
+        let (sender, receiver) = mpsc::channel();
         let write = move |text: &str| {
-            // The first write waits; once the gate is gone the others pass.
-            let _ = stuck.recv();
-            read.send(text.to_owned()).unwrap();
+            // The first write blocks until the gate is dropped. Later writes return at once.
+            let _ = blocked.recv();
+            sender.send(text.to_owned()).unwrap();
         };
-        let scribe = BackgroundWriter::new("test", write, |lost| format!("{lost} lost\n"));
+        let writer = BackgroundWriter::new("test", write, |count| format!("{count} lost\n"));
         for _ in 0..MAX_QUEUED + 10 {
-            scribe.write("x\n".into());
+            writer.write("x\n".into());
         }
-        scribe.flush(Duration::ZERO);
-        drop(go);
-        scribe.flush(Duration::from_secs(20));
-        let lines: Vec<String> = lines.try_iter().collect();
+        writer.flush(Duration::ZERO);
+        drop(gate);
+        writer.flush(Duration::from_secs(20));
+        let lines: Vec<String> = receiver.try_iter().collect();
         let lost = lines.iter().find_map(|line| line.strip_suffix(" lost\n"));
         let written = lines.iter().filter(|line| *line == "x\n").count();
         assert_eq!(written + lost.unwrap().parse::<usize>().unwrap(), MAX_QUEUED + 10);

@@ -1,15 +1,15 @@
-//! The colours of a chat: each name in one of its own, what the chat itself says dim.
+//! The colors of a chat at a terminal: one per nickname, and dim for server notices.
 
 use crate::wire::chat::notice::{Notice, parse_notice};
 
-/// What names are written in: colours that can be read on dark and on light.
+/// The colors of nicknames. They are readable on dark and on light backgrounds.
 const NICK_COLORS: [&str; 6] =
     ["\x1b[31m", "\x1b[32m", "\x1b[33m", "\x1b[34m", "\x1b[35m", "\x1b[36m"];
 const DIM: &str = "\x1b[2m";
 const BOLD: &str = "\x1b[1m";
 const RESET: &str = "\x1b[0m";
 
-/// Paints a line that is safe for a terminal already.
+/// Adds colors to a line, which must already be escaped.
 pub fn colorize(line: &str) -> String {
     let nick = match parse_notice(line) {
         Notice::Message(nick) => nick,
@@ -20,9 +20,9 @@ pub fn colorize(line: &str) -> String {
     colorize_nick(line, nick, "")
 }
 
-/// Returns the colour of a name; it depends on the name alone.
+/// Returns the color of a nickname. It depends on the nickname only, not on its case.
 pub fn nick_color(nick: &str) -> &'static str {
-    // FNV-1a: names that differ in one letter differ in colour as a rule.
+    // FNV-1a: nicknames that differ in one letter usually get different colors.
     let hash = nick
         .bytes()
         .map(|byte| byte.to_ascii_lowercase())
@@ -30,14 +30,14 @@ pub fn nick_color(nick: &str) -> &'static str {
     NICK_COLORS[(hash >> 8) as usize % NICK_COLORS.len()]
 }
 
-/// Paints a name that stands in a line, and the rest of it in `look`.
-fn colorize_nick(line: &str, nick: &str, look: &str) -> String {
-    // The name is a part of the line, so where it begins is found without looking at other words.
+/// Colors a nickname, which must be a slice of `line`, and the rest of the line in `style`.
+fn colorize_nick(line: &str, nick: &str, style: &str) -> String {
+    // A search for the nickname could find an equal word before it.
     let start = nick.as_ptr() as usize - line.as_ptr() as usize;
     let (before, rest) = line.split_at(start);
     let after = &rest[nick.len()..];
-    let colour = nick_color(nick);
-    format!("{look}{before}{colour}{nick}{RESET}{look}{after}{RESET}")
+    let color = nick_color(nick);
+    format!("{style}{before}{color}{nick}{RESET}{style}{after}{RESET}")
 }
 
 #[cfg(test)]
@@ -51,14 +51,14 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_painted_and_its_line_is_not() {
-        let painted = colorize("[15:04] ada: hello ada");
-        let colour = nick_color("ada");
-        assert_eq!(painted, format!("[15:04] {colour}ada{RESET}: hello ada{RESET}"));
+    fn nickname_is_colored_and_its_line_is_not() {
+        let line = colorize("[15:04] ada: hello ada");
+        let color = nick_color("ada");
+        assert_eq!(line, format!("[15:04] {color}ada{RESET}: hello ada{RESET}"));
     }
 
     #[test]
-    fn paint_changes_no_letter() {
+    fn colors_leave_the_text_unchanged() {
         for line in [
             "ada: hi",
             "** ada waves",
@@ -74,10 +74,10 @@ mod tests {
     }
 
     #[test]
-    fn names_have_different_colours_and_the_same_ones_the_same() {
-        let colours: std::collections::BTreeSet<_> =
+    fn color_depends_on_the_nickname_only() {
+        let colors: std::collections::BTreeSet<_> =
             (0..100).map(|k| nick_color(&format!("guest{k}"))).collect();
-        assert_eq!(colours.len(), NICK_COLORS.len());
+        assert_eq!(colors.len(), NICK_COLORS.len());
         assert_eq!(nick_color("Ada"), nick_color("aDA"));
     }
 }

@@ -1,4 +1,4 @@
-//! The lives of the actors, as the log, the JSON lines and the drills see them.
+//! The observer of lifecycle events: it writes the log and the JSON lines, and runs the drills.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -9,36 +9,45 @@ use crate::actors::StoreError;
 use crate::cli::exit::ExitStatus;
 use crate::cli::output::background_writer::BackgroundWriter;
 use crate::cli::output::json;
-use crate::cli::output::printer::{Sink, write_line};
+use crate::cli::output::sink::{Sink, write_line};
 use crate::runtime::{Exit, Handle, Lifecycle, Path, StopReason};
 use crate::scenario::Role;
 use crate::sync::lock;
 
-/// Watches the lifecycle events of a run.
+/// An observer of the lifecycle events of a run.
 #[derive(Debug, Clone)]
 pub struct LifecycleLog(Arc<LifecycleLogInner>);
 
 struct LifecycleLogInner {
     handle: Handle,
-    /// Writes JSON lines, if they are wanted.
+    /// The writer of JSON lines, with `--json`.
     json: Option<BackgroundWriter>,
-    /// Whether any actor is to be crashed: each start asks.
+    /// Whether there are drills. Every start of an actor checks this without a lock.
     has_drills: bool,
     state: Mutex<LifecycleLogState>,
 }
 
 #[derive(Debug)]
 struct LifecycleLogState {
-    /// Which actors are still to be crashed, and how often.
-    drills: Vec<(String, u32)>,
-    /// Why actors that are about to be restarted ended.
+    drills: Vec<Drill>,
+    /// The exits of actors that are about to be restarted, by path.
     exit_reasons: HashMap<String, String>,
-    /// When the first actor was stopped.
+    /// The time of the first stopped actor.
     stop_started_at: Option<Instant>,
-    /// Connections that did not end in time.
+    /// The number of connections that ended within the drain timeout.
+    closed_connections: usize,
+    /// The number of connections that were cut at the drain timeout.
     killed_connections: usize,
-    /// The code for something that went wrong while the rest went on.
+    /// The exit code for a failure that did not end the run.
     exit_status: ExitStatus,
+}
+
+/// An actor to crash.
+#[derive(Debug)]
+struct Drill {
+    path: String,
+    requested: u32,
+    done: u32,
 }
 
 impl fmt::Debug for LifecycleLogInner {
@@ -48,80 +57,63 @@ impl fmt::Debug for LifecycleLogInner {
 }
 
 impl LifecycleLog {
-    /// Makes a watch that crashes the actors in `drills` by way of `handle`, and writes JSON lines
-    /// to `sink` if there is one.
+    /// Creates an observer that crashes the actors in `drills` through `handle`.
+    ///
+    /// A drill is a path and a number of crashes. With a `sink`, JSON lines are written to it.
     pub fn new(drills: Vec<(String, u32)>, handle: Handle, sink: Option<Sink>) -> LifecycleLog {
-        let (reasons, has_drills) = (HashMap::new(), !drills.is_empty());
+        let has_drills = !drills.is_empty();
+        let drills = drills.into_iter();
         let state = LifecycleLogState {
-            drills,
-            exit_reasons: reasons,
+            drills: drills.map(|(path, requested)| Drill { path, requested, done: 0 }).collect(),
+            exit_reasons: HashMap::new(),
             stop_started_at: None,
+            closed_connections: 0,
             killed_connections: 0,
             exit_status: ExitStatus::Success,
         };
-        let json = sink.map(json_writer);
-        LifecycleLog(Arc::new(LifecycleLogInner {
-            handle,
-            json,
-            has_drills,
-            state: Mutex::new(state),
-        }))
+        let (json, state) = (sink.map(json_writer), Mutex::new(state));
+        LifecycleLog(Arc::new(LifecycleLogInner { handle, json, has_drills, state }))
     }
 
     fn state(&self) -> MutexGuard<'_, LifecycleLogState> {
         lock(&self.0.state)
     }
 
-    /// Takes note of one event.
+    /// Logs one event, and runs the drill for an actor that started.
     pub fn on_event(&self, event: &Lifecycle) {
         match event {
             Lifecycle::Started { path, .. } => {
                 log::debug!("{event}");
                 self.run_drill(path);
             }
-            // The root's end is the program's, which tells it at its own.
+            // The program reports the exit of the root itself, at its end.
             Lifecycle::Exited { path, .. } | Lifecycle::StartFailed { path, .. }
                 if path.is_root() =>
             {
                 log::debug!("{event}");
             }
             Lifecycle::Exited { exit, .. } if exit.is_normal() => log::debug!("{event}"),
-            Lifecycle::Exited { path, exit, .. } => {
-                let store = exit.error().and_then(|error| error.downcast_ref::<StoreError>());
-                // A client's failure ends the program, which tells it then; a receiver told its own.
-                let is_told = path.name() == "client" && matches!(exit, Exit::Failed(_));
-                match is_told || store.is_some() {
-                    true => log::debug!("{event}"),
-                    false => log::warn!("{event}"),
-                }
-                let mut state = self.state();
-                if let Some(error) = store {
-                    state.exit_status = match error {
-                        StoreError::DiskFull { .. } => ExitStatus::DiskFull,
-                        _ => ExitStatus::Failed,
-                    };
-                }
-                // The children of pools are never restarted.
-                if !path.is_pool_child() {
-                    state.exit_reasons.insert(path.to_string(), exit.to_string());
-                }
-            }
+            Lifecycle::Exited { path, exit, .. } => self.on_abnormal_exit(event, path, exit),
             Lifecycle::Restarting { path, restarts, .. } => {
                 log::warn!("{event}");
-                let why = self.state().exit_reasons.remove(&path.to_string());
-                let why = why.unwrap_or_else(|| "restarted with its group".into());
-                self.write_json(|| json::format_restart(&path.to_string(), &why, *restarts));
+                let path = path.to_string();
+                let reason = self.state().exit_reasons.remove(&path);
+                let reason = reason.unwrap_or_else(|| "restarted with its group".into());
+                self.write_json(|| json::format_restart(&path, &reason, *restarts));
             }
             Lifecycle::StartFailed { path, exit, .. } => {
                 log::warn!("{event}");
                 self.state().exit_reasons.insert(path.to_string(), exit.to_string());
             }
             Lifecycle::Stalled { .. } => log::warn!("{event}"),
-            // The program tells why it gave up at its end.
+            // The program reports at its end why a supervisor gave up.
             Lifecycle::GaveUp { .. } | Lifecycle::Ignored { .. } => log::debug!("{event}"),
             Lifecycle::Stopped { path, exit, .. } => {
-                self.state().stop_started_at.get_or_insert_with(Instant::now);
-                // The root's exit is the program's, which tells it at its end.
+                let mut state = self.state();
+                state.stop_started_at.get_or_insert_with(Instant::now);
+                state.closed_connections += usize::from(path.is_pool_child());
+                drop(state);
+                // The program reports the exit of the root itself, at its end.
                 match exit.is_normal() || path.is_root() {
                     true => log::debug!("{event}"),
                     false => log::warn!("{event}"),
@@ -132,73 +124,100 @@ impl LifecycleLog {
                 state.stop_started_at.get_or_insert_with(Instant::now);
                 state.killed_connections += usize::from(path.is_pool_child());
                 drop(state);
-                log::warn!("{event}: it did not end in time");
+                log::warn!("{event}: it did not stop in time");
             }
         }
     }
 
-    /// Crashes an actor that has just been started, if a drill is left for it.
+    fn on_abnormal_exit(&self, event: &Lifecycle, path: &Path, exit: &Exit) {
+        let store_error = exit.error().and_then(|error| error.downcast_ref::<StoreError>());
+        // The failure of a client ends the program, which reports it then. A receiver has already
+        // reported its own failure.
+        let is_client_failure = path.name() == "client" && matches!(exit, Exit::Failed(_));
+        match is_client_failure || store_error.is_some() {
+            true => log::debug!("{event}"),
+            false => log::warn!("{event}"),
+        }
+        let mut state = self.state();
+        if let Some(error) = store_error {
+            state.exit_status = match error {
+                StoreError::DiskFull { .. } => ExitStatus::DiskFull,
+                _ => ExitStatus::Failed,
+            };
+        }
+        // The children of pools are never restarted.
+        if !path.is_pool_child() {
+            state.exit_reasons.insert(path.to_string(), exit.to_string());
+        }
+    }
+
+    /// Crashes an actor that has just started, if its drill is not complete.
     fn run_drill(&self, path: &Path) {
         if !self.0.has_drills {
             return;
         }
         let mut state = self.state();
-        let Some((name, left)) = state.drills.iter_mut().find(|(name, _)| path.matches(name))
-        else {
+        let Some(drill) = state.drills.iter_mut().find(|drill| path.matches(&drill.path)) else {
             return;
         };
-        if *left > 0 {
-            *left -= 1;
-            let name = name.clone();
+        if drill.done < drill.requested {
+            drill.done += 1;
+            let target = drill.path.clone();
+            // The crash emits events, which lock the state again.
             drop(state);
-            if !self.0.handle.crash(&name) {
-                log::warn!("{name} is no actor, so there is nothing to crash");
+            if !self.0.handle.crash(&target) {
+                log::warn!("there is no actor named {target}");
             }
         }
     }
 
-    /// Tells how a server's end went, and which drills found no actor.
-    pub fn report_shutdown(&self, role: Role, ended: &Result<StopReason, Exit>) {
+    /// Logs the drills that are incomplete, and the result of a server's drain.
+    pub fn report_shutdown(&self, role: Role, result: &Result<StopReason, Exit>) {
         let state = self.state();
-        for (name, _) in state.drills.iter().filter(|(_, left)| *left > 0) {
-            log::warn!(
-                "the drill of {name} was not done as often as asked; SIGUSR1 lists the actors"
-            );
+        for Drill { path, requested, done } in &state.drills {
+            match done {
+                0 => log::warn!("there is no actor named {path}; SIGUSR1 lists the actors"),
+                done if done < requested => {
+                    log::warn!("{path} started and was crashed {done} of {requested} times")
+                }
+                _ => {}
+            }
         }
         if role == Role::Client
-            || !matches!(ended, Ok(StopReason::Signalled(_) | StopReason::Killed(_)))
+            || !matches!(result, Ok(StopReason::Signalled(_) | StopReason::Killed(_)))
         {
             return;
         }
-        let seconds = state.stop_started_at.map_or(0.0, |since| since.elapsed().as_secs_f64());
-        let left = state.killed_connections;
+        let seconds = state.stop_started_at.map_or(0.0, |start| start.elapsed().as_secs_f64());
+        let (closed, killed) = (state.closed_connections, state.killed_connections);
         drop(state);
-        log::info!("drained in {seconds:.1} s, {left} connections were cut");
-        self.write_json(|| json::format_drain(left, seconds));
+        let connections = if closed == 1 { "connection" } else { "connections" };
+        log::info!("drained in {seconds:.1} s: {closed} {connections} closed, {killed} cut");
+        self.write_json(|| json::format_drain(killed, seconds));
     }
 
-    /// Returns the code for what went wrong while the rest went on.
+    /// Returns the exit code for a failure that did not end the run.
     pub fn exit_status(&self) -> ExitStatus {
         self.state().exit_status
     }
 
     fn write_json(&self, line: impl FnOnce() -> String) {
-        if let Some(scribe) = &self.0.json {
-            scribe.write(line());
+        if let Some(writer) = &self.0.json {
+            writer.write(line());
         }
     }
 
-    /// Waits until what was handed to the JSON lines is written, at most `within`.
-    pub fn flush(&self, within: Duration) {
-        if let Some(scribe) = &self.0.json {
-            scribe.flush(within);
+    /// Waits until the queued JSON lines are written, at most for `timeout`.
+    pub fn flush(&self, timeout: Duration) {
+        if let Some(writer) = &self.0.json {
+            writer.flush(timeout);
         }
     }
 }
 
 fn json_writer(sink: Sink) -> BackgroundWriter {
     let write = move |line: &str| {
-        // Whether anybody reads is the narrator's to find out.
+        // The printer writes to the same sink, and handles its errors.
         let _ = write_line(&sink, line);
     };
     BackgroundWriter::new("events", write, json::format_dropped_events)

@@ -1,12 +1,12 @@
-//! The log, on stderr: for people, or for the journal.
+//! The log on stderr: for people, or for the systemd journal.
 //!
-//! Under systemd, stderr is a socket of the journal, which takes a line's priority from a prefix such as
-//! `<4>`; it says so by the variable JOURNAL_STREAM, which holds the device and the inode of that socket, so
-//! that a stderr that was sent elsewhere since is not mistaken for it (systemd.exec(5)). Everybody else gets
-//! `sockactors: warning: text`, with the level in colour where a terminal wants it.
+//! Under systemd, stderr may be a socket of the journal. The journal reads the priority of a line
+//! from a prefix such as `<4>`. The variable JOURNAL_STREAM holds the device and the inode of that
+//! socket, so a stderr that was redirected later is not mistaken for it (systemd.exec(5)). On any
+//! other stderr a line is `sockactors: warning: text`, with a colored level on a terminal.
 //!
-//! Each message is written with one call, a failing write is ignored (there is nobody left to tell), and
-//! whatever a peer managed to get into a message is escaped here too, as the last door.
+//! Each message is written with one call. A failing write is ignored, because there is no other
+//! place to report it. Every message is escaped here once more, whatever text of a peer it holds.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
@@ -17,43 +17,28 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 
 use crate::cli::args::PROGRAM;
 use crate::cli::args::argv::EnvLookup;
-use crate::cli::args::parse::OutputSettings;
 use crate::cli::output::background_writer::BackgroundWriter;
-use crate::cli::output::printer::Sink;
+use crate::cli::output::settings::{Color, OutputSettings};
+use crate::cli::output::sink::Sink;
 use crate::sync::lock;
 use crate::wire::text::escape;
 
-/// Whether stderr is coloured.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub enum Color {
-    /// Where it is a terminal, unless NO_COLOR is set or TERM is `dumb`.
-    #[default]
-    Auto,
-    /// Wherever it goes, except to the journal.
-    Always,
-    /// Nowhere.
-    Never,
-}
+/// How long a flush at the end waits for a blocked stderr.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
-impl Color {
-    /// Every choice with its name, as `--color` takes it.
-    pub const CHOICES: [(&'static str, Color); 3] =
-        [("auto", Color::Auto), ("always", Color::Always), ("never", Color::Never)];
-}
-
-/// What a line of the log looks like.
+/// The format of a line of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
-    /// Words.
+    /// The program, the level and the text.
     Plain,
-    /// Words, the level in colour.
+    /// As `Plain`, with a colored level.
     Colored,
-    /// A priority for the journal, then the text.
+    /// The priority for the journal, then the text.
     Journal,
 }
 
 impl LogFormat {
-    /// Finds the look for the stderr of this process.
+    /// Returns the format for this process's stderr.
     pub fn for_stderr(color: Color, env: EnvLookup<'_>) -> LogFormat {
         let stderr = io::stderr();
         let stream = rustix::fs::fstat(&stderr).ok();
@@ -61,46 +46,51 @@ impl LogFormat {
         LogFormat::detect(color, stderr.is_terminal(), stream.as_deref(), env)
     }
 
-    /// Tells whether stdout is to be coloured.
+    /// Returns whether stdout should be colored.
     pub fn is_stdout_colored(color: Color, env: EnvLookup<'_>) -> bool {
         LogFormat::detect(color, io::stdout().is_terminal(), None, env) == LogFormat::Colored
     }
 
-    /// Finds the look for a stream that is a terminal or not, by its device and inode.
-    fn detect(color: Color, terminal: bool, stream: Option<&str>, env: EnvLookup<'_>) -> LogFormat {
+    /// Returns the format for a stream. `stream` is its device and inode.
+    fn detect(
+        color: Color,
+        is_terminal: bool,
+        stream: Option<&str>,
+        env: EnvLookup<'_>,
+    ) -> LogFormat {
         let journal = env("JOURNAL_STREAM");
-        if !terminal && journal.is_some() && journal.as_deref() == stream.map(AsRef::as_ref) {
+        if !is_terminal && journal.is_some() && journal.as_deref() == stream.map(AsRef::as_ref) {
             return LogFormat::Journal;
         }
-        let refused = env("NO_COLOR").is_some_and(|text| !text.is_empty());
-        let dumb = env("TERM").is_none_or(|term| term == "dumb");
-        let coloured = match color {
+        let is_forbidden = env("NO_COLOR").is_some_and(|text| !text.is_empty());
+        let is_dumb = env("TERM").is_none_or(|term| term == "dumb");
+        let is_colored = match color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => terminal && !refused && !dumb,
+            Color::Auto => is_terminal && !is_forbidden && !is_dumb,
         };
-        if coloured { LogFormat::Colored } else { LogFormat::Plain }
+        if is_colored { LogFormat::Colored } else { LogFormat::Plain }
     }
 
-    /// Words one message, each of its lines with what stands before it and a line feed.
+    /// Formats one message. Each of its lines gets the prefix and a line feed.
     fn format_message(self, level: Level, text: &str) -> String {
-        let mut worded = String::new();
+        let mut lines = String::new();
         for line in text.lines().map(escape) {
-            let done = match self {
-                LogFormat::Journal => writeln!(worded, "<{}>{line}", syslog_priority(level)),
-                LogFormat::Plain => writeln!(worded, "{PROGRAM}: {}{line}", level_label(level)),
+            let result = match self {
+                LogFormat::Journal => writeln!(lines, "<{}>{line}", syslog_priority(level)),
+                LogFormat::Plain => writeln!(lines, "{PROGRAM}: {}{line}", level_label(level)),
                 LogFormat::Colored => {
                     let (on, off) = (level_color(level), "\x1b[0m");
-                    writeln!(worded, "{PROGRAM}: {on}{}{off}{line}", level_label(level))
+                    writeln!(lines, "{PROGRAM}: {on}{}{off}{line}", level_label(level))
                 }
             };
-            done.expect("a String takes any text");
+            result.expect("writing to a String never fails");
         }
-        worded
+        lines
     }
 }
 
-/// Returns the priority of a level, as syslog(3) numbers them.
+/// Returns the priority of a level, as in syslog(3).
 fn syslog_priority(level: Level) -> u8 {
     match level {
         Level::Error => 3,
@@ -129,10 +119,7 @@ fn level_color(level: Level) -> &'static str {
     }
 }
 
-/// How long what is still to be logged may take at the end.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// The log of the program.
+/// The logger of the program.
 #[derive(Debug)]
 pub struct Logger {
     format: LogFormat,
@@ -141,38 +128,37 @@ pub struct Logger {
 }
 
 impl Logger {
-    /// Makes a log for this process's stderr, whose lines `sink` writes.
+    /// Creates a logger for this process's stderr, which writes its lines to `sink`.
     pub fn new(output: &OutputSettings, env: EnvLookup<'_>, sink: Sink) -> Logger {
-        let look = LogFormat::for_stderr(output.color, env);
+        let format = LogFormat::for_stderr(output.color, env);
         let write = move |text: &str| {
-            let mut sink = lock(&sink);
-            // Nobody is there to learn that stderr is closed.
-            let _ = sink.write_all(text.as_bytes());
+            // A closed stderr cannot be reported anywhere.
+            let _ = lock(&sink).write_all(text.as_bytes());
         };
-        let dropped = move |count| {
-            let text = format!("{count} lines of the log were dropped, since nobody read them");
-            look.format_message(Level::Warn, &text)
+        let format_dropped = move |count| {
+            let text = format!("dropped {count} log lines because stderr was blocked");
+            format.format_message(Level::Warn, &text)
         };
         Logger {
-            format: look,
+            format,
             level: level_filter(output),
-            writer: Arc::new(BackgroundWriter::new("log", write, dropped)),
+            writer: Arc::new(BackgroundWriter::new("log", write, format_dropped)),
         }
     }
 
-    /// Makes this the log of the process; if there is one already, that one stays.
+    /// Makes this the logger of the process, unless there already is one.
     ///
-    /// Returns who writes to stderr, for what is no message of the log.
+    /// Returns the writer to stderr, for texts that are not log messages.
     pub fn install(self) -> Arc<BackgroundWriter> {
-        let (level, scribe) = (self.level, self.writer.clone());
+        let (level, writer) = (self.level, self.writer.clone());
         if log::set_boxed_logger(Box::new(self)).is_ok() {
             log::set_max_level(level);
         }
-        scribe
+        writer
     }
 }
 
-/// Returns how much is told: errors in a quiet run, usually up to what is good to know.
+/// Returns the maximum level of the log: errors in a quiet run, info by default.
 fn level_filter(output: &OutputSettings) -> LevelFilter {
     match (output.quiet, output.verbose) {
         (true, _) => LevelFilter::Error,
@@ -184,9 +170,9 @@ fn level_filter(output: &OutputSettings) -> LevelFilter {
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // The inner life of a dependency interests nobody who asks this program to tell more.
-        let ours = metadata.target().starts_with(PROGRAM);
-        metadata.level() <= self.level && (ours || metadata.level() <= Level::Warn)
+        // `--verbose` asks for more of this program, not of its dependencies.
+        let is_own = metadata.target().starts_with(PROGRAM);
+        metadata.level() <= self.level && (is_own || metadata.level() <= Level::Warn)
     }
 
     fn log(&self, record: &Record<'_>) {
@@ -196,7 +182,7 @@ impl Log for Logger {
         }
     }
 
-    /// Waits a moment for whoever reads stderr.
+    /// Waits until the queued lines are written, at most for [`FLUSH_TIMEOUT`].
     fn flush(&self) {
         self.writer.flush(FLUSH_TIMEOUT);
     }
@@ -208,16 +194,16 @@ mod tests {
 
     use super::*;
 
-    fn detect(color: Color, terminal: bool, variables: &[(&str, &str)]) -> LogFormat {
+    fn detect(color: Color, is_terminal: bool, variables: &[(&str, &str)]) -> LogFormat {
         let env = |name: &str| {
-            let found = variables.iter().find(|variable| variable.0 == name)?;
-            Some(OsString::from(found.1))
+            let variable = variables.iter().find(|variable| variable.0 == name)?;
+            Some(OsString::from(variable.1))
         };
-        LogFormat::detect(color, terminal, Some("8:42"), &env)
+        LogFormat::detect(color, is_terminal, Some("8:42"), &env)
     }
 
     #[test]
-    fn the_journal_is_told_by_device_and_inode() {
+    fn journal_is_detected_by_device_and_inode() {
         let ours = [("JOURNAL_STREAM", "8:42"), ("TERM", "xterm")];
         assert_eq!(detect(Color::Always, false, &ours), LogFormat::Journal);
         assert_eq!(detect(Color::Auto, true, &ours), LogFormat::Colored);
@@ -226,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn colour_needs_a_terminal_that_wants_it() {
+    fn automatic_color_needs_a_capable_terminal() {
         let term = ("TERM", "xterm");
         assert_eq!(detect(Color::Auto, true, &[term]), LogFormat::Colored);
         assert_eq!(detect(Color::Auto, true, &[term, ("NO_COLOR", "")]), LogFormat::Colored);
@@ -238,28 +224,28 @@ mod tests {
     }
 
     #[test]
-    fn each_look_shows_the_level_its_way() {
+    fn each_format_shows_the_level() {
         assert_eq!(LogFormat::Plain.format_message(Level::Warn, "hm"), "sockactors: warning: hm\n");
         assert_eq!(LogFormat::Plain.format_message(Level::Info, "here"), "sockactors: here\n");
         assert_eq!(LogFormat::Journal.format_message(Level::Error, "a\nb"), "<3>a\n<3>b\n");
-        let coloured = LogFormat::Colored.format_message(Level::Error, "no");
-        assert_eq!(coloured, "sockactors: \x1b[1;31merror: \x1b[0mno\n");
+        let colored = LogFormat::Colored.format_message(Level::Error, "no");
+        assert_eq!(colored, "sockactors: \x1b[1;31merror: \x1b[0mno\n");
     }
 
     #[test]
-    fn what_a_peer_smuggled_in_is_escaped() {
-        let worded = LogFormat::Colored.format_message(Level::Info, "\x1b]0;title\x07");
-        assert!(!worded.contains('\x07') && !worded.contains("\x1b]"), "{worded:?}");
+    fn control_characters_in_messages_are_escaped() {
+        let line = LogFormat::Colored.format_message(Level::Info, "\x1b]0;title\x07");
+        assert!(!line.contains('\x07') && !line.contains("\x1b]"), "{line:?}");
     }
 
     #[test]
     fn quiet_and_verbose_set_the_level() {
-        let told =
+        let level =
             |quiet, verbose| level_filter(&OutputSettings { quiet, verbose, ..Default::default() });
-        assert_eq!(told(true, 2), LevelFilter::Error);
-        let levels = [told(false, 0), told(false, 1), told(false, 2), told(false, 9)];
-        let [info, debug, trace, most] = levels;
+        assert_eq!(level(true, 2), LevelFilter::Error);
+        let levels = [level(false, 0), level(false, 1), level(false, 2), level(false, 9)];
+        let [info, debug, trace, more] = levels;
         assert_eq!((info, debug), (LevelFilter::Info, LevelFilter::Debug));
-        assert_eq!((trace, most), (LevelFilter::Trace, LevelFilter::Trace));
+        assert_eq!((trace, more), (LevelFilter::Trace, LevelFilter::Trace));
     }
 }

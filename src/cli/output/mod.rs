@@ -1,4 +1,4 @@
-//! Output.
+//! Output: the scenario's lines on stdout, and the log and progress on stderr.
 
 pub mod background_writer;
 pub mod color;
@@ -7,5 +7,7 @@ pub mod lifecycle;
 pub mod logger;
 pub mod printer;
 pub mod progress;
+pub mod settings;
+pub mod sink;
 pub mod stats_table;
 pub mod text;

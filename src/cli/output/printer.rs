@@ -1,16 +1,16 @@
 //! The actor that writes the roles' reports to stdout.
 //!
-//! A terminal can be paused and a pipe can be full, and then a write takes as long as somebody likes. So the
-//! narrator takes what waits in its mailbox as one batch, words it into one buffer, and has a thread of the
-//! blocking pool write it at once: the executor goes on, many small lines cost one system call, and the
-//! bounded mailbox is what holds the roles back.
+//! A terminal can be paused and a pipe can be full. A write may then block for any time. The
+//! printer takes all reports from its mailbox as one batch, formats them into one buffer, and
+//! writes it on a thread of the blocking pool. The executor is not blocked, and many short lines
+//! cost one system call. The bounded mailbox is the backpressure for the roles.
 //!
-//! Nobody reading any more (a closed pipe, as in `sockactors ... | head -1`) is no failure: the narrator asks
-//! for the program's end, once, and drops what is still told. Any other failure, such as a full disk behind
-//! stdout, is told once on stderr and the work goes on.
+//! A closed pipe, as in `sockactors ... | head -1`, is no failure: the printer calls its error
+//! callback once and drops all later lines. It logs any other error, such as a full disk behind
+//! stdout, once, and continues.
 //!
-//! A program that runs both sides of a scenario has a narrator for each; they share one [`Sink`], so lines
-//! never mix.
+//! A program that runs both sides of a scenario has a printer for each. They share one [`Sink`],
+//! so their lines are never mixed.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -19,63 +19,33 @@ use std::sync::{Arc, Mutex};
 use log::Level;
 
 use crate::actors::{Progress, Report};
-use crate::cli::args::names::Side;
-use crate::cli::output::json::format_report;
+use crate::cli::output::json;
 use crate::cli::output::progress::ProgressBars;
-use crate::cli::output::text;
-use crate::cli::output::text::OutputStream;
+use crate::cli::output::sink::{Sink, write_all};
+use crate::cli::output::text::{self, OutputStream};
 use crate::net::Peer;
 use crate::runtime::{Actor, Context, JobQueue, Outcome};
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Side};
 use crate::sync::lock;
 
-/// How many reports are written at once, at most.
+/// The maximum number of reports that are written at once.
 const MAX_BATCH: usize = 256;
 
-/// Where lines are written, shared by all who write there.
-pub type Sink = Arc<Mutex<dyn Write + Send>>;
-
-/// What is called, once for each kind of trouble, when what is told cannot be written.
+/// A callback for write errors. It is called once for a closed pipe and once for other errors.
 pub type OnError = Arc<dyn Fn(&io::Error) + Send + Sync>;
 
-/// How reports are worded, and which.
+/// The form and the selection of the printed reports.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Style {
-    /// One JSON object a line, instead of words for people.
+    /// Whether each report is one JSON object per line, instead of text for people.
     pub json: bool,
-    /// Results only.
+    /// Whether only results are printed.
     pub quiet: bool,
-    /// A person is prompted, on stderr, when a client is ready for its next piece of input.
+    /// Whether stderr shows a prompt when a client is ready for the next file name.
     pub prompt: bool,
 }
 
-/// Returns a sink that is the program's stdout.
-pub fn stdout() -> Sink {
-    Arc::new(Mutex::new(io::stdout()))
-}
-
-/// Returns a sink that is the program's stderr.
-pub fn stderr() -> Sink {
-    Arc::new(Mutex::new(io::stderr()))
-}
-
-/// Writes one whole line, and the line feed after it, to a sink.
-///
-/// # Errors
-///
-/// Returns what the sink's `write` or `flush` failed with.
-pub fn write_line(sink: &Sink, line: &str) -> io::Result<()> {
-    write_all(sink, format!("{line}\n").as_bytes())
-}
-
-fn write_all(sink: &Sink, bytes: &[u8]) -> io::Result<()> {
-    // A writer that panicked leaves half a line at worst.
-    let mut sink = lock(sink);
-    sink.write_all(bytes)?;
-    sink.flush()
-}
-
-/// The actor that words the reports of one side of a scenario; a clone is its next incarnation.
+/// The actor that prints the reports of one side of a scenario. A clone is its next incarnation.
 #[derive(Clone)]
 pub struct Printer {
     scenario: Scenario,
@@ -84,36 +54,39 @@ pub struct Printer {
     sink: Sink,
     bars: ProgressBars,
     on_error: OnError,
-    /// What is being written, and what became of it: a crash loses no line and tells no failure twice.
+    /// The batches to write. They survive a crash, so that no line is lost.
     jobs: JobQueue<OutputBatch>,
+    /// The result of the last write. It survives a crash, so that no error is logged twice.
     sink_state: Arc<Mutex<SinkState>>,
 }
 
 impl Printer {
-    /// Makes a narrator that writes to `sink`, and calls `on_error` when that fails: with
-    /// `BrokenPipe` when nobody reads any more.
-    pub fn new(kind: Scenario, side: Side, style: Style, sink: Sink, on_error: OnError) -> Printer {
-        let sight = Arc::new(Mutex::new(SinkState::Open));
-        let bars = ProgressBars::default();
+    /// Creates a printer that writes to `sink` and passes write errors to `on_error`.
+    pub fn new(
+        scenario: Scenario,
+        side: Side,
+        style: Style,
+        sink: Sink,
+        on_error: OnError,
+    ) -> Printer {
         Printer {
-            scenario: kind,
+            scenario,
             side,
             style,
             sink,
-            bars,
+            bars: ProgressBars::default(),
             on_error,
             jobs: JobQueue::new(),
-            sink_state: sight,
+            sink_state: Arc::new(Mutex::new(SinkState::Open)),
         }
     }
 
-    /// Sets what shows how far files are.
-    pub fn progress_bars(mut self, bars: ProgressBars) -> Printer {
-        self.bars = bars;
-        self
+    /// Sets the progress bars to update.
+    pub fn progress_bars(self, bars: ProgressBars) -> Printer {
+        Printer { bars, ..self }
     }
 
-    /// Words one report, and those that `more` gives, as one batch.
+    /// Formats one report, and those that `more` returns, as one batch.
     fn build_batch(&self, first: &Report, mut more: impl FnMut() -> Option<Report>) -> OutputBatch {
         let mut batch = OutputBatch::default();
         self.format_into(first, &mut batch);
@@ -126,7 +99,7 @@ impl Printer {
         batch
     }
 
-    /// Adds what is to be said of one report to a batch.
+    /// Adds one report to a batch.
     fn format_into(&self, report: &Report, batch: &mut OutputBatch) {
         if matches!(report, Report::Ready) {
             batch.prompt |= self.style.prompt;
@@ -138,48 +111,48 @@ impl Printer {
         if matches!(report, Report::Progress(_)) {
             return;
         }
-        let wanted = !self.style.quiet || text::is_result(report);
-        if self.style.json && wanted {
-            batch.push_line(&format_report(self.scenario, self.side, report));
+        let is_wanted = !self.style.quiet || text::is_result(report);
+        if self.style.json && is_wanted {
+            batch.push_line(&json::format_report(self.scenario, self.side, report));
         }
         match text::format_report(self.scenario, self.side, report) {
-            // What the log would drop is not worth the way to it.
+            // The log would drop the line, so it does not have to be passed to a thread.
             Some((OutputStream::Log(level), _)) if level > log::max_level() => {}
             Some((OutputStream::Log(level), text)) => batch.log_lines.push((level, text)),
-            Some((OutputStream::Stdout, text)) if wanted && !self.style.json => {
+            Some((OutputStream::Stdout, text)) if is_wanted && !self.style.json => {
                 batch.push_line(&text)
             }
             _ => {}
         }
     }
 
-    /// Writes a batch, and judges by the result whether anybody reads. Blocks as long as the terminal does.
-    fn write_batch(&self, batch: OutputBatch, sight: SinkState) -> SinkState {
-        if sight == SinkState::Closed || batch.is_empty() {
-            return sight;
+    /// Writes a batch and returns the new state of the sink. Blocks as long as the terminal does.
+    fn write_batch(&self, batch: OutputBatch, state: SinkState) -> SinkState {
+        if state == SinkState::Closed || batch.is_empty() {
+            return state;
         }
         match batch.write(&self.sink, &self.bars) {
-            Ok(()) => sight,
+            Ok(()) => state,
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
                 (self.on_error)(&error);
                 SinkState::Closed
             }
             Err(error) => {
-                if sight == SinkState::Open {
+                if state == SinkState::Open {
                     (self.on_error)(&error);
-                    log::error!("cannot write to stdout, lines are lost: {error}");
+                    log::error!("cannot write to stdout, output is lost: {error}");
                 }
                 SinkState::Failing
             }
         }
     }
 
-    /// Works off the desk.
+    /// Writes the queued batches on a thread that may block.
     async fn run_jobs(&self) {
-        let narrator = self.clone();
+        let printer = self.clone();
         let work = move |batch| {
-            let mut sight = lock(&narrator.sink_state);
-            *sight = narrator.write_batch(batch, *sight);
+            let mut state = lock(&printer.sink_state);
+            *state = printer.write_batch(batch, *state);
         };
         self.jobs.run_all(work).await;
     }
@@ -189,6 +162,7 @@ impl Actor for Printer {
     type Message = Report;
 
     async fn run(self, mut ctx: Context<Report>) -> Outcome {
+        // Write what the previous incarnation left.
         self.run_jobs().await;
         while let Some(report) = ctx.recv().await {
             let batch = self.build_batch(&report, || ctx.try_recv());
@@ -201,28 +175,28 @@ impl Actor for Printer {
     }
 }
 
-/// What is known of whoever reads.
+/// The state of the sink after the last write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum SinkState {
-    /// Nothing is amiss.
+    /// No write has failed.
     Open,
-    /// A write failed, and that was told.
+    /// A write failed, and the error was logged.
     Failing,
-    /// Nobody reads any more.
+    /// The reader closed the pipe. Nothing is written any more.
     Closed,
 }
 
-/// What one write takes along: lines for stdout, and messages for the log.
+/// The output of one batch of reports.
 #[derive(Debug, Default)]
 struct OutputBatch {
+    /// Lines for stdout.
     lines: String,
     log_lines: Vec<(Level, String)>,
     prompt: bool,
-    /// How far files are, in order.
     progress_updates: Vec<ProgressUpdate>,
 }
 
-/// What became of a file on its way.
+/// A change of the progress bars.
 #[derive(Debug)]
 enum ProgressUpdate {
     Advanced(Progress),
@@ -250,14 +224,16 @@ impl OutputBatch {
     }
 
     fn is_empty(&self) -> bool {
-        let is_said = self.lines.is_empty() && self.log_lines.is_empty() && !self.prompt;
-        is_said && self.progress_updates.is_empty()
+        self.lines.is_empty()
+            && self.log_lines.is_empty()
+            && !self.prompt
+            && self.progress_updates.is_empty()
     }
 
-    /// Writes all of it; blocks as long as the terminal does.
+    /// Writes the whole batch. Blocks as long as the terminal does.
     fn write(self, sink: &Sink, bars: &ProgressBars) -> io::Result<()> {
-        for step in self.progress_updates {
-            match step {
+        for update in self.progress_updates {
+            match update {
                 ProgressUpdate::Advanced(file) => bars.update(&file),
                 ProgressUpdate::FileFinished(peer) => bars.finish_file(peer.as_ref()),
                 ProgressUpdate::AllFinished => bars.finish_all(),
@@ -271,7 +247,7 @@ impl OutputBatch {
             lines => write_all(sink, lines),
         };
         if self.prompt {
-            // Without a terminal to show the prompt on, the answer may still come.
+            // Input may arrive even if the prompt cannot be shown.
             let _ = io::stderr().write_all(text::PROMPT.as_bytes());
         }
         written
@@ -280,11 +256,10 @@ impl OutputBatch {
 
 impl fmt::Debug for Printer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, side, style) = (self.scenario, self.side, self.style);
-        f.debug_struct("Narrator")
-            .field("kind", &kind)
-            .field("side", &side)
-            .field("style", &style)
+        f.debug_struct("Printer")
+            .field("scenario", &self.scenario)
+            .field("side", &self.side)
+            .field("style", &self.style)
             .finish_non_exhaustive()
     }
 }

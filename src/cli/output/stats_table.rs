@@ -1,4 +1,4 @@
-//! What a measuring client measured, as a table for people.
+//! Formatting of a measuring client's statistics as a table for people.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use crate::actors::{LatencySummary, Stats};
 use crate::scenario::Scenario;
 use crate::wire::units::format_duration;
 
-/// The longest bar, in characters.
+/// The width of the longest bar of a histogram, in characters.
 const MAX_BAR_WIDTH: u64 = 40;
 
-/// Words the figures of a client: how many, how long, and a histogram.
-pub fn format(kind: Scenario, figures: &Stats) -> String {
-    let mut lines = vec![format_counts(figures)];
-    lines.extend(format_rate(figures));
-    lines.extend(format_failures(figures));
-    let what = match kind {
+/// Formats the statistics of a client: counts, times and a histogram.
+pub fn format(scenario: Scenario, stats: &Stats) -> String {
+    let mut lines = vec![format_counts(stats)];
+    lines.extend(format_rate(stats));
+    lines.extend(format_failures(stats));
+    let rtt_name = match scenario {
         Scenario::Tcp => "greeting",
         _ => "round trip",
     };
-    let times = [("connect", &figures.connect), (what, &figures.rtt)];
+    let times = [("connect", &stats.connect), (rtt_name, &stats.rtt)];
     let times: Vec<_> =
         times.iter().filter_map(|(name, times)| Some((*name, times.as_ref()?))).collect();
     if !times.is_empty() {
@@ -28,51 +28,49 @@ pub fn format(kind: Scenario, figures: &Stats) -> String {
         ));
         lines.extend(times.iter().map(|(name, times)| format_row(name, latency_cells(times))));
     }
-    if let Some((_, spread)) = times.last() {
-        lines.extend(format_histogram(spread));
+    if let Some((_, latency)) = times.last() {
+        lines.extend(format_histogram(latency));
     }
     lines.join("\n")
 }
 
-/// Words a share in percent with one digit: `0.5%`, and `100%` without.
-fn format_percent(share: f64) -> String {
-    match share {
+/// Formats a percentage with one decimal place if it needs one: `0.5%`, `100%`.
+fn format_percent(percent: f64) -> String {
+    match percent {
         whole if whole == whole.trunc() => format!("{whole:.0}%"),
-        share => format!("{share:.1}%"),
+        percent => format!("{percent:.1}%"),
     }
 }
 
-fn format_counts(figures: &Stats) -> String {
-    let Stats { sent, received, .. } = figures;
-    let mut text = format!(
-        "{sent} sent, {received} received, {} lost",
-        format_percent(figures.loss_percent())
-    );
-    for (count, what) in [(figures.duplicated, "duplicated"), (figures.reordered, "reordered")] {
+fn format_counts(stats: &Stats) -> String {
+    let Stats { sent, received, .. } = stats;
+    let mut text =
+        format!("{sent} sent, {received} received, {} lost", format_percent(stats.loss_percent()));
+    for (count, name) in [(stats.duplicated, "duplicated"), (stats.reordered, "reordered")] {
         if let Some(count) = count {
-            text.push_str(&format!(", {count} {what}"));
+            text.push_str(&format!(", {count} {name}"));
         }
     }
     text
 }
 
-/// Words how fast answers came, where it was long enough to say so.
-fn format_rate(figures: &Stats) -> Option<String> {
-    let seconds = figures.elapsed.as_secs_f64();
+/// Formats the rate of replies, unless no time has passed.
+fn format_rate(stats: &Stats) -> Option<String> {
+    let seconds = stats.elapsed.as_secs_f64();
     (seconds > 0.0).then(|| {
-        let rate = figures.received as f64 / seconds;
-        format!("in {}, {rate:.0} answers a second", format_duration(figures.elapsed))
+        let rate = stats.received as f64 / seconds;
+        format!("in {}, {rate:.0} replies per second", format_duration(stats.elapsed))
     })
 }
 
-fn format_failures(figures: &Stats) -> Option<String> {
-    let failures = figures.failures.iter().map(|(why, count)| format!("{count} {why}"));
+fn format_failures(stats: &Stats) -> Option<String> {
+    let failures = stats.failures.iter().map(|(reason, count)| format!("{count} {reason}"));
     let failures: Vec<_> = failures.collect();
     (!failures.is_empty()).then(|| format!("failures: {}", failures.join(", ")))
 }
 
-fn latency_cells(spread: &LatencySummary) -> [String; 6] {
-    let LatencySummary { min, median, p90, p99, max, jitter, .. } = *spread;
+fn latency_cells(latency: &LatencySummary) -> [String; 6] {
+    let LatencySummary { min, median, p90, p99, max, jitter, .. } = *latency;
     [min, median, p90, p99, max, jitter].map(format_time)
 }
 
@@ -81,11 +79,12 @@ fn format_row(name: &str, cells: [String; 6]) -> String {
     format!("{name:<10}{cells}")
 }
 
-/// Draws a bar for each of a spread's, with at least one character where there is anything.
-fn format_histogram(spread: &LatencySummary) -> Vec<String> {
-    let most = spread.buckets.iter().map(|bar| bar.1).max().unwrap_or(1).max(1);
-    let bars = spread.buckets.iter().map(|(edge, count)| {
-        let width = count.saturating_mul(MAX_BAR_WIDTH).div_ceil(most).min(MAX_BAR_WIDTH) as usize;
+/// Draws a bar per bucket. A bucket that is not empty gets at least one character.
+fn format_histogram(latency: &LatencySummary) -> Vec<String> {
+    let largest = latency.buckets.iter().map(|bucket| bucket.1).max().unwrap_or(1).max(1);
+    let bars = latency.buckets.iter().map(|(edge, count)| {
+        let width =
+            count.saturating_mul(MAX_BAR_WIDTH).div_ceil(largest).min(MAX_BAR_WIDTH) as usize;
         let bar = "#".repeat(width);
         format!("up to {:>9} {count:>9} {bar}", format_time(*edge)).trim_end().to_owned()
     });
@@ -103,13 +102,13 @@ mod tests {
     fn sample_latency() -> LatencySummary {
         let ms = Duration::from_millis;
         let [min, mean, median, p90, p99, max] = [1, 3, 2, 8, 9, 10].map(ms);
-        let bars = vec![(ms(5), 80), (ms(7), 0), (ms(10), 1)];
-        LatencySummary { min, mean, median, p90, p99, max, jitter: ms(1), buckets: bars }
+        let buckets = vec![(ms(5), 80), (ms(7), 0), (ms(10), 1)];
+        LatencySummary { min, mean, median, p90, p99, max, jitter: ms(1), buckets }
     }
 
     #[test]
-    fn a_probe_of_datagrams_is_told_with_its_losses_and_a_histogram() {
-        let figures = Stats {
+    fn udp_table_shows_losses_and_a_histogram() {
+        let stats = Stats {
             sent: 200,
             received: 199,
             duplicated: Some(1),
@@ -130,22 +129,22 @@ up to       5ms        80 {bar}
 up to       7ms         0
 up to      10ms         1 #"
         );
-        assert_eq!(format(Scenario::Udp, &figures), expected);
+        assert_eq!(format(Scenario::Udp, &stats), expected);
     }
 
     #[test]
-    fn connections_are_told_with_both_of_their_times() {
+    fn tcp_table_shows_connect_and_greeting_times() {
         let (connect, rtt) = (Some(sample_latency()), Some(sample_latency()));
-        let figures = Stats { sent: 3, received: 3, connect, rtt, ..Stats::default() };
-        let table = format(Scenario::Tcp, &figures);
+        let stats = Stats { sent: 3, received: 3, connect, rtt, ..Stats::default() };
+        let table = format(Scenario::Tcp, &stats);
         assert!(table.starts_with("3 sent, 3 received, 0% lost\n"), "{table}");
         assert!(table.contains("\nconnect ") && table.contains("\ngreeting "), "{table}");
         assert_eq!(table.matches("up to").count(), 3);
     }
 
     #[test]
-    fn without_an_answer_there_are_no_times() {
-        let figures = Stats { sent: 2, ..Stats::default() };
-        assert_eq!(format(Scenario::Udp, &figures), "2 sent, 0 received, 100% lost");
+    fn table_without_replies_shows_no_times() {
+        let stats = Stats { sent: 2, ..Stats::default() };
+        assert_eq!(format(Scenario::Udp, &stats), "2 sent, 0 received, 100% lost");
     }
 }

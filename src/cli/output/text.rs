@@ -1,79 +1,82 @@
-//! Reports, worded for people.
+//! Formatting of reports as text for people.
 //!
-//! A server narrates in the words that its first users know from the lecture's programs; a client shows
-//! what came back. That is stdout's. What is good to know beside it (where the server listens, what it
-//! refused, which connections came and went) is for stderr, with a level.
+//! A server prints the lines of the lecture's programs, and a client prints its results, both on
+//! stdout. Further information goes to the log on stderr, with a level: the endpoint of a server,
+//! rejections, connects and disconnects.
 //!
-//! Nothing that a peer sent reaches a terminal raw: texts, names and addresses alike go through
-//! [`escape`](crate::wire::text::escape). A line feed at the end of a text is how it was typed, not what
-//! was said, and is left out.
+//! No text from a peer reaches a terminal unescaped. Texts, names and addresses pass through
+//! [`escape`]. A line feed at the end of a text only ends the input, and is removed.
 
 use std::time::Duration;
 
 use log::Level;
 
 use crate::actors::{Report, SentFile, TransferSummary};
-use crate::cli::args::names::Side;
 use crate::cli::output::stats_table;
 use crate::net::Peer;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, Side};
 use crate::wire::text::escape;
 use crate::wire::units::{format_duration, format_size};
 
-/// What asks a person for the next file.
+/// The prompt for a file name.
 pub const PROMPT: &str = "Enter the file name: ";
 
-/// Where a line goes.
+/// The destination of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputStream {
-    /// To stdout: the scenario's own output.
+    /// The scenario's own output on stdout.
     Stdout,
-    /// To stderr, as a log message of a level.
+    /// The log on stderr, with a level.
     Log(Level),
 }
 
-/// Words one report of one side of a scenario, without a line feed at the end; some are not worth a word.
+/// Formats one report of one side of a scenario, without a line feed at the end.
+///
+/// Returns `None` for a report that is not shown.
 pub fn format_report(
-    kind: Scenario,
+    scenario: Scenario,
     side: Side,
     report: &Report,
 ) -> Option<(OutputStream, String)> {
-    let aside = |level, text| Some((OutputStream::Log(level), text));
+    let log = |level, text| Some((OutputStream::Log(level), text));
     match (side, report) {
         (_, Report::Listening { endpoint }) => {
-            aside(Level::Info, format!("listening on {}", escape_line(&endpoint.to_string())))
+            log(Level::Info, format!("listening on {}", escape_line(&endpoint.to_string())))
         }
-        (Side::Server, Report::Connected { peer, conn }) => format_connected(kind, peer, *conn),
+        (Side::Server, Report::Connected { peer, conn }) => format_connected(scenario, peer, *conn),
         (Side::Client, Report::Connected { peer, conn: 0 }) => {
-            aside(Level::Debug, format!("connected to {}", format_peer(peer)))
+            log(Level::Debug, format!("connected to {}", format_peer(peer)))
         }
         (Side::Client, Report::Connected { peer, .. }) => {
-            aside(Level::Info, format!("connected to {} again", format_peer(peer)))
+            log(Level::Info, format!("connected to {} again", format_peer(peer)))
         }
-        (Side::Client, Report::Disconnected { reason: why, .. }) => {
-            aside(Level::Warn, format!("{}; trying again, what is typed is kept", escape_line(why)))
+        (Side::Client, Report::Disconnected { reason, .. }) => {
+            let reason = escape_line(reason);
+            log(Level::Warn, format!("{reason}; trying again, your input is kept"))
         }
-        (_, Report::Disconnected { peer, conn, reason: why }) => {
-            let why = escape_line(why);
-            aside(Level::Debug, format!("connection {conn} of {} ended: {why}", format_peer(peer)))
+        (_, Report::Disconnected { peer, conn, reason }) => {
+            let (peer, reason) = (format_peer(peer), escape_line(reason));
+            log(Level::Debug, format!("connection {conn} from {peer} ended: {reason}"))
         }
-        (_, Report::Rejected { peer, reason: why }) => {
-            let from = peer.as_ref().map(|peer| format!("{}: ", format_peer(peer)));
-            aside(Level::Warn, format!("{}{}", from.unwrap_or_default(), escape_line(why)))
+        (_, Report::Rejected { peer, reason }) => {
+            let prefix = peer.as_ref().map(|peer| format!("{}: ", format_peer(peer)));
+            log(Level::Warn, format!("{}{}", prefix.unwrap_or_default(), escape_line(reason)))
         }
-        (_, Report::Warning { reason }) => aside(Level::Warn, escape_line(reason)),
+        (_, Report::Warning { reason }) => log(Level::Warn, escape_line(reason)),
         (_, Report::Truncated { peer, bytes, kept }) => {
             let peer = format_peer(peer);
-            aside(
+            log(
                 Level::Warn,
-                format!("{peer}: only {kept} of the {bytes} bytes of its datagram were read"),
+                format!(
+                    "{peer}: datagram of {bytes} bytes was truncated to {kept} (--buffer-size)"
+                ),
             )
         }
-        (_, report) => Some((OutputStream::Stdout, format_output(kind, report)?)),
+        (_, report) => Some((OutputStream::Stdout, format_output(scenario, report)?)),
     }
 }
 
-/// Whether a report is a result, which is shown in a quiet run too.
+/// Returns whether a report is a result. Results are shown in a quiet run too.
 pub fn is_result(report: &Report) -> bool {
     matches!(
         report,
@@ -87,10 +90,10 @@ pub fn is_result(report: &Report) -> bool {
     )
 }
 
-/// Words the arrival of a client at a server.
-fn format_connected(kind: Scenario, peer: &Peer, conn: u64) -> Option<(OutputStream, String)> {
+/// Formats the arrival of a client at a server.
+fn format_connected(scenario: Scenario, peer: &Peer, conn: u64) -> Option<(OutputStream, String)> {
     let peer = format_peer(peer);
-    Some(match kind {
+    Some(match scenario {
         Scenario::Tcp => (OutputStream::Stdout, format!("Got connection from {peer}")),
         Scenario::File => (OutputStream::Stdout, format!("Connected with client {conn}")),
         Scenario::Chat => (OutputStream::Stdout, format!("Accepted connection from {peer}")),
@@ -98,10 +101,10 @@ fn format_connected(kind: Scenario, peer: &Peer, conn: u64) -> Option<(OutputStr
     })
 }
 
-/// Words what was said, stored, sent or counted.
-fn format_output(kind: Scenario, report: &Report) -> Option<String> {
+/// Formats a report for stdout.
+fn format_output(scenario: Scenario, report: &Report) -> Option<String> {
     Some(match report {
-        Report::Message { peer, text, .. } => match kind {
+        Report::Message { peer, text, .. } => match scenario {
             Scenario::Udp => {
                 let (text, peer) = (escape_line(text), format_peer(peer));
                 format!("Message from Client: {text}\nClient IP Address: {peer}")
@@ -111,26 +114,28 @@ fn format_output(kind: Scenario, report: &Report) -> Option<String> {
         Report::FileStored { name, .. } => {
             format!("Received successfully! New filename is: {}", escape_line(name))
         }
-        Report::FileSent { name, bytes, elapsed: took, stored_name: stored, .. } => {
-            let (bytes, took) = (format_size(*bytes), format_duration(*took));
-            let renamed = stored.as_ref().filter(|stored| !path_ends_with(name, stored));
+        Report::FileSent { name, bytes, elapsed, stored_name, .. } => {
+            let (bytes, elapsed) = (format_size(*bytes), format_duration(*elapsed));
+            let renamed = stored_name.as_ref().filter(|stored| !path_ends_with(name, stored));
             let renamed = renamed.map(|stored| format!(", stored as {}", escape_line(stored)));
-            format!("Sent {}: {bytes} in {took}{}", escape_line(name), renamed.unwrap_or_default())
+            let (name, renamed) = (escape_line(name), renamed.unwrap_or_default());
+            format!("Sent {name}: {bytes} in {elapsed}{renamed}")
         }
-        Report::Reply { text, .. } => match kind {
+        Report::Reply { text, .. } => match scenario {
             Scenario::Udp => format!("Message from Server \"{}\"", escape_line(text)),
             Scenario::Chat => format!("Server response: {}", escape_line(text)),
             _ => escape_lines(text),
         },
-        Report::TransferSummary(sent) => format_transfer_summary(sent)?,
-        Report::ProbeReply { number, bytes, rtt, duplicate: again } => {
-            let again = if *again { ", again" } else { "" };
-            format!("{bytes} bytes for request {number} after {}{again}", format_duration(*rtt))
+        Report::TransferSummary(summary) => format_transfer_summary(summary)?,
+        Report::ProbeReply { number, bytes, rtt, duplicate } => {
+            let duplicate = if *duplicate { " (duplicate)" } else { "" };
+            let rtt = format_duration(*rtt);
+            format!("{bytes} bytes for request {number} after {rtt}{duplicate}")
         }
         Report::LoadProgress { sent, received } => {
             format!("{sent} sent, {received} received so far")
         }
-        Report::Stats(figures) => stats_table::format(kind, figures),
+        Report::Stats(stats) => stats_table::format(scenario, stats),
         Report::ChatLine(text) => escape_line(text),
         Report::RequestSummary { sent, received, rtt } if *sent > 1 => {
             format_summary(*sent, *received, *rtt)
@@ -139,45 +144,46 @@ fn format_output(kind: Scenario, report: &Report) -> Option<String> {
     })
 }
 
-/// Words a client's figures: `3 sent, 2 received, 33% lost, round trip 1ms/2ms/3ms (least/mean/most)`.
+/// Formats a client's statistics: `3 sent, 2 received, 33% lost, round trip 1ms/2ms/3ms
+/// (min/mean/max)`.
 fn format_summary(sent: u64, received: u64, rtt: Option<[Duration; 3]>) -> String {
     let lost = sent.saturating_sub(received).saturating_mul(100) / sent.max(1);
     let mut text = format!("{sent} sent, {received} received, {lost}% lost");
     if let Some(times) = rtt {
         let times = times.map(|time| format_duration(time).to_string()).join("/");
-        text.push_str(&format!(", round trip {times} (least/mean/most)"));
+        text.push_str(&format!(", round trip {times} (min/mean/max)"));
     }
     text
 }
 
-/// Tells whether a path ends in a name, component by component.
+/// Returns whether `name` is the last components of `path`.
 fn path_ends_with(path: &str, name: &str) -> bool {
     path == name || path.strip_suffix(name).is_some_and(|rest| rest.ends_with('/'))
 }
 
-/// Words what was sent as a table.
-fn format_transfer_summary(sent: &TransferSummary) -> Option<String> {
-    if sent.file_count == 0 {
+/// Formats the sent files as a table.
+fn format_transfer_summary(summary: &TransferSummary) -> Option<String> {
+    if summary.file_count == 0 {
         return None;
     }
     let mut lines = vec![format!("{:<64}  {:>15}  {:>9}  name", "BLAKE3", "bytes", "seconds")];
-    let row = |row: &SentFile| {
-        let (seconds, name) = (row.elapsed.as_secs_f64(), escape_line(&row.name));
-        format!("{:<64}  {:>15}  {seconds:>9.3}  {name}", row.blake3, row.bytes)
+    let format_row = |file: &SentFile| {
+        let (seconds, name) = (file.elapsed.as_secs_f64(), escape_line(&file.name));
+        format!("{:<64}  {:>15}  {seconds:>9.3}  {name}", file.blake3, file.bytes)
     };
-    lines.extend(sent.listed_files.iter().map(row));
-    let unlisted = sent.file_count.saturating_sub(sent.listed_files.len() as u64);
+    lines.extend(summary.listed_files.iter().map(format_row));
+    let unlisted = summary.file_count.saturating_sub(summary.listed_files.len() as u64);
     if unlisted > 0 {
         lines.push(format!("and {unlisted} more"));
     }
-    if sent.file_count > 1 || sent.failed > 0 {
-        let (files, seconds) = (format!("{} sent", sent.file_count), sent.elapsed.as_secs_f64());
-        let failed = match sent.failed {
+    if summary.file_count > 1 || summary.failed > 0 {
+        let failed = match summary.failed {
             0 => String::new(),
             failed => format!(", {failed} not sent"),
         };
-        let files = format!("{files}{failed}");
-        lines.push(format!("{files:<64}  {:>15}  {seconds:>9.3}", sent.bytes));
+        let files = format!("{} sent{failed}", summary.file_count);
+        let seconds = summary.elapsed.as_secs_f64();
+        lines.push(format!("{files:<64}  {:>15}  {seconds:>9.3}", summary.bytes));
     }
     Some(lines.join("\n"))
 }
@@ -191,7 +197,7 @@ fn escape_line(text: &str) -> String {
     escape(trim_line_end(text)).into_owned()
 }
 
-/// Escapes an answer that may have several lines, each by itself.
+/// Escapes each line of a reply, which may have several.
 fn escape_lines(text: &str) -> String {
     let lines: Vec<_> = trim_line_end(text).lines().map(escape).collect();
     lines.join("\n")

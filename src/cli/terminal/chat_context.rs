@@ -1,33 +1,34 @@
-//! What a terminal knows of the chat that it shows: who its person is, where, and who else is there.
+//! The state of the chat at a terminal: the person's nickname and room, and the other members.
 //!
-//! All of it is read from the lines that are shown, so nothing has to be asked for twice. It makes the prompt, and
-//! the names that Tab completes.
+//! It is read from the lines that are shown, so no extra requests are needed. It provides the
+//! prompt, and the nicknames for completion with Tab.
 
 use std::collections::BTreeMap;
 
 use crate::wire::chat::command::HELP;
 use crate::wire::chat::notice::{Notice, parse_notice};
 
-/// How many names are kept at most; those that were not seen for the longest are forgotten.
+/// The maximum number of members. Beyond it, the least recently seen one is forgotten.
 const MAX_NAMES: usize = 512;
 
-/// What is known.
+/// The state of the chat.
 #[derive(Debug, Default)]
 pub struct ChatContext {
     nick: Option<String>,
     room: Option<String>,
-    /// The others' names as they write them, with when each was last seen, by their names in lower case.
+    /// The other members by lower-case nickname: when each was last seen, and the nickname.
     members: BTreeMap<String, (u64, String)>,
-    /// How many lines were read that may change the prompt.
+    /// The number of lines that may have changed the prompt.
     pub notices_seen: u64,
+    /// The time of `members`: it advances by one for each nickname seen.
     sequence: u64,
 }
 
 impl ChatContext {
-    /// Learns from a line that is shown.
+    /// Updates the state from a line that is shown.
     pub fn update(&mut self, line: &str) {
-        let heard = parse_notice(line);
-        match heard {
+        let notice = parse_notice(line);
+        match notice {
             Notice::Welcome { nick, room, .. } => {
                 self.nick = Some(nick.into());
                 self.room = Some(room.into());
@@ -49,11 +50,13 @@ impl ChatContext {
             Notice::MemberList(nicks) => nicks.split(", ").for_each(|nick| self.touch(nick)),
             Notice::Info | Notice::Disconnected | Notice::Unrecognized => {}
         }
-        self.notices_seen += u64::from(!matches!(heard, Notice::Message(_) | Notice::Unrecognized));
+        self.notices_seen +=
+            u64::from(!matches!(notice, Notice::Message(_) | Notice::Unrecognized));
     }
 
+    /// Marks a nickname as seen.
     fn touch(&mut self, nick: &str) {
-        // A list of many ends with how many there are besides.
+        // The last entry of a long list is `bill and 3 more`.
         if nick.contains(' ') || self.nick.as_deref() == Some(nick) {
             return;
         }
@@ -66,7 +69,7 @@ impl ChatContext {
         }
     }
 
-    /// Tells whether the person has a name here.
+    /// Returns whether the server has assigned a nickname.
     pub fn has_joined(&self) -> bool {
         self.nick.is_some()
     }
@@ -80,7 +83,7 @@ impl ChatContext {
         }
     }
 
-    /// Finds what the word before the cursor may become: where it begins, and the words.
+    /// Returns the completions of the word before the cursor: its start, and the candidates.
     pub fn complete(&self, line: &str) -> (usize, Vec<String>) {
         let start = line.rfind(char::is_whitespace).map_or(0, |space| space + 1);
         let word = line[start..].to_ascii_lowercase();
@@ -95,7 +98,7 @@ impl ChatContext {
             .range(word.clone()..)
             .take_while(|(key, _)| key.starts_with(&word))
             .collect();
-        // Whoever spoke last is meant most often.
+        // The member that was seen last comes first.
         nicks.sort_by_key(|(_, (seen, _))| std::cmp::Reverse(*seen));
         (start, nicks.into_iter().map(|(_, (_, nick))| format!("{nick}{end}")).collect())
     }
@@ -106,15 +109,15 @@ mod tests {
     use super::*;
 
     fn context_after(lines: &[&str]) -> ChatContext {
-        let mut known = ChatContext::default();
-        lines.iter().for_each(|line| known.update(line));
-        known
+        let mut context = ChatContext::default();
+        lines.iter().for_each(|line| context.update(line));
+        context
     }
 
     const WELCOME: &str = "* you are ada in lobby, with 2 others; /help lists the commands";
 
     #[test]
-    fn the_prompt_says_who_and_where() {
+    fn prompt_shows_nickname_and_room() {
         assert_eq!(context_after(&[]).prompt(), "> ");
         assert_eq!(context_after(&[WELCOME]).prompt(), "ada@lobby> ");
         assert_eq!(context_after(&[WELCOME, "* you are now eve"]).prompt(), "eve@lobby> ");
@@ -124,35 +127,35 @@ mod tests {
     }
 
     #[test]
-    fn names_are_completed_for_those_who_are_there() {
-        let known =
+    fn nicknames_of_members_are_completed() {
+        let context =
             context_after(&[WELCOME, "* in lobby: ada, bob, bill and 3 more", "* Bo joined"]);
-        assert_eq!(known.complete("b"), (0, vec!["Bo: ".into(), "bob: ".into()]));
-        assert_eq!(known.complete("hello bo"), (6, vec!["Bo ".into(), "bob ".into()]));
-        assert_eq!(known.complete("a"), (0, vec![]));
-        let known = context_after(&[
+        assert_eq!(context.complete("b"), (0, vec!["Bo: ".into(), "bob: ".into()]));
+        assert_eq!(context.complete("hello bo"), (6, vec!["Bo ".into(), "bob ".into()]));
+        assert_eq!(context.complete("a"), (0, vec![]));
+        let context = context_after(&[
             WELCOME,
             "* in lobby: ada, bob",
             "* bob is now cy",
             "* eve joined",
             "* eve left",
         ]);
-        assert_eq!(known.complete("").1, ["cy: "]);
+        assert_eq!(context.complete("").1, ["cy: "]);
     }
 
     #[test]
-    fn commands_are_completed_at_the_beginning_of_a_line() {
+    fn commands_are_completed_at_line_start() {
         assert_eq!(context_after(&[]).complete("/hi"), (0, vec!["/history ".into()]));
         assert_eq!(context_after(&[]).complete("/JO"), (0, vec!["/join ".into()]));
         assert_eq!(context_after(&[]).complete("say /jo"), (4, vec![]));
     }
 
     #[test]
-    fn a_flood_of_names_is_forgotten_again() {
-        let mut known = context_after(&[WELCOME]);
-        (0..2 * MAX_NAMES).for_each(|k| known.update(&format!("* n{k} joined")));
-        assert_eq!(known.members.len(), MAX_NAMES);
-        assert_eq!(known.complete("n0").1, [""; 0]);
-        assert_eq!(known.complete("n1023").1, ["n1023: "]);
+    fn number_of_members_is_bounded() {
+        let mut context = context_after(&[WELCOME]);
+        (0..2 * MAX_NAMES).for_each(|k| context.update(&format!("* n{k} joined")));
+        assert_eq!(context.members.len(), MAX_NAMES);
+        assert_eq!(context.complete("n0").1, [""; 0]);
+        assert_eq!(context.complete("n1023").1, ["n1023: "]);
     }
 }

@@ -1,14 +1,15 @@
-//! The terminal of a chat: a line editor below, and what is told above it.
+//! The terminal of a chat: a line editor below, and the program's output above it.
 //!
-//! What comes in must not disturb what is being typed, so all that the program writes while an editor is at work goes
-//! through the editor, which shows it above its own line: stdout's lines and the log's alike. A [`Terminal`] is
-//! the door that they go through; once it is closed, they go straight to the screen.
+//! Output must not disturb the line being typed. While the editor works, both stdout and the log
+//! are written through it, and it shows them above its own line. A [`Terminal`] provides the sinks
+//! for that. After it is closed, they write to the screen directly.
 //!
-//! The editor reads on a thread of its own that nobody joins, as [`input`](stdin) does for plain lines, and
-//! is left in the middle of its read when the program ends. It gets its keys from a [pseudoterminal](pty), so
-//! the mode of the real one is never the editor's to change, and is put back by whoever closes the door.
+//! The editor reads on a thread that is never joined, as [`stdin`] does for plain lines. The
+//! program exits during its read. Its keys come from a [pseudoterminal](pty), so the editor never
+//! changes the mode of the real terminal.
 
 pub mod chat_context;
+mod paste;
 pub mod pty;
 pub mod stdin;
 
@@ -30,68 +31,70 @@ use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{ColorMode, CompletionType, Config, Editor, ExternalPrinter, Helper};
 
-use super::output::color::{colorize, nick_color};
-use super::output::printer::Sink;
+use crate::cli::output::color::{colorize, nick_color};
+use crate::cli::output::sink::Sink;
+use crate::cli::terminal::chat_context::ChatContext;
+use crate::cli::terminal::pty::PtyProxy;
 use crate::sync::lock;
 use crate::wire::chat::command::{Command, parse};
-use chat_context::ChatContext;
-use pty::PtyProxy;
 
-/// How long the first prompt waits for the name that stands in it, and how long another one does after a command
-/// that may change it.
+/// How long the first prompt waits for the nickname that it shows.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// How long a prompt waits for the result of a command that may change it.
 const PROMPT_UPDATE_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// How long what is still to be shown may take at the end.
+/// How long the end waits for output that is not shown yet.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What shows nothing when it is printed as a line: up, and down again.
+/// A line that shows nothing: the cursor moves up, and down again.
 const INVISIBLE_LINE: &str = "\x1b[A\n";
 
-/// Lines that the arrow keys bring back.
+/// The number of typed lines that the arrow keys recall.
 const MAX_HISTORY: usize = 500;
 
-/// A terminal with an editor.
+/// A terminal with a line editor.
 #[derive(Clone)]
 pub struct Terminal(Arc<TerminalShared>);
 
 struct TerminalShared {
-    /// Shows lines above the editor's.
+    /// The editor's printer, which shows lines above its own.
     printer: Mutex<Box<dyn ExternalPrinter + Send>>,
     context: Mutex<ChatContext>,
     context_changed: Condvar,
     is_closed: AtomicBool,
     is_colored: bool,
     pty: PtyProxy,
-    /// Kept, so that the handler of Ctrl-C that the editor puts back after each line is the program's, however soon
-    /// the first line is read.
+    /// The program's handler of SIGINT. The editor restores the previous handler after each line,
+    /// so this one must be installed before the first line.
     _sigint: Signals,
 }
 
-/// An editor that has read nothing yet.
+/// A line editor that has not started to read.
 pub struct LineReader {
     editor: Editor<EditorHelper, MemHistory>,
     terminal: Terminal,
 }
 
 impl Terminal {
-    /// Opens the process's terminal for an editor, in colours or without; nothing comes back where there is none
-    /// that an editor can work at.
-    pub fn open(is_coloured: bool) -> Option<(Terminal, LineReader)> {
+    /// Opens the process's terminal for an editor, with or without colors.
+    ///
+    /// Returns `None` if stdin or stdout is not a terminal, or the editor cannot be set up.
+    pub fn open(is_colored: bool) -> Option<(Terminal, LineReader)> {
         if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
             return None;
         }
-        let interrupt = Signals::new([async_signal::Signal::Int]).ok()?;
+        let sigint = Signals::new([async_signal::Signal::Int]).ok()?;
         let config = Config::builder()
             .auto_add_history(true)
             .max_history_size(MAX_HISTORY)
             .ok()?
             .completion_type(CompletionType::List)
-            .color_mode(if is_coloured { ColorMode::Enabled } else { ColorMode::Disabled })
-            // Each line of a paste is a line of its own.
+            .color_mode(if is_colored { ColorMode::Enabled } else { ColorMode::Disabled })
+            // Each line of a paste is entered as a line of its own.
             .bracketed_paste(false)
             .build();
-        let (keys, pseudo) = PtyProxy::open().ok()??;
+        let (pty_proxy, pty) = PtyProxy::open().ok()??;
         let history = MemHistory::with_config(&config);
         let mut editor = Editor::with_history(config, history).ok()?;
         let printer = editor.create_external_printer().ok()?;
@@ -100,44 +103,45 @@ impl Terminal {
             context: Mutex::default(),
             context_changed: Condvar::new(),
             is_closed: AtomicBool::new(false),
-            is_colored: is_coloured,
-            pty: keys,
-            _sigint: interrupt,
+            is_colored,
+            pty: pty_proxy,
+            _sigint: sigint,
         }));
         let shared = terminal.0.clone();
-        let resumed = move || drop(shared.printer().print(INVISIBLE_LINE.into()));
-        terminal.0.pty.forward(pseudo, resumed).ok()?;
+        let on_resume = move || drop(shared.printer().print(INVISIBLE_LINE.into()));
+        terminal.0.pty.forward(pty, on_resume).ok()?;
         editor.set_helper(Some(EditorHelper(terminal.clone())));
         Some((terminal.clone(), LineReader { editor, terminal }))
     }
 
-    /// Returns a sink whose lines are shown above the editor's, and learned from.
+    /// Returns a sink for stdout. Its lines are shown above the editor, and update the prompt.
     pub fn stdout(&self) -> Sink {
         Arc::new(Mutex::new(AbovePrompt { terminal: self.clone(), is_log: false }))
     }
 
-    /// Returns a sink whose lines are shown above the editor's.
+    /// Returns a sink for the log. Its lines are shown above the editor.
     pub fn stderr(&self) -> Sink {
         Arc::new(Mutex::new(AbovePrompt { terminal: self.clone(), is_log: true }))
     }
 
-    /// Puts the terminal back to how it was, after a moment for what is still to be shown.
+    /// Waits a moment for the remaining output, and restores the terminal.
     pub fn close(&self) {
-        let (told, shown) = mpsc::channel();
+        let (sender, receiver) = mpsc::channel();
         let shared = self.0.clone();
         let finish = move || {
-            // A text is handed over when the last one is being shown, so two that show nothing wait for all others.
+            // The printer accepts a line when the one before it is being shown. After the second
+            // of these is accepted, all earlier lines have been shown.
             for _ in 0..2 {
                 let _ = shared.printer().print(INVISIBLE_LINE.into());
             }
-            let _ = told.send(());
+            let _ = sender.send(());
         };
         if thread::Builder::new().name("terminal".into()).spawn(finish).is_ok() {
-            let _ = shown.recv_timeout(CLOSE_TIMEOUT);
+            let _ = receiver.recv_timeout(CLOSE_TIMEOUT);
         }
         self.0.is_closed.store(true, Ordering::Relaxed);
         self.0.pty.close();
-        // What was being typed when it ended is nobody's any more.
+        // Remove the unfinished line.
         let _ = io::stdout().write_all(b"\r\x1b[J").and_then(|()| io::stdout().flush());
     }
 
@@ -145,33 +149,34 @@ impl Terminal {
         lock(&self.0.context)
     }
 
-    /// Waits until `is_so`, or no longer.
-    fn wait_until(&self, within: Duration, is_so: impl Fn(&ChatContext) -> bool) {
-        let known = self.context();
-        drop(self.0.context_changed.wait_timeout_while(known, within, |known| !is_so(known)));
+    /// Waits until `condition` holds, at most for `timeout`.
+    fn wait_until(&self, timeout: Duration, condition: impl Fn(&ChatContext) -> bool) {
+        let context = self.context();
+        let is_waiting = |context: &mut ChatContext| !condition(context);
+        drop(self.0.context_changed.wait_timeout_while(context, timeout, is_waiting));
     }
 
-    /// Shows lines, each of them ended.
+    /// Shows lines, each with a line feed.
     fn print(&self, text: &str, is_log: bool) -> io::Result<()> {
-        let mut shown = String::new();
+        let mut lines = String::new();
         for line in text.lines() {
             if !is_log {
                 self.context().update(line);
             }
             match self.0.is_colored && !is_log {
-                true => shown.push_str(&colorize(line)),
-                false => shown.push_str(line),
+                true => lines.push_str(&colorize(line)),
+                false => lines.push_str(line),
             }
-            shown.push('\n');
+            lines.push('\n');
         }
         self.0.context_changed.notify_all();
         if self.0.is_closed.load(Ordering::Relaxed) {
             return match is_log {
-                true => io::stderr().write_all(shown.as_bytes()),
-                false => io::stdout().write_all(shown.as_bytes()),
+                true => io::stderr().write_all(lines.as_bytes()),
+                false => io::stdout().write_all(lines.as_bytes()),
             };
         }
-        self.0.printer().print(shown).map_err(io::Error::other)
+        self.0.printer().print(lines).map_err(io::Error::other)
     }
 }
 
@@ -182,54 +187,60 @@ impl TerminalShared {
 }
 
 impl LineReader {
-    /// Hands every line that is typed, and at the end `None`, to `take`, until it returns `false`.
+    /// Passes every typed line, and `None` at the end, to `on_line`, until it returns `false`.
     ///
-    /// `prompt` stands before the line where it is given, and otherwise who the person is, and where.
+    /// Without a `prompt`, the prompt is the nickname and the room of the chat.
     ///
     /// # Errors
     ///
-    /// Fails if no thread can be started.
+    /// Returns an error if the thread cannot be started.
     pub fn spawn(
         self,
         prompt: Option<&'static str>,
-        take: impl FnMut(Option<Vec<u8>>) -> bool + Send + 'static,
+        on_line: impl FnMut(Option<Vec<u8>>) -> bool + Send + 'static,
     ) -> io::Result<()> {
-        let work = move || self.run(prompt, take);
+        let work = move || self.run(prompt, on_line);
         thread::Builder::new().name("editor".to_owned()).spawn(work).map(drop)
     }
 
-    fn run(mut self, prompt: Option<&'static str>, mut take: impl FnMut(Option<Vec<u8>>) -> bool) {
+    fn run(
+        mut self,
+        prompt: Option<&'static str>,
+        mut on_line: impl FnMut(Option<Vec<u8>>) -> bool,
+    ) {
         let terminal = self.terminal.clone();
         if prompt.is_none() {
             terminal.wait_until(JOIN_TIMEOUT, ChatContext::has_joined);
         }
         loop {
-            let before = prompt.map_or_else(|| terminal.context().prompt(), str::to_owned);
-            let line = match self.editor.readline(&before) {
+            let text = prompt.map_or_else(|| terminal.context().prompt(), str::to_owned);
+            let line = match self.editor.readline(&text) {
                 Ok(line) => line,
                 Err(ReadlineError::Signal(ReadlineSignal::Resize)) => continue,
-                // The editor has the signal's handler while it reads; now it is the program's again.
+                // The editor handled the signal while it read. Now the program's handler is restored.
                 Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => {
                     let _ = kill_process(getpid(), Signal::INT);
                     return;
                 }
-                // The end, or a terminal that is gone.
+                // The end of the input, or a terminal that is gone.
                 Err(_) => {
-                    take(None);
+                    on_line(None);
                     return;
                 }
             };
-            let notices = terminal.context().notices_seen;
-            let (ends, changes) = match parse(&line) {
+            let notices_seen = terminal.context().notices_seen;
+            let (is_end, changes_prompt) = match parse(&line) {
                 Command::Quit => (prompt.is_none(), false),
                 Command::Nick(_) | Command::Join(_) | Command::Leave => (false, prompt.is_none()),
                 _ => (false, false),
             };
-            if !take(Some(line.into_bytes())) || ends {
+            if !on_line(Some(line.into_bytes())) || is_end {
                 return;
             }
-            if changes {
-                terminal.wait_until(PROMPT_UPDATE_TIMEOUT, |known| known.notices_seen > notices);
+            if changes_prompt {
+                terminal.wait_until(PROMPT_UPDATE_TIMEOUT, |context| {
+                    context.notices_seen > notices_seen
+                });
             }
         }
     }
@@ -252,7 +263,7 @@ impl Write for AbovePrompt {
     }
 }
 
-/// What helps the one who types.
+/// The completion and the highlighting of the editor.
 struct EditorHelper(Terminal);
 
 impl Completer for EditorHelper {
@@ -296,6 +307,6 @@ impl fmt::Debug for Terminal {
 
 impl fmt::Debug for LineReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Reader")
+        f.write_str("LineReader")
     }
 }

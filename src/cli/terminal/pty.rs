@@ -1,13 +1,11 @@
-//! A person's keys on their way to a line editor that may leave some of them lying.
+//! The path of a person's keys through a pseudoterminal to the line editor.
 //!
-//! The editor waits for keys and for lines to show with one `select`, and does not see the keys that it has read and
-//! not handled yet: of a pasted word it would show the first letter, and the others at the next key (rustyline 18,
-//! its issue 976). So it reads from a pseudoterminal of its own in place of stdin. A thread passes on what is typed,
-//! and after more than one key at once another one that means nothing.
+//! The editor reads from a pseudoterminal in place of stdin. A thread forwards the keys from the
+//! real terminal, and wakes the editor after a [paste](super::paste).
 //!
-//! That puts the real terminal into this module's hands: its mode is set here once, and put back at the end, however
-//! busy the editor is. Ctrl-C is the signal that it always was, also while nobody reads; Ctrl-Z gives the
-//! terminal back to the shell first.
+//! This module therefore owns the mode of the real terminal. It sets raw mode once and restores
+//! the original mode at the end, even while the editor is busy. Ctrl-C becomes SIGINT at any time,
+//! also while the editor does not read. Ctrl-Z first returns the terminal to the shell.
 
 use std::collections::VecDeque;
 use std::io;
@@ -21,20 +19,15 @@ use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group, kill_
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
-/// Keys that wait for the editor; what is typed or pasted beyond waits in the terminal.
+use crate::cli::terminal::paste::{NUL_KEY, PasteWaker};
+
+/// The maximum number of keys that wait for the editor. Further keys wait in the terminal.
 const MAX_PENDING_KEYS: usize = 16 << 10;
-
-/// When a key that means nothing follows a burst of others, in nanoseconds after the last one; they are few, and more
-/// than one in case the first comes with the burst.
-const WAKE_DELAYS: [i64; 4] = [2_000_000, 10_000_000, 50_000_000, 250_000_000];
-
-/// The key that means nothing to the editor, Ctrl-@.
-const NUL_KEY: u8 = 0;
 
 const CTRL_C: u8 = 3;
 const CTRL_Z: u8 = 26;
 
-/// The real terminal.
+/// A handle to the real terminal.
 #[derive(Debug, Clone)]
 pub struct PtyProxy(Arc<RealTerminal>);
 
@@ -45,56 +38,56 @@ struct RealTerminal {
     raw_mode: Termios,
 }
 
-/// Where the keys go.
+/// The pseudoterminal from which the editor reads.
 #[derive(Debug)]
 pub struct Pty {
     controller: OwnedFd,
-    /// Kept, so that it has no end before ours has.
+    /// Kept open, so that reads on the user side do not end before the controller is closed.
     user_end: OwnedFd,
 }
 
 impl PtyProxy {
-    /// Takes stdin, which is a terminal, and puts a pseudoterminal in its place; nothing comes back where the
-    /// process runs in the background, whose reading would stop it.
+    /// Replaces stdin, which must be a terminal, with a pseudoterminal.
+    ///
+    /// Returns `None` if the process runs in the background, because reading would stop it.
     ///
     /// # Errors
     ///
-    /// Fails where no pseudoterminal is to be had.
+    /// Returns an error if a pseudoterminal cannot be opened.
     pub fn open() -> io::Result<Option<(PtyProxy, Pty)>> {
         let stdin = io::stdin();
         if tcgetpgrp(&stdin)? != getpgrp() {
             return Ok(None);
         }
-        let before = tcgetattr(&stdin)?;
-        let mut raw = before.clone();
-        raw.make_raw();
-        // Line feeds go on being line ends.
-        raw.output_modes = before.output_modes;
+        let original_mode = tcgetattr(&stdin)?;
+        let mut raw_mode = original_mode.clone();
+        raw_mode.make_raw();
+        // Output still translates line feeds to line ends.
+        raw_mode.output_modes = original_mode.output_modes;
         let terminal = rustix::io::fcntl_dupfd_cloexec(&stdin, 3)?;
-        let pseudo = Pty::open()?;
-        rustix::stdio::dup2_stdin(&pseudo.user_end)?;
-        Ok(Some((
-            PtyProxy(Arc::new(RealTerminal { terminal, original_mode: before, raw_mode: raw })),
-            pseudo,
-        )))
+        let pty = Pty::open()?;
+        rustix::stdio::dup2_stdin(&pty.user_end)?;
+        let terminal = RealTerminal { terminal, original_mode, raw_mode };
+        Ok(Some((PtyProxy(Arc::new(terminal)), pty)))
     }
 
-    /// Begins to pass keys on; `resumed` is called when the process goes on after Ctrl-Z.
+    /// Starts to forward keys to `pty`. `on_resume` is called when the process continues after
+    /// Ctrl-Z.
     ///
     /// # Errors
     ///
-    /// Fails where no thread is to be had.
-    pub fn forward(&self, to: Pty, resumed: impl Fn() + Send + 'static) -> io::Result<()> {
+    /// Returns an error if the thread cannot be started.
+    pub fn forward(&self, pty: Pty, on_resume: impl Fn() + Send + 'static) -> io::Result<()> {
         self.0.set_raw(true);
-        let real = self.0.clone();
+        let terminal = self.0.clone();
         let work = move || {
-            // The terminal is gone, or the editor is: there is nobody left to tell.
-            let _ = real.forward(&to, &resumed);
+            // An error means that the terminal or the editor is gone.
+            let _ = terminal.forward(&pty, &on_resume);
         };
         thread::Builder::new().name("keys".into()).spawn(work).map(drop)
     }
 
-    /// Puts the terminal back to how it was.
+    /// Restores the terminal's original mode.
     pub fn close(&self) {
         self.0.set_raw(false);
     }
@@ -103,85 +96,81 @@ impl PtyProxy {
 impl Pty {
     fn open() -> io::Result<Pty> {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let ours = openpt(flags)?;
-        grantpt(&ours)?;
-        unlockpt(&ours)?;
-        let editors = ioctl_tiocgptpeer(&ours, flags)?;
-        let mut raw = tcgetattr(&editors)?;
-        raw.make_raw();
-        tcsetattr(&editors, OptionalActions::Now, &raw)?;
-        rustix::io::ioctl_fionbio(&ours, true)?;
-        Ok(Pty { controller: ours, user_end: editors })
+        let controller = openpt(flags)?;
+        grantpt(&controller)?;
+        unlockpt(&controller)?;
+        let user_end = ioctl_tiocgptpeer(&controller, flags)?;
+        let mut raw_mode = tcgetattr(&user_end)?;
+        raw_mode.make_raw();
+        tcsetattr(&user_end, OptionalActions::Now, &raw_mode)?;
+        rustix::io::ioctl_fionbio(&controller, true)?;
+        Ok(Pty { controller, user_end })
     }
 }
 
 impl RealTerminal {
-    fn set_raw(&self, raw: bool) {
-        let mode = if raw { &self.raw_mode } else { &self.original_mode };
-        // A terminal that is gone has no mode.
+    fn set_raw(&self, is_raw: bool) {
+        let mode = if is_raw { &self.raw_mode } else { &self.original_mode };
+        // This fails only if the terminal is gone.
         let _ = tcsetattr(&self.terminal, OptionalActions::Now, mode);
     }
 
-    /// Passes keys on until the terminal is gone; the editor learns of its end by that of the pseudoterminal.
-    fn forward(&self, to: &Pty, resumed: &dyn Fn()) -> rustix::io::Result<()> {
-        let mut waiting = VecDeque::new();
-        let mut nudges = [].iter();
+    /// Forwards keys until the terminal is gone. The editor then sees the end of `pty`.
+    fn forward(&self, pty: &Pty, on_resume: &dyn Fn()) -> rustix::io::Result<()> {
+        let mut pending = VecDeque::new();
+        let mut waker = PasteWaker::default();
         let mut buf = [0; 1024];
         loop {
             let reads =
-                if waiting.len() < MAX_PENDING_KEYS { PollFlags::IN } else { PollFlags::empty() };
-            let writes = if waiting.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
-            let mut polled = [
+                if pending.len() < MAX_PENDING_KEYS { PollFlags::IN } else { PollFlags::empty() };
+            let writes = if pending.is_empty() { PollFlags::empty() } else { PollFlags::OUT };
+            let mut fds = [
                 PollFd::from_borrowed_fd(self.terminal.as_fd(), reads),
-                PollFd::from_borrowed_fd(to.controller.as_fd(), writes),
+                PollFd::from_borrowed_fd(pty.controller.as_fd(), writes),
             ];
-            let nudge = nudges.clone().next().map(|&tv_nsec| Timespec { tv_sec: 0, tv_nsec });
-            let ready = match poll(&mut polled, nudge.as_ref()) {
+            let ready_count = match poll(&mut fds, waker.timeout().as_ref()) {
                 Err(Errno::INTR) => continue,
-                ready => ready?,
+                result => result?,
             };
-            let [typed, taken] = polled.map(|polled| polled.revents());
-            if ready == 0 {
-                nudges.next();
-                waiting.push_back(NUL_KEY);
+            let [readable, writable] = fds.map(|fd| fd.revents());
+            if ready_count == 0 {
+                waker.on_timeout();
+                pending.push_back(NUL_KEY);
             }
-            if !typed.is_empty() {
+            if !readable.is_empty() {
                 match rustix::io::read(&self.terminal, &mut buf) {
                     Ok(0) => return Ok(()),
                     Err(Errno::INTR) => {}
-                    length => self.handle_keys(&buf[..length?], &mut waiting, resumed),
+                    length => self.handle_keys(&buf[..length?], &mut pending, on_resume),
                 }
             }
-            if taken.contains(PollFlags::OUT) {
-                let written = rustix::io::write(&to.controller, waiting.as_slices().0)?;
-                let is_nudge = waiting.drain(..written).all(|key| key == NUL_KEY);
-                if written > 1 && !is_nudge {
-                    nudges = WAKE_DELAYS.iter();
-                }
+            if writable.contains(PollFlags::OUT) {
+                let written = rustix::io::write(&pty.controller, pending.as_slices().0)?;
+                waker.on_forwarded(pending.drain(..written));
             }
         }
     }
 
-    fn handle_keys(&self, keys: &[u8], waiting: &mut VecDeque<u8>, resumed: &dyn Fn()) {
+    fn handle_keys(&self, keys: &[u8], pending: &mut VecDeque<u8>, on_resume: &dyn Fn()) {
         for key in keys {
             match *key {
                 CTRL_C => drop(kill_process(getpid(), Signal::INT)),
                 CTRL_Z => {
                     self.suspend();
-                    resumed();
+                    on_resume();
                 }
-                key => waiting.push_back(key),
+                key => pending.push_back(key),
             }
         }
     }
 
-    /// Stops the process as a shell expects it, and returns when it goes on.
+    /// Stops the process as a shell expects it, and returns when the process continues.
     fn suspend(&self) {
         self.set_raw(false);
         let _ = kill_current_process_group(Signal::TSTP);
-        // The signal stops this thread by way of another one, so not quite at once.
-        let moment = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
-        let _ = poll(&mut [], Some(&moment));
+        // The signal may be delivered to another thread, so this thread stops a moment later.
+        let pause = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+        let _ = poll(&mut [], Some(&pause));
         self.set_raw(true);
     }
 }

@@ -1,84 +1,84 @@
 //! The lines of stdin, as messages to an actor.
 //!
-//! Reading from a terminal cannot be given up: whoever waits for a line that is never typed waits for ever.
-//! So stdin has a thread of its own that nobody joins, and a program that is done ends in the middle of that
-//! thread's read. It reads one line, sends it, and waits while the actor's mailbox is full, so a large file
-//! behind stdin is never in memory whole.
+//! A read from a terminal cannot be cancelled: it returns when a line is typed, or never. So stdin
+//! has a thread that is never joined, and a finished program exits during that thread's read. The
+//! thread reads one line, sends it, and waits while the actor's mailbox is full. A large file
+//! behind stdin is therefore never held in memory whole.
 //!
-//! Whoever takes the lines says by how long it takes when the next one is read. A line is bytes without the
-//! line feed, for a file name may be any bytes, and the end of the input is told as `None`.
+//! A line is bytes without the line feed, because a file name may hold any bytes. The end of the
+//! input is `None`.
 //!
-//! A line longer than [`MAX_LINE_LEN`] is cut into pieces, each a line to the actor: nothing typed is lost, and
-//! no character is cut in two.
+//! A line longer than [`MAX_LINE_LEN`] is split into pieces, each of which is a line for the
+//! actor. No input is lost, and no character is split.
 
 use std::io::{self, BufRead, IsTerminal};
 use std::thread;
 
-/// The longest line that is handed on in one piece, in bytes.
+/// The length limit of a line, in bytes. A longer line is split.
 pub const MAX_LINE_LEN: usize = 64 * 1024;
 
-/// Tells whether a person is there to be prompted, and may be.
+/// Returns whether a person can be prompted: at a terminal, and without `--no-input`.
 pub fn is_interactive(no_input: bool) -> bool {
     !no_input && io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Hands every line of stdin, and at the end `None`, to `take`, until it returns `false`.
+/// Passes every line of stdin, and `None` at the end, to `on_line`, until it returns `false`.
 ///
-/// `take` runs on the thread of stdin and may block as long as it likes: that is what holds the input back.
+/// `on_line` runs on the thread of stdin and may block. Blocking delays the next read.
 ///
 /// # Errors
 ///
-/// Fails if no thread can be started.
+/// Returns an error if the thread cannot be started.
 pub fn spawn_line_reader(
-    take: impl FnMut(Option<Vec<u8>>) -> bool + Send + 'static,
+    on_line: impl FnMut(Option<Vec<u8>>) -> bool + Send + 'static,
 ) -> io::Result<()> {
-    let work = move || forward_lines(InputLines::new(io::stdin().lock()), take);
+    let work = move || forward_lines(InputLines::new(io::stdin().lock()), on_line);
     thread::Builder::new().name("stdin".to_owned()).spawn(work).map(drop)
 }
 
 fn forward_lines(
     mut lines: InputLines<impl BufRead>,
-    mut take: impl FnMut(Option<Vec<u8>>) -> bool,
+    mut on_line: impl FnMut(Option<Vec<u8>>) -> bool,
 ) {
     loop {
         let line = lines.next_line_or_eof();
-        let ended = line.is_none();
-        if !take(line) || ended {
+        let is_end = line.is_none();
+        if !on_line(line) || is_end {
             break;
         }
     }
 }
 
-/// Cuts what is read into lines.
+/// A reader of lines.
 #[derive(Debug)]
 struct InputLines<R> {
     reader: R,
-    /// The first bytes of the next line, which were read with the last one.
+    /// The first bytes of the next line, which were read with the previous one.
     pending: Vec<u8>,
-    /// Whether the last line was a piece of a longer one.
+    /// Whether the previous line was a piece of a longer one.
     was_split: bool,
 }
 
 impl<R: BufRead> InputLines<R> {
-    fn new(from: R) -> InputLines<R> {
-        InputLines { reader: from, pending: Vec::new(), was_split: false }
+    fn new(reader: R) -> InputLines<R> {
+        InputLines { reader, pending: Vec::new(), was_split: false }
     }
 
-    /// Reads a line; takes a failure, which it tells, for the end.
+    /// Reads a line. Logs an error, and treats it as the end.
     fn next_line_or_eof(&mut self) -> Option<Vec<u8>> {
         self.next_line().unwrap_or_else(|error| {
-            log::warn!("cannot read stdin any further: {error}");
+            log::warn!("cannot read stdin, the input ends here: {error}");
             None
         })
     }
 
-    /// Reads a line, without what ends it; the last one needs no line feed.
+    /// Reads a line without its line end. The last line needs no line feed.
     fn next_line(&mut self) -> io::Result<Option<Vec<u8>>> {
         loop {
-            let continued = self.was_split;
+            let is_continued = self.was_split;
             match self.read_piece()? {
-                // The end of a line that was cut just before it is no line of its own.
-                Some(line) if line.is_empty() && continued => {}
+                // After a split just before the line end, the rest is empty and no line of its own.
+                Some(line) if line.is_empty() && is_continued => {}
                 line => return Ok(line),
             }
         }
@@ -98,8 +98,8 @@ impl<R: BufRead> InputLines<R> {
             }
             let end = read.iter().position(|byte| *byte == b'\n');
             line.extend_from_slice(&read[..end.unwrap_or(read.len())]);
-            let used = end.map_or(read.len(), |end| end + 1);
-            self.reader.consume(used);
+            let consumed = end.map_or(read.len(), |end| end + 1);
+            self.reader.consume(consumed);
             if end.is_some() {
                 if line.ends_with(b"\r") {
                     line.pop();
@@ -113,7 +113,8 @@ impl<R: BufRead> InputLines<R> {
     }
 }
 
-/// Returns how much of a full line is handed on: up to its last whole character, without a lone `\r`.
+/// Returns the length of the piece of a full line: up to its last whole character, and before a
+/// `\r` that may belong to the line end.
 fn split_point(line: &[u8]) -> usize {
     match std::str::from_utf8(line) {
         Err(error) if error.error_len().is_none() => error.valid_up_to(),
@@ -128,86 +129,83 @@ mod tests {
 
     use super::*;
 
-    fn spawn_line_reader(input: &[u8]) -> Vec<Vec<u8>> {
+    fn read_lines(input: &[u8]) -> Vec<Vec<u8>> {
         let mut lines = InputLines::new(Cursor::new(input));
         std::iter::from_fn(|| lines.next_line_or_eof()).collect()
     }
 
     #[test]
-    fn lines_come_without_their_ends() {
-        assert_eq!(spawn_line_reader(b"one\ntwo\r\n\nthree"), [&b"one"[..], b"two", b"", b"three"]);
-        assert_eq!(spawn_line_reader(b""), [b""; 0]);
-        assert_eq!(spawn_line_reader(b"\xff\n"), [b"\xff"]);
+    fn lines_have_no_line_ends() {
+        assert_eq!(read_lines(b"one\ntwo\r\n\nthree"), [&b"one"[..], b"two", b"", b"three"]);
+        assert_eq!(read_lines(b""), [b""; 0]);
+        assert_eq!(read_lines(b"\xff\n"), [b"\xff"]);
     }
 
     #[test]
-    fn a_long_line_is_cut_and_nothing_is_lost() {
+    fn long_line_is_split_without_loss() {
         let long = "x".repeat(2 * MAX_LINE_LEN + 5);
-        let pieces = spawn_line_reader(format!("{long}\nnext").as_bytes());
+        let pieces = read_lines(format!("{long}\nnext").as_bytes());
         let lengths: Vec<usize> = pieces.iter().map(Vec::len).collect();
         assert_eq!(lengths, [MAX_LINE_LEN, MAX_LINE_LEN, 5, 4]);
         assert_eq!(pieces[..3].concat(), long.as_bytes());
     }
 
     #[test]
-    fn a_line_of_just_the_longest_length_is_one() {
+    fn line_at_the_limit_is_not_split() {
         let longest = "x".repeat(MAX_LINE_LEN);
         for end in ["", "\n", "\r\n"] {
-            assert_eq!(
-                spawn_line_reader(format!("{longest}{end}").as_bytes()),
-                [longest.as_bytes()]
-            );
+            assert_eq!(read_lines(format!("{longest}{end}").as_bytes()), [longest.as_bytes()]);
         }
         let last = format!("{}\r\nb", &longest[1..]);
-        assert_eq!(spawn_line_reader(last.as_bytes()), [&longest.as_bytes()[1..], b"b"]);
+        assert_eq!(read_lines(last.as_bytes()), [&longest.as_bytes()[1..], b"b"]);
     }
 
     #[test]
-    fn no_character_is_cut_in_two() {
+    fn characters_are_not_split() {
         let text = format!("x{}", "\u{20ac}".repeat(MAX_LINE_LEN / 2));
-        let pieces = spawn_line_reader(text.as_bytes());
+        let pieces = read_lines(text.as_bytes());
         assert!(pieces.iter().all(|piece| std::str::from_utf8(piece).is_ok()));
         assert_eq!(pieces.concat(), text.as_bytes());
     }
 
     #[test]
-    fn the_end_is_told_after_the_last_line() {
-        let mut told = Vec::new();
+    fn end_follows_the_last_line() {
+        let mut lines = Vec::new();
         forward_lines(InputLines::new(Cursor::new(b"one\ntwo")), |line| {
-            told.push(line);
+            lines.push(line);
             true
         });
-        assert_eq!(told, [Some(b"one".to_vec()), Some(b"two".to_vec()), None]);
+        assert_eq!(lines, [Some(b"one".to_vec()), Some(b"two".to_vec()), None]);
     }
 
     #[test]
-    fn nothing_is_read_for_nobody() {
-        let mut times = 0;
+    fn reading_stops_when_the_callback_returns_false() {
+        let mut calls = 0;
         forward_lines(InputLines::new(Cursor::new(b"one\ntwo\n")), |_| {
-            times += 1;
+            calls += 1;
             false
         });
-        assert_eq!(times, 1);
+        assert_eq!(calls, 1);
     }
 
-    /// Fails, and would never end if it were asked again.
+    /// A reader that fails once, and must not be read again.
     #[derive(Debug)]
     struct FailingReader(bool);
 
     impl io::Read for FailingReader {
         fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-            assert!(!std::mem::replace(&mut self.0, true), "it was read again after it failed");
+            assert!(!std::mem::replace(&mut self.0, true), "read again after an error");
             Err(io::Error::other("broken"))
         }
     }
 
     #[test]
-    fn a_failure_to_read_is_the_end() {
-        let mut told = Vec::new();
+    fn read_error_is_the_end() {
+        let mut lines = Vec::new();
         forward_lines(InputLines::new(io::BufReader::new(FailingReader(false))), |line| {
-            told.push(line);
+            lines.push(line);
             true
         });
-        assert_eq!(told, [None]);
+        assert_eq!(lines, [None]);
     }
 }

@@ -1,4 +1,4 @@
-//! What command lines and environments come to, whole.
+//! Tests of whole command lines and environments.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::cli::args::parse::*;
 
-/// Parses a line of words without spaces in them, in an environment.
+/// Parses a command line, split at spaces, in an environment.
 fn parse_in_env(line: &str, variables: &[(&str, &str)]) -> Result<ParsedArgs, EarlyExit> {
     let variables: HashMap<_, _> = variables.iter().copied().collect();
     let words = line.split_whitespace().map(OsString::from).collect();
@@ -23,11 +23,11 @@ fn settings_in(line: &str, variables: &[(&str, &str)]) -> Settings {
     parse_in_env(line, variables).unwrap_or_else(|early| panic!("{line}: {}", early.text)).settings
 }
 
-/// Returns the sentence that a wrong line is answered with, without the frame that all of them share.
+/// Returns the error of a wrong command line, without the common prefix and suffix.
 fn usage_error_in(line: &str, variables: &[(&str, &str)]) -> String {
     let early = parse_in_env(line, variables).expect_err(line);
     assert_eq!(early.code, 2, "{line}");
-    let text = early.text.strip_prefix("sockactors: ").expect("the program's name");
+    let text = early.text.strip_prefix("sockactors: ").expect("the name of the program");
     text.strip_suffix(" (try --help)\n").expect("a hint").to_owned()
 }
 
@@ -36,7 +36,7 @@ fn usage_error(line: &str) -> String {
 }
 
 #[test]
-fn nothing_but_a_scenario_is_its_server_with_the_defaults() {
+fn scenario_alone_is_a_server_with_defaults() {
     let parsed = parse_ok("--scenario chat");
     assert_eq!((parsed.settings.scenario, parsed.settings.role), (Scenario::Chat, Role::Server));
     assert_eq!(parsed.settings.max_conns, 1024);
@@ -45,7 +45,7 @@ fn nothing_but_a_scenario_is_its_server_with_the_defaults() {
 }
 
 #[test]
-fn every_kind_of_flag_reaches_its_setting() {
+fn every_kind_of_flag_sets_its_field() {
     let server = parse_ok(
         "--scenario=file --listen [::1]:0 --listen=unix:/tmp/s --clients 2 --out=/tmp -qvv",
     );
@@ -67,41 +67,42 @@ fn every_kind_of_flag_reaches_its_setting() {
 }
 
 #[test]
-fn files_are_words_without_a_flag_or_after_two_dashes() {
+fn words_without_flag_or_after_dashes_are_files() {
     let client = parse_ok("--scenario file a.txt --connect h:1 --raw -- --json -x");
     assert_eq!(client.settings.files, ["a.txt", "--json", "-x"].map(PathBuf::from));
     assert!(!client.output.json);
 }
 
 #[test]
-fn files_are_framed_and_resumed_unless_a_flag_says_otherwise() {
+fn files_are_framed_and_resumed_by_default() {
     let client = parse_ok("--scenario file --connect h:1 a").settings;
     assert!(client.resume && !client.raw);
     assert!(!parse_ok("--scenario file --connect h:1 --resume=off a").settings.resume);
     assert!(parse_ok("--scenario file --connect h:1 --raw --resume off a").settings.raw);
     let error = usage_error("--scenario file --connect h:1 --raw --resume auto a");
-    assert_eq!(error, "--resume auto and --raw: a plain server holds nothing to resume");
+    assert_eq!(error, "--resume auto cannot be used with --raw: a raw upload cannot be resumed");
     assert!(
-        usage_error("--scenario file --resume maybe --connect h:1").contains("none of auto, off")
+        usage_error("--scenario file --resume maybe --connect h:1")
+            .contains("not one of auto, off")
     );
 }
 
 #[test]
-fn a_lone_dash_is_stdin_and_sent_once() {
+fn single_dash_is_stdin_and_allowed_once() {
     let client = parse_ok("--scenario file --connect h:1 a -");
     assert_eq!(client.settings.files, ["a", "-"].map(PathBuf::from));
     let error = usage_error("--scenario file --connect h:1 - a -");
-    assert_eq!(error, "\"-\" is stdin, which can be sent once");
+    assert_eq!(error, "\"-\" (stdin) can be sent only once");
 }
 
 #[test]
-fn a_value_may_look_like_a_flag() {
+fn value_may_look_like_a_flag() {
     let parsed = parse_ok("--scenario tcp --message --json=yes");
     assert_eq!(parsed.settings.message.as_deref(), Some("--json=yes"));
 }
 
 #[test]
-fn help_and_version_win_over_what_follows_them() {
+fn help_and_version_win_over_later_words() {
     let help = parse_in_env("-v -h --clients none", &[]).expect_err("the help");
     assert_eq!(help.code, 0);
     assert!(help.text.starts_with("Usage: sockactors --scenario"), "{}", help.text);
@@ -111,14 +112,14 @@ fn help_and_version_win_over_what_follows_them() {
 }
 
 #[test]
-fn words_that_make_no_sense_are_told() {
-    assert_eq!(usage_error(""), "which scenario? Give --scenario tcp, udp, file or chat");
+fn wrong_words_are_named_in_the_error() {
+    assert_eq!(usage_error(""), "the scenario is missing: add --scenario tcp, udp, file or chat");
     assert_eq!(
         usage_error("--scenario ftp"),
-        "--scenario: \"ftp\" is none of tcp, udp, file, chat"
+        "--scenario: \"ftp\" is not one of tcp, udp, file, chat"
     );
     assert_eq!(usage_error("--scenario tcp --listen"), "--listen needs a value");
-    assert_eq!(usage_error("--scenario tcp --json=yes"), "--json takes no value, not even \"yes\"");
+    assert_eq!(usage_error("--scenario tcp --json=yes"), "--json takes no value: remove =\"yes\"");
     assert_eq!(usage_error("--scenario tcp --json --json"), "--json is given twice");
     assert_eq!(usage_error("--scenario tcp --scenario=udp"), "--scenario is given twice");
     assert!(usage_error("--scenario tcp --cleints=3").contains("Did you mean \"--clients\""));
@@ -127,7 +128,7 @@ fn words_that_make_no_sense_are_told() {
 }
 
 #[test]
-fn flags_of_other_places_are_told_where_they_belong() {
+fn flag_out_of_scope_names_its_scope() {
     assert_eq!(
         usage_error("--scenario tcp --buffer-size 9"),
         "--buffer-size belongs to --scenario udp, not tcp"
@@ -143,13 +144,13 @@ fn flags_of_other_places_are_told_where_they_belong() {
     assert!(usage_error("--scenario chat --role both --connect h:1").contains("not both"));
     assert_eq!(
         usage_error("--scenario tcp stray"),
-        "\"stray\" is a FILE, and FILE belongs to --scenario file, not tcp"
+        "unexpected argument stray: FILE belongs to --scenario file, not tcp"
     );
     parse_ok("--scenario file --role both --out /tmp --raw a.txt");
 }
 
 #[test]
-fn values_out_of_their_range_are_told_it() {
+fn value_out_of_range_names_the_range() {
     for flag in ["--clients", "--max-conns"] {
         let error = usage_error(&format!("--scenario tcp {flag} 0"));
         assert_eq!(error, format!("{flag}: \"0\" is not a whole number of 1 or more"));
@@ -159,11 +160,9 @@ fn values_out_of_their_range_are_told_it() {
     assert!(usage_error("--scenario tcp --role client --count 0").contains("1 or more"));
     assert!(usage_error("--scenario udp --buffer-size 0").contains("from 1 to 65535 bytes"));
     assert!(
-        usage_error("--scenario chat --history-size 1000").contains("below the least, 1048576")
+        usage_error("--scenario chat --history-size 1000").contains("below the minimum of 1048576")
     );
-    assert!(
-        usage_error("--scenario chat --history-dir=").contains("an empty name is no directory")
-    );
+    assert!(usage_error("--scenario chat --history-dir=").contains("the directory is empty"));
     assert!(usage_error("--scenario tcp --connect h:1 --timeout 0s").contains("above 0"));
     assert!(usage_error("--scenario tcp --listen nowhere").contains("--listen: \"nowhere\""));
     let long = "x".repeat(MAX_DATAGRAM_LEN + 1);
@@ -171,7 +170,7 @@ fn values_out_of_their_range_are_told_it() {
 }
 
 #[test]
-fn a_word_that_is_not_utf8_is_shown_as_well_as_it_goes() {
+fn invalid_utf8_is_shown_with_replacement_characters() {
     let words = vec!["--scenario".into(), OsString::from_vec(b"ch\xffat".to_vec())];
     let early = parse(words, &|_| None).expect_err("not UTF-8");
     assert!(
@@ -182,7 +181,7 @@ fn a_word_that_is_not_utf8_is_shown_as_well_as_it_goes() {
 }
 
 #[test]
-fn the_environment_stands_in_for_flags_and_the_line_wins() {
+fn environment_sets_flags_and_command_line_wins() {
     let env = [
         ("SOCKACTORS_SCENARIO", "file"),
         ("SOCKACTORS_CLIENTS", "3"),
@@ -201,7 +200,7 @@ fn the_environment_stands_in_for_flags_and_the_line_wins() {
 }
 
 #[test]
-fn a_variable_for_another_place_is_passed_over() {
+fn variable_out_of_scope_is_ignored() {
     let env = [
         ("SOCKACTORS_BUFFER_SIZE", "nonsense"),
         ("SOCKACTORS_NICK", "ada"),
@@ -213,15 +212,15 @@ fn a_variable_for_another_place_is_passed_over() {
 }
 
 #[test]
-fn a_variable_that_makes_no_sense_is_named() {
+fn wrong_variable_is_named_in_the_error() {
     let error = usage_error_in("--scenario tcp", &[("SOCKACTORS_CLIENTS", "0")]);
     assert_eq!(error, "SOCKACTORS_CLIENTS: \"0\" is not a whole number of 1 or more");
     let error = usage_error_in("--scenario tcp", &[("SOCKACTORS_QUIET", "2")]);
-    assert!(error.starts_with("SOCKACTORS_QUIET: \"2\" is none of 1, true"), "{error}");
+    assert!(error.starts_with("SOCKACTORS_QUIET: \"2\" is not one of 1, true"), "{error}");
 }
 
 #[test]
-fn the_role_is_implied_by_the_line_before_the_environment() {
+fn command_line_implies_role_before_environment() {
     let connect = ("SOCKACTORS_CONNECT", "h:1");
     let role = |line, env: &[_]| settings_in(line, env).role;
     assert_eq!(role("--scenario tcp", &[connect]), Role::Client);
@@ -231,7 +230,7 @@ fn the_role_is_implied_by_the_line_before_the_environment() {
 }
 
 #[test]
-fn what_a_client_measures_reaches_its_settings() {
+fn measuring_flags_set_their_fields() {
     let second = Duration::from_secs(1);
     let probe = parse_ok("--scenario udp --connect h:1 --size 64 --max-loss 5%").settings;
     assert_eq!((probe.size, probe.max_loss, probe.count), (Some(64), Some(5.0), 1));

@@ -1,32 +1,32 @@
-//! A JSON object, and a string in it, as they are written: complete, and safe to show.
+//! A writer of JSON objects and strings. Its output is safe to show on a terminal.
 
 use std::fmt::{Display, Write};
 
 use crate::runtime::json;
 use crate::wire::text::is_unsafe;
 
-/// A JSON object that grows field by field.
+/// A JSON object that is built field by field.
 #[derive(Debug)]
 pub struct Object(String);
 
 impl Object {
-    /// Begins an object that tells of `event`.
+    /// Creates an object with the version and the name of the event.
     pub fn new(event: &str) -> Object {
         Object("{\"v\":1".to_owned()).string("event", event)
     }
 
-    /// Adds a field whose value is valid JSON as it is displayed.
+    /// Adds a field whose displayed value must be valid JSON.
     pub fn raw(mut self, name: &str, value: impl Display) -> Object {
-        write!(self.0, ",\"{name}\":{value}").expect("a String takes any text");
+        write!(self.0, ",\"{name}\":{value}").expect("writing to a String never fails");
         self
     }
 
-    /// Adds a text.
+    /// Adds a string field.
     pub fn string(self, name: &str, value: &str) -> Object {
         self.raw(name, quote(value))
     }
 
-    /// Adds a text, where there is one.
+    /// Adds a string field if there is a value.
     pub fn opt_string(self, name: &str, value: Option<&str>) -> Object {
         match value {
             Some(value) => self.string(name, value),
@@ -34,26 +34,27 @@ impl Object {
         }
     }
 
-    /// Adds what a value is displayed as, as a text.
+    /// Adds a string field with the displayed value.
     pub fn display(self, name: &str, value: impl Display) -> Object {
         self.string(name, &value.to_string())
     }
 
-    /// Adds a time in seconds; what is no finite number has no place in JSON and becomes 0.
+    /// Adds the field `seconds`. JSON has no infinite numbers and no NaN, so these become 0.
     pub fn seconds(self, seconds: f64) -> Object {
         let seconds = if seconds.is_finite() { seconds } else { 0.0 };
         self.raw("seconds", format_args!("{seconds:.6}"))
     }
 
-    /// Returns the whole object.
+    /// Returns the complete object.
     pub fn finish(mut self) -> String {
         self.0.push('}');
         self.0
     }
 }
 
-/// Returns a text as a JSON string, with its quotation marks. Characters that could mislead a
-/// terminal are escaped.
+/// Returns a text as a JSON string, with its quotation marks.
+///
+/// Characters that could mislead a terminal are escaped.
 pub fn quote(text: &str) -> String {
     json::quote(text, is_unsafe)
 }
@@ -64,7 +65,7 @@ mod tests {
 
     use super::*;
 
-    /// Reads a JSON string back, strictly as RFC 8259 says.
+    /// Parses a JSON string, strictly by RFC 8259.
     fn unquote(json: &str) -> Option<String> {
         let mut inside = json.strip_prefix('"')?.strip_suffix('"')?.chars();
         let mut units: Vec<u16> = Vec::new();
@@ -92,7 +93,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text_comes_back_from_its_json(text in r"(\PC|[\x00-\x1f\\\u{7f}-\u{9f}\u{200e}\u{202e}\u{e0001}])*") {
+        fn quoted_text_parses_to_itself(text in r"(\PC|[\x00-\x1f\\\u{7f}-\u{9f}\u{200e}\u{202e}\u{e0001}])*") {
             let json = quote(&text);
             prop_assert!(!json.contains(is_unsafe));
             prop_assert_eq!(unquote(&json), Some(text));
@@ -100,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn control_and_direction_are_escaped() {
+    fn control_and_bidi_characters_are_escaped() {
         assert_eq!(quote("\u{1b}[31m\u{202e}\u{85}\n"), r#""\u001b[31m\u202e\u0085\n""#);
         assert_eq!(quote("grüße \"\\"), r#""grüße \"\\""#);
     }

@@ -1,11 +1,12 @@
-//! Narrators over paper that remembers what is written, or refuses to take it.
+//! Tests of the printer, with a sink that records writes or fails.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::cli::output::printer::*;
+use crate::cli::output::sink::write_line;
 use crate::cli::output::text::tests::{message_report, reply_report, test_peer};
 
-/// Remembers each write, or fails with the error that it has.
+/// A sink that records each write, and fails if it holds an error.
 #[derive(Debug, Default)]
 struct RecordingSink {
     writes: Vec<String>,
@@ -34,32 +35,29 @@ struct PrinterHarness {
 
 impl PrinterHarness {
     fn new(
-        kind: Scenario,
+        scenario: Scenario,
         side: Side,
         style: Style,
         error: Option<io::ErrorKind>,
     ) -> PrinterHarness {
-        let paper = Arc::new(Mutex::new(RecordingSink { writes: Vec::new(), error }));
-        let closed = Arc::new(AtomicUsize::new(0));
-        let count = Arc::clone(&closed);
+        let recorder = Arc::new(Mutex::new(RecordingSink { writes: Vec::new(), error }));
+        let broken_pipes = Arc::new(AtomicUsize::new(0));
+        let count = broken_pipes.clone();
         let on_error: OnError = Arc::new(move |error| {
-            let closed = error.kind() == io::ErrorKind::BrokenPipe;
-            count.fetch_add(usize::from(closed), Ordering::Relaxed);
+            let is_broken_pipe = error.kind() == io::ErrorKind::BrokenPipe;
+            count.fetch_add(usize::from(is_broken_pipe), Ordering::Relaxed);
         });
-        let sink: Sink = Arc::clone(&paper) as Sink;
-        PrinterHarness {
-            printer: Printer::new(kind, side, style, sink, on_error),
-            recorder: paper,
-            broken_pipes: closed,
-        }
+        let sink: Sink = recorder.clone();
+        let printer = Printer::new(scenario, side, style, sink, on_error);
+        PrinterHarness { printer, recorder, broken_pipes }
     }
 
-    /// Lets the narrator tell some reports, all of them waiting when it begins.
-    fn print(&self, reports: Vec<Report>, sight: SinkState) -> SinkState {
+    /// Prints reports that are all in the mailbox at the start.
+    fn print(&self, reports: Vec<Report>, state: SinkState) -> SinkState {
         let mut reports = reports.into_iter();
-        let first = reports.next().expect("a report to begin with");
+        let first = reports.next().expect("at least one report");
         let batch = self.printer.build_batch(&first, || reports.next());
-        self.printer.write_batch(batch, sight)
+        self.printer.write_batch(batch, state)
     }
 
     fn writes(&self) -> Vec<String> {
@@ -72,21 +70,21 @@ fn connected_report() -> Report {
 }
 
 #[test]
-fn what_waits_is_written_at_once() {
-    let desk = PrinterHarness::new(Scenario::Chat, Side::Server, Style::default(), None);
-    desk.print(vec![message_report("one"), message_report("two")], SinkState::Open);
-    assert_eq!(desk.writes(), ["Received message: one\nReceived message: two\n"]);
+fn waiting_reports_are_written_at_once() {
+    let harness = PrinterHarness::new(Scenario::Chat, Side::Server, Style::default(), None);
+    harness.print(vec![message_report("one"), message_report("two")], SinkState::Open);
+    assert_eq!(harness.writes(), ["Received message: one\nReceived message: two\n"]);
 }
 
 #[test]
-fn a_batch_has_an_end() {
-    let desk = PrinterHarness::new(Scenario::Chat, Side::Server, Style::default(), None);
-    desk.print(vec![message_report("x"); MAX_BATCH + 1], SinkState::Open);
-    assert_eq!(desk.writes().concat().lines().count(), MAX_BATCH);
+fn batch_holds_at_most_its_limit() {
+    let harness = PrinterHarness::new(Scenario::Chat, Side::Server, Style::default(), None);
+    harness.print(vec![message_report("x"); MAX_BATCH + 1], SinkState::Open);
+    assert_eq!(harness.writes().concat().lines().count(), MAX_BATCH);
 }
 
 #[test]
-fn a_quiet_narrator_tells_results_alone() {
+fn quiet_printer_prints_only_results() {
     for json in [false, true] {
         let style = Style { json, quiet: true, prompt: false };
         let server = PrinterHarness::new(Scenario::Tcp, Side::Server, style, None);
@@ -99,41 +97,41 @@ fn a_quiet_narrator_tells_results_alone() {
 }
 
 #[test]
-fn json_tells_what_people_read_on_stderr_too() {
+fn json_includes_reports_that_text_logs() {
     let style = Style { json: true, quiet: false, prompt: false };
-    let desk = PrinterHarness::new(Scenario::Udp, Side::Client, style, None);
-    desk.print(vec![connected_report(), reply_report("hello")], SinkState::Open);
-    let written = desk.writes().concat();
+    let harness = PrinterHarness::new(Scenario::Udp, Side::Client, style, None);
+    harness.print(vec![connected_report(), reply_report("hello")], SinkState::Open);
+    let written = harness.writes().concat();
     let events: Vec<&str> = written.lines().map(|line| &line[..17]).collect();
     assert_eq!(events, [r#"{"v":1,"event":"c"#, r#"{"v":1,"event":"r"#]);
 }
 
 #[test]
-fn a_closed_pipe_asks_for_the_end_once_and_is_not_written_to_again() {
+fn closed_pipe_is_reported_once_and_not_written_again() {
     let broken = Some(io::ErrorKind::BrokenPipe);
-    let desk = PrinterHarness::new(Scenario::Chat, Side::Server, Style::default(), broken);
-    let sight = desk.print(vec![message_report("one")], SinkState::Open);
-    assert_eq!(sight, SinkState::Closed);
-    assert_eq!(desk.print(vec![message_report("two")], sight), SinkState::Closed);
-    assert_eq!(desk.broken_pipes.load(Ordering::Relaxed), 1);
-    assert_eq!(desk.writes().len(), 1);
+    let harness = PrinterHarness::new(Scenario::Chat, Side::Server, Style::default(), broken);
+    let state = harness.print(vec![message_report("one")], SinkState::Open);
+    assert_eq!(state, SinkState::Closed);
+    assert_eq!(harness.print(vec![message_report("two")], state), SinkState::Closed);
+    assert_eq!(harness.broken_pipes.load(Ordering::Relaxed), 1);
+    assert_eq!(harness.writes().len(), 1);
 }
 
 #[test]
-fn a_full_disk_is_survived() {
+fn printer_continues_after_a_full_disk() {
     let full = Some(io::ErrorKind::StorageFull);
-    let desk = PrinterHarness::new(Scenario::Chat, Side::Server, Style::default(), full);
-    let sight = desk.print(vec![message_report("one")], SinkState::Open);
-    assert_eq!(sight, SinkState::Failing);
-    desk.recorder.lock().unwrap().error = None;
-    desk.print(vec![message_report("two")], sight);
-    assert_eq!(desk.writes().last().map(String::as_str), Some("Received message: two\n"));
-    assert_eq!(desk.broken_pipes.load(Ordering::Relaxed), 0);
+    let harness = PrinterHarness::new(Scenario::Chat, Side::Server, Style::default(), full);
+    let state = harness.print(vec![message_report("one")], SinkState::Open);
+    assert_eq!(state, SinkState::Failing);
+    harness.recorder.lock().unwrap().error = None;
+    harness.print(vec![message_report("two")], state);
+    assert_eq!(harness.writes().last().map(String::as_str), Some("Received message: two\n"));
+    assert_eq!(harness.broken_pipes.load(Ordering::Relaxed), 0);
 }
 
 #[test]
-fn a_line_of_its_own_shares_the_sink() {
-    let desk = PrinterHarness::new(Scenario::Chat, Side::Server, Style::default(), None);
-    write_line(&desk.printer.sink, "{}").unwrap();
-    assert_eq!(desk.writes(), ["{}\n"]);
+fn write_line_shares_the_sink() {
+    let harness = PrinterHarness::new(Scenario::Chat, Side::Server, Style::default(), None);
+    write_line(&harness.printer.sink, "{}").unwrap();
+    assert_eq!(harness.writes(), ["{}\n"]);
 }

@@ -1,27 +1,27 @@
-//! The words for each report; the reports serve the tests of the modules around, too.
+//! Tests of the text of each report. The other tests of the output use these reports too.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::cli::output::text::*;
 
-/// Returns some peer.
+/// Returns a peer with an IPv4 address.
 pub(crate) fn test_peer() -> Peer {
     Peer::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 4711)))
 }
 
-/// Makes the report of a message.
+/// Returns the report of a message.
 pub(crate) fn message_report(text: &str) -> Report {
     Report::Message { peer: test_peer(), nick: None, room: None, text: text.to_owned() }
 }
 
-/// Makes the report of an answer.
+/// Returns the report of a reply.
 pub(crate) fn reply_report(text: &str) -> Report {
     let rtt = Duration::from_micros(1500);
     Report::Reply { text: text.to_owned(), bytes: text.len(), rtt }
 }
 
-fn stdout_text(kind: Scenario, side: Side, report: &Report) -> String {
-    match format_report(kind, side, report) {
+fn stdout_text(scenario: Scenario, side: Side, report: &Report) -> String {
+    match format_report(scenario, side, report) {
         Some((OutputStream::Stdout, text)) => text,
         other => panic!("not for stdout: {other:?}"),
     }
@@ -35,10 +35,10 @@ fn log_line(side: Side, report: &Report) -> (Level, String) {
 }
 
 #[test]
-fn a_server_speaks_the_words_of_the_lecture() {
+fn server_prints_the_lines_of_the_lecture() {
     let connected = Report::Connected { peer: test_peer(), conn: 2 };
-    let says = |kind, report: &Report| {
-        stdout_text(kind, Side::Server, report).replace(&test_peer().to_string(), "PEER")
+    let says = |scenario, report: &Report| {
+        stdout_text(scenario, Side::Server, report).replace(&test_peer().to_string(), "PEER")
     };
     assert_eq!(says(Scenario::Tcp, &connected), "Got connection from PEER");
     assert_eq!(says(Scenario::File, &connected), "Connected with client 2");
@@ -58,8 +58,8 @@ fn a_server_speaks_the_words_of_the_lecture() {
 }
 
 #[test]
-fn a_client_shows_what_came_back() {
-    let shows = |kind, report: &Report| stdout_text(kind, Side::Client, report);
+fn client_prints_replies() {
+    let shows = |scenario, report: &Report| stdout_text(scenario, Side::Client, report);
     assert_eq!(
         shows(Scenario::Tcp, &reply_report("Thank you for connecting")),
         "Thank you for connecting"
@@ -68,24 +68,20 @@ fn a_client_shows_what_came_back() {
     assert_eq!(shows(Scenario::Udp, &reply_report("Hello")), "Message from Server \"Hello\"");
     assert_eq!(shows(Scenario::Chat, &reply_report("Hello")), "Server response: Hello");
     assert_eq!(shows(Scenario::Chat, &Report::ChatLine("ada: hi".to_owned())), "ada: hi");
-    let (name, took) = ("a.txt".to_owned(), Duration::from_secs(2));
-    let (blake3, stored) = (None, None);
-    let sent =
-        Report::FileSent { name, bytes: 1 << 20, elapsed: took, blake3, stored_name: stored };
+    let (name, elapsed) = ("a.txt".to_owned(), Duration::from_secs(2));
+    let sent = Report::FileSent { name, bytes: 1 << 20, elapsed, blake3: None, stored_name: None };
     let sent = shows(Scenario::File, &sent);
-    assert_eq!(sent, format!("Sent a.txt: {} in {}", format_size(1 << 20), format_duration(took)));
+    let (size, elapsed) = (format_size(1 << 20), format_duration(elapsed));
+    assert_eq!(sent, format!("Sent a.txt: {size} in {elapsed}"));
 }
 
 #[test]
-fn a_name_that_the_server_changed_is_told() {
-    let sent = |name: &str, stored: &str| {
-        let (name, stored) = (name.to_owned(), Some(stored.to_owned()));
-        let took = Duration::from_secs(2);
-        stdout_text(
-            Scenario::File,
-            Side::Client,
-            &Report::FileSent { name, bytes: 3, elapsed: took, blake3: None, stored_name: stored },
-        )
+fn renamed_file_shows_its_stored_name() {
+    let sent = |name: &str, stored_name: &str| {
+        let (name, stored_name) = (name.to_owned(), Some(stored_name.to_owned()));
+        let elapsed = Duration::from_secs(2);
+        let report = Report::FileSent { name, bytes: 3, elapsed, blake3: None, stored_name };
+        stdout_text(Scenario::File, Side::Client, &report)
     };
     assert_eq!(sent("here/a.txt", "a.txt"), "Sent here/a.txt: 3B in 2s");
     assert_eq!(sent("a.txt", "a.txt"), "Sent a.txt: 3B in 2s");
@@ -95,16 +91,15 @@ fn a_name_that_the_server_changed_is_told() {
 }
 
 #[test]
-fn what_was_sent_is_a_table_at_the_end() {
+fn transfer_summary_is_a_table() {
     let row = |name: &str, bytes| {
-        let (blake3, took) = ("0".repeat(64), Duration::from_millis(1500));
-        SentFile { name: name.to_owned(), bytes, blake3, elapsed: took }
+        let (blake3, elapsed) = ("0".repeat(64), Duration::from_millis(1500));
+        SentFile { name: name.to_owned(), bytes, blake3, elapsed }
     };
-    let took = Duration::from_secs(4);
-    let rows = vec![row("a", 1), row("b\u{1b}", 1 << 40)];
-    let total =
-        TransferSummary { listed_files: rows, file_count: 3, bytes: 5, failed: 1, elapsed: took };
-    let table = stdout_text(Scenario::File, Side::Client, &Report::TransferSummary(total));
+    let elapsed = Duration::from_secs(4);
+    let listed_files = vec![row("a", 1), row("b\u{1b}", 1 << 40)];
+    let summary = TransferSummary { listed_files, file_count: 3, bytes: 5, failed: 1, elapsed };
+    let table = stdout_text(Scenario::File, Side::Client, &Report::TransferSummary(summary));
     let lines: Vec<&str> = table.lines().collect();
     assert_eq!(lines.len(), 5);
     let zeros = "0".repeat(64);
@@ -112,51 +107,45 @@ fn what_was_sent_is_a_table_at_the_end() {
     assert_eq!(lines[2], format!("{zeros}    1099511627776      1.500  b\\u{{1b}}"));
     assert_eq!(lines[3], "and 1 more");
     assert!(lines[4].starts_with("3 sent, 1 not sent ") && lines[4].ends_with(" 5      4.000"));
-    assert_eq!(
-        format_report(
-            Scenario::File,
-            Side::Client,
-            &Report::TransferSummary(TransferSummary::default())
-        ),
-        None
-    );
+    let empty = Report::TransferSummary(TransferSummary::default());
+    assert_eq!(format_report(Scenario::File, Side::Client, &empty), None);
 }
 
 #[test]
-fn figures_are_worth_a_line_after_more_than_one_request() {
+fn request_summary_needs_two_requests() {
     let times = [1, 2, 4].map(Duration::from_millis);
-    let figures = |sent, received, rtt| Report::RequestSummary { sent, received, rtt };
-    assert_eq!(format_report(Scenario::Udp, Side::Client, &figures(1, 1, Some(times))), None);
-    let text = stdout_text(Scenario::Udp, Side::Client, &figures(3, 2, Some(times)));
-    assert_eq!(text, "3 sent, 2 received, 33% lost, round trip 1ms/2ms/4ms (least/mean/most)");
-    let text = stdout_text(Scenario::Udp, Side::Client, &figures(2, 0, None));
+    let summary = |sent, received, rtt| Report::RequestSummary { sent, received, rtt };
+    assert_eq!(format_report(Scenario::Udp, Side::Client, &summary(1, 1, Some(times))), None);
+    let text = stdout_text(Scenario::Udp, Side::Client, &summary(3, 2, Some(times)));
+    assert_eq!(text, "3 sent, 2 received, 33% lost, round trip 1ms/2ms/4ms (min/mean/max)");
+    let text = stdout_text(Scenario::Udp, Side::Client, &summary(2, 0, None));
     assert_eq!(text, "2 sent, 0 received, 100% lost");
 }
 
 #[test]
-fn what_is_good_to_know_goes_to_stderr() {
+fn connection_events_go_to_the_log() {
     let connected = |conn| log_line(Side::Client, &Report::Connected { peer: test_peer(), conn });
     assert_eq!(connected(0).0, Level::Debug);
-    // The loss of the last one was told, too.
+    // The loss of the first connection was logged as a warning.
     assert_eq!(connected(1).0, Level::Info);
     let endpoint = "127.0.0.1:7".parse().expect("an endpoint");
     let listening = log_line(Side::Server, &Report::Listening { endpoint });
     assert_eq!(listening, (Level::Info, "listening on 127.0.0.1:7".to_owned()));
-    let over =
+    let disconnected =
         Report::Disconnected { peer: test_peer(), conn: 2, reason: "reset by peer".to_owned() };
-    let (level, text) = log_line(Side::Server, &over);
+    let (level, text) = log_line(Side::Server, &disconnected);
     assert_eq!(level, Level::Debug);
     assert!(text.ends_with("reset by peer"), "{text}");
-    assert_eq!(log_line(Side::Client, &over).0, Level::Warn);
-    let refused = Report::Rejected { peer: None, reason: "too many".to_owned() };
-    assert_eq!(log_line(Side::Server, &refused), (Level::Warn, "too many".to_owned()));
+    assert_eq!(log_line(Side::Client, &disconnected).0, Level::Warn);
+    let rejected = Report::Rejected { peer: None, reason: "too many".to_owned() };
+    assert_eq!(log_line(Side::Server, &rejected), (Level::Warn, "too many".to_owned()));
 }
 
 #[test]
-fn nothing_of_a_peer_is_shown_raw() {
+fn text_from_a_peer_is_escaped() {
     let bad = "\x1b[2J\u{202e}\n next";
-    for kind in [Scenario::Udp, Scenario::Chat] {
-        let text = stdout_text(kind, Side::Server, &message_report(bad));
+    for scenario in [Scenario::Udp, Scenario::Chat] {
+        let text = stdout_text(scenario, Side::Server, &message_report(bad));
         assert!(text.contains(r"\u{1b}[2J\u{202e}\n next"), "{text}");
     }
     let text = stdout_text(Scenario::Chat, Side::Client, &Report::ChatLine(bad.to_owned()));

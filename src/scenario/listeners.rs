@@ -1,0 +1,60 @@
+//! The listeners of a stream server, one per endpoint.
+
+use std::sync::Arc;
+
+use crate::actors::{
+    BanList, ClientQuota, Connection, Listener, PerIpLimit, RejectionMessage, Reporter,
+};
+use crate::net::{BindError, Endpoint, ListeningSocket};
+use crate::runtime::{Child, IntoActor, PoolAddress, Supervisor};
+use crate::scenario::children::{numbered_name, server_child};
+use crate::scenario::settings::Settings;
+
+/// The addresses that a server rejects, and the text sent to a rejected connection.
+#[derive(Debug, Clone, Default)]
+pub(super) struct AccessControl {
+    pub(super) ban_list: Arc<BanList>,
+    pub(super) rejection_message: Option<RejectionMessage>,
+}
+
+/// Binds a server's sockets, adds a listener for each, and returns the bound endpoints.
+///
+/// The tree owns the sockets. While a listener restarts, new connections wait in the kernel.
+///
+/// # Errors
+///
+/// Returns an error if an endpoint cannot be bound.
+pub(super) async fn add_listeners<F, A, K>(
+    settings: &Settings,
+    tree: &mut Supervisor,
+    pool: &PoolAddress,
+    reporter: &Reporter,
+    access: AccessControl,
+    serve: F,
+) -> Result<Vec<Endpoint>, BindError>
+where
+    F: Fn(Connection) -> A + Clone + Send + Sync + 'static,
+    A: IntoActor<K>,
+    K: 'static,
+{
+    let quota = Arc::new(ClientQuota::new(settings.clients));
+    let per_ip_limit = settings.max_per_ip.map(|limit| Arc::new(PerIpLimit::new(limit)));
+    let mut endpoints = Vec::new();
+    for (index, endpoint) in settings.listen_endpoints().iter().enumerate() {
+        let socket = Arc::new(ListeningSocket::bind(endpoint, settings.backlog).await?);
+        endpoints.push(socket.endpoint().clone());
+        let (pool, quota) = (pool.clone(), quota.clone());
+        let (per_ip_limit, access) = (per_ip_limit.clone(), access.clone());
+        let (reporter, serve) = (reporter.clone(), serve.clone());
+        let listener = Child::new(numbered_name("listener", index), move || {
+            Listener::new(socket.clone(), pool.clone(), serve.clone())
+                .client_quota(quota.clone())
+                .per_ip_limit(per_ip_limit.clone())
+                .ban_list(access.ban_list.clone())
+                .rejection_message(access.rejection_message)
+                .reporter(reporter.clone())
+        });
+        tree.child(server_child(settings, listener));
+    }
+    Ok(endpoints)
+}
