@@ -51,7 +51,7 @@ fn chat_with_few_descriptors_queues_clients() {
     // 64 descriptors are reserved for everything but connections. One connection always fits.
     for (limit, room) in [(64, 1), (80, 16)] {
         let server = server(limit, "chat", &[]);
-        let cut = format!("--max-conns is cut from 1024 to {room}");
+        let cut = format!("--max-conns is reduced from 1024 to {room}");
         server.wait_for_error_line(|line| line.contains(&cut));
         let mut members: Vec<_> =
             (0..room).map(|_| LineClient::joined(server.endpoint())).collect();
@@ -86,7 +86,7 @@ fn uploads_continue_while_clients_wait() {
     let out = directory();
     let server = server(80, "file", &["--out", out.path().to_str().unwrap()]);
     // An upload needs two descriptors.
-    server.wait_for_error_line(|line| line.contains("--max-conns is cut from 1024 to 8"));
+    server.wait_for_error_line(|line| line.contains("--max-conns is reduced from 1024 to 8"));
     let file = seeded_bytes("file", 2 * CHUNK_SIZE);
     let mut senders: Vec<_> = (0..8).map(|_| open_framed(&server)).collect();
     for (number, sender) in senders.iter_mut().enumerate() {

@@ -9,13 +9,13 @@ use crate::support::{DEADLINE, Program, directory};
 /// A scenario, an actor of it, and a line of stdout that tells that the actor has done its work.
 const ACTORS: [(&str, &str, &str); 8] = [
     ("tcp", "listener", "Got connection from"),
-    ("tcp", "server-narrator", "Got connection from"),
+    ("tcp", "server-printer", "Got connection from"),
     ("udp", "responder", "Message from Client: hello"),
-    ("udp", "server-narrator", "Message from Client: hello"),
+    ("udp", "server-printer", "Message from Client: hello"),
     ("file", "reaper", "Received successfully! New filename is: output0.txt"),
     ("file", "listener", "Received successfully! New filename is: output0.txt"),
     ("chat", "room", "Received message: here I am"),
-    ("chat", "server-narrator", "Received message: here I am"),
+    ("chat", "server-printer", "Received message: here I am"),
 ];
 
 /// Uses the server once, as a client of its scenario would.
