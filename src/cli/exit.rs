@@ -102,11 +102,11 @@ mod tests {
 
     #[test]
     fn failed_connect_differs_from_late_reply() {
-        let (endpoint, within) = ("h:1".parse().expect("an endpoint"), Duration::from_secs(1));
-        let refused = ConnectError::TimedOut { endpoint, timeout: within };
+        let (endpoint, timeout) = ("h:1".parse().expect("an endpoint"), Duration::from_secs(1));
+        let refused = ConnectError::TimedOut { endpoint, timeout };
         assert_eq!(ExitStatus::from_error(&refused), ExitStatus::Unreachable);
         assert_eq!(ExitStatus::from_error(&ClientError::Connect(refused)), ExitStatus::Unreachable);
-        let late = ClientError::LostReplies { sent: 2, lost: 1, limit: within };
+        let late = ClientError::LostReplies { sent: 2, lost: 1, limit: timeout };
         assert_eq!(ExitStatus::from_error(&late), ExitStatus::TimedOut);
         assert_eq!(
             ExitStatus::from_error(&io::Error::from(io::ErrorKind::TimedOut)),

@@ -191,7 +191,8 @@ fn check_environment(
     let needs_names = is_file && settings.role != Role::Server && settings.files.is_empty();
     if needs_names && output.no_input && io::stdin().is_terminal() {
         log::error!(
-            "there is no FILE to send, and --no-input forbids a prompt; add the files to the command line"
+            "there is no FILE to send, and --no-input forbids a prompt; \
+             add the files to the command line"
         );
         return Err(ExitStatus::Usage);
     }

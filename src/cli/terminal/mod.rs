@@ -217,7 +217,8 @@ impl LineReader {
             let line = match self.editor.readline(&text) {
                 Ok(line) => line,
                 Err(ReadlineError::Signal(ReadlineSignal::Resize)) => continue,
-                // The editor handled the signal while it read. Now the program's handler is restored.
+                // The editor handled the signal while it read. Now the program's handler is
+                // restored.
                 Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => {
                     let _ = kill_process(getpid(), Signal::INT);
                     return;

@@ -195,7 +195,8 @@ mod tests {
             listed_files: Vec::new(),
         };
         let json = format_report(Scenario::File, Side::Client, &Report::TransferSummary(summary));
-        let expected = r#"{"v":1,"event":"summary","sent":2,"failed":1,"bytes":9,"seconds":1.000000,"role":"client"}"#;
+        let counts = r#""sent":2,"failed":1,"bytes":9,"seconds":1.000000"#;
+        let expected = format!(r#"{{"v":1,"event":"summary",{counts},"role":"client"}}"#);
         assert_eq!(json, expected);
     }
 

@@ -93,7 +93,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn quoted_text_parses_to_itself(text in r"(\PC|[\x00-\x1f\\\u{7f}-\u{9f}\u{200e}\u{202e}\u{e0001}])*") {
+        fn quoted_text_parses_to_itself(
+            text in r"(\PC|[\x00-\x1f\\\u{7f}-\u{9f}\u{200e}\u{202e}\u{e0001}])*"
+        ) {
             let json = quote(&text);
             prop_assert!(!json.contains(is_unsafe));
             prop_assert_eq!(unquote(&json), Some(text));
