@@ -56,8 +56,8 @@ pub(super) fn local_unix_endpoint(socket: impl std::os::fd::AsFd) -> io::Result<
 
 fn decode_path(address: SocketAddrAny) -> Option<PathBuf> {
     // A peer can bind to a path of 108 bytes, with no space for the NUL byte. The kernel then
-    // reports a length beyond the structure, and rustix 1.1 panics on reading it. Such a peer counts
-    // as one without a name.
+    // reports a length beyond the structure, and rustix 1.1 panics on reading it. Such a peer
+    // counts as one without a name.
     if address.addr_len() <= UNNAMED_ADDR_LEN || address.addr_len() > SOCKADDR_UN_LEN {
         return None;
     }

@@ -2,7 +2,7 @@
 //!
 //! | option | TCP | UDP |
 //! |---|---|---|
-//! | `SO_REUSEADDR` | on: a restart need not wait for TIME_WAIT | off: two servers would share a port |
+//! | `SO_REUSEADDR` | on: no wait for TIME_WAIT | off: two servers would share a port |
 //! | `SO_REUSEPORT` | off | on only for [`bind_reuseport`](super::DatagramSocket::bind_reuseport) |
 //! | `IPV6_V6ONLY` | off for [`Endpoint::Any`], else unchanged | the same |
 //!
@@ -32,8 +32,8 @@ pub(super) enum BindPurpose {
 
 /// Binds a socket to the first address of the endpoint that can be bound.
 ///
-/// [`Endpoint::Any`] is bound on IPv6 and IPv4 with one socket, and on IPv4 alone if the machine has
-/// no IPv6.
+/// [`Endpoint::Any`] is bound on IPv6 and IPv4 with one socket, and on IPv4 alone if the machine
+/// has no IPv6.
 pub(super) async fn bind_inet(
     endpoint: &Endpoint,
     purpose: BindPurpose,

@@ -1,8 +1,8 @@
 //! Endpoints: the addresses of sockets, as people write them.
 //!
-//! An [`Endpoint`] is the text after `--listen` in a shell, in an environment variable or in a log. It
-//! is not an address yet: a name has to be resolved first, and may have several addresses. A bound
-//! socket has an endpoint of its own, with the actual port in place of 0.
+//! An [`Endpoint`] is the text after `--listen` in a shell, in an environment variable or in a log.
+//! It is not an address yet: a name has to be resolved first, and may have several addresses. A
+//! bound socket has an endpoint of its own, with the actual port in place of 0.
 
 use std::fmt;
 use std::io;
@@ -109,8 +109,8 @@ impl Endpoint {
     ///
     /// # Errors
     ///
-    /// Fails with the resolver's error, with [`io::ErrorKind::NotFound`] if a name has no address, and
-    /// with [`io::ErrorKind::Unsupported`] for a Unix path.
+    /// Fails with the resolver's error, with [`io::ErrorKind::NotFound`] if a name has no address,
+    /// and with [`io::ErrorKind::Unsupported`] for a Unix path.
     pub async fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
         let (host, port) = match self {
             Endpoint::Unix(_) => {
@@ -146,8 +146,8 @@ impl Endpoint {
 
     /// Returns whether other machines may reach a socket that is bound to this endpoint.
     ///
-    /// They certainly cannot reach loopback addresses, the name `localhost` (RFC 6761 section 6.3) and
-    /// Unix sockets. Any other name counts as reachable, whatever it resolves to.
+    /// They certainly cannot reach loopback addresses, the name `localhost` (RFC 6761 section 6.3)
+    /// and Unix sockets. Any other name counts as reachable, whatever it resolves to.
     pub fn is_wider_than_loopback(&self) -> bool {
         match self {
             Endpoint::Unix(_) => false,

@@ -143,7 +143,8 @@ pub enum ConnectError {
     },
     /// No server answered in time.
     #[error(
-        "{endpoint} did not answer within {timeout:?}; is it reachable, and a server listening there?"
+        "{endpoint} did not answer within {timeout:?}; is it reachable, and is a server listening \
+         there?"
     )]
     TimedOut {
         /// The endpoint to connect to.

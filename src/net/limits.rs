@@ -1,8 +1,8 @@
 //! The limit on open files and sockets of the process.
 //!
 //! Each connection is a descriptor. If a server allows more connections than `RLIMIT_NOFILE`, its
-//! `accept` fails with EMFILE under load. A server that checks the limit first can set its own limit
-//! lower.
+//! `accept` fails with EMFILE under load. A server that checks the limit first can set its own
+//! limit lower.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -20,9 +20,9 @@ pub fn max_open_files() -> u64 {
 
 /// Raises the soft limit to the hard limit, and returns the new [`max_open_files`].
 ///
-/// If the kernel refuses, the limit stays unchanged. The soft limit is low (often 1024) for programs
-/// that use select(2). This crate does not use it. Lower the limit again for a child process that
-/// does.
+/// If the kernel refuses, the limit stays unchanged. The soft limit is low (often 1024) for
+/// programs that use select(2). This crate does not use it. Lower the limit again for a child
+/// process that does.
 pub fn raise_open_file_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {

@@ -1,21 +1,22 @@
 //! Sockets for servers: endpoints, listening sockets, streams, datagram sockets and limits.
 //!
-//! This layer knows sockets and how to wait for them. It knows no actors. It offers what every role of
-//! a long-running server needs:
+//! This layer knows sockets and how to wait for them. It knows no actors. It offers what every role
+//! of a long-running server needs:
 //!
 //! - one [`Endpoint`] for names, addresses and Unix paths, in the form that people write
-//! - errors that name the endpoint and the remedy: [`EndpointError`], [`BindError`], [`ConnectError`]
+//! - errors that name the endpoint and the remedy: [`EndpointError`], [`BindError`],
+//!   [`ConnectError`]
 //! - files of Unix sockets that are cleaned up, unless they belong to another server
 //! - a [`Stream`] that tries the system call first and registers with the reactor only if it has to
 //!   wait, so that a short exchange needs no `epoll_ctl`
 //! - a close that does not destroy what was written last ([`Stream::close`])
 //!
-//! The futures work on any executor. In an actor, the worker thread's own reactor serves them. On any
-//! other executor, smol's reactor does.
+//! The futures work on any executor. In an actor, the worker thread's own reactor serves them. On
+//! any other executor, smol's reactor does.
 //!
-//! An actor must not block its thread until a socket is ready, for example with `smol::block_on`. It
-//! would wait for ever, because the reactor runs on that thread. Await the future instead, or block
-//! in a [`JobQueue`](crate::JobQueue) or `smol::unblock`.
+//! An actor must not block its thread until a socket is ready, for example with `smol::block_on`.
+//! It would wait for ever, because the reactor runs on that thread. Await the future instead, or
+//! block in a [`JobQueue`](crate::JobQueue) or `smol::unblock`.
 //!
 //! All sockets are non-blocking and closed on exec. All methods take `&self`, so that one task can
 //! read and write the same socket at the same time. An [`Arc`](std::sync::Arc) shares a socket
@@ -23,9 +24,9 @@
 //!
 //! # Fairness
 //!
-//! A method that finds its socket ready does not yield to the executor. A peer that always sends more
-//! can keep a loop of reads busy for ever. Such a loop has to yield ([`smol::future::yield_now`])
-//! regularly.
+//! A method that finds its socket ready does not yield to the executor. A peer that always sends
+//! more can keep a loop of reads busy for ever. Such a loop has to yield
+//! ([`smol::future::yield_now`]) regularly.
 //!
 //! # Examples
 //!

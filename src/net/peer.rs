@@ -29,8 +29,9 @@ use crate::wire::text::is_unsafe;
 pub enum Peer {
     /// An IPv4 or IPv6 address and port.
     Inet(SocketAddr),
-    /// The path of a Unix socket. A leading NUL byte marks an abstract name. `None` is a socket that
-    /// was never bound, like those of most clients. A reply can reach it only on its connection.
+    /// The path of a Unix socket. A leading NUL byte marks an abstract name. `None` is a socket
+    /// that was never bound, like those of most clients. A reply can reach it only on its
+    /// connection.
     Unix(Option<PathBuf>),
 }
 

@@ -1,9 +1,9 @@
 //! A predictor that expects the last outcome to repeat.
 //!
-//! A system call for more than there is costs time, and so does an offer of more buffers than needed.
-//! The right choice is unknown in advance, but the next outcome is usually the same as the last few.
-//! A caller that acts on a prediction cannot observe whether it was right, so the prediction is
-//! rechecked regularly.
+//! A system call for more than there is costs time, and so does an offer of more buffers than
+//! needed. The right choice is unknown in advance, but the next outcome is usually the same as the
+//! last few. A caller that acts on a prediction cannot observe whether it was right, so the
+//! prediction is rechecked regularly.
 
 /// The number of equal outcomes in a row after which the predictor expects one more.
 const MIN_STREAK: u8 = 4;

@@ -1,9 +1,9 @@
 //! A non-blocking socket that registers with the reactor only if it has to wait.
 //!
 //! On a fast network most operations find their socket ready: a greeting fits into the send buffer,
-//! and a reply has arrived before it is read. A registration would cost two system calls for nothing
-//! (`epoll_ctl` to add and to delete). So every operation tries the call first, and registers only
-//! after `WouldBlock`.
+//! and a reply has arrived before it is read. A registration would cost two system calls for
+//! nothing (`epoll_ctl` to add and to delete). So every operation tries the call first, and
+//! registers only after `WouldBlock`.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -61,8 +61,8 @@ impl Socket {
         }
     }
 
-    /// Repeats `call`, and waits for buffer space after each `WouldBlock`, until it returns anything
-    /// else. It is cancel-safe like [`Socket::read_with`].
+    /// Repeats `call`, and waits for buffer space after each `WouldBlock`, until it returns
+    /// anything else. It is cancel-safe like [`Socket::read_with`].
     pub(super) async fn write_with<R>(
         &self,
         mut call: impl FnMut(BorrowedFd<'_>) -> Result<R, Errno>,

@@ -1,31 +1,31 @@
-//! A byte stream cut into lines, with a limit.
+//! A byte stream split into lines, with a length limit.
 //!
-//! A connection delivers bytes in whatever pieces it likes. [`LineBuffer`] takes the pieces and
-//! gives back the lines: the same lines for the same bytes, however they were cut. It keeps its
-//! partial line in itself, so a reader that is dropped between two reads loses nothing; that makes
-//! a read which feeds one safe to race against other events.
+//! A connection delivers bytes in pieces of any size. [`LineBuffer`] takes the pieces and returns
+//! the lines. The result does not depend on how the stream is split into pieces. The buffer keeps
+//! the partial line itself. So a read that feeds it is cancel-safe: dropping it between two reads
+//! loses nothing.
 //!
-//! A line that grows beyond the limit is not collected. Its bytes are counted and dropped as they
-//! come, and when its end arrives it is told once, with its length, so that the session can refuse
-//! it and go on.
+//! A line beyond the limit is not buffered. Its bytes are counted and dropped as they arrive. At
+//! its end it is reported once, with its length, so that the session can reject it and continue.
 
 use memchr::memchr;
 
-/// What a [`LineBuffer`] found.
+/// A line from a [`LineBuffer`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Line {
-    /// The bytes of a line, without its `\n` or `\r\n`.
+    /// The bytes of a line, without the `\n` or `\r\n`.
     Complete(Vec<u8>),
-    /// A line longer than the limit was dropped; this many bytes long, without its `\n` or `\r\n`.
+    /// A line beyond the limit, which was dropped: its length in bytes, without the `\n` or `\r\n`.
     TooLong(usize),
 }
 
-/// Splits a stream of bytes into lines.
+/// A buffer that splits a stream of bytes into lines.
 ///
-/// Lines end with `\n` or `\r\n`. As long as each [`push`](LineBuffer::push) is followed by
-/// [`next_line`](LineBuffer::next_line) until it gives `None`, or by a [`has_line`](LineBuffer::has_line)
-/// that is false, the buffer never holds more than one line of the longest length, a carriage return, and what one push brought. Each byte is looked at
-/// once, so a long line that arrives in small pieces costs linear time.
+/// Lines end with `\n` or `\r\n`. Call [`next_line`](LineBuffer::next_line) after each
+/// [`push`](LineBuffer::push) until it returns `None`, or [`has_line`](LineBuffer::has_line) until
+/// it returns false. Then the buffer never holds more than one line of the maximum length, a
+/// carriage return, and the bytes of one push. Each byte is scanned once, so a long line in small
+/// pieces takes linear time.
 ///
 /// # Examples
 ///
@@ -46,26 +46,26 @@ pub enum Line {
 pub struct LineBuffer {
     max_len: usize,
     buffer: Vec<u8>,
-    /// Where the first line that was not taken yet begins in `buffer`.
+    /// The start of the first line in `buffer` that was not returned yet.
     start: usize,
-    /// Up to where `buffer` is known to have no newline.
+    /// The end of the part of `buffer` after `start` that has no newline.
     scanned: usize,
-    /// How many bytes of the present line were dropped because it is too long.
+    /// The number of dropped bytes of the current line, which is too long.
     dropped: usize,
 }
 
 impl LineBuffer {
-    /// Creates an empty buffer for lines of at most `max_len` bytes, line ends not counted.
-    pub fn new(max_line: usize) -> LineBuffer {
-        LineBuffer { max_len: max_line, buffer: Vec::new(), start: 0, scanned: 0, dropped: 0 }
+    /// Creates an empty buffer for lines of at most `max_len` bytes, without their line endings.
+    pub fn new(max_len: usize) -> LineBuffer {
+        LineBuffer { max_len, buffer: Vec::new(), start: 0, scanned: 0, dropped: 0 }
     }
 
-    /// Appends bytes as they came from the connection.
+    /// Appends received bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// Takes the next complete line, or gives `None` when more bytes are needed.
+    /// Removes and returns the next complete line, or returns `None` if more bytes are needed.
     pub fn next_line(&mut self) -> Option<Line> {
         let Some(found) = memchr(b'\n', &self.buffer[self.scanned..]) else {
             self.compact();
@@ -86,9 +86,11 @@ impl LineBuffer {
         Some(line)
     }
 
-    /// Shows the next complete line to `take`, if it is text and not too long, and drops it if that returns `true`;
-    /// tells whether it did. So whoever has no use for a line of its own pays for none.
-    pub fn take_line_if(&mut self, take: impl FnOnce(&str) -> bool) -> bool {
+    /// Passes the next complete line to `accept`, if it is UTF-8 and not too long. Removes the line
+    /// if `accept` returns `true`, and returns whether it did.
+    ///
+    /// The line is borrowed, so this allocates nothing.
+    pub fn take_line_if(&mut self, accept: impl FnOnce(&str) -> bool) -> bool {
         let Some(found) = memchr(b'\n', &self.buffer[self.scanned..]) else { return false };
         let newline = self.scanned + found;
         let line = &self.buffer[self.start..newline];
@@ -96,81 +98,78 @@ impl LineBuffer {
         if self.dropped > 0 || line.len() > self.max_len {
             return false;
         }
-        let taken = std::str::from_utf8(line).is_ok_and(take);
-        if taken {
+        let accepted = std::str::from_utf8(line).is_ok_and(accept);
+        if accepted {
             self.start = newline + 1;
             self.scanned = self.start;
         }
-        taken
+        accepted
     }
 
-    /// Tells whether [`next_line`](LineBuffer::next_line) has a line to give. If not, it lets go of what next_line would:
-    /// whoever asks this after each push need not take nothing.
+    /// Returns whether [`next_line`](LineBuffer::next_line) would return a line. If not, it frees
+    /// memory and drops the bytes of a line that is too long, as `next_line` would.
     pub fn has_line(&mut self) -> bool {
-        let has = memchr(b'\n', &self.buffer[self.scanned..]).is_some();
-        if !has {
+        let has_line = memchr(b'\n', &self.buffer[self.scanned..]).is_some();
+        if !has_line {
             self.compact();
         }
-        has
+        has_line
     }
 
-    /// Tells whether nothing is held of any line, so that a new buffer would do as well.
+    /// Returns whether the buffer holds nothing of any line, like a new one.
     pub fn is_empty(&self) -> bool {
         self.start == self.buffer.len() && self.dropped == 0
     }
 
-    /// Takes what is left once the stream has ended: each remaining line, then the rest that no
-    /// newline ended.
+    /// Removes and returns the next line at the end of the stream: each remaining complete line,
+    /// then the unterminated last line.
     ///
-    /// A stream that ended with a newline has no rest. A lone carriage return at the very end
-    /// belongs to the rest.
+    /// A stream that ends with a newline has no unterminated line. A carriage return at the very
+    /// end is a part of the unterminated line.
     pub fn finish(&mut self) -> Option<Line> {
         if let Some(line) = self.next_line() {
             return Some(line);
         }
         let length = self.dropped + self.buffer.len();
-        let rest = std::mem::take(&mut self.buffer);
+        let partial = std::mem::take(&mut self.buffer);
         self.scanned = 0;
         self.dropped = 0;
         match length {
             0 => None,
             _ if length > self.max_len => Some(Line::TooLong(length)),
-            _ => Some(Line::Complete(rest)),
+            _ => Some(Line::Complete(partial)),
         }
     }
 
-    /// Shows the bytes after the last newline, which are a line's beginning.
+    /// Returns the bytes after the last newline, which are the start of a line.
     ///
-    /// It is empty while a line that is too long is being dropped. Lines that were not taken yet
-    /// are not part of it.
+    /// The slice is empty while a line that is too long is being dropped.
     pub fn partial(&self) -> &[u8] {
         if self.dropped > 0 {
             return &[];
         }
-        let rest = &self.buffer[self.start..];
-        let begin = rest.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
-        &rest[begin..]
+        let unread = &self.buffer[self.start..];
+        let start = unread.iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
+        &unread[start..]
     }
 
-    /// Moves the partial line to the front, or drops it when it cannot become a line within the
-    /// limit any more.
+    /// Moves the partial line to the front of the buffer, or drops it if it is beyond the limit.
     fn compact(&mut self) {
         self.buffer.drain(..self.start);
         self.start = 0;
         if self.buffer.is_empty() {
-            // A connection that waits holds no buffer.
+            // An idle connection holds no memory.
             self.buffer = Vec::new();
         }
         let length = self.buffer.len();
-        // One byte beyond the limit may still be the first half of `\r\n`.
+        // One byte beyond the limit may be the first half of `\r\n`.
         let fits =
             length <= self.max_len || (length == self.max_len + 1 && self.buffer.ends_with(b"\r"));
         if !fits || self.dropped > 0 {
-            // The last byte stays, so that a `\r` whose `\n` is still to come is not counted as a
-            // part of the line.
-            let gone = length.saturating_sub(1);
-            self.buffer.drain(..gone);
-            self.dropped += gone;
+            // The last byte stays: it may be a `\r` before a `\n`, which is not a part of the line.
+            let excess = length.saturating_sub(1);
+            self.buffer.drain(..excess);
+            self.dropped += excess;
         }
         self.scanned = self.buffer.len();
     }
@@ -200,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn smoke() {
+    fn stream_is_split_into_lines() {
         assert_eq!(
             split(10, &[b"a\nb\r\n\nc"]),
             [complete("a"), complete("b"), complete(""), complete("c")]
@@ -210,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_of_exactly_the_limit_passes_with_either_ending() {
+    fn line_at_limit_passes_with_either_ending() {
         assert_eq!(
             split(3, &[b"abc\nabc\r\nabc"]),
             [complete("abc"), complete("abc"), complete("abc")]
@@ -220,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_told_once_with_its_length() {
+    fn long_line_is_reported_once_with_length() {
         let flood = vec![b'x'; 1000];
         let mut pieces: Vec<&[u8]> = vec![&flood; 50];
         pieces.push(b"\r\nnext\n");
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_is_not_kept_where_it_is_only_asked_for() {
+    fn has_line_drops_endless_line() {
         let mut lines = LineBuffer::new(4);
         for _ in 0..100 {
             lines.push(b"abcdefgh");
@@ -242,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn partial_is_the_beginning_of_the_next_line() {
+    fn partial_returns_start_of_last_line() {
         let mut buffer = LineBuffer::new(4);
         buffer.push(b"one\ntw");
         assert_eq!(buffer.partial(), b"tw");
@@ -252,7 +251,7 @@ mod tests {
         buffer.push(b"o is long");
         assert_eq!(buffer.next_line(), None);
         assert_eq!(buffer.partial(), b"");
-        // What was dropped of the line is remembered until it ends.
+        // The length of the dropped line is remembered until its end.
         assert!(!buffer.is_empty());
         buffer.push(b"\n");
         assert_eq!(buffer.next_line(), Some(Line::TooLong(11)));
@@ -261,7 +260,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_split_gives_the_same_lines(
+        fn lines_do_not_depend_on_pieces(
             input in proptest::collection::vec(proptest::sample::select(&b"\n\rab"[..]), 0..80),
             piece in 1_usize..9,
             max in 0_usize..12,
@@ -271,7 +270,7 @@ mod tests {
         }
 
         #[test]
-        fn joined_lines_are_the_input(lines in proptest::collection::vec("[a-z]{0,9}", 0..9)) {
+        fn split_lines_equal_joined_input(lines in proptest::collection::vec("[a-z]{0,9}", 0..9)) {
             let input: String = lines.iter().map(|line| format!("{line}\n")).collect();
             let expected: Vec<Line> = lines.iter().map(|line| complete(line)).collect();
             prop_assert_eq!(split(9, &[input.as_bytes()]), expected);

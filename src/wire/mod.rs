@@ -1,8 +1,8 @@
 //! Protocols as pure functions on bytes.
 //!
-//! Every function here takes bytes or text, and returns bytes, text or a value. None of them reads a
-//! socket, waits, or allocates more than a limit that the caller has set. So property tests can check
-//! them with any input.
+//! Every function here takes bytes or text, and returns bytes, text or a value. None of them reads
+//! a socket, waits, or allocates more than a limit that the caller has set. So property tests can
+//! check them with any input.
 //!
 //! | module | purpose |
 //! |---|---|
@@ -14,8 +14,8 @@
 //! | [`units`] | durations and sizes, parsed and formatted |
 //! | [`utf8`] | UTF-8 that arrives in chunks |
 //!
-//! A role in `actors/` owns the socket. It passes the bytes that it reads to one of these types, and
-//! acts on the result:
+//! A role in `actors/` owns the socket. It passes the bytes that it reads to one of these types,
+//! and acts on the result:
 //!
 //! ```
 //! use sockactors::wire::chat;

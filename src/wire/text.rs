@@ -1,17 +1,17 @@
 //! Text from peers, made safe to show.
 //!
-//! Bytes from a socket may contain anything: an escape sequence that repaints the terminal, a newline
-//! that forges a log entry, a bidirectional override that makes `exe.txt` look like `txt.exe`. Every
-//! sink of this crate (terminal, log, line to another peer) passes such text through [`escape`]
-//! first, so that readers see exactly what was sent.
+//! Bytes from a socket may contain anything: an escape sequence that repaints the terminal, a
+//! newline that forges a log entry, a bidirectional override that makes `exe.txt` look like
+//! `txt.exe`. Every sink of this crate (terminal, log, line to another peer) passes such text
+//! through [`escape`] first, so that readers see exactly what was sent.
 //!
 //! The escapes are those of Rust's string literals, which most readers know. The zero width joiner
 //! and non-joiner are not escaped, because emoji sequences and the Persian script need them.
 
 use std::borrow::Cow;
 
-/// Returns `text` with an escape in place of every character that could mislead a terminal, a log or
-/// a reader.
+/// Returns `text` with an escape in place of every character that could mislead a terminal, a log
+/// or a reader.
 ///
 /// Escaped are the control characters (C0, DEL and C1, including tab and newline), the line and
 /// paragraph separators, the marks, overrides and isolates of the bidirectional algorithm (Unicode
@@ -66,7 +66,7 @@ pub fn is_unsafe(c: char) -> bool {
             | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'  // overrides and isolates
             | '\u{2028}' | '\u{2029}'                            // line and paragraph separator
             | '\u{180e}' | '\u{200b}' | '\u{feff}'               // zero-width spaces
-            | '\u{2060}'..='\u{2064}' | '\u{206a}'..='\u{206f}'  // invisible operators, old controls
+            | '\u{2060}'..='\u{2064}' | '\u{206a}'..='\u{206f}'  // operators, old controls
             | '\u{fff9}'..='\u{fffb}' | '\u{e0001}'              // annotations, language tag
         )
 }

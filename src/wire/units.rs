@@ -1,12 +1,12 @@
-//! Durations and sizes as people write them.
+//! Durations and sizes in the form that people write.
 //!
-//! A bare `30` leaves open whether seconds or milliseconds are meant, so durations carry a unit;
-//! only `0` needs none. Sizes may be bare, because a number of bytes is never mistaken for anything
-//! else. What is printed can be read back by the same module, rounded as said below.
+//! A bare `30` could mean seconds or milliseconds, so durations need a unit. Only `0` needs none.
+//! Sizes may have no unit, because a bare number can only mean bytes. The parsers accept everything
+//! that the formatters return, which is rounded as their documentation says.
 
 use std::time::Duration;
 
-/// Says what was wrong with a duration or a size, and what one looks like.
+/// The error of a text that is not a duration or a size. It shows how to write one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnitError {
     /// The text is not a duration.
@@ -14,7 +14,7 @@ pub enum UnitError {
         "{input:?} is not a duration; write a number and a unit, such as 30s, 150ms, 15m or 1m30s"
     )]
     Duration {
-        /// The text as it was given.
+        /// The rejected text.
         input: String,
     },
     /// The text is not a size.
@@ -22,18 +22,18 @@ pub enum UnitError {
         "{input:?} is not a size; write a number and a unit, such as 512B, 10kB, 64MiB or 1GiB"
     )]
     Size {
-        /// The text as it was given.
+        /// The rejected text.
         input: String,
     },
-    /// The number is larger than the machine can count.
+    /// The value is too large for its type.
     #[error("{input:?} is too large; the largest are about 213000000000d and 16383PiB")]
     TooLarge {
-        /// The text as it was given.
+        /// The rejected text.
         input: String,
     },
 }
 
-/// Units of time in nanoseconds, from the largest to the smallest.
+/// The units of time in nanoseconds, largest first.
 const TIME_UNITS: [(&str, u128); 7] = [
     ("d", 86_400_000_000_000),
     ("h", 3_600_000_000_000),
@@ -44,7 +44,7 @@ const TIME_UNITS: [(&str, u128); 7] = [
     ("ns", 1),
 ];
 
-/// Units of size in bytes; the binary ones come from the largest to the smallest.
+/// The units of size in bytes. The binary units come first, from the largest to the smallest.
 const SIZE_UNITS: [(&str, u128); 11] = [
     ("PiB", 1 << 50),
     ("TiB", 1 << 40),
@@ -59,13 +59,13 @@ const SIZE_UNITS: [(&str, u128); 11] = [
     ("kB", 1_000),
 ];
 
-/// Reads a duration: numbers with the units `d h m s ms us ns`, the larger before the smaller.
+/// Parses a duration: numbers with the units `d h m s ms us ns`, larger units first.
 ///
-/// A number may have a fraction (`1.5s`); what is finer than a nanosecond is cut off.
+/// A number may have a fraction (`1.5s`). Fractions of a nanosecond are truncated.
 ///
 /// # Errors
 ///
-/// Fails for anything else, for a number without a unit other than `0`, and for more than
+/// Fails for any other text, for a number without a unit except `0`, and for more than
 /// [`Duration::MAX`].
 ///
 /// # Examples
@@ -80,37 +80,39 @@ const SIZE_UNITS: [(&str, u128); 11] = [
 /// assert!(parse_duration("30").unwrap_err().to_string().contains("30s"));
 /// ```
 pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
-    let wrong = || UnitError::Duration { input: text.to_owned() };
-    let large = || UnitError::TooLarge { input: text.to_owned() };
+    let invalid = || UnitError::Duration { input: text.to_owned() };
+    let too_large = || UnitError::TooLarge { input: text.to_owned() };
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    let (mut rest, mut total, mut finer) = (text, 0_u128, 0);
-    while !rest.is_empty() || finer == 0 {
+    // The units from `next_unit` on are smaller than those already used.
+    let (mut rest, mut total, mut next_unit) = (text, 0_u128, 0);
+    while !rest.is_empty() || next_unit == 0 {
         let (number, after) = split_while(rest, |c| c.is_ascii_digit() || c == '.');
         let (unit, after) = split_while(after, |c| c.is_ascii_alphabetic());
-        let place =
-            TIME_UNITS[finer..].iter().position(|(name, _)| *name == unit).ok_or_else(wrong)?;
-        let (_, nanos) = TIME_UNITS[finer + place];
-        let part = parse_scaled(number, nanos).ok_or_else(wrong)?;
-        total = total.saturating_add(part);
-        finer += place + 1;
+        let index = TIME_UNITS[next_unit..]
+            .iter()
+            .position(|(name, _)| *name == unit)
+            .ok_or_else(invalid)?;
+        let (_, nanos) = TIME_UNITS[next_unit + index];
+        total = total.saturating_add(parse_scaled(number, nanos).ok_or_else(invalid)?);
+        next_unit += index + 1;
         rest = after;
     }
-    let secs = u64::try_from(total / 1_000_000_000).map_err(|_| large())?;
+    let secs = u64::try_from(total / 1_000_000_000).map_err(|_| too_large())?;
     Ok(Duration::new(secs, (total % 1_000_000_000) as u32))
 }
 
-/// Reads a size in bytes: a number, and a unit of `B`, `kB MB GB TB PB` (powers of 1000) or `KiB
-/// MiB GiB TiB PiB` (powers of 1024).
+/// Parses a size in bytes: a number and a unit. The units are `B`, `kB MB GB TB PB` (powers of
+/// 1000) and `KiB MiB GiB TiB PiB` (powers of 1024).
 ///
-/// Units are read in any case, the `B` may be left out of the binary ones (`64Mi`), a number alone
-/// means bytes, and a number may have a fraction (`1.5GiB`). A lone `k` or `M` is refused, because
-/// programs differ in what it means.
+/// Units are case-insensitive. Binary units can omit the `B` (`64Mi`). A number alone means bytes.
+/// A number with a unit may have a fraction (`1.5GiB`). A bare `k` or `M` is rejected, because its
+/// meaning differs between programs.
 ///
 /// # Errors
 ///
-/// Fails for anything else, and for more than [`u64::MAX`] bytes.
+/// Fails for any other text, and for more than [`u64::MAX`] bytes.
 ///
 /// # Examples
 ///
@@ -123,7 +125,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
 /// assert!(parse_size("lots").is_err());
 /// ```
 pub fn parse_size(text: &str) -> Result<u64, UnitError> {
-    let wrong = || UnitError::Size { input: text.to_owned() };
+    let invalid = || UnitError::Size { input: text.to_owned() };
     let (number, unit) = split_while(text, |c| c.is_ascii_digit() || c == '.');
     let matches = |name: &str| {
         let short = name.strip_suffix("iB").map(|_| &name[..2]);
@@ -133,15 +135,16 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
     let bytes = match SIZE_UNITS.iter().find(|(name, _)| matches(name)) {
         Some((_, bytes)) => *bytes,
         None if unit.is_empty() && !number.contains('.') => 1,
-        None => return Err(wrong()),
+        None => return Err(invalid()),
     };
-    let total = parse_scaled(number, bytes).ok_or_else(wrong)?;
+    let total = parse_scaled(number, bytes).ok_or_else(invalid)?;
     u64::try_from(total).map_err(|_| UnitError::TooLarge { input: text.to_owned() })
 }
 
-/// Writes a duration shortly: `0s`, `150ms`, `1.5s`, `15m`, `1m30s`, `2h`.
+/// Formats a duration briefly: `0s`, `150ms`, `1.5s`, `15m`, `1m30s`, `2h`.
 ///
-/// Below a minute it has at most two decimals, above at most two units; the rest is cut off.
+/// A duration below a minute has at most two decimals. A longer one has at most two units. The rest
+/// is truncated.
 ///
 /// # Examples
 ///
@@ -155,23 +158,23 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
 /// ```
 pub fn format_duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
-    let Some(place) = TIME_UNITS.iter().position(|(_, unit)| nanos >= *unit) else {
+    let Some(index) = TIME_UNITS.iter().position(|(_, unit)| nanos >= *unit) else {
         return "0s".to_owned();
     };
-    let (name, unit) = TIME_UNITS[place];
-    if place >= 3 {
+    let (name, unit) = TIME_UNITS[index];
+    if index >= 3 {
         return format_decimal(nanos, unit, name);
     }
-    let (finer_name, finer) = TIME_UNITS[place + 1];
-    match nanos % unit / finer {
+    let (next_name, next_unit) = TIME_UNITS[index + 1];
+    match nanos % unit / next_unit {
         0 => format!("{}{name}", nanos / unit),
-        more => format!("{}{name}{more}{finer_name}", nanos / unit),
+        count => format!("{}{name}{count}{next_name}", nanos / unit),
     }
 }
 
-/// Writes a size shortly, in binary units with at most two decimals: `512B`, `1.5KiB`, `64MiB`.
+/// Formats a size briefly, in binary units with at most two decimals: `512B`, `1.5KiB`, `64MiB`.
 ///
-/// What is finer is cut off.
+/// More decimals are truncated.
 ///
 /// # Examples
 ///
@@ -189,29 +192,29 @@ pub fn format_size(bytes: u64) -> String {
     format_decimal(bytes, *unit, name)
 }
 
-/// Cuts `text` where the first character fails the test.
+/// Splits `text` before the first character that fails the test.
 fn split_while(text: &str, test: impl Fn(char) -> bool) -> (&str, &str) {
     text.split_at(text.find(|c| !test(c)).unwrap_or(text.len()))
 }
 
-/// Multiplies a decimal number with a unit, saturating; `None` when it is not a number.
+/// Parses a decimal number and multiplies it by a unit, saturating. Returns `None` if it is not a
+/// number.
 fn parse_scaled(number: &str, unit: u128) -> Option<u128> {
     let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     if !digits(whole) || !digits(fraction) {
         return None;
     }
-    // Digits alone fail to parse only when they are too many, which the callers' limits then
-    // refuse.
+    // Parsing digits fails only if there are too many. The callers reject the saturated value.
     let whole = whole.parse::<u128>().unwrap_or(u128::MAX).saturating_mul(unit);
-    // Eighteen digits are finer than any unit counts, and times the largest unit they fit in 128
-    // bits.
+    // Eighteen digits are more precise than any unit, and multiplied by the largest unit they fit
+    // into 128 bits.
     let fraction = &fraction[..fraction.len().min(18)];
-    let part = fraction.parse::<u128>().ok()? * unit / 10_u128.pow(fraction.len() as u32);
-    Some(whole.saturating_add(part))
+    let fraction_units = fraction.parse::<u128>().ok()? * unit / 10_u128.pow(fraction.len() as u32);
+    Some(whole.saturating_add(fraction_units))
 }
 
-/// Writes `amount / unit` with at most two decimals and no trailing zeros.
+/// Formats `amount / unit` with at most two decimals and without trailing zeros.
 fn format_decimal(amount: u128, unit: u128, name: &str) -> String {
     let hundredths = amount % unit * 100 / unit;
     let number = format!("{}.{hundredths:02}", amount / unit);

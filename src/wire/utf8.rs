@@ -7,8 +7,8 @@
 /// A decoder of UTF-8 that arrives in chunks.
 ///
 /// It keeps at most three bytes between two chunks, because a character has at most four. Invalid
-/// bytes become U+FFFD by the rules of [`String::from_utf8_lossy`]. The result does not depend on how
-/// the stream is split into chunks.
+/// bytes become U+FFFD by the rules of [`String::from_utf8_lossy`]. The result does not depend on
+/// how the stream is split into chunks.
 ///
 /// # Examples
 ///

@@ -1,8 +1,8 @@
 //! Datagram sockets over UDP and Unix paths.
 //!
-//! A datagram arrives whole or not at all. One socket serves all peers, and each datagram carries the
-//! address of its sender. A Unix client is bound to an abstract name that the kernel picks (unix(7),
-//! "Autobind"), because nobody can reply to a socket without a name.
+//! A datagram arrives whole or not at all. One socket serves all peers, and each datagram carries
+//! the address of its sender. A Unix client is bound to an abstract name that the kernel picks
+//! (unix(7), "Autobind"), because nobody can reply to a socket without a name.
 
 pub(crate) mod batch;
 pub(crate) mod multicast;
@@ -33,9 +33,10 @@ use crate::net::socket::Socket;
 
 /// A UDP or Unix datagram socket.
 ///
-/// A server [binds](DatagramSocket::bind) it, and replies with [`send_to`](DatagramSocket::send_to).
-/// A client [connects](DatagramSocket::connect) it, and receives from its server only. A client of a
-/// multicast group or a broadcast address receives from every host that replies.
+/// A server [binds](DatagramSocket::bind) it, and replies with
+/// [`send_to`](DatagramSocket::send_to). A client [connects](DatagramSocket::connect) it, and
+/// receives from its server only. A client of a multicast group or a broadcast address receives
+/// from every host that replies.
 ///
 /// # Examples
 ///
@@ -96,8 +97,8 @@ impl DatagramSocket {
     /// Creates the socket of a client: bound to a free port or abstract name, and connected to the
     /// endpoint.
     ///
-    /// Nothing is sent, so over UDP it stays unknown whether a server is there. If a name has several
-    /// addresses, the first one to which this machine has a route is used.
+    /// Nothing is sent, so over UDP it stays unknown whether a server is there. If a name has
+    /// several addresses, the first one to which this machine has a route is used.
     ///
     /// # Errors
     ///
@@ -225,8 +226,8 @@ impl DatagramSocket {
 
     /// Receives the next datagram. Returns the number of bytes in `buf`, and the sender.
     ///
-    /// Bytes that do not fit into `buf` are lost. A datagram may be empty. The future may be dropped
-    /// at any time: a datagram that it has not returned is still in the queue.
+    /// Bytes that do not fit into `buf` are lost. A datagram may be empty. The future may be
+    /// dropped at any time: a datagram that it has not returned is still in the queue.
     ///
     /// # Errors
     ///
@@ -239,8 +240,8 @@ impl DatagramSocket {
         Ok((length, address::decode_peer(sender)))
     }
 
-    /// Receives like [`recv_from`](DatagramSocket::recv_from), without waiting. So a caller can empty
-    /// the queue.
+    /// Receives like [`recv_from`](DatagramSocket::recv_from), without waiting. So a caller can
+    /// empty the queue.
     ///
     /// # Errors
     ///
@@ -265,14 +266,14 @@ impl DatagramSocket {
 
     /// Sends one datagram to a peer that [`recv_from`](DatagramSocket::recv_from) has returned.
     ///
-    /// Over UDP it waits for space in this socket's send buffer. Over Unix sockets the space is in the
-    /// receiver's queue, and no readiness event reports it. So that one slow receiver does not stall
-    /// the sender, the call fails at once instead.
+    /// Over UDP it waits for space in this socket's send buffer. Over Unix sockets the space is in
+    /// the receiver's queue, and no readiness event reports it. So that one slow receiver does not
+    /// stall the sender, the call fails at once instead.
     ///
     /// # Errors
     ///
-    /// - [`io::ErrorKind::WouldBlock`] if the queue of a Unix receiver is full, where UDP would lose
-    ///   the datagram
+    /// - [`io::ErrorKind::WouldBlock`] if the queue of a Unix receiver is full, where UDP would
+    ///   lose the datagram
     /// - [`io::ErrorKind::InvalidInput`] for a peer without a name
     /// - the kernel's error if the datagram is too large, or if the receiver is known to be gone
     pub async fn send_to(&self, bytes: &[u8], peer: &Peer) -> io::Result<()> {
@@ -310,8 +311,8 @@ impl DatagramSocket {
     ///
     /// # Errors
     ///
-    /// Fails with [`io::ErrorKind::ConnectionRefused`] if the server is known to be gone, and with the
-    /// kernel's error if the socket is not connected or the datagram is too large.
+    /// Fails with [`io::ErrorKind::ConnectionRefused`] if the server is known to be gone, and with
+    /// the kernel's error if the socket is not connected or the datagram is too large.
     pub async fn send(&self, bytes: &[u8]) -> io::Result<()> {
         let flags = SendFlags::NOSIGNAL;
         let send = |fd: BorrowedFd<'_>| match &self.unconnected_target {

@@ -19,8 +19,8 @@ use crate::net::error::convert_errno;
 impl DatagramSocket {
     /// Makes the kernel record the arrival time of each datagram.
     ///
-    /// If no other socket has asked for it, the kernel needs a moment to begin. Until then, the time
-    /// of a datagram is the time at which it is read.
+    /// If no other socket has asked for it, the kernel needs a moment to begin. Until then, the
+    /// time of a datagram is the time at which it is read.
     ///
     /// # Errors
     ///
@@ -31,9 +31,9 @@ impl DatagramSocket {
 
     /// Polls for the next datagram. Returns its length and its arrival time.
     ///
-    /// The time is that of the system clock. It is `None` unless
-    /// [timestamps are enabled](DatagramSocket::enable_timestamps), and on Unix sockets. The call is
-    /// for tasks that wait for many sockets. It wakes one task at a time.
+    /// The time is that of the system clock. It is `None` unless [timestamps are
+    /// enabled](DatagramSocket::enable_timestamps), and on Unix sockets. The call is for tasks that
+    /// wait for many sockets. It wakes one task at a time.
     ///
     /// # Errors
     ///

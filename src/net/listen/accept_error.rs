@@ -1,7 +1,8 @@
 //! The errors of `accept`, classified by the right reaction.
 //!
 //! No error of `accept` ends a listening socket. Some errors concern one connection, others the
-//! process or the machine. An accept loop that confuses the two kinds keeps clients waiting, or spins.
+//! process or the machine. An accept loop that confuses the two kinds keeps clients waiting, or
+//! spins.
 
 use std::io;
 
@@ -17,8 +18,8 @@ pub enum AcceptError {
     /// File descriptors have run out. Wait a little, too, and reject the connections that wait
     /// meanwhile, because it is unknown when descriptors will be free.
     OutOfDescriptors,
-    /// Another resource has run out, or the error is unknown. Wait a little before the next attempt:
-    /// the connection stays in the queue, and the same error would recur at once.
+    /// Another resource has run out, or the error is unknown. Wait a little before the next
+    /// attempt: the connection stays in the queue, and the same error would recur at once.
     Resource,
 }
 

@@ -22,8 +22,8 @@ use crate::net::stream::Stream;
 
 /// A listening socket.
 ///
-/// Dropping it closes the socket. It also removes the file of a Unix socket, if the file is still the
-/// one that [`bind`](ListeningSocket::bind) created.
+/// Dropping it closes the socket. It also removes the file of a Unix socket, if the file is still
+/// the one that [`bind`](ListeningSocket::bind) created.
 ///
 /// # Examples
 ///
@@ -58,10 +58,10 @@ pub struct ListeningSocket {
 impl ListeningSocket {
     /// Binds a socket and starts to listen. At most `backlog` connections can wait to be accepted.
     ///
-    /// Linux limits the backlog to `net.core.somaxconn` (listen(2)). A negative backlog counts as 0,
-    /// which still lets one connection wait. If a name has several addresses, the first one that can
-    /// be bound is used. [`Endpoint::Any`] listens on IPv6 and IPv4 with one socket, and on IPv4 alone
-    /// if the machine has no IPv6.
+    /// Linux limits the backlog to `net.core.somaxconn` (listen(2)). A negative backlog counts as
+    /// 0, which still lets one connection wait. If a name has several addresses, the first one that
+    /// can be bound is used. [`Endpoint::Any`] listens on IPv6 and IPv4 with one socket, and on
+    /// IPv4 alone if the machine has no IPv6.
     ///
     /// TCP sockets get `SO_REUSEADDR`, so that a restart need not wait for old connections to leave
     /// TIME_WAIT. The file of a Unix socket is replaced if it is a socket that refuses connections,
@@ -127,13 +127,13 @@ impl ListeningSocket {
     ///
     /// # Errors
     ///
-    /// Fails with [`io::ErrorKind::AddrInUse`] if the kernel had chosen the port, and another socket
-    /// has it now. Fails with the error of listen(2) otherwise.
+    /// Fails with [`io::ErrorKind::AddrInUse`] if the kernel had chosen the port, and another
+    /// socket has it now. Fails with the error of listen(2) otherwise.
     pub fn resume_listening(&self) -> io::Result<()> {
         // If the kernel chose the port, it takes the port back when the socket stops to listen, and
-        // the socket has to be bound again. If the socket still has its address, this bind fails with
-        // EINVAL, which is fine. If another socket has the address, this one must not listen: the
-        // kernel would choose a new port, on every interface.
+        // the socket has to be bound again. If the socket still has its address, this bind fails
+        // with EINVAL, which is fine. If another socket has the address, this one must not listen:
+        // the kernel would choose a new port, on every interface.
         let bound = self.local_addr.map(|local_addr| rustix::net::bind(&self.socket, &local_addr));
         if bound == Some(Err(Errno::ADDRINUSE)) {
             let error = format!("another socket listens at {} now", self.endpoint);
@@ -144,13 +144,13 @@ impl ListeningSocket {
 
     /// Accepts the next connection.
     ///
-    /// If a connection is waiting, it is accepted without yielding to the executor. The future may be
-    /// dropped at any time: a connection that it has not returned is still in the queue.
+    /// If a connection is waiting, it is accepted without yielding to the executor. The future may
+    /// be dropped at any time: a connection that it has not returned is still in the queue.
     ///
     /// # Errors
     ///
-    /// No error of `accept` ends a listening socket. [`classify`](super::classify) tells how to react
-    /// before the next call.
+    /// No error of `accept` ends a listening socket. [`classify`](super::classify) tells how to
+    /// react before the next call.
     pub async fn accept(&self) -> io::Result<Stream> {
         Ok(self.wrap_accepted(self.socket.read_with(accept_fd).await?))
     }
@@ -191,8 +191,8 @@ impl ListeningSocket {
 
     /// Accepts and closes up to `max_count` waiting connections, and returns their number.
     ///
-    /// It works even if the process is out of file descriptors, because each listening socket holds a
-    /// spare one. So clients do not wait for a server that cannot serve them.
+    /// It works even if the process is out of file descriptors, because each listening socket holds
+    /// a spare one. So clients do not wait for a server that cannot serve them.
     pub fn reject_pending(&self, max_count: usize) -> usize {
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let accept = || self.socket.retry_on_intr(|socket| accept_with(socket, flags)).map(drop);

@@ -20,8 +20,8 @@ impl SpareFd {
         SpareFd(Mutex::new(open_spare()))
     }
 
-    /// Calls `call` with one more free descriptor, and reopens the spare one afterwards. `call` must
-    /// not keep the descriptor that it opens.
+    /// Calls `call` with one more free descriptor, and reopens the spare one afterwards. `call`
+    /// must not keep the descriptor that it opens.
     ///
     /// Another thread may take the free descriptor first, so `call` may still fail. If there is no
     /// spare descriptor and none can be opened, the result is `None` and `call` is not called.

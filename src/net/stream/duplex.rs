@@ -1,12 +1,12 @@
 //! A connection in memory, for simulations and fuzzing.
 //!
 //! A connection is two bounded buffers, one for each direction. There is no reactor: a task that
-//! waits is woken by the call that writes, reads or drops, on the thread of that call. Tasks are woken
-//! in the order in which they began to wait. So runs with the same steps are identical.
+//! waits is woken by the call that writes, reads or drops, on the thread of that call. Tasks are
+//! woken in the order in which they began to wait. So runs with the same steps are identical.
 //!
-//! Dropping an end closes its side. The other end reads everything that was written before, then the
-//! end of the stream. Its writes fail with [`BrokenPipe`](io::ErrorKind::BrokenPipe). There are no
-//! resets: unread input destroys nothing.
+//! Dropping an end closes its side. The other end reads everything that was written before, then
+//! the end of the stream. Its writes fail with [`BrokenPipe`](io::ErrorKind::BrokenPipe). There are
+//! no resets: unread input destroys nothing.
 
 use std::collections::VecDeque;
 use std::fmt;

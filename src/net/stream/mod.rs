@@ -76,8 +76,8 @@ impl Stream {
 
     /// Connects to an endpoint, within `timeout` in total.
     ///
-    /// The addresses of a name are tried in the resolver's order. Each of them gets an equal share of
-    /// the remaining time. [`Endpoint::Any`] means this machine, as Linux takes the unspecified
+    /// The addresses of a name are tried in the resolver's order. Each of them gets an equal share
+    /// of the remaining time. [`Endpoint::Any`] means this machine, as Linux takes the unspecified
     /// addresses. The future may be dropped at any time.
     ///
     /// # Errors
@@ -162,8 +162,8 @@ impl Stream {
         self.transport.try_read(buf)
     }
 
-    /// Reads without waiting into a buffer that all streams of the thread share, and passes the bytes
-    /// to `consume`. So an idle connection holds no buffer.
+    /// Reads without waiting into a buffer that all streams of the thread share, and passes the
+    /// bytes to `consume`. So an idle connection holds no buffer.
     ///
     /// # Errors
     ///
@@ -253,8 +253,8 @@ impl Stream {
         self.try_write_vectored(&[IoSlice::new(buf)])
     }
 
-    /// Writes from several buffers with one system call, without waiting. Returns the number of bytes
-    /// written.
+    /// Writes from several buffers with one system call, without waiting. Returns the number of
+    /// bytes written.
     ///
     /// # Errors
     ///
@@ -291,8 +291,8 @@ impl Stream {
         self.transport.writer()
     }
 
-    /// Shuts down the write side: the peer reads everything that was written, and then the end of the
-    /// stream. Reading continues.
+    /// Shuts down the write side: the peer reads everything that was written, and then the end of
+    /// the stream. Reading continues.
     ///
     /// # Errors
     ///
@@ -304,10 +304,11 @@ impl Stream {
     /// Closes the connection without destroying what was written last.
     ///
     /// If a socket with unread input is closed, the kernel sends a reset (RFC 2525 section 2.17). A
-    /// reset destroys bytes on their way to the peer. On many systems it also destroys bytes that the
-    /// peer has received but not read. So the write side is shut down first. Unread input is then
-    /// read and dropped until the peer shuts down, too: at most 64 KiB, and for at most `linger`.
-    /// Without unread input the method returns at once, and does not register with the reactor.
+    /// reset destroys bytes on their way to the peer. On many systems it also destroys bytes that
+    /// the peer has received but not read. So the write side is shut down first. Unread input is
+    /// then read and dropped until the peer shuts down, too: at most 64 KiB, and for at most
+    /// `linger`. Without unread input the method returns at once, and does not register with the
+    /// reactor.
     ///
     /// Input that arrives later still causes a reset, but after the end of the stream. A Linux peer
     /// reads to that end without an error. A protocol that must exclude the reset lets the client
@@ -315,9 +316,9 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// Fails if the peer has reset the connection, and so may not have read everything. The error is
-    /// [`io::ErrorKind::NotConnected`], or [`io::ErrorKind::ConnectionReset`] if the reset arrives
-    /// while input is dropped. The socket is closed in any case.
+    /// Fails if the peer has reset the connection, and so may not have read everything. The error
+    /// is [`io::ErrorKind::NotConnected`], or [`io::ErrorKind::ConnectionReset`] if the reset
+    /// arrives while input is dropped. The socket is closed in any case.
     pub async fn close(self, linger: Duration) -> io::Result<()> {
         self.linger_close(linger).await
     }
@@ -334,8 +335,8 @@ impl Stream {
         }
     }
 
-    /// Shuts down the write side, and returns whether the socket can be closed at once because there
-    /// is no unread input.
+    /// Shuts down the write side, and returns whether the socket can be closed at once because
+    /// there is no unread input.
     ///
     /// The order matters. If the check came first, input could arrive between the check and the
     /// close. The peer would then read a reset instead of the end of the stream.
@@ -359,8 +360,8 @@ impl Stream {
         Ok(())
     }
 
-    /// Returns the socket's descriptor, for options that this type does not offer. A stream in memory
-    /// has none.
+    /// Returns the socket's descriptor, for options that this type does not offer. A stream in
+    /// memory has none.
     pub fn socket_fd(&self) -> Option<BorrowedFd<'_>> {
         self.transport.socket().map(AsFd::as_fd)
     }

@@ -17,16 +17,16 @@ impl Stream {
     /// Makes the kernel detect a dead peer, by keepalive probes (`SO_KEEPALIVE`, tcp(7)) and by
     /// unacknowledged data (`TCP_USER_TIMEOUT`).
     ///
-    /// After `idle` without any data the kernel sends a probe, and then three more at intervals of a
-    /// quarter of `idle`. If the peer answers none of them, reads fail with
+    /// After `idle` without any data the kernel sends a probe, and then three more at intervals of
+    /// a quarter of `idle`. If the peer answers none of them, reads fail with
     /// [`io::ErrorKind::TimedOut`], about two times `idle` after its last data.
     ///
     /// While written data is unacknowledged, the kernel sends no probes. It retransmits the data
-    /// instead, by default for about 15 minutes. Here it gives up after the same two times `idle`. So
-    /// a living peer that accepts no data for that long counts as dead, too.
+    /// instead, by default for about 15 minutes. Here it gives up after the same two times `idle`.
+    /// So a living peer that accepts no data for that long counts as dead, too.
     ///
-    /// `idle` is rounded down to whole seconds, from 1 to 32767. A Unix socket needs no keepalive and
-    /// ignores this.
+    /// `idle` is rounded down to whole seconds, from 1 to 32767. A Unix socket needs no keepalive
+    /// and ignores this.
     ///
     /// # Errors
     ///

@@ -1,11 +1,12 @@
-//! Bytes between sockets and files that are not copied through the process: `splice` and `sendfile`.
+//! Bytes between sockets and files that are not copied through the process: `splice` and
+//! `sendfile`.
 //!
 //! An ordinary transfer copies every byte twice, into the process and out of it. A [`SplicePipe`]
 //! saves one copy: the kernel moves the socket's buffers into the pipe, and copies them from there
 //! into the file. `sendfile` saves a copy in the other direction.
 //!
-//! Both touch the disk, so they belong on a thread that may block. Neither waits for the socket. If a
-//! call fails with [`io::ErrorKind::WouldBlock`], wait with [`Stream::readable`] or
+//! Both touch the disk, so they belong on a thread that may block. Neither waits for the socket. If
+//! a call fails with [`io::ErrorKind::WouldBlock`], wait with [`Stream::readable`] or
 //! [`Stream::writable`] on an executor, and call it again. Some streams and files do not support
 //! these calls. The error is [`io::ErrorKind::Unsupported`] then, and the caller has to read and
 //! write.
@@ -71,8 +72,8 @@ impl SplicePipe {
         self.buffered
     }
 
-    /// Moves up to `max_len` received bytes of a stream into the empty pipe, without waiting. Returns
-    /// their number, which is 0 at the end of the stream.
+    /// Moves up to `max_len` received bytes of a stream into the empty pipe, without waiting.
+    /// Returns their number, which is 0 at the end of the stream.
     ///
     /// # Errors
     ///
@@ -93,8 +94,8 @@ impl SplicePipe {
         Ok(self.buffered)
     }
 
-    /// Writes all bytes in the pipe to a file at `offset`, and returns their number. If the file does
-    /// not support `splice`, they are copied through a buffer.
+    /// Writes all bytes in the pipe to a file at `offset`, and returns their number. If the file
+    /// does not support `splice`, they are copied through a buffer.
     ///
     /// # Errors
     ///
@@ -133,11 +134,12 @@ impl SplicePipe {
 }
 
 impl Stream {
-    /// Sends up to `max_len` bytes of a file from its current position, without waiting. Returns their
-    /// number, and advances the position by it. 0 means the end of the file, or that `max_len` is 0.
+    /// Sends up to `max_len` bytes of a file from its current position, without waiting. Returns
+    /// their number, and advances the position by it. 0 means the end of the file, or that
+    /// `max_len` is 0.
     ///
-    /// If the peer has gone, the result is an error, and the kernel raises SIGPIPE. `sendfile` has no
-    /// flag against the signal, but Rust programs ignore it by default.
+    /// If the peer has gone, the result is an error, and the kernel raises SIGPIPE. `sendfile` has
+    /// no flag against the signal, but Rust programs ignore it by default.
     ///
     /// # Errors
     ///

@@ -1,7 +1,8 @@
 //! The transport of a stream: a socket, or in tests two buffers in memory.
 //!
-//! The methods of [`Stream`](crate::net::Stream) document the behaviour. This file implements it for
-//! each transport. Without the feature `testing` there is only one, so the choice costs nothing.
+//! The methods of [`Stream`](crate::net::Stream) document the behaviour. This file implements it
+//! for each transport. Without the feature `testing` there is only one, so the choice costs
+//! nothing.
 
 use std::io::{self, IoSlice};
 use std::os::fd::OwnedFd;
@@ -137,8 +138,8 @@ impl Transport {
         }
     }
 
-    /// Returns the number of unread bytes in a socket. If there are any, closing the socket destroys
-    /// what was written.
+    /// Returns the number of unread bytes in a socket. If there are any, closing the socket
+    /// destroys what was written.
     pub(crate) fn readable_bytes(&self) -> io::Result<usize> {
         match self {
             // A receive buffer never holds more bytes than a `usize` can count.

@@ -1,8 +1,8 @@
 //! The commands of a line session.
 //!
 //! A line that begins with `/` is a command. Any other line is a message. The values of [`parse`]
-//! borrow from the line. Parsing never fails: [`Command::Unknown`] and [`Command::Invalid`] describe
-//! lines that are not valid commands.
+//! borrow from the line. Parsing never fails: [`Command::Unknown`] and [`Command::Invalid`]
+//! describe lines that are not valid commands.
 
 use crate::wire::chat::operator_command;
 use crate::wire::text::split_first_word;

@@ -15,8 +15,8 @@ pub enum DetectedDialect {
     Line,
 }
 
-/// Detects the dialect of a session from all bytes received so far, and from the time since the last
-/// of them arrived.
+/// Detects the dialect of a session from all bytes received so far, and from the time since the
+/// last of them arrived.
 ///
 /// A newline anywhere means a [`Line`](DetectedDialect::Line) session. Without a newline,
 /// [`DETECT_TIMEOUT`] of silence or more than [`MAX_DETECT_BYTES`] bytes mean a

@@ -1,75 +1,82 @@
-//! The history of a chat as it lies on the disk: a segment is a head and then one record after the other.
+//! The records of the chat history on disk.
+//!
+//! The history is a series of segment files. A segment is a header, followed by records.
 //!
 //! ```text
 //! segment   "sockjrn" and the version, one byte (1), then records to the end of the file
-//! record    length of the payload    4 bytes, little endian, at most PAYLOAD_MAX
+//! record    length of the payload    4 bytes, little endian, at most MAX_PAYLOAD_LEN
 //!           checksum                 8 bytes: the first of BLAKE3 over the length and the payload
-//!           payload                  time, 8 bytes, little endian: milliseconds since 1970 in UTC, signed
+//!           payload                  time, 8 bytes, little endian: milliseconds since 1970 in UTC,
+//!                                    signed
 //!                                    length of the room's name, 1 byte, and the name
-//!                                    the line as the members were sent it, with its newline
+//!                                    the line as it was sent to the members, with its newline
 //! ```
 //!
-//! Segments are only ever appended to, so what a crash or a full disk leaves is a whole beginning and at most one
-//! record that is not. [`Records`] reads as far as all is well and tells where that ends. What it gives is as safe
-//! for a terminal as what [`encode`] took: a line that nobody could have said is no record, whatever its checksum.
+//! Segments are only appended to. So after a crash or on a full disk a segment has valid records,
+//! and at most one invalid record at its end. [`Records`] reads the valid records and returns where
+//! they end. A line that no member could have sent is not a valid record, whatever its checksum. So
+//! the lines are as safe to show as those that [`encode`] accepts.
 
 use std::str::from_utf8;
 
 use crate::wire::chat::names::validate_room;
 use crate::wire::text::is_unsafe;
 
-/// What a segment begins with: a name, and the version of the format.
+/// The first bytes of a segment: the name of the format, and its version.
 pub const SEGMENT_HEADER: [u8; 8] = *b"sockjrn\x01";
 
-/// The longest payload. A longer one is not written, and its length not believed.
+/// The longest payload in bytes. A longer one is neither written nor accepted.
 pub const MAX_PAYLOAD_LEN: usize = 64 << 10;
 
-/// The bytes of a record before its payload.
+/// The part of a record before its payload, in bytes.
 const RECORD_HEADER_LEN: usize = 4 + 8;
 
-/// The bytes of a payload before the room's name.
+/// The part of a payload before the name of the room, in bytes.
 const FIXED_LEN: usize = 8 + 1;
 
-/// One line that was said.
+/// A line of the chat history.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Record<'a> {
-    /// When: milliseconds since 1970, in UTC.
+    /// The time of the message, in milliseconds since 1970 in UTC.
     pub timestamp_ms: i64,
-    /// The room's name.
+    /// The name of the room.
     pub room: &'a str,
-    /// The line as it went to the members, with its newline.
+    /// The line as it was sent to the members, with its newline.
     pub line: &'a str,
 }
 
 impl Record<'_> {
-    /// Tells whether it can be written: its room is one that there can be, its line is one line, safe to show,
-    /// and neither is too long.
+    /// Returns whether the room name is valid, and the line is one line that is safe to show.
     fn is_valid(&self) -> bool {
         let text = self.line.strip_suffix('\n');
         validate_room(self.room).is_ok() && text.is_some_and(|text| !text.contains(is_unsafe))
     }
 }
 
-/// Appends a record to `to`, and tells whether it did: one that [`Records`] would not give back is left out.
+/// Appends a record to a segment, and returns whether it did.
+///
+/// A record that [`Records`] would not return is left out: the room name is not valid, or the line
+/// is too long, is not one line, or contains unsafe characters.
 ///
 /// # Examples
 ///
 /// ```
-/// use sockactors::wire::chat::history_record::{SEGMENT_HEADER, Record, Records, encode};
+/// use sockactors::wire::chat::history_record::{Record, Records, SEGMENT_HEADER, encode};
 ///
 /// let mut segment = SEGMENT_HEADER.to_vec();
-/// let said = Record { timestamp_ms: 1_700_000_000_000, room: "lobby", line: "ada: hello\n" };
-/// assert!(encode(said, &mut segment));
-/// assert!(!encode(Record { line: "two\nlines\n", ..said }, &mut segment));
+/// let record =
+///     Record { timestamp_ms: 1_700_000_000_000, room: "lobby", line: "ada: hello\n" };
+/// assert!(encode(record, &mut segment));
+/// assert!(!encode(Record { line: "two\nlines\n", ..record }, &mut segment));
 ///
 /// let mut records = Records::new(&segment).unwrap();
-/// assert_eq!(records.next(), Some(said));
+/// assert_eq!(records.next(), Some(record));
 /// assert_eq!(records.next(), None);
 /// assert_eq!(records.valid_len(), segment.len());
 /// ```
 pub fn encode(record: Record<'_>, to: &mut Vec<u8>) -> bool {
     let length = FIXED_LEN + record.room.len() + record.line.len();
-    let (Ok(length_field), Ok(name)) = (u32::try_from(length), u8::try_from(record.room.len()))
+    let (Ok(length_field), Ok(room_len)) = (u32::try_from(length), u8::try_from(record.room.len()))
     else {
         return false;
     };
@@ -80,23 +87,24 @@ pub fn encode(record: Record<'_>, to: &mut Vec<u8>) -> bool {
     to.extend_from_slice(&length_field.to_le_bytes());
     to.extend_from_slice(&[0; 8]);
     to.extend_from_slice(&record.timestamp_ms.to_le_bytes());
-    to.push(name);
+    to.push(room_len);
     to.extend_from_slice(record.room.as_bytes());
     to.extend_from_slice(record.line.as_bytes());
-    let sum = checksum(length_field, &to[start + RECORD_HEADER_LEN..]);
-    to[start + 4..start + RECORD_HEADER_LEN].copy_from_slice(&sum);
+    let checksum = checksum(length_field, &to[start + RECORD_HEADER_LEN..]);
+    to[start + 4..start + RECORD_HEADER_LEN].copy_from_slice(&checksum);
     true
 }
 
+/// Returns the checksum of a record.
 fn checksum(length: u32, payload: &[u8]) -> [u8; 8] {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&length.to_le_bytes()).update(payload);
-    let mut sum = [0; 8];
-    hasher.finalize_xof().fill(&mut sum);
-    sum
+    let mut checksum = [0; 8];
+    hasher.finalize_xof().fill(&mut checksum);
+    checksum
 }
 
-/// The records of a segment, as far as it is whole.
+/// An iterator over the valid records of a segment.
 #[derive(Debug, Clone)]
 pub struct Records<'a> {
     bytes: &'a [u8],
@@ -104,9 +112,10 @@ pub struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    /// Begins to read a segment; `None` where `bytes` are not the beginning of one.
+    /// Creates an iterator over a segment. Returns `None` if `bytes` are not a segment.
     ///
-    /// A head that is cut off makes a segment without records whose [`valid_len`](Records::valid_len) is 0.
+    /// A truncated header is a segment without records, whose [`valid_len`](Records::valid_len) is
+    /// 0.
     pub fn new(bytes: &'a [u8]) -> Option<Records<'a>> {
         if bytes.starts_with(&SEGMENT_HEADER) {
             return Some(Records { bytes, valid_len: SEGMENT_HEADER.len() });
@@ -114,8 +123,9 @@ impl<'a> Records<'a> {
         SEGMENT_HEADER.starts_with(bytes).then_some(Records { bytes: &[], valid_len: 0 })
     }
 
-    /// Returns where the records that were read so far end. Once there is no next one, and this is not the
-    /// length of the segment, the rest is torn or corrupt.
+    /// Returns the length of the segment up to the end of the records read so far, in bytes.
+    ///
+    /// After the last record, the bytes beyond this length are incomplete or corrupt.
     pub fn valid_len(&self) -> usize {
         self.valid_len
     }
@@ -126,11 +136,11 @@ impl<'a> Iterator for Records<'a> {
 
     fn next(&mut self) -> Option<Record<'a>> {
         let (length, rest) = self.bytes.get(self.valid_len..)?.split_first_chunk::<4>()?;
-        let (sum, rest) = rest.split_first_chunk::<8>()?;
+        let (expected, rest) = rest.split_first_chunk::<8>()?;
         let length = u32::from_le_bytes(*length);
         let size = usize::try_from(length).ok().filter(|size| *size <= MAX_PAYLOAD_LEN)?;
         let payload = rest.get(..size)?;
-        if checksum(length, payload) != *sum {
+        if checksum(length, payload) != *expected {
             return None;
         }
         let record = decode(payload).filter(Record::is_valid)?;
@@ -139,12 +149,13 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
+/// Decodes a payload, or returns `None` if it is malformed.
 fn decode(payload: &[u8]) -> Option<Record<'_>> {
-    let (at, rest) = payload.split_first_chunk::<8>()?;
-    let (name, rest) = rest.split_first()?;
-    let (room, line) = rest.split_at_checked(usize::from(*name))?;
+    let (timestamp_ms, rest) = payload.split_first_chunk::<8>()?;
+    let (room_len, rest) = rest.split_first()?;
+    let (room, line) = rest.split_at_checked(usize::from(*room_len))?;
     let (room, line) = (from_utf8(room).ok()?, from_utf8(line).ok()?);
-    Some(Record { timestamp_ms: i64::from_le_bytes(*at), room, line })
+    Some(Record { timestamp_ms: i64::from_le_bytes(*timestamp_ms), room, line })
 }
 
 #[cfg(test)]
@@ -156,22 +167,22 @@ mod tests {
 
     type OwnedRecord = (i64, String, String);
 
-    fn record((at, room, line): &OwnedRecord) -> Record<'_> {
-        Record { timestamp_ms: *at, room, line }
+    fn record((timestamp_ms, room, line): &OwnedRecord) -> Record<'_> {
+        Record { timestamp_ms: *timestamp_ms, room, line }
     }
 
-    /// A segment of these records, and where each of its whole beginnings ends.
+    /// Returns a segment with these records, and its length before and after each of them.
     fn segment(records: &[OwnedRecord]) -> (Vec<u8>, Vec<usize>) {
         let mut bytes = SEGMENT_HEADER.to_vec();
         let mut ends = vec![bytes.len()];
-        for one in records {
-            assert!(encode(record(one), &mut bytes), "{one:?}");
+        for owned in records {
+            assert!(encode(record(owned), &mut bytes), "{owned:?}");
             ends.push(bytes.len());
         }
         (bytes, ends)
     }
 
-    /// What is read of `bytes`, and where it ends.
+    /// Returns all valid records of a segment, and their end.
     fn read_all(bytes: &[u8]) -> (Vec<OwnedRecord>, usize) {
         let mut records = Records::new(bytes).expect("a segment");
         let read = records.by_ref().map(|r| (r.timestamp_ms, r.room.to_owned(), r.line.to_owned()));
@@ -186,13 +197,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_written_is_read(records in record_strategy()) {
+        fn records_round_trip(records in record_strategy()) {
             let (bytes, _) = segment(&records);
             prop_assert_eq!(read_all(&bytes), (records, bytes.len()));
         }
 
         #[test]
-        fn a_cut_goes_back_to_the_last_whole_record(records in record_strategy()) {
+        fn truncation_keeps_whole_records(records in record_strategy()) {
             let (bytes, ends) = segment(&records);
             for cut in 0..bytes.len() {
                 let whole = ends.iter().filter(|end| **end <= cut).count();
@@ -203,18 +214,19 @@ mod tests {
         }
 
         #[test]
-        fn a_byte_that_changed_is_noticed(records in record_strategy(), bit in 0_u32..8) {
+        fn changed_byte_is_detected(records in record_strategy(), bit in 0_u32..8) {
             let (bytes, ends) = segment(&records);
             for place in SEGMENT_HEADER.len()..bytes.len() {
                 let mut broken = bytes.clone();
                 broken[place] ^= 1 << bit;
                 let whole = ends.iter().filter(|end| **end <= place).count();
-                prop_assert_eq!(read_all(&broken), (records[..whole - 1].to_vec(), ends[whole - 1]));
+                let expected = (records[..whole - 1].to_vec(), ends[whole - 1]);
+                prop_assert_eq!(read_all(&broken), expected);
             }
         }
 
         #[test]
-        fn no_bytes_do_harm(noise in vec(any::<u8>(), 0..200)) {
+        fn arbitrary_bytes_never_panic(noise in vec(any::<u8>(), 0..200)) {
             let _ = Records::new(&noise).map(Iterator::count);
             let bytes = [&SEGMENT_HEADER[..], &noise].concat();
             prop_assert_eq!(read_all(&bytes).1, SEGMENT_HEADER.len());
@@ -222,14 +234,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_segment_is_not_read() {
+    fn other_format_is_not_a_segment() {
         assert!(Records::new(b"sockjrn\x02").is_none());
         assert!(Records::new(b"once upon a time").is_none());
         assert_eq!(read_all(b""), (vec![], 0));
     }
 
     #[test]
-    fn what_nobody_could_have_said_is_neither_written_nor_read() {
+    fn impossible_line_is_neither_written_nor_read() {
         let good = Record { timestamp_ms: 0, room: "lobby", line: "ada: hi\n" };
         let long = format!("{}\n", "x".repeat(MAX_PAYLOAD_LEN));
         let fits = format!("{}\n", "x".repeat(MAX_PAYLOAD_LEN - FIXED_LEN - "lobby".len() - 1));
@@ -246,7 +258,7 @@ mod tests {
         }
         assert!(encode(Record { line: &fits, ..good }, &mut bytes));
         assert_eq!(read_all(&bytes).1, bytes.len());
-        // A checksum can be made for anything.
+        // A valid checksum does not make an unsafe line valid.
         let payload = [&[0; 8][..], b"\x05lobby\x1b[2J\n"].concat();
         let length = u32::try_from(payload.len()).unwrap();
         let forged =

@@ -4,9 +4,9 @@ use crate::wire::chat::limits::MAX_NICK_LEN;
 
 /// Checks a nickname: 1 to [`MAX_NICK_LEN`] ASCII letters, digits and `- _ [ ] \`.
 ///
-/// RFC 2812 section 2.3.1 also allows `` ` ^ { } | ``, but neither a digit nor a hyphen as the first
-/// character. Nicknames are shown to others, so they cannot contain a space, a colon or a control
-/// character.
+/// RFC 2812 section 2.3.1 also allows `` ` ^ { } | ``, but neither a digit nor a hyphen as the
+/// first character. Nicknames are shown to others, so they cannot contain a space, a colon or a
+/// control character.
 ///
 /// # Errors
 ///

@@ -1,8 +1,9 @@
 //! The notices of a chat server: formatted for the server, parsed for the client.
 //!
 //! A message in a room begins with the sender's nickname and a colon. A notice of the server begins
-//! with `* `, which is not a valid nickname. A client needs some of the notices to know its nickname
-//! and its room. Both directions are in this file, so that the two sides agree on the wording.
+//! with `* `, which is not a valid nickname. A client needs some of the notices to know its
+//! nickname and its room. Both directions are in this file, so that the two sides agree on the
+//! wording.
 
 use crate::wire::chat::names::validate_nick;
 
@@ -31,8 +32,8 @@ pub fn format_disconnected(reason: &str) -> String {
     format!("you were {reason}; good bye")
 }
 
-/// Formats the line to a rejected connection, for a reason such as `this address is banned`. Clients
-/// do not reconnect at once after it.
+/// Formats the line to a rejected connection, for a reason such as `this address is banned`.
+/// Clients do not reconnect at once after it.
 ///
 /// # Examples
 ///

@@ -44,7 +44,8 @@ impl FrameWriter {
         self.next_number += 1;
     }
 
-    /// Writes a `data` frame around a chunk that is already in its place, without copying the chunk.
+    /// Writes a `data` frame around a chunk that is already in its place, without copying the
+    /// chunk.
     ///
     /// `frame` is the buffer of the whole frame. The chunk begins at [`DATA_HEADER_LEN`]. The space
     /// of the checksum follows it.

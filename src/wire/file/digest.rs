@@ -1,112 +1,116 @@
-//! A file's BLAKE3 digest from those of its chunks.
+//! The BLAKE3 digest of a file, computed from the hashes of its chunks.
 //!
-//! BLAKE3 is a tree, and each chunk of 64 KiB is a subtree of it, so the *chaining value* of a chunk serves twice: it
-//! tells whether the chunk is right, and it is all that is needed of the chunk for the digest of the whole. A file that
-//! is resumed is not read again for it.
+//! BLAKE3 is a tree, and each chunk of 64 KiB is a subtree of it. The *chaining value* of a chunk
+//! is its hash in that tree. It verifies the chunk, and it is all that the digest of the whole file
+//! needs of the chunk. So a resumed upload need not read the stored part of the file again.
 
 use blake3::Hasher;
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
 use crate::wire::file::frame::CHUNK_SIZE;
 
-/// A chunk's chaining value, or a digest.
+/// The chaining value of a chunk, or a BLAKE3 digest.
 pub type ChunkHash = [u8; 32];
 
-/// Returns the chaining value of a file's chunk, which is not empty.
+/// Returns the chaining value of a chunk. The chunk must not be empty.
 pub fn hash_chunk(number: u64, chunk: &[u8]) -> ChunkHash {
     let mut hasher = Hasher::new();
     hasher.set_input_offset(number.saturating_mul(CHUNK_SIZE as u64));
     hasher.update(chunk).finalize_non_root()
 }
 
-/// The digest of values one behind the other, by which two sides find out that they have the same.
+/// A hasher of a list of chunk hashes. Two sides compare the result to verify that they hold the
+/// same chunks.
 #[derive(Debug, Clone, Default)]
 pub struct ChunkListHasher(Hasher);
 
 impl ChunkListHasher {
-    /// Adds the next one.
-    pub fn add(&mut self, value: &ChunkHash) {
-        self.0.update(value);
+    /// Adds the hash of the next chunk.
+    pub fn add(&mut self, hash: &ChunkHash) {
+        self.0.update(hash);
     }
 
-    /// Returns the digest of those that were added.
+    /// Returns the digest of the added hashes.
     pub fn finish(&self) -> ChunkHash {
         self.0.finalize().into()
     }
 }
 
-/// Returns the digest of these values.
-pub fn hash_chunk_list(values: &[ChunkHash]) -> ChunkHash {
-    let mut digest = ChunkListHasher::default();
-    values.iter().for_each(|value| digest.add(value));
-    digest.finish()
+/// Returns the digest of a list of chunk hashes.
+pub fn hash_chunk_list(hashes: &[ChunkHash]) -> ChunkHash {
+    let mut hasher = ChunkListHasher::default();
+    hashes.iter().for_each(|hash| hasher.add(hash));
+    hasher.finish()
 }
 
-/// A file's digest while its chunks come.
+/// A hasher of a whole file, fed with its chunks or their hashes.
 ///
 /// # Examples
 ///
 /// ```
+/// use sockactors::wire::file::CHUNK_SIZE;
 /// use sockactors::wire::file::digest::{FileHasher, hash_chunk};
-/// use sockactors::wire::file::codec::CHUNK_SIZE;
 ///
 /// let file = vec![7; 3 * CHUNK_SIZE + 5];
-/// let mut digest = FileHasher::default();
+/// let mut hasher = FileHasher::default();
 /// for (number, chunk) in (0..).zip(file.chunks(CHUNK_SIZE)) {
-///     digest.add(hash_chunk(number, chunk), chunk);
+///     hasher.add(hash_chunk(number, chunk), chunk);
 /// }
-/// assert_eq!(digest.finish(), Some(*blake3::hash(&file).as_bytes()));
+/// assert_eq!(hasher.finish(), Some(*blake3::hash(&file).as_bytes()));
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct FileHasher {
-    /// The values of whole subtrees, from the left, each larger than the next.
+    /// The hashes of complete subtrees from the left, each subtree larger than the next.
     subtrees: Vec<ChunkHash>,
-    /// The last chunk's value, which may be the root's own child.
+    /// The hash of the last chunk. It is merged only when the next chunk arrives, because the last
+    /// chunk may be a direct child of the root.
     last_chunk: Option<ChunkHash>,
     chunk_count: u64,
-    /// The digest of the first chunk, as if it were the whole file.
+    /// The digest of the file if the first chunk is its only one.
     single_chunk_digest: Option<ChunkHash>,
 }
 
 impl FileHasher {
-    /// Adds the next chunk, by its value; its bytes matter for the first one alone.
-    pub fn add(&mut self, value: ChunkHash, chunk: &[u8]) {
+    /// Adds the next chunk with its hash. Only the bytes of the first chunk are used.
+    pub fn add(&mut self, hash: ChunkHash, chunk: &[u8]) {
         if self.chunk_count == 0 {
             self.single_chunk_digest = Some(blake3::hash(chunk).into());
         }
-        self.add_hash(value);
+        self.add_hash(hash);
     }
 
-    /// Adds the next chunk, whose bytes are not at hand. A file of one chunk has no digest then.
-    pub fn add_hash(&mut self, value: ChunkHash) {
-        if let Some(mut done) = self.last_chunk.replace(value) {
+    /// Adds the hash of the next chunk. A file of one chunk has no digest then, because the digest
+    /// of a single chunk differs from its hash.
+    pub fn add_hash(&mut self, hash: ChunkHash) {
+        if let Some(mut subtree) = self.last_chunk.replace(hash) {
             let mut chunks = self.chunk_count;
             while chunks & 1 == 0 {
                 let Some(left) = self.subtrees.pop() else { break };
-                done = merge_subtrees_non_root(&left, &done, Mode::Hash);
+                subtree = merge_subtrees_non_root(&left, &subtree, Mode::Hash);
                 chunks >>= 1;
             }
-            self.subtrees.push(done);
+            self.subtrees.push(subtree);
         }
         self.chunk_count += 1;
     }
 
-    /// Returns how many chunks there were.
+    /// Returns the number of added chunks.
     pub fn chunk_count(&self) -> u64 {
         self.chunk_count
     }
 
-    /// Returns the digest of all chunks; nothing for a file of one chunk that was added by its value alone.
+    /// Returns the digest of the file. It is `None` if the file has one chunk that was added by
+    /// [`add_hash`](FileHasher::add_hash).
     pub fn finish(mut self) -> Option<ChunkHash> {
-        let Some(mut value) = self.last_chunk else { return Some(*blake3::hash(&[]).as_bytes()) };
+        let Some(mut hash) = self.last_chunk else { return Some(*blake3::hash(&[]).as_bytes()) };
         if self.subtrees.is_empty() {
             return self.single_chunk_digest;
         }
         while let Some(left) = self.subtrees.pop() {
             if self.subtrees.is_empty() {
-                return Some(merge_subtrees_root(&left, &value, Mode::Hash).into());
+                return Some(merge_subtrees_root(&left, &hash, Mode::Hash).into());
             }
-            value = merge_subtrees_non_root(&left, &value, Mode::Hash);
+            hash = merge_subtrees_non_root(&left, &hash, Mode::Hash);
         }
         self.single_chunk_digest
     }
@@ -116,19 +120,20 @@ impl FileHasher {
 mod tests {
     use super::*;
 
+    /// Hashes a file, with the first `known` chunks added by their hashes only.
     fn hash_file(file: &[u8], known: u64) -> Option<ChunkHash> {
-        let mut digest = FileHasher::default();
+        let mut hasher = FileHasher::default();
         for (number, chunk) in (0..).zip(file.chunks(CHUNK_SIZE)) {
             match number < known {
-                true => digest.add_hash(hash_chunk(number, chunk)),
-                false => digest.add(hash_chunk(number, chunk), chunk),
+                true => hasher.add_hash(hash_chunk(number, chunk)),
+                false => hasher.add(hash_chunk(number, chunk), chunk),
             }
         }
-        digest.finish()
+        hasher.finish()
     }
 
     #[test]
-    fn the_digest_of_any_number_of_chunks_is_the_files_own() {
+    fn digest_from_chunks_equals_file_digest() {
         let file: Vec<u8> = (0..40 * CHUNK_SIZE).map(|k| (k * 31 / 7) as u8).collect();
         for chunks in 0..=40 {
             for length in
@@ -138,7 +143,7 @@ mod tests {
                 let expected = Some(*blake3::hash(file).as_bytes());
                 assert_eq!(hash_file(file, 0), expected, "{length}");
                 if length > CHUNK_SIZE {
-                    assert_eq!(hash_file(file, chunks as u64), expected, "{length}, from values");
+                    assert_eq!(hash_file(file, chunks as u64), expected, "{length}, from hashes");
                 }
             }
         }

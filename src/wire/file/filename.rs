@@ -1,28 +1,36 @@
-//! A name that a peer chose for a file, taken apart before it comes near a disk.
+//! A peer's name for a file, parsed before it is used on a disk.
 //!
-//! A sender names its files, and a receiver that believes it writes where the sender likes: `../.ssh/keys`,
-//! `/etc/passwd`, a name that repaints the terminal of whoever lists the directory. So a name is parsed once,
-//! into a [`SafeName`], and whatever touches the disk takes nothing else. A name is refused as a whole: to mend
-//! one would store a file under a name that nobody chose, and where two are mended alike, one over the other.
+//! A sender names its files. A receiver that trusts the names writes wherever the sender wants:
+//! `../.ssh/keys`, `/etc/passwd`, or a name that repaints the terminal of a user who lists the
+//! directory. So a name is parsed once, into a [`SafeName`], and all code that touches the disk
+//! takes only that type.
 //!
-//! A name is UTF-8. Linux would take any bytes, but whoever is told about the file (a log, a JSON line, the
-//! peer) is told text, and a name that is shown as something else than it is has misled somebody.
+//! A bad name is rejected and never repaired. A repaired name would store a file under a name that
+//! the sender did not choose. Two names that are repaired to the same result would overwrite each
+//! other.
 //!
-//! Backslashes, a leading `-`, `con` and signs that only look like a dot or a slash are letters like others
-//! here: they stay beneath the directory, and they are shown as they are.
+//! A name is UTF-8. Linux would accept any bytes, but the name is also shown in logs, in JSON and
+//! to the peer, which are text. A name that is shown differently from what it is would mislead.
+//!
+//! Backslashes, a leading `-`, `con`, and characters that only look like a dot or a slash are
+//! allowed. They do not leave the directory, and are shown as they are.
 
 use std::fmt;
 
 use crate::wire::text::is_unsafe;
 
-/// Bytes of a name at most.
+/// The longest name in bytes.
 pub const MAX_NAME_LEN: usize = 4096;
-/// Components of a name at most.
+
+/// The largest number of components of a name.
 pub const MAX_DEPTH: usize = 32;
-/// Bytes of a component at most: the 255 of Linux, less what the name of its part file has besides.
+
+/// The longest component of a name in bytes: the 255 bytes of Linux, minus the extra characters of
+/// the partial file's name.
 pub const MAX_COMPONENT_LEN: usize = 255 - ".".len() - ".part".len();
 
-/// The relative path of a file: not hidden, beneath the directory that it is resolved in, fit to be shown.
+/// The safe relative path of a file: it stays below its base directory, is not hidden, and has no
+/// characters that are unsafe to show.
 ///
 /// # Examples
 ///
@@ -38,11 +46,11 @@ pub const MAX_COMPONENT_LEN: usize = 255 - ".".len() - ".part".len();
 pub struct SafeName(String);
 
 impl SafeName {
-    /// Parses a name: components, joined by `/`.
+    /// Parses a name: components separated by `/`.
     ///
     /// # Errors
     ///
-    /// Returns why the name is refused, in words for both sides.
+    /// Returns the reason for the rejection, in words for the users of both sides.
     pub fn parse(bytes: &[u8]) -> Result<SafeName, &'static str> {
         if bytes.is_empty() {
             return Err("the name is empty");
@@ -71,29 +79,29 @@ impl SafeName {
         &self.0
     }
 
-    /// Returns the directories, from the outermost on.
+    /// Returns the directories of the path, outermost first.
     pub fn directories(&self) -> impl Iterator<Item = &str> {
         self.0.rsplit_once('/').into_iter().flat_map(|(directories, _)| directories.split('/'))
     }
 
-    /// Returns the last component: the file's own name.
+    /// Returns the last component: the name of the file itself.
     pub fn file_name(&self) -> &str {
         self.0.rsplit_once('/').map_or(&self.0, |(_, file)| file)
     }
 
-    /// Returns the name, beside the file's own, of what has come of the file so far.
+    /// Returns the name of the partial file in the same directory.
     ///
-    /// It is hidden, so no file can be sent under it.
+    /// It is hidden, so a peer cannot send a file with that name.
     pub fn partial_name(&self) -> String {
         format!(".{}.part", self.file_name())
     }
 
-    /// Returns the name, beside the file's own, of the part's digests.
+    /// Returns the name of the partial file's checksum file in the same directory.
     pub fn checksum_name(&self) -> String {
         format!(".{}.sums", self.file_name())
     }
 
-    /// Returns the file's own name with a number before its extension, for a file whose name is taken.
+    /// Returns the name of the file with a number before its extension, for a name that is in use.
     pub fn with_number(&self, number: u16) -> String {
         match self.file_name().rsplit_once('.') {
             Some((stem, extension)) => format!("{stem}-{number}.{extension}"),
@@ -108,18 +116,19 @@ impl fmt::Display for SafeName {
     }
 }
 
+/// Checks one component of a name.
 fn check_component(name: &str) -> Result<(), &'static str> {
     if name.is_empty() {
         return Err("the name has an empty component");
     }
     if name == "." || name == ".." {
-        return Err("the name leads out of the directory or nowhere");
+        return Err("the name has a component \".\" or \"..\"");
     }
     if name.starts_with('.') {
         return Err("the name is hidden");
     }
     if name.len() > MAX_COMPONENT_LEN {
-        return Err("the name has a component that is longer than 249 bytes");
+        return Err("the name has a component of more than 249 bytes");
     }
     if name.ends_with(|c: char| c == '.' || c.is_whitespace()) {
         return Err("the name has a component that ends in a dot or a space");

@@ -1,8 +1,9 @@
 //! The file port's framed protocol, file digests and file names.
 //!
-//! `docs/file-protocol.md` is the specification. A connection begins with a preamble that negotiates
-//! the version. Numbered frames follow in each direction. A [`FrameWriter`] encodes the frames of
-//! one direction, and a [`FrameReader`] decodes them. Nothing here opens a file or a socket.
+//! `docs/file-protocol.md` is the specification. A connection begins with a preamble that
+//! negotiates the version. Numbered frames follow in each direction. A [`FrameWriter`] encodes the
+//! frames of one direction, and a [`FrameReader`] decodes them. Nothing here opens a file or a
+//! socket.
 //!
 //! - `preamble`: the signature, the hello messages, and the detection of raw uploads
 //! - `frame`: the kinds of frames, the layout of their bodies, and the chunk size

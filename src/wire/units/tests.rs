@@ -1,10 +1,11 @@
-//! Durations and sizes, as people write them.
+//! Durations and sizes: parsed and formatted.
 
-use crate::wire::units::*;
 use proptest::prelude::*;
 
+use crate::wire::units::*;
+
 #[test]
-fn durations_are_read() {
+fn durations_are_parsed() {
     for (text, expected) in [
         ("30s", Duration::from_secs(30)),
         ("15m", Duration::from_secs(900)),
@@ -20,7 +21,7 @@ fn durations_are_read() {
 }
 
 #[test]
-fn what_is_no_duration_is_told_with_an_example() {
+fn bad_duration_error_shows_example() {
     for text in
         ["", "5", "s", "-1s", "1 s", "1s1m", "1s1s", "1.s", ".5s", "1.2.3s", "10x", "1S", "∞"]
     {
@@ -33,7 +34,7 @@ fn what_is_no_duration_is_told_with_an_example() {
 }
 
 #[test]
-fn sizes_are_read() {
+fn sizes_are_parsed() {
     for (text, expected) in [
         ("0", 0),
         ("512B", 512),
@@ -50,7 +51,7 @@ fn sizes_are_read() {
 }
 
 #[test]
-fn what_is_no_size_is_told_with_an_example() {
+fn bad_size_error_shows_example() {
     for text in ["", "B", "1k", "1M", "1.5", "-1", "1 MiB", "1MiBs", "lots"] {
         let error = parse_size(text).unwrap_err();
         assert!(matches!(error, UnitError::Size { .. }), "{text}");
@@ -59,7 +60,7 @@ fn what_is_no_size_is_told_with_an_example() {
 }
 
 #[test]
-fn too_much_is_told_as_too_much() {
+fn too_large_values_are_rejected() {
     for text in ["18446744073709551616", "20000PiB", &"9".repeat(60)] {
         assert!(matches!(parse_size(text), Err(UnitError::TooLarge { .. })), "{text}");
     }
@@ -69,8 +70,8 @@ fn too_much_is_told_as_too_much() {
 }
 
 #[test]
-fn durations_are_shown_shortly() {
-    for (expected, shown) in [
+fn durations_are_formatted_briefly() {
+    for (expected, duration) in [
         ("0s", Duration::ZERO),
         ("1ns", Duration::from_nanos(1)),
         ("999.99ms", Duration::from_nanos(999_999_999)),
@@ -79,7 +80,7 @@ fn durations_are_shown_shortly() {
         ("2h", Duration::from_secs(7230)),
         ("1d1h", Duration::from_secs(90_000)),
     ] {
-        assert_eq!(format_duration(shown), expected);
+        assert_eq!(format_duration(duration), expected);
     }
     assert_eq!(
         parse_duration(&format_duration(Duration::MAX)).map(|d| d.as_secs() / 86_400),
@@ -89,20 +90,20 @@ fn durations_are_shown_shortly() {
 
 proptest! {
     #[test]
-    fn a_shown_duration_reads_back_nearly_the_same(nanos in any::<u64>()) {
+    fn formatted_duration_parses_to_nearly_same(nanos in any::<u64>()) {
         let given = Duration::from_nanos(nanos);
         let back = parse_duration(&format_duration(given)).unwrap();
         prop_assert!(back <= given && given - back <= given / 20, "{given:?} became {back:?}");
     }
 
     #[test]
-    fn a_shown_size_reads_back_nearly_the_same(bytes in any::<u64>()) {
+    fn formatted_size_parses_to_nearly_same(bytes in any::<u64>()) {
         let back = parse_size(&format_size(bytes)).unwrap();
         prop_assert!(back <= bytes && bytes - back <= bytes / 100, "{bytes} became {back}");
     }
 
     #[test]
-    fn nothing_makes_the_readers_panic(text in any::<String>()) {
+    fn arbitrary_text_never_panics(text in any::<String>()) {
         let _ = (parse_duration(&text), parse_size(&text));
     }
 }

@@ -111,8 +111,8 @@ pub(super) fn v6_pktinfo(address: Ipv6Addr) -> in6_pktinfo {
 /// Returns the local address of a received datagram, if a reply can come from it.
 pub(super) fn local_ip_from_cmsg(message: ControlMessageOwned) -> Option<IpAddr> {
     match message {
-        // `ipi_addr` is the destination in the header, which may be a multicast group or a broadcast
-        // address. `ipi_spec_dst` is always an address of this machine.
+        // `ipi_addr` is the destination in the header, which may be a multicast group or a
+        // broadcast address. `ipi_spec_dst` is always an address of this machine.
         ControlMessageOwned::Ipv4PacketInfo(info) => {
             let address = Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr));
             (!address.is_unspecified()).then_some(address.into())

@@ -23,8 +23,8 @@ impl DatagramSocket {
     ///
     /// It receives at most twice as many datagrams as the last time, at least 8, and at most the
     /// capacity of the batch. So a batch grows with the load, and empty buffers cost little. After
-    /// several datagrams that arrived alone, it usually receives only one. The future may be dropped
-    /// at any time: datagrams that it has not returned are still in the queue.
+    /// several datagrams that arrived alone, it usually receives only one. The future may be
+    /// dropped at any time: datagrams that it has not returned are still in the queue.
     ///
     /// # Errors
     ///
@@ -122,8 +122,8 @@ impl DatagramSocket {
             mmsg::send_replies(fd, is_v6, bytes, (&batch.received, indices), source)
         };
         match self.socket.retry_on_intr(|fd| send(fd, first.local_ip)) {
-            // The broadcast address of a network looks like any other address, but cannot be the source
-            // of a reply.
+            // The broadcast address of a network looks like any other address, but cannot be the
+            // source of a reply.
             Err(error) if first.local_ip.is_some() && is_invalid_source(&error) => {
                 self.socket.retry_on_intr(|fd| send(fd, None))
             }

@@ -1,12 +1,12 @@
 //! `recvmmsg` and `sendmmsg` for UDP sockets (recvmmsg(2), sendmmsg(2)).
 //!
-//! Each call needs an array of message headers. The headers hold raw pointers, so a task cannot take
-//! them to another thread. Each thread has its own headers, and all its sockets share them.
+//! Each call needs an array of message headers. The headers hold raw pointers, so a task cannot
+//! take them to another thread. Each thread has its own headers, and all its sockets share them.
 //!
-//! The kernel stores in a header how much of its buffers it has used, and nix passes that size to the
-//! next call. So there are separate headers for each shape of received messages: IPv4 or IPv6, with
-//! or without the local address. Headers for sending are never used for receiving, because they point
-//! to addresses that are freed after the call.
+//! The kernel stores in a header how much of its buffers it has used, and nix passes that size to
+//! the next call. So there are separate headers for each shape of received messages: IPv4 or IPv6,
+//! with or without the local address. Headers for sending are never used for receiving, because
+//! they point to addresses that are freed after the call.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
@@ -25,8 +25,8 @@ use crate::net::datagram::batch::{DatagramBatch, DatagramMeta, MAX_BATCH, MIN_OF
 use crate::net::error::convert_errno;
 use crate::net::peer::Peer;
 
-/// A step between [`MIN_OFFER`] and [`MAX_BATCH`] for the number of buffer slices. A smaller array of
-/// slices takes less time to fill.
+/// A step between [`MIN_OFFER`] and [`MAX_BATCH`] for the number of buffer slices. A smaller array
+/// of slices takes less time to fill.
 const MEDIUM_OFFER: usize = 2 * MIN_OFFER;
 
 /// Receives up to `batch.offer` waiting datagrams. `with_local` is true if the socket reports the
@@ -106,11 +106,11 @@ fn io_slices<'a, const N: usize>(buffers: &mut ChunksExactMut<'a, u8>) -> [[IoSl
     std::array::from_fn(|_| [IoSliceMut::new(buffers.next().unwrap_or_default())])
 }
 
-/// Sends `bytes` to the senders of some received datagrams, from the address `source` if it is given.
-/// Returns the number of replies.
+/// Sends `bytes` to the senders of some received datagrams, from the address `source` if it is
+/// given. Returns the number of replies.
 ///
-/// It stops at the first datagram that was sent to another local address than the first one, and when
-/// the send buffer is full.
+/// It stops at the first datagram that was sent to another local address than the first one, and
+/// when the send buffer is full.
 pub(super) fn send_replies(
     fd: BorrowedFd<'_>,
     is_v6: bool,
@@ -150,8 +150,8 @@ fn send_replies_as<S: Family>(
     })
 }
 
-/// Sends `bytes` up to `count` times (at most 64) to `target`, on a socket of its family. Returns how
-/// many times.
+/// Sends `bytes` up to `count` times (at most 64) to `target`, on a socket of its family. Returns
+/// how many times.
 pub(super) fn send_repeated_to(
     fd: BorrowedFd<'_>,
     bytes: &[u8],
@@ -188,8 +188,8 @@ fn send_to_all<S: Family>(
 }
 
 impl<S: Family> MmsgHeaders<S> {
-    /// Sends `bytes` to each target, from the address `source` if it is given. A target of `None` is
-    /// the server of a connected socket.
+    /// Sends `bytes` to each target, from the address `source` if it is given. A target of `None`
+    /// is the server of a connected socket.
     fn send_to_all(
         &mut self,
         fd: BorrowedFd<'_>,

@@ -1,14 +1,14 @@
 //! Batches of datagrams, received and answered with one system call each.
 //!
-//! A busy server that receives one datagram at a time pays for one system call each, and for another
-//! one to reply. A [`DatagramBatch`] holds many datagrams.
+//! A busy server that receives one datagram at a time pays for one system call each, and for
+//! another one to reply. A [`DatagramBatch`] holds many datagrams.
 //! [`recv_batch`](crate::net::DatagramSocket::recv_batch) fills it from the socket's queue, and
-//! [`reply_batch`](crate::net::DatagramSocket::reply_batch) sends to many of the senders. The buffers
-//! are allocated once and reused. If datagrams arrive one at a time, they are received one at a time,
-//! by the system calls that cost less then.
+//! [`reply_batch`](crate::net::DatagramSocket::reply_batch) sends to many of the senders. The
+//! buffers are allocated once and reused. If datagrams arrive one at a time, they are received one
+//! at a time, by the system calls that cost less then.
 //!
-//! Each datagram has its full length, even if its buffer was too short. On a socket that is bound to
-//! every interface, it also has the local address to which it was sent.
+//! Each datagram has its full length, even if its buffer was too short. On a socket that is bound
+//! to every interface, it also has the local address to which it was sent.
 
 mod family;
 mod io;
@@ -29,8 +29,8 @@ const MAX_BYTES: usize = 256 * 1024;
 /// The smallest number of datagrams in a batch, for datagrams of any size.
 const MIN_BATCH: usize = 4;
 
-/// The smallest number of buffers that a call offers to the kernel, unless datagrams arrive one at a
-/// time. Each buffer that stays empty costs time.
+/// The smallest number of buffers that a call offers to the kernel, unless datagrams arrive one at
+/// a time. Each buffer that stays empty costs time.
 const MIN_OFFER: usize = 8;
 
 /// Buffers for datagrams, with the datagrams received last.
@@ -137,8 +137,8 @@ impl DatagramBatch {
         Some(received.with_buffer(&self.bytes[index * self.slot_size..][..self.slot_size]))
     }
 
-    /// Sets the number of buffers of the next call: twice the number of datagrams received last, or 1
-    /// if datagrams arrive one at a time.
+    /// Sets the number of buffers of the next call: twice the number of datagrams received last, or
+    /// 1 if datagrams arrive one at a time.
     fn adapt_offer(&mut self) {
         let count = self.received.len();
         self.single_predictor.record(count == 1);

@@ -1,4 +1,4 @@
-//! Hostile names: each is refused, or harmless.
+//! Hostile names: each is rejected or harmless.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
@@ -6,7 +6,7 @@ use std::path::{Component, Path};
 use crate::wire::file::filename::*;
 use crate::wire::text::escape;
 
-/// What a hostile name is made of.
+/// The parts of generated hostile names.
 const PIECES: [&[u8]; 24] = [
     b"..",
     b".",
@@ -34,7 +34,7 @@ const PIECES: [&[u8]; 24] = [
     "\u{a0}".as_bytes(),
 ];
 
-const REFUSED: [&[u8]; 40] = [
+const REJECTED: [&[u8]; 40] = [
     b"",
     b"/",
     b"//",
@@ -95,8 +95,8 @@ const HARMLESS: [&str; 14] = [
 ];
 
 #[test]
-fn five_hundred_hostile_names_are_refused_or_harmless() {
-    let mut corpus: BTreeSet<Vec<u8>> = REFUSED.iter().map(|name| name.to_vec()).collect();
+fn hostile_names_are_rejected_or_harmless() {
+    let mut corpus: BTreeSet<Vec<u8>> = REJECTED.iter().map(|name| name.to_vec()).collect();
     corpus.extend(HARMLESS.iter().map(|name| name.as_bytes().to_vec()));
     for left in PIECES {
         for right in PIECES {
@@ -113,30 +113,33 @@ fn five_hundred_hostile_names_are_refused_or_harmless() {
         assert_eq!(name.as_str().as_bytes(), bytes);
         assert_eq!(escape(name.as_str()), name.as_str());
         let path = Path::new(name.as_str());
-        assert!(path.components().all(|part| matches!(part, Component::Normal(_))), "{name}");
-        assert!(!name.as_str().split('/').any(|part| part.starts_with('.')), "{name}");
-        let whole: Vec<_> = name.directories().chain([name.file_name()]).collect();
-        assert_eq!(whole.join("/"), name.as_str());
+        assert!(
+            path.components().all(|component| matches!(component, Component::Normal(_))),
+            "{name}"
+        );
+        assert!(!name.as_str().split('/').any(|component| component.starts_with('.')), "{name}");
+        let components: Vec<_> = name.directories().chain([name.file_name()]).collect();
+        assert_eq!(components.join("/"), name.as_str());
     }
-    assert!(accepted > HARMLESS.len(), "a parser that refuses everything is no use");
+    assert!(accepted > HARMLESS.len(), "too few names were accepted");
 }
 
 #[test]
-fn names_that_lead_astray_are_refused() {
-    for name in REFUSED {
+fn dangerous_names_are_rejected() {
+    for name in REJECTED {
         assert!(SafeName::parse(name).is_err(), "{}", name.escape_ascii());
     }
 }
 
 #[test]
-fn names_that_only_look_odd_are_kept() {
+fn odd_names_are_accepted() {
     for name in HARMLESS {
         assert_eq!(SafeName::parse(name.as_bytes()).map(|name| name.0).as_deref(), Ok(name));
     }
 }
 
 #[test]
-fn lengths_and_depth_have_limits() {
+fn length_and_depth_are_limited() {
     let accepted = |name: String| SafeName::parse(name.as_bytes()).is_ok();
     assert!(accepted("x".repeat(MAX_COMPONENT_LEN)));
     assert!(!accepted("x".repeat(MAX_COMPONENT_LEN + 1)));
@@ -146,7 +149,7 @@ fn lengths_and_depth_have_limits() {
 }
 
 #[test]
-fn every_name_beside_the_file_fits() {
+fn derived_names_fit_into_255_bytes() {
     let longest = "x".repeat(MAX_COMPONENT_LEN);
     let name = SafeName::parse(longest.as_bytes()).unwrap();
     assert!(
