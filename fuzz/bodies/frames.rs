@@ -1,14 +1,15 @@
-//! Frames of the file protocol, on a line that does what lines do to bytes.
+//! Frames of the file protocol on a connection that corrupts bytes.
 //!
-//! The input says which frames are written, what befalls their bytes, and in which pieces they arrive. Whatever that is, the
-//! frames that are read are the first of those that were written, but for what is in a chunk, which its own value covers;
-//! and where nothing befell them, they are all of them. A name that is taken leads nowhere but beneath.
+//! The input selects the frames, the corruptions of their bytes, and the pieces in which the bytes
+//! arrive. Whatever the corruption, the decoded frames are the first of the encoded frames. The
+//! bytes of a chunk are an exception, because only the chunk's hash covers them. Without a
+//! corruption, all frames are decoded. An accepted file name stays below its directory.
 
 use sockactors::wire::file::filename::SafeName;
 use sockactors::wire::file::{Failed, Frame, FrameReader, FrameWriter, Offer, Stored};
 use sockactors::wire::text::is_unsafe;
 
-/// What is left of the input.
+/// The unread part of the input.
 struct Input<'a>(&'a [u8]);
 
 impl<'a> Input<'a> {
@@ -23,78 +24,80 @@ impl<'a> Input<'a> {
         }
     }
 
-    fn bytes(&mut self, most: usize) -> &'a [u8] {
-        let (bytes, rest) = self.0.split_at(most.min(self.0.len()));
+    fn bytes(&mut self, max_len: usize) -> &'a [u8] {
+        let (bytes, rest) = self.0.split_at(max_len.min(self.0.len()));
         self.0 = rest;
         bytes
     }
 
-    fn place(&mut self, below: usize) -> usize {
-        (usize::from(self.byte()) << 8 | usize::from(self.byte())) % below.max(1)
+    fn index(&mut self, len: usize) -> usize {
+        (usize::from(self.byte()) << 8 | usize::from(self.byte())) % len.max(1)
     }
 }
 
 /// Checks one input.
 pub fn check(input: &[u8]) {
     let mut input = Input(input);
-    let (frames, changes, pieces) = (input.byte() % 6, input.byte() % 4, input.byte());
+    let (frame_count, corruptions, pieces) = (input.byte() % 6, input.byte() % 4, input.byte());
     let mut writer = FrameWriter::default();
-    let (mut line, mut said) = (Vec::new(), Vec::new());
-    for _ in 0..frames {
-        let frame = frame(&mut input);
-        writer.write(&frame, &mut line);
-        said.push(frame);
+    let (mut bytes, mut frames) = (Vec::new(), Vec::new());
+    for _ in 0..frame_count {
+        let frame = read_frame(&mut input);
+        writer.write(&frame, &mut bytes);
+        frames.push(frame);
     }
-    let written = line.clone();
-    for _ in 0..changes {
-        change(&mut input, &mut line);
+    let original = bytes.clone();
+    for _ in 0..corruptions {
+        corrupt(&mut input, &mut bytes);
     }
-    let step = usize::from(pieces % 97) + 1;
-    let (heard, is_whole) = heard(&line, step, &said);
-    assert!(line != written || (heard == said.len() && is_whole), "something was lost");
+    let piece_len = usize::from(pieces % 97) + 1;
+    let (count, is_whole) = decode(&bytes, piece_len, &frames);
+    assert!(bytes != original || (count == frames.len() && is_whole), "a frame was lost");
 }
 
-/// Reads frames, each of which must be the next that was said; tells how many there were, and whether that was all.
-fn heard(line: &[u8], step: usize, said: &[Frame<'_>]) -> (usize, bool) {
-    let (mut reader, mut heard) = (FrameReader::default(), 0);
-    for piece in line.chunks(step) {
+/// Decodes frames, and checks each of them against the next encoded one. Returns the number of
+/// frames, and whether all bytes were decoded.
+fn decode(bytes: &[u8], piece_len: usize, frames: &[Frame<'_>]) -> (usize, bool) {
+    let (mut reader, mut count) = (FrameReader::default(), 0);
+    for piece in bytes.chunks(piece_len) {
         reader.push(piece);
         loop {
             match reader.next_frame() {
                 Ok(Some(frame)) => {
-                    let said = said.get(heard).expect("a frame that nobody said");
-                    assert_eq!(without_chunk(&frame), without_chunk(said));
-                    heard += 1;
+                    let expected = frames.get(count).expect("decoded a frame that was not encoded");
+                    assert_eq!(without_chunk(&frame), without_chunk(expected));
+                    count += 1;
                 }
                 Ok(None) => break,
-                Err(_) => return (heard, false),
+                Err(_) => return (count, false),
             }
         }
-        if step % 3 == 0 {
+        if piece_len % 3 == 0 {
             reader.shrink();
         }
     }
-    (heard, !reader.has_partial_frame())
+    (count, !reader.has_partial_frame())
 }
 
 fn without_chunk<'a>(frame: &Frame<'a>) -> Frame<'a> {
     match frame {
-        Frame::Data { number, hash: value, .. } => {
-            Frame::Data { number: *number, hash: *value, bytes: b"" }
+        Frame::Data { number, hash, .. } => {
+            Frame::Data { number: *number, hash: *hash, bytes: b"" }
         }
         frame => frame.clone(),
     }
 }
 
-fn frame<'a>(input: &mut Input<'a>) -> Frame<'a> {
+/// Builds a frame from the input.
+fn read_frame<'a>(input: &mut Input<'a>) -> Frame<'a> {
     let digest = [input.byte(); 32];
     let text = |bytes| std::str::from_utf8(bytes).unwrap_or("");
     match input.byte() % 8 {
         0 => {
             let name = input.bytes(20);
-            judge(name);
+            check_name(name);
             let is_directory = input.byte() % 2 == 0;
-            // The largest number says that there is none.
+            // The largest number means an unknown size.
             let size = Some(input.number()).filter(|size| *size != u64::MAX);
             let (mode, modified) = (u32::from(input.byte()), (-1, u32::from(input.byte())));
             Frame::Offer(Offer { is_directory, size, mode, modified, name })
@@ -109,26 +112,26 @@ fn frame<'a>(input: &mut Input<'a>) -> Frame<'a> {
     }
 }
 
-/// Does to bytes what a bad line does.
-fn change(input: &mut Input<'_>, line: &mut Vec<u8>) {
-    let at = input.place(line.len());
+/// Flips a bit, truncates, duplicates or inserts bytes.
+fn corrupt(input: &mut Input<'_>, bytes: &mut Vec<u8>) {
+    let at = input.index(bytes.len());
     match input.byte() % 4 {
-        0 if !line.is_empty() => line[at] ^= 1 << (input.byte() % 8),
-        1 => line.truncate(at),
+        0 if !bytes.is_empty() => bytes[at] ^= 1 << (input.byte() % 8),
+        1 => bytes.truncate(at),
         2 => {
-            let until = at + input.place(line.len() - at);
-            let again = line[at..until].to_vec();
-            line.splice(until..until, again);
+            let end = at + input.index(bytes.len() - at);
+            let duplicate = bytes[at..end].to_vec();
+            bytes.splice(end..end, duplicate);
         }
         _ => {
-            let other = input.bytes(5).to_vec();
-            line.splice(at..at, other);
+            let inserted = input.bytes(5).to_vec();
+            bytes.splice(at..at, inserted);
         }
     }
 }
 
-/// A name that is taken leads to one file beneath the directory, and shows as what it is.
-fn judge(name: &[u8]) {
+/// Checks that an accepted name is a file below the directory, and is safe to show.
+fn check_name(name: &[u8]) {
     let Ok(name) = SafeName::parse(name) else { return };
     let text = name.as_str();
     assert!(!text.contains(is_unsafe) && !text.starts_with('/'));

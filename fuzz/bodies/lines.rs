@@ -1,8 +1,8 @@
-//! Any bytes, in any pieces, as the lines of a chat client.
+//! Arbitrary bytes, in arbitrary pieces, as the lines of a chat client.
 //!
-//! The first byte says how long a line may be and the second how the rest is cut. Whatever the cuts, the lines are
-//! those that a plain split gives; no more is held than promised; and what is made of a line for other people's eyes
-//! has nothing in it that misleads a terminal.
+//! The first byte is the length limit of a line, and the second one decides how the rest is split.
+//! Whatever the pieces, the lines are those of a plain split, and the buffer stays within its
+//! limit. The text that others would see of a line contains nothing that misleads a terminal.
 
 use std::borrow::Cow;
 
@@ -16,46 +16,47 @@ use sockactors::wire::utf8::Utf8Decoder;
 pub fn check(input: &[u8]) {
     let [limit, cuts, bytes @ ..] = input else { return };
     let limit = usize::from(*limit);
-    let expected = plain(bytes, limit);
-    let whole = taken([bytes].into_iter(), limit);
-    assert_eq!(whole, expected, "in one piece");
+    let expected = split_plainly(bytes, limit);
+    let lines = split_with_buffer([bytes].into_iter(), limit);
+    assert_eq!(lines, expected, "in one piece");
     let mut rest = bytes;
-    let mut dice = u32::from(*cuts);
+    let mut random = u32::from(*cuts);
     let pieces = std::iter::from_fn(|| {
-        dice = dice.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        let length = (dice >> 24) as usize % (usize::from(*cuts % 61) + 2);
+        random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let length = (random >> 24) as usize % (usize::from(*cuts % 61) + 2);
         let (piece, later) = rest.split_at(length.min(rest.len()));
         rest = later;
         (!piece.is_empty() || !rest.is_empty()).then_some(piece)
     });
     let pieces: Vec<_> = pieces.collect();
-    assert_eq!(taken(pieces.iter().copied(), limit), expected, "in {} pieces", pieces.len());
-    let mut chunks = Utf8Decoder::new();
-    let mut text: String = pieces.iter().map(|piece| chunks.push(piece)).collect();
-    text.push_str(&chunks.finish());
+    let split = split_with_buffer(pieces.iter().copied(), limit);
+    assert_eq!(split, expected, "in {} pieces", pieces.len());
+    let mut decoder = Utf8Decoder::new();
+    let mut text: String = pieces.iter().map(|piece| decoder.push(piece)).collect();
+    text.push_str(&decoder.finish());
     assert_eq!(text, decode_lossy(bytes));
-    for line in &whole {
+    for line in &lines {
         if let Line::Complete(line) = line {
-            judge(&decode_lossy(line));
+            check_line(&decode_lossy(line));
         }
     }
 }
 
-/// The lines as a plain split has them.
-fn plain(bytes: &[u8], limit: usize) -> Vec<Line> {
+/// Returns the lines of a plain split.
+fn split_plainly(bytes: &[u8], limit: usize) -> Vec<Line> {
     let mut lines: Vec<_> = bytes.split(|byte| *byte == b'\n').collect();
-    let rest = lines.pop().unwrap_or_default();
-    let judged = |line: &[u8]| match line.len() > limit {
+    let last = lines.pop().unwrap_or_default();
+    let limited = |line: &[u8]| match line.len() > limit {
         true => Line::TooLong(line.len()),
         false => Line::Complete(line.to_vec()),
     };
-    let ended = lines.into_iter().map(|line| judged(line.strip_suffix(b"\r").unwrap_or(line)));
-    let rest = (!rest.is_empty()).then(|| judged(rest));
-    ended.chain(rest).collect()
+    let complete = lines.into_iter().map(|line| limited(line.strip_suffix(b"\r").unwrap_or(line)));
+    let unterminated = (!last.is_empty()).then(|| limited(last));
+    complete.chain(unterminated).collect()
 }
 
-/// The lines as the buffer has them.
-fn taken<'a>(pieces: impl Iterator<Item = &'a [u8]>, limit: usize) -> Vec<Line> {
+/// Returns the lines of a [`LineBuffer`], and checks its other methods.
+fn split_with_buffer<'a>(pieces: impl Iterator<Item = &'a [u8]>, limit: usize) -> Vec<Line> {
     let mut buffer = LineBuffer::new(limit);
     let mut lines = Vec::new();
     for piece in pieces {
@@ -69,13 +70,13 @@ fn taken<'a>(pieces: impl Iterator<Item = &'a [u8]>, limit: usize) -> Vec<Line> 
     lines
 }
 
-/// Judges what a line is taken for, and what others are shown of it.
-fn judge(line: &str) {
+/// Checks how a line is parsed, and the text that others would see of it.
+fn check_line(line: &str) {
     let safe = escape(line);
     assert!(!safe.contains(is_unsafe), "{safe:?}");
     assert_eq!(matches!(safe, Cow::Borrowed(_)), !line.contains(is_unsafe));
     assert_eq!(escape(&safe), safe);
-    let said = match parse(line) {
+    let argument = match parse(line) {
         Command::Message(text) => {
             assert!(text == line || line.strip_prefix('/') == Some(text));
             text
@@ -98,5 +99,5 @@ fn judge(line: &str) {
         }
         _ => return,
     };
-    assert!(line.contains(said));
+    assert!(line.contains(argument));
 }

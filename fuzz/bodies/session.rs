@@ -1,30 +1,35 @@
-//! Any bytes as one side of a chat session, with the room and an honest member around it.
+//! Arbitrary bytes as one side of a chat session, with a room and an honest member.
 //!
-//! A whole chat runs in simulation: the room's keeper, a session for the input and one for an honest member called
-//! `ada`, both on connections in memory. The first byte of an input is the setting and the second the seed. Of the
-//! rest, bytes below 0xf8 are what the peer sends; those from there on, which are in no text, are what it does:
+//! A whole chat runs in a simulation: the room manager, a session for the input, and a session for
+//! an honest member called `ada`. Both sessions use connections in memory. The first byte of an
+//! input selects the settings, and the second one is the seed. In the rest, bytes below 0xf8 are
+//! sent by the peer. The bytes from 0xf8 on, which no text contains, are actions:
 //!
-//! | byte | what |
+//! | byte | action |
 //! |---|---|
-//! | `f8` | waits for longer than the dialect takes to settle |
-//! | `f9` | waits until nothing moves any more: the end of a chunk |
-//! | `fa N` | reads N times 64 bytes |
-//! | `fb N` | sends the last byte N times 64 times more (N modulo 80), unless it is a newline |
-//! | `fc` | has the honest member say something |
-//! | `fd` | waits for longer than a peer may take nothing |
-//! | `fe` | ends its side |
+//! | `f8` | waits longer than the detection of the dialect takes |
+//! | `f9` | waits until nothing changes any more, which ends a chunk |
+//! | `fa N` | reads 64 * N bytes |
+//! | `fb N` | sends the last byte 64 * (N % 80) more times, or a space if it is a newline |
+//! | `fc` | sends a message of the honest member |
+//! | `fd` | waits longer than a peer may accept nothing |
+//! | `fe` | shuts down the peer's write side |
 //! | `ff B` | sends the byte B, whatever it is |
 //!
-//! Whatever the input, nobody crashes, the peer is sent nothing but text (in lines without control characters if it
-//! speaks in lines), the honest member hears whole lines that can be told from each other, sees everybody off whom
-//! it saw coming, and nobody is left in the hall.
+//! For every input these must hold:
+//!
+//! - No actor crashes.
+//! - The peer receives only text. If it is a line client, the lines have no control characters.
+//! - The honest member receives whole lines of known forms. It sees every member leave that it saw
+//!   join.
+//! - No member is left in the registry at the end.
 
 use std::future::{Future, poll_fn};
 use std::io::IoSlice;
 use std::mem;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context as Waking, Poll};
+use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use sockactors::actors::{
@@ -39,95 +44,104 @@ use sockactors::wire::chat::{ACK_PREFIX, validate_nick};
 use sockactors::wire::text::{decode_lossy, is_unsafe};
 
 const INSTANT: Duration = Duration::from_nanos(1);
-/// Longer than the dialect takes to settle.
-const PAUSE: Duration = Duration::from_millis(150);
-/// Longer than a peer may take nothing.
-const LONG: Duration = Duration::from_secs(31);
-/// Longer than anything: a rate holds the last line of a long input back for half an hour.
-const AGES: Duration = Duration::from_secs(36_000);
+/// Longer than the detection of the dialect takes.
+const DETECTION_WAIT: Duration = Duration::from_millis(150);
+/// Longer than a peer may accept nothing.
+const STALL_WAIT: Duration = Duration::from_secs(31);
+/// Longer than any limit: the rate limit delays the last line of a long input by half an hour.
+const LONG_TIME: Duration = Duration::from_secs(36_000);
 
-/// What the peer and the honest member were sent.
+/// The bytes on both connections, and the final state.
 #[derive(Debug, Default)]
-struct Told {
+struct Transcript {
+    /// The bytes that the peer received.
     peer: Vec<u8>,
+    /// The bytes that the honest member received.
     honest: Vec<u8>,
-    /// What the peer sent.
+    /// The bytes that the peer sent.
     sent: Vec<u8>,
-    /// The hall when all have gone.
-    hall: String,
+    /// The registry after all members have left, formatted.
+    registry: String,
 }
 
 /// Checks one input.
 pub fn check(input: &[u8]) {
-    let Some((&[setting, seed], script)) = input.split_first_chunk() else { return };
-    let hall = ChatRegistry::new("lobby");
-    let mut tree = Supervisor::new("chat", Strategy::OneForOne).intensity(0, LONG);
-    let room = {
-        let hall = hall.clone();
-        tree.child(Child::new("room", move || RoomManager::new(hall.clone())))
+    let Some((&[settings, seed], script)) = input.split_first_chunk() else { return };
+    let registry = ChatRegistry::new("lobby");
+    let mut tree = Supervisor::new("chat", Strategy::OneForOne).intensity(0, STALL_WAIT);
+    let manager = {
+        let registry = registry.clone();
+        tree.child(Child::new("rooms", move || RoomManager::new(registry.clone())))
     };
     let sessions = tree.pool(Pool::new("sessions").mailbox(4));
     let limits = SessionLimits {
-        idle_timeout: (setting & 1 > 0).then_some(4 * LONG),
-        rate: (20, LONG),
-        rate_on_loopback: setting & 2 > 0,
+        idle_timeout: (settings & 1 > 0).then_some(4 * STALL_WAIT),
+        rate: (20, STALL_WAIT),
+        rate_on_loopback: settings & 2 > 0,
         ..SessionLimits::default()
     };
-    let with = [SessionLimits::default(), limits].map(|limits| {
-        Arc::new(SessionConfig { limits, manager: room.clone(), reporter: Reporter::disabled() })
+    let configs = [SessionLimits::default(), limits].map(|limits| {
+        let (manager, reporter) = (manager.clone(), Reporter::disabled());
+        Arc::new(SessionConfig { limits, manager, reporter })
     });
-    let told = Arc::new(Mutex::new(Told::default()));
-    let (script, out) = (script.to_vec(), told.clone());
+    let transcript = Arc::new(Mutex::new(Transcript::default()));
+    let (script, result) = (script.to_vec(), transcript.clone());
     let driver = move || {
-        let (with, script, out) = (with.clone(), script.clone(), out.clone());
-        let (sessions, hall) = (sessions.clone(), hall.clone());
+        let (configs, script, result) = (configs.clone(), script.clone(), result.clone());
+        let (sessions, registry) = (sessions.clone(), registry.clone());
         async move |ctx: Context<()>| -> Outcome {
-            let told = drive(&ctx, &sessions, &with, setting, &script).await?;
-            *out.lock().unwrap() = Told { hall: format!("{hall:?}"), ..told };
+            let transcript = run_script(&ctx, &sessions, &configs, settings, &script).await?;
+            *result.lock().unwrap() =
+                Transcript { registry: format!("{registry:?}"), ..transcript };
             Ok(())
         }
     };
     tree.child(Child::new("driver", driver).transient().significant());
     let crashes = Arc::new(Mutex::new(Vec::new()));
-    let seen = crashes.clone();
-    let ended = Simulation::new(u64::from(seed))
+    let observed = crashes.clone();
+    let outcome = Simulation::new(u64::from(seed))
         .observe(move |event| match event {
             Lifecycle::Exited { exit, .. } | Lifecycle::Stopped { exit, .. }
                 if !exit.is_normal() =>
             {
-                seen.lock().unwrap().push(event.to_string());
+                observed.lock().unwrap().push(event.to_string());
             }
             _ => {}
         })
         .run(tree);
     let crashes = mem::take(&mut *crashes.lock().unwrap());
-    assert!(crashes.is_empty() && ended.is_ok(), "{ended:?}: {crashes:#?}");
-    let told = mem::take(&mut *told.lock().unwrap());
-    peer_was_told(&told.peer, &told.sent);
-    honest_was_told(&told.honest);
-    assert_eq!(told.hall, "ChatRegistry(1 rooms, 0 members)");
+    assert!(crashes.is_empty() && outcome.is_ok(), "{outcome:?}: {crashes:#?}");
+    let transcript = mem::take(&mut *transcript.lock().unwrap());
+    check_peer_input(&transcript.peer, &transcript.sent);
+    check_honest_input(&transcript.honest);
+    assert_eq!(transcript.registry, "ChatRegistry(1 rooms, 0 members)");
 }
 
-/// Plays an input.
-async fn drive(
+/// Runs the script of an input.
+async fn run_script(
     ctx: &Context<()>,
     sessions: &PoolAddress,
-    [with_honest, with]: &[Arc<SessionConfig>; 2],
-    setting: u8,
+    [honest_config, peer_config]: &[Arc<SessionConfig>; 2],
+    settings: u8,
     script: &[u8],
-) -> Result<Told, Box<dyn std::error::Error + Send + Sync>> {
-    let capacity = [256, 1024, 4096, 65_536][usize::from(setting >> 2 & 3)];
+) -> Result<Transcript, Box<dyn std::error::Error + Send + Sync>> {
+    let capacity = [256, 1024, 4096, 65_536][usize::from(settings >> 2 & 3)];
     let (honest, theirs) = Stream::duplex(4096);
-    let serve = |stream, with: &Arc<SessionConfig>| {
-        ChatSession::new(Connection { stream, number: 0, ip_permit: None }, with.clone())
+    let session = |stream, config: &Arc<SessionConfig>| {
+        ChatSession::new(Connection { stream, number: 0, ip_permit: None }, config.clone())
     };
-    sessions.start(serve(theirs, with_honest)).await?;
+    sessions.start(session(theirs, honest_config)).await?;
     let (peer, theirs) = Stream::duplex(capacity);
-    let greedy = setting & 16 > 0;
-    let left = 16 << 10;
-    let mut play = Play { ctx, peer: Some(peer), honest, greedy, left, told: Told::default() };
-    play.honest_says("/nick ada\n/ack off\n").await;
-    sessions.start(serve(theirs, with)).await?;
+    let mut run = ScriptRun {
+        ctx,
+        peer: Some(peer),
+        honest,
+        always_reads: settings & 16 > 0,
+        send_budget: 16 << 10,
+        transcript: Transcript::default(),
+    };
+    run.send_as_honest("/nick ada\n/ack off\n").await;
+    sessions.start(session(theirs, peer_config)).await?;
     let mut chunk = Vec::new();
     let mut bytes = script.iter().copied();
     while let Some(byte) = bytes.next() {
@@ -137,7 +151,8 @@ async fn drive(
         }
         match byte {
             0xfb => {
-                // Of empty lines a few are enough: each of them may have to wait.
+                // Many empty lines would only take time, because the rate limit delays each of
+                // them.
                 let last = chunk.last().copied().filter(|byte| *byte != b'\n').unwrap_or(b' ');
                 let times = 64 * usize::from(bytes.next().unwrap_or_default() % 80);
                 chunk.resize(chunk.len() + times, last);
@@ -147,155 +162,158 @@ async fn drive(
                 chunk.extend(bytes.next());
                 continue;
             }
-            _ => play.send(&mem::take(&mut chunk)).await,
+            _ => run.send(&mem::take(&mut chunk)).await,
         }
         match byte {
-            0xf8 => play.pass(PAUSE).await,
-            0xfa => play.read(64 * usize::from(bytes.next().unwrap_or_default())).await,
-            0xfc => play.honest_says("well met\n").await,
-            0xfd => play.pass(LONG).await,
-            0xfe => play.end(),
+            0xf8 => run.wait(DETECTION_WAIT).await,
+            0xfa => run.read(64 * usize::from(bytes.next().unwrap_or_default())).await,
+            0xfc => run.send_as_honest("well met\n").await,
+            0xfd => run.wait(STALL_WAIT).await,
+            0xfe => run.shutdown_peer(),
             _ => {}
         }
     }
-    play.send(&chunk).await;
-    if setting & 32 > 0 {
-        play.end();
-        play.greedy = true;
+    run.send(&chunk).await;
+    if settings & 32 > 0 {
+        run.shutdown_peer();
+        run.always_reads = true;
     } else {
-        play.peer = None;
+        run.peer = None;
     }
-    play.pass(AGES).await;
-    assert_eq!(sessions.len(), 1, "the peer's session has ended, and no other");
-    play.honest_says("good bye\n/quit\n").await;
-    play.pass(LONG).await;
+    run.wait(LONG_TIME).await;
+    assert_eq!(sessions.len(), 1, "only the peer's session has ended");
+    run.send_as_honest("good bye\n/quit\n").await;
+    run.wait(STALL_WAIT).await;
     assert!(sessions.is_empty(), "all sessions have ended");
-    Ok(play.told)
+    Ok(run.transcript)
 }
 
-/// What the peer and the honest member have in hand.
-struct Play<'a> {
+/// The connections of the peer and of the honest member, while a script runs.
+struct ScriptRun<'a> {
     ctx: &'a Context<()>,
     peer: Option<Stream>,
     honest: Stream,
     /// Whether the peer reads all the time.
-    greedy: bool,
-    /// How many bytes the peer may still send: what is sent by the megabyte teaches nothing more.
-    left: usize,
-    told: Told,
+    always_reads: bool,
+    /// The number of bytes that the peer may still send. Megabytes of input find nothing more.
+    send_budget: usize,
+    transcript: Transcript,
 }
 
-impl Play<'_> {
-    /// Lets time pass, in which those who read do. The clock moves only when nobody can run, so after any time
-    /// nothing moves any more.
-    async fn pass(&mut self, time: Duration) {
+impl ScriptRun<'_> {
+    /// Lets time pass, during which the clients read. The clock advances only when no task can run,
+    /// so afterwards nothing changes any more.
+    async fn wait(&mut self, time: Duration) {
         let mut sleep = pin!(self.ctx.sleep(time));
-        let Told { peer: told, honest: heard, .. } = &mut self.told;
-        let peer = self.peer.as_ref().filter(|_| self.greedy);
+        let Transcript { peer: peer_bytes, honest: honest_bytes, .. } = &mut self.transcript;
+        let peer = self.peer.as_ref().filter(|_| self.always_reads);
         poll_fn(|cx| {
-            take(Some(&self.honest), heard, cx);
-            take(peer, told, cx);
+            poll_read_all(Some(&self.honest), honest_bytes, cx);
+            poll_read_all(peer, peer_bytes, cx);
             sleep.as_mut().poll(cx)
         })
         .await;
     }
 
-    /// Sends what the session takes; a peer that is not heeded gives the rest up.
+    /// Sends bytes for as long as the session accepts them. The rest is dropped.
     async fn send(&mut self, mut bytes: &[u8]) {
-        bytes = &bytes[..bytes.len().min(self.left)];
-        self.left -= bytes.len();
+        bytes = &bytes[..bytes.len().min(self.send_budget)];
+        self.send_budget -= bytes.len();
         while let (false, Some(stream)) = (bytes.is_empty(), &self.peer) {
             let Ok(written) = stream.try_write_vectored(&[IoSlice::new(bytes)]) else { break };
-            self.told.sent.extend_from_slice(&bytes[..written]);
+            self.transcript.sent.extend_from_slice(&bytes[..written]);
             bytes = &bytes[written..];
-            self.pass(INSTANT).await;
+            self.wait(INSTANT).await;
         }
     }
 
-    async fn read(&mut self, most: usize) {
+    async fn read(&mut self, max_len: usize) {
         if let Some(stream) = &self.peer {
-            let mut buf = vec![0; most];
+            let mut buf = vec![0; max_len];
             if let Ok(length) = stream.try_read(&mut buf) {
-                self.told.peer.extend_from_slice(&buf[..length]);
+                self.transcript.peer.extend_from_slice(&buf[..length]);
             }
         }
-        self.pass(INSTANT).await;
+        self.wait(INSTANT).await;
     }
 
-    async fn honest_says(&mut self, line: &str) {
+    async fn send_as_honest(&mut self, line: &str) {
         let _ = self.honest.try_write_vectored(&[IoSlice::new(line.as_bytes())]);
-        self.pass(INSTANT).await;
+        self.wait(INSTANT).await;
     }
 
-    fn end(&mut self) {
+    fn shutdown_peer(&mut self) {
         if let Some(stream) = &self.peer {
             let _ = stream.shutdown_write();
         }
     }
 }
 
-/// Takes what there is to read, and asks to be woken for more.
-fn take(stream: Option<&Stream>, told: &mut Vec<u8>, cx: &mut Waking<'_>) {
+/// Reads everything that a stream has, and registers the task for more.
+fn poll_read_all(stream: Option<&Stream>, received: &mut Vec<u8>, cx: &mut TaskContext<'_>) {
     while let Some(Poll::Ready(_)) = stream.map(|stream| stream.poll_readable(cx)) {
-        let taken =
-            stream.map(|stream| stream.try_read_with(|bytes| told.extend_from_slice(bytes)));
-        if !matches!(taken, Some(Ok(1..))) {
+        let read =
+            stream.map(|stream| stream.try_read_with(|bytes| received.extend_from_slice(bytes)));
+        if !matches!(read, Some(Ok(1..))) {
             return;
         }
     }
 }
 
-/// Judges what the peer was sent.
-fn peer_was_told(told: &[u8], sent: &[u8]) {
-    // It may have stopped reading anywhere.
-    let text = match std::str::from_utf8(told) {
+/// Checks the bytes that the peer received.
+fn check_peer_input(received: &[u8], sent: &[u8]) {
+    // The peer may have stopped to read in the middle of a character.
+    let text = match std::str::from_utf8(received) {
         Ok(text) => text,
         Err(error) => {
-            assert!(error.error_len().is_none(), "{:?}", String::from_utf8_lossy(told));
-            std::str::from_utf8(&told[..error.valid_up_to()]).unwrap()
+            assert!(error.error_len().is_none(), "{:?}", String::from_utf8_lossy(received));
+            std::str::from_utf8(&received[..error.valid_up_to()]).unwrap()
         }
     };
     if text.starts_with(ACK_PREFIX) {
-        return lecturer_was_told(text, &decode_lossy(sent));
+        return check_lecture_input(text, &decode_lossy(sent));
     }
     for line in text.split('\n') {
         assert!(!line.contains(is_unsafe), "{line:?}");
     }
 }
 
-/// Judges what a lecture client was sent: receipts, which have its text as it came, and nothing else until it turns
-/// out to send lines.
-fn lecturer_was_told(text: &str, sent: &str) {
-    // Which of them are its own words only a session can tell.
+/// Checks the text that a lecture client received: only receipts with its own text, until it
+/// becomes a line client.
+fn check_lecture_input(text: &str, sent: &str) {
+    // If the client has sent the prefix itself, its text and the receipts cannot be told apart.
     if sent.contains(ACK_PREFIX) {
         return;
     }
     let text = text.split("\n* ").next().unwrap_or_default();
     let echoed = text.replace(ACK_PREFIX, "");
-    // It may have stopped reading in a receipt, or just when it was taken for one who sends lines.
-    let cut = |end: &str| echoed.strip_suffix(end).is_some_and(|rest| sent.starts_with(rest));
-    let is_echo = cut("") || cut("\n*") || (1..ACK_PREFIX.len()).any(|n| cut(&ACK_PREFIX[..n]));
+    // The client may have stopped to read within a receipt, or while it became a line client.
+    let is_echo_before =
+        |end: &str| echoed.strip_suffix(end).is_some_and(|rest| sent.starts_with(rest));
+    let is_echo = is_echo_before("")
+        || is_echo_before("\n*")
+        || (1..ACK_PREFIX.len()).any(|len| is_echo_before(&ACK_PREFIX[..len]));
     assert!(is_echo, "{text:?} for {sent:?}");
 }
 
-/// Judges what the honest member was sent.
-fn honest_was_told(told: &[u8]) {
-    let text = std::str::from_utf8(told).unwrap();
+/// Checks the bytes that the honest member received.
+fn check_honest_input(received: &[u8]) {
+    let text = std::str::from_utf8(received).unwrap();
     assert!(text.ends_with('\n'), "{text:?}");
-    let mut there = 0;
+    let mut other_members = 0;
     for line in text.lines() {
         assert!(!line.contains(is_unsafe), "{line:?}");
-        let named = |(name, _): (&str, &str)| validate_nick(name).is_ok();
-        let is_formed = match line.split_once(' ') {
+        let has_sender = |(nick, _): (&str, &str)| validate_nick(nick).is_ok();
+        let is_well_formed = match line.split_once(' ') {
             Some(("*" | "**", rest)) => !rest.is_empty(),
-            _ => line.split_once(": ").is_some_and(named),
+            _ => line.split_once(": ").is_some_and(has_sender),
         };
-        assert!(is_formed, "{line:?}");
+        assert!(is_well_formed, "{line:?}");
         match line.split(' ').collect::<Vec<_>>()[..] {
-            ["*", name, "joined"] if name != "ada" => there += 1,
-            ["*", name, "left"] if name != "ada" => there -= 1,
+            ["*", nick, "joined"] if nick != "ada" => other_members += 1,
+            ["*", nick, "left"] if nick != "ada" => other_members -= 1,
             _ => {}
         }
     }
-    assert_eq!(there, 0, "whoever came has left:\n{text}");
+    assert_eq!(other_members, 0, "every member that has joined has left:\n{text}");
 }

@@ -1,4 +1,4 @@
-//! Any bytes as one side of a chat session; see `bodies/session.rs`.
+//! Arbitrary bytes as one side of a chat session; see `bodies/session.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Frames of the file protocol on a bad line; see `bodies/frames.rs`.
+//! Frames of the file protocol on a connection that corrupts bytes; see `bodies/frames.rs`.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Any bytes as the lines of a chat client; see `bodies/lines.rs`.
+//! Arbitrary bytes as the lines of a chat client; see `bodies/lines.rs`.
 
 #![no_main]
 
