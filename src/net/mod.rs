@@ -80,3 +80,4 @@ pub(crate) use predictor::StreakPredictor;
 pub use stream::Stream;
 pub use stream::splice::SplicePipe;
 pub(crate) use stream::transport::StreamWriter;
+pub(crate) use stream::write_queue::WriteQueue;

@@ -4,25 +4,16 @@
 //! the user: what was written in part or not at all is sent to the next connection. The client's
 //! own commands for the lost connection are dropped.
 
-use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 
-use crate::net::Stream;
+use crate::net::{Stream, WriteQueue};
 
 /// Number of queued bytes from which no more input is taken.
 const HIGH_WATER: usize = 1 << 20;
 
-/// Maximum number of slices in one vectored write.
-const MAX_IOVECS: usize = 64;
-
 /// The lines that wait to be written.
 #[derive(Debug, Default)]
-pub(crate) struct SendQueue {
-    lines: VecDeque<QueuedLine>,
-    bytes: usize,
-    /// Number of written bytes of the first line.
-    written: usize,
-}
+pub(crate) struct SendQueue(WriteQueue<QueuedLine>);
 
 #[derive(Debug)]
 struct QueuedLine {
@@ -32,69 +23,67 @@ struct QueuedLine {
     is_user_input: bool,
 }
 
+impl QueuedLine {
+    fn new(text: &str, is_user_input: bool) -> QueuedLine {
+        QueuedLine { text: format!("{text}\n"), is_user_input }
+    }
+}
+
+impl AsRef<[u8]> for QueuedLine {
+    fn as_ref(&self) -> &[u8] {
+        self.text.as_bytes()
+    }
+}
+
 impl SendQueue {
     /// Queues a line of the user, given without its newline.
     pub(crate) fn push_line(&mut self, text: &str) {
-        self.push(text, true);
+        self.0.push_back(QueuedLine::new(text, true));
     }
 
     /// Queues a command of the client for the current connection, given without its newline.
     pub(crate) fn push_control(&mut self, text: &str) {
-        self.push(text, false);
-    }
-
-    fn push(&mut self, text: &str, is_user_input: bool) {
-        let text = format!("{text}\n");
-        self.bytes += text.len();
-        self.lines.push_back(QueuedLine { text, is_user_input });
+        self.0.push_back(QueuedLine::new(text, false));
     }
 
     /// Removes and returns the first line, without its newline.
     pub(crate) fn pop(&mut self) -> Option<String> {
-        let mut line = self.lines.pop_front()?;
-        self.bytes -= line.text.len();
-        self.written = 0;
+        let mut line = self.0.pop_front()?;
         line.text.pop();
         Some(line.text)
     }
 
     /// Puts back a line of the user that was popped and could not be sent.
     pub(crate) fn requeue(&mut self, text: &str) {
-        let line = QueuedLine { text: format!("{text}\n"), is_user_input: true };
-        self.bytes += line.text.len();
-        self.lines.push_front(line);
+        self.0.push_front(QueuedLine::new(text, true));
     }
 
     /// Queues commands of the client before all other lines.
     pub(crate) fn prepend(&mut self, texts: &[String]) {
         for text in texts.iter().rev() {
-            let text = format!("{text}\n");
-            self.bytes += text.len();
-            self.lines.push_front(QueuedLine { text, is_user_input: false });
+            self.0.push_front(QueuedLine::new(text, false));
         }
     }
 
     /// Returns the number of queued lines of the user.
     pub(crate) fn pending_lines(&self) -> usize {
-        self.lines.iter().filter(|line| line.is_user_input).count()
+        self.0.iter().filter(|line| line.is_user_input).count()
     }
 
     /// Returns whether nothing is queued.
     pub(crate) fn is_empty(&self) -> bool {
-        self.lines.is_empty()
+        self.0.is_empty()
     }
 
     /// Returns whether so much is queued that no more input may be taken.
     pub(crate) fn is_full(&self) -> bool {
-        self.bytes >= HIGH_WATER
+        self.0.len() >= HIGH_WATER
     }
 
     /// Prepares the queue for the next connection: drops the client's own commands, and sends a
     /// partly written line again as a whole.
     pub(crate) fn reset_connection(&mut self) {
-        self.written = 0;
-        self.lines.retain(|line| line.is_user_input);
-        self.bytes = self.lines.iter().map(|line| line.text.len()).sum();
+        self.0.restart(|line| line.is_user_input);
     }
 
     /// Writes as many bytes as the server takes now. Returns whether it took any.
@@ -103,35 +92,7 @@ impl SendQueue {
     ///
     /// The connection failed.
     pub(crate) fn flush(&mut self, stream: &Stream) -> io::Result<bool> {
-        let mut any = false;
-        while !self.lines.is_empty() {
-            let mut slices = [IoSlice::new(&[]); MAX_IOVECS];
-            let mut count = 0;
-            for (slice, line) in slices.iter_mut().zip(&self.lines) {
-                let skip = if count == 0 { self.written } else { 0 };
-                *slice = IoSlice::new(&line.text.as_bytes()[skip..]);
-                count += 1;
-            }
-            match stream.try_write_vectored(&slices[..count]) {
-                Ok(written) => self.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
-            any = true;
-        }
-        Ok(any)
-    }
-
-    fn advance(&mut self, written: usize) {
-        self.written += written;
-        while let Some(line) = self.lines.front() {
-            if self.written < line.text.len() {
-                return;
-            }
-            self.written -= line.text.len();
-            self.bytes -= line.text.len();
-            self.lines.pop_front();
-        }
+        self.0.try_flush(stream, drop)
     }
 }
 
@@ -174,6 +135,6 @@ mod tests {
         queue.flush(&ours).unwrap();
         assert_eq!(read_all(&theirs), "/nick ada\n/ack off\nhello\n");
         assert!(queue.is_empty() && !queue.flush(&ours).unwrap());
-        assert_eq!(queue.bytes, 0);
+        assert_eq!(queue.0.len(), 0);
     }
 }

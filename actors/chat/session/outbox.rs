@@ -4,13 +4,12 @@
 //! written, and writes what waits in one vectored call. Progress is kept here, so cancelling a
 //! wait cuts no line in two.
 
-use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::actors::chat::broadcast::message::RoomMessage;
-use crate::net::Stream;
+use crate::net::{Stream, WriteQueue};
 
 /// Time that a peer may take no bytes while some wait. Then it is disconnected.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,22 +22,15 @@ pub(crate) const HIGH_WATER: usize = 64 << 10;
 /// a list of rooms whose topics consist of escapes.
 pub(crate) const MAX_PENDING: usize = HIGH_WATER + (256 << 10);
 
-/// Maximum number of slices in one vectored write.
-const MAX_IOVECS: usize = 64;
-
 /// The bytes that wait to be written. An empty outbox has no allocation.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox(Option<Box<PendingWrites>>);
 
 #[derive(Debug, Default)]
 struct PendingWrites {
-    items: VecDeque<OutboxItem>,
-    /// Number of unwritten bytes.
-    len: usize,
+    queue: WriteQueue<OutboxItem>,
     /// Length of all private items, including the written part of the first one.
     private_bytes: usize,
-    /// Number of written bytes of the first item.
-    written: usize,
     /// When the peer last took bytes. `None` until it has left some.
     stalled_since: Option<Instant>,
 }
@@ -51,8 +43,8 @@ enum OutboxItem {
     Shared(Arc<RoomMessage>),
 }
 
-impl OutboxItem {
-    fn bytes(&self) -> &[u8] {
+impl AsRef<[u8]> for OutboxItem {
+    fn as_ref(&self) -> &[u8] {
         match self {
             OutboxItem::Private(bytes) => bytes,
             OutboxItem::Shared(message) => message.text.as_bytes(),
@@ -72,20 +64,20 @@ impl Outbox {
         if !bytes.is_empty() {
             let pending = self.0.get_or_insert_default();
             pending.private_bytes += bytes.len();
-            pending.push(OutboxItem::Private(bytes));
+            pending.queue.push_back(OutboxItem::Private(bytes));
         }
     }
 
     /// Adds a message of the room.
     pub(crate) fn push_shared(&mut self, message: Arc<RoomMessage>) {
         if !message.text.is_empty() {
-            self.0.get_or_insert_default().push(OutboxItem::Shared(message));
+            self.0.get_or_insert_default().queue.push_back(OutboxItem::Shared(message));
         }
     }
 
     /// Returns the number of unwritten bytes.
     pub(crate) fn len(&self) -> usize {
-        self.0.as_ref().map_or(0, |pending| pending.len)
+        self.0.as_ref().map_or(0, |pending| pending.queue.len())
     }
 
     /// Returns the length of the items for this peer alone.
@@ -114,55 +106,18 @@ impl Outbox {
         now: impl FnOnce() -> Instant,
     ) -> io::Result<()> {
         let Some(pending) = &mut self.0 else { return Ok(()) };
-        let before = pending.len;
-        pending.flush(stream)?;
-        if pending.len == 0 {
+        let PendingWrites { queue, private_bytes, stalled_since } = &mut **pending;
+        let has_written = queue.try_flush(stream, |item| {
+            if let OutboxItem::Private(bytes) = item {
+                *private_bytes -= bytes.len();
+            }
+        })?;
+        if queue.len() == 0 {
             self.0 = None;
-        } else if pending.len < before || pending.stalled_since.is_none() {
-            pending.stalled_since = Some(now());
+        } else if has_written || stalled_since.is_none() {
+            *stalled_since = Some(now());
         }
         Ok(())
-    }
-}
-
-impl PendingWrites {
-    fn push(&mut self, item: OutboxItem) {
-        self.len += item.bytes().len();
-        self.items.push_back(item);
-    }
-
-    fn flush(&mut self, stream: &Stream) -> io::Result<()> {
-        while self.len > 0 {
-            let mut slices = [IoSlice::new(&[]); MAX_IOVECS];
-            let mut count = 0;
-            for (slice, item) in slices.iter_mut().zip(&self.items) {
-                let skip = if count == 0 { self.written } else { 0 };
-                *slice = IoSlice::new(&item.bytes()[skip..]);
-                count += 1;
-            }
-            match stream.try_write_vectored(&slices[..count]) {
-                Ok(written) => self.advance(written),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    fn advance(&mut self, mut written: usize) {
-        self.len -= written;
-        while let Some(item) = self.items.front() {
-            let remaining = item.bytes().len() - self.written;
-            if written < remaining {
-                self.written += written;
-                return;
-            }
-            written -= remaining;
-            self.written = 0;
-            if let Some(OutboxItem::Private(bytes)) = self.items.pop_front() {
-                self.private_bytes -= bytes.len();
-            }
-        }
     }
 }
 

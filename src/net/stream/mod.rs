@@ -6,6 +6,7 @@ pub(crate) mod duplex;
 pub(crate) mod options;
 pub(crate) mod splice;
 pub(crate) mod transport;
+pub(crate) mod write_queue;
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
