@@ -209,7 +209,12 @@ impl FramedSender {
     }
 
     async fn report_not_sent(&self, path: &Path, reason: &str) {
-        let reason = format!("{}: {reason}", path.display());
+        let name = path.display().to_string();
+        // Some of the server's reasons start with the name.
+        let reason = match reason.starts_with(&name) {
+            true => reason.to_owned(),
+            false => format!("{name}: {reason}"),
+        };
         self.reporter.send(|| Report::Warning { reason }).await;
     }
 }

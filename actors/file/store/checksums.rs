@@ -194,7 +194,7 @@ fn read_records(file: &mut File, max_chunks: u64) -> io::Result<VerifiedPrefix> 
 }
 
 impl SyncMark {
-    fn to_bytes(&self) -> [u8; 64] {
+    fn to_bytes(self) -> [u8; 64] {
         let mut bytes = [0; 64];
         bytes[..8].copy_from_slice(&self.sequence.to_le_bytes());
         bytes[8..24].copy_from_slice(&self.boot_id);

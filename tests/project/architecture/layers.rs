@@ -49,7 +49,7 @@ pub const ORDERS: [Order; 4] = [
     Order { folder: "actors", rows: &[&["support"], &["tcp", "udp", "file", "chat"]] },
     Order {
         folder: "actors/file",
-        rows: &[&["store", "progress"], &["receive", "send", "writer", "reaper"]],
+        rows: &[&["store", "progress", "failure_code"], &["receive", "send", "writer", "reaper"]],
     },
     Order {
         folder: "actors/chat",

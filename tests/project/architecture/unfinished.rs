@@ -7,7 +7,6 @@
 /// Files that may still use each other in a cycle.
 pub const CYCLES: &[&str] = &[
     "actors/chat/",
-    "actors/file/",
     "actors/tcp/",
     "src/cli/",
     "src/net/",
