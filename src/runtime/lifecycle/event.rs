@@ -189,7 +189,10 @@ fn without_module_paths(type_name: &str) -> String {
             // A path that follows a bracket, as in `<T as Trait>::Item`, keeps its separator.
             match path_start < short.len() {
                 true => short.truncate(path_start),
-                false => short.push_str("::"),
+                false => {
+                    short.push_str("::");
+                    path_start = short.len();
+                }
             }
             rest = behind;
             continue;
