@@ -1,4 +1,4 @@
-//! The chat scenario at its edges: a line that is late, a peer that leaves in the middle, the first word.
+//! Rare cases of the chat: a late line, a peer that leaves in the middle, the first line.
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
@@ -14,7 +14,7 @@ fn server() -> Program {
     Program::server(&["--scenario", "chat"])
 }
 
-/// Says a chunk without a newline, and is given the lecture's receipt for it.
+/// Sends a chunk without a newline, and reads the lecture's acknowledgement for it.
 #[track_caller]
 fn lecture_says(stream: &mut (impl Read + Write), text: &str) {
     stream.write_all(text.as_bytes()).unwrap();
@@ -30,7 +30,7 @@ fn late_first_newline_makes_line_session() {
     let mut late = LineClient::connect(server.endpoint());
     lecture_says(&mut late.stream, "hello");
     late.stream.write_all(b"\n/ack off\nmore\n").unwrap();
-    assert_eq!(late.next_line().unwrap().as_deref(), Some(""), "the end of the receipt's line");
+    assert_eq!(late.next_line().unwrap().as_deref(), Some(""), "the end of the acknowledgement");
     let greeting = late.next_line().unwrap().unwrap_or_default();
     assert!(greeting.starts_with("* you are guest"), "{greeting:?}");
     late.wait_for_line("* receipts are off");
@@ -39,7 +39,7 @@ fn late_first_newline_makes_line_session() {
     ann.send("the end");
     late.wait_for_message("the end");
     assert!(!late.received().contains(&acknowledgement("more")), "{}", late.received());
-    // What was said to the room before the last words would have been heard before the receipt for them.
+    // A message published before the last line would have arrived before its acknowledgement.
     ann.wait_for_line(&acknowledgement("the end"));
     assert!(!ann.received().contains("/ack"), "{}", ann.received());
 }
@@ -54,12 +54,12 @@ fn lecture_client_is_not_announced() {
     lecture_says(&mut lecture, "hello");
     drop(lecture);
     server.wait_for_line(|line| line.contains("\"disconnected\"") && line.contains(&peer));
-    // The room learned of the leave before this.
+    // The room manager has handled the leave by now.
     ben.send("after it");
     ann.wait_for_message("hello");
     ann.wait_for_message("after it");
     assert_eq!(ann.count(" left"), 0, "{}", ann.received());
-    assert_eq!(ann.count(" joined"), 1, "ben's, and nobody else's\n{}", ann.received());
+    assert_eq!(ann.count(" joined"), 1, "only ben's\n{}", ann.received());
 }
 
 /// How a member ends its session.
@@ -69,10 +69,10 @@ enum Leave {
     Quit,
 }
 
-/// A member does not read while many long lines are said, leaves, and reads what it is sent until the
-/// end: there may be less than was said, and no line of it is cut in two.
+/// Many long lines are sent to a member that does not read. It leaves, and then reads to the end.
+/// It may receive fewer lines, but no truncated one.
 fn no_line_is_cut_by(leave: Leave) {
-    // Six megabytes: more than the kernel takes for somebody who does not read.
+    // Six megabytes exceed the kernel's buffers of a client that does not read.
     let count = 1500;
     let server = server();
     let mut slow = LineClient::joined(server.endpoint());
@@ -91,7 +91,7 @@ fn no_line_is_cut_by(leave: Leave) {
         Leave::HalfClose => slow.stream.shutdown(Shutdown::Write).unwrap(),
         Leave::Quit => slow.send("/quit"),
     }
-    // The server has seen it leave, and has told so, before it is read from.
+    // The server has seen and announced the leave before the member reads.
     ann.wait_for(|line| line.ends_with(" left"));
     set_socket_recv_buffer_size(&slow.stream, 1 << 20).unwrap();
     slow.read_to_end();
@@ -101,8 +101,8 @@ fn no_line_is_cut_by(leave: Leave) {
         !(line.ends_with('\n') && (is_early || said.contains(&**line)))
     });
     assert_eq!(cut, None, "after {} lines", slow.lines.len());
-    let heard = slow.lines.iter().filter(|line| line.starts_with(b"ben: ")).count();
-    assert!((1..count).contains(&heard), "{heard} of {count} lines: it never was in the middle");
+    let received = slow.lines.iter().filter(|line| line.starts_with(b"ben: ")).count();
+    assert!((1..count).contains(&received), "{received} of {count} lines: no line was dropped");
 }
 
 #[test]
@@ -137,7 +137,8 @@ fn tab_in_first_line_hides_acknowledgement() {
 
 #[test]
 fn late_acknowledgement_is_hidden() {
-    // A server of lines that took the first chunk for a lecture client's, as ours does when the rest is late.
+    // A server that takes the first chunk for a lecture client's, as ours does when the rest is
+    // late.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap().to_string();
     let mut client = Program::run(&["--scenario", "chat", "--connect", &at]);
@@ -162,7 +163,7 @@ fn max_per_ip_limits_connections() {
     let server = Program::server(&["--scenario", "chat", "--json", "--max-per-ip", "2"]);
     let first = LineClient::joined(server.endpoint());
     let mut second = LineClient::joined(server.endpoint());
-    // It is cut before it says a word, and told why.
+    // The server rejects it before it sends anything, and tells it the reason.
     let mut third = LineClient::connect(server.endpoint());
     let why = "connection limit of 2 per address reached";
     third.wait_for_line(&format!("* you were turned away: {why}; good bye"));
@@ -186,9 +187,9 @@ fn rejected_early_sender_reads_reason() {
     let mut second = connect(server.endpoint());
     second.write_all(b"may I come in?\n").unwrap();
     server.signal(Signal::CONT);
-    let mut heard = String::new();
-    second.read_to_string(&mut heard).unwrap();
-    assert!(heard.contains("you were turned away"), "{heard}");
+    let mut received = String::new();
+    second.read_to_string(&mut received).unwrap();
+    assert!(received.contains("you were turned away"), "{received}");
 }
 
 #[test]
@@ -232,7 +233,7 @@ fn line_dialect_unterminated_line_times_out() {
     let server = Program::server(&limits);
     let mut silent = LineClient::connect(server.endpoint());
     silent.stream.write_all(b"all I").unwrap();
-    let told = |line: &str| line.contains("disconnected") && line.contains("silent for 300ms");
-    server.wait_for_line(told);
+    let output = |line: &str| line.contains("disconnected") && line.contains("silent for 300ms");
+    server.wait_for_line(output);
     silent.read_to_end();
 }

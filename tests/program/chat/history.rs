@@ -1,4 +1,4 @@
-//! The history on the disk: what is said is there after a restart, whatever ended the server.
+//! The chat history on disk survives any end of the server.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,28 +16,28 @@ fn server(directory: &Path) -> Program {
 fn member(server: &Program, nick: &str) -> LineClient {
     let mut line = LineClient::connect(server.endpoint());
     line.send(format!("/nick {nick}"));
-    line.wait_for(|heard| heard.starts_with(&format!("* you are {nick} in lobby, with ")));
+    line.wait_for(|line| line.starts_with(&format!("* you are {nick} in lobby, with ")));
     line
 }
 
 #[track_caller]
 fn join(line: &mut LineClient, room: &str) {
     line.send(format!("/join {room}"));
-    line.wait_for(|heard| heard.contains(&format!(" in {room}, with ")));
+    line.wait_for(|line| line.contains(&format!(" in {room}, with ")));
 }
 
-/// Says something, and goes on when the room has heard it.
+/// Sends a line, and waits for its acknowledgement.
 #[track_caller]
 fn say(line: &mut LineClient, text: &str) {
     line.send(text);
     line.wait_for_line(&acknowledgement(text));
 }
 
-/// Asks for the history, and returns what was said, each without the time before it, and without notices.
+/// Requests the history, and returns its messages without timestamps and notices.
 #[track_caller]
 fn history(line: &mut LineClient) -> Vec<String> {
     line.send("/history 100");
-    let count = line.wait_for(|heard| heard.starts_with("* the last "));
+    let count = line.wait_for(|line| line.starts_with("* the last "));
     let count = count.split(' ').nth(3).and_then(|count| count.parse().ok()).expect("a number");
     let lines = (0..count).map(|_| {
         let line = line.next_line().unwrap().expect("a line");
@@ -59,7 +59,7 @@ fn stop(server: Program) {
     assert_eq!(ended.code, 0, "{ended:?}");
 }
 
-/// The segments in a directory, the oldest first.
+/// Returns the segments in a directory, the oldest first.
 fn segments(directory: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     let mut found: Vec<_> =
@@ -76,9 +76,9 @@ fn holds(directory: &Path, text: &str) -> bool {
 
 #[track_caller]
 fn wait_until_held(directory: &Path, text: &str) {
-    let until = Instant::now() + DEADLINE;
+    let deadline = Instant::now() + DEADLINE;
     while !holds(directory, text) {
-        assert!(Instant::now() < until, "{text:?} is not written");
+        assert!(Instant::now() < deadline, "{text:?} was not written");
         std::thread::yield_now();
     }
 }
@@ -97,7 +97,7 @@ fn history_survives_restart() {
     join(&mut bob, "Den");
     say(&mut bob, "in the den");
     stop(first);
-    assert!(!holds(&path, "a secret"), "what is for one alone is nobody's history");
+    assert!(!holds(&path, "a secret"), "a direct message is not recorded");
 
     let second = server(&path);
     let mut eve = member(&second, "eve");
@@ -108,7 +108,7 @@ fn history_survives_restart() {
     join(&mut eve, "den");
     assert_eq!(history(&mut eve), ["bob: in the den"]);
     say(&mut eve, "there again");
-    // The room closes, and is remembered.
+    // The room closes, and its log is kept.
     join(&mut eve, "lobby");
     assert_eq!(history(&mut eve), lobby);
     join(&mut eve, "den");
@@ -162,7 +162,7 @@ fn torn_history_end_is_truncated_and_reported() {
     stop(third);
     let fourth = server(directory.path());
     assert_eq!(history(&mut member(&fourth, "bob")), ["ada: one", "eve: three"]);
-    assert!(!String::from_utf8_lossy(&fourth.stderr()).contains("torn"), "it is told once");
+    assert!(!String::from_utf8_lossy(&fourth.stderr()).contains("torn"), "it is reported once");
 }
 
 #[test]
@@ -182,8 +182,8 @@ fn history_respects_size_limit() {
     let (count, bytes) = (sizes.len(), sizes.sum::<u64>());
     assert!(count > 2 && bytes <= SIZE && bytes > SIZE / 2, "{bytes} bytes in {count} segments");
     let second = Program::server(&small);
-    let told = history(&mut member(&second, "eve"));
-    assert!(told.last().is_some_and(|line| line.starts_with("ada: 599 ")), "{told:?}");
+    let output = history(&mut member(&second, "eve"));
+    assert!(output.last().is_some_and(|line| line.starts_with("ada: 599 ")), "{output:?}");
 }
 
 #[test]
@@ -194,8 +194,8 @@ fn history_directory_is_locked() {
     let args = ["--scenario", "chat", "--listen", "127.0.0.1:0", "--history-dir", path];
     let second = Program::run(&args).wait();
     assert_eq!(second.code, 1, "{second:?}");
-    let told = String::from_utf8_lossy(&second.stderr).into_owned();
-    assert!(told.contains("is in use by another server") && told.contains(path), "{told}");
+    let output = String::from_utf8_lossy(&second.stderr).into_owned();
+    assert!(output.contains("is in use by another server") && output.contains(path), "{output}");
     stop(first);
     server(directory.path());
 }
@@ -209,11 +209,11 @@ fn unusable_history_directory_is_reported_with_remedy() {
         let path = path.to_str().unwrap();
         let args = ["--scenario", "chat", "--listen", "127.0.0.1:0", "--history-dir", path];
         let ended = Program::run(&args).wait();
-        let told = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert_eq!(ended.code, 1, "{told}");
+        let output = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.code, 1, "{output}");
         let helps = "choose a directory that this user may write to";
-        assert!(told.contains(path) && told.contains(helps), "{told}");
-        assert!(!told.contains("listening"), "{told}");
+        assert!(output.contains(path) && output.contains(helps), "{output}");
+        assert!(!output.contains("listening"), "{output}");
     }
 }
 
@@ -237,12 +237,12 @@ fn history_disk_error_is_reported_once() {
         bob.wait_for_message(&format!("{k}{long}"));
     }
     server.wait_for_error_line(|line| line.contains("/history: "));
-    assert_eq!(history(&mut bob).len(), 8, "as many as are shown at once");
+    assert_eq!(history(&mut bob).len(), 8, "the number shown at once");
     server.terminate();
     let ended = server.wait();
     assert_eq!(ended.code, 0, "{ended:?}");
-    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
-    assert_eq!(told.matches("cannot write the chat history").count(), 1, "{told}");
+    let output = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert_eq!(output.matches("cannot write the chat history").count(), 1, "{output}");
 }
 
 #[test]
@@ -254,7 +254,7 @@ fn history_writer_crash_loses_no_line() {
     let mut ada = member(&first, "ada");
     let lines: Vec<_> = (0..50).map(|k| k.to_string()).collect();
     lines.iter().for_each(|text| say(&mut ada, text));
-    // What waits when it crashes is written by its next life.
+    // The next incarnation writes what was queued at the crash.
     first.wait_for_error_line(|line| {
         line.contains("chat/journal: restarting") && line.contains("(restart 3)")
     });

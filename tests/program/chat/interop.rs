@@ -1,4 +1,4 @@
-//! The chat scenario with programs that nobody here wrote, in both directions.
+//! The chat scenario with third-party programs, in both directions.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -8,10 +8,11 @@ use crate::support::chat_client::{LineClient, acknowledgement, connect};
 use crate::support::peers::{Family, Peer, PeerAddress, SocketKind};
 use crate::support::{DEADLINE, Program, directory, serial, sockactors};
 
-/// Our client knows a lecture's server by how soon it answers, so nothing else runs while one is played here.
+/// Our client detects a lecture server by its response time, so nothing else runs beside one.
 static ALONE: RwLock<()> = RwLock::new(());
 
-/// Every peer that is installed joins our room, over one family; all of them hear each other.
+/// Connects every installed peer to one room, over one family. Each must receive the others'
+/// messages.
 fn every_peer_chats_with_our_server(family: Family) {
     let _turn = ALONE.read().unwrap_or_else(|poisoned| poisoned.into_inner());
     let directory = directory();
@@ -35,7 +36,7 @@ fn every_peer_chats_with_our_server(family: Family) {
     witness.send("hello, all of you");
     for (peer, client) in &mut members {
         if *peer == Peer::Python {
-            // A lecture session is in lock-step: it is sent its receipts, and nothing else.
+            // A lecture session receives its acknowledgements and nothing else.
             client.write("once more\n");
             client.wait_for(&format!("Server response: {}\n", acknowledgement("once more")));
             assert!(!String::from_utf8_lossy(&client.stdout()).contains("hello, all"));
@@ -49,7 +50,7 @@ fn every_peer_chats_with_our_server(family: Family) {
         let text = String::from_utf8_lossy(&client.stdout()).into_owned();
         let later = if *peer == Peer::Ncat { "hello from Netcat" } else { "hello from Socat" };
         let wanted = Peer::all().len() < 4 || text.lines().any(|line| line.ends_with(later));
-        assert!(wanted, "{peer:?} did not hear {later:?}\n{text}");
+        assert!(wanted, "{peer:?} did not receive {later:?}\n{text}");
     }
 }
 
@@ -68,7 +69,7 @@ fn server_chats_with_every_peer_over_unix() {
     every_peer_chats_with_our_server(Family::Unix);
 }
 
-/// Our client talks to every peer's server, over one family: bare words out, an answer back.
+/// Connects our client to every peer's server, over one family.
 fn our_client_chats_with_every_peer(family: Family) {
     let _turn = ALONE.write().unwrap_or_else(|poisoned| poisoned.into_inner());
     for peer in Peer::all() {
@@ -105,19 +106,19 @@ fn our_client_chats_with_every_peer(family: Family) {
 
 #[test]
 fn client_chats_with_every_peer_over_ipv4() {
-    let _alone = serial::lock();
+    let _serial = serial::lock();
     our_client_chats_with_every_peer(Family::V4);
 }
 
 #[test]
 fn client_chats_with_every_peer_over_ipv6() {
-    let _alone = serial::lock();
+    let _serial = serial::lock();
     our_client_chats_with_every_peer(Family::V6);
 }
 
 #[test]
 fn client_chats_with_every_peer_over_unix() {
-    let _alone = serial::lock();
+    let _serial = serial::lock();
     our_client_chats_with_every_peer(Family::Unix);
 }
 
@@ -143,7 +144,7 @@ fn lecture_client_is_acknowledged_per_chunk() {
     lecture.shutdown(std::net::Shutdown::Write).unwrap();
     let mut rest = Vec::new();
     lecture.read_to_end(&mut rest).unwrap();
-    assert_eq!(String::from_utf8_lossy(&rest), "", "its lock-step would be broken");
+    assert_eq!(String::from_utf8_lossy(&rest), "", "more than one reply per chunk");
 }
 
 #[test]

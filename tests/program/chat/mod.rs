@@ -1,4 +1,4 @@
-//! The chat scenario's rooms, through the built program: what members in line sessions say and hear.
+//! The chat scenario's line sessions and rooms, through the built program.
 
 // Rare cases.
 mod edge_cases;
@@ -49,7 +49,7 @@ fn sender_receives_acknowledgement_only() {
     ben.send("only for others");
     ben.wait_for_line(&acknowledgement("only for others"));
     ann.wait_for_message("only for others");
-    // What ann says next comes after anything that ben was owed for his own line.
+    // Ann's next line arrives after everything that was owed to ben for his own line.
     ann.send("the end");
     ben.wait_for_message("the end");
     assert_eq!(ben.count("only for others"), 1, "{}", ben.received());
@@ -189,7 +189,7 @@ fn overlong_line_is_rejected_and_session_continues() {
     ben.send("after it");
     ben.wait_for_line(&acknowledgement("after it"));
     ann.wait_for_message("after it");
-    assert!(!ann.received().contains("yy"), "no part of the line was said");
+    assert!(!ann.received().contains("yy"), "a part of the line was published");
 }
 
 #[test]
@@ -205,21 +205,21 @@ fn server_escapes_control_characters() {
     ben.send("the end");
     ann.wait_for_message("the end");
     let narration = String::from_utf8(server.stdout()).expect("the narration is UTF-8");
-    let heard = String::from_utf8(ann.lines.concat()).expect("what a member hears is UTF-8");
-    for (sink, text) in [("a member", heard), ("the narration", narration)] {
+    let received = String::from_utf8(ann.lines.concat()).expect("a member receives UTF-8");
+    for (sink, text) in [("a member", received), ("the narration", narration)] {
         let raw = |c: &char| {
             (c.is_control() && *c != '\n')
                 || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
         };
         // A line session may end its lines as telnet does.
         let text = text.replace("\r\n", "\n");
-        assert_eq!(text.chars().find(raw), None, "{sink} was shown it raw: {text:?}");
+        assert_eq!(text.chars().find(raw), None, "{sink} received it unescaped: {text:?}");
     }
 }
 
 #[test]
 fn frozen_reader_delays_no_member() {
-    let _alone = serial::lock();
+    let _serial = serial::lock();
     let server = server();
     let mut frozen = LineClient::joined(server.endpoint());
     set_socket_recv_buffer_size(&frozen.stream, 4096).unwrap();
@@ -228,7 +228,7 @@ fn frozen_reader_delays_no_member() {
     ben.send("/ack off");
     let filling = "z".repeat(4000);
     let mut longest = Duration::ZERO;
-    // Twelve megabytes: more than the kernel takes for somebody who does not read.
+    // Twelve megabytes exceed the kernel's buffers of a client that does not read.
     for i in 0..3000 {
         let began = Instant::now();
         let text = format!("{i} {filling}");
@@ -238,9 +238,9 @@ fn frozen_reader_delays_no_member() {
         longest = longest.max(began.elapsed());
     }
     assert!(longest < Duration::from_secs(3), "one line took {longest:?}");
-    // It is told what it missed, or was cut; through a wide window, to get there in time.
+    // It is told what it missed, or was disconnected. A large receive buffer speeds this up.
     set_socket_recv_buffer_size(&frozen.stream, 1 << 20).unwrap();
-    let told = loop {
+    let output = loop {
         match frozen.next_line() {
             Ok(Some(line)) if line.contains("missed") => break true,
             Ok(Some(_)) => {}
@@ -248,7 +248,7 @@ fn frozen_reader_delays_no_member() {
             Err(error) => break error.kind() == std::io::ErrorKind::ConnectionReset,
         }
     };
-    assert!(told, "neither told nor cut");
+    assert!(output, "neither told nor disconnected");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What a chat's operators do, from their sessions and at the server's own terminal.
+//! Chat operators, in their sessions and at the server's own terminal.
 
 use std::io::Read;
 
@@ -8,7 +8,7 @@ use crate::support::{BINARY, Program, directory, sockactors};
 
 const PASSWORD: &str = "open sesame";
 
-/// A server whose operators know the password, which listens on a Unix socket in the directory, too.
+/// Starts a server with an operator password, which also listens on a Unix socket.
 fn server() -> (Program, tempfile::TempDir) {
     let directory = directory();
     let file = directory.path().join("password");
@@ -51,7 +51,7 @@ fn operator_commands_need_operator() {
     eve.read_to_end();
     bob.wait_for_line("* eve left");
     server.wait_for_error_line(|line| line.contains("wrong operator password"));
-    // No password was said to anybody.
+    // The password was not published.
     assert!(!String::from_utf8_lossy(&server.stdout()).contains("sesame"));
 }
 
@@ -106,7 +106,7 @@ fn lecture_client_can_be_kicked_and_muted() {
     op.wait_for_line(&format!("{nick}: three"));
     assert_eq!(op.count(": two"), 0);
     op.send(format!("/kick {nick}"));
-    // It is sent nothing but the end.
+    // It receives nothing before the end.
     let mut rest = Vec::new();
     lecture.read_to_end(&mut rest).unwrap();
     assert_eq!(rest, b"");
@@ -131,14 +131,17 @@ fn muted_member_is_told_and_not_delivered() {
     eve.wait_for_line("* op has unmuted you; your messages are delivered again");
     eve.send("thanks");
     bob.wait_for_line("eve: thanks");
-    let heard = bob.received();
-    assert!(!["hello", "waves", "psst", "mine"].iter().any(|word| heard.contains(word)), "{heard}");
+    let received = bob.received();
+    assert!(
+        !["hello", "waves", "psst", "mine"].iter().any(|word| received.contains(word)),
+        "{received}"
+    );
 }
 
 #[test]
 fn banned_address_is_rejected_until_unban() {
     let (server, directory) = server();
-    // The operator comes another way than those whom it bans.
+    // The operator connects from another address than the banned members.
     let mut op = LineClient::connect(&format!("unix:{}/chat", directory.path().display()));
     op.send("/nick op");
     op.send(format!("/operator {PASSWORD}"));
@@ -220,7 +223,7 @@ fn server_terminal_accepts_operator_commands() {
 }
 
 #[test]
-fn background_server_leaves_terminal_alone() {
+fn background_server_leaves_terminal_serial() {
     let command = format!(
         "bash --norc -c 'set -m; \"{BINARY}\" --scenario chat --listen 127.0.0.1:0 & sleep 600'"
     );
@@ -249,9 +252,9 @@ fn dialect_flag_fixes_dialect() {
     let mut line = LineClient::connect(server.endpoint());
     let mut other = LineClient::joined(server.endpoint());
     std::io::Write::write_all(&mut line.stream, b"a slow ").unwrap();
-    // Somebody else's talk takes longer than a lecture client would be waited for.
-    let until = std::time::Instant::now() + std::time::Duration::from_millis(150);
-    while std::time::Instant::now() < until {
+    // The delay exceeds the time after which a lecture client would be detected.
+    let deadline = std::time::Instant::now() + std::time::Duration::from_millis(150);
+    while std::time::Instant::now() < deadline {
         other.send("/who");
         other.wait_for(|line| line.starts_with("* in "));
     }

@@ -1,4 +1,4 @@
-//! A chat client behind pipes whose server goes away.
+//! A chat client with piped input whose server goes away.
 
 use crate::support::chat_client::LineClient;
 use crate::support::{DEADLINE, Program, directory};
@@ -17,7 +17,7 @@ fn kill(server: Program) {
     server.wait_while_stdin_is_open(DEADLINE);
 }
 
-/// Waits until a member of this name is in the line's room.
+/// Waits until a member with this nick is in the room.
 fn wait_for_member(line: &mut LineClient, nick: &str) {
     loop {
         line.send("/who");

@@ -1,4 +1,4 @@
-//! Rooms and what belongs to them: joining and leaving, private words, topics, history, the rate.
+//! Rooms: joining and leaving, direct messages, topics, history, rate limits.
 
 use crate::support::Program;
 use crate::support::chat_client::{LineClient, acknowledgement};
@@ -11,15 +11,15 @@ fn server() -> Program {
 fn member(server: &Program, nick: &str) -> LineClient {
     let mut line = LineClient::connect(server.endpoint());
     line.send(format!("/nick {nick}"));
-    line.wait_for(|heard| heard.starts_with(&format!("* you are {nick} in lobby, with ")));
+    line.wait_for(|line| line.starts_with(&format!("* you are {nick} in lobby, with ")));
     line
 }
 
-/// Goes to a room and returns the greeting there.
+/// Joins a room, and returns its welcome line.
 #[track_caller]
 fn join(line: &mut LineClient, room: &str) -> String {
     line.send(format!("/join {room}"));
-    line.wait_for(|heard| heard.contains(&format!(" in {room}, with ")))
+    line.wait_for(|line| line.contains(&format!(" in {room}, with ")))
 }
 
 #[test]
@@ -69,13 +69,13 @@ fn empty_room_is_removed_except_default() {
         [("/who", "* you are not in a room"), ("/leave", "* you are not in a room")]
     {
         ada.send(line);
-        ada.wait_for(|heard| heard.starts_with(answer));
+        ada.wait_for(|line| line.starts_with(answer));
     }
     join(&mut ada, "lobby");
     ada.send("/join lobby");
     ada.wait_for_line("* you are already in lobby");
     ada.send("/join two words");
-    ada.wait_for(|heard| heard.starts_with("* \"two words\" is not a valid room name: "));
+    ada.wait_for(|line| line.starts_with("* \"two words\" is not a valid room name: "));
 }
 
 #[test]
@@ -87,8 +87,8 @@ fn direct_message_reaches_one_member_in_any_room() {
     ada.send("/msg BOB come \u{1b}[31mhere");
     bob.wait_for_line("* ada tells you: come \\u{1b}[31mhere");
     ada.wait_for_line("* you tell bob: come \\u{1b}[31mhere");
-    ada.send("/msg nobody hello");
-    ada.wait_for_line("* there is no member named nobody");
+    ada.send("/msg zoe hello");
+    ada.wait_for_line("* there is no member named zoe");
     ada.send("the end");
     eve.wait_for_message("the end");
     assert!(!eve.received().contains("come"), "{}", eve.received());
@@ -110,12 +110,12 @@ fn topic_is_shown_to_joining_members() {
     ada.send("/topic");
     ada.wait_for_line("* lobby has no topic");
     ada.send("/topic tea\u{202e}, and more");
-    ada.wait_for(|heard| heard.starts_with("* topic of lobby: tea"));
-    let told = bob.wait_for(|heard| heard.starts_with("* ada set the topic: tea"));
-    assert!(!told.contains('\u{202e}'), "{told:?}");
+    ada.wait_for(|line| line.starts_with("* topic of lobby: tea"));
+    let output = bob.wait_for(|line| line.starts_with("* ada set the topic: tea"));
+    assert!(!output.contains('\u{202e}'), "{output:?}");
     let mut late = LineClient::connect(server.endpoint());
     late.send("/nick late");
-    late.wait_for(|heard| heard.starts_with("* topic of lobby: tea"));
+    late.wait_for(|line| line.starts_with("* topic of lobby: tea"));
     ada.send(format!("/topic {}", "x".repeat(301)));
     ada.wait_for_line("* a topic has at most 300 bytes");
 }
@@ -131,15 +131,15 @@ fn history_shows_earlier_messages() {
     let mut bob = member(&server, "bob");
     bob.send("/history 2");
     bob.wait_for_line("* the last 2 lines:");
-    // The last line is that bob joined.
-    bob.wait_for(|heard| heard.starts_with('[') && heard.ends_with("] ada: line 4"));
+    // The last line announces that bob joined.
+    bob.wait_for(|line| line.starts_with('[') && line.ends_with("] ada: line 4"));
     bob.send("/history");
     bob.wait_for_line("* the last 3 lines:");
-    bob.wait_for(|heard| heard.ends_with("] ada: line 3"));
+    bob.wait_for(|line| line.ends_with("] ada: line 3"));
     bob.send("/time on");
     bob.wait_for_line("* times are shown, in UTC");
     ada.send("now");
-    let line = bob.wait_for(|heard| heard.ends_with("] ada: now"));
+    let line = bob.wait_for(|line| line.ends_with("] ada: now"));
     assert_eq!((line.find(':'), line.find(']')), (Some(3), Some(6)), "{line}");
 }
 
@@ -148,7 +148,7 @@ fn room_flag_names_default_room() {
     let server = Program::server(&["--scenario", "chat", "--room", "kitchen"]);
     let mut ada = LineClient::connect(server.endpoint());
     ada.send("hello");
-    ada.wait_for(|heard| heard.starts_with("* you are guest1 in kitchen, with 0 others"));
+    ada.wait_for(|line| line.starts_with("* you are guest1 in kitchen, with 0 others"));
 }
 
 #[test]
@@ -170,11 +170,11 @@ fn history_of_long_lines_shows_last_ones() {
     for k in 0..20 {
         ada.send(format!("{k} {}", "x".repeat(4000)));
     }
-    ada.wait_for(|heard| heard.starts_with(&acknowledgement("19 xxx")));
+    ada.wait_for(|line| line.starts_with(&acknowledgement("19 xxx")));
     ada.send("/history 20");
     ada.wait_for_line("* the last 8 lines:");
-    ada.wait_for(|heard| heard.contains("] ada: 12 xxx"));
-    ada.wait_for(|heard| heard.contains("] ada: 19 xxx"));
+    ada.wait_for(|line| line.contains("] ada: 12 xxx"));
+    ada.wait_for(|line| line.contains("] ada: 19 xxx"));
 }
 
 #[test]
@@ -183,16 +183,16 @@ fn slow_reader_is_told_missed_direct_messages() {
     let (mut ada, mut deaf) = (member(&server, "ada"), member(&server, "deaf"));
     rustix::net::sockopt::set_socket_recv_buffer_size(&deaf.stream, 4096).unwrap();
     let text = "x".repeat(4000);
-    // More than the kernel takes for somebody who does not read, and more than waits for it besides.
+    // This exceeds the kernel's buffers of a client that does not read, and its queue.
     for _ in 0..2000 {
         ada.send(format!("/msg deaf {text}"));
-        ada.wait_for(|heard| {
-            heard.starts_with("* you tell deaf: ") || heard.contains("cannot receive messages")
+        ada.wait_for(|line| {
+            line.starts_with("* you tell deaf: ") || line.contains("cannot receive messages")
         });
         ada.lines.clear();
     }
     rustix::net::sockopt::set_socket_recv_buffer_size(&deaf.stream, 1 << 20).unwrap();
-    let missed = deaf.wait_for(|heard| heard.ends_with(" private messages"));
+    let missed = deaf.wait_for(|line| line.ends_with(" private messages"));
     assert!(missed.starts_with("* you missed "), "{missed}");
 }
 

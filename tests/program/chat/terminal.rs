@@ -1,4 +1,4 @@
-//! The chat client at a real terminal, with the peers that it meets there.
+//! The chat client at a terminal, with its peers.
 
 use crate::support::chat_client::{LineClient, acknowledgement};
 use crate::support::peers::{Peer, PeerAddress, SocketKind, require_tool};
@@ -14,7 +14,7 @@ fn client(at: &str, nick: &str) -> Option<Terminal> {
     Terminal::run(&["--scenario", "chat", "--connect", at, "--nick", nick])
 }
 
-/// Kills the server as a power cut would, and starts it again at the same place.
+/// Kills the server, and restarts it at the same endpoint.
 fn killed_and_started_again(server: Program, meanwhile: impl FnOnce()) -> Program {
     let at = server.endpoint().to_owned();
     server.signal(Signal::KILL);
@@ -60,15 +60,15 @@ fn mixed_clients_chat_across_server_restart() {
         for terminal in [&ada, &bob] {
             terminal.wait_for("the loss", |screen| screen.contains("trying again"));
         }
-        ada.type_text("said by ada while nobody listened\n");
+        ada.type_text("sent by ada without a server\n");
         bob.type_text("said by bob\nand once more\n");
-        ada.wait_for_line("ada@lobby> said by ada while nobody listened");
+        ada.wait_for_line("ada@lobby> sent by ada without a server");
         bob.wait_for_line("bob@den> and once more");
     });
     let mut line = LineClient::connect(second.endpoint());
     line.send("/nick dee");
     for (room, words, terminal) in [
-        ("lobby", &["ada: said by ada while nobody listened"][..], &ada),
+        ("lobby", &["ada: sent by ada without a server"][..], &ada),
         ("den", &["bob: said by bob", "bob: and once more"][..], &bob),
     ] {
         terminal.wait_for("its return", |screen| screen.contains(" again\n"));
@@ -76,7 +76,7 @@ fn mixed_clients_chat_across_server_restart() {
             line.send(format!("/join {room}"));
         }
         for words in words {
-            // Its own words may still be on their way.
+            // Its own lines may still be in flight.
             while !line.received().contains(words) {
                 line.send("/history");
                 line.send("/ack off");
@@ -164,7 +164,7 @@ fn nicks_have_colors_unless_disabled() {
     assert!(plain.contains("\ncy: in colour?") && !plain.contains('\x1b'), "{plain:?}");
 }
 
-/// Runs a client between two looks at the terminal's mode, has it end, and returns its code.
+/// Compares the terminal's mode before and after a client, and returns the client's exit code.
 fn mode_is_kept_by(at: &str, end: impl FnOnce(&Terminal)) -> Option<String> {
     let command = format!(
         "stty -g >before; '{BINARY}' --scenario chat --connect {at} --nick ada; echo code $?; \

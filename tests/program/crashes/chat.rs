@@ -1,4 +1,4 @@
-//! Crashes in a chat: the room, a session, the listener, and the room again under a storm of lines.
+//! Crashes in a chat: the room manager, a session, the listener, and the manager under load.
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -11,19 +11,19 @@ use sockactors::scenario::Scenario;
 use super::support::{InProcessScenario, server, wait_until};
 use crate::support::chat_client::{LineClient, acknowledgement, connect};
 
-/// Connects under a name, and is a member of the room when this returns.
+/// Connects, takes a nick, and joins the room.
 #[track_caller]
 fn member(at: &str, nick: &str) -> LineClient {
     let mut line = LineClient::connect(at);
     line.send(format!("/nick {nick}"));
-    line.wait_for(|heard| heard.starts_with(&format!("* you are {nick} in ")));
+    line.wait_for(|line| line.starts_with(&format!("* you are {nick} in ")));
     line
 }
 
 #[track_caller]
 fn who(line: &mut LineClient) -> String {
     line.send("/who");
-    line.wait_for(|heard| heard.starts_with("* in "))
+    line.wait_for(|line| line.starts_with("* in "))
 }
 
 #[test]
@@ -52,11 +52,11 @@ fn messages_during_manager_restart_arrive_in_order() {
     }
     bob.wait_for_message("lecture 1");
     bob.wait_for_message("lecture 2");
-    // Nothing that was said waits for the keeper.
+    // No message waits for the manager.
     assert_eq!(drill.queued_messages("room"), 0);
     drill.release_restart("room");
-    let heard = bob.received();
-    assert!(!heard.contains("left") && !heard.contains("missed"), "{heard}");
+    let received = bob.received();
+    assert!(!received.contains("left") && !received.contains("missed"), "{received}");
     drill.stop(&[("room", 1)]);
 }
 
@@ -165,8 +165,8 @@ fn members_chat_while_listener_is_down() {
     drill.crash_and_hold("listener");
     let mut eve = LineClient::connect(&drill.endpoint);
     eve.send("/nick eve");
-    ada.send("nobody else comes in");
-    assert_eq!(bob.wait_for_message("nobody else comes in"), "ada");
+    ada.send("more lines");
+    assert_eq!(bob.wait_for_message("more lines"), "ada");
     drill.release_restart("listener");
     eve.wait_for(|line| line.starts_with("* you are eve"));
     ada.wait_for_line("* eve joined");
@@ -176,7 +176,7 @@ fn members_chat_while_listener_is_down() {
 const MEMBERS: usize = 10;
 const LINES: usize = 60;
 
-/// Talks and listens at once, and returns what the others said, in the order in which it was heard.
+/// Sends and receives at once, and returns the others' messages in the order received.
 fn talk(at: &str, k: usize, begin: &Barrier) -> Vec<String> {
     let mut line = member(at, &format!("m{k}"));
     let mut mouth = line.stream.try_clone().unwrap();
@@ -186,18 +186,18 @@ fn talk(at: &str, k: usize, begin: &Barrier) -> Vec<String> {
             mouth.write_all(format!("storm {n}\n").as_bytes()).unwrap();
         }
     });
-    let (mut heard, mut receipts) = (Vec::new(), 0);
-    while heard.len() < (MEMBERS - 1) * LINES || receipts < LINES {
+    let (mut received, mut receipts) = (Vec::new(), 0);
+    while received.len() < (MEMBERS - 1) * LINES || receipts < LINES {
         let text = line.wait_for(|text| text.contains("storm") || text.contains("missed"));
         assert!(!text.contains("missed"), "{text}");
         match text.starts_with("Server received") {
             true => receipts += 1,
-            false => heard.push(text),
+            false => received.push(text),
         }
     }
     talk.join().unwrap();
     begin.wait();
-    heard
+    received
 }
 
 #[test]
@@ -217,16 +217,16 @@ fn three_manager_crashes_lose_no_line() {
         });
         drill.crash("room");
     }
-    let heard: Vec<_> = members.into_iter().map(|member| member.join().unwrap()).collect();
+    let received: Vec<_> = members.into_iter().map(|member| member.join().unwrap()).collect();
 
-    // All agree on one order: a line that one heard before another, nobody heard after it.
-    let all = |k: usize| heard[k].iter().map(String::as_str);
+    // All members agree on one order.
+    let all = |k: usize| received[k].iter().map(String::as_str);
     for k in 0..MEMBERS {
         let mut next = HashMap::new();
         for text in all(k) {
             let (nick, line) = text.split_once(": ").unwrap();
             let n = next.entry(nick).or_insert(0);
-            assert_eq!(line, format!("storm {n}"), "from {nick}, heard by m{k}");
+            assert_eq!(line, format!("storm {n}"), "from {nick}, received by m{k}");
             *n += 1;
         }
         assert_eq!(next.len(), MEMBERS - 1);

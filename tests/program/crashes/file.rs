@@ -1,4 +1,4 @@
-//! Crashes in the middle of uploads: a receiver, the listener, the reaper.
+//! Crashes during uploads: a receiver, the listener, the reaper.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -19,7 +19,7 @@ fn settings(out: &Path) -> Settings {
     settings
 }
 
-/// Bytes of which no two upload's are alike, nor any two places in one.
+/// Returns the bytes of an upload. No two uploads, and no two positions in one, are equal.
 fn bytes(seed: u8, len: usize) -> Vec<u8> {
     let mut hasher = blake3::Hasher::new();
     hasher.update(&[seed]);
@@ -32,14 +32,14 @@ fn size(path: &Path) -> u64 {
     fs::metadata(path).map_or(0, |file| file.len())
 }
 
-/// Ends an upload, and waits until the server closes it.
+/// Ends an upload, and waits until the server closes the connection.
 #[track_caller]
 fn finish(mut upload: TcpStream) {
     upload.shutdown(Shutdown::Write).unwrap();
     assert_eq!(upload.read(&mut [0]).unwrap(), 0);
 }
 
-/// A stored file's name and hash.
+/// Returns a stored file's name and hash.
 fn stored(report: &Report) -> Option<(String, String)> {
     match report {
         Report::FileStored { name, blake3, .. } => Some((name.clone(), blake3.clone().unwrap())),
@@ -62,7 +62,7 @@ fn crashed_receiver_keeps_partial_file() {
     }
     drill.crash_until_given_up("receivers/0");
     let mut cut = uploads.remove(0);
-    assert!(matches!(cut.read(&mut [0]), Ok(0) | Err(_)), "its connection is over");
+    assert!(matches!(cut.read(&mut [0]), Ok(0) | Err(_)), "its connection is closed");
     for (k, mut upload) in (1..).zip(uploads) {
         upload.write_all(b"the rest").unwrap();
         finish(upload);
@@ -70,7 +70,7 @@ fn crashed_receiver_keeps_partial_file() {
         let expected = [&bytes(k, 50_000)[..], b"the rest"].concat();
         assert!(fs::read(out.path().join(format!("output{k}.txt"))).unwrap() == expected);
     }
-    assert!(fs::read(part(0)).unwrap() == bytes(0, 50_000), "the part is kept");
+    assert!(fs::read(part(0)).unwrap() == bytes(0, 50_000), "the partial file is kept");
     assert!(!out.path().join("output0.txt").exists());
     let mut upload = connect(&drill.endpoint);
     upload.write_all(b"later").unwrap();

@@ -1,5 +1,5 @@
-//! Each kind of actor panics once in a running scenario: its supervisor restarts it, what waited for it is
-//! handled, and the port still answers. What becomes of a crash loop.
+//! Each kind of actor panics once in a running scenario. Its supervisor restarts it, queued
+//! messages are handled, and the port still answers. Also crash loops.
 
 mod chat;
 mod file;
@@ -103,7 +103,7 @@ fn crashed_listener_waits_for_last_client() {
 #[test]
 fn crashed_greeter_is_not_restarted() {
     let mut settings = server(Scenario::Tcp);
-    // More than the kernel holds, so that a greeter lives as long as its peer does not read.
+    // The greeting exceeds the kernel's buffers, so the greeter runs until its peer reads.
     settings.message = Some("x".repeat(32 << 20));
     let mut drill = InProcessScenario::start(&settings);
     let mut clients: Vec<_> = (0..3).map(|_| connect(&drill.endpoint)).collect();
@@ -111,15 +111,15 @@ fn crashed_greeter_is_not_restarted() {
         drill.wait_for_start(path);
     }
     drill.crash_until_given_up("greeters/1");
-    // Its peer has what the kernel took of the greeting, and then the end.
+    // The peer receives what the kernel had buffered, and then the end of the stream.
     let mut cut = Vec::new();
     let _ = clients.remove(1).read_to_end(&mut cut);
-    assert!(cut.len() < 32 << 20, "it was greeted whole");
+    assert!(cut.len() < 32 << 20, "the greeting arrived whole");
     clients.push(connect(&drill.endpoint));
     for client in clients {
         assert_eq!(hear_all(client).len(), 32 << 20);
     }
-    assert!(!drill.handle.crash("greeters/1"), "it is gone");
+    assert!(!drill.handle.crash("greeters/1"), "the greeter has ended");
     drill.stop(&[]);
 }
 
@@ -130,7 +130,7 @@ fn reports_during_printer_restart_are_printed() {
     for _ in 0..10 {
         assert_eq!(hear_all(connect(&drill.endpoint)), GREETING);
     }
-    // The greeters say good bye a moment after their clients have gone.
+    // The greeters close a moment after their clients.
     support::wait_until("the reports to wait", || drill.queued_messages("narrator") == 20);
     drill.release_restart("narrator");
     let numbers = drill.reports(20, |report| match report {
@@ -211,7 +211,7 @@ fn unix_responder_keeps_quota_across_crash() {
 #[test]
 fn crashed_client_ends_tree_with_panic() {
     for kind in [Scenario::Tcp, Scenario::Udp, Scenario::File, Scenario::Chat] {
-        // Servers that never say a word.
+        // Servers that send nothing.
         let stream = TcpListener::bind("127.0.0.1:0").unwrap();
         let datagram = UdpSocket::bind("127.0.0.1:0").unwrap();
         let at = match kind {

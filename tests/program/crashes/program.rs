@@ -1,4 +1,4 @@
-//! The built program's drills. `tests/program/signals.rs` has those of the listener.
+//! Drills of the built program. `tests/program/signals.rs` has those of the listener.
 
 use std::io::Write;
 use std::net::{Shutdown, UdpSocket};
@@ -6,7 +6,7 @@ use std::net::{Shutdown, UdpSocket};
 use crate::support::chat_client::{LineClient, connect};
 use crate::support::{DEADLINE, Program, directory};
 
-/// A scenario, an actor of it, and a line of stdout that tells that the actor has done its work.
+/// A scenario, one of its actors, and a line of stdout that shows the actor's work.
 const ACTORS: [(&str, &str, &str); 8] = [
     ("tcp", "listener", "Got connection from"),
     ("tcp", "server-printer", "Got connection from"),
@@ -78,10 +78,10 @@ fn crash_loop_of_any_actor_exits_with_1() {
         assert_eq!(ended.code, 1, "{scenario}/{actor}: {ended:?}");
         let reason = format!("last exit: {scenario}/{actor} panicked at ");
         let err = ended.err();
-        let told = err.lines().filter(|line| line.contains("gave up: more than 5 restarts"));
-        let told: Vec<_> = told.collect();
-        assert_eq!(told.len(), 1, "the reason is told once: {ended:?}");
-        assert!(told[0].contains(&reason), "{ended:?}");
-        assert!(told[0].contains("crashed on request"), "{ended:?}");
+        let output = err.lines().filter(|line| line.contains("gave up: more than 5 restarts"));
+        let output: Vec<_> = output.collect();
+        assert_eq!(output.len(), 1, "the reason is printed once: {ended:?}");
+        assert!(output[0].contains(&reason), "{ended:?}");
+        assert!(output[0].contains("crashed on request"), "{ended:?}");
     }
 }

@@ -1,7 +1,7 @@
-//! A scenario in the test's own process, any of whose actors can be made to panic.
+//! A scenario inside the test's process, any of whose actors can be made to panic.
 //!
-//! The system runs on two threads, so that the test can hold the supervisor just before a restart while all
-//! other actors go on: whatever is sent meanwhile provably waits for the next incarnation.
+//! The system runs on two threads. So the test can hold the supervisor just before a restart while
+//! all other actors run, and messages sent meanwhile must wait for the next incarnation.
 
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex};
@@ -20,10 +20,10 @@ use crate::support::DEADLINE;
 /// The path of the child that the observer holds before its restart, if any.
 type Gate = Arc<(Mutex<Option<String>>, Condvar)>;
 
-/// A running scenario with a user's actor as its narrator.
+/// A running scenario with a test actor as its printer.
 pub struct InProcessScenario {
     pub handle: Handle,
-    /// Where the server listens; empty for a client.
+    /// The server's endpoint. Empty for a client.
     pub endpoint: String,
     gate: Gate,
     events: Receiver<Lifecycle>,
@@ -32,35 +32,36 @@ pub struct InProcessScenario {
     end: Receiver<Result<StopReason, Exit>>,
 }
 
-/// Settings of a server on a free port.
+/// Returns the settings of a server on a free port.
 pub fn server(kind: Scenario) -> Settings {
     server_at(kind, "127.0.0.1:0")
 }
 
-/// Settings of a server at this endpoint.
+/// Returns the settings of a server at this endpoint.
 pub fn server_at(kind: Scenario, endpoint: &str) -> Settings {
     let mut settings = Settings::new(kind, Role::Server);
     settings.listen.push(endpoint.parse().unwrap());
     settings
 }
 
-/// Watches until something that tells no event has come about, such as the size of a file.
+/// Polls until a condition holds that no event reports, such as the size of a file.
 #[track_caller]
 pub fn wait_until(what: &str, came_about: impl Fn() -> bool) {
     let deadline = Instant::now() + DEADLINE;
     while !came_about() {
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
+        assert!(Instant::now() < deadline, "timed out waiting for {what}");
         thread::yield_now();
     }
 }
 
 impl InProcessScenario {
-    /// Runs a scenario within the intensity of the program, and returns once its last child has started.
+    /// Runs a scenario with the program's restart intensity. Returns once its last child has
+    /// started.
     pub fn start(settings: &Settings) -> InProcessScenario {
         InProcessScenario::start_within(settings, 5)
     }
 
-    /// Runs a scenario that bears so many restarts in ten seconds.
+    /// Runs a scenario that allows this many restarts in ten seconds.
     pub fn start_within(settings: &Settings, restarts: u32) -> InProcessScenario {
         let mut tree =
             Supervisor::new("t", Strategy::OneForOne).intensity(restarts, Duration::from_secs(10));
@@ -109,7 +110,7 @@ impl InProcessScenario {
         drill
     }
 
-    /// Waits until the first incarnation of an actor has begun.
+    /// Waits until the first incarnation of an actor has started.
     #[track_caller]
     pub fn wait_for_start(&mut self, path: &str) {
         self.wait_for_event(path, "begins", |event| {
@@ -117,7 +118,7 @@ impl InProcessScenario {
         });
     }
 
-    /// Waits for an event of an actor's life, unless it has been seen already, and returns its place.
+    /// Waits for a lifecycle event of an actor, unless it was seen already, and returns its index.
     #[track_caller]
     fn wait_for_event(
         &mut self,
@@ -131,7 +132,7 @@ impl InProcessScenario {
         }
         loop {
             let Ok(event) = self.events.recv_timeout(DEADLINE) else {
-                panic!("waited in vain until {path} {what}; seen: {:#?}", self.seen);
+                panic!("timed out waiting until {path} {what}; seen: {:#?}", self.seen);
             };
             self.seen.push(event);
             if is(&self.seen[self.seen.len() - 1]) {
@@ -140,13 +141,13 @@ impl InProcessScenario {
         }
     }
 
-    /// Tells how often an actor was seen to be restarted.
+    /// Returns the number of restarts seen of an actor.
     pub fn restarts(&self, path: &str) -> u32 {
         let restarted = |event: &&Lifecycle| matches!(event, Lifecycle::Restarting { path: p, .. } if p.matches(path));
         self.seen.iter().filter(restarted).count() as u32
     }
 
-    /// Crashes a child and sees its supervisor restart it.
+    /// Crashes a child, and waits for its restart.
     #[track_caller]
     pub fn crash(&mut self, path: &str) {
         let next = self.restarts(path) + 1;
@@ -155,7 +156,8 @@ impl InProcessScenario {
         self.wait_for_restart(path, next);
     }
 
-    /// Crashes a child, and holds its supervisor before the restart until [`Drill::release`].
+    /// Crashes a child, and holds its supervisor before the restart until
+    /// [`InProcessScenario::release_restart`].
     #[track_caller]
     pub fn crash_and_hold(&mut self, path: &str) {
         *self.gate.0.lock().unwrap() = Some(path.to_owned());
@@ -165,7 +167,7 @@ impl InProcessScenario {
         assert_eq!(self.node(path).state, NodeState::Restarting);
     }
 
-    /// Lets the restart go on that [`Drill::crash_and_hold`] holds, and sees it.
+    /// Releases the restart that [`InProcessScenario::crash_and_hold`] holds, and waits for it.
     #[track_caller]
     pub fn release_restart(&mut self, path: &str) {
         self.open_gates();
@@ -178,7 +180,7 @@ impl InProcessScenario {
         self.gate.1.notify_all();
     }
 
-    /// Sees that a child panicked, and that it is going to be restarted for the `next` time.
+    /// Waits for a child's panic and the announcement of its restart number `next`.
     #[track_caller]
     fn wait_for_restarting(&mut self, path: &str, next: u32) {
         let place = self.wait_for_event(
@@ -203,26 +205,28 @@ impl InProcessScenario {
         );
     }
 
-    /// Crashes a child of a pool, and sees that it ends.
+    /// Crashes a child of a pool, and waits for its end.
     #[track_caller]
     pub fn crash_until_given_up(&mut self, path: &str) {
         assert!(self.handle.crash(path), "there is no actor {path}");
         let place =
             self.wait_for_event(path, "ends", |event| !matches!(event, Lifecycle::Started { .. }));
         let Lifecycle::Exited { exit, .. } = &self.seen[place] else {
-            panic!("{:?} is no exit", self.seen[place]);
+            panic!("{:?} is not an exit", self.seen[place]);
         };
         assert_panicked(exit);
     }
 
-    /// Waits until so many reports were told that `pick` takes, and returns what it took, in their order.
+    /// Waits for `count` reports that `pick` accepts, and returns its results in order.
     #[track_caller]
     pub fn reports<T>(&self, count: usize, pick: impl Fn(&Report) -> Option<T>) -> Vec<T> {
         let mut picked = Vec::new();
         while picked.len() < count {
             match self.reports.recv_timeout(DEADLINE) {
                 Ok(report) => picked.extend(pick(&report)),
-                Err(_) => panic!("waited in vain for {count} reports; there are {}", picked.len()),
+                Err(_) => {
+                    panic!("timed out waiting for {count} reports; there are {}", picked.len())
+                }
             }
         }
         picked
@@ -236,7 +240,7 @@ impl InProcessScenario {
         end.expect("the tree ends")
     }
 
-    /// Stops the tree, and asserts that nothing was ever restarted but what is named here, so often.
+    /// Stops the tree, and asserts the number of restarts of each actor. All others have none.
     #[track_caller]
     pub fn stop(mut self, restarted: &[(&str, u32)]) {
         self.handle.stop();
@@ -249,14 +253,14 @@ impl InProcessScenario {
         assert_eq!(all.count(), named.sum(), "restarts of others: {:#?}", self.seen);
     }
 
-    /// Returns an actor as the snapshot of the tree shows it.
+    /// Returns an actor's node from the snapshot of the tree.
     #[track_caller]
     pub fn node(&self, path: &str) -> Snapshot {
         let tree = self.handle.tree().expect("the tree runs");
         tree.children.into_iter().find(|node| node.path.matches(path)).expect("a child of the root")
     }
 
-    /// Returns how many messages wait for an actor.
+    /// Returns the number of messages queued for an actor.
     pub fn queued_messages(&self, path: &str) -> usize {
         self.node(path).mailbox.expect("it has a mailbox").0
     }
@@ -271,6 +275,6 @@ impl Drop for InProcessScenario {
 
 #[track_caller]
 pub fn assert_panicked(exit: &Exit) {
-    let Exit::Panicked { text, .. } = exit else { panic!("{exit:?} is no panic") };
+    let Exit::Panicked { text, .. } = exit else { panic!("{exit:?} is not a panic") };
     assert_eq!(&**text, "crashed on request");
 }

@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use crate::support::directory;
 use crate::support::files::{distinct_chunks, send, server};
 
-/// Passes on so many bytes of each connection in turn, then cuts it; the last one is passed on whole. Returns how many
-/// bytes went through.
+/// Forwards `bytes` of each connection in turn and then cuts it. The last one is forwarded whole.
+/// Returns the number of forwarded bytes.
 fn cutting(to: &str, cuts: Vec<usize>) -> (String, JoinHandle<usize>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let (at, to) = (listener.local_addr().unwrap().to_string(), to.to_owned());
@@ -22,10 +22,10 @@ fn cutting(to: &str, cuts: Vec<usize>) -> (String, JoinHandle<usize>) {
 
 fn pass(mut client: TcpStream, to: &str, most: usize) -> usize {
     let mut server = TcpStream::connect(to).unwrap();
-    let (mut answers, mut heard) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+    let (mut answers, mut received) = (server.try_clone().unwrap(), client.try_clone().unwrap());
     let back = std::thread::spawn(move || {
-        let _ = std::io::copy(&mut answers, &mut heard);
-        let _ = heard.shutdown(Shutdown::Write);
+        let _ = std::io::copy(&mut answers, &mut received);
+        let _ = received.shutdown(Shutdown::Write);
     });
     let (mut piece, mut passed) = (vec![0; 64 << 10], 0);
     while passed < most {

@@ -1,4 +1,5 @@
-//! Files from our client to our server at the edges: a link that is cut, a server that starts again, names, policies, stdin.
+//! Our client and our server together, rare cases: cut links, server restarts, names, conflicts,
+//! stdin.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -19,10 +20,10 @@ fn file(directory: &Path, name: &str, bytes: &[u8]) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// A way to a server that cuts each connection after so many bytes to it, one number each, and the last one never.
+/// A proxy to a server that cuts each connection after a given number of bytes, except the last.
 struct Link {
     at: String,
-    /// How many bytes went to the server.
+    /// The number of bytes sent to the server.
     moved: Arc<AtomicUsize>,
 }
 
@@ -46,7 +47,7 @@ impl Link {
     }
 }
 
-/// Passes bytes both ways, until so many have gone to the server.
+/// Forwards bytes both ways, until the limit of bytes to the server is reached.
 fn pass(
     mut client: TcpStream,
     mut server: TcpStream,

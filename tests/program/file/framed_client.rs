@@ -1,4 +1,4 @@
-//! The framed file client, through the built program, against a server that does as it is told.
+//! The framed file client of the built program, against a scripted server.
 
 use std::fs;
 use std::io::Write;
@@ -12,7 +12,7 @@ use sockactors::wire::file::digest::hash_chunk_list;
 use sockactors::wire::file::{CHUNK_SIZE, Frame, SIGNATURE, Stored, server_hello};
 use tempfile::TempDir;
 
-/// A directory with a file `name` of some length in it.
+/// Creates a directory with a file `name` of this length.
 fn file(name: &str, length: usize) -> (TempDir, String) {
     let directory = directory();
     let path = directory.path().join(name);
@@ -21,7 +21,7 @@ fn file(name: &str, length: usize) -> (TempDir, String) {
     (directory, path)
 }
 
-/// A server that has this much of the file already.
+/// Returns the state of a server that has this much of the file already.
 fn holding(name: &str, bytes: Vec<u8>) -> ServerFiles {
     ServerFiles { files: [(name.to_owned(), bytes)].into(), ..ServerFiles::default() }
 }
@@ -33,9 +33,9 @@ fn files_are_sent_in_order_of_names() {
     fs::create_dir_all(tree.join("b/empty")).unwrap();
     fs::write(tree.join("b/z"), "").unwrap();
     fs::write(tree.join("a"), distinct_chunks(CHUNK_SIZE)).unwrap();
-    let depot = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
-    let ended = send(&depot.address, &[tree.to_str().unwrap(), &one]).with_code(0);
-    let store = depot.join();
+    let server_stub = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
+    let ended = send(&server_stub.address, &[tree.to_str().unwrap(), &one]).with_code(0);
+    let store = server_stub.join();
     assert_eq!(store.stored, ["tree", "tree/a", "tree/b", "tree/b/empty", "tree/b/z", "one"]);
     assert!(store.files["one"] == distinct_chunks(3 * CHUNK_SIZE + 1));
     assert!(store.files["tree/a"] == distinct_chunks(CHUNK_SIZE));
@@ -48,8 +48,8 @@ fn files_are_sent_in_order_of_names() {
 #[test]
 fn json_reports_files_and_summary() {
     let (_directory, one) = file("one", 70_000);
-    let depot = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
-    let lines = send(&depot.address, &["--json", &one]).with_code(0).lines();
+    let server_stub = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
+    let lines = send(&server_stub.address, &["--json", &one]).with_code(0).lines();
     let digest = format!("\"blake3\":\"{}\"", blake3::hash(&distinct_chunks(70_000)));
     let wanted = ["\"event\":\"sent\"", "\"bytes\":70000", &digest, "\"stored\":\"one\""];
     assert!(wanted.iter().all(|part| lines[0].contains(part)), "{lines:?}");
@@ -60,19 +60,19 @@ fn json_reports_files_and_summary() {
 #[test]
 fn dash_sends_stdin() {
     let text = "x".repeat(2 * CHUNK_SIZE + 9);
-    let depot = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
-    let args = ["--scenario", "file", "--connect", &depot.address, "-"];
+    let server_stub = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
+    let args = ["--scenario", "file", "--connect", &server_stub.address, "-"];
     sockactors(&args, &text).with_code(0);
-    assert_eq!(depot.join().files["stdin"], text.as_bytes());
+    assert_eq!(server_stub.join().files["stdin"], text.as_bytes());
 }
 
 #[test]
 fn names_are_read_from_stdin_without_file_argument() {
     let (_directory, one) = file("one", 5);
-    let depot = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
-    let args = ["--scenario", "file", "--connect", &depot.address];
+    let server_stub = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
+    let args = ["--scenario", "file", "--connect", &server_stub.address];
     sockactors(&args, &format!("/no/such/file\n\n{one}")).with_code(1).with_stderr("/no/such/file");
-    assert_eq!(depot.join().stored, ["one"]);
+    assert_eq!(server_stub.join().stored, ["one"]);
 }
 
 #[test]
@@ -80,9 +80,10 @@ fn upload_resumes_after_servers_chunks() {
     let length = 3 * CHUNK_SIZE + 100;
     let (_directory, one) = file("one", length);
     for held in [CHUNK_SIZE, 3 * CHUNK_SIZE, length] {
-        let depot = ScriptedServer::new(holding("one", distinct_chunks(held)), vec![accept_all()]);
-        send(&depot.address, &[&one]).with_code(0);
-        let store = depot.join();
+        let server_stub =
+            ScriptedServer::new(holding("one", distinct_chunks(held)), vec![accept_all()]);
+        send(&server_stub.address, &[&one]).with_code(0);
+        let store = server_stub.join();
         assert_eq!(
             (store.chunk_bytes, store.resume_points[0]),
             (length - held, held.div_ceil(CHUNK_SIZE) as u64)
@@ -97,9 +98,9 @@ fn mismatching_partial_file_is_sent_again() {
     for (held, args) in
         [(vec![7; 2 * CHUNK_SIZE], "auto"), (distinct_chunks(2 * CHUNK_SIZE), "off")]
     {
-        let depot = ScriptedServer::new(holding("one", held), vec![accept_all()]);
-        send(&depot.address, &["--resume", args, &one]).with_code(0);
-        let store = depot.join();
+        let server_stub = ScriptedServer::new(holding("one", held), vec![accept_all()]);
+        send(&server_stub.address, &["--resume", args, &one]).with_code(0);
+        let store = server_stub.join();
         assert_eq!(
             (store.resume_points, store.chunk_bytes),
             (vec![0], 2 * CHUNK_SIZE + 100),
@@ -114,14 +115,14 @@ fn cut_connection_is_reestablished_and_resumed() {
     let (_directory, one) = file("one", length);
     let cuts = [1, 10, 12, 60, 100, 5000, 70_000, 200_000, CHUNK_SIZE * 9, CHUNK_SIZE * 20];
     let scripts = cuts.map(cut_after).into_iter().chain([accept_all()]).collect();
-    let depot = ScriptedServer::new(ServerFiles::default(), scripts);
-    // Whoever is cut before the first answer was never connected.
-    let mut ended = send(&depot.address, &["--timeout", "5s", &one]);
+    let server_stub = ScriptedServer::new(ServerFiles::default(), scripts);
+    // A client that is cut before the first reply was never connected.
+    let mut ended = send(&server_stub.address, &["--timeout", "5s", &one]);
     while ended.code != 0 {
-        assert!(ended.err().contains(&depot.address), "{ended:?}");
-        ended = send(&depot.address, &["--timeout", "5s", &one]);
+        assert!(ended.err().contains(&server_stub.address), "{ended:?}");
+        ended = send(&server_stub.address, &["--timeout", "5s", &one]);
     }
-    let store = depot.join();
+    let store = server_stub.join();
     assert!(store.files["one"] == distinct_chunks(length));
     assert!(store.chunk_bytes <= length + CHUNK_SIZE, "{} moved", store.chunk_bytes);
     assert_eq!(store.stored, ["one"]);
@@ -131,20 +132,22 @@ fn cut_connection_is_reestablished_and_resumed() {
 #[test]
 fn resume_off_fails_at_lost_connection() {
     let (_directory, one) = file("one", 20 * CHUNK_SIZE);
-    let depot = ScriptedServer::new(ServerFiles::default(), vec![cut_after(CHUNK_SIZE)]);
-    send(&depot.address, &["--resume=off", &one]).with_code(1).with_stderr(&depot.address);
+    let server_stub = ScriptedServer::new(ServerFiles::default(), vec![cut_after(CHUNK_SIZE)]);
+    send(&server_stub.address, &["--resume=off", &one])
+        .with_code(1)
+        .with_stderr(&server_stub.address);
 }
 
 #[test]
 fn partially_sent_stdin_is_not_resumed() {
-    let depot =
+    let server_stub =
         ScriptedServer::new(ServerFiles::default(), vec![cut_after(3 * CHUNK_SIZE), accept_all()]);
-    let args = ["--scenario", "file", "--connect", &depot.address, "-"];
+    let args = ["--scenario", "file", "--connect", &server_stub.address, "-"];
     let text = "x".repeat(20 * CHUNK_SIZE);
     sockactors(&args, &text).with_code(1).with_stderr("stdin cannot be sent again");
 }
 
-/// Refuses the first offer with a code before or after the data, and takes what comes then.
+/// Rejects the first offer with a code, before or after its data, and accepts the next.
 fn refused(code: u16, after: bool, expected: i32) -> (ProgramOutput, ServerFiles) {
     let (directory, one) = file("one", 30 * CHUNK_SIZE);
     let two = directory.path().join("two");
@@ -157,7 +160,7 @@ fn refused(code: u16, after: bool, expected: i32) -> (ProgramOutput, ServerFiles
             (0..3).for_each(|_| assert!(talk.recv(|_| {})));
         }
         talk.send_failed(code, "because \u{1b}[31m of \u{202e}it");
-        // What is still on its way of the first file is passed over.
+        // Data of the first file that is still in flight is skipped.
         match talk.recv_offer() {
             Some(name) => {
                 let size = fs::read(&two).unwrap();
@@ -172,13 +175,13 @@ fn refused(code: u16, after: bool, expected: i32) -> (ProgramOutput, ServerFiles
             None => drop(talk),
         }
     });
-    let depot = ScriptedServer::new(ServerFiles::default(), vec![refuse]);
+    let server_stub = ScriptedServer::new(ServerFiles::default(), vec![refuse]);
     let two = directory.path().join("two");
-    let ended = send(&depot.address, &[&one, two.to_str().unwrap()])
+    let ended = send(&server_stub.address, &[&one, two.to_str().unwrap()])
         .with_code(expected)
         .with_stderr("because");
     assert!(!ended.err().contains(['\u{1b}', '\u{202e}']), "{ended:?}");
-    (ended.with_stderr("one"), depot.join())
+    (ended.with_stderr("one"), server_stub.join())
 }
 
 #[test]
@@ -208,13 +211,13 @@ fn busy_or_stopping_server_is_retried() {
             talk.recv_offer().unwrap();
             talk.send_failed(code, "later");
         });
-        let depot = ScriptedServer::new(ServerFiles::default(), vec![later, accept_all()]);
-        send(&depot.address, &[&one]).with_code(0).with_stderr("later; trying again");
-        assert_eq!(depot.join().stored, ["one"]);
+        let server_stub = ScriptedServer::new(ServerFiles::default(), vec![later, accept_all()]);
+        send(&server_stub.address, &[&one]).with_code(0).with_stderr("later; trying again");
+        assert_eq!(server_stub.join().stored, ["one"]);
     }
 }
 
-/// Sends a file to a server whose first words are these, and that then waits for the client's end.
+/// Uploads to a server that sends these first bytes, and then waits for the client's end.
 fn greeted_with(words: Vec<u8>, expected: i32) -> ProgramOutput {
     let (_directory, one) = file("one", 100);
     let strange = script(move |talk, _| {
@@ -222,9 +225,9 @@ fn greeted_with(words: Vec<u8>, expected: i32) -> ProgramOutput {
         talk.stream.write_all(&words).unwrap();
         while talk.recv(|_| {}) {}
     });
-    let depot = ScriptedServer::new(ServerFiles::default(), vec![strange]);
-    let ended = send(&depot.address, &["--timeout", "300ms", &one]).with_code(expected);
-    ended.with_stderr(&depot.address)
+    let server_stub = ScriptedServer::new(ServerFiles::default(), vec![strange]);
+    let ended = send(&server_stub.address, &["--timeout", "300ms", &one]).with_code(expected);
+    ended.with_stderr(&server_stub.address)
 }
 
 #[test]
@@ -232,11 +235,11 @@ fn silent_server_error_recommends_raw() {
     greeted_with(Vec::new(), 4).with_stderr("--raw");
     greeted_with(SIGNATURE[..4].to_vec(), 4);
     let (_directory, one) = file("one", 100);
-    let depot = ScriptedServer::new(
+    let server_stub = ScriptedServer::new(
         ServerFiles::default(),
         vec![script(|talk, _| drop(talk.read_hello()))],
     );
-    send(&depot.address, &[&one]).with_code(1).with_stderr("--raw");
+    send(&server_stub.address, &[&one]).with_code(1).with_stderr("--raw");
 }
 
 #[test]
@@ -262,8 +265,8 @@ fn digest_mismatch_exits_with_5() {
         talk.send(&Frame::Stored(Stored { size: 100, digest: [9; 32], name: &name }));
         while talk.recv(|_| {}) {}
     });
-    let depot = ScriptedServer::new(ServerFiles::default(), vec![lies]);
-    send(&depot.address, &[&one]).with_code(5).with_stderr("one").with_stderr("0909");
+    let server_stub = ScriptedServer::new(ServerFiles::default(), vec![lies]);
+    send(&server_stub.address, &[&one]).with_code(5).with_stderr("one").with_stderr("0909");
 }
 
 #[test]
@@ -277,9 +280,9 @@ fn file_changed_during_upload_is_reported() {
         talk.send(&Frame::Answer { chunk_count: 0, chunk_list_hash: hash_chunk_list(&[]) });
         talk.serve(store);
     });
-    let depot = ScriptedServer::new(ServerFiles::default(), vec![slow]);
-    send(&depot.address, &[&one]).with_code(1).with_stderr("changed while it was sent");
-    assert_eq!(depot.join().failure_codes, [10]);
+    let server_stub = ScriptedServer::new(ServerFiles::default(), vec![slow]);
+    send(&server_stub.address, &[&one]).with_code(1).with_stderr("changed while it was sent");
+    assert_eq!(server_stub.join().failure_codes, [10]);
 }
 
 #[test]
@@ -288,8 +291,9 @@ fn links_and_pipes_are_skipped_and_reported() {
     let pipe = directory.path().join("pipe");
     rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", directory.path().join("link")).unwrap();
-    let depot = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
-    let ended = send(&depot.address, &[directory.path().to_str().unwrap(), pipe.to_str().unwrap()]);
+    let server_stub = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
+    let ended =
+        send(&server_stub.address, &[directory.path().to_str().unwrap(), pipe.to_str().unwrap()]);
     ended.with_code(1).with_stderr("link").with_stderr("pipe").with_stderr("through stdin");
-    assert_eq!(depot.join().files.len(), 1);
+    assert_eq!(server_stub.join().files.len(), 1);
 }

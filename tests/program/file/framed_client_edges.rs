@@ -1,4 +1,4 @@
-//! The framed file client at its edges: connections that are lost again and again, answers out of place, Ctrl-C.
+//! The framed file client, rare cases: repeatedly lost connections, unexpected replies, Ctrl-C.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -14,7 +14,7 @@ use sockactors::wire::file::digest::hash_chunk_list;
 use sockactors::wire::file::{CHUNK_SIZE, Frame, Stored};
 use tempfile::TempDir;
 
-/// A directory with a file `one` of some length in it.
+/// Creates a directory with a file `one` of this length.
 fn file(length: usize) -> (TempDir, String) {
     let directory = directory();
     let path = directory.path().join("one");
@@ -23,13 +23,13 @@ fn file(length: usize) -> (TempDir, String) {
     (directory, path)
 }
 
-/// Hears an offer, and says that nothing is held of it.
+/// Receives an offer, and replies that nothing is held of it.
 fn holds_nothing(talk: &mut ServerConnection) {
     talk.recv_offer().unwrap();
     talk.send(&Frame::Answer { chunk_count: 0, chunk_list_hash: hash_chunk_list(&[]) });
 }
 
-/// Hears frames up to the file's end.
+/// Receives frames up to the end of the file.
 fn hear_to_the_end(talk: &mut ServerConnection) {
     let mut ended = false;
     while !ended {
@@ -37,8 +37,8 @@ fn hear_to_the_end(talk: &mut ServerConnection) {
     }
 }
 
-/// A port of this machine at which nobody listens.
-fn nobody() -> String {
+/// Returns a port of this machine without a listener.
+fn unused_endpoint() -> String {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
 }
 
@@ -60,9 +60,9 @@ fn every_length_arrives_over_one_connection() {
         fs::write(&path, distinct_chunks(length)).unwrap();
         path.to_str().unwrap().to_owned()
     });
-    let depot = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
-    let ended = send(&depot.address, &paths.each_ref().map(String::as_str)).with_code(0);
-    let store = depot.join();
+    let server_stub = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
+    let ended = send(&server_stub.address, &paths.each_ref().map(String::as_str)).with_code(0);
+    let store = server_stub.join();
     for length in lengths {
         let file = distinct_chunks(length);
         assert!(store.files[&format!("of-{length}")] == file, "{length}");
@@ -76,15 +76,16 @@ fn lost_connections_resend_no_chunk() {
     let length = 30 * CHUNK_SIZE + 9;
     let (_directory, one) = file(length);
     let far = |chunks: usize| chunks * (CHUNK_SIZE + 53) + 1000;
-    // The first one is made, so the others are lost. Each that gets no further is followed by one that does.
+    // The first connection succeeds, so the others count as lost. Each one without progress is
+    // followed by one with progress.
     let cuts =
         [12, far(1), 1, 3 * CHUNK_SIZE, 9, far(0), 10, 11, far(5) + 17, 100, far(4), far(12)];
     let mut scripts: Vec<_> = cuts.map(cut_after).into_iter().collect();
     scripts.push(script(|talk, _| drop(talk)));
     scripts.push(accept_all());
-    let depot = ScriptedServer::new(ServerFiles::default(), scripts);
-    let ended = send(&depot.address, &[&one]).with_code(0);
-    let store = depot.join();
+    let server_stub = ScriptedServer::new(ServerFiles::default(), scripts);
+    let ended = send(&server_stub.address, &[&one]).with_code(0);
+    let store = server_stub.join();
     assert!(store.files["one"] == distinct_chunks(length));
     assert_eq!(store.chunk_bytes, length);
     assert_eq!(ended.err().matches("trying again").count(), 13, "{ended:?}");
@@ -99,36 +100,37 @@ fn known_server_is_retried_after_foreign_reply() {
         let mut talk = talk.read_hello();
         talk.stream.write_all(b"HTTP/1.1 502 Bad Gateway\r\n\r\n").unwrap();
     });
-    let depot =
+    let server_stub =
         ScriptedServer::new(ServerFiles::default(), vec![welcomed, ends, proxy, accept_all()]);
-    send(&depot.address, &[&one]).with_code(0);
-    assert_eq!(depot.join().stored, ["one"]);
+    send(&server_stub.address, &[&one]).with_code(0);
+    assert_eq!(server_stub.join().stored, ["one"]);
 }
 
 #[test]
 fn missing_server_is_retried_until_interrupt() {
     let (_directory, one) = file(5);
     let gone = || script(|talk, _| holds_nothing(&mut talk.handshake()));
-    let depot = ScriptedServer::new(ServerFiles::default(), vec![gone(), gone()]);
-    let mut program = Program::run(&["--scenario", "file", "--connect", &depot.address, &one]);
+    let server_stub = ScriptedServer::new(ServerFiles::default(), vec![gone(), gone()]);
+    let mut program =
+        Program::run(&["--scenario", "file", "--connect", &server_stub.address, &one]);
     program.close_stdin();
     program.wait_for_error_line(|line| line.contains("trying again") && line.contains("refused"));
     program.interrupt();
     program.wait().with_code(130);
-    depot.join();
+    server_stub.join();
 }
 
 #[test]
 fn unreachable_server_fails_at_once() {
     let (_directory, one) = file(5);
-    let at = nobody();
+    let at = unused_endpoint();
     let ended = sockactors(&["--scenario", "file", "--connect", &at, &one], "").with_code(3);
     assert!(!ended.with_stderr(&at).err().contains("again"));
 }
 
 #[test]
 fn unreadable_files_open_no_connection() {
-    let args = ["--scenario", "file", "--connect", &nobody(), "/no/such/file"];
+    let args = ["--scenario", "file", "--connect", &unused_endpoint(), "/no/such/file"];
     sockactors(&args, "").with_code(1).with_stderr("/no/such/file");
 }
 
@@ -155,9 +157,9 @@ fn file_changed_while_disconnected_is_not_resumed() {
         let mut file = OpenOptions::new().write(true).open(path).unwrap();
         file.write_all(b"another beginning").unwrap();
     });
-    let depot = ScriptedServer::new(ServerFiles::default(), vec![changes, accept_all()]);
-    send(&depot.address, &[&one]).with_code(1).with_stderr("changed");
-    let store = depot.join();
+    let server_stub = ScriptedServer::new(ServerFiles::default(), vec![changes, accept_all()]);
+    send(&server_stub.address, &[&one]).with_code(1).with_stderr("changed");
+    let store = server_stub.join();
     assert_eq!((store.stored.len(), store.failure_codes), (0, vec![10]));
 }
 
@@ -172,12 +174,12 @@ fn late_rejection_is_reported() {
             talk.send_failed(code, "that is why");
             while talk.recv(|_| {}) {}
         });
-        let depot = ScriptedServer::new(ServerFiles::default(), vec![refuses]);
-        let ended = send(&depot.address, &[&one]).with_code(expected);
+        let server_stub = ScriptedServer::new(ServerFiles::default(), vec![refuses]);
+        let ended = send(&server_stub.address, &[&one]).with_code(expected);
         if code != 11 {
             ended.with_stderr("one").with_stderr("that is why");
         }
-        depot.join();
+        server_stub.join();
     }
 }
 
@@ -190,9 +192,9 @@ fn server_stop_at_end_of_file_is_retried() {
         hear_to_the_end(&mut talk);
         talk.send_failed(9, "it stops");
     });
-    let depot = ScriptedServer::new(ServerFiles::default(), vec![stops, accept_all()]);
-    send(&depot.address, &[&one]).with_code(0).with_stderr("it stops; trying again");
-    assert_eq!(depot.join().stored, ["one"]);
+    let server_stub = ScriptedServer::new(ServerFiles::default(), vec![stops, accept_all()]);
+    send(&server_stub.address, &[&one]).with_code(0).with_stderr("it stops; trying again");
+    assert_eq!(server_stub.join().stored, ["one"]);
 }
 
 #[test]
@@ -211,9 +213,9 @@ fn resume_point_beyond_file_is_protocol_error() {
             let digest = blake3::hash(&distinct_chunks(10 * CHUNK_SIZE)).into();
             talk.send(&Frame::Stored(Stored { size: 10 * CHUNK_SIZE as u64, digest, name: "one" }));
         });
-        let depot = ScriptedServer::new(ServerFiles::default(), vec![holds]);
-        send(&depot.address, &[&one]).with_code(0);
-        depot.join();
+        let server_stub = ScriptedServer::new(ServerFiles::default(), vec![holds]);
+        send(&server_stub.address, &[&one]).with_code(0);
+        server_stub.join();
     }
 }
 
@@ -237,12 +239,12 @@ fn unexpected_replies_are_reported() {
             answer(&mut talk);
             while talk.recv(|_| {}) {}
         });
-        let depot = ScriptedServer::new(ServerFiles::default(), vec![odd]);
-        send(&depot.address, &[&one])
+        let server_stub = ScriptedServer::new(ServerFiles::default(), vec![odd]);
+        send(&server_stub.address, &[&one])
             .with_code(1)
-            .with_stderr(&depot.address)
+            .with_stderr(&server_stub.address)
             .with_stderr("no place");
-        depot.join();
+        server_stub.join();
     }
 }
 
@@ -254,18 +256,21 @@ fn other_servers_are_reported_with_remedy() {
         talk.stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
         while talk.recv(|_| {}) {}
     });
-    let depot = ScriptedServer::new(ServerFiles::default(), vec![web]);
-    send(&depot.address, &[&one]).with_code(1).with_stderr(&depot.address).with_stderr("--raw");
-    depot.join();
+    let server_stub = ScriptedServer::new(ServerFiles::default(), vec![web]);
+    send(&server_stub.address, &[&one])
+        .with_code(1)
+        .with_stderr(&server_stub.address)
+        .with_stderr("--raw");
+    server_stub.join();
 }
 
 #[test]
 fn quiet_upload_prints_results_only() {
     let (_directory, one) = file(CHUNK_SIZE);
     let cut = || cut_after(1000);
-    let depot = ScriptedServer::new(ServerFiles::default(), vec![cut(), accept_all()]);
-    let ended = send(&depot.address, &["--quiet", &one]).with_code(0);
-    depot.join();
+    let server_stub = ScriptedServer::new(ServerFiles::default(), vec![cut(), accept_all()]);
+    let ended = send(&server_stub.address, &["--quiet", &one]).with_code(0);
+    server_stub.join();
     assert!(ended.out().contains("one"), "{ended:?}");
     assert_eq!(ended.err(), "");
 }

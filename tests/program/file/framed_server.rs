@@ -1,4 +1,4 @@
-//! The framed file protocol, from the server's side: through the built program, with a client that does as it is told.
+//! The server's side of the framed file protocol, through the built program with a scripted client.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -70,7 +70,7 @@ fn cut_transfer_is_resumed() {
         let expected = hash_chunk_list(&chunk_hashes(&file)[..held]);
         assert_eq!(said, FramedReply::ResumeAt(held as u64, expected));
         client.send_chunks(&file, held as u64, chunks).unwrap();
-        // The beginning of one more.
+        // The beginning of another chunk.
         let mut more = Vec::new();
         let bytes = &file[..CHUNK_SIZE];
         client.frames.write(&Frame::Data { number: chunks, hash: [0; 32], bytes }, &mut more);
@@ -93,9 +93,9 @@ fn killed_server_resumes_from_checksums() {
     client.send_offer("file", Some(file.len() as u64));
     client.send_chunks(&file, 0, 30).unwrap();
     let sums = out.path().join(".file.sums");
-    let until = std::time::Instant::now() + crate::support::DEADLINE;
+    let deadline = std::time::Instant::now() + crate::support::DEADLINE;
     while fs::metadata(&sums).unwrap().len() < 192 + 30 * 36 {
-        assert!(std::time::Instant::now() < until, "it is never written down");
+        assert!(std::time::Instant::now() < deadline, "it is never written down");
     }
     first.signal(rustix::process::Signal::KILL);
     first.wait();

@@ -1,5 +1,5 @@
-//! Names that a hostile sender would give a file: none leads out of the directory, and none reaches a terminal, a log or the
-//! directory raw.
+//! Names of a hostile sender. None leaves the directory, and none reaches a terminal, a log or the
+//! directory unescaped.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -12,10 +12,10 @@ use crate::support::uploads::{seeded_bytes, seeded_number};
 use crate::support::{Program, directory};
 use sockactors::wire::file::{Frame, Offer};
 
-/// How many names there are.
+/// The number of names.
 const NAMES: usize = 500;
 
-/// What names are made of.
+/// The parts that names are made of.
 const PIECES: [&[u8]; 40] = [
     b"..",
     b".",
@@ -59,7 +59,7 @@ const PIECES: [&[u8]; 40] = [
     b"%s%n",
 ];
 
-/// Names that somebody has tried before.
+/// Names from known attacks.
 const KNOWN: [&[u8]; 24] = [
     b"",
     b".",
@@ -87,7 +87,7 @@ const KNOWN: [&[u8]; 24] = [
     b"file/below",
 ];
 
-/// A name, always the same for a number.
+/// Returns a name, always the same for a number.
 fn name(k: usize) -> Vec<u8> {
     if let Some(known) = KNOWN.get(k) {
         return known.to_vec();
@@ -103,7 +103,7 @@ fn name(k: usize) -> Vec<u8> {
     (0..pieces).flat_map(|at| piece(at).iter().copied()).collect()
 }
 
-/// All paths beneath a directory, links not followed.
+/// Returns all paths below a directory, without following links.
 fn paths(directory: &Path, into: &mut BTreeSet<String>) {
     for entry in fs::read_dir(directory).unwrap() {
         let entry = entry.unwrap();
@@ -115,7 +115,7 @@ fn paths(directory: &Path, into: &mut BTreeSet<String>) {
     }
 }
 
-/// What a terminal would take for an order, or what would change how text is read.
+/// Returns whether a character controls a terminal or changes how text is displayed.
 fn is_raw(text: &str) -> Option<char> {
     text.chars().find(|&c| {
         (c.is_control() && c != '\n')
@@ -143,7 +143,7 @@ fn hostile_names_stay_inside_and_escaped() {
     let (mut stored, mut refused) = (0, 0);
     for k in 0..NAMES {
         let name = name(k);
-        // Of the same bytes wherever the same name is drawn again.
+        // The bytes are the same whenever a name is drawn again.
         let file = seeded_bytes(&name, 10);
         let server = if k % 2 == 0 { &plain } else { &json };
         let mut client = FramedClient::open(connect(server.endpoint()));
@@ -156,7 +156,7 @@ fn hostile_names_stay_inside_and_escaped() {
                 client.send_frames(&[crate::support::framed_client::end_frame(&file)]).unwrap();
                 client.recv()
             }
-            said => said,
+            reply => reply,
         };
         match said {
             FramedReply::Stored(_, given) => {
@@ -168,7 +168,7 @@ fn hostile_names_stay_inside_and_escaped() {
                 refused += 1;
                 assert_eq!(is_raw(&why), None, "{why:?}");
             }
-            said => panic!("{k} {:?}: {said:?}", String::from_utf8_lossy(&name)),
+            reply => panic!("{k} {:?}: {reply:?}", String::from_utf8_lossy(&name)),
         }
     }
     println!("{stored} stored, {refused} refused");
@@ -190,7 +190,7 @@ fn hostile_names_stay_inside_and_escaped() {
         server.terminate();
         let ended = server.wait();
         for sink in [&ended.stdout, &ended.stderr] {
-            let text = std::str::from_utf8(sink).expect("what is told is UTF-8");
+            let text = std::str::from_utf8(sink).expect("the output is UTF-8");
             assert_eq!(is_raw(text), None, "{text:?}");
         }
         assert_eq!(ended.code, 0);

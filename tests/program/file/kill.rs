@@ -1,8 +1,8 @@
-//! A server that is killed anywhere on the way of a file: what has a name is whole, what was said to be stored is there, and
-//! the sender goes on from what is held.
+//! A server that is killed anywhere on a file's path. Files with final names are whole, stored
+//! files exist, and the sender resumes.
 //!
-//! The server is killed as it enters a system call, each of those that it makes on a file's way in turn, and at moments drawn at
-//! random. `SOCKACTORS_POINTS` sets at how many points in all.
+//! The server is killed at the entry of each of its system calls on a file's path, and at random
+//! moments. `SOCKACTORS_POINTS` sets the total number of points.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -21,7 +21,7 @@ use crate::support::{DEADLINE, Program, directory, serial, strace};
 use rustix::process::{Pid, Signal};
 use sockactors::wire::file::CHUNK_SIZE;
 
-/// The calls on a file's way.
+/// The system calls on a file's path.
 const CALLS: &str = "open,openat,mkdirat,newfstatat,statx,fstat,fcntl,flock,fstatfs,ftruncate,lseek,read,pread64,\
                      recvfrom,sendto,write,pwrite64,pipe2,splice,fdatasync,fsync,fchmod,utimensat,renameat2,unlinkat,close";
 
@@ -29,7 +29,7 @@ fn server(out: &Path) -> Program {
     Program::server(&["--scenario", "file", "--json", "--out", out.to_str().unwrap()])
 }
 
-/// What is sent: a large file in two attempts, a small one, and a raw one.
+/// The uploads: a large file in two attempts, a small one, and a raw one.
 struct Load {
     large: Vec<u8>,
     small: Vec<u8>,
@@ -46,7 +46,7 @@ impl Load {
         }
     }
 
-    /// Sends all of it, until that is done or the server is gone. What was said to be stored is noted.
+    /// Uploads everything, until it is stored or the server has exited. Records the stored files.
     fn send(&self, server: &Program, stored: &mut Vec<String>) -> io::Result<()> {
         let at = server.endpoint();
         upload_chunks(at, "deep/er/large", &self.large, 5)?;
@@ -57,13 +57,13 @@ impl Load {
                     stored.push(given);
                 }
                 FramedReply::Closed => return Err(io::ErrorKind::ConnectionReset.into()),
-                said => panic!("{name}: {said:?}"),
+                reply => panic!("{name}: {reply:?}"),
             }
         }
         upload_raw(at, &self.raw)
     }
 
-    /// Checks that what has a name is whole, and that what was said to be stored is there.
+    /// Checks that files with final names are whole, and that stored files exist.
     fn check(&self, out: &Path, stored: &[String]) {
         let there: BTreeMap<_, _> = files_below(out).into_iter().collect();
         for (name, file) in there.iter().filter(|(name, _)| !is_hidden(name)) {
@@ -81,7 +81,7 @@ impl Load {
     }
 }
 
-/// What the server has narrated to be stored.
+/// Returns the names that the server has reported as stored.
 fn narrated(server: &Program) -> Vec<String> {
     let out = String::from_utf8(server.stdout()).unwrap();
     let lines = out.split_inclusive('\n').filter(|line| line.ends_with('\n'));
@@ -93,7 +93,8 @@ fn narrated(server: &Program) -> Vec<String> {
     files.map(name).collect()
 }
 
-/// Lets a server that may be killed work, and after it another one. Tells whether the first one was killed.
+/// Runs a server that may be killed, and after it another one. Returns whether the first one was
+/// killed.
 fn survive<D>(load: &Load, disturb: impl FnOnce(&Program) -> D) -> bool {
     let out = directory();
     let mut stored = Vec::new();
@@ -102,7 +103,7 @@ fn survive<D>(load: &Load, disturb: impl FnOnce(&Program) -> D) -> bool {
     let killed = load.send(&first, &mut stored).is_err();
     first.signal(Signal::KILL);
     stored.extend(narrated(&first));
-    // Nobody kills a process that is another by now.
+    // The process ID is not reused before it is reaped.
     drop(disturber);
     drop(first);
     load.check(out.path(), &stored);
@@ -118,7 +119,7 @@ fn survive<D>(load: &Load, disturb: impl FnOnce(&Program) -> D) -> bool {
     killed
 }
 
-/// Returns how often each call is made, by the thread that makes it most often.
+/// Returns the number of calls per system call, of the thread that makes most of them.
 fn calls(load: &Load) -> BTreeMap<String, usize> {
     let (out, mut counts) = (directory(), BTreeMap::<(String, String), usize>::new());
     let log = out.path().join("log");
@@ -142,7 +143,7 @@ fn calls(load: &Load) -> BTreeMap<String, usize> {
     most
 }
 
-/// Kills a server at a moment, unless it is dropped before.
+/// Kills a server after a delay, unless it is dropped before.
 struct Killer(Option<(mpsc::Sender<()>, JoinHandle<()>)>);
 
 impl Killer {
@@ -150,7 +151,7 @@ impl Killer {
         let pid = Pid::from_raw(server.pid() as i32).unwrap();
         let (called_off, is_called_off) = mpsc::channel::<()>();
         let killer = std::thread::spawn(move || {
-            // The moment is the point; nothing is waited for.
+            // The delay is the point of the test. Nothing is awaited.
             if is_called_off.recv_timeout(moment) == Err(mpsc::RecvTimeoutError::Timeout) {
                 let _ = rustix::process::kill_process(pid, Signal::KILL);
             }
@@ -170,7 +171,7 @@ impl Drop for Killer {
 
 #[test]
 fn kill_in_any_system_call_tears_and_loses_no_file() {
-    let _alone = serial::lock();
+    let _serial = serial::lock();
     if !strace::is_available() {
         return;
     }
@@ -198,7 +199,7 @@ fn kill_in_any_system_call_tears_and_loses_no_file() {
 
 #[test]
 fn kill_at_any_moment_tears_and_loses_no_file() {
-    let _alone = serial::lock();
+    let _serial = serial::lock();
     let load = Load::new();
     let (out, begun) = (directory(), Instant::now());
     let undisturbed = server(out.path());
@@ -215,7 +216,8 @@ fn kill_at_any_moment_tears_and_loses_no_file() {
     assert!(killed > 0);
 }
 
-/// Tells what is missing of what has to be done before a file is said to be stored, or not in its place; `flags` are strace's.
+/// Returns what is missing or out of order in the sequence that must precede a stored file. `flags`
+/// are strace's.
 fn missing_before_stored(flags: &[&str]) -> Option<String> {
     let (out, load) = (directory(), Load::new());
     let log = out.path().join("log");

@@ -1,4 +1,4 @@
-//! The file scenario's client, through the built program; and a hundred megabytes from each of eight clients.
+//! The raw file client through the built program, and large uploads from eight clients.
 
 use std::fs::{self, File};
 use std::io::{BufReader, BufWriter, Read, Write};
@@ -16,12 +16,12 @@ fn file(directory: &Path, name: &str, bytes: &[u8]) -> String {
     path.to_str().unwrap().to_owned()
 }
 
-/// Every byte there is, and no text.
+/// Every byte value, not valid UTF-8.
 fn binary() -> Vec<u8> {
     (0..300_000u32).map(|i| (i ^ (i >> 8)) as u8).collect()
 }
 
-/// Our client sends two files to every peer's server, over one family: they arrive joined.
+/// Sends two files from our client to every peer's server, over one family. They arrive joined.
 fn our_client_sends_to_every_peer(family: Family) {
     for peer in Peer::all() {
         let directory = directory();
@@ -61,13 +61,13 @@ fn client_sends_to_every_peer_over_unix() {
     our_client_sends_to_every_peer(Family::Unix);
 }
 
-/// A listener of the test's own that takes one client and returns all that it sent.
+/// A listener that accepts one client and returns everything it sent.
 fn receiver() -> (String, std::thread::JoinHandle<Vec<u8>>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap().to_string();
     let received = std::thread::spawn(move || {
         let mut bytes = Vec::new();
-        // A client that gives up may reset; what came before counts.
+        // A client that gives up may reset the connection. The data before that counts.
         let _ = listener.accept().unwrap().0.read_to_end(&mut bytes);
         bytes
     });
@@ -96,7 +96,7 @@ fn unterminated_last_name_is_sent() {
     assert_eq!(received.join().unwrap(), b"content");
 }
 
-/// Sends what cannot be sent; the message names it, and the program ends with 1.
+/// Sends an unreadable file. The message names it, and the exit code is 1.
 fn what_cannot_be_sent_is_named(name: &str) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let at = listener.local_addr().unwrap().to_string();
@@ -120,7 +120,7 @@ fn directory_is_rejected_by_raw_client() {
 fn unreadable_file_is_named() {
     use std::os::unix::fs::PermissionsExt;
     if rustix::process::geteuid().is_root() {
-        // Root may open every file; this one opens and fails when it is read.
+        // Root may open every file. This one opens, and fails when it is read.
         return what_cannot_be_sent_is_named("/proc/self/mem");
     }
     let directory = directory();
@@ -143,7 +143,7 @@ fn raw_client_and_server_interoperate() {
     assert!(fs::read(out.join("output0.txt")).unwrap() == binary());
 }
 
-/// The large file of one client: 100 blocks of a mebibyte, each different, and the client's number first.
+/// The large file of one client: its number, and then 100 different blocks of a mebibyte.
 struct Large {
     block: Vec<u8>,
 }

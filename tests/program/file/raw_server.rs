@@ -1,4 +1,4 @@
-//! The file scenario's server, through the built program: what a client sends until it closes is a file.
+//! The raw file server through the built program: a client's bytes until it closes are a file.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -10,24 +10,24 @@ use crate::support::peers::{Family, Peer, PeerAddress, require_tool, skip};
 use crate::support::{Program, directory, sockactors};
 use rustix::net::sockopt::set_socket_linger;
 
-/// Sends bytes, closes, and waits until the server tells of the file.
+/// Sends bytes, closes, and waits until the server reports the file.
 #[track_caller]
 fn send(server: &Program, bytes: &[u8], name: &str) {
     connect(server.endpoint()).write_all(bytes).unwrap();
     server.wait_for_line(|line| line == stored(name));
 }
 
-/// The words with which the server tells of a file.
+/// Returns the server's line for a stored file.
 fn stored(name: &str) -> String {
     format!("Received successfully! New filename is: {name}")
 }
 
-/// Every byte there is, and no text.
+/// Every byte value, not valid UTF-8.
 fn binary() -> Vec<u8> {
     (0..300_000u32).map(|i| (i ^ (i >> 8)) as u8).collect()
 }
 
-/// Every peer that is installed sends a file to our server, over one family.
+/// Sends a file from every installed peer to our server, over one family.
 fn our_server_stores_what_every_peer_sends(family: Family) {
     let directory = directory();
     let Some(listen) = family.listen(directory.path()) else { return };
@@ -79,7 +79,7 @@ fn empty_upload_creates_no_file() {
     for _ in 0..3 {
         let mut silent = connect(server.endpoint());
         silent.shutdown(std::net::Shutdown::Write).unwrap();
-        // The server's close is the sign that it is through with this client; it never speaks.
+        // The server closes when it has finished with this client. It never sends data.
         assert_eq!(silent.read(&mut [0; 8]).unwrap(), 0);
     }
     send(&server, b"one byte more", "output0.txt");
@@ -162,14 +162,14 @@ fn oversized_upload_is_reported_and_removed() {
     let server = server(out.path(), &["--max-size", "1KiB"]);
     let mut large = connect(server.endpoint());
     large.write_all(&[7; 512]).unwrap();
-    let until = std::time::Instant::now() + crate::support::DEADLINE;
+    let deadline = std::time::Instant::now() + crate::support::DEADLINE;
     while names(out.path()) != [".output0.txt.part"] {
-        assert!(std::time::Instant::now() < until, "the upload never began");
+        assert!(std::time::Instant::now() < deadline, "the upload never began");
     }
-    // It may be cut before all is taken.
+    // The server may close before it has read everything.
     let _ = large.write_all(&[7; 100 << 10]);
     server.wait_for_error_line(|line| line.contains("exceeds the size limit of 1KiB"));
-    // What has come is removed before the refusal is told.
+    // The data is removed before the rejection is reported.
     send(&server, b"small", "output1.txt");
     assert_eq!(names(out.path()), ["output1.txt"]);
 }
@@ -196,7 +196,7 @@ fn output_directory_that_is_file_is_reported_at_start() {
     assert!(ended.code != 0 && !ended.err().contains("panicked"), "{ended:?}");
 }
 
-/// A file system of one mebibyte, unmounted when dropped.
+/// A file system of one mebibyte, unmounted on drop.
 struct SmallDisk(tempfile::TempDir);
 
 impl SmallDisk {
@@ -232,14 +232,14 @@ fn full_disk_disconnects_client_and_server_continues() {
     let cut = flood.is_err() || greedy.read_to_end(&mut answer).is_err();
     assert!(cut || answer.is_empty(), "the server never speaks on a raw stream");
     drop(greedy);
-    // What is left of it would keep the disk full.
+    // Its remaining data would keep the disk full.
     connect(server.endpoint()).write_all(b"a small one").unwrap();
     let line = server.wait_for_line(|line| line.starts_with("Received successfully!"));
     let name = line.rsplit(' ').next().unwrap();
     assert_eq!(fs::read(disk.0.path().join(name)).unwrap(), b"a small one");
-    let told =
+    let output =
         String::from_utf8([server.stdout(), server.stderr()].concat()).unwrap().to_lowercase();
-    assert!(["no space", "disk", "full"].iter().any(|word| told.contains(word)), "{told}");
+    assert!(["no space", "disk", "full"].iter().any(|word| output.contains(word)), "{output}");
     server.terminate();
     server.wait();
 }

@@ -1,4 +1,4 @@
-//! What a server refuses of framed files, and how it says so.
+//! Rejections of framed files, and their replies.
 
 use std::fs;
 use std::io::Write;
@@ -41,7 +41,7 @@ fn corrupt_upload_is_never_stored() {
         assert!(matches!(client.recv(), FramedReply::Failed(1, _)), "{wrong:?}");
         assert_eq!(client.recv(), FramedReply::Closed);
     }
-    // A wrong digest of the whole, or a wrong size, leaves nothing of the file.
+    // A wrong digest of the whole file, or a wrong size, leaves nothing of the file.
     for (size, digest) in [(file.len() as u64, [0; 32]), (5, blake3::hash(&file).into())] {
         let mut client = open_framed(&server);
         let said = client.send_offer("file", Some(file.len() as u64));
@@ -49,9 +49,9 @@ fn corrupt_upload_is_never_stored() {
         client.send_chunks(&file, 0, 3).unwrap();
         client.send_frames(&[Frame::End { size, digest }]).unwrap();
         assert!(matches!(client.recv(), FramedReply::Failed(7, _)));
-        // The connection goes on.
+        // The connection continues.
         assert!(matches!(client.send_offer("file", Some(1)), FramedReply::ResumeAt(0, _)));
-        // Until the server has seen the end, the file is this connection's.
+        // The file belongs to this connection until the server has seen its end.
         client.stream.shutdown(Shutdown::Write).unwrap();
         assert_eq!(client.recv(), FramedReply::Closed);
     }
@@ -79,7 +79,7 @@ fn rejections_have_codes_and_connection_continues() {
             assert!(!why.is_empty());
             code
         }
-        said => panic!("{said:?}"),
+        reply => panic!("{reply:?}"),
     };
     assert_eq!(code(client.upload("../out", b"x")), 2);
     assert_eq!(code(client.upload(".hidden", b"x")), 2);

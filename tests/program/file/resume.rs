@@ -1,7 +1,7 @@
-//! Files over connections that break, and from many senders at once.
+//! Uploads over breaking connections, and from many senders at once.
 //!
-//! `SOCKACTORS_RESUME_MIB` sets how large the file is that is cut at fifty places, `SOCKACTORS_SENDERS` how many senders come at
-//! once; every tenth of them is slow.
+//! `SOCKACTORS_RESUME_MIB` sets the size of the file that is cut at fifty points,
+//! `SOCKACTORS_SENDERS` the number of simultaneous senders. Every tenth sender is slow.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -15,14 +15,15 @@ use crate::support::{DEADLINE, Program, directory, serial};
 use sockactors::wire::file::digest::hash_chunk_list;
 use sockactors::wire::file::{CHUNK_SIZE, Frame, FrameWriter};
 
-/// How often the connection breaks.
+/// The number of cuts.
 const CUTS: usize = 50;
 
-/// What a chunk takes over the wire besides its bytes: the frame's head, the chunk's number and value, the check.
+/// The overhead of a chunk on the wire: the frame header, the chunk's number and hash, the frame's
+/// check.
 const AROUND: usize = 5 + 40 + 8;
 
-/// Passes on what comes from a client to the server, and the answers back, and breaks the connection after so many bytes; tells
-/// how many of the client's bytes it passed on.
+/// Forwards bytes between a client and a server, and breaks the connection after `bytes` from the
+/// client. Returns the number of forwarded bytes.
 fn pass_on(client: TcpStream, server: TcpStream, most: usize) -> usize {
     let (mut answers, mut to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
     let back = thread::spawn(move || {
@@ -39,7 +40,7 @@ fn pass_on(client: TcpStream, server: TcpStream, most: usize) -> usize {
             Ok(length) => passed += length,
         }
     }
-    // Both ends see it break, the server after what it was passed.
+    // Both ends see the connection break, the server after the forwarded bytes.
     let _ = to.shutdown(Shutdown::Write);
     let _ = from.shutdown(Shutdown::Both);
     back.join().unwrap();
@@ -76,12 +77,13 @@ fn fifty_cuts_resend_one_chunk_each() {
                 break;
             }
             None => cuts += 1,
-            said => panic!("{said:?}"),
+            reply => panic!("{reply:?}"),
         }
         chunks += 1;
         assert!(chunks < 1000, "it never arrives");
     }
-    // What was received before is never read again, so nothing is hashed twice: only the sums are read, once a cut.
+    // Received data is never read again, so nothing is hashed twice. Only the checksums are read,
+    // once per cut.
     let (read, sums) = (bytes_read(server.pid()) - before, values.len() * 36 + (64 << 10));
     assert!(read < (cuts + 1) * sums, "{read} bytes were read");
     let stored = fs::read(out.path().join("file")).unwrap();
@@ -94,17 +96,17 @@ fn fifty_cuts_resend_one_chunk_each() {
     assert!(moved <= most, "{moved} bytes moved, which is more than {most}");
 }
 
-/// How many bytes a process has read from files.
+/// Returns the number of bytes that a process has read from files.
 fn bytes_read(pid: u32) -> usize {
     let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap();
     let read = io.lines().find_map(|line| line.strip_prefix("rchar: "));
     read.unwrap().parse().unwrap()
 }
 
-/// Sends as much of a file as is not held, until that is done or the connection breaks.
+/// Uploads the missing part of a file, until it is stored or the connection breaks.
 fn attempt(at: &str, file: &[u8], values: &[[u8; 32]]) -> Option<FramedReply> {
     let mut client = FramedClient::try_open(try_connect(at).ok()?).ok()?;
-    let until = Instant::now() + DEADLINE;
+    let deadline = Instant::now() + DEADLINE;
     let held = loop {
         match client.send_offer("file", Some(file.len() as u64)) {
             FramedReply::ResumeAt(held, digest) => {
@@ -115,10 +117,10 @@ fn attempt(at: &str, file: &[u8], values: &[[u8; 32]]) -> Option<FramedReply> {
                 );
                 break held;
             }
-            // The server has not seen the last connection break yet.
-            FramedReply::Failed(8, _) => assert!(Instant::now() < until, "it stays busy"),
+            // The server has not noticed the end of the last connection yet.
+            FramedReply::Failed(8, _) => assert!(Instant::now() < deadline, "it stays busy"),
             FramedReply::Closed => return None,
-            said => return Some(said),
+            reply => return Some(reply),
         }
     };
     client.send_frames(&[Frame::Begin(held)]).ok()?;
@@ -129,11 +131,11 @@ fn attempt(at: &str, file: &[u8], values: &[[u8; 32]]) -> Option<FramedReply> {
     client.send_frames(&[end_frame(file)]).ok()?;
     match client.recv() {
         FramedReply::Closed => None,
-        said => Some(said),
+        reply => Some(reply),
     }
 }
 
-/// Sends a file a little at a time, as over a bad line, until all the others are done and for a while after.
+/// Uploads a file slowly, until all the others are stored and for a while after that.
 fn send_slowly(at: &str, name: &str, file: &[u8]) -> FramedReply {
     let mut client = FramedClient::try_open(try_connect(at).unwrap()).unwrap();
     assert!(matches!(
@@ -150,14 +152,14 @@ fn send_slowly(at: &str, name: &str, file: &[u8]) -> FramedReply {
     frames.write(&end_frame(file), &mut bytes);
     for piece in bytes.chunks(100) {
         client.stream.write_all(piece).unwrap();
-        // 1 kB/s is what makes it slow.
+        // This is 1 kB/s.
         thread::sleep(Duration::from_millis(100));
     }
     client.frames = FrameWriter::default();
     client.recv()
 }
 
-/// The most memory that a process has had, in kB.
+/// Returns a process's peak memory in kB.
 fn most_memory(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
@@ -166,7 +168,7 @@ fn most_memory(pid: u32) -> u64 {
 
 #[test]
 fn many_senders_arrive_in_constant_memory() {
-    let _alone = serial::lock();
+    let _serial = serial::lock();
     let out = directory();
     let server = Program::server(&["--scenario", "file", "--out", out.path().to_str().unwrap()]);
     let at = server.endpoint();

@@ -1,4 +1,4 @@
-//! A server at a terminal: how far what comes in is, for the eyes of whoever looks.
+//! A server at a terminal shows the progress of uploads.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use crate::support::uploads::seeded_bytes;
 use sockactors::wire::file::digest::hash_chunk;
 use sockactors::wire::file::{CHUNK_SIZE, Frame};
 
-/// How many chunks a file has here: more than come before its bar is seen.
+/// The number of chunks of a file, more than arrive before its bar is shown.
 const CHUNKS: u64 = 2000;
 
 /// Starts a server at a terminal.
