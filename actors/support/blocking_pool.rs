@@ -1,9 +1,9 @@
 //! Threads for work that blocks on the disk.
 //!
 //! Blocking work must not run on the worker threads. Few threads are enough: a disk does not become
-//! faster when many threads use it at once, and each thread costs memory. The jobs of one connection
-//! run one after another, since its actor waits for each. A panic in a job ends only the actor that
-//! waits for it.
+//! faster when many threads use it at once, and each thread costs memory. The jobs of one
+//! connection run one after another, since its actor waits for each. A panic in a job ends only the
+//! actor that waits for it.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Rate limits by the generic cell rate algorithm (GCRA).
 //!
-//! A limit allows `count` events per period, and a burst of `count` events after an idle period. The
-//! state of a bucket is one number, its *theoretical arrival time* (TAT): the time at which the
+//! A limit allows `count` events per period, and a burst of `count` events after an idle period.
+//! The state of a bucket is one number, its *theoretical arrival time* (TAT): the time at which the
 //! bucket is full again. Each event moves the TAT ahead by one interval. An event is allowed while
 //! the TAT is ahead of the clock by at most the burst tolerance.
 //!
@@ -54,8 +54,8 @@ pub(crate) fn nanos(time: Duration) -> u64 {
 
 /// A rate limit for the lines of one peer.
 ///
-/// A peer over its limit is delayed, not disconnected: its next line is read later, and backpressure
-/// slows the sender. So a pasted text arrives completely.
+/// A peer over its limit is delayed, not disconnected: its next line is read later, and
+/// backpressure slows the sender. So a pasted text arrives completely.
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
     limit: Gcra,

@@ -1,10 +1,10 @@
 //! Reports: the output of a role.
 //!
 //! A role prints nothing. Everything that a person or a program may want to know (a connection was
-//! accepted, a message was received, a file was stored) is a [`Report`], sent through a [`Reporter`].
-//! In the program the reports go to an actor that prints lines or JSON, in a test to a channel. A
-//! library user may disable them. Text from a peer is raw in a report. The consumer that prints it
-//! must escape it.
+//! accepted, a message was received, a file was stored) is a [`Report`], sent through a
+//! [`Reporter`]. In the program the reports go to an actor that prints lines or JSON, in a test to
+//! a channel. A library user may disable them. Text from a peer is raw in a report. The consumer
+//! that prints it must escape it.
 
 use std::fmt;
 use std::future::Future;

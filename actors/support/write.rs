@@ -1,7 +1,7 @@
 //! Writes with a timeout.
 //!
-//! A timeout for a whole message would disconnect a peer whose connection is slow but steady. So the
-//! timeout applies to each write that the kernel accepts.
+//! A timeout for a whole message would disconnect a peer whose connection is slow but steady. So
+//! the timeout applies to each write that the kernel accepts.
 
 use std::io;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The UDP client: sends datagrams on a schedule, and matches each reply to its request, like `ping`.
+//! The UDP client: sends datagrams on a schedule, and matches each reply to its request, like
+//! `ping`.
 //!
 //! Each request is sent when it is due, even if the last one has not been answered yet, from a port
 //! of its own. The content of a reply does not identify its request (the lecture's replies are all

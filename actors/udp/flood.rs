@@ -1,8 +1,8 @@
 //! The UDP flood: measures the load that a server can take.
 //!
-//! Requests are sent at a rate, many with one system call, and replies are received in the same way.
-//! Replies are counted but not timed: all requests are sent from one socket, so a reply does not
-//! tell which of them it answers.
+//! Requests are sent at a rate, many with one system call, and replies are received in the same
+//! way. Replies are counted but not timed: all requests are sent from one socket, so a reply does
+//! not tell which of them it answers.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -136,7 +136,8 @@ impl FloodRun<'_> {
         }
     }
 
-    /// Waits for replies, or until the next requests are due. Returns `None` if a stop is requested.
+    /// Waits for replies, or until the next requests are due. Returns `None` if a stop is
+    /// requested.
     async fn wait(&mut self, ctx: &mut Context<()>, now: Instant) -> Option<()> {
         let schedule = &self.flood.schedule;
         let delay = match self.sent < schedule.count {

@@ -107,8 +107,8 @@ impl InFlight {
         self.replies.pop_front()
     }
 
-    /// Removes the requests that have been unanswered for `timeout`, and the oldest answered sockets
-    /// beyond the limit.
+    /// Removes the requests that have been unanswered for `timeout`, and the oldest answered
+    /// sockets beyond the limit.
     pub(crate) fn expire(&mut self, now: Instant, timeout: Duration) {
         let mut excess = (self.probes.len() - self.pending).saturating_sub(MAX_ANSWERED_SOCKETS);
         let mut timed_out = 0;
@@ -146,8 +146,8 @@ impl InFlight {
                 let Poll::Ready(result) = probe.socket.poll_recv(cx, &mut self.buffer) else {
                     break;
                 };
-                // The clocks are read in this order, so that a pause in between makes the round trip
-                // longer, not shorter.
+                // The clocks are read in this order, so that a pause in between makes the round
+                // trip longer, not shorter.
                 let (wall_time, now) = (clock.system_time(), clock.now());
                 let age = match result {
                     Ok((_, Some(timestamp))) => {

@@ -1,8 +1,8 @@
 //! A rate limit for the replies to each source network.
 //!
 //! The source address of a datagram is easily forged, so a responder can be made to flood a third
-//! party. A token bucket per network limits that. A network is what one site usually has: 24 bits of
-//! an IPv4 address, 56 bits of an IPv6 address.
+//! party. A token bucket per network limits that. A network is what one site usually has: 24 bits
+//! of an IPv4 address, 56 bits of an IPv6 address.
 //!
 //! The buckets are in a hash table of fixed size, so that forged sources use no memory. If the row
 //! of a new network is full, the new network replaces the bucket that has been idle for longest,
@@ -72,7 +72,8 @@ impl NetworkRateLimiter {
         }
     }
 
-    /// Takes a reply to `ip` from the bucket of its network. Returns `false` if the bucket is empty.
+    /// Takes a reply to `ip` from the bucket of its network. Returns `false` if the bucket is
+    /// empty.
     pub fn try_acquire(&self, ip: IpAddr, now: Instant) -> bool {
         let network = network_key(ip);
         let row = self.hash_key.hash_one(network) as usize % ROWS;
@@ -174,7 +175,7 @@ mod tests {
     fn full_row_evicts_longest_idle_bucket() {
         let limiter = NetworkRateLimiter::new((1, Duration::from_secs(1)));
         let start = Instant::now();
-        // So many networks that each row fills up, while one network stays busy.
+        // Each row fills up, while one network stays busy.
         let busy = ip("192.0.2.1");
         for network in 0..60_000_u32 {
             let now = start + Duration::from_millis(u64::from(network));

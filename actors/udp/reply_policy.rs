@@ -3,8 +3,8 @@
 //! The source address of a datagram can be forged. Two responders that answer each other never stop
 //! (CVE-2024-2169). A responder whose reply is longer than the request can be used to flood a third
 //! party with more bytes than the attacker sends. So a responder never answers its own reply text,
-//! port 0 or itself. Beyond loopback a reply is not longer than the request, and the replies to each
-//! network are rate limited.
+//! port 0 or itself. Beyond loopback a reply is not longer than the request, and the replies to
+//! each network are rate limited.
 
 use std::net::IpAddr;
 use std::time::Duration;

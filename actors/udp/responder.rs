@@ -1,10 +1,10 @@
 //! The UDP responder: replies to datagrams in batches.
 //!
-//! Pending datagrams are received as one batch, and all of them are answered before any is reported.
-//! In between nothing is awaited unless the send buffer is full, so a crash loses no reply. Then the
-//! next batch is received at once. The responder waits for readiness only when nothing is pending,
-//! because a wait costs more than a reply. A datagram that the [`ReplyPolicy`] denies is reported
-//! like every other, counted, and not answered.
+//! Pending datagrams are received as one batch, and all of them are answered before any is
+//! reported. In between nothing is awaited unless the send buffer is full, so a crash loses no
+//! reply. Then the next batch is received at once. The responder waits for readiness only when
+//! nothing is pending, because a wait costs more than a reply. A datagram that the [`ReplyPolicy`]
+//! denies is reported like every other, counted, and not answered.
 
 use std::io;
 use std::sync::Arc;

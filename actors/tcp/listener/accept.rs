@@ -4,10 +4,10 @@
 //! has room, the quota is used up or the listener has to stop are three atomic loads.
 //!
 //! A failing `accept` is not free: the kernel allocates a file and an inode before it looks for a
-//! connection. After a single connection it is cheaper to wait for readiness, which costs no failing
-//! call. In a burst it is cheaper to call `accept` until it fails, once per burst. It is not known
-//! beforehand which of the two comes next, but arrivals are usually alike, so [`AcceptPolicy`]
-//! predicts it from the last ones.
+//! connection. After a single connection it is cheaper to wait for readiness, which costs no
+//! failing call. In a burst it is cheaper to call `accept` until it fails, once per burst. It is
+//! not known beforehand which of the two comes next, but arrivals are usually alike, so
+//! [`AcceptPolicy`] predicts it from the last ones.
 
 use std::io;
 use std::marker::PhantomData;
@@ -138,8 +138,8 @@ where
         AcceptStep::Wait
     }
 
-    /// Accepts the connections that are pending now, while there is room. At most a whole backlog is
-    /// accepted, so that a constant stream of connections does not delay the end.
+    /// Accepts the connections that are pending now, while there is room. At most a whole backlog
+    /// is accepted, so that a constant stream of connections does not delay the end.
     pub(super) fn accept_backlog(&self, state: &mut AcceptState) {
         for _ in 0..self.socket.max_pending() {
             match self.accept_one(state) {

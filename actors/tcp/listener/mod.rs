@@ -115,8 +115,8 @@ where
         future::or(quota_reached, ready).await
     }
 
-    /// Waits until a connection may be pending or a report is due. Returns `false` once the listener
-    /// has to end.
+    /// Waits until a connection may be pending or a report is due. Returns `false` once the
+    /// listener has to end.
     async fn wait(&self, ctx: &mut Context<()>, state: &AcceptState) -> io::Result<bool> {
         let event = match state.rejections.next_due(|| ctx.now()) {
             None => ctx.next(self.next_event()).await,
