@@ -121,7 +121,7 @@ fn wait_for_accept_errors(server: &Program, times: usize) {
     let deadline = Instant::now() + DEADLINE;
     let logged = || {
         let log = String::from_utf8_lossy(&server.stderr()).into_owned();
-        log.matches("no connection can be accepted now").count()
+        log.matches("cannot accept connections").count()
     };
     while logged() < times {
         assert!(Instant::now() < deadline, "no error was logged");
