@@ -7,6 +7,8 @@
 
 use std::time::Duration;
 
+use crate::runtime::exponential_delay;
+
 /// The delay after the first failure.
 const MIN_DELAY: Duration = Duration::from_millis(100);
 
@@ -45,9 +47,8 @@ impl Backoff {
 
     /// Counts a failure and returns the delay before the next attempt.
     pub(crate) fn next_delay(&mut self) -> Duration {
-        let doublings = self.failures.min(31);
         self.failures = self.failures.saturating_add(1);
-        MIN_DELAY.saturating_mul(1 << doublings).min(MAX_DELAY)
+        exponential_delay(self.failures, MIN_DELAY, MAX_DELAY)
     }
 
     /// Counts a failure and returns the delay before the next attempt, or `None` at the

@@ -211,6 +211,7 @@ pub use address::Address;
 pub use address::error::{AskError, SendError};
 pub use context::timers::TimerId;
 pub use context::{Context, Event};
+pub(crate) use executor::exponential_delay;
 pub(crate) use executor::futures::wait_until;
 pub use executor::{Clock, Sleep};
 pub use job_queue::JobQueue;

@@ -104,6 +104,13 @@ impl Scheduler {
     }
 }
 
+/// Returns the delay after a number of failures in a row: `min`, doubled with each failure after
+/// the first, up to `max`.
+pub(crate) fn exponential_delay(failures: u32, min: Duration, max: Duration) -> Duration {
+    let doublings = failures.saturating_sub(1).min(31);
+    min.saturating_mul(1 << doublings).min(max)
+}
+
 impl fmt::Debug for Scheduler {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Scheduler")

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::runtime::executor::exponential_delay;
 use crate::runtime::lifecycle::event::Lifecycle;
 use crate::runtime::lifecycle::exit::Exit;
 use crate::runtime::supervisor::config::{AutoShutdown, Strategy};
@@ -197,7 +198,7 @@ impl SupervisorRun {
         let Some((initial, max)) = self.config.backoff else {
             return Duration::ZERO;
         };
-        let doublings = self.intensity.recent_count().saturating_sub(1).min(31);
-        self.env.scheduler.jitter(initial.saturating_mul(1 << doublings).min(max))
+        let delay = exponential_delay(self.intensity.recent_count(), initial, max);
+        self.env.scheduler.jitter(delay)
     }
 }
