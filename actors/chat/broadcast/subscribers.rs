@@ -55,7 +55,7 @@ enum WaitMode {
     DirectWrite,
 }
 
-/// What a direct write left for the session, beyond the messages that were written whole.
+/// The part of a direct write that is left to the session: the peer did not take it.
 #[derive(Debug)]
 pub(crate) enum UnfinishedWrite {
     /// The unwritten end of the last message.

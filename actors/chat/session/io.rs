@@ -28,7 +28,8 @@ pub(crate) struct SessionIo {
     timer: Option<Box<(Instant, Sleep)>>,
 }
 
-/// What a session waits for, in addition to the stop request, its mailbox and the outbox.
+/// The events that a session waits for, in addition to the stop request, its mailbox and the
+/// outbox.
 pub(crate) struct WaitFor<'a> {
     /// The room's messages. `None` outside of a room.
     pub(crate) subscription: Option<&'a mut Subscription>,
@@ -173,7 +174,7 @@ impl SessionIo {
         }
     }
 
-    /// Returns whether so many private bytes wait that no more replies may be added.
+    /// Returns whether [`HIGH_WATER`] private bytes wait, so that no more replies may be added.
     pub(crate) fn is_full(&self) -> bool {
         self.outbox.private_bytes() >= HIGH_WATER
     }
