@@ -1,10 +1,10 @@
-//! Administration where it meets something else: an end, a group's restart, an address, a limit.
+//! Administration requests combined with other events: an end, a group restart, a timeout.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::simulation::{AGES, Do, SEEDS, drive, obey};
+use crate::support::simulation::{Command, LONG_TIME, SEEDS, drive, obey};
 use sockactors::runtime::{
     Address, AdminError, Child, Context, Exit, NodeState, Outcome, SendError, Strategy, Supervisor,
     SupervisorAddress,
@@ -17,7 +17,7 @@ async fn live(mut ctx: Context<()>) -> Outcome {
     Ok(())
 }
 
-/// A supervisor below the root, and its address.
+/// Builds a supervisor below the root, and returns its address.
 fn nested(tree: &mut Supervisor, plan: impl FnOnce(&mut Supervisor)) -> SupervisorAddress {
     let mut nested = Supervisor::new("nested", Strategy::OneForOne);
     let address = nested.address();
@@ -39,10 +39,10 @@ fn ready_child_starts_behind_busy_supervisor() {
         Ok(())
     }
     for seed in 0..SEEDS {
-        let plant = |tree: &mut Supervisor| {
+        let build_tree = |tree: &mut Supervisor| {
             nested(tree, |nested| drop(nested.child(Child::new("b", || end_late))))
         };
-        drive(seed, plant, async |_: Context<()>, nested: SupervisorAddress| {
+        drive(seed, build_tree, async |_: Context<()>, nested: SupervisorAddress| {
             let add = nested.add(Child::new("a", || start).ready_within(SECOND));
             let (added, ended) = smol::future::zip(add, nested.terminate("b")).await;
             ended?;
@@ -52,8 +52,8 @@ fn ready_child_starts_behind_busy_supervisor() {
     }
 }
 
-/// Lives for a few turns of everybody, and its supervisor with it. A sleep would not end beside actors that
-/// never rest.
+/// Runs for a few polls of all actors, and its supervisor with it. A sleep would not end beside
+/// actors that are always runnable.
 fn brief() -> Child<impl sockactors::runtime::Actor<Message = ()>> {
     async fn end(_: Context<()>) -> Outcome {
         for _ in 0..50 {
@@ -69,7 +69,7 @@ fn every_request_is_answered_when_supervisor_ends() {
     for seed in 0..SEEDS {
         let answered = Arc::new(AtomicU32::new(0));
         let count = answered.clone();
-        let plant = move |tree: &mut Supervisor| {
+        let build_tree = move |tree: &mut Supervisor| {
             let mut nested = Supervisor::new("nested", Strategy::OneForOne)
                 .restart(sockactors::runtime::Restart::Temporary);
             let address = nested.address();
@@ -90,8 +90,8 @@ fn every_request_is_answered_when_supervisor_ends() {
                 tree.child(ask.temporary());
             }
         };
-        drive(seed, plant, async move |ctx: Context<()>, ()| {
-            ctx.sleep(AGES).await;
+        drive(seed, build_tree, async move |ctx: Context<()>, ()| {
+            ctx.sleep(LONG_TIME).await;
             Ok(())
         });
         assert_eq!(answered.load(Ordering::Relaxed), 20, "seed {seed}");
@@ -101,26 +101,31 @@ fn every_request_is_answered_when_supervisor_ends() {
 #[test]
 fn removed_child_closes_mailbox() {
     for seed in 0..SEEDS {
-        let plant = |tree: &mut Supervisor| (tree.address(), tree.child(Child::new("x", || obey)));
-        drive(seed, plant, async |_: Context<()>, (tree, x): (SupervisorAddress, Address<Do>)| {
-            tree.terminate("x").await?;
-            assert!(!x.is_closed(), "it may be started again");
-            tree.remove("x").await?;
-            assert_eq!(x.send(Do::End).await, Err(SendError::Closed(Do::End)));
-            assert!(matches!(tree.terminate("x").await, Err(AdminError::NotFound)));
-            Ok(())
-        });
+        let build_tree =
+            |tree: &mut Supervisor| (tree.address(), tree.child(Child::new("x", || obey)));
+        drive(
+            seed,
+            build_tree,
+            async |_: Context<()>, (tree, x): (SupervisorAddress, Address<Command>)| {
+                tree.terminate("x").await?;
+                assert!(!x.is_closed(), "it may be started again");
+                tree.remove("x").await?;
+                assert_eq!(x.send(Command::End).await, Err(SendError::Closed(Command::End)));
+                assert!(matches!(tree.terminate("x").await, Err(AdminError::NotFound)));
+                Ok(())
+            },
+        );
     }
 }
 
 #[test]
 fn declined_child_closes_mailbox_if_final() {
     for seed in 0..SEEDS {
-        let plant = |tree: &mut Supervisor| {
+        let build_tree = |tree: &mut Supervisor| {
             let declines = || async |_: Context<u8>| -> Outcome { Ok(()) };
             tree.child(Child::new("x", declines).ready_within(None).transient())
         };
-        drive(seed, plant, async |ctx: Context<()>, x: Address<u8>| {
+        drive(seed, build_tree, async |ctx: Context<()>, x: Address<u8>| {
             ctx.sleep(SECOND).await;
             assert_eq!(x.send(1).await, Err(SendError::Closed(1)));
             assert!(x.monitor().await.is_some());
@@ -132,11 +137,11 @@ fn declined_child_closes_mailbox_if_final() {
 #[test]
 fn address_belongs_to_one_child() {
     for seed in 0..SEEDS {
-        let plant = |tree: &mut Supervisor| nested(tree, |_| ());
-        drive(seed, plant, async |_: Context<()>, nested: SupervisorAddress| {
+        let build_tree = |tree: &mut Supervisor| nested(tree, |_| ());
+        drive(seed, build_tree, async |_: Context<()>, nested: SupervisorAddress| {
             let inbox = Address::new(4);
             nested.add(Child::new("first", || live)).await?;
-            // Refused for its name, it leaves the address free.
+            // A child rejected for its name leaves the address free.
             let refused = nested.add(Child::new("first", || live).address(&inbox)).await;
             assert!(matches!(refused, Err(AdminError::AlreadyStarted)));
             nested.add(Child::new("second", || live).address(&inbox)).await?;
@@ -158,13 +163,13 @@ fn address_belongs_to_one_child() {
 fn add_during_group_restart_returns_after_start() {
     for seed in 0..SEEDS {
         let starts = Arc::new(AtomicU32::new(0));
-        let plant = move |tree: &mut Supervisor| {
+        let build_tree = move |tree: &mut Supervisor| {
             let mut nested = Supervisor::new("nested", Strategy::OneForAll);
             let address = nested.address();
             let x = nested.child(
                 Child::new("x", move || {
                     let starts = starts.clone();
-                    async move |mut ctx: Context<Do>| -> Outcome {
+                    async move |mut ctx: Context<Command>| -> Outcome {
                         // Its second start takes a second and fails.
                         if starts.fetch_add(1, Ordering::Relaxed) == 1 {
                             ctx.sleep(SECOND).await;
@@ -181,9 +186,9 @@ fn add_during_group_restart_returns_after_start() {
         };
         drive(
             seed,
-            plant,
-            async |ctx: Context<()>, (nested, x): (SupervisorAddress, Address<Do>)| {
-                x.send(Do::Fail).await?;
+            build_tree,
+            async |ctx: Context<()>, (nested, x): (SupervisorAddress, Address<Command>)| {
+                x.send(Command::Fail).await?;
                 ctx.sleep(SECOND / 2).await;
                 nested.add(Child::new("c", || live)).await?;
                 assert_eq!(nested.child("c").await?.state, NodeState::Running);
@@ -196,7 +201,7 @@ fn add_during_group_restart_returns_after_start() {
 #[test]
 fn stop_is_seen_despite_late_timers() {
     for seed in 0..SEEDS {
-        let plant = |tree: &mut Supervisor| {
+        let build_tree = |tree: &mut Supervisor| {
             let busy = || {
                 async |mut ctx: Context<u8>| -> Outcome {
                     ctx.send_every(SECOND / 200, || 1);
@@ -210,7 +215,7 @@ fn stop_is_seen_despite_late_timers() {
         };
         drive(
             seed,
-            plant,
+            build_tree,
             async |ctx: Context<()>, (tree, x): (SupervisorAddress, Address<u8>)| {
                 ctx.sleep(SECOND).await;
                 let asked = ctx.now();
@@ -228,7 +233,7 @@ fn request_of_dropped_caller_is_ignored() {
     for seed in 0..SEEDS {
         let log = Arc::new(Mutex::new(Vec::new()));
         let notes = log.clone();
-        let plant = |tree: &mut Supervisor| {
+        let build_tree = |tree: &mut Supervisor| {
             nested(tree, |nested| {
                 let slow = || {
                     async |mut ctx: Context<()>| -> Outcome {
@@ -242,7 +247,7 @@ fn request_of_dropped_caller_is_ignored() {
             })
         };
         let events =
-            drive(seed, plant, async move |ctx: Context<()>, nested: SupervisorAddress| {
+            drive(seed, build_tree, async move |ctx: Context<()>, nested: SupervisorAddress| {
                 let busy = nested.terminate("slow");
                 let impatient = ctx.timeout(SECOND, nested.terminate("x"));
                 let (ended, given_up) = smol::future::zip(busy, impatient).await;
@@ -256,7 +261,7 @@ fn request_of_dropped_caller_is_ignored() {
             events.iter().position(|event| event == "t/nested/x stopped as asked").unwrap();
         let slow =
             events.iter().position(|event| event.starts_with("t/nested/slow stopped")).unwrap();
-        // Either it was first, or it was given up while the other was being stopped.
+        // Either it was first, or it was abandoned while the other one was being stopped.
         let state = log.lock().unwrap()[0];
         assert_eq!(state == NodeState::Idle, stopped < slow, "seed {seed}: {events:#?}");
     }

@@ -1,6 +1,6 @@
-//! What comes while a supervisor is busy: it stops somebody who takes his time, or pauses before a restart.
+//! Events that arrive while a supervisor is busy stopping a slow child or waiting before a restart.
 //!
-//! The random trees of `tests/runtime/model/` found these, all but that a late child is late; here each stands alone.
+//! The random trees of `tests/runtime/model/` found these cases, except that of a late child.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -26,7 +26,7 @@ fn slow() -> Child<impl Actor<Message = ()>> {
     })
 }
 
-/// A child that needs so long to start, of one second.
+/// A child that takes this long to start, with a limit of one second.
 fn starts_in(start: Duration) -> Child<impl Actor<Message = ()>> {
     Child::new("x", move || {
         async move |mut ctx: Context<()>| -> Outcome {
@@ -127,7 +127,7 @@ fn backoff_starts_after_group_is_stopped() {
     };
     run(tree, |ctx, busy, handle| async move {
         assert!(handle.crash("busy/x"));
-        // Two seconds for the stop, and half a second at least for the pause.
+        // Two seconds for the stop, and at least half a second for the backoff.
         ctx.sleep(2 * SECOND + 4 * MOMENT).await;
         assert_eq!(busy.child("x").await.unwrap().state, NodeState::Restarting);
         ctx.sleep(SECOND).await;

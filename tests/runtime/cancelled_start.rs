@@ -1,4 +1,4 @@
-//! What becomes of the others when a start is called off, or fails again and again.
+//! The effect on other children when a start is cancelled, or fails repeatedly.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ async fn brittle(mut ctx: Context<()>) -> Outcome {
     }
 }
 
-/// Takes two seconds to start, and cannot, but for the first time if it `starts_once`.
+/// Takes two seconds to start and fails, except the first time if `starts_once`.
 fn slow(name: &'static str, starts_once: bool) -> Child<impl Actor<Message = ()>> {
     let child = Child::new(name, move || {
         async move |mut ctx: Context<()>| -> Outcome {
@@ -49,7 +49,7 @@ fn rows<const N: usize>(rows: [(&str, NodeState); N]) -> Vec<(String, NodeState)
     rows.into_iter().map(|(name, state)| (name.to_owned(), state)).collect()
 }
 
-/// Runs `shop` beside somebody who works on it through its address.
+/// Runs `shop` beside a driver that administers it through its address.
 fn run<F>(
     shop: impl Fn() -> Supervisor,
     work: impl Fn(SupervisorAddress, Context<()>) -> F + Clone + Send + Sync + 'static,
@@ -91,7 +91,7 @@ fn cancelled_child_does_not_stop_first_start() {
     });
 }
 
-/// A shop whose store is started again in vain, after two seconds each time, with a clerk behind it.
+/// A shop whose store fails every restart after two seconds, with a clerk behind it.
 fn closing(strategy: Strategy) -> Supervisor {
     let mut shop = Supervisor::new("shop", strategy).intensity(1000, SECOND);
     shop.child(slow("store", true)).try_send(()).unwrap();
@@ -128,7 +128,7 @@ fn failing_start_blocks_no_other_child() {
         let mut shop = Supervisor::new("shop", Strategy::OneForOne).intensity(1000, SECOND);
         shop.child(slow("store", true)).try_send(()).unwrap();
         let clerk = shop.child(Child::new("clerk", || brittle));
-        // It is told to fail while the store is being started.
+        // It receives the message to fail while the store starts.
         shop.child(Child::new("thief", move || {
             let clerk = clerk.clone();
             async move |mut ctx: Context<()>| -> Outcome {

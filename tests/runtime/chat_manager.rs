@@ -1,9 +1,10 @@
-//! The room actor in simulation: whatever befalls it at whatever await, no word and no member is lost.
+//! The room manager in the simulation. Faults at any await lose no message and no member.
 //!
-//! The members are actors that speak to the room as sessions do, without sockets. The room panics, fails and is
-//! dropped at random turns, and some members are dropped too: the others are told once, and nobody else is.
+//! The members are actors that use the manager as sessions do, without sockets. The manager panics,
+//! fails and is dropped at random polls. Some members are dropped, too. Each departure is announced
+//! once, and no other.
 //!
-//! `SOCKACTORS_SEEDS` sets how many seeds there are.
+//! `SOCKACTORS_SEEDS` sets the number of seeds.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -20,17 +21,17 @@ const LINES: u64 = 12;
 const MOMENT: Duration = Duration::from_millis(1);
 const WITHIN: Duration = Duration::from_secs(3600);
 
-/// What each member heard, by its number, and how much the first one said.
+/// The lines that each member received, by its number, and how many the first one sent.
 #[derive(Clone, Default)]
-struct Notes {
+struct Record {
     heard: Arc<Mutex<Vec<Vec<String>>>>,
     said: Arc<AtomicU64>,
 }
 
-/// A small generator, so that a rule of a simulation has dice of its own.
-struct Dice(u64);
+/// A small random generator for the rules of one simulation.
+struct Rng(u64);
 
-impl Dice {
+impl Rng {
     fn one_in(&mut self, n: u64) -> bool {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -48,43 +49,51 @@ fn hear(ear: &mut Subscription, heard: &mut Vec<String>) {
     });
 }
 
-/// Comes, says its lines, and listens for long.
-async fn talk(ctx: Context<()>, number: u64, room: Address<RoomRequest>, notes: Notes) -> Outcome {
-    // A room that crashes with the question in hand would drop it; it never has one at an await.
+/// Joins, sends its lines, and receives for a long time.
+async fn talk(
+    ctx: Context<()>,
+    number: u64,
+    room: Address<RoomRequest>,
+    record: Record,
+) -> Outcome {
+    // A crash would drop a request that the manager is handling. It never awaits while handling
+    // one.
     let nick = Some(format!("m{number}"));
     let coming = JoinRequest { nick, room: None, quiet: false, ip: None, session: None };
     let (member, mut joined) =
         room.ask(WITHIN, |reply| RoomRequest::Admit(coming, reply)).await??;
-    // All are there before the first word.
+    // All members have joined before the first message.
     ctx.sleep(100 * MOMENT).await;
     for line in 0..LINES {
         member.send(&format!("{number} says {line}"), ctx.clock().system_time())?;
-        notes.said.fetch_add(u64::from(number == 0), Ordering::Relaxed);
+        record.said.fetch_add(u64::from(number == 0), Ordering::Relaxed);
         if line % 3 == number % 3 {
             ctx.sleep(MOMENT).await;
         }
     }
-    // The first one ends before the others have stopped listening.
+    // The first member leaves before the others stop receiving.
     ctx.sleep((1000 + 10 * u32::try_from(number)?) * MOMENT).await;
-    hear(&mut joined.subscription, &mut notes.heard.lock().unwrap()[usize::try_from(number)?]);
+    hear(&mut joined.subscription, &mut record.heard.lock().unwrap()[usize::try_from(number)?]);
     Ok(())
 }
 
-/// Runs a talk with random faults of the room; the first member is dropped at this turn of its own, if it has so
-/// many. Returns what each heard, how much the first said, and whether it was dropped.
+/// Runs a chat with random faults of the manager. The first member is dropped at this poll of its
+/// own, if it gets that far. Returns the received lines, the number of lines that the first member
+/// sent, and whether it was dropped.
 fn run(seed: u64, dropped: Option<u64>) -> (Vec<Vec<String>>, u64, bool) {
-    let notes = Notes::default();
-    notes.heard.lock().unwrap().resize(usize::try_from(MEMBERS).unwrap(), Vec::new());
-    let hall = ChatRegistry::new("lobby");
+    let record = Record::default();
+    record.heard.lock().unwrap().resize(usize::try_from(MEMBERS).unwrap(), Vec::new());
+    let registry = ChatRegistry::new("lobby");
     let mut tree = Supervisor::new("t", Strategy::OneForOne)
         .intensity(u32::MAX, MOMENT)
         .backoff(5 * MOMENT, 5 * MOMENT);
-    let room = tree.child(Child::new("room", move || RoomManager::new(hall.clone())).mailbox(3));
+    let room =
+        tree.child(Child::new("room", move || RoomManager::new(registry.clone())).mailbox(3));
     for number in 0..MEMBERS {
-        let (room, notes) = (room.clone(), notes.clone());
+        let (room, record) = (room.clone(), record.clone());
         let member = Child::new(format!("m{number}"), move || {
-            let (room, notes) = (room.clone(), notes.clone());
-            move |ctx| talk(ctx, number, room, notes)
+            let (room, record) = (room.clone(), record.clone());
+            move |ctx| talk(ctx, number, room, record)
         });
         tree.child(member.temporary());
     }
@@ -95,15 +104,15 @@ fn run(seed: u64, dropped: Option<u64>) -> (Vec<Vec<String>>, u64, bool) {
         }
     });
     tree.child(end.transient().significant());
-    let mut dice = Dice(seed);
+    let mut rng = Rng(seed);
     let mut turns = 0;
     let told = Arc::new(Mutex::new((Vec::new(), false)));
     let seen = told.clone();
     Simulation::new(seed)
         .inject(move |turn| {
             turns += u64::from(turn.path.matches("room"));
-            // A room that does not even start is the tree's failure, as in OTP.
-            let befalls = turn.path.matches("room") && turn.number > 1 && dice.one_in(5);
+            // A manager that fails its first start ends the tree, as in OTP.
+            let befalls = turn.path.matches("room") && turn.number > 1 && rng.one_in(5);
             befalls.then_some([Fault::Panic, Fault::Error, Fault::Kill][(turns % 3) as usize])
         })
         .inject(move |turn| {
@@ -119,8 +128,8 @@ fn run(seed: u64, dropped: Option<u64>) -> (Vec<Vec<String>>, u64, bool) {
         .unwrap();
     let (lost, was_dropped) = told.lock().unwrap().clone();
     assert!(lost.is_empty(), "seed {seed}: the room had something in hand");
-    let heard = notes.heard.lock().unwrap().clone();
-    (heard, notes.said.load(Ordering::Relaxed), was_dropped)
+    let heard = record.heard.lock().unwrap().clone();
+    (heard, record.said.load(Ordering::Relaxed), was_dropped)
 }
 
 fn seeds() -> u64 {
@@ -130,8 +139,8 @@ fn seeds() -> u64 {
 #[test]
 fn manager_faults_keep_messages_once_and_in_order() {
     for seed in 0..seeds() {
-        let (notes, ..) = run(seed, None);
-        for (number, heard) in notes.iter().enumerate() {
+        let (record, ..) = run(seed, None);
+        for (number, heard) in record.iter().enumerate() {
             let said = heard.iter().filter(|line| line.contains(" says "));
             let mut next = [0; MEMBERS as usize];
             for line in said.clone() {
@@ -146,11 +155,11 @@ fn manager_faults_keep_messages_once_and_in_order() {
             }
             let all = (0..MEMBERS as usize).map(|who| if who == number { 0 } else { LINES });
             assert!(next.iter().copied().eq(all), "seed {seed}: m{number} heard {next:?}");
-            // The same order as the first one's, but for what each of the two said itself.
+            // The order is that of the first member, except for their own messages.
             let other = if number == 0 { 1 } else { 0 };
             let without = |of: usize, who: usize| {
                 let own = format!("m{who}: ");
-                let of: Vec<_> = notes[of].iter().filter(|l| l.contains(" says ")).collect();
+                let of: Vec<_> = record[of].iter().filter(|l| l.contains(" says ")).collect();
                 of.into_iter().filter(|line| !line.starts_with(&own)).cloned().collect::<Vec<_>>()
             };
             assert_eq!(without(number, other), without(other, number), "seed {seed}: the order");
@@ -161,8 +170,8 @@ fn manager_faults_keep_messages_once_and_in_order() {
 #[test]
 fn dropped_member_leaves_once_after_its_messages() {
     for seed in 0..seeds() / 10 {
-        let (notes, said, was_dropped) = run(seed, Some(seed % 20 + 2));
-        for heard in &notes[1..] {
+        let (record, said, was_dropped) = run(seed, Some(seed % 20 + 2));
+        for heard in &record[1..] {
             let place = |words: &str| heard.iter().position(|line| line == words);
             let last_word = heard.iter().rposition(|line| line.starts_with("m0: "));
             let words = heard.iter().filter(|line| line.starts_with("m0: ")).count();

@@ -1,5 +1,5 @@
-//! An actor whose mailbox never runs empty: it lets the others have their turns, looks at its own I/O as often as at its
-//! mail, and notices its stop.
+//! An actor whose mailbox is never empty. It does not starve other actors or its own I/O, and
+//! notices its stop.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,24 +16,24 @@ const SEEDS: u64 = if cfg!(miri) { 3 } else { 200 };
 const MESSAGES: u32 = if cfg!(miri) { 300 } else { 3000 };
 const CAPACITY: usize = 100;
 
-/// So many events an actor has in one turn at most.
+/// The most events that an actor handles in one poll.
 const BUDGET: u32 = 64;
 
-/// What the busy actor did.
+/// The record of the busy actor.
 #[derive(Debug, Default)]
-struct Deeds {
+struct Record {
     mail: u32,
     io: u32,
-    /// The longest row of I/O while a message waited.
+    /// The longest sequence of I/O events while a message waited.
     passed_over: u32,
-    /// Messages that it took although its stop was asked for.
+    /// Messages handled after the stop request.
     late: u32,
-    /// Events of this turn, and of the longest one.
+    /// Events of the current poll, and of the longest one.
     turn: u32,
     longest: u32,
 }
 
-impl Deeds {
+impl Record {
     fn event(&mut self) {
         self.turn += 1;
         self.longest = self.longest.max(self.turn);
@@ -46,17 +46,17 @@ impl Deeds {
     }
 }
 
-type Seen = Arc<Mutex<Deeds>>;
+type SharedRecord = Arc<Mutex<Record>>;
 
 /// How the busy actor waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum WaitMode {
     Mail,
     MailAndIo,
 }
 
-async fn busy(mut ctx: Context<()>, seen: Seen, way: Way) -> Outcome {
-    if way == Way::Mail {
+async fn busy(mut ctx: Context<()>, seen: SharedRecord, way: WaitMode) -> Outcome {
+    if way == WaitMode::Mail {
         while ctx.recv().await.is_some() {
             seen.lock().unwrap().message(ctx.is_stopping());
         }
@@ -82,8 +82,8 @@ async fn busy(mut ctx: Context<()>, seen: Seen, way: Way) -> Outcome {
     }
 }
 
-/// Fills the mailbox at each of its turns, and has everything stop once enough was handled.
-async fn feed(ctx: Context<()>, busy: Address<()>, seen: Seen, handle: Handle) -> Outcome {
+/// Fills the mailbox at each of its polls, and stops everything after enough messages.
+async fn feed(ctx: Context<()>, busy: Address<()>, seen: SharedRecord, handle: Handle) -> Outcome {
     while !ctx.is_stopping() {
         while busy.try_send(()).is_ok() {}
         if seen.lock().unwrap().mail >= MESSAGES {
@@ -94,8 +94,8 @@ async fn feed(ctx: Context<()>, busy: Address<()>, seen: Seen, handle: Handle) -
     Ok(())
 }
 
-/// The busy actor and the one that feeds it, which is stopped after it and feeds it until then.
-fn tree(seen: &Seen, way: Way, handle: &Handle) -> Supervisor {
+/// The busy actor and its feeder, which is stopped after it and feeds it until then.
+fn tree(seen: &SharedRecord, way: WaitMode, handle: &Handle) -> Supervisor {
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
     let (deeds, feeding, handle) = (seen.clone(), seen.clone(), handle.clone());
     let address = Address::new(CAPACITY);
@@ -112,9 +112,9 @@ fn tree(seen: &Seen, way: Way, handle: &Handle) -> Supervisor {
     tree
 }
 
-/// Simulates the busy actor until it was stopped.
-fn simulated(seed: u64, way: Way) -> Deeds {
-    let seen = Seen::default();
+/// Simulates the busy actor until it has stopped.
+fn simulated(seed: u64, way: WaitMode) -> Record {
+    let seen = SharedRecord::default();
     let turns = seen.clone();
     let simulation = Simulation::new(seed).inject(move |turn| {
         if turn.path.matches("busy") {
@@ -129,7 +129,7 @@ fn simulated(seed: u64, way: Way) -> Deeds {
 
 #[test]
 fn full_mailbox_does_not_starve_other_actors() {
-    for way in [Way::Mail, Way::MailAndIo] {
+    for way in [WaitMode::Mail, WaitMode::MailAndIo] {
         for seed in 0..SEEDS {
             let deeds = simulated(seed, way);
             assert!(deeds.mail >= MESSAGES, "{deeds:?}");
@@ -141,8 +141,8 @@ fn full_mailbox_does_not_starve_other_actors() {
 #[test]
 fn full_mailbox_alternates_with_io() {
     for seed in 0..SEEDS {
-        let deeds = simulated(seed, Way::MailAndIo);
-        // Where the mailbox has run empty the I/O is ahead.
+        let deeds = simulated(seed, WaitMode::MailAndIo);
+        // With an empty mailbox the I/O may be ahead.
         assert!(deeds.mail <= deeds.io + 1, "seed {seed}: {deeds:?}");
     }
 }
@@ -150,7 +150,7 @@ fn full_mailbox_alternates_with_io() {
 #[test]
 fn ready_io_alternates_with_messages() {
     for seed in 0..SEEDS {
-        let deeds = simulated(seed, Way::MailAndIo);
+        let deeds = simulated(seed, WaitMode::MailAndIo);
         assert!(deeds.passed_over <= 1, "seed {seed}: {deeds:?}");
     }
 }
@@ -158,16 +158,16 @@ fn ready_io_alternates_with_messages() {
 #[test]
 fn stop_precedes_next_and_follows_queued_in_recv() {
     for seed in 0..SEEDS {
-        let deeds = simulated(seed, Way::MailAndIo);
+        let deeds = simulated(seed, WaitMode::MailAndIo);
         assert_eq!(deeds.late, 0, "seed {seed}: {deeds:?}");
-        // It is fed on and on, so it ends only because it leaves what comes later.
-        let deeds = simulated(seed, Way::Mail);
+        // It is fed continuously, so it ends only because it ignores later messages.
+        let deeds = simulated(seed, WaitMode::Mail);
         assert!(deeds.late <= CAPACITY as u32, "seed {seed}: {deeds:?}");
     }
 }
 
-/// Counts what the busy actor does between two turns of this one; 200 times.
-async fn look(seen: Seen, most: Arc<AtomicU32>) -> Outcome {
+/// Counts the busy actor's events between two polls of this one, 200 times.
+async fn look(seen: SharedRecord, most: Arc<AtomicU32>) -> Outcome {
     let mut last = seen.lock().unwrap().mail;
     for _ in 0..200 {
         yield_now().await;
@@ -180,9 +180,9 @@ async fn look(seen: Seen, most: Arc<AtomicU32>) -> Outcome {
 #[test]
 fn single_thread_schedules_round_robin() {
     let _alone = serial::lock();
-    let (seen, most) = (Seen::default(), Arc::new(AtomicU32::new(0)));
+    let (seen, most) = (SharedRecord::default(), Arc::new(AtomicU32::new(0)));
     let system = System::new();
-    let mut tree = tree(&seen, Way::Mail, &system.handle());
+    let mut tree = tree(&seen, WaitMode::Mail, &system.handle());
     let (deeds, figure) = (seen.clone(), most.clone());
     let looker = Child::new("looker", move || {
         let (seen, most) = (deeds.clone(), figure.clone());
@@ -194,7 +194,7 @@ fn single_thread_schedules_round_robin() {
     assert!((1..=2 * BUDGET).contains(&most), "{most} messages between two turns of another");
 }
 
-/// Ends everything when a byte comes.
+/// Ends the tree when a byte arrives.
 async fn hear(stream: Arc<Stream>, handle: Handle) -> Outcome {
     assert_eq!(stream.read(&mut [0]).await?, 1);
     handle.stop();
@@ -205,7 +205,7 @@ async fn hear(stream: Arc<Stream>, handle: Handle) -> Outcome {
 fn busy_mailbox_does_not_starve_sockets() {
     let _alone = serial::lock();
     for threads in [1, 2] {
-        let seen = Seen::default();
+        let seen = SharedRecord::default();
         let system = System::new().threads(threads);
         let handle = system.handle();
         let mut tree = Supervisor::new("t", Strategy::OneForOne);
@@ -214,7 +214,7 @@ fn busy_mailbox_does_not_starve_sockets() {
         let deeds = seen.clone();
         let actor = Child::new("busy", move || {
             let deeds = deeds.clone();
-            move |ctx| busy(ctx, deeds, Way::Mail)
+            move |ctx| busy(ctx, deeds, WaitMode::Mail)
         });
         let address = tree.child(actor.mailbox(CAPACITY));
         tree.child(Child::new("hearer", move || {
@@ -226,7 +226,7 @@ fn busy_mailbox_does_not_starve_sockets() {
             let (address, seen, theirs) = (address.clone(), deeds.clone(), theirs.clone());
             async move |ctx: Context<()>| -> Outcome {
                 let mut said = false;
-                // Without end, unless the byte is heard.
+                // This never ends, unless the byte is read.
                 while !ctx.is_stopping() {
                     while address.try_send(()).is_ok() {}
                     if !said && seen.lock().unwrap().mail >= MESSAGES {

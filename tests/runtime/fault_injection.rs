@@ -1,9 +1,9 @@
-//! The test kit's faults, each as it says: what befalls an actor at one of its awaits, and mail that is lost.
+//! The faults of the simulation: crashes of an actor at an await, and lost messages.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::simulation::{AGES, Do, SEEDS, drive_in, obey, with};
+use crate::support::simulation::{Command, LONG_TIME, SEEDS, drive_in, obey, with};
 use smol::stream::StreamExt;
 use sockactors::runtime::{
     Address, Child, Context, Exit, Lifecycle, Outcome, Shutdown, Strategy, Supervisor,
@@ -13,11 +13,11 @@ use sockactors::testing::{Fault, Simulation};
 
 const LIMIT: Duration = Duration::from_secs(7);
 
-fn x(tree: &mut Supervisor) -> Address<Do> {
+fn x(tree: &mut Supervisor) -> Address<Command> {
     tree.child(Child::new("x", || obey).shutdown(Shutdown::Timeout(LIMIT)))
 }
 
-/// Has `fault` befall the first incarnation of `x` at its second turn, when it is sent something.
+/// Injects `fault` into the first incarnation of `x` at its second poll, when it has a message.
 fn befallen(seed: u64, fault: Fault) -> Simulation {
     Simulation::new(seed).inject(move |turn| {
         let now = turn.path.matches("x") && (turn.incarnation, turn.number) == (1, 2);
@@ -33,15 +33,18 @@ fn each_fault_ends_actor_with_its_exit() {
             (Fault::Error, "t/x failed: failed on request"),
             (Fault::Kill, "t/x killed"),
         ] {
-            let events =
-                drive_in(befallen(seed, fault), x, async |ctx: Context<()>, x: Address<Do>| {
+            let events = drive_in(
+                befallen(seed, fault),
+                x,
+                async |ctx: Context<()>, x: Address<Command>| {
                     let watch = x.monitor();
-                    x.send(Do::End).await?;
+                    x.send(Command::End).await?;
                     assert!(!watch.await.unwrap().is_normal());
-                    ctx.sleep(AGES).await;
+                    ctx.sleep(LONG_TIME).await;
                     Ok(())
-                });
-            // What was said was not in hand yet, so the next incarnation does it.
+                },
+            );
+            // The message was not taken yet, so the next incarnation handles it.
             assert_eq!(with(&events, &["t/x ended normally"]).len(), 1, "{events:#?}");
             assert!(with(&events, &["t/x "])[1].starts_with(end), "{events:#?}");
             assert!(with(&events, &["was lost"]).is_empty(), "{events:#?}");
@@ -52,14 +55,14 @@ fn each_fault_ends_actor_with_its_exit() {
 #[test]
 fn hung_actor_is_dropped_after_shutdown_timeout() {
     for seed in 0..SEEDS {
-        let plant = |tree: &mut Supervisor| (tree.address(), x(tree));
+        let build_tree = |tree: &mut Supervisor| (tree.address(), x(tree));
         let simulation = befallen(seed, Fault::Hang);
         let events = drive_in(
             simulation,
-            plant,
-            async |ctx: Context<()>, (tree, x): (SupervisorAddress, Address<Do>)| {
-                x.send(Do::End).await?;
-                ctx.sleep(AGES).await;
+            build_tree,
+            async |ctx: Context<()>, (tree, x): (SupervisorAddress, Address<Command>)| {
+                x.send(Command::End).await?;
+                ctx.sleep(LONG_TIME).await;
                 assert_eq!(x.len(), 1, "it takes no mail");
                 let before = ctx.now();
                 tree.terminate("x").await?;
@@ -81,7 +84,7 @@ fn slow_start_delays_later_siblings_only() {
         });
         let begun = Arc::new(Mutex::new(Vec::new()));
         let notes = begun.clone();
-        let plant = move |tree: &mut Supervisor| {
+        let build_tree = move |tree: &mut Supervisor| {
             for name in ["before", "x", "behind"] {
                 let notes = notes.clone();
                 tree.child(Child::new(name, move || {
@@ -94,7 +97,7 @@ fn slow_start_delays_later_siblings_only() {
                 }));
             }
         };
-        drive_in(simulation, plant, async |_: Context<()>, ()| Ok(()));
+        drive_in(simulation, build_tree, async |_: Context<()>, ()| Ok(()));
         let begun = begun.lock().unwrap();
         let names: Vec<_> = begun.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, ["before", "x", "behind"]);
@@ -112,18 +115,21 @@ fn dropped_messages_match_rule() {
             seen.lock().unwrap().push(format!("{from} -> {}", edge.to));
             edge.to.matches("x")
         });
-        let plant = |tree: &mut Supervisor| (x(tree), tree.child(Child::new("y", || obey)));
+        let build_tree = |tree: &mut Supervisor| (x(tree), tree.child(Child::new("y", || obey)));
         let events = drive_in(
             simulation,
-            plant,
-            async |ctx: Context<()>, (x, y): (Address<Do>, Address<Do>)| {
-                x.send(Do::Fail).await?;
-                y.send(Do::Fail).await?;
-                ctx.sleep(AGES).await;
+            build_tree,
+            async |ctx: Context<()>, (x, y): (Address<Command>, Address<Command>)| {
+                x.send(Command::Fail).await?;
+                y.send(Command::Fail).await?;
+                ctx.sleep(LONG_TIME).await;
                 Ok(())
             },
         );
-        assert_eq!(with(&events, &["failed"]), ["t/y failed: as told; message 1 (Do) was lost"]);
+        assert_eq!(
+            with(&events, &["failed"]),
+            ["t/y failed: as told; message 1 (Command) was lost"]
+        );
         assert_eq!(*edges.lock().unwrap(), ["t/driver -> t/x", "t/driver -> t/y"]);
     }
 }
@@ -131,11 +137,11 @@ fn dropped_messages_match_rule() {
 #[test]
 fn random_faults_respect_maximum() {
     for seed in 0..SEEDS {
-        let mut tree = Supervisor::new("t", Strategy::OneForOne).intensity(3, AGES);
+        let mut tree = Supervisor::new("t", Strategy::OneForOne).intensity(3, LONG_TIME);
         x(&mut tree);
         let end = || {
             async |ctx: Context<()>| -> Outcome {
-                ctx.sleep(AGES).await;
+                ctx.sleep(LONG_TIME).await;
                 Ok(())
             }
         };
@@ -146,7 +152,7 @@ fn random_faults_respect_maximum() {
         simulation.run(tree).unwrap();
         let crashes = events
             .filter(|event| matches!(event, Lifecycle::Exited { exit, .. } if !exit.is_normal()));
-        // Two that befall one actor at once are one crash.
+        // Two faults of one actor at once are one crash.
         let count = smol::block_on(crashes.count());
         assert!((1..=3).contains(&count), "seed {seed}: {count} crashes");
     }

@@ -1,4 +1,4 @@
-//! The file writer at the end of a pipeline: bytes of any actor become files, whole.
+//! The file writer at the end of a pipeline: bytes from any actor become complete files.
 
 use std::fs;
 use std::path::Path;
@@ -132,7 +132,7 @@ fn removed_directory_causes_no_duplicate_write() {
     }
     fs::remove_dir_all(&out).unwrap();
     fs::create_dir(&out).unwrap();
-    // The file is large enough now, and has no place for its name.
+    // The file is large enough now, but its final name is not available.
     running.send(b"two");
     running.send(b"three!");
     assert_eq!(running.file(), ("output1.txt".into(), 6));

@@ -1,7 +1,7 @@
-//! The bodies of the fuzz targets on inputs from a seeded generator, for those without a nightly compiler.
+//! The bodies of the fuzz targets with seeded inputs, for users without a nightly compiler.
 //!
-//! Inputs are made of pieces that mean something to a chat, of random bytes, and of one another. `SOCKACTORS_SEEDS`
-//! sets how many there are of each; a run of more than a million tells how far it is, and how much memory it holds.
+//! Inputs are made of chat commands, of random bytes, and of each other. `SOCKACTORS_SEEDS` sets
+//! their number. A run of more than a million prints its progress and its memory.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -13,7 +13,7 @@ mod lines;
 #[path = "../../fuzz/bodies/session.rs"]
 mod session;
 
-/// What a chat client might say, and what a session's body does beside sending.
+/// Chat input, and the other operations of the session body.
 const PIECES: [&[u8]; 42] = [
     b"y\xfb\x3f\ny\xfb\x3f\ny\xfb\x3f\ny\xfb\x3f\n",
     LONG_AGO,
@@ -59,13 +59,13 @@ const PIECES: [&[u8]; 42] = [
     b"\xf0\x9f\xa6\x80",
 ];
 
-/// So many inputs are taken at a time by a thread.
+/// The number of inputs that a thread takes at a time.
 const BLOCK: u64 = 1000;
 
-/// So many of them are floods.
+/// The number of floods among them.
 const FLOODS: usize = 2;
 
-/// More than anybody should be told at once.
+/// More than a client should receive at once.
 const LONG_AGO: &[u8] = &{
     let (line, mut lines) = (*b"/history 100\n", [0; 13 * 13]);
     let mut k = 0;
@@ -76,9 +76,9 @@ const LONG_AGO: &[u8] = &{
     lines
 };
 
-struct Dice(u64);
+struct Rng(u64);
 
-impl Dice {
+impl Rng {
     fn below(&mut self, n: usize) -> usize {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -86,28 +86,28 @@ impl Dice {
     }
 }
 
-/// Makes the input of a seed.
+/// Returns the input of a seed.
 fn input(seed: u64) -> Vec<u8> {
-    let mut dice = Dice(seed);
-    let mut input = vec![dice.below(256) as u8, dice.below(256) as u8];
-    // Most are short, for there are more of them to try in the same time; the long ones have the floods.
-    let is_long = dice.below(24) == 0;
-    for _ in 0..if is_long { dice.below(25) } else { dice.below(7) } {
-        match dice.below(5) {
-            0 => (0..dice.below(9)).for_each(|_| input.push(dice.below(256) as u8)),
+    let mut rng = Rng(seed);
+    let mut input = vec![rng.below(256) as u8, rng.below(256) as u8];
+    // Most inputs are short, so that more of them fit the same time. The floods have the long ones.
+    let is_long = rng.below(24) == 0;
+    for _ in 0..if is_long { rng.below(25) } else { rng.below(7) } {
+        match rng.below(5) {
+            0 => (0..rng.below(9)).for_each(|_| input.push(rng.below(256) as u8)),
             1 => {
-                let from = dice.below(input.len());
+                let from = rng.below(input.len());
                 input.extend_from_within(from..);
             }
-            _ if is_long => input.extend_from_slice(PIECES[dice.below(PIECES.len())]),
-            _ => input.extend_from_slice(PIECES[FLOODS + dice.below(PIECES.len() - FLOODS)]),
+            _ if is_long => input.extend_from_slice(PIECES[rng.below(PIECES.len())]),
+            _ => input.extend_from_slice(PIECES[FLOODS + rng.below(PIECES.len() - FLOODS)]),
         }
         input.truncate(4096);
     }
     input
 }
 
-/// Checks many inputs, on one thread or on `SOCKACTORS_THREADS`, and names the one that failed.
+/// Checks many inputs on `SOCKACTORS_THREADS` threads (default 1), and names a failed one.
 fn all(seeds: u64, check: impl Fn(&[u8]) + Sync) {
     struct Named(u64);
     impl Drop for Named {

@@ -1,4 +1,5 @@
-//! Tests of the runtime and of single actors, in this process: real threads, the simulation and the model.
+//! Tests of the runtime and of single actors, in this process: real threads, the simulation and the
+//! model.
 
 // Requests to a supervisor, at their edges.
 mod admin;

@@ -1,4 +1,4 @@
-//! Pools as their users meet them.
+//! Pools from a user's point of view.
 
 use std::future::Future;
 use std::io::Read;
@@ -73,9 +73,9 @@ fn killed_pool_child_closes_its_address() {
 
 #[test]
 fn early_panic_of_pool_child_is_contained() {
-    /// Its `run` panics when it is called, and not when its future is polled.
-    struct Rash;
-    impl Actor for Rash {
+    /// Its `run` panics when it is called, not when its future is polled.
+    struct PanicsInRun;
+    impl Actor for PanicsInRun {
         type Message = ();
 
         fn run(self, ctx: Context<()>) -> impl Future<Output = Outcome> + Send {
@@ -90,8 +90,9 @@ fn early_panic_of_pool_child_is_contained() {
     let mut run = Running::start(tree);
     run.wait_for("t/pool started");
     smol::block_on(async {
-        pool.start(Rash).await.unwrap();
-        // It is a closure, too, that can panic before its async block. A full pool waits for the first's end.
+        pool.start(PanicsInRun).await.unwrap();
+        // A closure can panic before its async block, too. A full pool waits for the first one's
+        // end.
         let rash = |ctx: Context<()>| {
             if true {
                 panic!("rash too");
@@ -120,7 +121,7 @@ fn observer_panic_frees_pool_slot() {
     run.wait_for("t/pool started");
     smol::block_on(pool.start(ends)).unwrap();
     smol::block_on(pool.wait_idle());
-    // What the observer throws comes to nobody: the child is started, and its place given back at its end.
+    // The observer's panic is contained. The child is started, and its slot is freed at its end.
     for _ in 0..2 {
         smol::block_on(pool.start(ends)).unwrap();
         smol::block_on(pool.wait_idle());

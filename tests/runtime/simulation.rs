@@ -1,4 +1,4 @@
-//! The runtime in simulation: many seeds, random crashes, and what must hold for each of them.
+//! The runtime in the simulation: many seeds, random crashes, and their invariants.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
@@ -9,11 +9,11 @@ use sockactors::runtime::{
 };
 use sockactors::testing::Simulation;
 
-/// Miri takes seconds for what are milliseconds elsewhere.
+/// Miri takes seconds for what takes milliseconds elsewhere.
 const SEEDS: u64 = if cfg!(miri) { 3 } else { 1000 };
 const MESSAGES: u32 = if cfg!(miri) { 8 } else { 40 };
 
-/// Sends the numbers from `next` on, which the tree keeps for it over crashes.
+/// Sends the numbers from `next` on. The tree keeps `next` across crashes.
 async fn produce(ctx: Context<()>, next: Arc<AtomicU32>, to: Number) -> Outcome {
     while next.load(Ordering::Relaxed) < MESSAGES {
         to.send(next.load(Ordering::Relaxed)).await?;
@@ -25,9 +25,9 @@ async fn produce(ctx: Context<()>, next: Arc<AtomicU32>, to: Number) -> Outcome 
 
 type Number = sockactors::runtime::Address<u32>;
 
-/// Notes each number that arrives, and ends with the last.
+/// Records each received number, and ends with the last one.
 async fn consume(mut ctx: Context<u32>, log: Arc<Mutex<Vec<u32>>>) -> Outcome {
-    // A stop drains the mailbox, so the last number may have come before this incarnation.
+    // A stop drains the mailbox, so the last number may have arrived before this incarnation.
     while log.lock().unwrap().len() < MESSAGES as usize {
         let Some(n) = ctx.recv().await else { break };
         log.lock().unwrap().push(n);
@@ -86,7 +86,7 @@ fn same_seed_repeats_same_run() {
     assert_ne!(events_of(7), events_of(8));
 }
 
-/// Counts who lives, to see that no two incarnations of a child do.
+/// Counts running incarnations, to check that two of one child never overlap.
 struct Alive(Arc<AtomicU32>);
 
 impl Alive {
@@ -102,7 +102,7 @@ impl Drop for Alive {
     }
 }
 
-/// A child that lives until it is stopped, and takes its time to stop.
+/// A child that runs until it is stopped, and takes some time to stop.
 fn slow(name: String) -> Child<impl sockactors::runtime::Actor<Message = ()>> {
     let count = Arc::new(AtomicU32::new(0));
     Child::new(name, move || {
@@ -137,13 +137,13 @@ fn group_restart_is_ordered_and_incarnations_never_overlap() {
         let running = Arc::new(Mutex::new(Vec::<String>::new()));
         let simulation =
             simulation.observe(move |event| judge(event, &mut running.lock().unwrap()));
-        // Crashes go on until the group has given up more often than its parent takes.
+        // Crashes continue until the group has given up more often than its parent allows.
         let exit = simulation.run(tree).unwrap_err();
         assert!(matches!(exit, Exit::GaveUp { .. }), "seed {seed}: {exit}");
     }
 }
 
-/// Holds the order: children start behind their elder siblings and stop before them.
+/// Checks the order: children start after their elder siblings and stop before them.
 fn judge(event: &Lifecycle, running: &mut Vec<String>) {
     let path = event.path().to_string();
     let Some(name) = path.strip_prefix("t/group/").filter(|name| *name != "pool") else { return };

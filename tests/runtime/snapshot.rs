@@ -1,4 +1,4 @@
-//! What can be seen of a tree from outside.
+//! Snapshots of a tree.
 
 use crate::support::system::{Running, live};
 use sockactors::runtime::{

@@ -1,9 +1,9 @@
-//! Supervision as its users meet it: trees on the real executor, judged by their lifecycle events.
+//! Supervision on the real executor, checked by lifecycle events.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::support::system::{LONG, Running, live};
+use crate::support::system::{Running, TIMEOUT, live};
 use sockactors::runtime::{
     Child, Context, Outcome, Restart, Shutdown, StopReason, Strategy, Supervisor, System,
 };
@@ -86,7 +86,7 @@ fn rest_for_one_restarts_later_children() {
 
 #[test]
 fn too_many_restarts_end_supervisor_abnormally() {
-    let mut tree = Supervisor::new("t", Strategy::OneForOne).intensity(2, LONG);
+    let mut tree = Supervisor::new("t", Strategy::OneForOne).intensity(2, TIMEOUT);
     tree.child(Child::new("bystander", || live));
     tree.child(Child::new("loop", || async |_: Context<()>| -> Outcome { Err("no luck".into()) }));
     let mut run = Running::start(tree);
@@ -105,7 +105,7 @@ fn too_many_restarts_end_supervisor_abnormally() {
 #[test]
 fn supervisor_that_gave_up_is_restarted_if_transient() {
     let mut inner = Supervisor::new("inner", Strategy::OneForOne)
-        .intensity(0, LONG)
+        .intensity(0, TIMEOUT)
         .restart(Restart::Transient);
     inner.child(Child::new("x", || live));
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
@@ -120,7 +120,7 @@ fn supervisor_that_gave_up_is_restarted_if_transient() {
 
 #[test]
 fn factory_panic_is_failed_start() {
-    let mut tree = Supervisor::new("t", Strategy::OneForOne).intensity(1, LONG);
+    let mut tree = Supervisor::new("t", Strategy::OneForOne).intensity(1, TIMEOUT);
     tree.child(Child::new("x", || {
         if true {
             panic!("no parts");
@@ -186,8 +186,8 @@ fn next_incarnation_handles_queued_messages_in_order() {
 
 #[test]
 fn child_over_shutdown_timeout_is_dropped_first() {
-    struct Tell(Arc<Mutex<Vec<&'static str>>>, &'static str);
-    impl Drop for Tell {
+    struct DropRecorder(Arc<Mutex<Vec<&'static str>>>, &'static str);
+    impl Drop for DropRecorder {
         fn drop(&mut self) {
             self.0.lock().unwrap().push(self.1);
         }
@@ -200,7 +200,7 @@ fn child_over_shutdown_timeout_is_dropped_first() {
         let hang = Child::new(name, move || {
             let (order, begun) = (order.clone(), begun.clone());
             async move |_: Context<()>| -> Outcome {
-                let _tell = Tell(order, name);
+                let _tell = DropRecorder(order, name);
                 begun.send(()).await?;
                 smol::future::pending().await
             }
@@ -236,7 +236,7 @@ fn significant_child_ends_supervisor_with_its_exit() {
 
 #[test]
 fn stop_interrupts_backoff() {
-    let mut tree = Supervisor::new("t", Strategy::OneForOne).backoff(LONG * 100, LONG * 100);
+    let mut tree = Supervisor::new("t", Strategy::OneForOne).backoff(TIMEOUT * 100, TIMEOUT * 100);
     tree.child(Child::new("x", || live));
     let mut run = Running::start(tree);
     run.wait_for("t/x started");

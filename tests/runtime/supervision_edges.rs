@@ -1,4 +1,4 @@
-//! Supervision at its edges: a nested restart, a crash that is refused, an observer that fails.
+//! Rare cases of supervision: a nested restart, a rejected crash request, a failing observer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::support::system::{LONG, Running, live};
+use crate::support::system::{Running, TIMEOUT, live};
 use sockactors::runtime::{
     Child, Context, Lifecycle, Outcome, Pool, StopReason, Strategy, Supervisor, System,
 };
@@ -15,7 +15,7 @@ use sockactors::runtime::{
 #[test]
 fn supervisor_restart_revives_ended_child() {
     let (handled, work) = channel();
-    let mut inner = Supervisor::new("inner", Strategy::OneForOne).intensity(0, LONG);
+    let mut inner = Supervisor::new("inner", Strategy::OneForOne).intensity(0, TIMEOUT);
     let worker = inner.child(
         Child::new("worker", move || {
             let handled = handled.clone();
@@ -40,8 +40,8 @@ fn supervisor_restart_revives_ended_child() {
     run.wait_for("t/inner/worker started, incarnation 2");
     assert!(!worker.is_closed());
     worker.try_send(2).unwrap();
-    assert_eq!(work.recv_timeout(LONG), Ok(1));
-    assert_eq!(work.recv_timeout(LONG), Ok(2));
+    assert_eq!(work.recv_timeout(TIMEOUT), Ok(1));
+    assert_eq!(work.recv_timeout(TIMEOUT), Ok(2));
     run.stop().unwrap();
     assert!(worker.is_closed(), "it is over for good with its system");
 }
@@ -60,7 +60,7 @@ fn crash_request_applies_to_actors_only() {
     for path in ["t", "t/pool", "t/inner", "inner", "nobody"] {
         assert!(!run.handle.crash(path), "{path} is no actor");
     }
-    // Whatever a crash had done would be seen before what this one does.
+    // The effect of a crash would be seen before that of this message.
     assert!(run.handle.crash("inner/x"));
     run.wait_for("t/inner/x started, incarnation 2");
     assert_eq!(pool.len(), 1);
@@ -69,8 +69,9 @@ fn crash_request_applies_to_actors_only() {
     assert_eq!(run.seen_with(&[": restarting"]).len(), 1, "{:#?}", run.seen);
 }
 
-/// Runs a system with two threads whose observer panics once, at an event of `who` that ends with `what`,
-/// and asserts that it comes to an end. A stop is asked for after the panic, or once all have started.
+/// Runs a system with two threads whose observer panics once, at the event of this path that ends
+/// with this text. Asserts that the system ends. A stop is requested after the panic, or once all
+/// children have started.
 fn ends_though_its_observer_panics(who: &'static str, what: &'static str, stop_first: bool) {
     let mut tree = Supervisor::new("t", Strategy::OneForOne);
     let pool = tree.pool(Pool::new("pool").shutdown(Duration::from_millis(5)));
@@ -91,23 +92,23 @@ fn ends_though_its_observer_panics(who: &'static str, what: &'static str, stop_f
     });
     let (ended, end) = channel();
     thread::spawn(move || {
-        // The panic may come up; that it is waited for in vain may not be.
+        // The panic may propagate. A hang is the failure.
         let result = catch_unwind(AssertUnwindSafe(|| system.run(tree)));
         ended.send(result.map(drop).map_err(drop)).unwrap();
     });
-    let until = Instant::now() + LONG;
+    let until = Instant::now() + TIMEOUT;
     if stop_first {
-        started.recv_timeout(LONG).expect("it starts");
+        started.recv_timeout(TIMEOUT).expect("it starts");
         handle.stop();
     }
     while !has_panicked.load(Ordering::SeqCst) {
         assert!(Instant::now() < until, "'{who} {what}' was never told");
-        // Where the pool is open, its children give the threads something to tell.
+        // If the pool runs, its children give the threads events to report.
         let start = || smol::block_on(pool.start(ends)).map(drop);
         let _ = catch_unwind(AssertUnwindSafe(start));
     }
     handle.stop();
-    assert!(end.recv_timeout(LONG).is_ok(), "it hangs after a panic at '{who} {what}'");
+    assert!(end.recv_timeout(TIMEOUT).is_ok(), "it hangs after a panic at '{who} {what}'");
 }
 
 async fn ends(_: Context<()>) -> Outcome {

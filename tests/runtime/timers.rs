@@ -1,4 +1,4 @@
-//! Messages to oneself, later, on the virtual clock.
+//! Timers for messages to the actor itself, on the virtual clock.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -71,7 +71,7 @@ fn periodic_timer_skips_missed_ticks_until_cancelled() {
             assert_eq!((ctx.recv().await, at(&ctx)), (Some(1), 2));
             assert_eq!((ctx.recv().await, at(&ctx)), (Some(2), 4));
             ctx.sleep(7 * SECOND).await;
-            // What was due at 6 comes late; what was due at 8 and 10 does not come.
+            // The tick of 6 is late; those of 8 and 10 are skipped.
             assert_eq!((ctx.recv().await, at(&ctx)), (Some(3), 11));
             assert_eq!((ctx.recv().await, at(&ctx)), (Some(4), 12));
             assert_eq!((ctx.recv().await, at(&ctx)), (Some(5), 14));

@@ -1,20 +1,20 @@
-//! The watch over actors that keep their thread, on the real executor.
+//! The watchdog for actors that block their thread, on the real executor.
 
 use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::support::serial;
-use crate::support::system::{LONG, Running, live};
+use crate::support::system::{Running, TIMEOUT, live};
 use sockactors::runtime::{Child, Context, Outcome, Strategy, Supervisor, System};
 
 const LIMIT: Duration = Duration::from_millis(5);
 
-/// An actor that keeps its thread at each message until the gate says something.
+/// An actor that blocks its thread at each message until the gate receives something.
 async fn block(mut ctx: Context<()>, gate: Arc<Mutex<Receiver<()>>>) -> Outcome {
     while ctx.recv().await.is_some() {
-        gate.lock().unwrap().recv_timeout(LONG)?;
-        // The next message is another turn, however soon it comes.
+        gate.lock().unwrap().recv_timeout(TIMEOUT)?;
+        // The next message is handled in another poll, however soon it arrives.
         smol::future::yield_now().await;
     }
     Ok(())
@@ -35,7 +35,7 @@ fn watchdog_names_blocking_actor_each_time() {
         let system = System::new().threads(threads).stall_limit(LIMIT);
         let mut run = Running::start_with(system, tree);
         run.wait_for("t started");
-        // Twice: a system at rest is left alone in between, and watched again afterwards.
+        // Twice: an idle system is not watched in between, and is watched again afterwards.
         for _ in 0..2 {
             blocker.send_blocking(()).unwrap();
             run.wait_for("t/blocker has blocked its thread for more than 5ms");

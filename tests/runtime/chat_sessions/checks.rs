@@ -1,9 +1,9 @@
-//! What must hold of a run, whoever was struck.
+//! The invariants of a run with faults.
 
-use super::run::{LINES, MEMBERS, Notes};
+use super::run::{LINES, MEMBERS, Record};
 
-impl Notes {
-    /// Whether a member has no session, or none any more.
+impl Record {
+    /// Returns whether a member has no session, or no longer has one.
     fn is_gone(&self, k: usize) -> bool {
         self.sessions[k].is_none_or(|session| self.ended.contains_key(&session))
     }
@@ -12,19 +12,19 @@ impl Notes {
         self.sessions[k].is_some_and(|session| self.hung.contains(&session))
     }
 
-    /// Whether a member was there all the time, and heard.
+    /// Returns whether a member was present and receiving all the time.
     pub fn is_left(&self, k: usize) -> bool {
         !self.is_gone(k) && !self.is_hung(k) && !self.vanished.contains(&k)
     }
 
-    /// Where in what `to` was sent the lines are that `k` said.
+    /// Returns where the lines of `k` are in what `to` received.
     pub fn said(&self, to: usize, k: usize) -> Vec<usize> {
         let lines = self.heard[to].lines().enumerate();
         let by = format!("m{k}: ");
         let said: Vec<_> = lines.filter(|(_, line)| line.starts_with(&by)).collect();
         for (n, (_, line)) in said.iter().enumerate() {
             let whole = format!("m{k}: {k} says {n}");
-            // The line that a peer was saying when it vanished ends there.
+            // A line that a peer was sending when it vanished ends there.
             let is_cut = self.vanished.contains(&k) && n + 1 == said.len();
             assert!(*line == whole || (is_cut && whole.starts_with(line)), "m{to} heard {line}");
         }
@@ -32,37 +32,37 @@ impl Notes {
     }
 }
 
-/// Judges who is gone, and who is in the hall.
-pub fn places(notes: &Notes) {
+/// Checks which members have left, and which are in the registry.
+pub fn places(record: &Record) {
     for k in 0..MEMBERS {
-        let Some(session) = notes.sessions[k] else { continue };
-        let must =
-            notes.struck.contains(&session) || (notes.vanished.contains(&k) && !notes.is_hung(k));
-        assert!(must || notes.tripped || !notes.is_gone(k), "m{k} ended for no reason");
-        assert!(!must || notes.is_gone(k), "m{k} is not gone");
-        // One that hangs may do so before it comes in.
-        assert!(notes.is_hung(k) || notes.free[k] == notes.is_gone(k), "the name of m{k}");
+        let Some(session) = record.sessions[k] else { continue };
+        let must = record.struck.contains(&session)
+            || (record.vanished.contains(&k) && !record.is_hung(k));
+        assert!(must || record.tripped || !record.is_gone(k), "m{k} ended for no reason");
+        assert!(!must || record.is_gone(k), "m{k} is not gone");
+        // A session may hang before it joins.
+        assert!(record.is_hung(k) || record.free[k] == record.is_gone(k), "the name of m{k}");
     }
-    let here = notes.free.iter().filter(|free| !**free).count();
-    assert_eq!(notes.hall, format!("ChatRegistry(1 rooms, {here} members)"));
+    let here = record.free.iter().filter(|free| !**free).count();
+    assert_eq!(record.registry, format!("ChatRegistry(1 rooms, {here} members)"));
 }
 
-/// Judges what somebody heard who was there all the time.
-pub fn heard(notes: &Notes, to: usize) {
+/// Checks what a member received that was present all the time.
+pub fn heard(record: &Record, to: usize) {
     for k in (0..MEMBERS).filter(|k| *k != to) {
-        let said = notes.said(to, k);
-        assert!(!notes.is_left(k) || said.len() == LINES, "m{to} heard m{k} {} times", said.len());
+        let said = record.said(to, k);
+        assert!(!record.is_left(k) || said.len() == LINES, "m{to} heard m{k} {} times", said.len());
         let place = |words: &str| {
             let line = format!("* m{k} {words}");
-            let lines = notes.heard[to].lines().enumerate();
+            let lines = record.heard[to].lines().enumerate();
             let found: Vec<_> = lines.filter(|(_, one)| *one == line).collect();
             assert!(found.len() <= 1, "m{to} was told more than once: {line}");
             found.first().map(|(at, _)| *at)
         };
         let (joined, left) = (place("joined"), place("left"));
         match left {
-            Some(_) => assert!(notes.is_gone(k), "m{to} was told that m{k} left"),
-            None if notes.is_gone(k) => {
+            Some(_) => assert!(record.is_gone(k), "m{to} was told that m{k} left"),
+            None if record.is_gone(k) => {
                 assert!(joined.is_none() && said.is_empty(), "m{to} was not told that m{k} left");
             }
             None => {}
@@ -71,9 +71,9 @@ pub fn heard(notes: &Notes, to: usize) {
     }
 }
 
-/// Judges whether two who were there all the time heard all others in the same order.
-pub fn order_of(notes: &Notes, one: usize, other: usize) {
-    let spoke = |k: &usize| ![one, other].contains(k) && !notes.said(one, *k).is_empty();
+/// Checks that two members that were present all the time received all others in one order.
+pub fn order_of(record: &Record, one: usize, other: usize) {
+    let spoke = |k: &usize| ![one, other].contains(k) && !record.said(one, *k).is_empty();
     let others: Vec<_> = (0..MEMBERS).filter(spoke).collect();
     let order = |to: usize| {
         let of = |line: &&str| {
@@ -81,7 +81,7 @@ pub fn order_of(notes: &Notes, one: usize, other: usize) {
                 .iter()
                 .any(|k| line.starts_with(&format!("m{k}: ")) || *line == format!("* m{k} left"))
         };
-        notes.heard[to].lines().filter(of).collect::<Vec<_>>()
+        record.heard[to].lines().filter(of).collect::<Vec<_>>()
     };
     assert_eq!(order(one), order(other), "m{one} and m{other}");
 }

@@ -1,35 +1,37 @@
-//! A whole chat in simulation: the room's keeper, sessions on connections in memory, and the peers at their ends.
+//! A whole chat in the simulation: the room manager, sessions on in-memory connections, and peers.
 //!
-//! Anybody may be struck at any turn: the keeper panics, fails, is dropped or held up; so do sessions, and some hang;
-//! peers vanish; the pool with all its sessions is stopped and starts again. Whoever is left hears every line of all
-//! who are left, once and in one order. Whoever is gone is seen off once, after its last word, and nobody else is.
+//! Any actor may fail at any poll. The manager panics, fails, is dropped or delayed. Sessions do,
+//! too, and some hang. Peers vanish. The pool with all its sessions is stopped and restarted. A
+//! remaining member receives every line of all remaining members, once and in one order. A
+//! departure is announced once, after the member's last line, and no other departure is.
 //!
-//! `SOCKACTORS_SEEDS` sets how many seeds there are.
+//! `SOCKACTORS_SEEDS` sets the number of seeds.
 
 mod checks;
 mod run;
 
-use run::{LINES, MEMBERS, Notes, run};
+use run::{LINES, MEMBERS, Record, run};
 
 const SEEDS: u64 = 10_000;
 
 #[test]
 fn chat_faults_keep_messages_and_departures_exact() {
     let seeds = std::env::var("SOCKACTORS_SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap());
-    // So many were left, were cut short in their talk, hung, vanished, and saw the pool stop.
+    // The numbers of members that remained, were cut short, hung, vanished, and saw the pool stop.
     let mut seen = [0; 5];
     for seed in 0..seeds {
-        let notes = run(seed);
-        let told = Told(seed, &notes);
-        checks::places(&notes);
-        let left: Vec<_> = (0..MEMBERS).filter(|k| notes.is_left(*k)).collect();
+        let record = run(seed);
+        let told = SeedReport(seed, &record);
+        checks::places(&record);
+        let left: Vec<_> = (0..MEMBERS).filter(|k| record.is_left(*k)).collect();
         for (n, to) in left.iter().enumerate() {
-            checks::heard(&notes, *to);
-            left[..n].iter().for_each(|other| checks::order_of(&notes, *to, *other));
+            checks::heard(&record, *to);
+            left[..n].iter().for_each(|other| checks::order_of(&record, *to, *other));
         }
-        let cut = |k: &usize| (1..LINES).contains(&notes.said(left[0], *k).len());
+        let cut = |k: &usize| (1..LINES).contains(&record.said(left[0], *k).len());
         let cut = if left.is_empty() { 0 } else { (0..MEMBERS).filter(cut).count() };
-        let some = [left.len(), cut, notes.hung.len(), notes.vanished.len(), notes.tripped.into()];
+        let some =
+            [left.len(), cut, record.hung.len(), record.vanished.len(), record.tripped.into()];
         seen.iter_mut().zip(some).for_each(|(all, some)| *all += some);
         drop(told);
     }
@@ -39,10 +41,10 @@ fn chat_faults_keep_messages_and_departures_exact() {
     );
 }
 
-/// Tells which run it was when a judgement fails.
-struct Told<'a>(u64, &'a Notes);
+/// Names the seed when a check fails.
+struct SeedReport<'a>(u64, &'a Record);
 
-impl Drop for Told<'_> {
+impl Drop for SeedReport<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("seed {}: {:#?}", self.0, self.1);

@@ -1,23 +1,23 @@
-//! How often each kind of thing happened, so that the dice cannot go blind to one.
+//! Counts how often each kind of event happened, so that the generator cannot lose one.
 
 use std::collections::BTreeMap;
 
 #[derive(Debug, Default, Clone)]
-pub struct Tally(pub BTreeMap<&'static str, u64>);
+pub struct Coverage(pub BTreeMap<&'static str, u64>);
 
-impl Tally {
+impl Coverage {
     pub fn count(&mut self, what: &'static str) {
         *self.0.entry(what).or_default() += 1;
     }
 
-    pub fn add(&mut self, other: &Tally) {
+    pub fn add(&mut self, other: &Coverage) {
         for (what, times) in &other.0 {
             *self.0.entry(what).or_default() += times;
         }
     }
 }
 
-/// What has to happen among ten thousand trees.
+/// The events that must happen among ten thousand trees.
 pub const ALL: &[&str] = &[
     "a newborn was stopped",
     "a pause",

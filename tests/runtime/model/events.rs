@@ -1,116 +1,116 @@
-//! What is told and what is shown, in words that the model and the library share.
+//! Events and states as text that the model and the library share.
 
 use std::fmt;
 use std::time::Duration;
 
 use sockactors::runtime::{AdminError, ChildInfo, Exit, Lifecycle, Path};
 
-/// One event.
+/// An event.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Told {
+pub struct ModelEvent {
     pub path: String,
-    pub what: What,
+    pub what: EventKind,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum What {
+pub enum EventKind {
     Started(u32),
-    StartFailed(End),
+    StartFailed(ModelExit),
     Ignored,
-    Exited(End),
+    Exited(ModelExit),
     Restarting(u32, Duration),
-    GaveUp(End),
+    GaveUp(ModelExit),
     Killed,
-    Stopped(End),
+    Stopped(ModelExit),
     Stalled,
 }
 
 /// An exit.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum End {
+pub enum ModelExit {
     Normal,
     Shutdown,
     Failed(String),
     Panicked(String),
     Killed,
     NotReady(Duration),
-    StartFailed(String, Box<End>),
+    StartFailed(String, Box<ModelExit>),
     Misconfigured,
-    GaveUp(u32, Duration, String, Box<End>),
+    GaveUp(u32, Duration, String, Box<ModelExit>),
     Other,
 }
 
-impl End {
+impl ModelExit {
     pub fn is_abnormal(&self) -> bool {
-        !matches!(self, End::Normal | End::Shutdown)
+        !matches!(self, ModelExit::Normal | ModelExit::Shutdown)
     }
 
-    pub fn of(exit: &Exit) -> End {
-        let both = |both: &(Path, Exit)| (both.0.to_string(), Box::new(End::of(&both.1)));
+    pub fn of(exit: &Exit) -> ModelExit {
+        let both = |both: &(Path, Exit)| (both.0.to_string(), Box::new(ModelExit::of(&both.1)));
         match exit {
-            Exit::Normal => End::Normal,
-            Exit::Shutdown => End::Shutdown,
-            Exit::Failed(error) => End::Failed(error.to_string()),
-            Exit::Panicked { text, .. } => End::Panicked(text.to_string()),
-            Exit::Killed => End::Killed,
-            Exit::NotReady(limit) => End::NotReady(*limit),
-            Exit::Misconfigured(_) => End::Misconfigured,
+            Exit::Normal => ModelExit::Normal,
+            Exit::Shutdown => ModelExit::Shutdown,
+            Exit::Failed(error) => ModelExit::Failed(error.to_string()),
+            Exit::Panicked { text, .. } => ModelExit::Panicked(text.to_string()),
+            Exit::Killed => ModelExit::Killed,
+            Exit::NotReady(limit) => ModelExit::NotReady(*limit),
+            Exit::Misconfigured(_) => ModelExit::Misconfigured,
             Exit::StartFailed(child) => {
                 let (path, end) = both(child);
-                End::StartFailed(path, end)
+                ModelExit::StartFailed(path, end)
             }
             Exit::GaveUp { max_restarts: restarts, window: within, last } => {
                 let (path, end) = both(last);
-                End::GaveUp(*restarts, *within, path, end)
+                ModelExit::GaveUp(*restarts, *within, path, end)
             }
-            _ => End::Other,
+            _ => ModelExit::Other,
         }
     }
 }
 
-impl Told {
-    pub fn of(event: &Lifecycle) -> Told {
+impl ModelEvent {
+    pub fn of(event: &Lifecycle) -> ModelEvent {
         let what = match event {
-            Lifecycle::Started { incarnation, .. } => What::Started(*incarnation),
-            Lifecycle::StartFailed { exit, .. } => What::StartFailed(End::of(exit)),
-            Lifecycle::Ignored { .. } => What::Ignored,
-            Lifecycle::Exited { exit, .. } => What::Exited(End::of(exit)),
+            Lifecycle::Started { incarnation, .. } => EventKind::Started(*incarnation),
+            Lifecycle::StartFailed { exit, .. } => EventKind::StartFailed(ModelExit::of(exit)),
+            Lifecycle::Ignored { .. } => EventKind::Ignored,
+            Lifecycle::Exited { exit, .. } => EventKind::Exited(ModelExit::of(exit)),
             Lifecycle::Restarting { restarts, delay: after, .. } => {
-                What::Restarting(*restarts, *after)
+                EventKind::Restarting(*restarts, *after)
             }
-            Lifecycle::GaveUp { exit, .. } => What::GaveUp(End::of(exit)),
-            Lifecycle::Killed { .. } => What::Killed,
-            Lifecycle::Stopped { exit, .. } => What::Stopped(End::of(exit)),
-            _ => What::Stalled,
+            Lifecycle::GaveUp { exit, .. } => EventKind::GaveUp(ModelExit::of(exit)),
+            Lifecycle::Killed { .. } => EventKind::Killed,
+            Lifecycle::Stopped { exit, .. } => EventKind::Stopped(ModelExit::of(exit)),
+            _ => EventKind::Stalled,
         };
-        Told { path: event.path().to_string(), what }
+        ModelEvent { path: event.path().to_string(), what }
     }
 
-    /// Tells whether it is of a pool's child. Nobody else has a number for a name.
+    /// Returns whether the event is of a pool's child. Only these have numbers as names.
     fn is_of_member(&self) -> bool {
         self.path.rsplit('/').next().is_some_and(|name| name.parse::<u64>().is_ok())
     }
 
-    /// Puts what happens to the children of a pool side by side in one order: they stop in parallel.
-    pub fn sort(events: &mut [Told]) {
+    /// Sorts the events of a pool's children, which stop in parallel.
+    pub fn sort(events: &mut [ModelEvent]) {
         for run in events.chunk_by_mut(|a, b| a.is_of_member() && b.is_of_member()) {
             run.sort();
         }
     }
 }
 
-impl fmt::Display for Told {
+impl fmt::Display for ModelEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {:?}", self.path, self.what)
     }
 }
 
-/// The answer to a request that changes something.
+/// The answer to a change request.
 pub fn answer(answer: Result<(), AdminError>) -> String {
     match answer {
         Ok(()) => "ok".into(),
         Err(AdminError::Misconfigured(_)) => "misconfigured".into(),
-        Err(AdminError::StartFailed(exit)) => format!("start failed: {:?}", End::of(&exit)),
+        Err(AdminError::StartFailed(exit)) => format!("start failed: {:?}", ModelExit::of(&exit)),
         Err(AdminError::NotFound) => "not found".into(),
         Err(AdminError::Running) => "running".into(),
         Err(AdminError::Restarting) => "restarting".into(),

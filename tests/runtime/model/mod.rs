@@ -1,7 +1,8 @@
-//! Ten thousand random trees with random faults, step by step beside a model of OTP's rules.
+//! Ten thousand random trees with random faults, compared step by step with a model of OTP's rules.
 //!
-//! The model (`model/rules.rs` and what it names) is written after Erlang/OTP's `supervisor.erl` and shares no code with the library. For a longer run say how many trees with
-//! SOCKACTORS_SEEDS, and the first seed with SOCKACTORS_FIRST_SEED.
+//! The model (`rules.rs` and the files it names) is written after Erlang/OTP's `supervisor.erl` and
+//! shares no code with the library. SOCKACTORS_SEEDS sets the number of trees,
+//! SOCKACTORS_FIRST_SEED the first seed.
 
 mod child_events;
 mod coverage;
@@ -27,25 +28,25 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use coverage::Tally;
-use events::Told;
-use generate::Grower;
+use coverage::Coverage;
+use events::ModelEvent;
+use generate::Generator;
 use run::{Run, drive};
 use sockactors::runtime::{
     AutoShutdown, Child, Context, Outcome, Restart, Shutdown, Strategy, Supervisor,
 };
 use sockactors::testing::{Fault, Simulation};
-use spec::{Body, Plan, Rules};
+use spec::{Body, Rules, Spec};
 
-/// Runs the tree of a seed, and tells what happened in it.
+/// Runs the tree of a seed, and returns the counts of its events.
 ///
 /// # Errors
 ///
-/// The report of what differs.
-fn run(seed: u64) -> Result<Tally, String> {
-    let mut grower = Grower::new(seed);
-    let tree = grower.tree();
-    let root = Arc::new(Plan {
+/// Returns the report of the differences.
+fn run(seed: u64) -> Result<Coverage, String> {
+    let mut generator = Generator::new(seed);
+    let tree = generator.tree();
+    let root = Arc::new(Spec {
         name: "t".into(),
         restart: Restart::Permanent,
         significant: false,
@@ -63,22 +64,22 @@ fn run(seed: u64) -> Result<Tally, String> {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let events = seen.clone();
     let simulation = Simulation::new(seed).observe(move |event| {
-        let told = Told::of(event);
+        let told = ModelEvent::of(event);
         if told.path != "t/driver" {
             events.lock().unwrap().push(told);
         }
     });
-    let run = Run::new(grower, &root, simulation.handle(), seen);
-    let doomed = run.doomed.clone();
+    let run = Run::new(generator, &root, simulation.handle(), seen);
+    let kill_list = run.kill_list.clone();
     let simulation = simulation.inject(move |turn| {
-        let mut doomed = doomed.lock().unwrap();
-        if doomed.is_empty() {
+        let mut kill_list = kill_list.lock().unwrap();
+        if kill_list.is_empty() {
             return None;
         }
         let path = turn.path.to_string();
-        let who = doomed.iter().position(|who| who.0 == path && who.1 == turn.incarnation)?;
-        // Once: another child of that name may be added at the same moment.
-        doomed.swap_remove(who);
+        let who = kill_list.iter().position(|who| who.0 == path && who.1 == turn.incarnation)?;
+        // Once: another child with that name may be added at the same moment.
+        kill_list.swap_remove(who);
         Some(Fault::Kill)
     });
     let run = Arc::new(Mutex::new(run));
@@ -101,7 +102,7 @@ fn run(seed: u64) -> Result<Tally, String> {
     }
     match run.report(seed, &tree) {
         Some(report) => Err(report),
-        None => Ok(std::mem::take(&mut run.world.tally)),
+        None => Ok(std::mem::take(&mut run.state.coverage)),
     }
 }
 
@@ -114,12 +115,12 @@ fn random_trees_match_model() {
     let (seeds, first) = (number("SOCKACTORS_SEEDS", 10_000), number("SOCKACTORS_FIRST_SEED", 0));
     let threads = number("SOCKACTORS_THREADS", 2);
     let next = AtomicU64::new(first);
-    let (failure, tally) = (OnceLock::new(), Mutex::new(Tally::default()));
+    let (failure, coverage) = (OnceLock::new(), Mutex::new(Coverage::default()));
     let begin = Instant::now();
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                let mut own = Tally::default();
+                let mut own = Coverage::default();
                 while failure.get().is_none() {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
                     if seed >= first + seeds {
@@ -133,21 +134,21 @@ fn random_trees_match_model() {
                         println!("{seed} after {:?}", begin.elapsed());
                     }
                 }
-                tally.lock().unwrap().add(&own);
+                coverage.lock().unwrap().add(&own);
             });
         }
     });
     if let Some(report) = failure.get() {
         panic!("{report}");
     }
-    let tally = tally.into_inner().unwrap();
+    let coverage = coverage.into_inner().unwrap();
     println!("{seeds} trees in {:?}", begin.elapsed());
-    for (what, times) in &tally.0 {
+    for (what, times) in &coverage.0 {
         println!("{times:>9} {what}");
     }
     if seeds >= 10_000 {
         for what in coverage::ALL {
-            assert!(tally.0.get(what).is_some_and(|times| *times >= 5), "{what} is too rare");
+            assert!(coverage.0.get(what).is_some_and(|times| *times >= 5), "{what} is too rare");
         }
     }
 }

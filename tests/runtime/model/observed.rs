@@ -1,30 +1,30 @@
-//! What was seen of the library since the last step, and how it is compared with what the model came to.
+//! EventKind the library showed since the last step, and its comparison with the model.
 
 use std::collections::HashSet;
 use std::fmt::Write;
 
 use sockactors::runtime::{NodeKind, NodeState, Snapshot};
 
-use super::events::Told;
-use super::state::{Id, World, show};
+use super::events::ModelEvent;
+use super::state::{Id, ModelState, show};
 
-pub struct Seen {
+pub struct Observed {
     pub answers: Vec<(usize, String)>,
-    /// The tree; none at the very end.
+    /// The tree. `None` at the very end.
     pub tree: Option<Snapshot>,
 }
 
-impl Seen {
-    /// Returns what differs. The events that were seen are in the world.
-    pub fn faults(&self, world: &World, root: Id) -> Vec<String> {
-        let mut faults = world.faults.clone();
-        let (mut told, mut seen) = (world.told.clone(), world.seen.clone());
-        Told::sort(&mut told);
-        Told::sort(&mut seen);
+impl Observed {
+    /// Returns the differences. The observed events are in the model's state.
+    pub fn faults(&self, state: &ModelState, root: Id) -> Vec<String> {
+        let mut faults = state.faults.clone();
+        let (mut told, mut seen) = (state.told.clone(), state.seen.clone());
+        ModelEvent::sort(&mut told);
+        ModelEvent::sort(&mut seen);
         if told != seen {
             faults.push(differs("events", told, &seen));
         }
-        let (mut expected, mut answers) = (world.answers.clone(), self.answers.clone());
+        let (mut expected, mut answers) = (state.answers.clone(), self.answers.clone());
         expected.sort();
         answers.sort();
         if expected != answers {
@@ -34,9 +34,12 @@ impl Seen {
         }
         if let Some(tree) = &self.tree {
             let (mut expected, mut shown) = (Vec::new(), Vec::new());
-            let children = world.nodes[root].desk.iter().flat_map(|desk| &desk.children);
-            children.for_each(|child| world.show(*child, &mut expected));
-            let living = living(world);
+            let children = state.nodes[root]
+                .supervisor_state
+                .iter()
+                .flat_map(|supervisor_state| &supervisor_state.children);
+            children.for_each(|child| state.show(*child, &mut expected));
+            let living = living(state);
             for child in tree.children.iter().filter(|child| child.path.name() != "driver") {
                 look(child, &living, &mut shown);
             }
@@ -64,13 +67,13 @@ fn differs<T: std::fmt::Display>(
     text
 }
 
-/// Lists the supervisors that live.
-fn living(world: &World) -> HashSet<&str> {
-    let nodes = world.nodes.iter().filter(|node| node.desk.is_some());
+/// Lists the running supervisors.
+fn living(state: &ModelState) -> HashSet<&str> {
+    let nodes = state.nodes.iter().filter(|node| node.supervisor_state.is_some());
     nodes.map(|node| node.path.as_str()).collect()
 }
 
-/// Notes a node and those below it. Below a supervisor that does not live nobody may, whoever is listed.
+/// Records a node and those below it. Below a supervisor that does not run no child may run.
 fn look(tree: &Snapshot, living: &HashSet<&str>, lines: &mut Vec<String>) {
     let path = tree.path.to_string();
     lines.push(show(&path, tree.state, tree.restarts));

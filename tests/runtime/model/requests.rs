@@ -1,24 +1,24 @@
-//! The model of OTP's `start_child`, `delete_child`, `terminate_child`, `restart_child`, `which_children`,
-//! `get_childspec` and `count_children`.
+//! The model of OTP's `start_child`, `delete_child`, `terminate_child`, `restart_child`,
+//! `which_children`, `get_childspec` and `count_children`.
 
 use std::fmt;
 use std::sync::Arc;
 
 use sockactors::runtime::{NodeKind, NodeState};
 
-use super::rules::Then;
-use super::spec::{Body, Plan};
-use super::state::{Id, Slot, World};
+use super::rules::AfterStop;
+use super::spec::{Body, Spec};
+use super::state::{ChildState, Id, ModelState};
 
 #[derive(Debug, Clone)]
 pub struct Request {
     pub number: usize,
-    pub what: Ask,
+    pub what: RequestKind,
 }
 
 #[derive(Debug, Clone)]
-pub enum Ask {
-    Add(Arc<Plan>),
+pub enum RequestKind {
+    Add(Arc<Spec>),
     Remove(String),
     Terminate(String),
     Restart(String),
@@ -27,17 +27,17 @@ pub enum Ask {
     Count,
 }
 
-impl fmt::Display for Ask {
+impl fmt::Display for RequestKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Ask::Add(plan) => write!(f, "add {}", plan.to_string().trim_end()),
+            RequestKind::Add(plan) => write!(f, "add {}", plan.to_string().trim_end()),
             other => write!(f, "{other:?}"),
         }
     }
 }
 
-impl World {
-    /// Sends a request to a supervisor. One that waits to be started again answers later.
+impl ModelState {
+    /// Sends a request to a supervisor. A supervisor that waits for its restart answers later.
     pub fn ask(&mut self, id: Id, request: Request) {
         let node = &mut self.nodes[id];
         let is_gone = node.incarnation > 0 && node.shown == NodeState::Idle;
@@ -50,47 +50,52 @@ impl World {
 
     pub fn administer(&mut self, id: Id, request: Request) {
         let number = request.number;
-        if self.desk(id).starting.is_some() {
-            self.tally.count("asked during a start");
+        if self.supervisor_state(id).starting.is_some() {
+            self.coverage.count("asked during a start");
         }
         match request.what {
-            Ask::Add(plan) => self.add(id, number, &plan),
-            Ask::Remove(name) => match self.at_rest(id, &name) {
+            RequestKind::Add(plan) => self.add(id, number, &plan),
+            RequestKind::Remove(name) => match self.at_rest(id, &name) {
                 Ok(child) => {
                     self.leave(id, child);
                     self.answer(number, "ok");
                 }
                 Err(refused) => self.answer(number, refused),
             },
-            Ask::Terminate(name) => match self.child(id, &name) {
+            RequestKind::Terminate(name) => match self.child(id, &name) {
                 Some(child) => {
-                    let desk = self.desk(id);
-                    if desk.is_started && desk.starting == Some(child) {
-                        self.call_off_restart(id, child);
+                    let supervisor_state = self.supervisor_state(id);
+                    if supervisor_state.is_started && supervisor_state.starting == Some(child) {
+                        self.cancel_restart(id, child);
                     }
-                    self.stop_all_of(id, vec![child], Then::Answer(child, number));
+                    self.stop_all_of(id, vec![child], AfterStop::Answer(child, number));
                 }
                 None => self.answer(number, "not found"),
             },
-            Ask::Restart(name) => match self.at_rest(id, &name) {
+            RequestKind::Restart(name) => match self.at_rest(id, &name) {
                 Ok(child) => {
-                    self.nodes[child].slot = Slot::Waiting;
+                    self.nodes[child].slot = ChildState::Waiting;
                     self.nodes[child].asked = Some((number, false));
                 }
                 Err(refused) => self.answer(number, refused),
             },
-            Ask::List => {
-                let lines: Vec<_> =
-                    self.desk(id).children.clone().iter().map(|child| self.line(*child)).collect();
+            RequestKind::List => {
+                let lines: Vec<_> = self
+                    .supervisor_state(id)
+                    .children
+                    .clone()
+                    .iter()
+                    .map(|child| self.line(*child))
+                    .collect();
                 self.answer(number, format!("list of {lines:?}"));
             }
-            Ask::One(name) => match self.child(id, &name) {
+            RequestKind::One(name) => match self.child(id, &name) {
                 Some(child) => self.answer(number, format!("child {}", self.line(child))),
                 None => self.answer(number, "not found"),
             },
-            Ask::Count => {
-                let children = self.desk(id).children.clone();
-                let is_active = |id: &&Id| self.nodes[**id].slot == Slot::Alive(true);
+            RequestKind::Count => {
+                let children = self.supervisor_state(id).children.clone();
+                let is_active = |id: &&Id| self.nodes[**id].slot == ChildState::Alive(true);
                 let is_worker = |id: &&Id| matches!(self.nodes[**id].plan.body, Body::Actor(_));
                 let (active, workers) = (
                     children.iter().filter(is_active).count(),
@@ -102,8 +107,8 @@ impl World {
         }
     }
 
-    /// `handle_start_child`: the specification is looked at before the name.
-    fn add(&mut self, id: Id, number: usize, plan: &Arc<Plan>) {
+    /// `handle_start_child`: the specification is checked before the name.
+    fn add(&mut self, id: Id, number: usize, plan: &Arc<Spec>) {
         if self.is_bad(id, plan) {
             return self.answer(number, "misconfigured");
         }
@@ -111,27 +116,27 @@ impl World {
             return self.answer(
                 number,
                 match self.nodes[child].slot {
-                    Slot::Alive(true) => "already started",
+                    ChildState::Alive(true) => "already started",
                     _ => "already present",
                 },
             );
         }
         let child = self.place(plan, Some(id));
         let node = &mut self.nodes[child];
-        (node.is_added, node.slot, node.asked) = (true, Slot::Waiting, Some((number, true)));
-        self.desk(id).children.push(child);
+        (node.is_added, node.slot, node.asked) = (true, ChildState::Waiting, Some((number, true)));
+        self.supervisor_state(id).children.push(child);
     }
 
-    /// A child whose restart is being tried is not to be: those of its group who wait for their turn are left
-    /// as they are, as OTP leaves them `undefined`.
-    fn call_off_restart(&mut self, id: Id, child: Id) {
+    /// Cancels a child's restart. The queued members of its group stay as they are, as OTP leaves
+    /// them `undefined`.
+    fn cancel_restart(&mut self, id: Id, child: Id) {
         if self.nodes[child].asked.is_some() {
             return;
         }
         for member in self.group(id, child) {
             let node = &mut self.nodes[member];
-            if node.slot == Slot::Waiting && node.asked.is_none() {
-                (node.slot, node.shown) = (Slot::Idle, NodeState::Idle);
+            if node.slot == ChildState::Waiting && node.asked.is_none() {
+                (node.slot, node.shown) = (ChildState::Idle, NodeState::Idle);
             }
         }
     }
@@ -139,9 +144,11 @@ impl World {
     fn at_rest(&self, id: Id, name: &str) -> Result<Id, &'static str> {
         let child = self.child(id, name).ok_or("not found")?;
         match self.nodes[child].slot {
-            Slot::Idle => Ok(child),
-            Slot::Alive(true) => Err("running"),
-            Slot::Alive(false) | Slot::Waiting | Slot::Restarting(_) => Err("restarting"),
+            ChildState::Idle => Ok(child),
+            ChildState::Alive(true) => Err("running"),
+            ChildState::Alive(false) | ChildState::Waiting | ChildState::Restarting(_) => {
+                Err("restarting")
+            }
         }
     }
 
@@ -153,10 +160,10 @@ impl World {
             Body::Supervisor(_) => NodeKind::Supervisor,
         };
         let state = match node.slot {
-            Slot::Idle => NodeState::Idle,
-            Slot::Waiting | Slot::Restarting(_) => NodeState::Restarting,
-            Slot::Alive(false) => NodeState::Starting,
-            Slot::Alive(true) => NodeState::Running,
+            ChildState::Idle => NodeState::Idle,
+            ChildState::Waiting | ChildState::Restarting(_) => NodeState::Restarting,
+            ChildState::Alive(false) => NodeState::Starting,
+            ChildState::Alive(true) => NodeState::Running,
         };
         let (plan, restarts) = (&node.plan, node.incarnation.saturating_sub(1));
         format!(

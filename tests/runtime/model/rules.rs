@@ -1,8 +1,8 @@
-//! The model of OTP's rules: what a supervisor does with what it learns.
+//! The model's rules: what a supervisor does with its events.
 //!
-//! Each rule stands beside its function in `supervisor.erl`, in its words. What is beyond OTP: a child may
-//! take its time to start and a restart may pause, and a supervisor answers meanwhile; a stop goes before
-//! everything else; a supervisor that gives up ends abnormally, and one that follows a significant child
+//! Each rule is named after its function in `supervisor.erl`. Beyond OTP, a child may take time to
+//! start, a restart may be delayed, and the supervisor answers meanwhile. A stop request takes
+//! precedence. A supervisor that gives up ends abnormally. One that follows a significant child
 //! ends with that child's exit.
 
 use std::collections::VecDeque;
@@ -10,31 +10,31 @@ use std::time::Duration;
 
 use sockactors::runtime::{AutoShutdown, NodeState, Restart};
 
-use super::events::{End, What};
-use super::spec::{Body, Plan, Rules};
-use super::state::{Id, Life, Slot, Timer, World};
+use super::events::{EventKind, ModelExit};
+use super::spec::{Body, Rules, Spec};
+use super::state::{ChildState, Id, IncarnationState, ModelState, Timer};
 
-/// An incarnation of a supervisor.
+/// The state of a supervisor's incarnation.
 #[derive(Debug, Default, Clone)]
-pub struct Desk {
-    /// In the order of their start.
+pub struct SupervisorState {
+    /// In start order.
     pub children: Vec<Id>,
-    pub notes: VecDeque<Note>,
-    /// Those that came while another child was being started.
-    pub deferred: VecDeque<Note>,
+    pub notes: VecDeque<ChildEvent>,
+    /// Events that arrived while another child was starting.
+    pub deferred: VecDeque<ChildEvent>,
     pub starting: Option<Id>,
     pub is_started: bool,
     pub restarts: Vec<Duration>,
-    /// Whether it was asked to stop, and whether its children are left no time.
+    /// Whether a stop was requested, and whether its children are left no time.
     pub is_stopping: bool,
-    pub is_struck: bool,
-    /// What it waits for.
+    pub has_no_time: bool,
+    /// EventKind the supervisor waits for.
     pub stopping: Option<Stopping>,
 }
 
-/// What a child's incarnation tells its supervisor.
+/// An event that a child's incarnation sends to its supervisor.
 #[derive(Debug, Clone, Copy)]
-pub struct Note {
+pub struct ChildEvent {
     pub of: Id,
     pub incarnation: u32,
     pub is_end: bool,
@@ -46,20 +46,20 @@ pub struct Note {
 pub struct Stopping {
     pub left: Vec<Id>,
     pub now: Option<Id>,
-    pub then: Then,
+    pub then: AfterStop,
 }
 
 #[derive(Debug, Clone)]
-pub enum Then {
-    /// Restart the group of a child, now or after a pause; whether it is one more attempt.
+pub enum AfterStop {
+    /// Restart the group of a child, now or after a delay; whether it is another attempt.
     Restart(Id, bool),
-    /// The pause is over.
+    /// The delay is over.
     Begin(Id),
     Answer(Id, usize),
-    End(End),
+    ModelExit(ModelExit),
 }
 
-impl World {
+impl ModelState {
     pub fn rules(&self, id: Id) -> &Rules {
         match &self.nodes[id].plan.body {
             Body::Supervisor(rules) => rules,
@@ -67,49 +67,49 @@ impl World {
         }
     }
 
-    pub fn desk(&mut self, id: Id) -> &mut Desk {
-        self.nodes[id].desk.as_mut().expect("the supervisor lives")
+    pub fn supervisor_state(&mut self, id: Id) -> &mut SupervisorState {
+        self.nodes[id].supervisor_state.as_mut().expect("the supervisor lives")
     }
 
-    /// `init`: the specifications are looked at before anybody starts.
-    pub fn open_desk(&mut self, id: Id) {
-        self.nodes[id].desk = Some(Desk::default());
-        self.nodes[id].life = Life::Starting;
+    /// `init`: the specifications are checked before any child starts.
+    pub fn open_supervisor_state(&mut self, id: Id) {
+        self.nodes[id].supervisor_state = Some(SupervisorState::default());
+        self.nodes[id].life = IncarnationState::Starting;
         for child in self.nodes[id].planned.clone() {
             let name = &self.nodes[child].plan.name;
             let is_double = self.child(id, name).is_some();
             if is_double || self.is_bad(id, &self.nodes[child].plan) {
-                self.tally.count("misconfigured");
-                return self.close_desk(id, End::Misconfigured);
+                self.coverage.count("misconfigured");
+                return self.close_supervisor_state(id, ModelExit::Misconfigured);
             }
-            self.nodes[child].slot = Slot::Waiting;
-            self.desk(id).children.push(child);
+            self.nodes[child].slot = ChildState::Waiting;
+            self.supervisor_state(id).children.push(child);
         }
         self.wake(id);
     }
 
     /// `validSignificant`.
-    pub fn is_bad(&self, id: Id, plan: &Plan) -> bool {
+    pub fn is_bad(&self, id: Id, plan: &Spec) -> bool {
         plan.significant
             && (self.rules(id).auto_shutdown == AutoShutdown::Never
                 || plan.restart == Restart::Permanent)
     }
 
     pub fn child(&self, id: Id, name: &str) -> Option<Id> {
-        let children = &self.nodes[id].desk.as_ref()?.children;
+        let children = &self.nodes[id].supervisor_state.as_ref()?.children;
         children.iter().copied().find(|child| self.nodes[*child].plan.name == name)
     }
 
-    /// Has a supervisor go on until it waits for something.
+    /// Runs a supervisor until it waits for something.
     pub fn supervise(&mut self, id: Id) {
-        while self.nodes[id].desk.is_some() && self.step(id) {}
+        while self.nodes[id].supervisor_state.is_some() && self.step(id) {}
     }
 
-    /// The supervisor's loop; `false` when there is nothing to do now.
+    /// The supervisor's loop. `false` if there is nothing to do now.
     fn step(&mut self, id: Id) -> bool {
         let now = self.now;
-        let desk = self.desk(id);
-        if let Some(stopping) = &mut desk.stopping {
+        let supervisor_state = self.supervisor_state(id);
+        if let Some(stopping) = &mut supervisor_state.stopping {
             if stopping.now.is_some() {
                 return self.notice(id);
             }
@@ -117,67 +117,69 @@ impl World {
                 Some(child) => self.stop(id, child),
                 None => self.all_stopped(id),
             }
-            // Whoever was asked to stop has to get its turn first.
-            let desk = self.nodes[id].desk.as_ref();
-            let waits_for = desk.and_then(|desk| desk.stopping.as_ref()?.now);
+            // An actor with a stop request must be polled first.
+            let supervisor_state = self.nodes[id].supervisor_state.as_ref();
+            let waits_for = supervisor_state
+                .and_then(|supervisor_state| supervisor_state.stopping.as_ref()?.now);
             return waits_for.is_none();
         }
-        if desk.is_stopping {
-            self.end_with(id, End::Shutdown);
+        if supervisor_state.is_stopping {
+            self.end_with(id, ModelExit::Shutdown);
             return true;
         }
-        let (starting, is_started) = (desk.starting, desk.is_started);
-        let children = desk.children.clone();
+        let (starting, is_started) = (supervisor_state.starting, supervisor_state.is_started);
+        let children = supervisor_state.children.clone();
         if starting.is_none() {
-            let waiting = children.iter().find(|child| self.nodes[**child].slot == Slot::Waiting);
+            let waiting =
+                children.iter().find(|child| self.nodes[**child].slot == ChildState::Waiting);
             if let Some(child) = waiting {
                 self.start(id, *child);
                 return true;
             }
             if !is_started {
-                self.desk(id).is_started = true;
+                self.supervisor_state(id).is_started = true;
                 self.is_up(id);
                 return true;
             }
-            if let Some(note) = self.take_note(id, true) {
-                self.heed(id, note);
+            if let Some(note) = self.next_event(id, true) {
+                self.handle_event(id, note);
                 return true;
             }
         }
-        // Who has become ready in its time, or ended, is not late: there is a note of that.
+        // A child that became ready in time, or ended, is not late. Its event is queued.
         let is_late = |child: Id| {
             let node = &self.nodes[child];
-            node.life == Life::Starting && node.until.is_some_and(|until| until <= now)
+            node.life == IncarnationState::Starting && node.until.is_some_and(|until| until <= now)
         };
         match starting {
             Some(child) if is_late(child) => {
                 let limit =
                     self.nodes[child].until.take().map_or(Duration::ZERO, |_| self.limit(child));
-                self.tally.count("late start");
-                self.nodes[child].slot = Slot::Idle;
-                self.nodes[child].life = Life::None;
-                self.not_started(id, child, End::NotReady(limit));
+                self.coverage.count("late start");
+                self.nodes[child].slot = ChildState::Idle;
+                self.nodes[child].life = IncarnationState::None;
+                self.not_started(id, child, ModelExit::NotReady(limit));
                 return true;
             }
             _ => {}
         }
-        if let Some(note) = self.take_note(id, false) {
+        if let Some(note) = self.next_event(id, false) {
             match starting.is_some_and(|starting| starting != note.of) {
                 true => {
-                    self.tally.count("put off during a start");
-                    self.desk(id).deferred.push_back(note);
+                    self.coverage.count("put off during a start");
+                    self.supervisor_state(id).deferred.push_back(note);
                 }
-                false => self.heed(id, note),
+                false => self.handle_event(id, note),
             }
             return true;
         }
         if starting.is_none() {
             let pauses = children.iter().filter_map(|child| match self.nodes[*child].slot {
-                Slot::Restarting(at) if at <= now => Some((at, *child)),
+                ChildState::Restarting(at) if at <= now => Some((at, *child)),
                 _ => None,
             });
             if let Some((_, child)) = pauses.min() {
-                self.stop_all_of(id, self.group(id, child), Then::Begin(child));
+                self.stop_all_of(id, self.group(id, child), AfterStop::Begin(child));
                 return true;
             }
         }
@@ -190,19 +192,19 @@ impl World {
         }
     }
 
-    /// `do_start_child`. What the supervisor can do before the child gets to run, it does.
+    /// `do_start_child`. Does what the supervisor can do before the child is polled.
     fn start(&mut self, id: Id, child: Id) {
-        self.desk(id).starting = Some(child);
+        self.supervisor_state(id).starting = Some(child);
         let now = self.now;
         let node = &mut self.nodes[child];
         node.incarnation += 1;
-        (node.slot, node.shown) = (Slot::Alive(false), NodeState::Starting);
-        (node.life, node.until, node.is_struck) = (Life::Newborn, None, false);
+        (node.slot, node.shown) = (ChildState::Alive(false), NodeState::Starting);
+        (node.life, node.until, node.has_no_time) = (IncarnationState::Newborn, None, false);
         match &node.plan.clone().body {
             Body::Pool(_) => self.is_up(child),
             Body::Supervisor(_) => self.wake(child),
-            Body::Actor(puppet) => {
-                if let Some(limit) = puppet.says.flatten() {
+            Body::Actor(scripted_actor) => {
+                if let Some(limit) = scripted_actor.says.flatten() {
                     node.until = Some(now + limit);
                     self.set_timer(now + limit, Timer::Wake(id));
                 }
@@ -213,15 +215,15 @@ impl World {
 
     fn limit(&self, child: Id) -> Duration {
         match &self.nodes[child].plan.body {
-            Body::Actor(puppet) => puppet.says.flatten().unwrap_or_default(),
+            Body::Actor(scripted_actor) => scripted_actor.says.flatten().unwrap_or_default(),
             _ => Duration::ZERO,
         }
     }
 
     /// `do_restart`: a child that had started has ended.
-    pub fn ended(&mut self, id: Id, child: Id, end: End) {
+    pub fn ended(&mut self, id: Id, child: Id, end: ModelExit) {
         self.rest(child);
-        self.tell(child, What::Exited(end.clone()));
+        self.tell(child, EventKind::Exited(end.clone()));
         let plan = self.nodes[child].plan.clone();
         let again = match plan.restart {
             Restart::Permanent => true,
@@ -241,19 +243,22 @@ impl World {
                 AutoShutdown::AllSignificant => {
                     let lives = |other: &Id| {
                         let other = &self.nodes[*other];
-                        other.plan.significant && other.slot != Slot::Idle
+                        other.plan.significant && other.slot != ChildState::Idle
                     };
-                    !self.nodes[id].desk.iter().any(|desk| desk.children.iter().any(lives))
+                    !self.nodes[id]
+                        .supervisor_state
+                        .iter()
+                        .any(|supervisor_state| supervisor_state.children.iter().any(lives))
                 }
             };
         if ends {
-            self.tally.count(match self.rules(id).auto_shutdown {
+            self.coverage.count(match self.rules(id).auto_shutdown {
                 AutoShutdown::AnySignificant => "auto-shutdown: any",
                 _ => "auto-shutdown: all",
             });
-            self.end_with(id, if end.is_abnormal() { end } else { End::Normal });
+            self.end_with(id, if end.is_abnormal() { end } else { ModelExit::Normal });
         } else if plan.significant {
-            self.tally.count("auto-shutdown: not yet");
+            self.coverage.count("auto-shutdown: not yet");
         }
     }
 }

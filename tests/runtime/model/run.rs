@@ -1,7 +1,7 @@
 //! One run: the library's tree and the model's, side by side.
 //!
-//! After each step virtual time passes, which it only does when nothing can run any more. Then what was told,
-//! what was answered and what can be seen of the tree have to be the same on both sides.
+//! After each step virtual time passes, which happens only when no task is runnable. AfterStop events,
+//! answers and the visible tree must be equal on both sides.
 
 use std::fmt::Write;
 use std::future::{Future, poll_fn};
@@ -12,52 +12,52 @@ use std::time::Duration;
 
 use sockactors::runtime::{Context, Handle};
 
-use super::events::Told;
-use super::generate::Grower;
-use super::observed::Seen;
-use super::spec::Plan;
-use super::state::{Id, World};
+use super::events::ModelEvent;
+use super::generate::Generator;
+use super::observed::Observed;
+use super::spec::Spec;
+use super::state::{Id, ModelState};
 
 type Answer = Pin<Box<dyn Future<Output = String> + Send>>;
 
-/// Who is to be killed at its next turn: path and incarnation.
-pub type Doomed = Arc<Mutex<Vec<(String, u32)>>>;
+/// The actors to be killed at their next poll: path and incarnation.
+pub type KillList = Arc<Mutex<Vec<(String, u32)>>>;
 
 pub struct Run {
-    pub grower: Grower,
-    pub world: World,
+    pub generator: Generator,
+    pub state: ModelState,
     pub root: Id,
     pub handle: Handle,
-    pub doomed: Doomed,
-    seen: Arc<Mutex<Vec<Told>>>,
-    /// What was done, for the report.
+    pub kill_list: KillList,
+    seen: Arc<Mutex<Vec<ModelEvent>>>,
+    /// The steps, for the report.
     pub steps: Vec<String>,
     pub left: u32,
     waiting: Vec<(usize, Answer)>,
     answers: Vec<(usize, String)>,
     pub asked: usize,
-    /// Whether the time that passes was drawn to end together with something.
+    /// Whether the passing time was drawn to coincide with a timer.
     pub is_edge: bool,
     pub failure: Option<String>,
 }
 
 impl Run {
     pub fn new(
-        mut grower: Grower,
-        root: &Arc<Plan>,
+        mut generator: Generator,
+        root: &Arc<Spec>,
         handle: Handle,
-        seen: Arc<Mutex<Vec<Told>>>,
+        seen: Arc<Mutex<Vec<ModelEvent>>>,
     ) -> Run {
-        let mut world = World::default();
-        let id = world.place(root, None);
-        world.begin_root(id);
-        let left = grower.dice.u32(4..16);
+        let mut state = ModelState::default();
+        let id = state.place(root, None);
+        state.begin_root(id);
+        let left = generator.rng.u32(4..16);
         Run {
-            grower,
-            world,
+            generator,
+            state,
             root: id,
             handle,
-            doomed: Doomed::default(),
+            kill_list: KillList::default(),
             seen,
             steps: Vec::new(),
             left,
@@ -69,7 +69,7 @@ impl Run {
         }
     }
 
-    /// Notes a request that is to be sent, and returns its number.
+    /// Registers a request that is to be sent, and returns its number.
     pub fn wait_for(&mut self, answer: impl Future<Output = String> + Send + 'static) -> usize {
         self.asked += 1;
         self.waiting.push((self.asked, Box::pin(answer)));
@@ -87,54 +87,57 @@ impl Run {
         });
     }
 
-    /// Compares both sides, which have come to `now`.
+    /// Compares both sides at time `now`.
     fn compare(&mut self, now: Duration, is_last: bool) {
         let root = self.root;
-        self.world.seen = std::mem::take(&mut *self.seen.lock().unwrap());
-        let seen = Seen {
+        self.state.seen = std::mem::take(&mut *self.seen.lock().unwrap());
+        let seen = Observed {
             answers: std::mem::take(&mut self.answers),
             tree: self.handle.tree().filter(|_| !is_last),
         };
-        let before = self.world.clone();
-        self.world.pass(now);
-        let faults = seen.faults(&self.world, root);
+        let before = self.state.clone();
+        self.state.pass(now);
+        let faults = seen.faults(&self.state, root);
         if !faults.is_empty() {
-            let accept = |world: &World| seen.faults(world, root).is_empty();
-            match before.pass_as_seen(now, &accept, &mut 10_000) {
+            let accept = |state: &ModelState| seen.faults(state, root).is_empty();
+            match before.pass_as_observed(now, &accept, &mut 10_000) {
                 Some(passed) => {
-                    self.world = passed;
-                    self.world.tally.count("in another order");
+                    self.state = passed;
+                    self.state.coverage.count("in another order");
                 }
                 None if self.failure.is_none() => self.failure = Some(faults.join("\n")),
                 None => {}
             }
         }
-        self.world.told.clear();
-        self.world.answers.clear();
+        self.state.told.clear();
+        self.state.answers.clear();
     }
 
-    /// Tells whether anything else happens at the very moment that the driver drew to hit something on.
+    /// Returns whether another event happens at the very moment that the driver chose.
     fn is_beside_others(&self, now: Duration) -> bool {
-        let mut world = self.world.clone();
-        world.seen.clone_from(&self.seen.lock().unwrap());
-        world.pass(now.saturating_sub(Duration::from_nanos(1)));
-        world.next_timer() == Some(now)
+        let mut state = self.state.clone();
+        state.seen.clone_from(&self.seen.lock().unwrap());
+        state.pass(now.saturating_sub(Duration::from_nanos(1)));
+        state.next_timer() == Some(now)
     }
 
-    /// Compares, and takes the next step or stops the tree; tells whether there was a step.
+    /// Compares, and takes the next step or stops the tree. Returns whether there was a step.
     fn go_on(&mut self, now: Duration) -> bool {
         if self.is_edge && self.is_beside_others(now) {
             return true;
         }
         self.compare(now, false);
         let root = self.root;
-        let is_over = self.world.nodes[root].desk.iter().all(|desk| desk.children.is_empty());
-        if is_over {
-            self.world.tally.count("the tree ended by itself");
+        let on_child_ended = self.state.nodes[root]
+            .supervisor_state
+            .iter()
+            .all(|supervisor_state| supervisor_state.children.is_empty());
+        if on_child_ended {
+            self.state.coverage.count("the tree ended by itself");
         }
-        if self.failure.is_some() || is_over || self.left == 0 {
+        if self.failure.is_some() || on_child_ended || self.left == 0 {
             self.steps.push("stop".into());
-            self.world.stop_root(root);
+            self.state.stop_root(root);
             self.handle.stop();
             return false;
         }
@@ -143,14 +146,14 @@ impl Run {
         true
     }
 
-    /// Compares what came to pass until the very end.
+    /// Compares the events up to the very end.
     pub fn finish(&mut self) {
         if self.failure.is_none() {
             self.compare(Duration::from_secs(1 << 40), true);
         }
     }
 
-    pub fn report(&self, seed: u64, tree: &Plan) -> Option<String> {
+    pub fn report(&self, seed: u64, tree: &Spec) -> Option<String> {
         let failure = self.failure.as_ref()?;
         let mut report = format!("seed {seed}: {failure}\nthe tree:\n{tree}\nthe steps:\n");
         for step in &self.steps {
@@ -174,7 +177,7 @@ pub async fn drive(mut ctx: Context<()>, run: Arc<Mutex<Run>>) {
     answered(&run, ctx.stopped()).await;
 }
 
-/// Awaits `other`, and has the answers come in meanwhile.
+/// Awaits `other`, and receives answers meanwhile.
 async fn answered(run: &Mutex<Run>, other: impl Future<Output = ()>) {
     let mut other = pin!(other);
     poll_fn(|cx| {

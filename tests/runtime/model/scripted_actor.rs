@@ -1,7 +1,7 @@
-//! The actors of the trees: puppets, which do what is written on their boards.
+//! The actors of the trees, which follow a script.
 //!
-//! A puppet looks at its board before it looks at its stop. So what is written there happens, whichever of
-//! the two its supervisor or the dice bring first.
+//! An actor looks at its script before it looks at its stop request. So its directive is executed,
+//! whether the supervisor or the generator is first.
 
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
@@ -12,17 +12,17 @@ use std::time::Duration;
 
 use sockactors::runtime::{Context, Outcome};
 
-use super::spec::Manners;
+use super::spec::StopBehaviour;
 
 /// How a start goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mood {
+pub enum StartBehaviour {
     Good,
     /// It panics in its factory.
     Panic,
     /// It fails before it is ready.
     Fail,
-    /// It chooses not to run.
+    /// It declines to run.
     Ignore,
     /// It is ready after a while.
     Slow(Duration),
@@ -32,12 +32,12 @@ pub enum Mood {
     Never,
 }
 
-/// What befalls a puppet.
+/// A directive to an actor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Order {
+pub enum Directive {
     Panic,
     Error,
-    End,
+    ModelExit,
     /// The simulation drops it.
     Kill,
     /// The handle's drill makes it panic, ready or not.
@@ -45,34 +45,34 @@ pub enum Order {
 }
 
 #[derive(Debug, Default)]
-pub struct Board(Mutex<Written>);
+pub struct Script(Mutex<ScriptState>);
 
 #[derive(Debug, Default)]
-struct Written {
-    moods: VecDeque<Mood>,
-    order: Option<Order>,
+struct ScriptState {
+    behaviours: VecDeque<StartBehaviour>,
+    order: Option<Directive>,
     waker: Option<Waker>,
 }
 
-impl Board {
-    fn written(&self) -> MutexGuard<'_, Written> {
+impl Script {
+    fn written(&self) -> MutexGuard<'_, ScriptState> {
         self.0.lock().unwrap()
     }
 
-    /// Says how the next starts go, behind those that were said before.
-    pub fn expect(&self, moods: &[Mood]) {
-        self.written().moods.extend(moods);
+    /// Appends the behaviour of the next starts.
+    pub fn expect(&self, behaviours: &[StartBehaviour]) {
+        self.written().behaviours.extend(behaviours);
     }
 
-    /// Wipes the last incarnation's order off, and tells how this one starts.
-    pub fn begin(&self) -> Mood {
+    /// Removes the last incarnation's directive, and returns how this one starts.
+    pub fn begin(&self) -> StartBehaviour {
         let mut written = self.written();
         written.order = None;
-        written.moods.pop_front().unwrap_or(Mood::Good)
+        written.behaviours.pop_front().unwrap_or(StartBehaviour::Good)
     }
 
-    /// Has the puppet do something, or only look up.
-    pub fn order(&self, order: Option<Order>) {
+    /// Gives the actor a directive, or only wakes it.
+    pub fn order(&self, order: Option<Directive>) {
         let mut written = self.written();
         written.order = order;
         let waker = written.waker.take();
@@ -82,14 +82,14 @@ impl Board {
         }
     }
 
-    fn poll(&self, cx: &Waking<'_>) -> Poll<Order> {
+    fn poll(&self, cx: &Waking<'_>) -> Poll<Directive> {
         let mut written = self.written();
         written.waker = Some(cx.waker().clone());
         written.order.map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// Awaits an order, or else `other`.
-    async fn or(&self, other: impl Future<Output = ()>) -> Option<Order> {
+    /// Awaits a directive or `other`.
+    async fn or(&self, other: impl Future<Output = ()>) -> Option<Directive> {
         let mut other = pin!(other);
         poll_fn(|cx| match self.poll(cx) {
             Poll::Ready(order) => Poll::Ready(Some(order)),
@@ -99,47 +99,47 @@ impl Board {
     }
 }
 
-/// The life of a puppet.
+/// The actor's life.
 pub async fn live(
     mut ctx: Context<()>,
-    board: impl AsRef<Board>,
-    mood: Mood,
-    manners: Manners,
+    board: impl AsRef<Script>,
+    behaviour: StartBehaviour,
+    manners: StopBehaviour,
 ) -> Outcome {
     let board = board.as_ref();
-    match mood {
-        Mood::Good | Mood::Panic => {}
-        Mood::Fail => return Err("no mood".into()),
-        Mood::Ignore => return Ok(()),
-        Mood::Never => {
+    match behaviour {
+        StartBehaviour::Good | StartBehaviour::Panic => {}
+        StartBehaviour::Fail => return Err("no behaviour".into()),
+        StartBehaviour::Ignore => return Ok(()),
+        StartBehaviour::Never => {
             ctx.stopped().await;
             return Ok(());
         }
-        Mood::Slow(pause) | Mood::SlowFail(pause) => {
+        StartBehaviour::Slow(pause) | StartBehaviour::SlowFail(pause) => {
             ctx.sleep_unless_stopped(pause).await;
             if ctx.is_stopping() {
                 return Ok(());
             }
-            if let Mood::SlowFail(_) = mood {
-                return Err("no mood".into());
+            if let StartBehaviour::SlowFail(_) = behaviour {
+                return Err("no behaviour".into());
             }
         }
     }
     ctx.ready();
     let order = match manners {
-        Manners::Deaf => board.or(std::future::pending()).await,
-        Manners::Prompt | Manners::Fails => board.or(ctx.stopped()).await,
-        Manners::Slow(pause) => match board.or(ctx.stopped()).await {
+        StopBehaviour::Deaf => board.or(std::future::pending()).await,
+        StopBehaviour::Prompt | StopBehaviour::Fails => board.or(ctx.stopped()).await,
+        StopBehaviour::Slow(pause) => match board.or(ctx.stopped()).await {
             None => board.or(ctx.sleep(pause)).await,
             order => order,
         },
     };
     match order {
-        Some(Order::Panic) => panic!("as written"),
-        Some(Order::Error) => Err("as written".into()),
-        Some(Order::End) => Ok(()),
-        Some(Order::Kill | Order::Crash) => unreachable!("they come from outside"),
-        None if manners == Manners::Fails => Err("no manners".into()),
+        Some(Directive::Panic) => panic!("as written"),
+        Some(Directive::Error) => Err("as written".into()),
+        Some(Directive::ModelExit) => Ok(()),
+        Some(Directive::Kill | Directive::Crash) => unreachable!("they come from outside"),
+        None if manners == StopBehaviour::Fails => Err("no manners".into()),
         None => Ok(()),
     }
 }

@@ -1,6 +1,6 @@
-//! What a random tree is made of, as plain data, and how it is planted in the library.
+//! The specification of a random tree as plain data, and its translation to the library.
 //!
-//! The model reads the same plans, so the two can only differ in what they make of them.
+//! The model reads the same specifications, so the two sides can only differ in their behaviour.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -11,11 +11,11 @@ use sockactors::runtime::{
     SupervisorAddress,
 };
 
-use super::scripted_actor::{Board, Mood, live};
+use super::scripted_actor::{Script, StartBehaviour, live};
 
 /// A child of a supervisor.
 #[derive(Debug)]
-pub struct Plan {
+pub struct Spec {
     pub name: String,
     pub restart: Restart,
     pub significant: bool,
@@ -25,25 +25,25 @@ pub struct Plan {
 
 #[derive(Debug)]
 pub enum Body {
-    Actor(Puppet),
-    Pool(Members),
+    Actor(ScriptedActor),
+    Pool(PoolSpec),
     Supervisor(Rules),
 }
 
-/// An actor on strings.
+/// An actor that follows a script.
 #[derive(Debug)]
-pub struct Puppet {
-    /// Whether it says itself that it is ready, and the time it has for it.
+pub struct ScriptedActor {
+    /// Whether it reports itself ready, and the time limit for it.
     pub says: Option<Option<Duration>>,
-    pub manners: Manners,
-    /// How its first starts go.
-    pub moods: Vec<Mood>,
-    pub board: Arc<Board>,
+    pub manners: StopBehaviour,
+    /// The behaviour of its first starts.
+    pub behaviours: Vec<StartBehaviour>,
+    pub board: Arc<Script>,
 }
 
-/// What an actor does when it is asked to stop.
+/// EventKind an actor does when it is asked to stop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Manners {
+pub enum StopBehaviour {
     Prompt,
     Slow(Duration),
     Fails,
@@ -51,7 +51,7 @@ pub enum Manners {
 }
 
 #[derive(Debug)]
-pub struct Members {
+pub struct PoolSpec {
     pub within: Duration,
     pub address: OnceLock<PoolAddress>,
 }
@@ -64,12 +64,12 @@ pub struct Rules {
     pub within: Duration,
     pub backoff: Option<(Duration, Duration)>,
     pub auto_shutdown: AutoShutdown,
-    pub children: Vec<Arc<Plan>>,
+    pub children: Vec<Arc<Spec>>,
     pub address: OnceLock<SupervisorAddress>,
 }
 
-impl Plan {
-    /// Makes the library's supervisor of this plan, which must be one.
+impl Spec {
+    /// Builds the library's supervisor of this specification, which must be one.
     pub fn supervisor(&self) -> Supervisor {
         let Body::Supervisor(rules) = &self.body else { panic!("{} is none", self.name) };
         let mut supervisor = Supervisor::new(self.name.clone(), rules.strategy)
@@ -84,49 +84,52 @@ impl Plan {
             supervisor = supervisor.significant();
         }
         for child in &rules.children {
-            child.plant(&mut supervisor);
+            child.build_tree(&mut supervisor);
         }
         drop(rules.address.set(supervisor.address()));
         supervisor
     }
 
-    /// Adds the child that is planned to a supervisor that does not run yet.
-    fn plant(&self, supervisor: &mut Supervisor) {
+    /// Adds the specified child to a supervisor that does not run yet.
+    fn build_tree(&self, supervisor: &mut Supervisor) {
         match &self.body {
-            Body::Actor(puppet) => drop(supervisor.child(self.child(puppet))),
+            Body::Actor(scripted_actor) => drop(supervisor.child(self.child(scripted_actor))),
             Body::Pool(members) => drop(members.address.set(supervisor.pool(self.pool(members)))),
             Body::Supervisor(_) => supervisor.supervisor(self.supervisor()),
         }
     }
 
-    pub fn pool(&self, members: &Members) -> Pool {
+    pub fn pool(&self, members: &PoolSpec) -> Pool {
         Pool::new(self.name.clone()).shutdown(members.within)
     }
 
-    pub fn child(&self, puppet: &Puppet) -> Child<impl sockactors::runtime::Actor<Message = ()>> {
-        let (board, manners) = (puppet.board.clone(), puppet.manners);
+    pub fn child(
+        &self,
+        scripted_actor: &ScriptedActor,
+    ) -> Child<impl sockactors::runtime::Actor<Message = ()>> {
+        let (board, manners) = (scripted_actor.board.clone(), scripted_actor.manners);
         let child = Child::new(self.name.clone(), move || {
-            let mood = board.begin();
-            assert!(mood != Mood::Panic, "no mood");
+            let behaviour = board.begin();
+            assert!(behaviour != StartBehaviour::Panic, "no behaviour");
             let board = board.clone();
-            move |ctx: Context<()>| live(ctx, board, mood, manners)
+            move |ctx: Context<()>| live(ctx, board, behaviour, manners)
         });
         let mut child = child.restart(self.restart).shutdown(self.shutdown).mailbox(1);
-        if let Some(limit) = puppet.says {
+        if let Some(limit) = scripted_actor.says {
             child = child.ready_within(limit);
         }
         if self.significant { child.significant() } else { child }
     }
 }
 
-impl fmt::Display for Plan {
+impl fmt::Display for Spec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Plan { name, restart, significant, shutdown, body } = self;
+        let Spec { name, restart, significant, shutdown, body } = self;
         let significant = if *significant { ", significant" } else { "" };
         write!(f, "{name}: {restart:?}{significant}, {shutdown:?}; ")?;
         match body {
-            Body::Actor(Puppet { says, manners, moods, .. }) => {
-                writeln!(f, "says {says:?}, {manners:?}, {moods:?}")
+            Body::Actor(ScriptedActor { says, manners, behaviours, .. }) => {
+                writeln!(f, "says {says:?}, {manners:?}, {behaviours:?}")
             }
             Body::Pool(members) => writeln!(f, "pool within {:?}", members.within),
             Body::Supervisor(rules) => {

@@ -1,8 +1,9 @@
-//! The model's world: the nodes of a tree, a clock, and what is told.
+//! The model's state: the nodes of a tree, a clock, and the events.
 //!
-//! It is one plain data structure that is stepped from one moment to the next. Who supervises does so in
-//! `rules` and `ends`; this file only knows what there is. Where the library is free (whose end is noticed first, of two
-//! at the same moment; how a pause is shortened) the model reads what was seen and accepts only what may be.
+//! It is one plain data structure that is advanced from one moment to the next. The rules are in
+//! `rules` and `exits`. Where the library is free (which of two simultaneous exits is handled
+//! first; how a delay is shortened) the model reads the observation and accepts only what is
+//! allowed.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -10,112 +11,112 @@ use std::time::Duration;
 
 use sockactors::runtime::NodeState;
 
-use super::coverage::Tally;
-use super::events::{End, Told, What};
+use super::coverage::Coverage;
+use super::events::{EventKind, ModelEvent, ModelExit};
 use super::requests::Request;
-use super::rules::Desk;
-use super::scripted_actor::{Mood, Order};
-use super::spec::{Body, Plan};
+use super::rules::SupervisorState;
+use super::scripted_actor::{Directive, StartBehaviour};
+use super::spec::{Body, Spec};
 
 pub type Id = usize;
 
-/// A child as its supervisor has it.
+/// The state of a child in its supervisor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Slot {
+pub enum ChildState {
     Idle,
-    /// To be started.
+    /// Queued for its start.
     Waiting,
-    /// Its incarnation is there, and whether its supervisor knows that it has started.
+    /// It has an incarnation, and whether the supervisor knows that it has started.
     Alive(bool),
-    /// Between two incarnations, until then.
+    /// Waiting for a restart, until this time.
     Restarting(Duration),
 }
 
-/// An incarnation as it is.
+/// The state of an incarnation.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Life {
+pub enum IncarnationState {
     None,
-    /// Spawned, but nothing of it has run yet.
+    /// Spawned, but not polled yet.
     Newborn,
     Starting,
     Up,
     /// Asked to stop.
     Stopping,
     /// It has ended, and its supervisor does not know yet.
-    Dead(End, Duration),
-    /// It was stopped, or else dropped, and its supervisor does not know yet.
-    Over(Option<End>),
+    Dead(ModelExit, Duration),
+    /// It was stopped or dropped, and its supervisor does not know yet.
+    Over(Option<ModelExit>),
 }
 
 #[derive(Debug, Clone)]
 pub struct Node {
-    pub plan: Arc<Plan>,
+    pub plan: Arc<Spec>,
     pub path: String,
     pub parent: Option<Id>,
     pub incarnation: u32,
-    pub slot: Slot,
-    pub life: Life,
+    pub slot: ChildState,
+    pub life: IncarnationState,
     pub shown: NodeState,
     /// Whether it was added at run time, and is lost with its supervisor's incarnation.
     pub is_added: bool,
-    /// Whether it can never live again.
+    /// Whether it can never run again.
     pub is_retired: bool,
-    /// What it is to do at its next turn.
-    pub ordered: Option<Order>,
-    /// Whether it was asked to stop and had no turn since.
+    /// Its directive for the next poll.
+    pub ordered: Option<Directive>,
+    /// Whether it was asked to stop and has not been polled since.
     pub is_to_stop: bool,
     /// Whether a pool leaves its children no more time.
-    pub is_struck: bool,
-    /// Who waits for its start: which request, and whether that added it.
+    pub has_no_time: bool,
+    /// The request that waits for its start, and whether that request added it.
     pub asked: Option<(usize, bool)>,
-    /// When it must be ready.
+    /// The deadline for becoming ready.
     pub until: Option<Duration>,
-    pub moods: VecDeque<Mood>,
+    pub behaviours: VecDeque<StartBehaviour>,
     /// How a slow start ends.
     pub fails_slowly: bool,
-    /// The children of the plan.
+    /// The children of the specification.
     pub planned: Vec<Id>,
     /// A supervisor's incarnation.
-    pub desk: Option<Desk>,
+    pub supervisor_state: Option<SupervisorState>,
     pub requests: VecDeque<Request>,
-    /// A pool's children that live, and the number of the next.
+    /// A pool's running children, and the number of the next.
     pub members: Vec<Id>,
     pub next_member: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timer {
-    /// A slow start is over.
+    /// A slow start has finished.
     Start(Id, u32),
-    /// A slow stop is over.
+    /// A slow stop has finished.
     Stop(Id, u32),
-    /// Whoever stops it has waited long enough.
+    /// The shutdown timeout has expired.
     Limit(Id, u32),
-    /// A supervisor has something to look at.
+    /// A supervisor has something to handle.
     Wake(Id),
 }
 
 #[derive(Debug, Default, Clone)]
-pub struct World {
+pub struct ModelState {
     pub now: Duration,
     pub nodes: Vec<Node>,
     timers: BTreeMap<(Duration, usize), Timer>,
     set: usize,
-    /// Who can go on.
+    /// The runnable nodes.
     pub ready: VecDeque<Id>,
-    /// What is told since the last step.
-    pub told: Vec<Told>,
+    /// The model's events since the last step.
+    pub told: Vec<ModelEvent>,
     pub answers: Vec<(usize, String)>,
-    /// What was seen since the last step.
-    pub seen: Vec<Told>,
-    pub tally: Tally,
-    /// What was seen and may not be.
+    /// The observed events since the last step.
+    pub seen: Vec<ModelEvent>,
+    pub coverage: Coverage,
+    /// Observations that are not allowed.
     pub faults: Vec<String>,
 }
 
-impl World {
-    /// Puts a plan in its place, with what is below it.
-    pub fn place(&mut self, plan: &Arc<Plan>, parent: Option<Id>) -> Id {
+impl ModelState {
+    /// Inserts a specification with everything below it.
+    pub fn place(&mut self, plan: &Arc<Spec>, parent: Option<Id>) -> Id {
         let path = match parent {
             Some(parent) => format!("{}/{}", self.nodes[parent].path, plan.name),
             None => plan.name.clone(),
@@ -126,26 +127,26 @@ impl World {
             path,
             parent,
             incarnation: 0,
-            slot: Slot::Idle,
-            life: Life::None,
+            slot: ChildState::Idle,
+            life: IncarnationState::None,
             shown: NodeState::Idle,
             is_added: false,
             is_retired: false,
             ordered: None,
             is_to_stop: false,
-            is_struck: false,
+            has_no_time: false,
             asked: None,
             until: None,
-            moods: VecDeque::new(),
+            behaviours: VecDeque::new(),
             fails_slowly: false,
             planned: Vec::new(),
-            desk: None,
+            supervisor_state: None,
             requests: VecDeque::new(),
             members: Vec::new(),
             next_member: 0,
         });
-        if let Body::Actor(puppet) = &plan.body {
-            self.nodes[id].moods.extend(&puppet.moods);
+        if let Body::Actor(scripted_actor) = &plan.body {
+            self.nodes[id].behaviours.extend(&scripted_actor.behaviours);
         }
         if let Body::Supervisor(rules) = &plan.body {
             for child in &rules.children {
@@ -170,10 +171,10 @@ impl World {
 
     pub fn turn(&mut self, id: Id) {
         if let Some(order) = self.nodes[id].ordered.take() {
-            return self.obey(id, order);
+            return self.execute(id, order);
         }
         match (&self.nodes[id].plan.body, self.nodes[id].parent) {
-            _ if self.nodes[id].life == Life::Newborn => self.begin_or_stop(id),
+            _ if self.nodes[id].life == IncarnationState::Newborn => self.begin_or_stop(id),
             (Body::Supervisor(_), _) => self.supervise(id),
             (Body::Pool(_), _) => self.pool_goes_on(id),
             (Body::Actor(_), Some(pool)) if self.is_member(id) => self.member_goes_on(pool, id),
@@ -181,7 +182,8 @@ impl World {
         }
     }
 
-    /// Has the clock jump to the next timer, or to `then` and tell that there is none before.
+    /// Advances the clock to the next timer. Without a timer before `then`, advances to `then` and
+    /// returns false.
     pub fn jump(&mut self, then: Duration) -> bool {
         match self.timers.first_entry() {
             Some(entry) if entry.key().0 <= then => {
@@ -197,7 +199,7 @@ impl World {
         }
     }
 
-    /// Has a node go on, which had nothing to do.
+    /// Makes an idle node runnable.
     pub fn wake(&mut self, id: Id) {
         if !self.ready.contains(&id) {
             self.ready.push_back(id);
@@ -218,32 +220,34 @@ impl World {
             Timer::Wake(supervisor) => self.wake(supervisor),
             Timer::Start(id, of) => {
                 let node = &self.nodes[id];
-                if node.incarnation == of && node.life == Life::Starting {
+                if node.incarnation == of && node.life == IncarnationState::Starting {
                     match node.fails_slowly {
-                        true => self.die(id, End::Failed("no mood".into())),
+                        true => self.die(id, ModelExit::Failed("no behaviour".into())),
                         false => self.is_up(id),
                     }
                 }
             }
-            Timer::Stop(id, of) if self.is_stopping(id, of) => self.stopped(id, End::Shutdown),
-            Timer::Limit(id, of) if self.is_stopping(id, of) => self.strike(id),
+            Timer::Stop(id, of) if self.is_stopping(id, of) => {
+                self.stopped(id, ModelExit::Shutdown)
+            }
+            Timer::Limit(id, of) if self.is_stopping(id, of) => self.leave_no_time(id),
             Timer::Stop(..) | Timer::Limit(..) => {}
         }
     }
 
     fn is_stopping(&self, id: Id, of: u32) -> bool {
-        self.nodes[id].incarnation == of && self.nodes[id].life == Life::Stopping
+        self.nodes[id].incarnation == of && self.nodes[id].life == IncarnationState::Stopping
     }
 
-    pub fn tell(&mut self, id: Id, what: What) {
+    pub fn tell(&mut self, id: Id, what: EventKind) {
         let path = self.nodes[id].path.clone();
-        self.told.push(Told { path, what });
+        self.told.push(ModelEvent { path, what });
     }
 
     pub fn answer(&mut self, request: usize, answer: impl Into<String>) {
         let answer = answer.into();
         let kind = answer.split([':', ' ']).next().unwrap_or_default();
-        self.tally.count(match kind {
+        self.coverage.count(match kind {
             "ok" => "answer: ok",
             "gone" => "answer: gone",
             "running" => "answer: running",
@@ -258,17 +262,17 @@ impl World {
         self.answers.push((request, answer));
     }
 
-    /// Returns what was seen from here on.
-    pub fn to_come(&self) -> &[Told] {
+    /// Returns the observed events from here on.
+    pub fn to_come(&self) -> &[ModelEvent] {
         self.seen.get(self.told.len()..).unwrap_or_default()
     }
 
-    /// Lists what can be seen of a node and of those below: path, state and restarts.
+    /// Lists the visible state of a node and of those below: path, state and restarts.
     pub fn show(&self, id: Id, lines: &mut Vec<String>) {
         let node = &self.nodes[id];
         lines.push(show(&node.path, node.shown, node.incarnation.saturating_sub(1)));
-        let below = match (&node.desk, &node.plan.body) {
-            (Some(desk), _) => &desk.children,
+        let below = match (&node.supervisor_state, &node.plan.body) {
+            (Some(supervisor_state), _) => &supervisor_state.children,
             (None, Body::Pool(_)) => &node.members,
             (None, _) => return,
         };

@@ -5,9 +5,9 @@ use sockactors::runtime::{Address, AdminError, Strategy, Supervisor};
 use super::child::{Say, Start, plain, starting};
 use super::start_errors::failed;
 use super::supervisor_under_test::At::{Is, Undefined};
-use super::support::{How, SHUTDOWN, Test, case, flags, seconds};
+use super::support::{EndBy, SHUTDOWN, Test, case, flags, seconds};
 
-/// Asserts that a request is refused with this error.
+/// Asserts that a request is rejected with this error.
 macro_rules! refused {
     ($request:expr, $error:pat) => {{
         let answer = $request.await.map(drop);
@@ -60,7 +60,7 @@ fn child_adm() {
         let c3 = t.pid(&child);
         assert_eq!(sup.rows_now().await, [("child1", Is(c3))]);
         assert_eq!(sup.counts_now().await, [1, 1, 0, 1]);
-        // A path is no name, as a pid is none there.
+        // A path is not a name, as a pid is not one in OTP.
         refused!(sup.terminate("sup/child1"), AdminError::NotFound);
         assert_eq!(sup.rows_now().await, [("child1", Is(c3))]);
         assert_eq!(sup.counts_now().await, [1, 1, 0, 1]);
@@ -69,7 +69,7 @@ fn child_adm() {
     });
 }
 
-/// What a start has to tell beside the pid is asked for at its address.
+/// What a start returns beside the pid is requested from its address.
 async fn extra(child: &Address<Say>) -> u32 {
     child.ask(seconds(1), Say::Extra).await.unwrap()
 }
@@ -109,7 +109,7 @@ fn extra_return() {
 
         let child = sup.add(plain("child1")).await.unwrap();
         assert_eq!(extra(&child).await, 0);
-        let c3 = t.end(&child, How::Abnormal).await;
+        let c3 = t.end(&child, EndBy::Abnormal).await;
         let rows = sup.rows().await;
         assert_eq!(rows, [("child1", Is(t.pid(&child)))]);
         assert_ne!(c3, t.pid(&child));
@@ -136,7 +136,7 @@ fn already_started_outside_supervisor() {
         assert_eq!(sup.rows_now().await, []);
         t.shut_down(&sup).await;
         t.not_exited([t.pid(&outside)]).await;
-        t.end(&outside, How::Normal).await;
+        t.end(&outside, EndBy::Normal).await;
     });
 }
 
@@ -162,7 +162,7 @@ fn which_children() {
     });
 }
 
-/// Sees that each child alone is what the list says of it.
+/// Checks that each child alone matches the list.
 async fn assert_each_is_itself(sup: &super::supervisor_under_test::Sup) {
     for child in sup.children().await.unwrap() {
         assert_eq!(sup.child(&child.name).await.unwrap(), child);

@@ -1,7 +1,7 @@
 //! The suite's cases of administration with `simple_one_for_one`, for pools.
 //!
-//! A pool is told who is to start and nothing else: its children have numbers, and end by themselves or with it.
-//! Who they are is seen in the tree.
+//! A pool only starts children. They have numbers, and end by themselves or with the pool. The tree
+//! shows them.
 
 use sockactors::runtime::{AdminError, PoolClosed, Snapshot, Strategy, Supervisor};
 
@@ -9,9 +9,9 @@ use super::admin::refused;
 use super::child::{End, member, plain};
 use super::incarnation_log::Pid;
 use super::stop_dynamic::pool;
-use super::support::{How, Test, case, seconds};
+use super::support::{EndBy, Test, case, seconds};
 
-/// Lists who lives in a pool, as the tree shows it.
+/// Lists the running children of a pool, as the tree shows them.
 pub fn members(t: &Test, pool: &str) -> Vec<Pid> {
     fn find<'a>(tree: &'a Snapshot, path: &str) -> Option<&'a Snapshot> {
         let mut below = tree.children.iter();
@@ -20,7 +20,7 @@ pub fn members(t: &Test, pool: &str) -> Vec<Pid> {
     let tree = t.handle.tree().unwrap();
     let pool = find(&tree, pool).expect("there is no such pool");
     let paths = pool.children.iter().map(|child| child.path.to_string());
-    paths.map(|path| t.book(|book| book.alive(&path)).unwrap()).collect()
+    paths.map(|path| t.log(|log| log.alive(&path)).unwrap()).collect()
 }
 
 #[test]
@@ -40,10 +40,10 @@ fn child_adm_simple() {
         let c2 = t.pid(&child2);
         assert_eq!((members(&t, "sup/pool"), pool.len()), (vec![c1, c2], 2));
 
-        // Their supervisor knows the pool and no child of it.
+        // Their supervisor knows the pool, but none of its children.
         refused!(sup.terminate("0"), AdminError::NotFound);
         assert_eq!(pool.len(), 2);
-        t.end(&child1, How::Kill).await;
+        t.end(&child1, EndBy::Kill).await;
         t.exited([c1]).await;
         assert_eq!((members(&t, "sup/pool"), pool.len()), (vec![c2], 1));
         assert!(child1.is_closed());
@@ -72,7 +72,7 @@ fn which_children_simple_one_for_one() {
         let child2 = pool.start(member(End::Well)).await.unwrap();
         let c2 = t.pid(&child2);
         assert_eq!(members(&t, "sup/pool"), [c1, c2], "the oldest first");
-        t.end(&child1, How::Normal).await;
+        t.end(&child1, EndBy::Normal).await;
         t.exited([c1]).await;
         assert_eq!(members(&t, "sup/pool"), [c2]);
         refused!(sup.child("0"), AdminError::NotFound);

@@ -1,4 +1,4 @@
-//! The children of the suite: they start, live and end as they are told.
+//! The children of the suite, which follow the test's commands.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -8,28 +8,28 @@ use std::time::Duration;
 use async_channel::Sender;
 use sockactors::runtime::{Actor, BoxError, Child, Context, Event, Outcome, Reply};
 
-/// What a child is told.
+/// A command to a child.
 pub enum Say {
-    /// To end, as its [`End`] says.
+    /// End, as its [`End`] specifies.
     Stop,
-    /// To fail.
+    /// Fail.
     Die,
-    /// To heed nothing any more.
+    /// Ignore everything from now on.
     Sleep,
-    /// Nothing: it is given a turn.
+    /// Nothing; only poll the child.
     Nothing,
-    /// To tell which of its child's starts it came of, from 0.
+    /// Return the number of its child's start, from 0.
     Extra(Reply<u32>),
 }
 
-/// What a child's start is like.
+/// EndBy a child starts.
 #[derive(Clone)]
 pub enum Start {
-    /// Like that of a child that says nothing of its start.
+    /// Without reporting anything.
     Plain,
-    /// The first one chooses not to run.
+    /// The first start declines to run.
     IgnoreOnce,
-    /// Every one but the first fails.
+    /// Every start but the first fails.
     FailLater,
     /// It fails with this error.
     Fail(fn() -> BoxError),
@@ -37,17 +37,17 @@ pub enum Start {
     Panic,
     /// It takes two seconds and fails, as long as the flag is set.
     Deadlock(Arc<AtomicBool>),
-    /// It says hello and waits for what it is told to do.
-    Handshake(Sender<Hello>),
+    /// It reports itself and waits for a command.
+    Handshake(Sender<Ready>),
 }
 
-/// What a child that waits in its start says.
-pub struct Hello {
+/// The report of a child that waits in its start.
+pub struct Ready {
     pub name: String,
     pub answer: Sender<Init>,
 }
 
-/// What it is told then.
+/// The command that it receives then.
 #[derive(Debug, Clone, Copy)]
 pub enum Init {
     Run,
@@ -55,15 +55,15 @@ pub enum Init {
     Ignore,
 }
 
-/// How a child ends, asked by its supervisor or told to stop.
+/// EndBy a child ends, on a command or a stop request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
     Well,
-    /// Well, after a while.
+    /// Normally, after a while.
     Slowly(Duration),
     Failing,
     Panicking,
-    /// Not at all.
+    /// Never.
     Never,
 }
 
@@ -71,7 +71,7 @@ pub enum End {
 pub struct Scripted {
     pub start: Start,
     pub end: End,
-    /// Which of its child's starts it came of, from 0.
+    /// The number of its child's start, from 0.
     pub nth: u32,
 }
 
@@ -106,7 +106,7 @@ impl Actor for Scripted {
 }
 
 impl Scripted {
-    /// Tells whether it is to run.
+    /// Returns whether it is to run.
     async fn starts(&self, ctx: &mut Context<Say>) -> Result<bool, BoxError> {
         match &self.start {
             Start::Plain => Ok(true),
@@ -120,9 +120,9 @@ impl Scripted {
                 ctx.sleep(Duration::from_secs(2)).await;
                 Err("error".into())
             }
-            Start::Handshake(hello) => {
+            Start::Handshake(ready) => {
                 let (answer, init) = async_channel::bounded(1);
-                hello.send(Hello { name: ctx.path().name(), answer }).await?;
+                ready.send(Ready { name: ctx.path().name(), answer }).await?;
                 match ctx.unless_stopped(init.recv()).await.transpose()? {
                     Some(Init::Run) => Ok(true),
                     Some(Init::Fail) => Err("no start".into()),
@@ -133,17 +133,17 @@ impl Scripted {
     }
 }
 
-/// A permanent worker with a second to stop in.
+/// Returns a permanent worker with a shutdown timeout of one second.
 pub fn plain(name: &str) -> Child<Scripted> {
     scripted(name, Start::Plain, End::Well)
 }
 
-/// A child whose start is like that; see [`plain`] for the rest.
+/// Returns a child with this start. See [`plain`] for the rest.
 pub fn starting(name: &str, start: Start) -> Child<Scripted> {
     scripted(name, start, End::Well)
 }
 
-/// A child that ends like that; see [`plain`] for the rest.
+/// Returns a child with this end. See [`plain`] for the rest.
 pub fn ending(name: &str, end: End) -> Child<Scripted> {
     scripted(name, Start::Plain, end)
 }
@@ -160,7 +160,7 @@ fn scripted(name: &str, start: Start, end: End) -> Child<Scripted> {
     if says_itself { child.ready_within(None) } else { child }
 }
 
-/// The same child for a pool.
+/// Returns the same child for a pool.
 pub fn member(end: End) -> Scripted {
     Scripted { start: Start::Plain, end, nth: 0 }
 }

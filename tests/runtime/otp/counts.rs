@@ -5,7 +5,7 @@ use sockactors::runtime::{Restart, Strategy, Supervisor};
 use super::admin_simple::members;
 use super::child::{End, member, plain};
 use super::stop_dynamic::pool;
-use super::support::{How, Test, case_of, flags, seconds};
+use super::support::{EndBy, Test, case_of, flags, seconds};
 
 #[test]
 fn count_children() {
@@ -23,7 +23,7 @@ fn count_children() {
             assert_eq!(pool.len(), thousands);
         }
         for child in &children {
-            t.end(child, How::Kill).await;
+            t.end(child, EndBy::Kill).await;
         }
         pool.wait_idle().await;
         assert_eq!((members(&t, "sup/pool"), pool.len()), (vec![], 0));
@@ -57,7 +57,7 @@ fn count_children_supervisor() {
 
 #[test]
 fn simple_one_for_one_scale_many_temporary_children() {
-    // The suite compares times; those are in the benchmark, and this is about what is left.
+    // The suite compares times. Those are in the benchmark; this test checks that nothing is left.
     case_of(1, async |t: Test| {
         let (sup, pool) = pool(&t, seconds(1)).await;
         let mut children = Vec::new();
@@ -66,7 +66,7 @@ fn simple_one_for_one_scale_many_temporary_children() {
         }
         assert_eq!(pool.len(), 10_000);
         for child in &children {
-            t.end(child, How::Normal).await;
+            t.end(child, EndBy::Normal).await;
         }
         t.settle().await;
         assert!(pool.is_empty());

@@ -1,11 +1,11 @@
-//! The table of `docs/otp.md` and the tests here: each case is in the one, and those that are held in both.
+//! Compares the table of `docs/otp.md` with the tests here.
 
 use std::collections::BTreeSet;
 use std::fs;
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 
-/// The suite's cases and what the table says of each.
+/// The suite's cases with their state in the table.
 fn rows(text: &str) -> Vec<(&str, &str)> {
     let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
     rows.map(|row| {
@@ -15,7 +15,7 @@ fn rows(text: &str) -> Vec<(&str, &str)> {
     .collect()
 }
 
-/// The names of the tests in the sources beside this one.
+/// Returns the names of the tests in the sources beside this one.
 fn tests() -> BTreeSet<String> {
     let folder = fs::read_dir(format!("{ROOT}/tests/runtime/otp")).unwrap();
     let files = folder.map(|entry| entry.unwrap().path());

@@ -1,4 +1,4 @@
-//! The suite's cases of restarts that take their time and fail, again and again.
+//! The suite's cases of restarts that take time and fail repeatedly.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,7 +9,7 @@ use super::admin::refused;
 use super::child::{Scripted, Start, plain, starting};
 use super::supervisor_under_test::At::{self, Is, Restarting, Starting, Undefined};
 use super::supervisor_under_test::Sup;
-use super::support::{DIED, How, Test, case, flags, millis, seconds};
+use super::support::{DIED, EndBy, Test, case, flags, millis, seconds};
 
 fn deadlocked(name: &str, fails: &Arc<AtomicBool>) -> Child<Scripted> {
     starting(name, Start::Deadlock(fails.clone())).shutdown(Shutdown::Kill)
@@ -19,11 +19,11 @@ fn set(fails: &AtomicBool, to: bool) {
     fails.store(to, Ordering::SeqCst);
 }
 
-/// The moments at which the suite looks: between two attempts, which in OTP is the only time that a supervisor
-/// looks up, and during one. A pause makes the first longer than an instant.
+/// The moments at which the suite looks: between two attempts, which in OTP is the only time that a
+/// supervisor answers, and during one. A backoff delay lengthens the first.
 const MOMENTS: [(bool, At); 2] = [(true, Restarting), (false, Starting)];
 
-/// A supervisor that takes 8 restarts in 10 seconds, with or without a pause before each.
+/// A supervisor that allows 8 restarts in 10 seconds, with or without a backoff.
 fn looping(strategy: Strategy, pauses: bool) -> Supervisor {
     let supervisor = flags(strategy, 8, 10);
     if pauses { supervisor.backoff(seconds(4), seconds(4)) } else { supervisor }
@@ -37,7 +37,7 @@ fn hanging_restart_loop() {
             let sup = t.start(looping(Strategy::OneForOne, pauses)).await.unwrap();
             let child = sup.add(deadlocked("child1", &fails)).await.unwrap();
             set(&fails, true);
-            let c1 = t.end(&child, How::Abnormal).await;
+            let c1 = t.end(&child, EndBy::Abnormal).await;
             t.clock.sleep(millis(1990)).await;
             refused!(sup.add(plain("child1")), AdminError::AlreadyPresent);
             refused!(sup.restart("child1"), AdminError::Restarting);
@@ -54,7 +54,7 @@ fn hanging_restart_loop() {
     });
 }
 
-/// Starts a child that was terminated, has it loop again and sees that this holds up no stop.
+/// Starts a terminated child, lets it loop again, and checks that this delays no stop.
 async fn loops_until_stopped(
     t: &Test,
     sup: &Sup,
@@ -66,7 +66,7 @@ async fn loops_until_stopped(
     sup.restart(name).await.unwrap();
     let c2 = t.pid(child);
     set(fails, true);
-    t.end(child, How::Abnormal).await;
+    t.end(child, EndBy::Abnormal).await;
     t.clock.sleep(millis(1990)).await;
     let begun = t.clock.now();
     t.shut_down(sup).await;
@@ -86,12 +86,12 @@ fn hanging_restart_loop_rest_for_one() {
             sup.add(plain("child3").shutdown(Shutdown::Kill)).await.unwrap();
             let c1 = t.pid(&child1);
             set(&fails, true);
-            let c2 = t.end(&child2, How::Abnormal).await;
+            let c2 = t.end(&child2, EndBy::Abnormal).await;
             t.clock.sleep(millis(1990)).await;
             refused!(sup.add(plain("child2")), AdminError::AlreadyPresent);
             refused!(sup.restart("child2"), AdminError::Restarting);
             refused!(sup.remove("child2"), AdminError::Restarting);
-            // During an attempt the last one waits for its turn.
+            // During an attempt the last child is queued.
             let third = if pauses { Undefined } else { Restarting };
             let rows = [("child1", Is(c1)), ("child2", state), ("child3", third)];
             assert_eq!(sup.rows_now().await, rows);
@@ -114,9 +114,9 @@ fn hanging_restart_loop_simple() {
             let sup = t.start(looping(Strategy::OneForOne, pauses)).await.unwrap();
             let child = sup.add(deadlocked("1", &fails)).await.unwrap();
             set(&fails, true);
-            let c1 = t.end(&child, How::Abnormal).await;
+            let c1 = t.end(&child, EndBy::Abnormal).await;
             t.clock.sleep(millis(1990)).await;
-            // OTP calls it by the pid of who died, here it has a name.
+            // OTP names it by the pid of the dead child. Here it has a name.
             refused!(sup.restart("child1"), AdminError::NotFound);
             refused!(sup.remove("child1"), AdminError::NotFound);
             assert_eq!(sup.rows_now().await, [("1", state)]);
@@ -141,14 +141,14 @@ fn count_restarting_children() {
             assert_eq!(sup.counts_now().await, [k + 1, k + 1, 0, k + 1]);
         }
         for child in &children {
-            t.end(child, How::Abnormal).await;
+            t.end(child, EndBy::Abnormal).await;
         }
         t.clock.sleep(millis(400)).await;
         assert_eq!(sup.counts_now().await, [3, 3, 0, 3]);
         let third = t.pid(&children[2]);
         set(&fails, true);
         for child in &children[..2] {
-            t.end(child, How::Abnormal).await;
+            t.end(child, EndBy::Abnormal).await;
         }
         t.clock.sleep(seconds(4)).await;
         assert_eq!(sup.counts_now().await, [3, 1, 0, 3]);

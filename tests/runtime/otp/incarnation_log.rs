@@ -1,33 +1,33 @@
-//! Who lived and how they ended, from the lifecycle events alone.
+//! Incarnations and their exits, from lifecycle events alone.
 //!
-//! Erlang tells incarnations apart by their pid. Here each start is given a number, whoever starts.
+//! Erlang identifies incarnations by their pid. Here each start has a number.
 
 use std::collections::HashMap;
 
 use sockactors::runtime::{Exit, Lifecycle};
 
-/// One incarnation of whoever it was.
+/// The number of an incarnation.
 pub type Pid = usize;
 
-/// A start or an end, in the order in which they happened.
+/// A start or an end, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Turn {
+pub enum LogEntry {
     Began(Pid),
     Ended(Pid),
 }
 
-/// What the events have told so far.
+/// The record of all events so far.
 #[derive(Default)]
-pub struct Book {
-    /// By its pid, the path of an incarnation and how it ended.
+pub struct IncarnationLog {
+    /// The path and exit of each incarnation, by its number.
     lives: Vec<(String, Option<Exit>)>,
     alive: HashMap<String, Pid>,
-    pub turns: Vec<Turn>,
-    /// Everything as text.
+    pub turns: Vec<LogEntry>,
+    /// All events as text.
     pub told: Vec<String>,
 }
 
-impl Book {
+impl IncarnationLog {
     pub fn note(&mut self, event: &Lifecycle) {
         let path = event.path().to_string();
         self.told.push(event.to_string());
@@ -36,7 +36,7 @@ impl Book {
                 let pid = self.lives.len();
                 self.lives.push((path.clone(), None));
                 assert_eq!(self.alive.insert(path, pid), None, "two incarnations: {event}");
-                self.turns.push(Turn::Began(pid));
+                self.turns.push(LogEntry::Began(pid));
             }
             Lifecycle::Exited { exit, .. } | Lifecycle::Stopped { exit, .. } => {
                 self.end(&path, exit.clone());
@@ -46,11 +46,11 @@ impl Book {
         }
     }
 
-    /// Notes an end. Who is stopped while it starts has no pid yet.
+    /// Records an exit. A child that is stopped during its start has no number yet.
     fn end(&mut self, path: &str, exit: Exit) {
         if let Some(pid) = self.alive.remove(path) {
             self.lives[pid].1 = Some(exit);
-            self.turns.push(Turn::Ended(pid));
+            self.turns.push(LogEntry::Ended(pid));
         }
     }
 

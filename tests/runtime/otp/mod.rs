@@ -1,8 +1,8 @@
-//! The cases of Erlang/OTP's `supervisor_SUITE`, held against this crate's supervisors and pools.
+//! The cases of Erlang/OTP's `supervisor_SUITE` for this crate's supervisors and pools.
 //!
-//! Each test has the name of the suite's case and checks what that case checks, with tests and children of
-//! our own. What is not here, and where the two differ, is in `docs/otp.md`, whose table is tested too. All run
-//! in simulation, each case for a number of seeds.
+//! Each test has the name of the suite's case and checks the same rule with our own code.
+//! `docs/otp.md` lists what is missing and where the two differ; its table is tested, too. All
+//! cases run in the simulation with several seeds.
 
 mod abnormal;
 mod admin;

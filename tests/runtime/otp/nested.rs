@@ -5,9 +5,9 @@ use sockactors::runtime::{Restart, Strategy, Supervisor, SupervisorAddress};
 use super::child::{End, Start, ending, plain, starting};
 use super::supervisor_under_test::At::Is;
 use super::supervisor_under_test::Sup;
-use super::support::{How, KILLED, Test, case, flags, seconds};
+use super::support::{EndBy, KILLED, Test, case, flags, seconds};
 
-/// A supervisor that takes 4 restarts in an hour.
+/// A supervisor that allows 4 restarts in an hour.
 pub fn inner(name: &'static str, strategy: Strategy) -> Supervisor {
     Supervisor::new(name, strategy).intensity(4, seconds(3600))
 }
@@ -22,7 +22,7 @@ fn child_unlink() {
         sup.terminate("naughty_child").await.unwrap();
         assert_eq!(t.clock.now() - begun, seconds(1), "it had its second");
         assert_eq!(t.exit(pid).await, KILLED);
-        // Its supervisor heeds others.
+        // Its supervisor answers other requests.
         sup.add(plain("well")).await.unwrap();
         assert_eq!(sup.counts_now().await, [2, 1, 0, 2]);
     });
@@ -60,17 +60,17 @@ fn tree() {
         assert_eq!(sup2.counts_now().await, [2, 2, 0, 2]);
         let c3 = t.pid(&child3);
 
-        // A child that can be restarted touches nobody else.
-        let c4 = t.end(&child4, How::Abnormal).await;
+        // A child that can be restarted affects no other child.
+        let c4 = t.end(&child4, EndBy::Abnormal).await;
         let rows = sup2.rows().await;
         assert_eq!(rows, [("child3", Is(c3)), ("child4", Is(t.pid(&child4)))]);
         assert_ne!(t.pid(&child4), c4);
         assert_eq!(sup2.counts().await, [2, 2, 0, 2]);
         assert_eq!(sup1.rows_now().await, first);
 
-        // One that cannot takes its supervisor with it, and that the whole tree.
+        // One that cannot ends its supervisor, and that ends the whole tree.
         let old = [sup1.pid(), sup2.pid()];
-        t.end(&child3, How::Abnormal).await;
+        t.end(&child3, EndBy::Abnormal).await;
         t.clock.sleep(seconds(1)).await;
         t.exited(old).await;
         let rows = ["supchild1", "supchild2", "supchild3"].map(|name| (name, Is(top.pid_of(name))));

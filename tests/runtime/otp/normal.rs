@@ -1,7 +1,8 @@
 //! The suite's groups `normal_termination` and `shutdown_termination`.
 //!
-//! No actor can exit as if it had been asked to stop, but a supervisor whose significant child is done ends
-//! well by itself, which in OTP is the exit `shutdown`. So those cases have a supervisor for their child.
+//! No actor can exit with `shutdown` by itself. But a supervisor whose significant child has ended
+//! exits normally by itself, which is `shutdown` in OTP. So those cases use a supervisor as the
+//! child.
 
 use sockactors::runtime::{Address, AutoShutdown, Restart, Strategy, Supervisor};
 
@@ -9,13 +10,13 @@ use super::child::{Say, plain};
 use super::incarnation_log::Pid;
 use super::supervisor_under_test::At::{Is, Undefined};
 use super::supervisor_under_test::Sup;
-use super::support::{How, NORMAL, Test, case, flags};
+use super::support::{EndBy, NORMAL, Test, case, flags};
 
-/// Starts a child and has it end well.
+/// Starts a child and lets it end normally.
 async fn ended_well(t: &Test, restart: Restart) -> (Sup, Pid) {
     let sup = t.start(flags(Strategy::OneForOne, 2, 3600)).await.unwrap();
     let child = sup.add(plain("child1").restart(restart)).await.unwrap();
-    let pid = t.end(&child, How::Normal).await;
+    let pid = t.end(&child, EndBy::Normal).await;
     (sup, pid)
 }
 
@@ -49,7 +50,7 @@ fn temporary_normal() {
     });
 }
 
-/// A supervisor that ends well when its only child does.
+/// A supervisor that ends normally with its only child.
 fn ending_with_its_child(auto: AutoShutdown, restart: Restart) -> (Supervisor, Address<Say>) {
     let supervisor = Supervisor::new("child1", Strategy::OneForOne).auto_shutdown(auto);
     let mut supervisor = supervisor.restart(restart);
@@ -57,15 +58,16 @@ fn ending_with_its_child(auto: AutoShutdown, restart: Restart) -> (Supervisor, A
     (supervisor, child)
 }
 
-/// Has the supervisor `child1` end well, by the end of its child.
+/// Ends the supervisor `child1` normally, through its child.
 async fn end(t: &Test, sup: &Sup, child: &Address<Say>) -> Pid {
     let pid = sup.pid_of("child1");
-    t.end(child, How::Normal).await;
+    t.end(child, EndBy::Normal).await;
     assert_eq!(t.exit(pid).await, NORMAL);
     pid
 }
 
-/// The two reasons `shutdown` and `{shutdown, Info}` are the two ways of auto-shutdown here.
+/// The reasons `shutdown` and `{shutdown, Info}` correspond to the two kinds of automatic shutdown
+/// here.
 const BOTH: [AutoShutdown; 2] = [AutoShutdown::AnySignificant, AutoShutdown::AllSignificant];
 
 #[test]

@@ -4,7 +4,7 @@ use sockactors::runtime::Strategy;
 
 use super::child::{Start, plain, starting};
 use super::supervisor_under_test::At::Is;
-use super::support::{How, Test, case, flags};
+use super::support::{EndBy, Test, case, flags};
 
 #[test]
 fn one_for_one() {
@@ -13,20 +13,20 @@ fn one_for_one() {
         let child1 = sup.add(plain("child1")).await.unwrap();
         let child2 = sup.add(plain("child2")).await.unwrap();
         let c2 = t.pid(&child2);
-        let c1 = t.end(&child1, How::Abnormal).await;
+        let c1 = t.end(&child1, EndBy::Abnormal).await;
         assert_eq!(sup.rows().await, [("child1", Is(t.pid(&child1))), ("child2", Is(c2))]);
         assert_ne!(t.pid(&child1), c1);
         assert_eq!(sup.counts().await, [2, 2, 0, 2]);
-        // The intensity is the supervisor's and not a child's.
+        // The intensity is counted per supervisor, not per child.
         let pid = sup.pid();
-        t.end(&child2, How::Abnormal).await;
+        t.end(&child2, EndBy::Abnormal).await;
         sup.rows().await;
-        t.end(&child1, How::Abnormal).await;
+        t.end(&child1, EndBy::Abnormal).await;
         assert_gave_up(&t, pid, 2, "otp/sup/child1 failed: died").await;
     });
 }
 
-/// Waits for the exit of a supervisor that has had enough.
+/// Waits for the exit of a supervisor that has given up.
 pub async fn assert_gave_up(t: &Test, sup: super::incarnation_log::Pid, restarts: u32, last: &str) {
     let exit = t.exit(sup).await;
     let text = format!("gave up: more than {restarts} restarts within 3600s; last exit: {last}");
@@ -40,11 +40,11 @@ fn one_for_one_escalation() {
         let child1 = sup.add(starting("child1", Start::FailLater)).await.unwrap();
         let child2 = sup.add(plain("child2")).await.unwrap();
         let pids = [sup.pid(), t.pid(&child2)];
-        t.end(&child1, How::Abnormal).await;
+        t.end(&child1, EndBy::Abnormal).await;
         t.exited(pids).await;
         assert_gave_up(&t, pids[0], 4, "otp/sup/child1 failed: no clause").await;
-        let attempts = t.book(|book| {
-            book.told.iter().filter(|told| told.contains("child1 did not start")).count()
+        let attempts = t.log(|log| {
+            log.told.iter().filter(|told| told.contains("child1 did not start")).count()
         });
         assert_eq!(attempts, 4, "each attempt counts");
     });

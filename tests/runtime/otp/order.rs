@@ -3,20 +3,20 @@
 use sockactors::runtime::Strategy;
 
 use super::child::plain;
-use super::incarnation_log::{Pid, Turn};
-use super::support::{How, Test, case, flags};
+use super::incarnation_log::{LogEntry, Pid};
+use super::support::{EndBy, Test, case, flags};
 
 const NAMES: [&str; 5] = ["ch7", "ch3", "ch10", "ch2", "ch5"];
 
-/// Returns what happened below the supervisor from a moment on: who began (`+`) or ended (`-`).
+/// Returns the starts (`+`) and ends (`-`) below the supervisor from an index on.
 fn turns(t: &Test, from: usize) -> Vec<String> {
-    t.book(|book| {
-        let told = book.turns[from..].iter().filter_map(|turn| {
+    t.log(|log| {
+        let told = log.turns[from..].iter().filter_map(|turn| {
             let (sign, pid) = match turn {
-                Turn::Began(pid) => ('+', *pid),
-                Turn::Ended(pid) => ('-', *pid),
+                LogEntry::Began(pid) => ('+', *pid),
+                LogEntry::Ended(pid) => ('-', *pid),
             };
-            Some(format!("{sign}{}", book.path(pid).strip_prefix("otp/sup/")?))
+            Some(format!("{sign}{}", log.path(pid).strip_prefix("otp/sup/")?))
         });
         told.collect()
     })
@@ -32,8 +32,8 @@ fn order_of_children() {
         let first: Vec<Pid> = children.iter().map(|child| t.pid(child)).collect();
         assert!(first.is_sorted());
 
-        let before = t.book(|book| book.turns.len());
-        t.end(&children[2], How::Abnormal).await;
+        let before = t.log(|log| log.turns.len());
+        t.end(&children[2], EndBy::Abnormal).await;
         let rows = sup.rows().await;
         let order = ["-ch10", "-ch5", "-ch2", "+ch10", "+ch2", "+ch5"];
         assert_eq!(turns(&t, before), order);
@@ -42,7 +42,7 @@ fn order_of_children() {
         let names: Vec<_> = rows.0.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, NAMES);
 
-        let before = t.book(|book| book.turns.len());
+        let before = t.log(|log| log.turns.len());
         t.shut_down(&sup).await;
         assert_eq!(turns(&t, before), ["-ch5", "-ch2", "-ch10", "-ch3", "-ch7"]);
     });

@@ -1,11 +1,11 @@
-//! The suite's group `significant`: which ends of which children end their supervisor.
+//! The suite's group `significant`: which exits of which children end their supervisor.
 
 use sockactors::runtime::{Address, AutoShutdown, Pool, Restart, Strategy, Supervisor};
 
 use super::child::{End, Say, member, plain};
 use super::incarnation_log::Pid;
 use super::supervisor_under_test::{At::Is, Rows, Sup};
-use super::support::{How, NORMAL, Test, case, seconds};
+use super::support::{EndBy, NORMAL, Test, case, seconds};
 
 pub const AUTO: [AutoShutdown; 3] =
     [AutoShutdown::Never, AutoShutdown::AnySignificant, AutoShutdown::AllSignificant];
@@ -20,7 +20,7 @@ fn nonsignificant_temporary() {
     case(async |t: Test| {
         for kind in AUTO {
             let sup = t.start(auto(kind)).await.unwrap();
-            for how in [How::Supervisor, How::Kill, How::Abnormal, How::Normal] {
+            for how in [EndBy::Supervisor, EndBy::Kill, EndBy::Abnormal, EndBy::Normal] {
                 let child = sup.add(plain("child1").temporary()).await.unwrap();
                 let pid = sup.end("child1", &child, how).await;
                 t.exited([pid]).await;
@@ -37,22 +37,22 @@ fn nonsignificant_transient() {
         for kind in AUTO {
             let sup = t.start(auto(kind)).await.unwrap();
             let child = sup.add(plain("child1").transient()).await.unwrap();
-            t.exited([sup.end("child1", &child, How::Supervisor).await]).await;
+            t.exited([sup.end("child1", &child, EndBy::Supervisor).await]).await;
             t.not_exited([sup.pid()]).await;
             sup.restart("child1").await.unwrap();
-            for how in [How::Kill, How::Abnormal] {
+            for how in [EndBy::Kill, EndBy::Abnormal] {
                 t.exited([sup.end("child1", &child, how).await]).await;
                 t.not_exited([sup.pid()]).await;
                 assert_eq!(sup.rows().await, [("child1", Is(t.pid(&child)))]);
             }
-            t.exited([sup.end("child1", &child, How::Normal).await]).await;
+            t.exited([sup.end("child1", &child, EndBy::Normal).await]).await;
             t.not_exited([sup.pid()]).await;
             t.shut_down(&sup).await;
         }
     });
 }
 
-/// A supervisor of two significant children and a third that is not.
+/// A supervisor of two significant children and a third one that is not.
 struct Three {
     sup: Sup,
     children: [Address<Say>; 3],
@@ -77,8 +77,8 @@ impl Three {
         Three { pids: [sup.pid(), one, two, three], sup, children }
     }
 
-    /// Ends a child, after which nobody else may have ended.
-    async fn end_alone(&self, t: &Test, child: usize, how: How) {
+    /// Ends a child, after which no other child may have ended.
+    async fn end_alone(&self, t: &Test, child: usize, how: EndBy) {
         let pid = self.sup.end(NAMES[child], &self.children[child], how).await;
         t.exited([pid]).await;
         let all = [self.sup.pid()].into_iter().chain(self.pids[1..].iter().copied());
@@ -86,7 +86,7 @@ impl Three {
     }
 
     /// Ends a child, after which all end, the supervisor with `exit`.
-    async fn end_with_all(&self, t: &Test, child: usize, how: How, exit: &str) {
+    async fn end_with_all(&self, t: &Test, child: usize, how: EndBy, exit: &str) {
         let pid = self.sup.end(NAMES[child], &self.children[child], how).await;
         t.exited([pid].into_iter().chain(self.pids)).await;
         assert_eq!(t.exit(self.pids[0]).await, exit);
@@ -97,23 +97,23 @@ impl Three {
 fn significant_temporary() {
     case(async |t: Test| {
         let mut first = Three::start(&t, AutoShutdown::AnySignificant, Restart::Temporary).await;
-        first.end_alone(&t, 0, How::Supervisor).await;
+        first.end_alone(&t, 0, EndBy::Supervisor).await;
         let again = plain("child1").temporary().significant();
         first.children[0] = first.sup.add(again).await.unwrap();
         let [_, _, two, three] = first.pids;
         let one = t.pid(&first.children[0]);
         let rows = first.sup.rows_now().await;
         assert_eq!(rows, [("child2", Is(two)), ("child3", Is(three)), ("child1", Is(one))]);
-        // Where OTP's supervisor exits with `shutdown` always, ours passes on how its child ended.
-        first.end_with_all(&t, 0, How::Kill, "killed").await;
+        // OTP's supervisor always exits with `shutdown`. Ours exits as its child did.
+        first.end_with_all(&t, 0, EndBy::Kill, "killed").await;
         let any = AutoShutdown::AnySignificant;
-        for (how, exit) in [(How::Abnormal, "failed: died"), (How::Normal, NORMAL)] {
+        for (how, exit) in [(EndBy::Abnormal, "failed: died"), (EndBy::Normal, NORMAL)] {
             let three = Three::start(&t, any, Restart::Temporary).await;
             three.end_with_all(&t, 0, how, exit).await;
         }
         let all = Three::start(&t, AutoShutdown::AllSignificant, Restart::Temporary).await;
-        all.end_alone(&t, 0, How::Normal).await;
-        all.end_with_all(&t, 1, How::Normal, NORMAL).await;
+        all.end_alone(&t, 0, EndBy::Normal).await;
+        all.end_with_all(&t, 1, EndBy::Normal, NORMAL).await;
     });
 }
 
@@ -126,28 +126,29 @@ fn names(rows: &Rows) -> Vec<&str> {
 fn significant_transient() {
     case(async |t: Test| {
         let any = Three::start(&t, AutoShutdown::AnySignificant, Restart::Transient).await;
-        any.end_alone(&t, 0, How::Supervisor).await;
+        any.end_alone(&t, 0, EndBy::Supervisor).await;
         any.sup.restart("child1").await.unwrap();
-        for how in [How::Kill, How::Abnormal] {
+        for how in [EndBy::Kill, EndBy::Abnormal] {
             any.end_alone(&t, 0, how).await;
             assert_eq!(names(&any.sup.rows().await), NAMES);
         }
-        any.end_with_all(&t, 0, How::Normal, NORMAL).await;
+        any.end_with_all(&t, 0, EndBy::Normal, NORMAL).await;
         let all = Three::start(&t, AutoShutdown::AllSignificant, Restart::Transient).await;
-        all.end_alone(&t, 0, How::Normal).await;
-        all.end_with_all(&t, 1, How::Normal, NORMAL).await;
+        all.end_alone(&t, 0, EndBy::Normal).await;
+        all.end_with_all(&t, 1, EndBy::Normal, NORMAL).await;
     });
 }
 
 #[test]
 fn significant_simple() {
     case(async |t: Test| {
-        // No child of a pool can be significant, so whatever its supervisor's flag, none ends more than itself.
+        // No child of a pool can be significant, so none ends more than itself, whatever its
+        // supervisor's flag.
         for kind in AUTO {
             let sup = t.start(auto(kind)).await.unwrap();
             let pool = sup.add_pool(Pool::new("pool")).await.unwrap();
             let pids = [sup.pid(), sup.pid_of("pool")];
-            for how in [How::Kill, How::Abnormal, How::Normal] {
+            for how in [EndBy::Kill, EndBy::Abnormal, EndBy::Normal] {
                 let child = pool.start(member(End::Well)).await.unwrap();
                 t.exited([t.end(&child, how).await]).await;
                 t.not_exited(pids).await;

@@ -1,10 +1,11 @@
-//! The suite's group `significant`, continued: groups, and supervisors that are significant themselves.
+//! The suite's group `significant`, continued: groups, and supervisors that are significant
+//! themselves.
 
 use sockactors::runtime::{AutoShutdown, Strategy, Supervisor};
 
 use super::child::plain;
 use super::supervisor_under_test::{At::Is, Sup};
-use super::support::{How, NORMAL, SHUTDOWN, Test, case, seconds};
+use super::support::{EndBy, NORMAL, SHUTDOWN, Test, case, seconds};
 
 #[test]
 fn significant_bystander() {
@@ -20,7 +21,7 @@ fn significant_bystander() {
                 let [c1, c2, c3] = pids;
                 let rows = [("child1", Is(c1)), ("child2", Is(c2)), ("child3", Is(c3))];
                 assert_eq!(sup.rows_now().await, rows);
-                t.end(&two, How::Kill).await;
+                t.end(&two, EndBy::Kill).await;
                 let (ended, lives) = match strategy {
                     Strategy::OneForOne => (vec![c2], vec![c1, c3]),
                     Strategy::OneForAll => (vec![c1, c2, c3], vec![]),
@@ -28,7 +29,7 @@ fn significant_bystander() {
                 };
                 t.exited(ended).await;
                 t.not_exited(lives).await;
-                // Whom the supervisor itself ended does not end it.
+                // A child that the supervisor stopped does not end it.
                 t.not_exited([sup.pid()]).await;
                 assert_eq!(sup.counts().await, [3, 3, 0, 3]);
                 t.shut_down(&sup).await;
@@ -52,7 +53,7 @@ fn significant_escalation() {
             outer.add_supervisor(nested).await.unwrap();
             let worker = inner.add(plain("child1").transient().significant()).await.unwrap();
             let pids = [t.pid(&worker), inner.pid(), outer.pid()];
-            t.end(&worker, How::Normal).await;
+            t.end(&worker, EndBy::Normal).await;
             t.exited([pids[0], pids[1]]).await;
             assert_eq!(t.exit(pids[1]).await, NORMAL);
             if significant {

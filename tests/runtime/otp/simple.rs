@@ -1,7 +1,7 @@
 //! The suite's group `restart_simple_one_for_one`.
 //!
-//! Pools start nobody again. Children that are added at run time and started again stand below a one_for_one
-//! supervisor here, each with a name of its own.
+//! Pools restart no child. Children that are added and restarted at run time belong to a
+//! one_for_one supervisor here, each with its own name.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::child::{Init, Say, Start, plain, starting};
 use super::one_for_one::assert_gave_up;
 use super::stop_dynamic::pool;
 use super::supervisor_under_test::At::{Is, Undefined};
-use super::support::{How, NORMAL, Test, case, flags, seconds};
+use super::support::{EndBy, NORMAL, Test, case, flags, seconds};
 
 #[test]
 fn simple_one_for_one() {
@@ -20,14 +20,14 @@ fn simple_one_for_one() {
         let child1 = sup.add(plain("1")).await.unwrap();
         let child2 = sup.add(plain("2")).await.unwrap();
         let c2 = t.pid(&child2);
-        let c1 = t.end(&child1, How::Abnormal).await;
+        let c1 = t.end(&child1, EndBy::Abnormal).await;
         assert_eq!(sup.rows().await, [("1", Is(t.pid(&child1))), ("2", Is(c2))]);
         assert_ne!(t.pid(&child1), c1);
         assert_eq!(sup.counts().await, [2, 2, 0, 2]);
         let pid = sup.pid();
-        t.end(&child2, How::Abnormal).await;
+        t.end(&child2, EndBy::Abnormal).await;
         sup.rows().await;
-        t.end(&child1, How::Abnormal).await;
+        t.end(&child1, EndBy::Abnormal).await;
         assert_gave_up(&t, pid, 2, "otp/sup/1 failed: died").await;
     });
 }
@@ -42,14 +42,14 @@ fn simple_one_for_one_extra() {
             assert_eq!(child.ask(seconds(1), Say::Extra).await, Ok(0));
         }
         let c2 = t.pid(&child2);
-        t.end(&child1, How::Abnormal).await;
+        t.end(&child1, EndBy::Abnormal).await;
         assert_eq!(child1.ask(seconds(1), Say::Extra).await, Ok(1));
         assert_eq!(sup.rows().await, [("1", Is(t.pid(&child1))), ("2", Is(c2))]);
         assert_eq!(sup.counts().await, [2, 2, 0, 2]);
         let pid = sup.pid();
-        t.end(&child2, How::Abnormal).await;
+        t.end(&child2, EndBy::Abnormal).await;
         sup.rows().await;
-        t.end(&child1, How::Abnormal).await;
+        t.end(&child1, EndBy::Abnormal).await;
         assert_gave_up(&t, pid, 2, "otp/sup/1 failed: died").await;
     });
 }
@@ -61,13 +61,13 @@ fn simple_one_for_one_escalation() {
         let child1 = sup.add(starting("1", Start::FailLater)).await.unwrap();
         let child2 = sup.add(plain("2")).await.unwrap();
         let pids = [sup.pid(), t.pid(&child2)];
-        t.end(&child1, How::Abnormal).await;
+        t.end(&child1, EndBy::Abnormal).await;
         t.exited(pids).await;
         assert_gave_up(&t, pids[0], 4, "otp/sup/1 failed: no clause").await;
     });
 }
 
-/// Lets go of what it was started with, and waits to be told to fail.
+/// Drops its start argument, and waits for the command to fail.
 async fn forgetful(mut ctx: Context<Say>, held: Arc<Vec<u64>>) -> Outcome {
     drop(held);
     ctx.recv().await;
@@ -79,13 +79,13 @@ fn simple_one_for_one_corruption() {
     case(async |t: Test| {
         let (_sup, pool) = pool(&t, seconds(1)).await;
         let first = pool.start(super::child::member(super::child::End::Well)).await.unwrap();
-        t.end(&first, How::Abnormal).await;
+        t.end(&first, EndBy::Abnormal).await;
         let zeros = Arc::new(vec![0u64; 50_000]);
         let held = zeros.clone();
         let second = pool.start(move |ctx| forgetful(ctx, held)).await.unwrap();
         t.settle().await;
         assert_eq!(Arc::strong_count(&zeros), 1, "the pool keeps nothing of a start");
-        t.end(&second, How::Abnormal).await;
+        t.end(&second, EndBy::Abnormal).await;
         t.settle().await;
         assert!(pool.is_empty());
     });
@@ -98,17 +98,17 @@ fn simple_one_for_one_restart_ignore() {
             let sup = t.start(flags(Strategy::OneForOne, 10, 3600)).await.unwrap();
             let (sender, hellos) = async_channel::unbounded();
             let answer = async |init| {
-                let hello: super::child::Hello = hellos.recv().await.unwrap();
-                hello.answer.send(init).await.unwrap();
+                let ready: super::child::Ready = hellos.recv().await.unwrap();
+                ready.answer.send(init).await.unwrap();
             };
             let child = starting("child1", Start::Handshake(sender)).restart(restart);
             let (child, ()) = futures_lite::future::zip(sup.add(child), answer(Init::Run)).await;
             let child = child.unwrap();
             assert_eq!(sup.rows().await, [("child1", Is(t.pid(&child)))]);
-            let p1 = t.end(&child, How::Kill).await;
+            let p1 = t.end(&child, EndBy::Kill).await;
             answer(Init::Run).await;
             assert_eq!(sup.rows().await, [("child1", Is(t.pid(&child)))]);
-            let p2 = t.end(&child, How::Kill).await;
+            let p2 = t.end(&child, EndBy::Kill).await;
             assert_ne!(p1, p2);
             answer(Init::Ignore).await;
             assert_eq!(child.monitor().await.unwrap().to_string(), NORMAL);

@@ -1,4 +1,4 @@
-//! The suite's cases of specifications and flags, as far as the compiler lets them be wrong.
+//! The suite's cases of invalid specifications and flags, as far as they compile.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use sockactors::runtime::{
 use super::admin::refused;
 use super::child::{Scripted, plain};
 use super::start_errors::failed;
-use super::support::{How, Test, case, case_of, flags, millis, within};
+use super::support::{EndBy, Test, case, case_of, flags, millis, within};
 
 const RESTARTS: [Restart; 3] = [Restart::Permanent, Restart::Transient, Restart::Temporary];
 
@@ -34,7 +34,7 @@ fn child_specs() {
                 assert_eq!(sup.counts_now().await, [2 * count, 2 * count, count, count]);
             }
         }
-        // One name for two, of whatever kind.
+        // Duplicate names, of any kind of child.
         let nested = Supervisor::new("child", Strategy::OneForOne);
         sup.add_supervisor(nested.shutdown(Shutdown::Infinity)).await.unwrap();
         let second = Supervisor::new("child", Strategy::OneForOne).shutdown(within(1000));
@@ -53,7 +53,7 @@ fn child_specs() {
     });
 }
 
-/// What is wrong with a child of a supervisor; the order is the one in which OTP looks.
+/// The error in a supervisor's child, checked in OTP's order.
 fn bad_combination(
     auto: AutoShutdown,
     restart: Restart,
@@ -71,7 +71,7 @@ fn bad_combination(
     }
 }
 
-/// A supervisor for one child, nested or not, of these options.
+/// A supervisor for one child, nested or not, with these options.
 struct Product {
     auto: Option<AutoShutdown>,
     restart: Restart,
@@ -100,7 +100,7 @@ impl Product {
         if self.significant { inner.significant() } else { inner }
     }
 
-    /// Sees that it is good or bad both at a start and when it is added.
+    /// Checks that it is valid or invalid both at a start and when it is added.
     async fn check(&self, t: &Test) {
         let auto = self.auto.unwrap_or(AutoShutdown::AnySignificant);
         let wrong = bad_combination(auto, self.restart, self.significant);
@@ -160,7 +160,7 @@ fn sup_flags() {
     case(async |t: Test| {
         for strategy in [Strategy::OneForOne, Strategy::OneForAll, Strategy::RestForOne] {
             for restarts in [0, 1, u32::MAX] {
-                // A nested one is refused by whoever starts it.
+                // The parent of a nested one rejects it.
                 let no_time = || flags(strategy, restarts, 0);
                 let exit = failed(t.start(no_time()).await);
                 assert!(matches!(exit, Exit::Misconfigured(_)), "{exit}");
@@ -183,10 +183,10 @@ fn multiple_restarts() {
     case(async |t: Test| {
         let sup = t.start(flags(Strategy::OneForOne, 1, 1)).await.unwrap();
         let child = sup.add(plain("child1").shutdown(Shutdown::Kill)).await.unwrap();
-        t.end(&child, How::Abnormal).await;
+        t.end(&child, EndBy::Abnormal).await;
         for _ in 0..3 {
             t.clock.sleep(millis(2100)).await;
-            t.end(&child, How::Abnormal).await;
+            t.end(&child, EndBy::Abnormal).await;
         }
         sup.terminate("child1").await.unwrap();
         sup.remove("child1").await.unwrap();

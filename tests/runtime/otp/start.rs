@@ -1,4 +1,4 @@
-//! The suite's group `sup_start`: supervisors that start, and children that choose not to run.
+//! The suite's group `sup_start`: supervisors that start, and children that decline to run.
 
 use sockactors::runtime::{Child, Restart, Strategy};
 
@@ -28,7 +28,7 @@ fn sup_start_ignore_child() {
         let rows = [("child1", Undefined), ("child2", Is(t.pid(&child2)))];
         assert_eq!(sup.rows_now().await, rows);
         assert_eq!(sup.counts_now().await, [2, 1, 0, 2]);
-        // It may still choose to run.
+        // It may still decide to run.
         assert!(!ignored.is_closed());
         sup.restart("child1").await.unwrap();
         assert_eq!(sup.counts_now().await, [2, 2, 0, 2]);
@@ -59,7 +59,7 @@ fn sup_start_ignore_temporary_child_start_child() {
     });
 }
 
-/// Adds two children of one kind, as a template with one start that is ignored would have them.
+/// Adds two children of one kind, as a template with one ignored start would have them.
 async fn ignored_and_another(t: &Test, restart: Restart) -> Sup {
     let sup = t.start(flags(Strategy::OneForOne, 2, 3600)).await.unwrap();
     sup.add(ignoring("1", restart)).await.unwrap();
@@ -80,7 +80,7 @@ fn sup_start_ignore_temporary_child_start_child_simple() {
 fn sup_start_ignore_permanent_child_start_child_simple() {
     case(async |t: Test| {
         let sup = ignored_and_another(&t, Restart::Permanent).await;
-        // Without a template of its own the one that was ignored is kept, as in any one_for_one supervisor.
+        // Without a template the ignored child is kept, as in any one_for_one supervisor.
         assert_eq!(sup.rows_now().await, [("1", Undefined), ("2", Is(sup.pid_of("2")))]);
         assert_eq!(sup.counts_now().await, [2, 1, 0, 2]);
         t.shut_down(&sup).await;

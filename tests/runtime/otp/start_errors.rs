@@ -7,7 +7,7 @@ use super::child::{Start, plain, starting};
 use super::supervisor_under_test::At::Undefined;
 use super::support::{Test, case, flags, millis};
 
-/// Returns the exit of a start that failed.
+/// Returns the exit of a failed start.
 pub fn failed<T>(start: Result<T, AdminError>) -> Exit {
     match start {
         Err(AdminError::StartFailed(exit)) => exit,
@@ -42,15 +42,15 @@ fn sup_start_fail() {
     });
 }
 
-/// Sees that nobody exits, for a while.
+/// Checks that no child exits for a while.
 async fn assert_no_exit(t: &Test) {
     t.clock.sleep(millis(100)).await;
-    let told = t.book(|book| book.told.join("\n"));
+    let told = t.log(|log| log.told.join("\n"));
     assert!(
-        t.book(|book| book
+        t.log(|log| log
             .turns
             .iter()
-            .all(|turn| matches!(turn, super::incarnation_log::Turn::Began(_)))),
+            .all(|turn| matches!(turn, super::incarnation_log::LogEntry::Began(_)))),
         "{told}"
     );
     assert_eq!(t.root.count().await.unwrap().specs, 1, "only the test is left");

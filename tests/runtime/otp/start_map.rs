@@ -1,4 +1,4 @@
-//! The suite's group `sup_start_map`: what a child is that says nothing of itself.
+//! The suite's group `sup_start_map`: the defaults of a child.
 
 use sockactors::runtime::{
     AdminError, Child, ChildInfo, Context, Exit, NodeKind, NodeState, Outcome, Restart, Shutdown,
@@ -52,7 +52,7 @@ fn sup_start_map_simple() {
             let five = Shutdown::Timeout(seconds(5));
             assert_is(&info, NodeKind::Actor, Restart::Temporary, five);
         }
-        // The test lives, but elsewhere.
+        // The test runs, but elsewhere in the tree.
         assert!(matches!(sup.child("test").await, Err(AdminError::NotFound)));
         t.shut_down(&sup).await;
     });
@@ -72,7 +72,7 @@ fn sup_start_map_faulty_specs() {
         }
         let sup = t.start(flags(Strategy::OneForOne, 2, 3600)).await.unwrap();
         t.shut_down(&sup).await;
-        let started = t.book(|book| book.told.iter().any(|told| told.contains("sup/child")));
+        let started = t.log(|log| log.told.iter().any(|told| told.contains("sup/child")));
         assert!(!started, "no child of a faulty supervisor starts");
     });
 }

@@ -11,7 +11,7 @@ fn sup_stop_infinity() {
         let sup = t.start(flags(Strategy::OneForOne, 2, 3600)).await.unwrap();
         let nested = super::nested::inner("child1", Strategy::OneForOne);
         sup.add_supervisor(nested.shutdown(Shutdown::Infinity)).await.unwrap();
-        // A worker may take for ever too.
+        // A worker may have an infinite timeout, too.
         let slow = ending("child2", End::Slowly(seconds(3600))).shutdown(Shutdown::Infinity);
         let child2 = sup.add(slow).await.unwrap();
         let pids = [sup.pid_of("child1"), t.pid(&child2)];
@@ -52,7 +52,7 @@ fn sup_stop_brutal_kill() {
     });
 }
 
-/// Ways to end when told to stop, and how that reads.
+/// EndBy children end when asked to stop, and the text of that exit.
 const ENDS: [(End, &str); 4] = [
     (End::Well, NORMAL),
     (End::Failing, "failed: other"),
@@ -90,7 +90,7 @@ fn sup_stop_race() {
             assert!(exit.ends_with(reason), "{exit}");
         }
         assert_eq!(t.exit(first).await, SHUTDOWN);
-        let again = t.book(|book| book.told.iter().any(|told| told.contains(": restarting")));
+        let again = t.log(|log| log.told.iter().any(|told| told.contains(": restarting")));
         assert!(!again, "nobody is restarted during a stop");
     });
 }

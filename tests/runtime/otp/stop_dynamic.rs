@@ -9,14 +9,14 @@ use super::incarnation_log::Pid;
 use super::supervisor_under_test::Sup;
 use super::support::{KILLED, SHUTDOWN, Test, case, flags, seconds};
 
-/// Starts a pool below a supervisor of its own.
+/// Starts a pool below its own supervisor.
 pub async fn pool(t: &Test, within: Duration) -> (Sup, PoolAddress) {
     let sup = t.start(flags(Strategy::OneForOne, 2, 3600)).await.unwrap();
     let pool = sup.add_pool(Pool::new("pool").shutdown(within).limit(20_000)).await.unwrap();
     (sup, pool)
 }
 
-/// Has a pool end, by its supervisor, and returns who that was.
+/// Ends a pool by its supervisor, and returns its children.
 async fn stop(t: &Test, sup: &Sup) -> Pid {
     let pid = sup.pid_of("pool");
     sup.terminate("pool").await.unwrap();
@@ -59,7 +59,7 @@ fn sup_stop_brutal_kill_dynamic() {
     });
 }
 
-/// Ways to end when told to stop, and how that reads.
+/// EndBy children end when asked to stop, and the text of that exit.
 const ENDS: [(End, &str); 4] = [
     (End::Well, SHUTDOWN),
     (End::Failing, "failed: other"),
@@ -77,7 +77,7 @@ fn sup_stop_non_shutdown_exit_dynamic() {
         }
         stop(&t, &in_pool).await;
         t.shut_down(&in_pool).await;
-        // Children that would be started again stand below a supervisor.
+        // Children that restart are below a supervisor.
         for restart in [Restart::Transient, Restart::Permanent] {
             let sup = t.start(flags(Strategy::OneForOne, 2, 3600)).await.unwrap();
             for (end, reason) in ENDS {

@@ -7,7 +7,7 @@ use sockactors::runtime::{Address, AdminError, Child, ChildInfo, NodeState, Supe
 
 use super::child::{Say, Scripted};
 use super::incarnation_log::Pid;
-use super::support::{How, Test};
+use super::support::{EndBy, Test};
 
 #[derive(Clone)]
 pub struct Sup {
@@ -15,17 +15,17 @@ pub struct Sup {
     pub address: SupervisorAddress,
 }
 
-/// What a child is doing, in the words of `which_children`.
+/// The state of a child, in the words of `which_children`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum At {
     Undefined,
     Restarting,
-    /// Beyond OTP, where nobody sees a child that is just being started.
+    /// Beyond OTP, where a starting child is never visible.
     Starting,
     Is(Pid),
 }
 
-/// The children of a supervisor in the order of their start.
+/// The children of a supervisor in start order.
 #[derive(PartialEq, Eq)]
 pub struct Rows(pub Vec<(String, At)>);
 
@@ -50,7 +50,7 @@ impl Deref for Sup {
 }
 
 impl Sup {
-    /// Returns its path, which its address tells in its debug text.
+    /// Returns its path, from the debug text of its address.
     pub fn path(&self) -> String {
         let text = format!("{:?}", self.address);
         text.trim_start_matches("SupervisorAddress(").trim_end_matches(')').to_owned()
@@ -58,11 +58,11 @@ impl Sup {
 
     pub fn pid(&self) -> Pid {
         let path = self.path();
-        let pid = self.test.book(|book| book.alive(&path));
+        let pid = self.test.log(|log| log.alive(&path));
         pid.unwrap_or_else(|| panic!("{path} does not live"))
     }
 
-    /// Adds a child and has it started, as `start_child` does.
+    /// Adds a child and starts it, as `start_child` does.
     pub async fn add(&self, child: Child<Scripted>) -> Result<Address<Say>, AdminError> {
         self.address.add(child).await
     }
@@ -86,7 +86,8 @@ impl Sup {
         Rows(children.into_iter().map(row).collect())
     }
 
-    /// Lists the children once none of them is being started. A start holds the list up in OTP, and here not.
+    /// Lists the children once none of them is starting. In OTP a start blocks the list, here it
+    /// does not.
     pub async fn rows(&self) -> Rows {
         self.rows_of(self.settled().await)
     }
@@ -103,29 +104,29 @@ impl Sup {
         }
     }
 
-    /// Returns who lives as the child of this name.
+    /// Returns the incarnation of the child with this name.
     pub fn pid_of(&self, name: &str) -> Pid {
         let path = format!("{}/{name}", self.path());
-        let pid = self.test.book(|book| book.alive(&path));
+        let pid = self.test.log(|log| log.alive(&path));
         pid.unwrap_or_else(|| panic!("{path} does not live"))
     }
 
-    /// Counts the children as `count_children` does: all, who live, supervisors, workers.
+    /// Counts the children as `count_children` does: specifications, active, supervisors, workers.
     pub async fn counts(&self) -> [usize; 4] {
         self.settled().await;
         self.counts_now().await
     }
 
-    /// The same, whoever is being started.
+    /// The same, even if a child is starting.
     pub async fn counts_now(&self) -> [usize; 4] {
         let counts = self.count().await.unwrap();
         [counts.specs, counts.active, counts.supervisors, counts.workers]
     }
 
-    /// Brings a child to its end and returns who that was.
-    pub async fn end(&self, name: &str, address: &Address<Say>, how: How) -> Pid {
+    /// Ends a child, and returns its incarnation.
+    pub async fn end(&self, name: &str, address: &Address<Say>, how: EndBy) -> Pid {
         match how {
-            How::Supervisor => {
+            EndBy::Supervisor => {
                 let pid = self.test.pid(address);
                 self.terminate(name).await.unwrap();
                 pid

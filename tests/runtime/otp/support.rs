@@ -1,7 +1,8 @@
-//! The suite's test process: an actor that stands beside the supervisors under test and drives them.
+//! The suite's test process: an actor that drives the supervisors under test.
 //!
-//! It is the significant child of a root that takes no restart, so an assertion that fails in it ends the run.
-//! A supervisor under test is a temporary child of the same root, added when the test starts it.
+//! It is the significant child of a root that allows no restart, so a failed assertion in it ends
+//! the run. A supervisor under test is a temporary child of the same root, added when the test
+//! starts it.
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -15,7 +16,7 @@ use sockactors::runtime::{
 use sockactors::testing::{Fault, Simulation};
 
 use super::child::Say;
-use super::incarnation_log::{Book, Pid};
+use super::incarnation_log::{IncarnationLog, Pid};
 use super::supervisor_under_test::Sup;
 
 pub const DIED: &str = "failed: died";
@@ -23,17 +24,17 @@ pub const KILLED: &str = "killed";
 pub const NORMAL: &str = "ended normally";
 pub const SHUTDOWN: &str = "stopped as asked";
 
-/// How many seeds a case is run with.
+/// The number of seeds per case.
 const SEEDS: u64 = 20;
-/// What a test waits for at most, where only a defect makes it wait.
-const LONG: Duration = Duration::from_secs(600);
-/// How many turns of actors a case takes at most, since restarts without end need no time.
-const TURNS: u32 = 3_000_000;
-const MOMENT: Duration = Duration::from_millis(1);
+/// The time limit of a wait. Only a defect reaches it.
+const TIMEOUT: Duration = Duration::from_secs(600);
+/// The limit of polls per case, since endless restarts need no virtual time.
+const MAX_POLLS: u32 = 3_000_000;
+const TICK: Duration = Duration::from_millis(1);
 
-/// How a child is brought to its end.
+/// EndBy a child is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How {
+pub enum EndBy {
     Normal,
     Abnormal,
     Kill,
@@ -47,7 +48,7 @@ pub struct Test {
     pub root: SupervisorAddress,
     pub handle: Handle,
     pub clock: Clock,
-    book: Arc<Mutex<Book>>,
+    log: Arc<Mutex<IncarnationLog>>,
     doomed: Arc<Mutex<HashSet<String>>>,
 }
 
@@ -71,24 +72,25 @@ where
     let mut tree = Supervisor::new("otp", Strategy::OneForOne).intensity(0, seconds(1));
     let simulation = Simulation::new(seed);
     let (root, handle, census) = (tree.address(), simulation.handle(), simulation.live_counts());
-    let (book, doomed) = (Arc::<Mutex<Book>>::default(), Arc::<Mutex<HashSet<String>>>::default());
-    let (noted, executed) = (book.clone(), doomed.clone());
+    let (log, doomed) =
+        (Arc::<Mutex<IncarnationLog>>::default(), Arc::<Mutex<HashSet<String>>>::default());
+    let (noted, executed) = (log.clone(), doomed.clone());
     let simulation = simulation.observe(move |event| noted.lock().unwrap().note(event));
     let mut turns = 0;
     let simulation = simulation.inject(move |turn| {
         turns += 1;
-        assert!(turns < TURNS, "this goes on for ever: {turn:?}");
+        assert!(turns < MAX_POLLS, "this goes on for ever: {turn:?}");
         let mut doomed = executed.lock().unwrap();
         (!doomed.is_empty() && doomed.remove(&turn.path.to_string())).then_some(Fault::Kill)
     });
-    let told = book.clone();
+    let told = log.clone();
     tree.child(
         Child::new("test", move || {
             let (root, handle) = (root.clone(), handle.clone());
-            let (book, doomed, body) = (book.clone(), doomed.clone(), body.clone());
+            let (log, doomed, body) = (log.clone(), doomed.clone(), body.clone());
             async move |ctx: Context<()>| -> Outcome {
                 let clock = ctx.clock().clone();
-                body(Test { root, handle, clock, book, doomed }).await;
+                body(Test { root, handle, clock, log, doomed }).await;
                 Ok(())
             }
         })
@@ -114,7 +116,7 @@ pub fn within(limit: u64) -> Shutdown {
     Shutdown::Timeout(millis(limit))
 }
 
-/// The supervisor under test: its strategy, intensity and period.
+/// Returns the supervisor under test: its strategy, intensity and period.
 pub fn flags(strategy: Strategy, restarts: u32, period: u64) -> Supervisor {
     Supervisor::new("sup", strategy).intensity(restarts, seconds(period))
 }
@@ -127,66 +129,66 @@ impl Test {
         Ok(Sup { test: self.clone(), address })
     }
 
-    /// Has a supervisor end, as a parent's exit signal `shutdown` does.
+    /// Ends a supervisor, as a parent's exit signal `shutdown` does.
     pub async fn shut_down(&self, sup: &Sup) {
         let (name, pid) = (sup.path().replace("otp/", ""), sup.pid());
         self.root.terminate(&name).await.unwrap();
         assert_eq!(self.exit(pid).await, SHUTDOWN);
     }
 
-    pub fn book<T>(&self, read: impl FnOnce(&Book) -> T) -> T {
-        read(&self.book.lock().unwrap())
+    pub fn log<T>(&self, read: impl FnOnce(&IncarnationLog) -> T) -> T {
+        read(&self.log.lock().unwrap())
     }
 
-    /// Returns who lives at an address.
+    /// Returns the incarnation at an address.
     pub fn pid(&self, address: &Address<Say>) -> Pid {
         let path = address.monitor().path().unwrap().to_string();
-        self.book(|book| book.alive(&path)).unwrap_or_else(|| panic!("{path} does not live"))
+        self.log(|log| log.alive(&path)).unwrap_or_else(|| panic!("{path} does not live"))
     }
 
-    /// Brings a child to its end and returns who that was.
-    pub async fn end(&self, address: &Address<Say>, how: How) -> Pid {
+    /// Ends a child, and returns its incarnation.
+    pub async fn end(&self, address: &Address<Say>, how: EndBy) -> Pid {
         let (pid, watch) = (self.pid(address), address.monitor());
         let reason = match how {
-            How::Normal => {
+            EndBy::Normal => {
                 address.send(Say::Stop).await.unwrap();
                 NORMAL
             }
-            How::Abnormal => {
+            EndBy::Abnormal => {
                 address.send(Say::Die).await.unwrap();
                 DIED
             }
-            How::Kill => {
+            EndBy::Kill => {
                 self.doomed.lock().unwrap().insert(watch.path().unwrap().to_string());
                 address.send(Say::Nothing).await.unwrap();
                 KILLED
             }
-            How::Supervisor => unreachable!("only a supervisor can"),
+            EndBy::Supervisor => unreachable!("only a supervisor can"),
         };
-        let exit = self.clock.timeout(LONG, watch).await.expect("it does not end").unwrap();
+        let exit = self.clock.timeout(TIMEOUT, watch).await.expect("it does not end").unwrap();
         assert_eq!(exit.to_string(), reason);
         pid
     }
 
-    /// Waits for the exit of somebody and returns it as text.
+    /// Waits for an incarnation's exit, and returns it as text.
     pub async fn exit(&self, pid: Pid) -> String {
         self.exit_of(pid).await.to_string()
     }
 
-    /// Returns the exit of somebody who has ended.
+    /// Returns the exit of an ended incarnation.
     pub fn exit_now(&self, pid: Pid) -> Option<String> {
-        self.book(|book| book.exit(pid).map(ToString::to_string))
+        self.log(|log| log.exit(pid).map(ToString::to_string))
     }
 
     pub async fn exit_of(&self, pid: Pid) -> Exit {
         let begun = self.clock.now();
         loop {
-            if let Some(exit) = self.book(|book| book.exit(pid).cloned()) {
+            if let Some(exit) = self.log(|log| log.exit(pid).cloned()) {
                 return exit;
             }
-            let path = self.book(|book| book.path(pid).to_owned());
-            assert!(self.clock.now() - begun < LONG, "{path} ({pid}) does not end");
-            self.clock.sleep(MOMENT).await;
+            let path = self.log(|log| log.path(pid).to_owned());
+            assert!(self.clock.now() - begun < TIMEOUT, "{path} ({pid}) does not end");
+            self.clock.sleep(TICK).await;
         }
     }
 
@@ -197,18 +199,18 @@ impl Test {
         }
     }
 
-    /// Sees that none of these ends within a second.
+    /// Checks that none of these ends within a second.
     pub async fn not_exited(&self, pids: impl IntoIterator<Item = Pid>) {
         self.clock.sleep(seconds(1)).await;
         for pid in pids {
-            let end = self
-                .book(|book| book.exit(pid).map(|exit| (book.path(pid).to_owned(), exit.clone())));
+            let end =
+                self.log(|log| log.exit(pid).map(|exit| (log.path(pid).to_owned(), exit.clone())));
             assert!(end.is_none(), "{end:?}");
         }
     }
 
-    /// Lets everything happen that can without a wait.
+    /// Lets all runnable tasks run.
     pub async fn settle(&self) {
-        self.clock.sleep(MOMENT).await;
+        self.clock.sleep(TICK).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The suite's cases of what is kept of temporary children, and what is not.
+//! The suite's cases of what a supervisor keeps of temporary children.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,11 +9,11 @@ use super::admin::refused;
 use super::child::plain;
 use super::stop_dynamic::pool;
 use super::supervisor_under_test::At::Is;
-use super::support::{How, Test, case, flags, millis, seconds, within};
+use super::support::{EndBy, Test, case, flags, millis, seconds, within};
 
 const STRATEGIES: [Strategy; 3] = [Strategy::OneForAll, Strategy::OneForOne, Strategy::RestForOne];
 
-/// What a child is started with, counted as long as there is any of it.
+/// A start argument that counts its copies.
 struct LargeList(Arc<AtomicUsize>);
 
 impl LargeList {
@@ -29,7 +29,7 @@ impl Drop for LargeList {
     }
 }
 
-/// Is done with what it was started with at once, and then with itself, or with its supervisor.
+/// Drops its start argument at once, and then ends by itself or with its supervisor.
 async fn brief(mut ctx: Context<()>, list: Arc<LargeList>, lasts: bool) -> Outcome {
     drop(list);
     if lasts {
@@ -38,7 +38,8 @@ async fn brief(mut ctx: Context<()>, list: Arc<LargeList>, lasts: bool) -> Outco
     Ok(())
 }
 
-/// Starts 100 children, which end unless they are permanent, and returns how many start parameters are kept.
+/// Starts 100 children, which end unless they are permanent, and returns the number of kept start
+/// arguments.
 async fn kept(t: &Test, strategy: Strategy, restart: Restart) -> usize {
     let count = Arc::new(AtomicUsize::new(0));
     let sup = t.start(flags(strategy, 2, 3600)).await.unwrap();
@@ -66,7 +67,7 @@ fn do_not_save_start_parameters_for_temporary_children() {
             assert_eq!(kept(&t, strategy, Restart::Transient).await, 100);
             assert_eq!(kept(&t, strategy, Restart::Temporary).await, 0);
         }
-        // A pool hands the start parameters on, and keeps nothing of them even while the children live.
+        // A pool passes the start arguments on and keeps none, even while the children run.
         let (sup, pool) = pool(&t, seconds(1)).await;
         let count = Arc::new(AtomicUsize::new(0));
         for _ in 0..100 {
@@ -79,13 +80,13 @@ fn do_not_save_start_parameters_for_temporary_children() {
     });
 }
 
-/// Ends a child that was just added, and sees what becomes of its specification.
-async fn ended(t: &Test, strategy: Strategy, how: How) {
+/// Ends a child that was just added, and checks its specification.
+async fn ended(t: &Test, strategy: Strategy, how: EndBy) {
     let sup = t.start(flags(strategy, 2, 3600)).await.unwrap();
-    let supervised = how == How::Supervisor;
+    let supervised = how == EndBy::Supervisor;
     let cases = [
         ("child1", Restart::Permanent, supervised),
-        ("child2", Restart::Transient, supervised || how == How::Normal),
+        ("child2", Restart::Transient, supervised || how == EndBy::Normal),
     ];
     for (name, restart, rests) in cases {
         let child = sup.add(plain(name).restart(restart)).await.unwrap();
@@ -107,7 +108,7 @@ async fn ended(t: &Test, strategy: Strategy, how: How) {
 #[test]
 fn do_not_save_child_specs_for_temporary_children() {
     case(async |t: Test| {
-        for how in [How::Kill, How::Normal, How::Abnormal, How::Supervisor] {
+        for how in [EndBy::Kill, EndBy::Normal, EndBy::Abnormal, EndBy::Supervisor] {
             for strategy in STRATEGIES {
                 ended(&t, strategy, how).await;
             }
@@ -124,7 +125,7 @@ fn temporary_bystander() {
             let child2 = plain("child2").temporary().shutdown(within(100));
             let child2 = sup.add(child2).await.unwrap();
             let c2 = t.pid(&child2);
-            t.end(&child1, How::Normal).await;
+            t.end(&child1, EndBy::Normal).await;
             t.clock.sleep(millis(350)).await;
             t.exited([c2]).await;
             assert_eq!(sup.rows_now().await, [("child1", Is(t.pid(&child1)))]);

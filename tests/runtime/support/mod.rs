@@ -1,4 +1,4 @@
-//! What the tests of the runtime share.
+//! Helpers of the runtime's tests.
 
 #[path = "../../support/serial.rs"]
 pub mod serial;

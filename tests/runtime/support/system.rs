@@ -1,4 +1,4 @@
-//! A system on a thread of its own, judged by its lifecycle events.
+//! A system on its own thread, checked by its lifecycle events.
 
 #![allow(dead_code, reason = "not every test uses all of it")]
 
@@ -10,10 +10,10 @@ use sockactors::runtime::{
     Context, Exit, Handle, Lifecycle, Outcome, StopReason, Supervisor, System,
 };
 
-/// What a test waits for at most, where only a defect makes it wait.
-pub const LONG: Duration = Duration::from_secs(20);
+/// The time limit of a wait. Only a defect reaches it.
+pub const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// A system on a thread of its own, with its lifecycle events.
+/// A system on its own thread, with its lifecycle events.
 pub struct Running {
     pub handle: Handle,
     events: Receiver<Lifecycle>,
@@ -34,12 +34,12 @@ impl Running {
         Running { handle, events, thread, seen: Vec::new() }
     }
 
-    /// Waits for an event that reads as `text`.
+    /// Waits for an event with this text.
     pub fn wait_for(&mut self, text: &str) {
         loop {
             let event =
                 smol::block_on(smol::future::or(async { self.events.recv().await.ok() }, async {
-                    smol::Timer::after(LONG).await;
+                    smol::Timer::after(TIMEOUT).await;
                     None
                 }));
             let Some(event) = event else {
@@ -65,14 +65,14 @@ impl Running {
         self.end()
     }
 
-    /// Returns the events that contain one of `words`, in their order.
+    /// Returns the events that contain one of `words`, in order.
     pub fn seen_with(&self, words: &[&str]) -> Vec<&str> {
         let wanted = |event: &&String| words.iter().any(|word| event.contains(word));
         self.seen.iter().filter(wanted).map(String::as_str).collect()
     }
 }
 
-/// An actor that lives until it is stopped.
+/// An actor that runs until it is stopped.
 pub async fn live(mut ctx: Context<()>) -> Outcome {
     ctx.stopped().await;
     Ok(())
