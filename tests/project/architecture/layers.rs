@@ -16,7 +16,11 @@ pub struct Order {
     pub rows: &'static [&'static [&'static str]],
 }
 
-pub const ORDERS: [Order; 4] = [
+pub const ORDERS: [Order; 5] = [
+    Order {
+        folder: "src/reactor",
+        rows: &[&["notifier", "registry", "timer_queue"], &["epoll"], &["source", "timer"]],
+    },
     Order {
         folder: "src/runtime",
         rows: &[
