@@ -2,7 +2,7 @@
 //!
 //! A datagram arrives whole or not at all. One socket serves all peers, and each datagram carries
 //! the address of its sender. A Unix client is bound to an abstract name that the kernel picks
-//! (unix(7), "Autobind"), because nobody can reply to a socket without a name.
+//! (unix(7), "Autobind"), because a reply cannot reach a socket without a name.
 
 pub(crate) mod batch;
 pub(crate) mod multicast;
