@@ -1,18 +1,18 @@
-# Everything here is one cargo command or two; `make help` lists them.
+# Short names for cargo commands. `make help` lists them.
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check bench bench-peers miri doc
 
-help:  ## Lists what there is
+help:  ## Lists the targets
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST)
 
-run:  ## Runs the chat, server and client in one terminal
+run:  ## Runs a chat with server and client in one terminal
 	cargo run --release -- --scenario chat --role both
 
 test:  ## Runs every test
 	cargo test
 
-check:  ## Checks format, lints with every feature set, documents and tests
+check:  ## Checks the format, lints every feature set, builds the docs and runs the tests
 	cargo fmt --check
 	cargo clippy --all-targets -- -D warnings
 	cargo clippy --all-targets --no-default-features -- -D warnings
@@ -23,10 +23,10 @@ check:  ## Checks format, lints with every feature set, documents and tests
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features
 	cargo test
 
-bench:  ## Measures, side by side with bare loops; see docs/performance.md
+bench:  ## Runs the benchmarks; see docs/performance.md
 	cargo bench
 
-bench-peers:  ## Measures the actors, the chat, a greeting and an echo beside those of others, as far as they are installed
+bench-peers:  ## Compares with other actor crates and servers, if installed
 	cargo build --release
 	cargo build --release --manifest-path benches/peers/Cargo.toml
 	cargo build --release --manifest-path benches/peers/actors/Cargo.toml
@@ -36,14 +36,14 @@ bench-peers:  ## Measures the actors, the chat, a greeting and an echo beside th
 	benches/peers/target/release/peers greeting
 	benches/peers/target/release/peers echo
 
-# The runtime's own tests under several schedules of their threads, then a few seeds of the simulation. What waits for a
-# descriptor cannot run: Miri has no timerfd, and no epoll that is level-triggered.
-miri:  ## Runs the runtime's tests under Miri; needs the nightly toolchain with the component miri
+# Runs the unit tests of the runtime with several thread schedules, then a few seeds of the simulation.
+# Tests that wait for a descriptor cannot run: Miri has no timerfd and no level-triggered epoll.
+miri:  ## Runs the runtime's tests under Miri; needs the nightly component miri
 	MIRIFLAGS="-Zmiri-disable-isolation -Zmiri-many-seeds=0..8" \
 		cargo +nightly miri test --no-default-features --features testing --lib -- runtime:: reactor::
 	MIRIFLAGS="-Zmiri-disable-isolation" \
 		cargo +nightly miri test --no-default-features --features testing --test runtime simulation::
 
-doc:  ## Builds the documentation and names its first page
+doc:  ## Builds the documentation and prints the path of its first page
 	cargo doc --no-deps
 	@echo target/doc/sockactors/index.html

@@ -1,20 +1,23 @@
-//! What an answer to a datagram costs the server: CPU time of its process for each.
+//! Measures the CPU time of a server per answered datagram.
 //!
-//! A client sends `Hello UDP Server` from one socket, several times at once, and waits for as many answers. Five
-//! servers answer it in one run: the built program, quiet and narrating to `/dev/null`, and three bare loops that do
-//! nothing else: one that waits in `recvfrom` and calls `sendto`, one that waits in `recvmmsg` and calls `sendmmsg`, and
-//! the same around an `epoll`, as a server needs it that has more to wait for than one socket. All are in safe Rust.
+//! A client sends `Hello UDP Server` from one socket, in batches, and waits for the answers. Five
+//! servers are compared:
 //!
-//! As in the benchmark of the greeting, each round starts every server anew and measures one after the other, client
-//! and server share one CPU, and a ratio is that of the servers of one round. The loads are 1, 8 and 64 datagrams at
-//! once: with one there is nothing to batch, and the server falls asleep after each.
+//! - the program with `-q`, and the program with its output in `/dev/null`
+//! - a loop of `recvfrom` and `sendto`
+//! - a loop of `recvmmsg` and `sendmmsg`
+//! - the same around `epoll`, as a server with more than one socket needs it
+//!
+//! All are in safe Rust. Each round starts every server anew and measures one after the other.
+//! Client and server share one CPU. A ratio compares servers of the same round. The loads are 1, 8
+//! and 64 datagrams at once. With one there is no batch, and the server sleeps after each datagram.
 //!
 //!     cargo bench --bench datagrams                                  # the table
 //!     cargo bench --bench datagrams -- --datagrams 100000 --rounds 21
-//!     cargo bench --bench datagrams -- --mmsg 4711                   # one loop, say under strace
-//!     cargo bench --bench datagrams -- --load 4711 --in-flight 64    # the load alone
+//!     cargo bench --bench datagrams -- --mmsg 4711                   # one loop, e.g. for strace
+//!     cargo bench --bench datagrams -- --load 4711 --in-flight 64    # only the load
 //!
-//! Without cargo's `--bench`, or with `--test`, a run is one short round: it only proves that all is well.
+//! Without cargo's `--bench`, or with `--test`, a run is one short round that checks the answers.
 
 use std::collections::HashMap;
 use std::io;
@@ -31,13 +34,13 @@ mod bare;
 const REQUEST: &[u8] = b"Hello UDP Server";
 const ANSWER: &[u8] = b"Hello UDP Client";
 
-/// How long a server may take to answer, and to come to rest.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The timeout for an answer, and for a server to become idle.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many datagrams are under way at once, in each of the loads.
+/// The batch size of each load.
 const IN_FLIGHT: [usize; 3] = [1, 8, 64];
 
-/// Who is measured. The first is what the others are compared with.
+/// The servers. Ratios are relative to the first.
 const PEERS: [(&str, Server); 5] = [
     ("recvmmsg loop", Server::Bare("--mmsg")),
     ("recvmmsg loop, epoll", Server::Bare("--epoll")),
@@ -49,7 +52,7 @@ const PEERS: [(&str, Server); 5] = [
 enum Server {
     /// A loop in `bare`.
     Bare(&'static str),
-    /// The built program, with these flags.
+    /// The program with these flags.
     Program(&'static [&'static str]),
 }
 
@@ -64,9 +67,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Vec<String>) -> io::Result<()> {
-    let place = |flag: &str| args.iter().position(|arg| arg == flag);
-    let has = |flag: &str| place(flag).is_some();
-    let number = |flag: &str, default: usize| match place(flag).and_then(|at| args.get(at + 1)) {
+    let position = |flag: &str| args.iter().position(|arg| arg == flag);
+    let has = |flag: &str| position(flag).is_some();
+    let number = |flag: &str, default: usize| match position(flag).and_then(|at| args.get(at + 1)) {
         None => Ok(default),
         Some(text) => text.parse().map_err(|_| other(format!("{flag} {text}: not a number"))),
     };
@@ -86,7 +89,7 @@ fn run(args: Vec<String>) -> io::Result<()> {
     compare(datagrams, rounds)
 }
 
-/// Keeps this process, and those that it starts, on the last CPU that it may use.
+/// Binds this process and its children to the last CPU that it may use.
 fn share_one_cpu() -> io::Result<()> {
     let allowed = sched_getaffinity(None)?;
     let mut one = CpuSet::new();
@@ -97,7 +100,7 @@ fn share_one_cpu() -> io::Result<()> {
     Ok(())
 }
 
-/// Measures all peers, round by round, and prints a table for each load.
+/// Measures all servers in each round, and prints a table for each load.
 fn compare(datagrams: usize, rounds: usize) -> io::Result<()> {
     let mut costs = [const { [const { Vec::new() }; PEERS.len()] }; IN_FLIGHT.len()];
     for _ in 0..rounds {
@@ -121,46 +124,44 @@ fn compare(datagrams: usize, rounds: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the least, the middle (the lower one of two) and the most of what is there.
+/// Returns the minimum, the median (the lower one of two) and the maximum.
 fn spread(figures: impl Iterator<Item = f64>) -> [f64; 3] {
     let mut sorted: Vec<f64> = figures.collect();
     sorted.sort_by(f64::total_cmp);
     [sorted[0], sorted[(sorted.len() - 1) / 2], sorted[sorted.len() - 1]]
 }
 
-/// Starts a server, asks it `datagrams` times, and returns the µs of CPU time that one answer took.
+/// Starts a server, sends it `datagrams` requests, and returns the CPU time per answer in µs.
 fn measure(server: &Server, datagrams: usize, in_flight: usize) -> io::Result<f64> {
-    // A port that nobody has: a quiet program does not tell which one it chose.
+    // A quiet program does not print its port, so it gets a free one.
     let port = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
     let server = Running::start(server, port)?;
     load(port, 2 * in_flight, in_flight)?;
-    let before = server.at_rest()?;
+    let before = server.wait_until_idle()?;
     load(port, datagrams, in_flight)?;
-    let spent = server
-        .at_rest()?
+    let cpu_times = server
+        .wait_until_idle()?
         .into_iter()
-        .map(|(thread, spent)| spent - before.get(&thread).copied().unwrap_or_default());
-    Ok(spent.sum::<u64>() as f64 / 1000.0 / datagrams as f64)
+        .map(|(thread, cpu_times)| cpu_times - before.get(&thread).copied().unwrap_or_default());
+    Ok(cpu_times.sum::<u64>() as f64 / 1000.0 / datagrams as f64)
 }
 
-/// Asks `datagrams` times, `in_flight` at once, and reads each answer.
+/// Sends `datagrams` requests, `in_flight` at once, and reads each answer.
 fn load(port: u16, datagrams: usize, in_flight: usize) -> io::Result<()> {
     let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
     socket.connect((Ipv4Addr::LOCALHOST, port))?;
-    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.set_read_timeout(Some(TIMEOUT))?;
     let mut burst = bare::Burst::new(in_flight);
     let mut left = datagrams;
-    let mut heard = [0; 64];
+    let mut received = [0; 64];
     while left > 0 {
         let count = in_flight.min(left);
         burst.send(&socket, REQUEST, count)?;
         for _ in 0..count {
-            let length = socket.recv(&mut heard)?;
-            if &heard[..length] != ANSWER {
-                return Err(other(format!(
-                    "heard {:?}",
-                    String::from_utf8_lossy(&heard[..length])
-                )));
+            let length = socket.recv(&mut received)?;
+            if &received[..length] != ANSWER {
+                let text = String::from_utf8_lossy(&received[..length]);
+                return Err(other(format!("unexpected answer {text:?}")));
             }
         }
         left -= count;
@@ -168,7 +169,7 @@ fn load(port: u16, datagrams: usize, in_flight: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// A server in a process of its own, which ends with this value.
+/// A server in a child process. Dropping this kills it.
 struct Running(Child);
 
 impl Running {
@@ -191,7 +192,7 @@ impl Running {
         let running = Running(quiet.stderr(Stdio::null()).spawn()?);
         let since = Instant::now();
         while let Err(error) = load(port, 1, 1) {
-            if since.elapsed() > PATIENCE {
+            if since.elapsed() > TIMEOUT {
                 return Err(error);
             }
             thread::sleep(Duration::from_millis(5));
@@ -199,41 +200,41 @@ impl Running {
         Ok(running)
     }
 
-    /// Waits until the server has nothing left to do, and returns the CPU time of each of its threads.
-    fn at_rest(&self) -> io::Result<HashMap<String, u64>> {
+    /// Waits until the server is idle, and returns the CPU time of each of its threads.
+    fn wait_until_idle(&self) -> io::Result<HashMap<String, u64>> {
         let since = Instant::now();
-        let mut spent = self.spent()?;
+        let mut cpu_times = self.cpu_times()?;
         loop {
             thread::sleep(Duration::from_millis(20));
-            let now = self.spent()?;
-            if now == spent {
+            let now = self.cpu_times()?;
+            if now == cpu_times {
                 return Ok(now);
             }
-            if since.elapsed() > PATIENCE {
-                return Err(other("the server never comes to rest"));
+            if since.elapsed() > TIMEOUT {
+                return Err(other("the server did not become idle"));
             }
-            spent = now;
+            cpu_times = now;
         }
     }
 
-    /// Returns the nanoseconds that each thread was on a CPU, in user and in kernel mode.
-    fn spent(&self) -> io::Result<HashMap<String, u64>> {
-        let mut spent = HashMap::new();
+    /// Returns the CPU time of each thread in nanoseconds, in user and kernel mode.
+    fn cpu_times(&self) -> io::Result<HashMap<String, u64>> {
+        let mut cpu_times = HashMap::new();
         for thread in fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
             let thread = thread?;
-            // A thread may end between the two readings.
+            // A thread may end between the two reads.
             let Ok(text) = fs::read_to_string(thread.path().join("schedstat")) else { continue };
             let ns = text.split_whitespace().next().and_then(|ns| ns.parse().ok());
             let ns = ns.ok_or_else(|| other(format!("schedstat says {text:?}")))?;
-            spent.insert(thread.file_name().to_string_lossy().into_owned(), ns);
+            cpu_times.insert(thread.file_name().to_string_lossy().into_owned(), ns);
         }
-        Ok(spent)
+        Ok(cpu_times)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // One that has ended already needs neither.
+        // Both calls fail if the server has already exited.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -1,21 +1,23 @@
-//! What it costs to receive a file: wall-clock and CPU time for each GB.
+//! Measures the wall-clock time and the CPU time of receiving a file, per GB.
 //!
-//! One large file is sent to each receiver in turns, several rounds of them: the built program, a bare loop of `splice` in this
-//! package that does nothing else, and those tools that are installed. Each receiver is started anew for each
-//! file and its CPU time is that of its whole life. Two tables come out:
+//! One large file is sent to each receiver in turns, in several rounds. The receivers are the
+//! program, bare loops, and the tools that are installed. Each is started anew for each file, and
+//! its CPU time is that of its whole life. There are two tables:
 //!
-//! - *raw*: the bytes of one connection become a file. The sender is this process, by `sendfile`. What the program does besides
-//!   (a hidden part, permissions, `fsync`, the name, `fsync` of the directory) is in its figures; a second loop does one `fsync`.
-//! - *checked*: the tools that make certain that what arrived is what was sent, each with its own sender, whose CPU time is told, too.
+//! - *raw*: the bytes of one connection become a file. The sender is this process, with `sendfile`.
+//!   The program also creates a hidden partial file, sets permissions, calls `fsync` on the file
+//!   and the directory, and renames the file. A second loop calls `fsync` once.
+//! - *checked*: receivers that verify the content. Each has its own sender, whose CPU time is
+//!   shown.
 //!
 //! ```text
-//! cargo bench --bench files                                   # in memory: /dev/shm
-//! cargo bench --bench files -- --out DIR                      # on the disk that has DIR
+//! cargo bench --bench files                          # in memory: /dev/shm
+//! cargo bench --bench files -- --out DIR             # on the disk that has DIR
 //! cargo bench --bench files -- --mebibytes 1024 --rounds 7 --only raw|checked
-//! cargo bench --bench files -- --wormhole DIR                 # where magic-wormhole and its mailbox server are installed
+//! cargo bench --bench files -- --wormhole DIR        # with magic-wormhole installed in DIR
 //! ```
 //!
-//! Without cargo's `--bench`, or with `--test`, a run is one short round: it only proves that all is well.
+//! Without cargo's `--bench`, or with `--test`, a run is one short round that checks the answers.
 
 #[path = "files/cpu.rs"]
 mod cpu;
@@ -34,7 +36,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use peers::{CHECKED, Place, RAW};
+use peers::{CHECKED, RAW, Setup};
 use sockactors::wire::file::digest::hash_chunk;
 use sockactors::wire::file::{CHUNK_SIZE, Frame, FrameWriter, Offer, client_hello};
 
@@ -79,21 +81,21 @@ fn run(args: Vec<String>) -> io::Result<()> {
     let directory = tempfile::Builder::new().prefix("sockactors-files-").tempdir_in(at)?;
     let sources = tempfile::Builder::new().prefix("sockactors-files-").tempdir_in(memory)?;
     let source = sources.path().join("source");
-    make(&source, bytes)?;
+    write_source(&source, bytes)?;
     let frames = source.with_extension("frames");
-    say(&source, &frames)?;
+    write_frames(&source, &frames)?;
     let wormhole = value("--wormhole").map(PathBuf::from);
-    let place = Place { source, bytes, frames, directory: directory.path().into(), wormhole };
+    let setup = Setup { source, bytes, frames, directory: directory.path().into(), wormhole };
     for (title, peers) in [("raw", &RAW[..]), ("checked", &CHECKED[..])] {
         if value("--only").is_none_or(|only| only == title) {
-            compare(title, peers, &place, rounds)?;
+            compare(title, peers, &setup, rounds)?;
         }
     }
     Ok(())
 }
 
-/// Makes a file that no tool can find anything to leave out of.
-fn make(path: &Path, bytes: u64) -> io::Result<()> {
+/// Writes a file of pseudorandom bytes, which no tool can compress.
+fn write_source(path: &Path, bytes: u64) -> io::Result<()> {
     let mut file = File::create(path)?;
     let mut piece = vec![0; 1 << 20];
     let mut source = blake3::Hasher::new().finalize_xof();
@@ -104,8 +106,8 @@ fn make(path: &Path, bytes: u64) -> io::Result<()> {
     Ok(())
 }
 
-/// Writes down what a sender says that sends the file in frames, without waiting for answers.
-fn say(source: &Path, to: &Path) -> io::Result<()> {
+/// Writes the bytes that a sender of the framed protocol sends for a file.
+fn write_frames(source: &Path, to: &Path) -> io::Result<()> {
     let (mut source, mut to) = (File::open(source)?, File::create(to)?);
     let (size, mut hasher) = (source.metadata()?.len(), blake3::Hasher::new());
     let offer = Offer {
@@ -133,49 +135,49 @@ fn say(source: &Path, to: &Path) -> io::Result<()> {
     to.write_all(&bytes)
 }
 
-/// Measures all that are there, round by round, and prints a table.
-fn compare(title: &str, peers: &[peers::Peer], place: &Place, rounds: u64) -> io::Result<()> {
-    let is_there = |peer: &&peers::Peer| peer.is_there(place);
-    let peers: Vec<_> = peers.iter().filter(is_there).collect();
+/// Measures all installed receivers in each round, and prints a table.
+fn compare(title: &str, peers: &[peers::Peer], setup: &Setup, rounds: u64) -> io::Result<()> {
+    let is_installed = |peer: &&peers::Peer| peer.is_installed(setup);
+    let peers: Vec<_> = peers.iter().filter(is_installed).collect();
     let mut costs = vec![Vec::new(); peers.len()];
     for round in 0..rounds {
-        // Whoever comes after another finds the memory as that one left it, so each comes after each.
+        // A receiver finds the memory as the previous one left it, so the order rotates.
         for turn in 0..peers.len() {
             let turn = (turn + round as usize) % peers.len();
             let (peer, costs) = (peers[turn], &mut costs[turn]);
-            let out = place.directory.join("out");
+            let out = setup.directory.join("out");
             fs::create_dir(&out)?;
             let cost = peer
-                .measure(place, &out)
+                .measure(setup, &out)
                 .map_err(|error| io::Error::other(format!("{}: {error}", peer.name)))?;
-            check(place, &out, round == 0)
+            check(setup, &out, round == 0)
                 .map_err(|error| io::Error::other(format!("{}: {error}", peer.name)))?;
             costs.push(cost);
             fs::remove_dir_all(&out)?;
         }
     }
     let names: Vec<_> = peers.iter().map(|peer| peer.name).collect();
-    table::print(title, &names, &costs, place.bytes);
+    table::print(title, &names, &costs, setup.bytes);
     Ok(())
 }
 
-/// Looks whether one file arrived, of the right length and at first of the right bytes, too.
-fn check(place: &Place, out: &Path, bytes: bool) -> io::Result<()> {
+/// Checks that one file of the right length arrived, and optionally its bytes.
+fn check(setup: &Setup, out: &Path, with_bytes: bool) -> io::Result<()> {
     let entries: Vec<_> = fs::read_dir(out)?.collect::<io::Result<_>>()?;
     let [entry] = &entries[..] else {
-        return Err(io::Error::other(format!("it left {} files", entries.len())));
+        return Err(io::Error::other(format!("found {} files in setup of 1", entries.len())));
     };
     let length = entry.metadata()?.len();
-    if length != place.bytes {
-        return Err(io::Error::other(format!("{length} bytes arrived")));
+    if length != setup.bytes {
+        return Err(io::Error::other(format!("received {length} bytes")));
     }
     let hash = |path: &Path| {
         let mut hasher = blake3::Hasher::new();
         hasher.update_reader(File::open(path)?)?;
         io::Result::Ok(hasher.finalize())
     };
-    if bytes && hash(&entry.path())? != hash(&place.source)? {
-        return Err(io::Error::other("other bytes arrived"));
+    if with_bytes && hash(&entry.path())? != hash(&setup.source)? {
+        return Err(io::Error::other("received wrong bytes"));
     }
     Ok(())
 }

@@ -1,25 +1,27 @@
-//! What a greeting costs the server: CPU time of its process for each connection.
+//! Measures the CPU time of a server per greeted TCP connection.
 //!
-//! A client connects, reads `Thank you for connecting` to the end of the stream and closes. Four servers
-//! answer it in one run: the built program, quiet and narrating to `/dev/null`, and two bare `epoll` loops
-//! that do nothing else. The plain loop is the floor: accept, send, close. The polite one asks for the
-//! peer's address and closes as [`Stream::close`](sockactors::net::Stream::close) does, so what lies
-//! between the two is the price of a polite close, and what lies above both is the price of the actors.
+//! A client connects, reads `Thank you for connecting` to the end of the stream and closes. Four
+//! servers are compared: the program with `-q`, the program with its output in `/dev/null`, and two
+//! bare `epoll` loops. The plain loop accepts, sends and closes. The polite loop also asks for the
+//! peer's address and closes as [`Stream::close`](sockactors::net::Stream::close) does. So the
+//! difference of the loops is the cost of a polite close. The rest is the cost of the actors.
 //!
-//! Each round starts every server anew and measures one after the other, so that whatever else the machine
-//! does falls on all of them; the ratio is that of the servers of one round, and the median of all rounds.
-//! Each is measured twice: with one connection at a time, where the server falls asleep after each, and
-//! with 16 in flight, where it finds several at once. Servers and client share one CPU: where the
-//! scheduler may put them on two, waking the other one can cost more than the greeting (on a virtual
-//! machine several times as much), and it does so or does not for seconds on end.
+//! Each round starts every server anew and measures one after the other, so that other load of the
+//! machine affects all of them. A ratio compares servers of the same round, and the median of the
+//! rounds is shown. There are two loads: one connection at a time, where the server sleeps after
+//! each, and 16 at once.
+//!
+//! Servers and client share one CPU. On two CPUs a wake-up can cost more than the greeting, on a
+//! virtual machine several times more. Whether the scheduler uses both varies from second to
+//! second.
 //!
 //!     cargo bench --bench greeting                                       # the table
 //!     cargo bench --bench greeting -- --connections 20000 --rounds 21    # longer
-//!     cargo bench --bench greeting -- --spread                           # on whichever CPUs there are
-//!     cargo bench --bench greeting -- --plain 4711                       # one loop, say under strace
-//!     cargo bench --bench greeting -- --load 4711 --connections 1000     # the load alone
+//!     cargo bench --bench greeting -- --spread                           # on all CPUs
+//!     cargo bench --bench greeting -- --plain 4711                       # one loop
+//!     cargo bench --bench greeting -- --load 4711 --connections 1000     # only the load
 //!
-//! Without cargo's `--bench`, or with `--test`, a run is one short round: it only proves that all is well.
+//! Without cargo's `--bench`, or with `--test`, a run is one short round that checks the answers.
 
 #[path = "greeting/bare.rs"]
 mod bare;
@@ -34,18 +36,18 @@ use std::{env, fs, thread};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use bare::{greet, greet_politely, until_blocked};
+use bare::{accept_until_blocked, greet, greet_politely};
 
-/// How long a server may take to listen, and to come to rest.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The timeout for a server to listen, and to become idle.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many connections are under way at once, in each of the two loads.
+/// The number of simultaneous connections in each load.
 const IN_FLIGHT: [usize; 2] = [1, 16];
 
-/// Connections before the first reading, so that threads and memory are there.
+/// Connections before the first measurement, which start threads and allocate memory.
 const WARM_UP: usize = 64;
 
-/// Who is measured. The first is what the others are compared with.
+/// The servers. Ratios are relative to the first.
 const PEERS: [Peer; 4] = [
     Peer { name: "epoll loop, plain", server: Server::Plain },
     Peer { name: "epoll loop, polite close", server: Server::Polite },
@@ -61,9 +63,9 @@ struct Peer {
 enum Server {
     /// A loop in this file: accept, send, close.
     Plain,
-    /// The same with the peer's address and a polite close.
+    /// The same loop with the peer's address and a polite close.
     Polite,
-    /// The built program, with these flags.
+    /// The program with these flags.
     Program(&'static [&'static str]),
 }
 
@@ -78,9 +80,9 @@ fn main() -> ExitCode {
 }
 
 fn run(args: Vec<String>) -> io::Result<()> {
-    let place = |flag: &str| args.iter().position(|arg| arg == flag);
-    let has = |flag: &str| place(flag).is_some();
-    let number = |flag: &str, default: usize| match place(flag).and_then(|at| args.get(at + 1)) {
+    let position = |flag: &str| args.iter().position(|arg| arg == flag);
+    let has = |flag: &str| position(flag).is_some();
+    let number = |flag: &str, default: usize| match position(flag).and_then(|at| args.get(at + 1)) {
         None => Ok(default),
         Some(text) => text.parse().map_err(|_| other(format!("{flag} {text}: not a number"))),
     };
@@ -102,7 +104,7 @@ fn run(args: Vec<String>) -> io::Result<()> {
     compare(connections, rounds)
 }
 
-/// Keeps this process, and those that it starts, on the last CPU that it may use.
+/// Binds this process and its children to the last CPU that it may use.
 fn share_one_cpu() -> io::Result<()> {
     let allowed = sched_getaffinity(None)?;
     let mut one = CpuSet::new();
@@ -113,7 +115,7 @@ fn share_one_cpu() -> io::Result<()> {
     Ok(())
 }
 
-/// Measures all peers, round by round, and prints a table for each load.
+/// Measures all servers in each round, and prints a table for each load.
 fn compare(connections: usize, rounds: usize) -> io::Result<()> {
     let mut costs = [const { [const { Vec::new() }; PEERS.len()] }; IN_FLIGHT.len()];
     for _ in 0..rounds {
@@ -137,39 +139,39 @@ fn compare(connections: usize, rounds: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the least, the middle (the lower one of two) and the most of what is there.
+/// Returns the minimum, the median (the lower one of two) and the maximum.
 fn spread(figures: impl Iterator<Item = f64>) -> [f64; 3] {
     let mut sorted: Vec<f64> = figures.collect();
     sorted.sort_by(f64::total_cmp);
     [sorted[0], sorted[(sorted.len() - 1) / 2], sorted[sorted.len() - 1]]
 }
 
-/// Starts a server, greets `connections` times, and returns the µs of CPU time that one took.
+/// Starts a server, connects `connections` times, and returns the CPU time per connection in µs.
 fn measure(server: &Server, connections: usize, in_flight: usize) -> io::Result<f64> {
     let port = free_port()?;
     let server = Running::start(server, port)?;
     load(port, WARM_UP, in_flight)?;
-    let before = server.at_rest()?;
+    let before = server.wait_until_idle()?;
     load(port, connections, in_flight)?;
-    let after = server.at_rest()?;
-    let spent: u64 = after
+    let after = server.wait_until_idle()?;
+    let cpu_times: u64 = after
         .iter()
-        .map(|(thread, spent)| spent - before.get(thread).copied().unwrap_or_default())
+        .map(|(thread, cpu_times)| cpu_times - before.get(thread).copied().unwrap_or_default())
         .sum();
-    Ok(spent as f64 / 1000.0 / connections as f64)
+    Ok(cpu_times as f64 / 1000.0 / connections as f64)
 }
 
-/// Finds a port that nobody has: a quiet program does not tell which one it chose.
+/// Returns a free port. A quiet program does not print the port that it chose.
 fn free_port() -> io::Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// Has a server on this machine greet so many, `in_flight` at once.
+/// Connects to a local server `connections` times, `in_flight` at once.
 fn load(port: u16, connections: usize, in_flight: usize) -> io::Result<()> {
     bare::load(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), connections, in_flight)
 }
 
-/// A server in a process of its own, which ends with this value.
+/// A server in a child process. Dropping this kills it.
 struct Running(Child);
 
 impl Running {
@@ -194,7 +196,7 @@ impl Running {
         let running = Running(quiet.stderr(Stdio::null()).spawn()?);
         let since = Instant::now();
         while let Err(error) = load(port, 1, 1) {
-            if since.elapsed() > PATIENCE {
+            if since.elapsed() > TIMEOUT {
                 return Err(error);
             }
             thread::sleep(Duration::from_millis(5));
@@ -202,47 +204,47 @@ impl Running {
         Ok(running)
     }
 
-    /// Waits until the server has nothing left to do, and returns the CPU time of each of its threads.
-    fn at_rest(&self) -> io::Result<HashMap<String, u64>> {
+    /// Waits until the server is idle, and returns the CPU time of each of its threads.
+    fn wait_until_idle(&self) -> io::Result<HashMap<String, u64>> {
         let since = Instant::now();
-        let mut spent = self.spent()?;
+        let mut cpu_times = self.cpu_times()?;
         loop {
             thread::sleep(Duration::from_millis(20));
-            let now = self.spent()?;
-            if now == spent {
+            let now = self.cpu_times()?;
+            if now == cpu_times {
                 return Ok(now);
             }
-            if since.elapsed() > PATIENCE {
-                return Err(other("the server never comes to rest"));
+            if since.elapsed() > TIMEOUT {
+                return Err(other("the server did not become idle"));
             }
-            spent = now;
+            cpu_times = now;
         }
     }
 
-    /// Returns the nanoseconds that each thread was on a CPU, in user and in kernel mode.
-    fn spent(&self) -> io::Result<HashMap<String, u64>> {
-        let mut spent = HashMap::new();
+    /// Returns the CPU time of each thread in nanoseconds, in user and kernel mode.
+    fn cpu_times(&self) -> io::Result<HashMap<String, u64>> {
+        let mut cpu_times = HashMap::new();
         for thread in fs::read_dir(format!("/proc/{}/task", self.0.id()))? {
             let thread = thread?;
-            // A thread may end between the two readings.
+            // A thread may end between the two reads.
             let Ok(text) = fs::read_to_string(thread.path().join("schedstat")) else { continue };
             let ns = text.split_whitespace().next().and_then(|ns| ns.parse().ok());
             let ns = ns.ok_or_else(|| other(format!("schedstat says {text:?}")))?;
-            spent.insert(thread.file_name().to_string_lossy().into_owned(), ns);
+            cpu_times.insert(thread.file_name().to_string_lossy().into_owned(), ns);
         }
-        Ok(spent)
+        Ok(cpu_times)
     }
 }
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // One that has ended already needs neither.
+        // Both calls fail if the server has already exited.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// Serves greetings for ever, with as little as that takes.
+/// Serves greetings in a bare loop that never returns, except with an error.
 fn serve(port: u16, polite: bool) -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
     listener.set_nonblocking(true)?;
@@ -252,7 +254,7 @@ fn serve(port: u16, polite: bool) -> io::Result<()> {
         [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; 16];
     loop {
         epoll::wait(&epoll, events.as_mut_slice(), None)?;
-        until_blocked(|| if polite { greet_politely(&listener) } else { greet(&listener) })?;
+        accept_until_blocked(|| if polite { greet_politely(&listener) } else { greet(&listener) })?;
     }
 }
 

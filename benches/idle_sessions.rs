@@ -1,16 +1,15 @@
-//! What an idle chat session costs the server: its memory, and that it is left alone.
+//! Measures the memory and the CPU time of idle chat sessions in the server.
 //!
-//! The built program serves a chat over a Unix socket, and thousands of clients come in, each with one line that
-//! is answered; then nobody says anything. All are in the first room, where everybody has heard the later ones
-//! come. The memory is the process's own (`RssAnon`): what the kernel holds for a socket is its affair. It is
-//! measured as growth between a first part of the crowd and the whole of it, so that neither the program itself
-//! nor what the room remembers (it is full by then) counts. After that the server is watched while nobody says
-//! a word: CPU time and switches of its threads should not grow at all.
+//! The program serves a chat on a Unix socket. Thousands of clients join the first room, send one
+//! command each, read the answer and all announcements, and are silent. Memory is the growth of
+//! `RssAnon` from the first 5,000 sessions to all of them. So neither the program itself nor the
+//! room's message log, which is full by then, counts. Memory of the kernel does not count either.
+//! Afterwards the CPU time and the context switches of the idle server should not grow.
 //!
-//!     cargo bench --bench idle_sessions                        # 5,000 and then 10,000 sessions more
-//!     cargo bench --bench idle_sessions -- --sessions 3000     # how many there are in all
+//!     cargo bench --bench idle_sessions                        # 5,000, then 15,000 sessions
+//!     cargo bench --bench idle_sessions -- --sessions 3000     # another total
 //!
-//! Without cargo's `--bench`, or with `--test`, a few sessions prove that all is well.
+//! Without cargo's `--bench`, or with `--test`, a run has a few sessions and checks the answers.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -21,21 +20,22 @@ use std::{env, fs, thread};
 
 use sockactors::net::raise_open_file_limit;
 
-/// How long the server may take for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The timeout of each step of the server.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How many come at once.
+/// The clients that connect at once.
 const BATCH: usize = 200;
 
-/// For how long a server that is at rest has done nothing. The watch over actors that keep their thread looks
-/// once more within a second or two after the last turn.
+/// The time without activity after which the server counts as idle.
+///
+/// The watchdog for blocked threads runs once more a second or two after the last poll.
 const REST: Duration = Duration::from_secs(3);
 
-/// A room remembers so many lines; as many must have come before the first reading.
-const REMEMBERED: usize = 5000;
+/// The capacity of a room's message log, which fills before the first measurement.
+const LOG_CAPACITY: usize = 5000;
 
-/// What a session says, and how the answer begins.
-const WORD: &[u8] = b"/ack off\n";
+/// The command of each client, and the start of its answer.
+const COMMAND: &[u8] = b"/ack off\n";
 const ANSWER: &[u8] = b"* receipts are off";
 
 fn main() -> ExitCode {
@@ -51,44 +51,44 @@ fn main() -> ExitCode {
 fn run(args: &[String]) -> io::Result<()> {
     let has = |flag: &str| args.iter().any(|arg| arg == flag);
     let smoke = has("--test") || !has("--bench");
-    let asked = args.iter().position(|arg| arg == "--sessions").and_then(|at| args.get(at + 1));
-    let sessions: usize = match asked {
-        Some(text) => text.parse().map_err(|_| other("--sessions takes a number"))?,
+    let value = args.iter().position(|arg| arg == "--sessions").and_then(|at| args.get(at + 1));
+    let sessions: usize = match value {
+        Some(text) => text.parse().map_err(|_| other("--sessions needs a number"))?,
         None if smoke => 64,
         None => 15_000,
     };
-    let first = REMEMBERED.min(sessions / 2);
-    // The server inherits it.
+    let first = LOG_CAPACITY.min(sessions / 2);
+    // The server inherits the limit.
     raise_open_file_limit();
     let server = Server::start()?;
-    let mut crowd = Vec::new();
+    let mut clients = Vec::new();
     let rest = if smoke { REST / 10 } else { REST };
     let mut readings = Vec::new();
     for count in [0, first, sessions] {
-        server.bring_in(&mut crowd, count)?;
-        server.at_rest(rest)?;
+        server.connect_until(&mut clients, count)?;
+        server.wait_until_idle(rest)?;
         readings.push((count as u64, server.memory()?));
         println!("RssAnon with {count} sessions: {} kB", server.memory()?);
     }
     let each = |(few, before): (u64, u64), (many, after): (u64, u64)| {
         after.saturating_sub(before) * 1024 / (many - few).max(1)
     };
-    println!("each of all: {} B", each(readings[0], readings[2]));
-    println!("each of the later ones: {} B", each(readings[1], readings[2]));
+    println!("memory of each session: {} B", each(readings[0], readings[2]));
+    println!("memory of each later session: {} B", each(readings[1], readings[2]));
 
     let idle = Duration::from_secs(if smoke { 1 } else { 10 });
     let before = server.activity()?;
     thread::sleep(idle);
     let after = server.activity()?;
     println!(
-        "in {idle:?} without a word: {} ns of CPU time, {} times a thread went on",
+        "in {idle:?} without input: {} ns of CPU time, {} context switches",
         after.0 - before.0,
         after.1 - before.1,
     );
     Ok(())
 }
 
-/// The program in a process of its own, which ends with this value.
+/// The program in a child process. Dropping this kills it.
 struct Server {
     child: Child,
     socket: PathBuf,
@@ -107,7 +107,7 @@ impl Server {
         let server = Server { child, socket, _place: place };
         let since = Instant::now();
         while let Err(error) = UnixStream::connect(&server.socket) {
-            if since.elapsed() > PATIENCE {
+            if since.elapsed() > TIMEOUT {
                 return Err(error);
             }
             thread::sleep(Duration::from_millis(5));
@@ -115,41 +115,41 @@ impl Server {
         Ok(server)
     }
 
-    /// Has clients come until there are `count` of them, each of which has its answer.
-    fn bring_in(&self, crowd: &mut Vec<UnixStream>, count: usize) -> io::Result<()> {
-        while crowd.len() < count {
-            let known = crowd.len();
+    /// Connects clients until there are `count`, and waits for the answer to each.
+    fn connect_until(&self, clients: &mut Vec<UnixStream>, count: usize) -> io::Result<()> {
+        while clients.len() < count {
+            let known = clients.len();
             for _ in 0..BATCH.min(count - known) {
                 let mut stream = connect(&self.socket)?;
-                stream.write_all(WORD)?;
+                stream.write_all(COMMAND)?;
                 stream.set_nonblocking(true)?;
-                crowd.push(stream);
+                clients.push(stream);
             }
-            let mut heard = vec![Vec::new(); crowd.len() - known];
-            let mut left = heard.len();
+            let mut received = vec![Vec::new(); clients.len() - known];
+            let mut left = received.len();
             let since = Instant::now();
             while left > 0 {
-                for (stream, heard) in crowd[known..].iter_mut().zip(&mut heard) {
-                    if read(stream, heard)? && answered(heard) {
+                for (stream, received) in clients[known..].iter_mut().zip(&mut received) {
+                    if read(stream, received)? && answered(received) {
                         left -= 1;
-                        // It is not counted twice.
-                        heard.clear();
+                        // An answer counts once.
+                        received.clear();
                     }
                 }
-                if since.elapsed() > PATIENCE {
+                if since.elapsed() > TIMEOUT {
                     return Err(other(format!("{left} clients got no answer")));
                 }
                 thread::sleep(Duration::from_millis(1));
             }
-            for stream in crowd.iter_mut() {
+            for stream in clients.iter_mut() {
                 read(stream, &mut Vec::new())?;
             }
         }
         Ok(())
     }
 
-    /// Waits until the server has nothing left to do.
-    fn at_rest(&self, rest: Duration) -> io::Result<()> {
+    /// Waits until the server is idle for `rest`.
+    fn wait_until_idle(&self, rest: Duration) -> io::Result<()> {
         let since = Instant::now();
         let mut activity = self.activity()?;
         loop {
@@ -158,24 +158,24 @@ impl Server {
             if now == activity {
                 return Ok(());
             }
-            if since.elapsed() > PATIENCE {
-                return Err(other("the server never comes to rest"));
+            if since.elapsed() > TIMEOUT {
+                return Err(other("the server did not become idle"));
             }
             activity = now;
         }
     }
 
-    /// Returns the kilobytes of memory that are the process's own.
+    /// Returns the anonymous resident memory in kB.
     fn memory(&self) -> io::Result<u64> {
         field(&self.proc().join("status"), "RssAnon:")
     }
 
-    /// Returns how long the threads were on a CPU, in nanoseconds, and how often they left it.
+    /// Returns the CPU time of all threads in ns, and their voluntary context switches.
     fn activity(&self) -> io::Result<(u64, u64)> {
         let mut activity = (0, 0);
         for thread in fs::read_dir(self.proc().join("task"))? {
             let thread = thread?.path();
-            // A thread may end between the two readings.
+            // A thread may end between the two reads.
             let Ok(text) = fs::read_to_string(thread.join("schedstat")) else { continue };
             let spent = text.split_whitespace().next().and_then(|ns| ns.parse::<u64>().ok());
             activity.0 += spent.ok_or_else(|| other(format!("schedstat says {text:?}")))?;
@@ -191,18 +191,18 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // One that has ended already needs neither.
+        // Both calls fail if the server has already exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Connects, and waits while the server has too many to accept.
+/// Connects, and retries while the backlog is full.
 fn connect(socket: &Path) -> io::Result<UnixStream> {
     let since = Instant::now();
     loop {
         match UnixStream::connect(socket) {
-            Err(error) if error.kind() == ErrorKind::WouldBlock && since.elapsed() < PATIENCE => {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && since.elapsed() < TIMEOUT => {
                 thread::sleep(Duration::from_millis(1));
             }
             done => return done,
@@ -210,18 +210,18 @@ fn connect(socket: &Path) -> io::Result<UnixStream> {
     }
 }
 
-/// Takes in all that is there; tells whether there was anything.
-fn read(stream: &mut UnixStream, heard: &mut Vec<u8>) -> io::Result<bool> {
-    let before = heard.len();
-    match stream.read_to_end(heard) {
-        Ok(_) => Err(other(format!("the server closed: {:?}", String::from_utf8_lossy(heard)))),
-        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(heard.len() > before),
+/// Reads all available bytes, and reports whether there were any.
+fn read(stream: &mut UnixStream, received: &mut Vec<u8>) -> io::Result<bool> {
+    let before = received.len();
+    match stream.read_to_end(received) {
+        Ok(_) => Err(other(format!("the server closed: {:?}", String::from_utf8_lossy(received)))),
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(received.len() > before),
         Err(error) => Err(error),
     }
 }
 
-fn answered(heard: &[u8]) -> bool {
-    heard.split(|&byte| byte == b'\n').any(|line| line.starts_with(ANSWER))
+fn answered(received: &[u8]) -> bool {
+    received.split(|&byte| byte == b'\n').any(|line| line.starts_with(ANSWER))
 }
 
 /// Reads a number from a file of `/proc`.

@@ -11,9 +11,10 @@
 //! | `delivery` | a chat line delivered to one member; each line is published to 49 |
 //!
 //! CPU times vary by 10 % between runs on a shared machine. Instruction counts vary by less than
-//! 0.1 %. Each operation runs N times and 3N times, in two processes under valgrind's callgrind. The
-//! difference of their counts is the cost of 2N operations, without startup and shutdown. The check
-//! fails if an operation executes over 3 % more instructions than in `benches/instructions.txt`.
+//! 0.1 %. Each operation runs N times and 3N times, in two processes under valgrind's callgrind.
+//! The difference of their counts is the cost of 2N operations, without startup and shutdown. The
+//! check fails if an operation executes over 3 % more instructions than in
+//! `benches/instructions.txt`.
 //!
 //! The servers are quiet, and all but `echo` are composed as in the program. Only the server is
 //! counted: its client is a child process, which valgrind does not follow. A client sends each

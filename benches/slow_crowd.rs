@@ -1,21 +1,22 @@
-//! What a slow crowd costs those who behave well: greetings, lines of a chat and uploads in a second, with and without two
-//! thousand connections that say a byte a second.
+//! Measures how much slow connections slow down the other clients of a server.
 //!
-//! The built program serves one scenario at a time, twice: one server has those who behave well alone, the other one has the
-//! crowd, too. Its members connect, say a byte each second while they are measured, and read nothing; one that the server has
-//! ended stays with its client as it is. The two servers are measured in turns of a fraction of a second, so that whatever else
-//! the machine does falls on both; the ratio is that of one round, and the median of all rounds counts. Server and clients
-//! share the machine, so what the crowd's own client costs counts, too, and is told. The last ratio is that of the CPU time that
-//! the server took for each: it knows nothing of what else the machine does.
+//! Two servers of one scenario are compared. Both have a few well-behaved clients. The second also
+//! has a crowd of connections that send one byte per second and read nothing. A connection that the
+//! server closes stays open at the client. The figures are greetings, chat lines or MiB per second.
+//!
+//! The servers are measured in turns of a fraction of a second, so that other load of the machine
+//! affects both. The ratio compares the turns of one round, and the median of the rounds is shown.
+//! Server and clients share the machine, so the CPU time of the crowd's client is shown too. The
+//! last ratio is that of the server's CPU time per operation, which other load does not affect.
 //!
 //!     cargo bench --bench slow_crowd                                     # the table
-//!     cargo bench --bench slow_crowd -- --crowd 5000 --rounds 100        # more of both
-//!     cargo bench --bench slow_crowd -- --millis 1000                    # how long a turn is
-//!     cargo bench --bench slow_crowd -- --only chat                      # one of tcp, chat, framed, raw
+//!     cargo bench --bench slow_crowd -- --crowd 5000 --rounds 100        # longer
+//!     cargo bench --bench slow_crowd -- --millis 1000                    # the length of a turn
+//!     cargo bench --bench slow_crowd -- --only chat                      # tcp, chat, framed or raw
 //!
-//! Without cargo's `--bench`, or with `--test`, a run is one short round: it only proves that all is well.
+//! Without cargo's `--bench`, or with `--test`, a run is one short round that checks the answers.
 
-#[allow(dead_code, reason = "nobody waits for a server here")]
+#[allow(dead_code, reason = "this benchmark kills its servers")]
 #[path = "files/cpu.rs"]
 mod cpu;
 #[path = "slow_crowd/loads.rs"]
@@ -34,31 +35,31 @@ use std::time::{Duration, Instant};
 use rustix::time::{ClockId, clock_gettime};
 use sockactors::net::raise_open_file_limit;
 
-use loads::{framed, greetings, offering, raw, words};
+use loads::{chat_lines, framed, greetings, partial_offer, raw};
 
-/// How long a server may take for anything.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The timeout of each step of a server.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long server and crowd have to settle before a turn.
+/// The time before a turn in which the server becomes idle.
 const SETTLE: Duration = Duration::from_millis(50);
 
-/// The crowd says its bytes in so many parts of a second.
+/// The crowd sends its bytes in this many groups per second.
 const PARTS: usize = 50;
 
-/// What is measured: the scenario, what a crowd says first, and what those who behave well do until the time is up.
+/// A scenario, the first bytes of the crowd, and the work of the well-behaved clients.
 struct Load {
     name: &'static str,
     scenario: &'static str,
     first: fn() -> Vec<u8>,
-    /// Returns how much was done.
+    /// Runs until the time is up, and returns the amount of work.
     act: fn(&Server, Instant) -> io::Result<u64>,
     unit: &'static str,
 }
 
 const LOADS: [Load; 4] = [
     Load { name: "tcp", scenario: "tcp", first: Vec::new, act: greetings, unit: "greetings/s" },
-    Load { name: "chat", scenario: "chat", first: Vec::new, act: words, unit: "lines/s" },
-    Load { name: "framed", scenario: "file", first: offering, act: framed, unit: "MiB/s" },
+    Load { name: "chat", scenario: "chat", first: Vec::new, act: chat_lines, unit: "lines/s" },
+    Load { name: "framed", scenario: "file", first: partial_offer, act: framed, unit: "MiB/s" },
     Load { name: "raw", scenario: "file", first: Vec::new, act: raw, unit: "MiB/s" },
 ];
 
@@ -83,14 +84,14 @@ fn run(args: &[String]) -> io::Result<()> {
     let rounds = number("--rounds", if smoke { 1 } else { 40 })?.max(1);
     let turn = Duration::from_millis(number("--millis", if smoke { 100 } else { 300 })? as u64);
     let only = args.iter().position(|arg| arg == "--only").and_then(|at| args.get(at + 1));
-    // The servers inherit it.
+    // The servers inherit the limit.
     raise_open_file_limit();
     println!(
         "{rounds} rounds of {turn:?} each, alone and beside {crowd} slow connections; medians\n"
     );
     println!(
         "{:<12} {:>10} {:>10} {:>7} {:>7} {:>7} {:>14} {:>12}",
-        "in a second", "alone", "beside", "ratio", "min", "max", "crowd's client", "CPU of each"
+        "per second", "alone", "beside", "ratio", "min", "max", "crowd's client", "CPU ratio"
     );
     for load in LOADS.iter().filter(|load| only.is_none_or(|only| only == load.name)) {
         compare(load, crowd, rounds, turn)?;
@@ -98,25 +99,25 @@ fn run(args: &[String]) -> io::Result<()> {
     Ok(())
 }
 
-/// Measures a load on two servers in turns, and prints a line of the table.
+/// Measures a load on two servers in turns, and prints a row of the table.
 fn compare(load: &Load, crowd: usize, rounds: usize, turn: Duration) -> io::Result<()> {
     let servers = [Server::start(load.scenario)?, Server::start(load.scenario)?];
-    let crowd = Crowd::come(&servers[1].at, crowd, &(load.first)())?;
+    let crowd = Crowd::connect(&servers[1].at, crowd, &(load.first)())?;
     let mut figures = [Vec::new(), Vec::new()];
     for round in 0..=rounds {
         for which in [round % 2, 1 - round % 2] {
-            crowd.says(which == 1);
+            crowd.set_sending(which == 1);
             thread::sleep(SETTLE);
             let (server, since) = (&servers[which], Instant::now());
-            let before = cpu::spent(server.child.id())?;
+            let before = cpu::cpu_time(server.child.id())?;
             let done = (load.act)(server, since + turn)? as f64;
             let rate = done / since.elapsed().as_secs_f64();
-            // The first round is for everybody to warm up.
+            // The first round warms up.
             if round > 0 {
-                let spent = cpu::spent(server.child.id())?.saturating_sub(before);
-                figures[which].push((rate, spent.as_secs_f64() / done));
+                let cpu_time = cpu::cpu_time(server.child.id())?.saturating_sub(before);
+                figures[which].push((rate, cpu_time.as_secs_f64() / done));
             }
-            crowd.says(false);
+            crowd.set_sending(false);
         }
     }
     let [alone, beside] = &figures;
@@ -129,20 +130,20 @@ fn compare(load: &Load, crowd: usize, rounds: usize, turn: Duration) -> io::Resu
         load.name,
         rates(alone),
         rates(beside),
-        100.0 * crowd.go(),
+        100.0 * crowd.stop(),
         load.unit
     );
     Ok(())
 }
 
-/// Returns the least, the middle (the lower one of two) and the most of what is there.
+/// Returns the minimum, the median (the lower one of two) and the maximum.
 fn spread(figures: impl Iterator<Item = f64>) -> [f64; 3] {
     let mut sorted: Vec<f64> = figures.collect();
     sorted.sort_by(f64::total_cmp);
     [sorted[0], sorted[(sorted.len() - 1) / 2], sorted[sorted.len() - 1]]
 }
 
-/// The built program, which ends with this value.
+/// The program in a child process. Dropping this kills it.
 struct Server {
     child: Child,
     at: String,
@@ -162,15 +163,15 @@ impl Server {
         }
         let streams = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut server = Server { child: streams.spawn()?, at: String::new(), out };
-        let told = server.child.stderr.take().ok_or_else(|| other("it has no stderr"))?;
-        let mut lines = BufReader::new(told).lines();
+        let stderr = server.child.stderr.take().ok_or_else(|| other("the server has no stderr"))?;
+        let mut lines = BufReader::new(stderr).lines();
         for line in &mut lines {
             if let Some((_, at)) = line?.split_once("listening on ") {
                 server.at = at.trim().into();
                 break;
             }
         }
-        // Whatever else it tells must not stop it.
+        // A full pipe would block the server.
         thread::spawn(move || lines.for_each(drop));
         Ok(server)
     }
@@ -178,34 +179,34 @@ impl Server {
     fn connect(&self) -> io::Result<TcpStream> {
         let stream = TcpStream::connect(&self.at)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         Ok(stream)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // One that has ended already needs neither.
+        // Both calls fail if the server has already exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-/// Slow connections, and the thread that says their bytes.
+/// Slow connections, and the thread that sends their bytes.
 struct Crowd {
     state: Arc<State>,
     thread: JoinHandle<f64>,
 }
 
-/// What the crowd is to do.
+/// The commands to the crowd.
 #[derive(Default)]
 struct State {
-    says: AtomicBool,
-    is_over: AtomicBool,
+    is_sending: AtomicBool,
+    is_stopped: AtomicBool,
 }
 
 impl Crowd {
-    fn come(at: &str, count: usize, first: &[u8]) -> io::Result<Crowd> {
+    fn connect(at: &str, count: usize, first: &[u8]) -> io::Result<Crowd> {
         let mut crowd = Vec::new();
         for _ in 0..count {
             let mut stream = TcpStream::connect(at)?;
@@ -217,35 +218,35 @@ impl Crowd {
         let seen = state.clone();
         let thread = thread::spawn(move || {
             let (mut part, pause) = (0, Duration::from_secs(1) / PARTS as u32);
-            while !seen.is_over.load(Ordering::Relaxed) {
-                if seen.says.load(Ordering::Relaxed) {
+            while !seen.is_stopped.load(Ordering::Relaxed) {
+                if seen.is_sending.load(Ordering::Relaxed) {
                     for stream in crowd.iter_mut().skip(part % PARTS).step_by(PARTS) {
-                        // One that the server has ended has nobody to say it to.
+                        // The server may have closed the connection.
                         let _ = stream.write(b"x");
                     }
                     part += 1;
                 }
                 thread::sleep(pause);
             }
-            let said = part as f64 * pause.as_secs_f64();
-            if part == 0 { 0.0 } else { on_this_thread().as_secs_f64() / said }
+            let seconds = part as f64 * pause.as_secs_f64();
+            if part == 0 { 0.0 } else { thread_cpu_time().as_secs_f64() / seconds }
         });
         Ok(Crowd { state, thread })
     }
 
-    fn says(&self, says: bool) {
-        self.state.says.store(says, Ordering::Relaxed);
+    fn set_sending(&self, is_sending: bool) {
+        self.state.is_sending.store(is_sending, Ordering::Relaxed);
     }
 
-    /// Has the crowd go, and returns the share of a CPU that its thread took.
-    fn go(self) -> f64 {
-        self.state.is_over.store(true, Ordering::Relaxed);
+    /// Disconnects the crowd, and returns the share of a CPU that its thread used.
+    fn stop(self) -> f64 {
+        self.state.is_stopped.store(true, Ordering::Relaxed);
         self.thread.join().unwrap_or_default()
     }
 }
 
-/// Returns how long this thread was on a CPU.
-fn on_this_thread() -> Duration {
+/// Returns the CPU time of this thread.
+fn thread_cpu_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }

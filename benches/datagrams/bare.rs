@@ -1,4 +1,4 @@
-//! The least that it takes to answer datagrams: loops around system calls, in safe Rust.
+//! Bare loops of system calls that answer datagrams, in safe Rust.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::UdpSocket;
@@ -7,69 +7,69 @@ use std::os::fd::{AsFd, AsRawFd};
 use nix::sys::socket::{MsgFlags, MultiHeaders, SockaddrIn, recvmmsg, sendmmsg};
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
-/// The most datagrams of one call, and the size of the buffer of each: as in the program.
-const MOST: usize = 64;
-const SIZE: usize = 1024;
+/// The datagrams per call and the size of each buffer, as in the program.
+const MAX_BATCH: usize = 64;
+const BUFFER_SIZE: usize = 1024;
 
-/// A loop that answers for ever.
+/// A loop that never returns, except with an error.
 type Serve = fn(UdpSocket, &[u8]) -> io::Result<()>;
 
-/// The loops, by the flag that starts each.
+/// The loops and the flags that start them.
 pub const LOOPS: [(&str, Serve); 3] =
     [("--naive", naive), ("--mmsg", waiting), ("--epoll", notified)];
 
-/// Waits for one datagram, and answers it.
+/// Receives one datagram at a time and answers it.
 fn naive(socket: UdpSocket, answer: &[u8]) -> io::Result<()> {
-    let mut buffer = [0; SIZE];
+    let mut buffer = [0; BUFFER_SIZE];
     loop {
         let (_, peer) = socket.recv_from(&mut buffer)?;
         socket.send_to(answer, peer)?;
     }
 }
 
-/// Waits for one datagram, takes all that have come by then, and answers them at once.
+/// Waits for a datagram, receives all that have arrived, and answers them with one call.
 fn waiting(socket: UdpSocket, answer: &[u8]) -> io::Result<()> {
-    let mut room = Room::new();
+    let mut buffers = Buffers::new();
     loop {
-        room.answer(&socket, answer, MsgFlags::MSG_WAITFORONE)?;
+        buffers.answer(&socket, answer, MsgFlags::MSG_WAITFORONE)?;
     }
 }
 
-/// The same, where an `epoll` tells that there are datagrams.
+/// Like [`waiting`], but waits in `epoll`.
 fn notified(socket: UdpSocket, answer: &[u8]) -> io::Result<()> {
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     epoll::add(&epoll, socket.as_fd(), EventData::new_u64(0), EventFlags::IN)?;
     let mut events = [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; 1];
-    let mut room = Room::new();
+    let mut buffers = Buffers::new();
     loop {
         epoll::wait(&epoll, events.as_mut_slice(), None)?;
-        while room.answer(&socket, answer, MsgFlags::MSG_DONTWAIT)? == MOST {}
+        while buffers.answer(&socket, answer, MsgFlags::MSG_DONTWAIT)? == MAX_BATCH {}
     }
 }
 
-/// What the calls need, made once.
-struct Room {
+/// The buffers of the calls.
+struct Buffers {
     bytes: Vec<u8>,
     peers: Vec<Option<SockaddrIn>>,
     receive: MultiHeaders<SockaddrIn>,
     send: MultiHeaders<SockaddrIn>,
 }
 
-impl Room {
-    fn new() -> Room {
-        Room {
-            bytes: vec![0; MOST * SIZE],
-            peers: Vec::with_capacity(MOST),
-            receive: MultiHeaders::preallocate(MOST, None),
-            send: MultiHeaders::preallocate(MOST, None),
+impl Buffers {
+    fn new() -> Buffers {
+        Buffers {
+            bytes: vec![0; MAX_BATCH * BUFFER_SIZE],
+            peers: Vec::with_capacity(MAX_BATCH),
+            receive: MultiHeaders::preallocate(MAX_BATCH, None),
+            send: MultiHeaders::preallocate(MAX_BATCH, None),
         }
     }
 
-    /// Receives what there is, answers it, and says how many that were.
+    /// Receives and answers a batch, and returns its size.
     fn answer(&mut self, socket: &UdpSocket, answer: &[u8], flags: MsgFlags) -> io::Result<usize> {
-        let mut buffers = self.bytes.chunks_exact_mut(SIZE);
-        let mut slices: [[IoSliceMut<'_>; 1]; MOST] =
-            std::array::from_fn(|_| [IoSliceMut::new(buffers.next().unwrap_or_default())]);
+        let mut chunks = self.bytes.chunks_exact_mut(BUFFER_SIZE);
+        let mut slices: [[IoSliceMut<'_>; 1]; MAX_BATCH] =
+            std::array::from_fn(|_| [IoSliceMut::new(chunks.next().unwrap_or_default())]);
         let fd = socket.as_raw_fd();
         self.peers.clear();
         match recvmmsg(fd, &mut self.receive, slices.iter_mut(), flags, None) {
@@ -88,27 +88,28 @@ impl Room {
     }
 }
 
-/// A client's side: many requests with one call, so that they are there together.
+/// Sends many requests with one call, so that they arrive as a batch.
 pub struct Burst {
     headers: MultiHeaders<SockaddrIn>,
-    nowhere: Vec<Option<SockaddrIn>>,
+    addresses: Vec<Option<SockaddrIn>>,
 }
 
 impl Burst {
-    /// Makes room for `count` requests at once.
+    /// Allocates the headers of up to `count` requests.
     pub fn new(count: usize) -> Burst {
-        Burst { headers: MultiHeaders::preallocate(count, None), nowhere: vec![None; count] }
+        Burst { headers: MultiHeaders::preallocate(count, None), addresses: vec![None; count] }
     }
 
-    /// Sends `text` so many times to where the socket is connected.
+    /// Sends `text` `count` times to the peer of the socket.
     pub fn send(&mut self, socket: &UdpSocket, text: &[u8], count: usize) -> io::Result<()> {
         let mut left = count;
         while left > 0 {
             let slices = [IoSlice::new(text)];
             let slices = std::iter::repeat_n(&slices, left);
-            let to = &self.nowhere[..left];
+            let targets = &self.addresses[..left];
             let flags = MsgFlags::empty();
-            left -= sendmmsg(socket.as_raw_fd(), &mut self.headers, slices, to, [], flags)?.count();
+            left -= sendmmsg(socket.as_raw_fd(), &mut self.headers, slices, targets, [], flags)?
+                .count();
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! The CPU time that a process has taken.
+//! The CPU time of a process.
 
 use std::fs;
 use std::io;
@@ -6,16 +6,16 @@ use std::time::Duration;
 
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
-/// A tick of `/proc/PID/stat`, which is the same on every Linux.
+/// The unit of time in `/proc/PID/stat`, the same on every Linux.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Tells what a process took, in user and in kernel mode, all its threads and those of its children that it waited for. It runs
-/// yet, or it has ended and nobody waited for it.
+/// Returns the CPU time of a running process, or of a zombie, in user and kernel mode.
 ///
-/// The kernel keeps the time of threads that have ended and of children in ticks of 10 ms.
-pub fn spent(process: u32) -> io::Result<Duration> {
+/// It includes all threads, and the children that the process has waited for. The kernel counts
+/// children and threads that have exited in ticks of 10 ms.
+pub fn cpu_time(process: u32) -> io::Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    // The name before may hold anything.
+    // The name of the command before it may contain spaces and parentheses.
     let fields: Vec<_> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
     let ticks = |field: usize| {
         fields.get(field).and_then(|text| text.parse::<u32>().ok()).unwrap_or_default()
@@ -25,14 +25,14 @@ pub fn spent(process: u32) -> io::Result<Duration> {
         .filter_map(|thread| fs::read_to_string(thread.ok()?.path().join("schedstat")).ok())
         .filter_map(|text| text.split_whitespace().next()?.parse::<u64>().ok())
         .sum();
-    // The threads that live are known to the nanosecond; where others have ended, the ticks are more.
+    // Live threads are known to the nanosecond. If others have exited, the ticks are more.
     let alive = Duration::from_nanos(alive);
     let own = if own > alive + 2 * TICK { own } else { alive };
     Ok(own + TICK * (ticks(13) + ticks(14)))
 }
 
-/// Waits for a process to end and leaves it to be waited for, so that its time can be read.
-pub fn ended(process: &std::process::Child) -> io::Result<()> {
+/// Waits until a process exits and leaves it as a zombie, so that its time can be read.
+pub fn wait_for_exit(process: &std::process::Child) -> io::Result<()> {
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
     waitid(WaitId::Pid(Pid::from_child(process)), options)?;
     Ok(())

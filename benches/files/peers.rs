@@ -1,4 +1,4 @@
-//! Who receives files, and how each is driven.
+//! The receivers of files.
 
 use std::env;
 use std::io;
@@ -8,15 +8,15 @@ use std::process::Command;
 use super::drive;
 use super::table::Cost;
 
-/// What is measured with.
-pub struct Place {
+/// The files and tools of a run.
+pub struct Setup {
     pub source: PathBuf,
     pub bytes: u64,
-    /// What a sender says that sends the file in frames.
+    /// The bytes that a sender of the framed protocol sends for the file.
     pub frames: PathBuf,
-    /// Where the files go.
+    /// The parent of the output directories.
     pub directory: PathBuf,
-    /// Where magic-wormhole is installed.
+    /// The directory with the programs of magic-wormhole.
     pub wormhole: Option<PathBuf>,
 }
 
@@ -27,20 +27,20 @@ pub struct Peer {
 }
 
 enum Kind {
-    /// A command that receives one file on a port, into a file or on its stdout.
+    /// A command that receives one file on a port, into a file or to stdout.
     Raw(fn(&mut Command, u16, &Path), &'static str),
-    /// The program, which goes on listening.
+    /// The program.
     Ours,
-    /// The program with the program as the sender.
+    /// The program as sender and receiver.
     Framed,
-    /// The program, which is sent what a sender would say.
+    /// The program, which receives the recorded bytes of a framed sender.
     Replayed,
-    /// The daemon of rsync, with this more for its client.
+    /// The daemon of rsync, with options of its client.
     Rsync(&'static [&'static str]),
     Wormhole,
 }
 
-/// Raw receivers. The first is what the others are compared with.
+/// Raw receivers. Ratios are relative to the first.
 pub const RAW: [Peer; 6] = [
     Peer {
         name: "splice loop",
@@ -70,7 +70,7 @@ pub const RAW: [Peer; 6] = [
     Peer { name: "socat -u", kind: Kind::Raw(socat, "socat") },
 ];
 
-/// Receivers that check what came. The first is what the others are compared with.
+/// Receivers that verify the content. Ratios are relative to the first.
 pub const CHECKED: [Peer; 8] = [
     Peer {
         name: "splice loop",
@@ -99,27 +99,27 @@ fn socat(command: &mut Command, port: u16, to: &Path) {
 }
 
 impl Peer {
-    /// Whether it is installed.
-    pub fn is_there(&self, place: &Place) -> bool {
+    /// Reports whether the receiver is installed.
+    pub fn is_installed(&self, setup: &Setup) -> bool {
         let tool = match self.kind {
             Kind::Raw(_, "") | Kind::Ours | Kind::Framed | Kind::Replayed => return true,
             Kind::Raw(_, tool) => tool,
             Kind::Rsync(_) => "rsync",
-            Kind::Wormhole => return place.wormhole.is_some(),
+            Kind::Wormhole => return setup.wormhole.is_some(),
         };
         let paths = env::var_os("PATH").unwrap_or_default();
         env::split_paths(&paths).any(|directory| directory.join(tool).is_file())
     }
 
-    /// Sends the file once.
-    pub fn measure(&self, place: &Place, out: &Path) -> io::Result<Cost> {
+    /// Measures one transfer.
+    pub fn measure(&self, setup: &Setup, out: &Path) -> io::Result<Cost> {
         match self.kind {
-            Kind::Raw(arguments, tool) => drive::raw(place, out, arguments, tool),
-            Kind::Ours => drive::ours(&place.source, out),
-            Kind::Framed => drive::framed(place, out),
-            Kind::Replayed => drive::ours(&place.frames, out),
-            Kind::Rsync(more) => drive::rsync(place, out, more),
-            Kind::Wormhole => drive::wormhole(place, out),
+            Kind::Raw(arguments, tool) => drive::raw(setup, out, arguments, tool),
+            Kind::Ours => drive::ours(&setup.source, out),
+            Kind::Framed => drive::framed(setup, out),
+            Kind::Replayed => drive::ours(&setup.frames, out),
+            Kind::Rsync(more) => drive::rsync(setup, out, more),
+            Kind::Wormhole => drive::wormhole(setup, out),
         }
     }
 }

@@ -1,24 +1,24 @@
-//! The table that a run ends with.
+//! The table of the results.
 
 use std::time::Duration;
 
-/// What one file cost.
+/// The cost of one file.
 #[derive(Debug, Clone, Copy)]
 pub struct Cost {
-    /// From the sender's start until it knows, as far as it ever does, that the file is there.
+    /// The time from the sender's start until its last confirmation.
     pub wall: Duration,
     /// The CPU time of the receiver.
     pub receiver: Duration,
-    /// The CPU time of the sender, where it is a process of its own.
+    /// The CPU time of the sender, if it is a separate process.
     pub sender: Option<Duration>,
 }
 
-/// Prints the medians of the rounds, and the ratios to the first: of the speeds, and of the receivers' CPU time.
+/// Prints the medians of the rounds, and the ratios of speed and CPU time to the first receiver.
 pub fn print(title: &str, names: &[&str], costs: &[Vec<Cost>], bytes: u64) {
     let Some(first) = costs.first() else { return };
     let gigabytes = bytes as f64 / 1e9;
-    println!("\n{} bytes, {} rounds; medians, seconds for each GB", bytes, first.len());
-    let titles = ["GB/s", "wall", "least", "CPU", "sender", "speed", "CPU"];
+    println!("\n{} bytes, {} rounds; medians in seconds per GB", bytes, first.len());
+    let titles = ["GB/s", "wall", "min", "CPU", "sender", "speed", "CPU"];
     println!(
         "{title:<24} {:>6} {:>6} {:>6} {:>6} {:>6} | {:>6} {:>6}",
         titles[0], titles[1], titles[2], titles[3], titles[4], titles[5], titles[6]

@@ -1,4 +1,4 @@
-//! What those who behave well do until their time is up, each of whom knows what has to come back.
+//! The work of the well-behaved clients. Each checks the answers.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -10,56 +10,56 @@ use sockactors::wire::file::{CHUNK_SIZE, Frame, FrameWriter, Offer, client_hello
 
 use super::{Server, other};
 
-/// Connections under way at once, and members of a chat.
-const AT_ONCE: usize = 8;
+/// The number of simultaneous connections, and of members of a chat.
+const CLIENTS: usize = 8;
 
-/// The length of an upload in chunks of the file protocol.
+/// The length of an upload in chunks of the framed protocol.
 const CHUNKS: u64 = 64;
 
-/// Is greeted, several at a time.
+/// Connects and reads the greeting, several clients at once.
 pub(super) fn greetings(server: &Server, until: Instant) -> io::Result<u64> {
-    let mut greeted = 0;
+    let mut count = 0;
     while Instant::now() < until {
-        let streams = (0..AT_ONCE).map(|_| server.connect()).collect::<io::Result<Vec<_>>>()?;
+        let streams = (0..CLIENTS).map(|_| server.connect()).collect::<io::Result<Vec<_>>>()?;
         for mut stream in streams {
-            let mut heard = Vec::new();
-            stream.read_to_end(&mut heard)?;
-            is(&heard, b"Thank you for connecting")?;
-            greeted += 1;
+            let mut received = Vec::new();
+            stream.read_to_end(&mut received)?;
+            expect(&received, b"Thank you for connecting")?;
+            count += 1;
         }
     }
-    Ok(greeted)
+    Ok(count)
 }
 
-/// Says lines, each member in a room of its own, and waits for the receipts.
-pub(super) fn words(server: &Server, until: Instant) -> io::Result<u64> {
+/// Sends lines, each member in its own room, and waits for the acknowledgements.
+pub(super) fn chat_lines(server: &Server, until: Instant) -> io::Result<u64> {
     let mut members = Vec::new();
-    for number in 0..AT_ONCE {
+    for number in 0..CLIENTS {
         let mut stream = server.connect()?;
         writeln!(stream, "/join room{number}")?;
         members.push(BufReader::new(stream));
     }
-    let mut said = 0;
+    let mut count = 0;
     while Instant::now() < until {
         for member in &mut members {
-            member.get_mut().write_all(b"well said\n")?;
+            member.get_mut().write_all(b"well count\n")?;
         }
         for member in &mut members {
             let mut line = String::new();
-            while line != "Server received your message: well said\n" {
+            while line != "Server received your message: well count\n" {
                 line.clear();
                 if member.read_line(&mut line)? == 0 {
-                    return Err(other("the server closed"));
+                    return Err(other("the server closed the connection"));
                 }
             }
-            said += 1;
+            count += 1;
         }
     }
-    Ok(said)
+    Ok(count)
 }
 
-/// What a sender of frames says first, without the rest of its offer.
-pub(super) fn offering() -> Vec<u8> {
+/// Returns the preamble of the framed protocol and the beginning of an offer.
+pub(super) fn partial_offer() -> Vec<u8> {
     let mut bytes = client_hello();
     let name = [b'x'; 200];
     let offer =
@@ -69,17 +69,18 @@ pub(super) fn offering() -> Vec<u8> {
     bytes
 }
 
-fn is(heard: &[u8], wanted: &[u8]) -> io::Result<()> {
-    match heard == wanted {
+/// Fails if the received bytes are not the expected ones.
+fn expect(received: &[u8], expected: &[u8]) -> io::Result<()> {
+    match received == expected {
         true => Ok(()),
-        false => Err(other(format!("heard {:?}", String::from_utf8_lossy(heard)))),
+        false => Err(other(format!("received {:?}", String::from_utf8_lossy(received)))),
     }
 }
 
-/// Sends a file in frames over and over, each time under a new name; returns the MiB.
+/// Uploads a file with the framed protocol repeatedly under new names. Returns the MiB.
 pub(super) fn framed(server: &Server, until: Instant) -> io::Result<u64> {
     let file = vec![7; CHUNK_SIZE];
-    let values: Vec<_> = (0..CHUNKS).map(|number| hash_chunk(number, &file)).collect();
+    let hashes: Vec<_> = (0..CHUNKS).map(|number| hash_chunk(number, &file)).collect();
     let digest = blake3::hash(&file.repeat(CHUNKS as usize)).into();
     let size = CHUNKS * CHUNK_SIZE as u64;
     let mut sent = 0;
@@ -96,8 +97,8 @@ pub(super) fn framed(server: &Server, until: Instant) -> io::Result<u64> {
         };
         frames.write(&Frame::Offer(offer), &mut bytes);
         frames.write(&Frame::Begin(0), &mut bytes);
-        for (number, value) in (0..).zip(&values) {
-            frames.write(&Frame::Data { number, hash: *value, bytes: &file }, &mut bytes);
+        for (number, hash) in (0..).zip(&hashes) {
+            frames.write(&Frame::Data { number, hash: *hash, bytes: &file }, &mut bytes);
             stream.write_all(&bytes)?;
             bytes.clear();
         }
@@ -105,13 +106,13 @@ pub(super) fn framed(server: &Server, until: Instant) -> io::Result<u64> {
         stream.write_all(&bytes)?;
         stream.shutdown(Shutdown::Write)?;
         stream.read_to_end(&mut Vec::new())?;
-        arrived(server, &name, size)?;
+        check_upload(server, &name, size)?;
         sent += size >> 20;
     }
     Ok(sent)
 }
 
-/// Sends a file raw over and over; returns the MiB.
+/// Uploads a file raw repeatedly. Returns the MiB.
 pub(super) fn raw(server: &Server, until: Instant) -> io::Result<u64> {
     let (file, size) = (vec![7; CHUNK_SIZE], CHUNKS * CHUNK_SIZE as u64);
     let mut sent = 0;
@@ -125,16 +126,16 @@ pub(super) fn raw(server: &Server, until: Instant) -> io::Result<u64> {
         let name = fs::read_dir(server.out.path())?.filter_map(Result::ok);
         let mut names = name.filter_map(|entry| entry.file_name().into_string().ok());
         let name = names.find(|name| name.starts_with("output"));
-        arrived(server, &name.ok_or_else(|| other("nothing arrived"))?, size)?;
+        check_upload(server, &name.ok_or_else(|| other("received no file"))?, size)?;
         sent += size >> 20;
     }
     Ok(sent)
 }
 
-/// Looks whether a file arrived, and removes it.
-fn arrived(server: &Server, name: &str, size: u64) -> io::Result<()> {
+/// Checks the length of a received file and removes it.
+fn check_upload(server: &Server, name: &str, size: u64) -> io::Result<()> {
     let path = server.out.path().join(name);
     let length = fs::metadata(&path)?.len();
     fs::remove_file(path)?;
-    if length == size { Ok(()) } else { Err(other(format!("{length} bytes arrived"))) }
+    if length == size { Ok(()) } else { Err(other(format!("received {length} bytes"))) }
 }

@@ -1,4 +1,4 @@
-//! Crowds: what very many children of one supervisor or pool take.
+//! The cost of many children of one supervisor or pool.
 
 use std::fs;
 use std::io;
@@ -11,14 +11,14 @@ use rustix::time::{ClockId, clock_gettime};
 use smol::future::yield_now;
 use sockactors::runtime::{Child, Context, Outcome, Pool, Strategy, Supervisor, System};
 
-/// Whose children they are.
+/// The parent of the children.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Home {
+pub enum Parent {
     Pool,
     Supervisor,
 }
 
-/// What is measured of a crowd, for each child of it.
+/// The names of the figures, each per child.
 pub const FIGURES: [&str; 7] = [
     "start, µs",
     "start, µs of CPU",
@@ -29,7 +29,7 @@ pub const FIGURES: [&str; 7] = [
     "memory, kB",
 ];
 
-/// The figures of one crowd, in a line.
+/// The figures of one crowd. As text they are one line.
 pub struct Crowd(pub [f64; FIGURES.len()]);
 
 impl std::fmt::Display for Crowd {
@@ -44,17 +44,17 @@ impl FromStr for Crowd {
     fn from_str(text: &str) -> Result<Crowd, String> {
         let figures: Result<Vec<f64>, _> = text.split_whitespace().map(str::parse).collect();
         let figures = figures.map_err(|error| error.to_string())?;
-        figures.try_into().map(Crowd).map_err(|_| format!("{text}: other figures"))
+        figures.try_into().map(Crowd).map_err(|_| format!("wrong number of figures: {text}"))
     }
 }
 
-/// What is read at each turn.
+/// A measurement of this process.
 #[derive(Debug, Clone, Copy)]
 struct Reading {
     at: Instant,
-    /// How long all threads of the process were on a CPU.
+    /// The CPU time of all threads.
     cpu: Duration,
-    /// Kilobytes of memory that are resident.
+    /// The resident memory in kB.
     memory: u64,
 }
 
@@ -70,30 +70,30 @@ impl Reading {
     }
 }
 
-/// One of the crowd, as long as it lives.
-struct One(Arc<AtomicUsize>);
+/// Counts a live child. Dropping this counts it off.
+struct AliveGuard(Arc<AtomicUsize>);
 
-impl One {
-    fn new(alive: &Arc<AtomicUsize>) -> One {
+impl AliveGuard {
+    fn new(alive: &Arc<AtomicUsize>) -> AliveGuard {
         alive.fetch_add(1, Ordering::SeqCst);
-        One(alive.clone())
+        AliveGuard(alive.clone())
     }
 }
 
-impl Drop for One {
+impl Drop for AliveGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
 async fn live(mut ctx: Context<()>, alive: Arc<AtomicUsize>) -> Outcome {
-    let _one = One::new(&alive);
+    let _alive = AliveGuard::new(&alive);
     ctx.stopped().await;
     Ok(())
 }
 
 /// Starts, counts and stops a crowd.
-pub fn measure(home: Home, children: usize) -> io::Result<Crowd> {
+pub fn measure(parent: Parent, children: usize) -> io::Result<Crowd> {
     let alive = Arc::new(AtomicUsize::new(0));
     let readings = Arc::new(Mutex::new(Vec::new()));
     let mut tree = Supervisor::new("bench", Strategy::OneForOne);
@@ -103,19 +103,19 @@ pub fn measure(home: Home, children: usize) -> io::Result<Crowd> {
     tree.supervisor(crew);
     let system = System::new();
     let handle = system.handle();
-    let (of_keeper, crowd, notes) = (alive.clone(), pool.clone(), readings.clone());
-    let keeper = Child::new("keeper", move || {
-        let (alive, pool, crew) = (of_keeper.clone(), crowd.clone(), crew_address.clone());
-        let (handle, readings) = (handle.clone(), notes.clone());
-        let note = move || -> io::Result<()> {
+    let (child_alive, child_pool, child_readings) = (alive.clone(), pool.clone(), readings.clone());
+    let driver = Child::new("driver", move || {
+        let (alive, pool, crew) = (child_alive.clone(), child_pool.clone(), crew_address.clone());
+        let (handle, readings) = (handle.clone(), child_readings.clone());
+        let measure_now = move || -> io::Result<()> {
             readings.lock().unwrap().push(Reading::take()?);
             Ok(())
         };
         async move |_: Context<()>| -> Outcome {
-            note()?;
+            measure_now()?;
             for number in 0..children {
                 let alive = alive.clone();
-                if home == Home::Pool {
+                if parent == Parent::Pool {
                     pool.start(move |ctx| live(ctx, alive)).await?;
                 } else {
                     let make = move || {
@@ -128,39 +128,39 @@ pub fn measure(home: Home, children: usize) -> io::Result<Crowd> {
             while alive.load(Ordering::SeqCst) < children {
                 yield_now().await;
             }
-            note()?;
-            let counted = match home {
-                Home::Pool => pool.len(),
-                Home::Supervisor => crew.count().await?.active,
+            measure_now()?;
+            let counted = match parent {
+                Parent::Pool => pool.len(),
+                Parent::Supervisor => crew.count().await?.active,
             };
-            assert_eq!(counted, children, "all of them live");
-            note()?;
+            assert_eq!(counted, children, "all children live");
+            measure_now()?;
             let tree = handle.tree().expect("the tree runs");
-            let seen: usize = tree.children.iter().map(|home| home.children.len()).sum();
-            assert_eq!(seen, children, "all of them are seen");
+            let found: usize = tree.children.iter().map(|parent| parent.children.len()).sum();
+            assert_eq!(found, children, "the snapshot has all children");
             drop(tree);
-            note()?;
+            measure_now()?;
             Ok(())
         }
     });
-    tree.child(keeper.temporary().significant());
+    tree.child(driver.temporary().significant());
     system.run(tree).map_err(io::Error::other)?;
     let end = Reading::take()?;
-    assert_eq!((alive.load(Ordering::SeqCst), pool.len()), (0, 0), "none of them is left");
+    assert_eq!((alive.load(Ordering::SeqCst), pool.len()), (0, 0), "no child is left");
     let readings = readings.lock().unwrap();
-    let [begin, started, counted, seen] = readings[..] else {
-        return Err(io::Error::other("not all was measured"));
+    let [first, started, counted, found] = readings[..] else {
+        return Err(io::Error::other("a measurement is missing"));
     };
     let time = |from: Reading, to: Reading| (to.at - from.at).as_nanos() as f64 / 1e3;
     let cpu = |from: Reading, to: Reading| (to.cpu - from.cpu).as_nanos() as f64 / 1e3;
     let figures = [
-        time(begin, started),
-        cpu(begin, started),
+        time(first, started),
+        cpu(first, started),
         time(started, counted),
-        time(counted, seen),
-        time(seen, end),
-        cpu(seen, end),
-        (started.memory - begin.memory) as f64,
+        time(counted, found),
+        time(found, end),
+        cpu(found, end),
+        (started.memory - first.memory) as f64,
     ];
     Ok(Crowd(figures.map(|figure| figure / children as f64)))
 }

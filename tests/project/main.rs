@@ -1,11 +1,11 @@
-//! Tests of the project itself: its structure, its README and its examples.
+//! Tests of the project: its architecture, its README and its examples.
 
-// Rules about imports and layers, and a check of each source file.
+// Layers, imports, names, line width and wording.
 mod architecture;
-// The examples build and run.
+// The output of the examples.
 mod examples;
 // The commands of the README.
 mod readme;
-// Programs, peers and clients that the tests share.
+// Helpers of several test programs.
 #[path = "../support/mod.rs"]
 mod support;

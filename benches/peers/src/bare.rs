@@ -1,4 +1,4 @@
-//! The least that it takes to greet and to echo: loops around system calls, in safe Rust, in one thread around one `epoll`.
+//! Bare loops that greet or echo, in safe Rust, in one thread around one `epoll`.
 
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
@@ -8,28 +8,29 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, SendFlags, acceptfrom_with, recv, send};
 
-use crate::greeter::{FLAGS, greet, greet_politely, until_blocked};
+use crate::greeter::{FLAGS, accept_until_blocked, greet, greet_politely};
 
-/// As many bytes as the other echoes read at a time.
-const MOST: usize = 1024;
+/// The size of a read, as in the other echo servers.
+const BUFFER_SIZE: usize = 1024;
 
-/// As many events as async-io and tokio take at a time.
-const EVENTS: usize = 1024;
+/// The events per wait, as in async-io and tokio.
+const MAX_EVENTS: usize = 1024;
 
-/// The number of the listening socket; the connections' are their places.
+/// The key of the listening socket. The key of a connection is its index.
 const LISTENER: u64 = u64::MAX;
 
-/// Serves for ever: `plain`, `polite` or `echo`.
+/// Serves `plain`, `polite` or `echo`, and returns only with an error.
 ///
 /// # Errors
 ///
-/// Fails when the port is taken, or a system call fails in a way that no peer causes.
+/// Fails if the port is in use, or if a system call fails for a reason that is not the peer's.
 pub fn serve(what: &str, port: u16) -> io::Result<()> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
     listener.set_nonblocking(true)?;
     let epoll = epoll::create(CreateFlags::CLOEXEC)?;
     epoll::add(&epoll, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
-    let mut events = [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; EVENTS];
+    let mut events =
+        [Event { flags: EventFlags::empty(), data: EventData::new_u64(0) }; MAX_EVENTS];
     let mut streams = Vec::new();
     loop {
         let count = epoll::wait(&epoll, events.as_mut_slice(), None)?;
@@ -39,18 +40,18 @@ pub fn serve(what: &str, port: u16) -> io::Result<()> {
                 echo(&mut streams[at as usize])?;
                 continue;
             }
-            let accepted = until_blocked(|| match what {
+            let accepted = accept_until_blocked(|| match what {
                 "plain" => greet(&listener),
                 "polite" => greet_politely(&listener),
-                _ => take(&listener, &epoll, &mut streams),
+                _ => accept(&listener, &epoll, &mut streams),
             });
             accepted?;
         }
     }
 }
 
-/// Accepts one connection, to be served whenever it says something.
-fn take(
+/// Accepts one connection and registers it.
+fn accept(
     listener: &TcpListener,
     epoll: &OwnedFd,
     streams: &mut Vec<Option<OwnedFd>>,
@@ -61,17 +62,17 @@ fn take(
     Ok(())
 }
 
-/// Says what was heard; closes a connection that has ended.
-fn echo(place: &mut Option<OwnedFd>) -> io::Result<()> {
-    let Some(stream) = place else { return Ok(()) };
-    let mut buf = [0; MOST];
+/// Echoes one read, or closes a connection that has ended.
+fn echo(slot: &mut Option<OwnedFd>) -> io::Result<()> {
+    let Some(stream) = slot else { return Ok(()) };
+    let mut buf = [0; BUFFER_SIZE];
     match recv(&*stream, &mut buf[..], RecvFlags::empty()) {
         Ok((length @ 1.., _)) => {
-            // Whoever waits for each answer has room for it.
+            // The client waits for each echo, so its buffer has space.
             send(&*stream, &buf[..length], SendFlags::NOSIGNAL)?;
         }
         Err(Errno::AGAIN) => {}
-        Ok(_) | Err(Errno::CONNRESET) => *place = None,
+        Ok(_) | Err(Errno::CONNRESET) => *slot = None,
         Err(error) => return Err(error.into()),
     }
     Ok(())

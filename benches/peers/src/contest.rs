@@ -1,7 +1,8 @@
-//! Servers that do the same, side by side: what each spends on one connection, or on one line.
+//! Compares servers by their CPU time per connection or per line.
 //!
-//! A round starts every server anew on a port of its own and measures one after the other, for each load; a ratio is that of
-//! the servers of one round, and the median of all rounds. All servers have to answer right, or the run fails.
+//! A round starts every server anew on its own port and measures one after the other, for each
+//! load. A ratio compares servers of the same round, and the median of the rounds is shown. A wrong
+//! answer fails the run.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -10,30 +11,30 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::cpu::{self, Manner, spread};
+use crate::cpu::{self, Scheduling, spread};
 
-/// How long a server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The timeout for a server to answer.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How often each is asked before the first reading, so that threads and memory are there.
+/// Operations before the first measurement, which start threads and allocate memory.
 const WARM_UP: usize = 100;
 
-/// What goes on asking a server: so many times in all.
+/// Performs a number of operations on a server.
 pub type Load = Box<dyn FnMut(usize) -> io::Result<()>>;
 
-/// Servers, and what they are asked.
+/// Servers and their load.
 pub struct Contest {
-    /// What is counted.
+    /// The name of one operation.
     pub what: &'static str,
-    /// The first is what the others are compared with.
+    /// The servers. Ratios are relative to the first.
     pub peers: Vec<Peer>,
-    /// How many are under way at once, in each of the loads.
+    /// The number of simultaneous operations in each load.
     pub at_once: [usize; 2],
-    /// Makes a load of a server, of so many at once.
+    /// Makes a load with a number of simultaneous operations.
     pub open: fn(SocketAddr, usize) -> io::Result<Load>,
 }
 
-/// How a server is started; `PORT` stands for its port.
+/// The command that starts a server. `PORT` stands for its port.
 pub struct Peer {
     name: &'static str,
     program: PathBuf,
@@ -48,11 +49,11 @@ impl Peer {
 }
 
 impl Contest {
-    /// Measures all, round by round, and prints a table for each load.
+    /// Measures all servers in each round, and prints a table for each load.
     ///
     /// # Errors
     ///
-    /// Fails when a server does wrong; one that is missing is skipped and named.
+    /// Fails on a wrong answer. A missing server is skipped and named.
     pub fn run(mut self, only: &str, rounds: usize, amount: usize) -> io::Result<()> {
         self.peers.retain(|peer| peer.name.contains(only));
         let mut costs = vec![[Vec::new(), Vec::new()]; self.peers.len()];
@@ -75,7 +76,7 @@ impl Contest {
         }
         missing.sort_unstable();
         missing.dedup();
-        missing.iter().for_each(|name| println!("SKIPPED: {name}: no such program"));
+        missing.iter().for_each(|name| println!("SKIPPED: {name}: program not found"));
         println!(
             "CPU time of the server for each {}, in µs: {rounds} rounds of {amount}",
             self.what
@@ -94,22 +95,22 @@ impl Contest {
         Ok(())
     }
 
-    /// Starts a server, asks it `amount` times, and returns the µs of CPU time that one time took.
+    /// Starts a server, performs `amount` operations, and returns the CPU time of each in µs.
     fn measure(&self, peer: &Peer, at_once: usize, amount: usize) -> io::Result<f64> {
-        cpu::wait_for_turn(Manner::Plain);
+        cpu::set_scheduling(Scheduling::Plain);
         let server = Running::start(peer)?;
-        // Else each answer wakes the client in the middle of the server's work, which pays for the way there and back.
-        cpu::wait_for_turn(Manner::Patient);
-        let mut load = server.reached(|| (self.open)(server.address, at_once))?;
+        // Otherwise each answer wakes the client, which preempts the server.
+        cpu::set_scheduling(Scheduling::Batch);
+        let mut load = server.retry(|| (self.open)(server.address, at_once))?;
         load(WARM_UP.max(at_once))?;
-        let before = cpu::at_rest(server.child.id())?;
+        let before = cpu::wait_until_idle(server.child.id())?;
         load(amount)?;
-        let spent = cpu::at_rest(server.child.id())? - before;
+        let spent = cpu::wait_until_idle(server.child.id())? - before;
         Ok(spent * 1e6 / amount as f64)
     }
 }
 
-/// A server in a process of its own, which ends with this value.
+/// A server in a child process. Dropping this kills it.
 struct Running {
     child: Child,
     address: SocketAddr,
@@ -117,7 +118,7 @@ struct Running {
 
 impl Running {
     fn start(peer: &Peer) -> io::Result<Running> {
-        // Freed again at once; nobody else on this machine asks for that very port meanwhile.
+        // The port is free again now. No other process asks for it in the meantime.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let port = address.port().to_string();
         let child = Command::new(&peer.program)
@@ -130,9 +131,9 @@ impl Running {
         Ok(Running { child, address })
     }
 
-    /// Tries something until the server is up.
-    fn reached<T>(&self, mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-        let until = Instant::now() + PATIENCE;
+    /// Retries an attempt until the server listens.
+    fn retry<T>(&self, mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+        let until = Instant::now() + TIMEOUT;
         loop {
             match attempt() {
                 Err(error) if error.kind() != io::ErrorKind::ConnectionRefused => {
@@ -148,7 +149,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // One that has ended already needs neither.
+        // Both calls fail if the server has already exited.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -1,7 +1,8 @@
-//! The members of a room, all in this one thread around one `epoll`.
+//! The members of a room, in one thread around one `epoll`.
 //!
-//! A text is 63 bytes and a newline: a mark, a number, a filling. Servers put a name before it, so a member takes the last 63
-//! bytes of a line for the text, if the mark is there; anything else is the server's own talk.
+//! A text is 63 bytes and a newline: a mark, a number and padding. Servers put a name before it. So
+//! the last 63 bytes of a line are the text, if the mark is there. All other lines are the
+//! server's.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -22,18 +23,18 @@ pub const TEXT: usize = 63;
 /// Digits of a text's number.
 const DIGITS: usize = 12;
 
-/// How long any one thing may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+/// The timeout of each step.
+pub const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// One member.
+/// A member.
 #[derive(Debug)]
 pub struct Member {
     pub stream: TcpStream,
-    /// What came of a line whose end did not come yet.
+    /// The beginning of an incomplete line.
     partial: Vec<u8>,
 }
 
-/// All of them.
+/// The members of one server.
 pub struct Crowd {
     pub kind: Kind,
     address: SocketAddr,
@@ -44,11 +45,11 @@ pub struct Crowd {
 }
 
 impl Crowd {
-    /// Makes the crowd of a server, nobody in it yet.
+    /// Creates an empty crowd for a server.
     ///
     /// # Errors
     ///
-    /// Fails when the process has no descriptors left.
+    /// Fails if the process has no free descriptor.
     pub fn new(server: &Server) -> io::Result<Crowd> {
         let none = Event { flags: EventFlags::empty(), data: EventData::new_u64(0) };
         Ok(Crowd {
@@ -61,40 +62,41 @@ impl Crowd {
         })
     }
 
-    /// Has one more member come in, and waits until it is in; returns its number. One whose receive buffer is
-    /// `narrow` makes the server feel it sooner when it does not read.
+    /// Adds a member, waits until the server has answered it, and returns its number.
+    ///
+    /// A small receive buffer, `receive_buffer` bytes, fills soon if the member does not read.
     ///
     /// # Errors
     ///
-    /// Fails when the server refuses it or says nothing for too long.
-    pub fn enter(&mut self, narrow: Option<usize>) -> io::Result<usize> {
-        let who = self.members.len();
-        let stream = self.connect(narrow)?;
+    /// Fails if the server refuses the member or does not answer in time.
+    pub fn join(&mut self, receive_buffer: Option<usize>) -> io::Result<usize> {
+        let member = self.members.len();
+        let stream = self.connect(receive_buffer)?;
         stream.set_nodelay(true)?;
         stream.set_nonblocking(true)?;
-        epoll::add(&self.epoll, &stream, EventData::new_u64(who as u64), EventFlags::IN)?;
+        epoll::add(&self.epoll, &stream, EventData::new_u64(member as u64), EventFlags::IN)?;
         self.members.push(Member { stream, partial: Vec::new() });
-        for (text, answer) in self.kind.entry(&format!("m{who}")) {
-            self.send(who, text.as_bytes())?;
-            let until = Instant::now() + PATIENCE;
+        for (text, answer) in self.kind.join_steps(&format!("m{member}")) {
+            self.send(member, text.as_bytes())?;
+            let until = Instant::now() + TIMEOUT;
             let mut is_answered = false;
             while !is_answered {
                 self.poll(until, |to, line| {
                     is_answered |=
-                        to == who && memchr::memmem::find(line, answer.as_bytes()).is_some();
+                        to == member && memchr::memmem::find(line, answer.as_bytes()).is_some();
                     Ok(())
                 })?;
             }
         }
-        Ok(who)
+        Ok(member)
     }
 
-    /// Connects; a server that was just started may not listen yet.
-    fn connect(&self, narrow: Option<usize>) -> io::Result<TcpStream> {
-        let until = Instant::now() + PATIENCE;
+    /// Connects, and retries while a new server does not listen yet.
+    fn connect(&self, receive_buffer: Option<usize>) -> io::Result<TcpStream> {
+        let until = Instant::now() + TIMEOUT;
         loop {
             let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None)?;
-            if let Some(bytes) = narrow {
+            if let Some(bytes) = receive_buffer {
                 sockopt::set_socket_recv_buffer_size(&socket, bytes)?;
             }
             match rustix::net::connect(&socket, &self.address) {
@@ -107,60 +109,60 @@ impl Crowd {
         }
     }
 
-    /// Reads from this member no more, or again.
+    /// Sets the events of a member that are polled.
     ///
     /// # Errors
     ///
-    /// Fails when the kernel refuses.
-    pub fn watch(&self, who: usize, flags: EventFlags) -> io::Result<()> {
-        let data = EventData::new_u64(who as u64);
-        Ok(epoll::modify(&self.epoll, &self.members[who].stream, data, flags)?)
+    /// Fails if the kernel refuses.
+    pub fn watch(&self, member: usize, flags: EventFlags) -> io::Result<()> {
+        let data = EventData::new_u64(member as u64);
+        Ok(epoll::modify(&self.epoll, &self.members[member].stream, data, flags)?)
     }
 
-    /// Sends something short, all of it.
+    /// Sends short data completely.
     ///
     /// # Errors
     ///
-    /// Fails when there is no room for it: then the server does not read.
-    pub fn send(&mut self, who: usize, bytes: &[u8]) -> io::Result<()> {
-        self.members[who].stream.write_all(bytes)
+    /// Fails if the send buffer is full, because the server does not read.
+    pub fn send(&mut self, member: usize, bytes: &[u8]) -> io::Result<()> {
+        self.members[member].stream.write_all(bytes)
     }
 
-    /// Says a text.
+    /// Sends the text of a number.
     ///
     /// # Errors
     ///
-    /// As [`Crowd::send`].
-    pub fn say(&mut self, who: usize, number: u64) -> io::Result<()> {
-        let line = self.kind.saying(&text(number));
-        self.send(who, line.as_bytes())
+    /// Fails like [`Crowd::send`].
+    pub fn send_text(&mut self, member: usize, number: u64) -> io::Result<()> {
+        let line = self.kind.message(&text(number));
+        self.send(member, line.as_bytes())
     }
 
-    /// Waits until somebody is sent something, and hands over every whole line of it.
+    /// Waits for data and passes each complete line to `receive`.
     ///
     /// # Errors
     ///
-    /// Fails at the deadline, when the server has closed a connection, and with what `heard` says.
+    /// Fails at the deadline, if the server has closed a connection, and if `receive` fails.
     pub fn poll(
         &mut self,
         until: Instant,
-        mut heard: impl FnMut(usize, &[u8]) -> io::Result<()>,
+        mut receive: impl FnMut(usize, &[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
-        if !self.look(Some(until), &mut heard)? && Instant::now() >= until {
-            return Err(io::Error::other("the server says nothing"));
+        if !self.poll_until(Some(until), &mut receive)? && Instant::now() >= until {
+            return Err(io::Error::other("the server sends nothing"));
         }
         Ok(())
     }
 
-    /// Waits until there is something, or until a time; tells whether there was something.
+    /// Waits for data or until a time, and reports whether there was any data.
     ///
     /// # Errors
     ///
-    /// As [`Crowd::poll`], but for the deadline.
-    pub fn look(
+    /// Fails like [`Crowd::poll`], except at the deadline.
+    pub fn poll_until(
         &mut self,
         until: Option<Instant>,
-        mut heard: impl FnMut(usize, &[u8]) -> io::Result<()>,
+        mut receive: impl FnMut(usize, &[u8]) -> io::Result<()>,
     ) -> io::Result<bool> {
         let wait = until.map(|until| {
             let left = until.saturating_duration_since(Instant::now());
@@ -168,10 +170,10 @@ impl Crowd {
         });
         let count = epoll::wait(&self.epoll, self.events.as_mut_slice(), wait.as_ref())?;
         for event in &self.events[..count] {
-            let who = event.data.u64() as usize;
+            let member = event.data.u64() as usize;
             let flags = event.flags;
             if flags.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
-                self.members[who].read(&mut self.buf, |line| heard(who, line))?;
+                self.members[member].read(&mut self.buf, |line| receive(member, line))?;
             }
         }
         Ok(count > 0)
@@ -179,11 +181,11 @@ impl Crowd {
 }
 
 impl Member {
-    /// Reads once, and hands over whole lines without their ends.
+    /// Reads once, and passes each complete line without its end to `receive`.
     fn read(
         &mut self,
         buf: &mut [u8],
-        mut heard: impl FnMut(&[u8]) -> io::Result<()>,
+        mut receive: impl FnMut(&[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
         let length = match self.stream.read(buf) {
             Ok(0) => return Err(io::Error::other("the server has closed a connection")),
@@ -196,10 +198,10 @@ impl Member {
             let piece = &buf[start..end];
             start = end + 1;
             if self.partial.is_empty() {
-                heard(piece.strip_suffix(b"\r").unwrap_or(piece))?;
+                receive(piece.strip_suffix(b"\r").unwrap_or(piece))?;
             } else {
                 self.partial.extend_from_slice(piece);
-                heard(self.partial.strip_suffix(b"\r").unwrap_or(&self.partial))?;
+                receive(self.partial.strip_suffix(b"\r").unwrap_or(&self.partial))?;
                 self.partial.clear();
             }
         }
@@ -208,14 +210,14 @@ impl Member {
     }
 }
 
-/// Makes the text of a number.
+/// Formats the text of a number.
 pub fn text(number: u64) -> String {
     let mut text = format!("~{number:0DIGITS$}~");
     text.extend((text.len()..TEXT).map(|at| char::from(b'a' + (at % 26) as u8)));
     text
 }
 
-/// Reads the number of a text off a line.
+/// Parses the number of a text at the end of a line.
 pub fn number(line: &[u8]) -> Option<u64> {
     let text = &line[line.len().checked_sub(TEXT)?..];
     if text[0] != b'~' || text[DIGITS + 1] != b'~' {

@@ -1,8 +1,8 @@
 //! The line echo: a client sends a line of 64 bytes, waits for its echo, and sends the next one.
 //!
-//! The client says a line on each of its connections, then hears each of the echoes, so there is never more than one on its
-//! way for a connection. The chat of sockactors is no echo, but comes near to one: in the lecture's dialect it
-//! answers each chunk with a receipt and the chunk.
+//! The client sends a line on each connection, then reads all echoes. So at most one line per
+//! connection is in flight. The chat of sockactors is measured too: in the lecture dialect it
+//! answers each line with an acknowledgement that ends with the line.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -14,10 +14,10 @@ use crate::server::Places;
 /// The length of a line, with its newline.
 const LINE: usize = 64;
 
-/// How long an echo may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// The timeout of an echo.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Who is compared, the bare loop first.
+/// Returns the servers, the bare loop first.
 pub fn contest(places: &Places) -> Contest {
     let chat = ["-q", "--scenario", "chat", "--dialect", "lecture", "--listen", "127.0.0.1:PORT"];
     Contest {
@@ -38,26 +38,26 @@ fn open(server: SocketAddr, at_once: usize) -> io::Result<Load> {
     for _ in 0..at_once {
         let stream = TcpStream::connect(server)?;
         stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         streams.push(stream);
     }
-    let mut said = 0;
+    let mut sent = 0;
     Ok(Box::new(move |lines| {
-        let until = said + lines;
-        while said < until {
-            for (stream, number) in streams.iter_mut().zip(said..until) {
+        let until = sent + lines;
+        while sent < until {
+            for (stream, number) in streams.iter_mut().zip(sent..until) {
                 stream.write_all(&line(number))?;
             }
-            for (stream, number) in streams.iter_mut().zip(said..until) {
-                hear(stream, &line(number))?;
+            for (stream, number) in streams.iter_mut().zip(sent..until) {
+                read_line(stream, &line(number))?;
             }
-            said = until.min(said + streams.len());
+            sent = until.min(sent + streams.len());
         }
         Ok(())
     }))
 }
 
-/// A line that no other one is like.
+/// Formats a unique line.
 fn line(number: usize) -> [u8; LINE] {
     let mut line = [b'x'; LINE];
     let digits = number.to_string();
@@ -67,21 +67,21 @@ fn line(number: usize) -> [u8; LINE] {
     line
 }
 
-/// Reads to the end of a line, which has to be this one, whatever is before it.
-fn hear(stream: &mut TcpStream, line: &[u8]) -> io::Result<()> {
-    let mut heard = [0; 4 * LINE];
+/// Reads a line and checks its end, which must be `line`.
+fn read_line(stream: &mut TcpStream, line: &[u8]) -> io::Result<()> {
+    let mut received = [0; 4 * LINE];
     let mut length = 0;
-    while !heard[..length].ends_with(b"\n") {
-        match stream.read(&mut heard[length..])? {
+    while !received[..length].ends_with(b"\n") {
+        match stream.read(&mut received[length..])? {
             0 => return Err(io::Error::other("the server has closed a connection")),
             more => length += more,
         }
     }
-    match heard[..length].ends_with(line) {
+    match received[..length].ends_with(line) {
         true => Ok(()),
         false => {
-            let heard = String::from_utf8_lossy(&heard[..length]);
-            Err(io::Error::other(format!("heard {heard:?}")))
+            let received = String::from_utf8_lossy(&received[..length]);
+            Err(io::Error::other(format!("unexpected line {received:?}")))
         }
     }
 }

@@ -1,11 +1,11 @@
-"""The lecture's greeter in a loop, without the line that it prints for each connection: greeter.py PORT."""
+"""The lecture's greeter in a loop, without its output for each connection: greeter.py PORT."""
 import socket
 import sys
 
 s = socket.socket()
 s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 s.bind(("127.0.0.1", int(sys.argv[1])))
-# The lecture's 5 would have the clients wait for room in the queue.
+# With the lecture's backlog of 5 the clients would wait.
 s.listen(128)
 while True:
     c, addr = s.accept()

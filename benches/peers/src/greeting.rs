@@ -1,4 +1,5 @@
-//! The greeting: a client connects, reads `Thank you for connecting` to the end of the stream, and closes.
+//! The greeting: a client connects, reads `Thank you for connecting` to the end of the stream, and
+//! closes.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,7 +8,7 @@ use crate::contest::{Contest, Load, Peer};
 use crate::greeter::load;
 use crate::server::Places;
 
-/// Who is compared, the plain loop first.
+/// Returns the servers, the plain loop first.
 pub fn contest(places: &Places) -> Contest {
     let loops = |name, what| Peer::new(name, &places.driver, &["serve", what, "PORT"]);
     let program = ["-q", "--scenario", "tcp", "--listen", "127.0.0.1:PORT"];

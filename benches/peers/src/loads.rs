@@ -1,33 +1,33 @@
-//! The two loads: one member that says as much as it can, and members that speak in turn.
+//! The two loads of a chat: one member that sends in bulk, and members that send in turn.
 //!
-//! Texts are numbered. Each member must be sent each number that another one said, once and in order, or the run fails;
-//! only then is a delivery counted.
+//! Texts are numbered. Each member must receive each number of the others once and in order, or the
+//! run fails. Each receipt counts as a delivery.
 
 use std::io::{self, Write};
 use std::time::Instant;
 
 use rustix::event::epoll::EventFlags;
 
-use crate::cpu::{self, Manner};
-use crate::crowd::{Crowd, PATIENCE, number, text};
+use crate::cpu::{self, Scheduling};
+use crate::crowd::{Crowd, TIMEOUT, number, text};
 use crate::server::{Kind, Places, Server};
 
-/// So many lines the one who talks in bulk is ahead of the slowest at most, so that no server has to drop any.
+/// The maximum lead of the bulk sender over the slowest member, so that no server drops a line.
 const WINDOW: u64 = 1000;
 
-/// What a load gave.
+/// The results of a load.
 #[derive(Debug, Default)]
 pub struct Figures {
     pub deliveries: u64,
-    /// What the server spent, in seconds.
+    /// The CPU time of the server in seconds.
     pub cpu: f64,
-    /// What the clock said, in seconds.
+    /// The wall-clock time in seconds.
     pub wall: f64,
-    /// How long each turn took, in nanoseconds, sorted; none in bulk.
+    /// The duration of each turn in ns, sorted. Empty in bulk.
     pub turns: Vec<u64>,
 }
 
-/// How much is said.
+/// The size of the loads.
 #[derive(Debug, Clone, Copy)]
 pub struct Amount {
     pub members: usize,
@@ -35,31 +35,31 @@ pub struct Amount {
     pub turns: u64,
 }
 
-/// A server with its members in.
+/// A server with its members.
 struct Room {
     server: Server,
     crowd: Crowd,
-    /// What each member is to hear next.
+    /// The number that each member receives next.
     next: Vec<u64>,
-    said: u64,
+    sent: u64,
 }
 
-/// Starts a server and gives it the loads that are wanted, in bulk and in turn.
+/// Starts a server and runs both loads, in bulk and in turn.
 ///
 /// # Errors
 ///
-/// Fails when the server is missing, or does not do its work.
+/// Fails if the server is missing or sends a wrong line.
 pub fn measure(kind: Kind, places: &Places, amount: Amount) -> io::Result<[Figures; 2]> {
-    cpu::wait_for_turn(Manner::Plain);
+    cpu::set_scheduling(Scheduling::Plain);
     let server = Server::start(kind, places)?;
-    // Else every delivery wakes a member who takes the CPU away from the server, and the server pays for both ways.
-    cpu::wait_for_turn(Manner::Patient);
+    // Otherwise each delivery wakes a member, which preempts the server.
+    cpu::set_scheduling(Scheduling::Batch);
     let mut crowd = Crowd::new(&server)?;
     for _ in 0..amount.members {
-        crowd.enter(None)?;
+        crowd.join(None)?;
     }
-    let mut room = Room { server, crowd, next: vec![0; amount.members], said: 0 };
-    // After this all have heard whatever there was about their coming, and have been heard.
+    let mut room = Room { server, crowd, next: vec![0; amount.members], sent: 0 };
+    // Afterwards all members have received the announcements of the others and one line of each.
     room.in_turn(amount.members as u64)?;
     let bulk = room.load(|room| room.in_bulk(amount.lines))?;
     let turns = room.load(|room| room.in_turn(amount.turns))?;
@@ -71,35 +71,41 @@ impl Room {
         &mut self,
         load: impl FnOnce(&mut Room) -> io::Result<Vec<u64>>,
     ) -> io::Result<Figures> {
-        let (before, said, began) = (cpu::at_rest(self.server.pid())?, self.said, Instant::now());
+        let (before, sent, start) =
+            (cpu::wait_until_idle(self.server.pid())?, self.sent, Instant::now());
         let mut turns = load(self)?;
-        let wall = began.elapsed().as_secs_f64();
-        let deliveries = (self.said - said) * (self.next.len() as u64 - 1);
+        let wall = start.elapsed().as_secs_f64();
+        let deliveries = (self.sent - sent) * (self.next.len() as u64 - 1);
         turns.sort_unstable();
-        Ok(Figures { deliveries, cpu: cpu::at_rest(self.server.pid())? - before, wall, turns })
+        Ok(Figures {
+            deliveries,
+            cpu: cpu::wait_until_idle(self.server.pid())? - before,
+            wall,
+            turns,
+        })
     }
 
-    /// Every member speaks when all have heard the one before; returns how long each turn took.
+    /// Sends `turns` lines, each once all have received the previous one. Returns the durations.
     fn in_turn(&mut self, turns: u64) -> io::Result<Vec<u64>> {
-        let mut took = Vec::new();
+        let mut durations = Vec::new();
         for _ in 0..turns {
-            let began = Instant::now();
-            let speaker = (self.said % self.next.len() as u64) as usize;
-            self.crowd.say(speaker, self.said)?;
-            self.said += 1;
-            self.next[speaker] = self.said;
+            let start = Instant::now();
+            let sender = (self.sent % self.next.len() as u64) as usize;
+            self.crowd.send_text(sender, self.sent)?;
+            self.sent += 1;
+            self.next[sender] = self.sent;
             let mut left = self.next.len() - 1;
             while left > 0 {
-                self.hear(|| left -= 1)?;
+                self.poll(|| left -= 1)?;
             }
-            took.push(began.elapsed().as_nanos() as u64);
+            durations.push(start.elapsed().as_nanos() as u64);
         }
-        Ok(took)
+        Ok(durations)
     }
 
-    /// The first member says so many lines as fast as they go.
+    /// Sends `lines` lines from the first member as fast as the window allows.
     fn in_bulk(&mut self, lines: u64) -> io::Result<Vec<u64>> {
-        let end = self.said + lines;
+        let end = self.sent + lines;
         let mut out = Vec::new();
         let mut is_blocked = false;
         loop {
@@ -108,9 +114,9 @@ impl Room {
                 self.next[0] = end;
                 return Ok(Vec::new());
             }
-            while self.said < end.min(slowest + WINDOW) {
-                out.extend_from_slice(self.crowd.kind.saying(&text(self.said)).as_bytes());
-                self.said += 1;
+            while self.sent < end.min(slowest + WINDOW) {
+                out.extend_from_slice(self.crowd.kind.message(&text(self.sent)).as_bytes());
+                self.sent += 1;
             }
             if !out.is_empty() {
                 match self.crowd.members[0].stream.write(&out) {
@@ -124,24 +130,24 @@ impl Room {
                 let room = if is_blocked { EventFlags::OUT } else { EventFlags::empty() };
                 self.crowd.watch(0, EventFlags::IN | room)?;
             }
-            self.hear(|| {})?;
+            self.poll(|| {})?;
         }
     }
 
-    /// Waits for whatever comes, and checks it.
-    fn hear(&mut self, mut delivered: impl FnMut()) -> io::Result<()> {
+    /// Waits for lines and checks them.
+    fn poll(&mut self, mut delivered: impl FnMut()) -> io::Result<()> {
         let (kind, next) = (self.crowd.kind, &mut self.next);
-        self.crowd.poll(Instant::now() + PATIENCE, |who, line| {
-            let wrong = |what: String| Err(io::Error::other(format!("member {who} {what}")));
+        self.crowd.poll(Instant::now() + TIMEOUT, |member, line| {
+            let wrong = |what: String| Err(io::Error::other(format!("member {member} {what}")));
             if kind.is_loss(line) {
-                return wrong(format!("is told: {}", String::from_utf8_lossy(line)));
+                return wrong(format!("received: {}", String::from_utf8_lossy(line)));
             }
-            // The server's own talk.
+            // A line of the server itself.
             let Some(number) = number(line) else { return Ok(()) };
-            if number != next[who] {
-                return wrong(format!("hears {number} where {} is next", next[who]));
+            if number != next[member] {
+                return wrong(format!("received {number} in place of {}", next[member]));
             }
-            next[who] += 1;
+            next[member] += 1;
             delivered();
             Ok(())
         })

@@ -1,17 +1,17 @@
-//! What the chat of sockactors costs, beside other chat servers; and what a greeting and an echo cost, beside bare loops and tokio.
+//! Compares the CPU time of chat servers, greeters and echo servers.
 //!
-//! Each server is a child process on a free port of loopback; all members are in this one thread. A round starts every
-//! server anew and measures one after the other, so that whatever else the machine does falls on all of them; a ratio is
-//! that of the servers of one round, and the median of all rounds. What is measured is the CPU time of
-//! the server's process. A server that loses, doubles or swaps a line fails.
+//! Each server is a child process on a free port of loopback. All clients are in one thread of this
+//! process. A round starts every server anew and measures one after the other, so that other load
+//! of the machine affects all of them. A ratio compares servers of the same round, and the median
+//! of the rounds is shown. A server that loses, duplicates or reorders a line fails the run.
 //!
-//!     cargo build --release                       # here; and in the crate itself, for its program
-//!     target/release/peers                        # both loads, all servers that are installed
-//!     target/release/peers --rounds 21 --spread   # longer, on whichever CPUs there are
-//!     target/release/peers thousand               # a thousand members, and one that does not read
+//!     cargo build --release                       # here, and in the crate for the program
+//!     target/release/peers                        # chat: both loads, all installed servers
+//!     target/release/peers --rounds 21 --spread   # longer, on all CPUs
+//!     target/release/peers thousand               # chat: 1,000 members, two of them slow readers
 //!     target/release/peers greeting               # a connection that is greeted and closed
-//!     target/release/peers echo                   # a line that comes back
-//!     target/release/peers serve echo 4711        # a bare loop alone, say under strace
+//!     target/release/peers echo                   # a line that is echoed
+//!     target/release/peers serve echo 4711        # one bare loop, e.g. for strace
 
 mod bare;
 mod contest;
@@ -32,7 +32,7 @@ use std::{env, io};
 use loads::Amount;
 use server::Places;
 
-/// So many descriptors a thousand members take here, and in the server.
+/// The descriptors that 1,000 members need in this process and in the server.
 const DESCRIPTORS: u64 = 4096;
 
 fn main() -> ExitCode {
@@ -96,7 +96,7 @@ fn run(args: &[String]) -> io::Result<()> {
     table::compare(&places, only, number("--rounds", 7)?.max(1) as usize, amount)
 }
 
-/// Raises the limit on descriptors, which the servers inherit.
+/// Raises the limit of open files, which the servers inherit.
 fn raise_limit(wanted: u64) -> io::Result<()> {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);

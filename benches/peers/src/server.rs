@@ -1,4 +1,4 @@
-//! The servers that are measured, each a child process on a free port of loopback, and how one comes in.
+//! The chat servers, each a child process on a free port of loopback, and their protocols.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -16,10 +16,10 @@ pub enum Kind {
     Tokio,
 }
 
-/// All of them; the first is what the others are compared with.
+/// All kinds. Ratios are relative to the first.
 pub const KINDS: [Kind; 4] = [Kind::Sockactors, Kind::Ncat, Kind::Ngircd, Kind::Tokio];
 
-/// A running server. It is killed when it is dropped.
+/// A running server. Dropping this kills it.
 #[derive(Debug)]
 pub struct Server {
     pub kind: Kind,
@@ -28,14 +28,14 @@ pub struct Server {
     _config: Option<TempDir>,
 }
 
-/// Where the programs are that belong to nobody's PATH.
+/// The paths of the programs that are not in `PATH`.
 #[derive(Debug)]
 pub struct Places {
     pub sockactors: PathBuf,
     pub sockactors_echo: PathBuf,
     pub tokio: PathBuf,
     pub tokio_plain: PathBuf,
-    /// This program, which is the bare loops too.
+    /// This program, which serves the bare loops too.
     pub driver: PathBuf,
 }
 
@@ -49,8 +49,8 @@ impl Kind {
         }
     }
 
-    /// What a new member sends, as steps: a text, and what the line holds that answers it.
-    pub fn entry(self, nick: &str) -> Vec<(String, &'static str)> {
+    /// Returns the steps of a new member: a text, and a part of the answer.
+    pub fn join_steps(self, nick: &str) -> Vec<(String, &'static str)> {
         match self {
             Kind::Sockactors => vec![(format!("/nick {nick}\n/ack off\n"), "* receipts are off")],
             Kind::Ncat => vec![(String::new(), "<announce> already connected")],
@@ -62,15 +62,15 @@ impl Kind {
         }
     }
 
-    /// What is sent to say a text.
-    pub fn saying(self, text: &str) -> String {
+    /// Formats a message with a text.
+    pub fn message(self, text: &str) -> String {
         match self {
             Kind::Ngircd => format!("PRIVMSG #bench :{text}\r\n"),
             _ => format!("{text}\n"),
         }
     }
 
-    /// What takes a line for the server's confession that it dropped some.
+    /// Reports whether a line says that the server has dropped messages.
     pub fn is_loss(self, line: &[u8]) -> bool {
         line.starts_with(b"* you missed ")
     }
@@ -102,13 +102,13 @@ impl Kind {
 }
 
 impl Server {
-    /// Starts a server; it may not listen yet.
+    /// Starts a server, which may not listen yet.
     ///
     /// # Errors
     ///
-    /// Fails with [`io::ErrorKind::NotFound`] where its program is missing.
+    /// Fails with [`io::ErrorKind::NotFound`] if the program is missing.
     pub fn start(kind: Kind, places: &Places) -> io::Result<Server> {
-        // Freed again at once; nobody else on this machine asks for that very port meanwhile.
+        // The port is free again now. No other process asks for it in the meantime.
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let config = if kind == Kind::Ngircd { Some(tempfile::tempdir()?) } else { None };
         let file = config.as_ref().map(|dir| dir.path().join("ngircd.conf")).unwrap_or_default();
@@ -137,7 +137,7 @@ impl Drop for Server {
     }
 }
 
-/// Its brakes are off: no penalty for lines in quick succession, no limit on connections.
+/// Returns a configuration without penalties for fast senders and without connection limits.
 fn ngircd_config(port: u16) -> String {
     format!(
         "[Global]\n\

@@ -1,4 +1,4 @@
-//! The two loads of all servers, round by round, and what comes of them as tables.
+//! Measures the two loads of all servers in rounds, and prints tables.
 
 use std::io;
 
@@ -6,7 +6,7 @@ use crate::cpu::{per_mille, spread};
 use crate::loads::{Amount, Figures, measure};
 use crate::server::{KINDS, Kind, Places};
 
-/// What the rounds of one server gave.
+/// The results of one server.
 struct Row {
     kind: Kind,
     rounds: Vec<[Figures; 2]>,
@@ -16,7 +16,7 @@ struct Row {
 ///
 /// # Errors
 ///
-/// Fails when a server does wrong; one that is missing is skipped and named.
+/// Fails on a wrong line. A missing server is skipped and named.
 pub fn compare(places: &Places, only: &str, rounds: usize, amount: Amount) -> io::Result<()> {
     let kinds = KINDS.into_iter().filter(|kind| kind.name().contains(only));
     let mut rows: Vec<Row> = kinds.map(|kind| Row { kind, rounds: Vec::new() }).collect();
@@ -52,7 +52,7 @@ pub fn compare(places: &Places, only: &str, rounds: usize, amount: Amount) -> io
 }
 
 const HEAD: &str =
-    "    CPU s   µs each    min    max  per CPU s     to first   wall s   p50 µs   p99 µs";
+    "    CPU s   µs each    min    max  per CPU s        ratio   wall s   p50 µs   p99 µs";
 
 impl Row {
     fn figures(&self, ours: &Row, load: usize) -> String {

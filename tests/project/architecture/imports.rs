@@ -119,7 +119,7 @@ impl Module {
             let follows_path = at > 0 && tokens[at - 1].1 == "::";
             if token == "use" && next != "<" {
                 let is_public = is_public(&tokens[..at]);
-                let nesting = inline_modules(&source.code, offset);
+                let nesting = nesting(source, next, offset);
                 let mut leaves = Vec::new();
                 at = use_tree(&tokens, at + 1, &[], &mut leaves);
                 module.bindings.extend(leaves.into_iter().map(|(name, path)| Binding {
@@ -139,7 +139,7 @@ impl Module {
                 }
                 at += 1;
                 module.words.insert(path[0].clone());
-                let nesting = inline_modules(&source.code, offset);
+                let nesting = nesting(source, token, offset);
                 module.paths.push(CodePath { path, nesting });
             } else {
                 let is_field = at > 0 && tokens[at - 1].1 == ".";
@@ -250,6 +250,15 @@ impl<'a> Graph<'a> {
                 _ => None,
             }
         })
+    }
+}
+
+/// Counts the inline modules around a path that begins with `first`, if that matters to it.
+fn nesting(source: &Source, first: &str, offset: usize) -> usize {
+    match first {
+        // A group may begin with `super` too.
+        "super" | "{" => inline_modules(&source.code, offset),
+        _ => 0,
     }
 }
 

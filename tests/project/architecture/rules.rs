@@ -192,7 +192,7 @@ fn global_executor(source: &Source) -> Vec<String> {
 }
 
 /// Checks that a file begins with the text that explains it.
-pub fn purpose(source: &Source) -> Vec<String> {
+fn purpose(source: &Source) -> Vec<String> {
     match source.text.starts_with("//! ") {
         true => Vec::new(),
         false => vec![format!("{}:1: no `//!` text states the purpose", source.path)],

@@ -1,4 +1,4 @@
-//! The figures as a picture: for each work a group of bars, on a logarithmic scale of the ratio to ours.
+//! Draws a chart: a group of bars per workload, on a logarithmic scale of the ratio to sockactors.
 
 use std::fmt::Write as _;
 
@@ -7,14 +7,14 @@ use crate::table::Row;
 
 const COLOURS: [&str; 7] =
     ["#d1495b", "#8d99ae", "#2b6cb0", "#c08a1e", "#4b8b5a", "#7b5ea7", "#5f6b6d"];
-/// The least and the most ratio that there is room for.
+/// The range of the scale.
 const RANGE: (f64, f64) = (0.25, 16.0);
 const BAR: f64 = 10.0;
 const GROUP: f64 = BAR * 7.0 + 22.0;
 const LEFT: f64 = 190.0;
 const WIDTH: f64 = 560.0;
 
-/// Draws those rows that ran on one thread.
+/// Draws the rows of one thread.
 pub fn svg(rows: &[Row]) -> String {
     let rows: Vec<&Row> = rows.iter().filter(|row| row.threads == 1).collect();
     let height = 60.0 + GROUP * rows.len() as f64;
@@ -22,7 +22,7 @@ pub fn svg(rows: &[Row]) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{}\" height=\"{height}\" \
          font-family=\"sans-serif\" font-size=\"11\">\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n\
-         <text x=\"10\" y=\"20\" font-size=\"14\">CPU time for each operation, as a multiple of sockactors' \
+         <text x=\"10\" y=\"20\" font-size=\"14\">CPU time per operation, relative to sockactors \
          (* = unbounded mailbox; less is better)</text>\n",
         LEFT + WIDTH + 130.0
     );
@@ -34,7 +34,8 @@ pub fn svg(rows: &[Row]) -> String {
         let (x, width) = (place(tick), if tick == 1.0 { 1.5 } else { 0.4 });
         let _ = writeln!(
             svg,
-            "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"44\" y2=\"{height}\" stroke=\"#999\" stroke-width=\"{width}\"/>\
+            "<line x1=\"{x:.1}\" x2=\"{x:.1}\" y1=\"44\" y2=\"{height}\" stroke=\"#999\" \
+             stroke-width=\"{width}\"/>\
              <text x=\"{x:.1}\" y=\"40\" text-anchor=\"middle\" fill=\"#555\">{tick}x</text>"
         );
     }

@@ -1,8 +1,8 @@
-//! What actors cost, with sockactors and with others: the same work for each of them.
+//! Measures actors of sockactors and of other crates with the same workloads.
 //!
-//! A [`Peer`] is a way to have actors. It says in its own manner, as its documentation advises, how an actor is started,
-//! told, asked and stopped; what the actors do is a [`Role`], and what is measured is a [`works::Work`], both written
-//! once for all of them.
+//! A [`Peer`] starts, sends to, asks and stops actors as its documentation advises. A [`Role`] is
+//! the behaviour of an actor, and a [`works::Work`] is a workload. Both are written once for all
+//! peers.
 
 #![forbid(unsafe_code)]
 
@@ -17,39 +17,39 @@ use std::future::Future;
 
 use role::Role;
 
-/// So many messages wait in a bounded mailbox.
+/// The capacity of a bounded mailbox.
 pub const MAILBOX: usize = 64;
 
-/// Told at each start of an actor that fails.
+/// Reports each start of a crashing actor.
 #[derive(Clone)]
 pub struct Begun(async_channel::Sender<()>);
 
 impl Begun {
-    /// Makes one, and what waits for the starts.
+    /// Creates one, and the receiver of the starts.
     pub fn new() -> (Begun, async_channel::Receiver<()>) {
         let (begun, next) = async_channel::bounded(MAILBOX);
         (Begun(begun), next)
     }
 
-    /// Tells of a start.
+    /// Reports a start.
     pub fn tell(&self) {
-        // There is one start at a time.
+        // There is at most one unread start.
         let _ = self.0.try_send(());
     }
 }
 
-/// A way to have actors.
+/// An actor library.
 pub trait Peer: Clone + Send + Sync + 'static {
-    /// Where an actor is told and asked.
+    /// The address of an actor.
     type Address: Clone + Send + Sync + 'static;
 
-    /// Its name in the tables.
+    /// The name in the tables.
     const NAME: &'static str;
 
-    /// Whether a sender waits for room; the queue behind [`Peer::tell`] is endless otherwise.
+    /// Whether the mailbox is bounded, so that [`Peer::tell`] waits while it is full.
     const BOUNDED: bool = true;
 
-    /// Runs `work` as a task, on so many threads, until it ends.
+    /// Runs `work` as a task on `threads` threads until it returns.
     fn run<T, F>(threads: usize, work: impl FnOnce(Self) -> F + Send + 'static) -> T
     where
         T: Send + 'static,
@@ -58,20 +58,22 @@ pub trait Peer: Clone + Send + Sync + 'static {
     /// Starts an actor.
     fn spawn(&self, role: Role<Self>) -> impl Future<Output = Self::Address> + Send;
 
-    /// Has a task run that is no actor.
+    /// Spawns a task that is not an actor.
     fn go(&self, task: impl Future<Output = ()> + Send + 'static);
 
-    /// Sends a message, as soon as there is room.
+    /// Sends a message, and waits while the mailbox is full.
     fn tell(address: &Self::Address, number: u64) -> impl Future<Output = ()> + Send;
 
     /// Sends a message and waits for the answer.
     fn ask(address: &Self::Address, number: u64) -> impl Future<Output = u64> + Send;
 
-    /// Has an actor end; it may end later.
+    /// Requests the stop of an actor, which may end later.
     fn stop(address: Self::Address) -> impl Future<Output = ()> + Send;
 
-    /// Starts a supervised actor that fails at each message, and tells it as often as `lives` says, each time when it
-    /// has been started again. `begun` is told at each start. Returns false where there is no such thing.
+    /// Starts a supervised actor that fails on each message, and sends it `lives` messages.
+    ///
+    /// Each message is sent after the restart. `begun` reports each start. Returns false if the
+    /// library has no supervision.
     fn crash(
         &self,
         _lives: u64,

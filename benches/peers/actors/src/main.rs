@@ -1,13 +1,14 @@
-//! What the actors of sockactors cost, beside those of other crates.
+//! Compares the cost of actors of sockactors and of other crates.
 //!
-//! All do the same works in this one process, one after the other, and again in each round, so that whatever else the
-//! machine does falls on all of them. What is measured is the CPU time of the process for each operation, and the
-//! time on the clock beside it; a ratio is that of the peers of one round, and the median of all rounds.
+//! All peers run the same workloads in this process, one after the other in each round, so that
+//! other load of the machine affects all of them. The figures are the CPU time and the wall-clock
+//! time per operation. A ratio compares peers of the same round, and the median of the rounds is
+//! shown.
 //!
-//!     cargo run --release                              # all works, on one thread and on two
-//!     cargo run --release -- --rounds 21 --only ring   # one work, more often
-//!     cargo run --release -- --peers tokio             # one peer alone, under a profiler for instance
-//!     cargo run --release -- --json FILE --svg FILE    # writes the figures, and a picture of them
+//!     cargo run --release                              # all workloads, on one and two threads
+//!     cargo run --release -- --rounds 21 --only ring   # one workload, more rounds
+//!     cargo run --release -- --peers tokio             # one peer, e.g. for a profiler
+//!     cargo run --release -- --json FILE --svg FILE    # writes the figures and a chart
 
 #![forbid(unsafe_code)]
 
@@ -20,7 +21,7 @@ use peer_actors::table::Row;
 use peer_actors::works::WORKS;
 use peer_actors::{chart, table};
 
-/// So many idle actors are counted.
+/// The number of idle actors.
 const IDLE: &str = "100000";
 
 fn main() -> ExitCode {
@@ -46,7 +47,7 @@ fn run(args: &[String]) -> io::Result<()> {
     };
     let (rounds, scale) = (number("--rounds", 7)?.max(1), number("--scale", 1)?.max(1) as u64);
     let (only, peers) = (after("--only").unwrap_or(""), after("--peers").unwrap_or(""));
-    let mut rows = empty(only, number("--threads", 0)?);
+    let mut rows = empty_rows(only, number("--threads", 0)?);
     for round in 0..rounds {
         eprintln!("round {} of {rounds}", round + 1);
         for row in &mut rows {
@@ -75,8 +76,8 @@ fn run(args: &[String]) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the rows of the works whose names contain `only`, on so many threads, or on one and on two.
-fn empty(only: &str, threads: usize) -> Vec<Row> {
+/// Makes the rows of the workloads whose names contain `only`, on `threads` threads, or on 1 and 2.
+fn empty_rows(only: &str, threads: usize) -> Vec<Row> {
     let mut rows = Vec::new();
     for threads in [1, 2].into_iter().filter(|count| threads == 0 || threads == *count) {
         let works = WORKS.into_iter().map(|(work, letter, name)| (Some(work), letter, name));
@@ -91,7 +92,7 @@ fn empty(only: &str, threads: usize) -> Vec<Row> {
     rows
 }
 
-/// Has the program beside this one count what an idle actor of a peer takes.
+/// Runs the program `idle`, and returns the bytes of an idle actor of a peer.
 fn idle_bytes(peer: usize) -> io::Result<f64> {
     let program = env::current_exe()?.with_file_name("idle");
     let output = Command::new(program).args([&peer.to_string(), IDLE]).output()?;

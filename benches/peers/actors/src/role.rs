@@ -1,4 +1,4 @@
-//! What an actor does with a message, whoever runs it.
+//! The behaviour of actors, the same for all peers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -7,39 +7,39 @@ use async_channel::{Receiver, Sender};
 
 use crate::Peer;
 
-/// What an actor does with its messages.
+/// The behaviour of an actor.
 pub enum Role<P: Peer> {
-    /// Adds them up, and says when there were so many.
+    /// Sums up messages, and passes the gate after `left` of them.
     Count {
-        /// How many are to come.
+        /// The number of messages left.
         left: u64,
         /// The sum.
         sum: u64,
-        /// Where it is said.
+        /// The gate to pass at the end.
         done: Gate,
     },
-    /// Hands each on to the next one, one less; says when it is none.
+    /// Forwards each number, decremented, and passes the gate at zero.
     Hand {
-        /// The next one in the circle.
+        /// The next actor of the ring.
         next: Arc<OnceLock<P::Address>>,
-        /// Where it is said.
+        /// The gate to pass at the end.
         done: Gate,
     },
-    /// Hands each on as it is.
+    /// Forwards each message.
     Stage {
         /// The next stage.
         next: P::Address,
     },
-    /// Waits for its end.
+    /// Does nothing until it is stopped.
     Idle {
-        /// Says when the last one is gone.
+        /// Passes its gate when the actor is dropped.
         _guard: Guard,
     },
 }
 
 impl<P: Peer> Role<P> {
-    /// Heeds a message.
-    pub async fn heed(&mut self, number: u64) {
+    /// Handles a message.
+    pub async fn handle(&mut self, number: u64) {
         match self {
             Role::Count { left, sum, done } => {
                 *sum = sum.wrapping_add(number);
@@ -57,13 +57,13 @@ impl<P: Peer> Role<P> {
         }
     }
 
-    /// Answers a question.
+    /// Answers a request.
     pub fn answer(&mut self, number: u64) -> u64 {
         number + 1
     }
 }
 
-/// Where somebody waits until so many have passed.
+/// A countdown that notifies a waiter at zero.
 #[derive(Clone)]
 pub struct Gate {
     left: Arc<AtomicU64>,
@@ -71,16 +71,16 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Makes a gate for so many, and what waits for the last of them.
+    /// Creates a gate for `count` passes, and the receiver of the notification.
     pub fn new(count: u64) -> (Gate, Receiver<()>) {
         let (open, wait) = async_channel::bounded(1);
         (Gate { left: Arc::new(AtomicU64::new(count)), open }, wait)
     }
 
-    /// Passes.
+    /// Counts one pass.
     pub fn pass(&self) {
         if self.left.fetch_sub(1, Ordering::AcqRel) == 1 {
-            // Whoever does not wait any more need not know.
+            // The waiter may be gone.
             let _ = self.open.try_send(());
         }
     }

@@ -1,4 +1,4 @@
-//! The figures of all rounds, and what comes of them: a table, and a file for other programs.
+//! The results as a table and as JSON.
 
 use std::fmt::Write as _;
 
@@ -8,33 +8,33 @@ use crate::meter::{Spent, median};
 use crate::peers::PEERS;
 use crate::works::Work;
 
-/// What one work gave: a row of a table.
+/// The results of one workload, a row of a table.
 pub struct Row {
-    /// The work; none for the memory.
+    /// The workload, or none for the memory of an idle actor.
     pub work: Option<Work>,
-    /// Its letter and what it is called.
+    /// The letter in the table.
     pub letter: &'static str,
-    /// What it is called.
+    /// The name in the table.
     pub name: &'static str,
-    /// On how many threads.
+    /// The number of threads.
     pub threads: usize,
-    /// For each peer what each round gave, if it can do it.
+    /// The result of each round for each peer, or none if the peer cannot do it.
     pub rounds: Vec<Vec<Option<Spent>>>,
 }
 
-/// What the rounds of one peer in one work come to.
+/// The summary of one peer in one workload.
 #[derive(Debug, Clone, Copy)]
 pub struct Cell {
-    /// The median, in nanoseconds of CPU time (or bytes) each.
+    /// The median CPU time in ns, or the bytes.
     pub cpu: f64,
-    /// The median on the clock.
+    /// The median wall-clock time in ns.
     pub wall: f64,
-    /// The median of the ratios to ours within a round.
+    /// The median of the ratios to sockactors within a round.
     pub ratio: f64,
 }
 
 impl Row {
-    /// Returns what a peer gave, if it can do the work.
+    /// Returns the summary of a peer, or none if it cannot do the work.
     pub fn cell(&self, peer: usize) -> Option<Cell> {
         let of = |get: &dyn Fn(Spent) -> f64| {
             let figures: Vec<f64> =
@@ -47,13 +47,14 @@ impl Row {
     }
 }
 
-/// Writes the tables as Markdown: a figure, and behind it how many times ours that is.
+/// Formats the tables as Markdown: a figure, and its ratio to sockactors.
 pub fn text(rows: &[Row]) -> String {
     let mut text = String::new();
     for threads in [1, 2] {
         let _ = writeln!(
             text,
-            "\n{threads} thread(s): ns of CPU time each (bytes in (e)), and the ratio to ours\n"
+            "\n{threads} thread(s): ns of CPU time per operation, bytes in (e), and the ratio to \
+             sockactors\n"
         );
         let _ = write!(text, "| {:<27} |", "");
         for peer in PEERS {
@@ -76,11 +77,11 @@ pub fn text(rows: &[Row]) -> String {
             text.push('\n');
         }
     }
-    text.push_str("\n\\* unbounded: a sender waits for nobody.\n");
+    text.push_str("\n\\* unbounded mailbox: a sender never waits.\n");
     text
 }
 
-/// Makes the figures into JSON.
+/// Formats the figures as JSON.
 pub fn json(rows: &[Row], rounds: usize) -> Value {
     let works = rows.iter().map(|row| {
         let peers = PEERS.iter().enumerate().filter_map(|(at, peer)| {
@@ -97,6 +98,7 @@ pub fn json(rows: &[Row], rounds: usize) -> Value {
         json!({ "letter": row.letter, "work": row.name, "threads": row.threads,
             "peers": Value::Object(peers.collect()) })
     });
-    json!({ "rounds": rounds, "statistic": "median; a ratio is the median of the ratios to sockactors within a round",
+    let statistic = "median; a ratio is the median of the ratios to sockactors within a round";
+    json!({ "rounds": rounds, "statistic": statistic,
         "works": works.collect::<Vec<_>>() })
 }

@@ -1,4 +1,4 @@
-//! The works: what each peer's actors are given to do.
+//! The workloads.
 
 use std::sync::{Arc, OnceLock};
 
@@ -6,21 +6,21 @@ use crate::meter::{Meter, Spent};
 use crate::role::{Gate, Guard, Role};
 use crate::{Begun, Peer};
 
-/// So many actors stand in a ring, hear a fan, and are started at once.
+/// The number of actors of a ring, of a fan-out and of a start.
 const CROWD: u64 = 1000;
-/// So many stages has a pipeline.
+/// The number of stages of a pipeline.
 const STAGES: usize = 5;
-/// So many senders tell one actor.
+/// The number of concurrent senders.
 const SENDERS: u64 = 8;
 
-/// A work.
+/// A workload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Work {
-    /// One sender tells one actor.
+    /// One sender sends to one actor.
     Tell,
-    /// Eight senders tell one actor.
+    /// Eight senders send to one actor.
     TellOfEight,
-    /// One asks an actor, one question after the other.
+    /// One task asks an actor, one request after the other.
     Ask,
     /// A thousand actors are started.
     Spawn,
@@ -32,11 +32,11 @@ pub enum Work {
     Fan,
     /// Messages go through five actors.
     Pipeline,
-    /// An actor fails and is started again.
+    /// An actor fails and is restarted.
     Crash,
 }
 
-/// All works, each with its letter and what it is called.
+/// All workloads, each with its letter and name.
 pub const WORKS: [(Work, &str, &str); 9] = [
     (Work::Tell, "a", "tell"),
     (Work::TellOfEight, "b", "tell, 8 senders"),
@@ -50,7 +50,7 @@ pub const WORKS: [(Work, &str, &str); 9] = [
 ];
 
 impl Work {
-    /// Has a peer do the work once; nothing where it cannot.
+    /// Runs the workload once, or returns none if the peer cannot do it.
     pub fn of<P: Peer>(self, threads: usize, scale: u64) -> Option<Spent> {
         P::run(threads, move |peer| async move {
             match self {
@@ -104,7 +104,7 @@ async fn ask<P: Peer>(peer: &P, questions: u64) -> Spent {
     spent
 }
 
-/// Starts a crowd several times, and returns what its start and what its start and end took.
+/// Starts 1,000 actors several times. Returns the cost of the start, and of start and stop.
 async fn spawn<P: Peer>(peer: &P, times: u64) -> (Spent, Spent) {
     let mut sums = (Spent::default(), Spent::default());
     let add = |sum: &mut Spent, spent: Spent| {
@@ -125,13 +125,13 @@ async fn spawn<P: Peer>(peer: &P, times: u64) -> (Spent, Spent) {
     sums
 }
 
-/// Starts so many actors that have nothing to do, and waits until they have begun.
+/// Starts `count` idle actors, and waits until they run.
 pub async fn idle<P: Peer>(peer: &P, count: u64, gate: Gate) -> Vec<P::Address> {
     let mut actors = Vec::with_capacity(count as usize);
     for _ in 0..count {
         actors.push(peer.spawn(Role::Idle { _guard: Guard(gate.clone()) }).await);
     }
-    // An executor takes its tasks in turn, so all have begun when the last one answers.
+    // An executor runs its tasks in order, so all run when the last one answers.
     if let Some(last) = actors.last() {
         assert_eq!(P::ask(last, 1).await, 2);
     }
@@ -176,7 +176,7 @@ async fn fan<P: Peer>(peer: &P, rounds: u64) -> Spent {
             for actor in &heard {
                 P::tell(actor, round).await;
             }
-            // Each message is to find its actor at rest.
+            // Each message should find its actor idle.
             if let Some(last) = heard.last() {
                 P::ask(last, round).await;
             }
@@ -218,16 +218,16 @@ async fn crash<P: Peer>(peer: &P, lives: u64) -> Option<Spent> {
     peer.crash(lives, begun, next).await.then(|| meter.stop(lives))
 }
 
-/// Starts so many idle actors and returns how many bytes each takes, of those that `allocated` counts.
+/// Starts `count` idle actors, and returns the bytes of each, counted by `allocated`.
 pub fn idle_bytes<P: Peer>(count: u64, allocated: fn() -> usize) -> f64 {
     P::run(1, move |peer| async move {
         let (gate, gone) = Gate::new(count + 1);
-        // One before the others, so that what is made with the first one is not counted.
+        // The first actor is not counted, since it may allocate shared state.
         let first = idle(&peer, 1, gate.clone()).await;
         let mut actors = Vec::with_capacity(count as usize);
         let before = allocated();
         actors.extend(idle(&peer, count, gate).await);
-        // The list of addresses that `idle` made is gone.
+        // The list of addresses that `idle` allocated is freed now.
         let bytes = (allocated() - before) as f64 / count as f64;
         for actor in actors.into_iter().chain(first) {
             P::stop(actor).await;

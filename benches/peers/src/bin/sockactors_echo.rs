@@ -1,4 +1,4 @@
-//! A line echo on the actors of sockactors: a listener, a pool, and an actor for each connection.
+//! An echo server on sockactors: a listener, a pool, and one actor per connection.
 //!
 //!     sockactors_echo PORT
 
@@ -9,10 +9,10 @@ use sockactors::actors::{Connection, Listener};
 use sockactors::net::ListeningSocket;
 use sockactors::runtime::{Actor, Child, Context, Outcome, Pool, Strategy, Supervisor, System};
 
-/// As many bytes as the other echoes read at a time.
-const MOST: usize = 1024;
+/// The size of a read, as in the other echo servers.
+const BUFFER_SIZE: usize = 1024;
 
-/// Says whatever it hears.
+/// Echoes the bytes of a connection.
 struct Echo(Connection);
 
 impl Actor for Echo {
@@ -20,8 +20,8 @@ impl Actor for Echo {
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
         let stream = self.0.stream;
-        let mut buf = [0; MOST];
-        // Whoever just had an answer has said nothing more yet, so there is no use in a read before the wait.
+        let mut buf = [0; BUFFER_SIZE];
+        // The client sends nothing before it has read the echo, so wait before each read.
         while let Some(ready) = ctx.unless_stopped(stream.readable()).await {
             ready?;
             match stream.read(&mut buf).await? {

@@ -1,8 +1,9 @@
-//! A plain chat on tokio: what a tutorial would show, written well.
+//! A simple chat on tokio, as in a tutorial, written with care.
 //!
-//! One task a connection on one thread, one broadcast channel for the room. A member's first line is its name,
-//! which is answered; every other line is sent to the others as `NAME: TEXT`. Whatever is ready is written before the buffer is
-//! flushed, a line is encoded once and shared, and small packets are not held back. A member that lags is told.
+//! There is one task per connection on one thread, and one broadcast channel for the room. A
+//! member's first line is its name, which is answered. Every other line is sent to the others as
+//! `NAME: TEXT`. All pending lines are written before a flush. A line is encoded once and shared.
+//! `TCP_NODELAY` is set. A member that lags is notified.
 //!
 //!     tokio_chat PORT
 
@@ -16,11 +17,11 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast::error::{RecvError, TryRecvError};
 use tokio::sync::broadcast::{self, Receiver, Sender};
 
-/// As many lines as a room of sockactors keeps.
+/// The capacity of the channel, as of a room of sockactors.
 const LINES: usize = 4096;
 
-/// A line, and which member said it.
-type Said = (u64, Arc<str>);
+/// The id of the sender, and the line.
+type Message = (u64, Arc<str>);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> io::Result<()> {
@@ -32,59 +33,63 @@ async fn main() -> io::Result<()> {
         let (stream, _) = listener.accept().await?;
         let (id, room) = (ids.fetch_add(1, Ordering::Relaxed), room.clone());
         tokio::spawn(async move {
-            // A member that is gone has nobody to tell.
+            // An error means that the member has disconnected.
             let _ = serve(stream, id, room).await;
         });
     }
 }
 
-async fn serve(stream: TcpStream, id: u64, room: Sender<Said>) -> io::Result<()> {
+async fn serve(stream: TcpStream, id: u64, room: Sender<Message>) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let (reader, writer) = stream.into_split();
     let mut lines = BufReader::new(reader).lines();
     let mut writer = BufWriter::new(writer);
     let Some(name) = lines.next_line().await? else { return Ok(()) };
-    let mut ear = room.subscribe();
+    let mut receiver = room.subscribe();
     writer.write_all(format!("* welcome, {name}\n").as_bytes()).await?;
     writer.flush().await?;
     loop {
         tokio::select! {
             line = lines.next_line() => {
                 let Some(line) = line? else { return Ok(()) };
-                // There is always an ear: this member's own.
+                // There is always a receiver: this member's own.
                 let _ = room.send((id, format!("{name}: {line}\n").into()));
             }
-            said = ear.recv() => {
-                match said {
-                    Ok(said) => write(&mut writer, id, &said).await?,
-                    Err(RecvError::Lagged(missed)) => tell(&mut writer, missed).await?,
+            message = receiver.recv() => {
+                match message {
+                    Ok(message) => write(&mut writer, id, &message).await?,
+                    Err(RecvError::Lagged(missed)) => write_lag(&mut writer, missed).await?,
                     Err(RecvError::Closed) => return Ok(()),
                 }
-                drain(&mut writer, id, &mut ear).await?;
+                drain(&mut writer, id, &mut receiver).await?;
             }
         }
     }
 }
 
-/// Writes all that is there to hear, then flushes.
+/// Writes all pending messages, then flushes.
 async fn drain(
     writer: &mut BufWriter<OwnedWriteHalf>,
     id: u64,
-    ear: &mut Receiver<Said>,
+    receiver: &mut Receiver<Message>,
 ) -> io::Result<()> {
     loop {
-        match ear.try_recv() {
-            Ok(said) => write(writer, id, &said).await?,
-            Err(TryRecvError::Lagged(missed)) => tell(writer, missed).await?,
+        match receiver.try_recv() {
+            Ok(message) => write(writer, id, &message).await?,
+            Err(TryRecvError::Lagged(missed)) => write_lag(writer, missed).await?,
             Err(TryRecvError::Empty | TryRecvError::Closed) => return writer.flush().await,
         }
     }
 }
 
-async fn write(writer: &mut BufWriter<OwnedWriteHalf>, id: u64, said: &Said) -> io::Result<()> {
-    if said.0 == id { Ok(()) } else { writer.write_all(said.1.as_bytes()).await }
+async fn write(
+    writer: &mut BufWriter<OwnedWriteHalf>,
+    id: u64,
+    message: &Message,
+) -> io::Result<()> {
+    if message.0 == id { Ok(()) } else { writer.write_all(message.1.as_bytes()).await }
 }
 
-async fn tell(writer: &mut BufWriter<OwnedWriteHalf>, missed: u64) -> io::Result<()> {
+async fn write_lag(writer: &mut BufWriter<OwnedWriteHalf>, missed: u64) -> io::Result<()> {
     writer.write_all(format!("* you missed {missed} messages\n").as_bytes()).await
 }

@@ -1,6 +1,7 @@
-//! A greeter and a line echo on tokio, as its documentation has them: a loop that accepts, and a task for each connection.
+//! A greeter and an echo server on tokio, as in its documentation: an accept loop, and one task per
+//! connection.
 //!
-//! One thread does it all, as it is measured on one CPU.
+//! There is one thread, since the measurement uses one CPU.
 //!
 //!     tokio_plain greet|echo PORT
 
@@ -30,7 +31,7 @@ where
     loop {
         let (stream, _) = listener.accept().await?;
         tokio::spawn(async move {
-            // A client that is gone has nobody to tell.
+            // An error means that the client has disconnected.
             let _ = serve(stream).await;
         });
     }

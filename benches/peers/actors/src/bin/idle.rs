@@ -1,8 +1,8 @@
-//! How many bytes an idle actor takes: what the allocator gave for many of them, counted.
+//! Counts the allocated bytes of an idle actor.
 //!
-//! A program of its own, since who counts each allocation slows each of them down.
+//! It is a separate program, since counting slows down each allocation.
 //!
-//!     idle NUMBER COUNT       # the peer by its place in the list; prints a number
+//!     idle NUMBER COUNT       # the index of the peer; prints the bytes of each of COUNT actors
 
 #![forbid(unsafe_code)]
 

@@ -1,7 +1,7 @@
-//! actix: actors on one arbiter, or on two.
+//! actix, with one or two arbiters.
 //!
-//! Its `do_send` waits for nobody: the queue has no bound. Its handlers are no futures, so an actor that tells another
-//! one does it with that too.
+//! `do_send` never waits, since it ignores the bound of the mailbox. Handlers are not futures, so
+//! an actor sends with `do_send` too.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use smol::future::{block_on, poll_once};
 use crate::role::Role;
 use crate::{Begun, Peer};
 
-/// actix.
+/// The actix library.
 #[derive(Clone)]
 pub struct Actix {
     arbiters: Arc<[ArbiterHandle]>,
@@ -44,8 +44,8 @@ impl Handler<Tell> for Worker {
     type Result = ();
 
     fn handle(&mut self, tell: Tell, _: &mut Context<Self>) {
-        // It is ready at once, since nothing in it waits.
-        block_on(poll_once(self.0.heed(tell.0)));
+        // This future is ready at once, since nothing in it waits.
+        block_on(poll_once(self.0.handle(tell.0)));
     }
 }
 

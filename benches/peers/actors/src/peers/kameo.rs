@@ -11,11 +11,11 @@ use super::tokio::run;
 use crate::role::Role;
 use crate::{Begun, Peer};
 
-/// kameo.
+/// The kameo library.
 #[derive(Clone)]
 pub struct Kameo;
 
-/// An actor. Its mailbox is the one that kameo makes unless told otherwise: 64 messages.
+/// An actor with the default mailbox of kameo, which holds 64 messages.
 #[derive(Actor)]
 pub struct Worker(Role<Kameo>);
 
@@ -26,7 +26,7 @@ impl Message<Tell> for Worker {
     type Reply = ();
 
     async fn handle(&mut self, tell: Tell, _: &mut Context<Self, ()>) {
-        self.0.heed(tell.0).await;
+        self.0.handle(tell.0).await;
     }
 }
 

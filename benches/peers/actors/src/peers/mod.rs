@@ -1,4 +1,4 @@
-//! The peers, one a file.
+//! The peers, one per file.
 
 mod actix;
 mod kameo;
@@ -20,16 +20,16 @@ use crate::Peer;
 use crate::meter::Spent;
 use crate::works::Work;
 
-/// A peer as it stands in a table.
+/// An entry of the table of peers.
 #[derive(Clone, Copy)]
 pub struct Entry {
-    /// Its name.
+    /// The name of the peer.
     pub name: &'static str,
-    /// Whether a sender waits for room.
+    /// Whether a sender waits while the mailbox is full.
     pub bounded: bool,
-    /// Does a work, on so many threads, so many times as much.
+    /// Runs a workload on a number of threads, with a factor for its size.
     pub of: fn(Work, usize, u64) -> Option<Spent>,
-    /// Returns how many bytes each of so many idle actors takes; see `bin/idle.rs`.
+    /// Returns the bytes per idle actor. See `bin/idle.rs`.
     pub idle: fn(u64, fn() -> usize) -> f64,
 }
 
@@ -42,7 +42,7 @@ const fn entry<P: Peer>() -> Entry {
     }
 }
 
-/// All of them; ours is the first.
+/// All peers, sockactors first.
 pub const PEERS: [Entry; 7] = [
     entry::<Sockactors>(),
     entry::<Raw>(),

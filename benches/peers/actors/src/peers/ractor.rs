@@ -1,4 +1,4 @@
-//! ractor, on tokio. Its mailboxes have no bound.
+//! ractor, on tokio. Its mailboxes are unbounded.
 
 use async_channel::Receiver;
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
@@ -7,11 +7,11 @@ use super::tokio::run;
 use crate::role::Role;
 use crate::{Begun, Peer};
 
-/// ractor.
+/// The ractor library.
 #[derive(Clone)]
 pub struct Ractor;
 
-/// What an actor is sent.
+/// The messages of an actor.
 pub enum Message {
     Tell(u64),
     Ask(u64, RpcReplyPort<u64>),
@@ -39,14 +39,14 @@ impl Actor for Worker {
         role: &mut Role<Ractor>,
     ) -> Result<(), ActorProcessingErr> {
         match message {
-            Message::Tell(number) => role.heed(number).await,
+            Message::Tell(number) => role.handle(number).await,
             Message::Ask(number, reply) => reply.send(role.answer(number))?,
         }
         Ok(())
     }
 }
 
-/// An actor that fails at each message.
+/// An actor that fails on each message.
 #[derive(Clone)]
 struct Fragile(Begun);
 
@@ -64,7 +64,7 @@ impl Actor for Fragile {
     }
 }
 
-/// Who starts it again, and has it told.
+/// The supervisor, which restarts the actor and sends to it.
 struct Keeper(Fragile);
 
 impl Actor for Keeper {
@@ -88,7 +88,7 @@ impl Actor for Keeper {
         (): (),
         child: &mut Self::State,
     ) -> Result<(), ActorProcessingErr> {
-        // A reference is to one life: only who starts the next one has the next reference.
+        // A reference is valid for one incarnation. Only the supervisor gets the next one.
         if let Some(child) = child {
             child.cast(())?;
         }

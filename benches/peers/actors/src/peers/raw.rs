@@ -1,4 +1,4 @@
-//! smol's executor and async-channel, without any actor crate: a task that loops over a channel.
+//! smol's executor and async-channel without an actor crate: a task that loops over a channel.
 
 use async_channel::Sender;
 use smol::Executor;
@@ -7,11 +7,11 @@ use std::sync::Arc;
 use crate::role::Role;
 use crate::{MAILBOX, Peer};
 
-/// Tasks of smol with channels of async-channel.
+/// Tasks of smol and channels of async-channel.
 #[derive(Clone)]
 pub struct Raw(Arc<Executor<'static>>);
 
-/// What an actor is sent.
+/// The messages of an actor.
 pub enum Message {
     Tell(u64),
     Ask(u64, Sender<u64>),
@@ -53,7 +53,7 @@ impl Peer for Raw {
         let actor = async move {
             while let Ok(message) = receiver.recv().await {
                 match message {
-                    Message::Tell(number) => role.heed(number).await,
+                    Message::Tell(number) => role.handle(number).await,
                     Message::Ask(number, reply) => drop(reply.send(role.answer(number)).await),
                 }
             }
@@ -77,7 +77,7 @@ impl Peer for Raw {
     }
 
     async fn stop(address: Self::Address) {
-        // The channel closes with its last sender; in a ring the senders hold each other.
+        // A channel closes with its last sender. In a ring the senders keep each other alive.
         address.close();
     }
 }

@@ -1,4 +1,4 @@
-//! sockactors: actors in a pool, and a supervised one that fails.
+//! sockactors: actors in a pool, and a supervised actor that fails.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use crate::{Begun, MAILBOX, Peer};
 
 const WITHIN: Duration = Duration::from_secs(60);
 
-/// sockactors.
+/// The sockactors library.
 #[derive(Clone)]
 pub struct Sockactors {
     pool: PoolAddress,
     crew: SupervisorAddress,
 }
 
-/// What an actor is sent.
+/// The messages of an actor.
 pub enum Message {
     Tell(u64),
     Ask(u64, Reply<u64>),
@@ -35,7 +35,7 @@ impl Actor for Worker {
     async fn run(mut self, mut ctx: Context<Message>) -> Outcome {
         while let Some(message) = ctx.recv().await {
             match message {
-                Message::Tell(number) => self.0.heed(number).await,
+                Message::Tell(number) => self.0.handle(number).await,
                 Message::Ask(number, reply) => reply.send(self.0.answer(number)),
                 Message::Stop => break,
             }
@@ -44,7 +44,7 @@ impl Actor for Worker {
     }
 }
 
-/// An actor that fails at each message.
+/// An actor that fails on each message.
 struct Fragile(Begun);
 
 impl Actor for Fragile {
@@ -82,7 +82,7 @@ impl Peer for Sockactors {
             let (peer, give) = (peer.clone(), give.clone());
             async move |_: Context<()>| -> Outcome {
                 if let Some(work) = work {
-                    // There is room for the one result.
+                    // The channel has space for the only result.
                     let _ = give.try_send(work(peer).await);
                 }
                 Ok(())

@@ -1,4 +1,4 @@
-//! tokio's `mpsc` and `oneshot`, without any actor crate, as in "Actors with Tokio" of its maintainers.
+//! tokio's `mpsc` and `oneshot` without an actor crate, as in the article "Actors with Tokio".
 
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::mpsc::{self, Sender};
@@ -7,11 +7,11 @@ use tokio::sync::oneshot;
 use crate::role::Role;
 use crate::{MAILBOX, Peer};
 
-/// Tasks of tokio with its channels.
+/// Tasks and channels of tokio.
 #[derive(Clone)]
 pub struct Tokio;
 
-/// What an actor is sent.
+/// The messages of an actor.
 pub enum Message {
     Tell(u64),
     Ask(u64, oneshot::Sender<u64>),
@@ -52,7 +52,7 @@ impl Peer for Tokio {
         tokio::spawn(async move {
             while let Some(message) = receiver.recv().await {
                 match message {
-                    Message::Tell(number) => role.heed(number).await,
+                    Message::Tell(number) => role.handle(number).await,
                     Message::Ask(number, reply) => drop(reply.send(role.answer(number))),
                     Message::Stop => break,
                 }
@@ -76,7 +76,7 @@ impl Peer for Tokio {
     }
 
     async fn stop(address: Self::Address) {
-        // In a ring the senders hold each other, so dropping this one would not do.
+        // In a ring the senders keep each other alive, so dropping this one does not suffice.
         address.send(Message::Stop).await.expect("it lives");
     }
 }

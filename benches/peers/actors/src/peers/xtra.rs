@@ -9,7 +9,7 @@ use super::raw::Raw;
 use crate::role::Role;
 use crate::{MAILBOX, Peer};
 
-/// xtra.
+/// The xtra library.
 #[derive(Clone)]
 pub struct Xtra(Arc<Executor<'static>>);
 
@@ -30,7 +30,7 @@ impl Handler<Tell> for Worker {
     type Return = ();
 
     async fn handle(&mut self, tell: Tell, _: &mut Context<Self>) {
-        self.0.heed(tell.0).await;
+        self.0.handle(tell.0).await;
     }
 }
 
@@ -64,7 +64,7 @@ impl Peer for Xtra {
     }
 
     async fn spawn(&self, role: Role<Self>) -> Self::Address {
-        // What `xtra::spawn_smol` does, on an executor whose threads are counted.
+        // Like `xtra::spawn_smol`, but on an executor with a known number of threads.
         let (address, mailbox) = Mailbox::bounded(MAILBOX);
         self.0.spawn(xtra::run(mailbox, Worker(role))).detach();
         address
@@ -75,7 +75,7 @@ impl Peer for Xtra {
     }
 
     async fn tell(address: &Self::Address, number: u64) {
-        // What is detached is not waited for once there was room for it.
+        // A detached send has been queued when it returns.
         drop(address.send(Tell(number)).detach().await.expect("it lives"));
     }
 
