@@ -12,7 +12,7 @@
 //!     cargo bench --bench slow_crowd                                     # the table
 //!     cargo bench --bench slow_crowd -- --crowd 5000 --rounds 100        # longer
 //!     cargo bench --bench slow_crowd -- --millis 1000                    # the length of a turn
-//!     cargo bench --bench slow_crowd -- --only chat                      # tcp, chat, framed or raw
+//!     cargo bench --bench slow_crowd -- --only chat                      # or tcp, framed, raw
 //!
 //! Without cargo's `--bench`, or with `--test`, a run is one short round that checks the answers.
 

@@ -104,7 +104,7 @@ pub(super) enum ChildState {
     },
 }
 
-/// What woke the supervisor.
+/// The event that woke the supervisor.
 enum SupervisorEvent {
     Stop,
     Deadline(u64),

@@ -16,7 +16,7 @@ pub struct Order {
     pub rows: &'static [&'static [&'static str]],
 }
 
-pub const ORDERS: [Order; 5] = [
+pub const ORDERS: [Order; 6] = [
     Order {
         folder: "src/reactor",
         rows: &[&["notifier", "registry", "timer_queue"], &["epoll"], &["source", "timer"]],
@@ -66,6 +66,10 @@ pub const ORDERS: [Order; 5] = [
             &["session"],
             &["console", "client"],
         ],
+    },
+    Order {
+        folder: "src/cli",
+        rows: &[&["exit", "output/settings"], &["args"], &["output"], &["terminal"], &["run"]],
     },
 ];
 
