@@ -268,7 +268,7 @@ fn every_scenario_disconnects_vanished_peers() {
         for (server, reason) in [
             (&chat, "silent for 1s"),
             (&file, "silent for 1s"),
-            (&tcp, "does not take the greeting"),
+            (&tcp, "timed out while sending the greeting"),
         ] {
             server.wait_for_line(|line| line.contains("\"disconnected\"") && line.contains(reason));
         }

@@ -121,7 +121,7 @@ mod tests {
         let bar = "#".repeat(40);
         let expected = format!(
             "200 sent, 199 received, 0.5% lost, 1 duplicated, 2 reordered
-in 2s, 100 answers a second
+in 2s, 100 replies per second
 failures: 1 refused
                  min    median       p90       p99       max    jitter
 round trip       1ms       2ms       8ms       9ms      10ms       1ms

@@ -157,12 +157,12 @@ fn torn_history_end_is_truncated_and_reported() {
     fs::write(&segment, [&whole[..], b"what is this?"].concat()).unwrap();
 
     let third = server(directory.path());
-    third.wait_for_error_line(|line| line.contains("the last 13 bytes of "));
+    third.wait_for_error_line(|line| line.contains("its last 13 bytes were incomplete"));
     assert_eq!(history(&mut member(&third, "bob")), ["ada: one", "eve: three"]);
     stop(third);
     let fourth = server(directory.path());
     assert_eq!(history(&mut member(&fourth, "bob")), ["ada: one", "eve: three"]);
-    assert!(!String::from_utf8_lossy(&fourth.stderr()).contains("torn"), "it is reported once");
+    assert!(!String::from_utf8_lossy(&fourth.stderr()).contains("truncated"), "it is reported once");
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn unusable_history_directory_is_reported_with_remedy() {
         let ended = Program::run(&args).wait();
         let output = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert_eq!(ended.code, 1, "{output}");
-        let helps = "choose a directory that this user may write to";
+        let helps = "choose a directory that this user can write to";
         assert!(output.contains(path) && output.contains(helps), "{output}");
         assert!(!output.contains("listening"), "{output}");
     }

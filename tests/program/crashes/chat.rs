@@ -110,7 +110,8 @@ fn leave_during_manager_restart_follows_messages() {
     for k in 0..60 {
         assert_eq!(ada.wait_for(|line| line.contains("bye")), format!("bob: bye {k}"));
     }
-    wait_until("bob's leave to wait", || drill.queued_messages("room") == 1);
+    // The end of the session records its departure.
+    chatty.read_to_end();
     drill.release_restart("room");
     ada.wait_for_line("* bob left");
     assert_eq!(who(&mut ada), "* in lobby: ada");
@@ -118,7 +119,7 @@ fn leave_during_manager_restart_follows_messages() {
 }
 
 #[test]
-fn leave_with_full_manager_mailbox_is_announced() {
+fn many_leaves_during_manager_restart_are_announced() {
     let mut drill = InProcessScenario::start(&server(Scenario::Chat));
     let mut ada = member(&drill.endpoint, "ada");
     let crowd: Vec<_> = (0..70).map(|k| member(&drill.endpoint, &format!("m{k}"))).collect();
@@ -127,7 +128,8 @@ fn leave_with_full_manager_mailbox_is_announced() {
         one.send("/quit");
         one.read_to_end();
     }
-    wait_until("a full mailbox", || drill.queued_messages("room") == 64);
+    // Departures are recorded in the registry and need no place in the mailbox.
+    assert_eq!(drill.queued_messages("room"), 0);
     drill.release_restart("room");
     for k in 0..70 {
         let left = format!("* m{k} left");

@@ -52,7 +52,7 @@ fn drill_of_every_actor_keeps_server_running() {
         let server = Program::server(&args);
         let path = format!("{scenario}/{actor}");
         server.wait_for_error_line(|line| line.contains(&path) && line.contains("panicked"));
-        server.wait_for_error_line(|line| line.contains(&path) && line.contains("restarted"));
+        server.wait_for_error_line(|line| line.contains(&path) && line.contains("restarting"));
         is_answered(scenario, server.endpoint());
         server.wait_for_line(|line| line.contains(done));
         server.terminate();

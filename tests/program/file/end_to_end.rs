@@ -87,8 +87,8 @@ fn rejections_set_exit_code() {
     let path = path.to_str().unwrap();
     let no_room = u64::MAX.to_string();
     let cases: [(&[&str], i32, &str); 4] = [
-        (&[], 1, "there already"),
-        (&["--on-conflict", "skip"], 0, "there already"),
+        (&[], 1, "already exists on the server"),
+        (&["--on-conflict", "skip"], 0, "already exists on the server"),
         (&["--max-size", "4KiB"], 1, "4096"),
         (&["--on-conflict", "rename", "--keep-free", &no_room], 6, "full"),
     ];

@@ -243,7 +243,7 @@ fn unexpected_replies_are_reported() {
         send(&server_stub.address, &[&one])
             .with_code(1)
             .with_stderr(&server_stub.address)
-            .with_stderr("no place");
+            .with_stderr("unexpected reply");
         server_stub.join();
     }
 }
