@@ -22,8 +22,10 @@ use rustix::process::{Pid, Signal};
 use sockactors::wire::file::CHUNK_SIZE;
 
 /// The system calls on a file's path.
-const CALLS: &str = "open,openat,mkdirat,newfstatat,statx,fstat,fcntl,flock,fstatfs,ftruncate,lseek,read,pread64,\
-                     recvfrom,sendto,write,pwrite64,pipe2,splice,fdatasync,fsync,fchmod,utimensat,renameat2,unlinkat,close";
+const CALLS: &str = "\
+    open,openat,mkdirat,newfstatat,statx,fstat,fcntl,flock,fstatfs,ftruncate,\
+    lseek,read,pread64,recvfrom,sendto,write,pwrite64,pipe2,splice,fdatasync,\
+    fsync,fchmod,utimensat,renameat2,unlinkat,close";
 
 fn server(out: &Path) -> Program {
     Program::server(&["--scenario", "file", "--json", "--out", out.to_str().unwrap()])

@@ -1,4 +1,4 @@
-//! EventKind the library showed since the last step, and its comparison with the model.
+//! The observation of the library since the last step, and its comparison with the model.
 
 use std::collections::HashSet;
 use std::fmt::Write;

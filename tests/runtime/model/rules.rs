@@ -28,7 +28,7 @@ pub struct SupervisorState {
     /// Whether a stop was requested, and whether its children are left no time.
     pub is_stopping: bool,
     pub has_no_time: bool,
-    /// EventKind the supervisor waits for.
+    /// The event that the supervisor waits for.
     pub stopping: Option<Stopping>,
 }
 

@@ -1,6 +1,6 @@
 //! One run: the library's tree and the model's, side by side.
 //!
-//! After each step virtual time passes, which happens only when no task is runnable. AfterStop events,
+//! After each step virtual time passes, which happens only when no task is runnable. Then events,
 //! answers and the visible tree must be equal on both sides.
 
 use std::fmt::Write;

@@ -41,7 +41,7 @@ pub struct ScriptedActor {
     pub board: Arc<Script>,
 }
 
-/// EventKind an actor does when it is asked to stop.
+/// The reaction of an actor to its stop request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopBehaviour {
     Prompt,

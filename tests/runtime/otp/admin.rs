@@ -69,7 +69,7 @@ fn child_adm() {
     });
 }
 
-/// What a start returns beside the pid is requested from its address.
+/// Requests from a child's address what a start returns beside the pid.
 async fn extra(child: &Address<Say>) -> u32 {
     child.ask(seconds(1), Say::Extra).await.unwrap()
 }

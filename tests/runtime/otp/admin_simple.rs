@@ -47,7 +47,7 @@ fn child_adm_simple() {
         t.exited([c1]).await;
         assert_eq!((members(&t, "sup/pool"), pool.len()), (vec![c2], 1));
         assert!(child1.is_closed());
-        assert!(child1.send(super::child::Say::Stop).await.is_err(), "to somebody dead");
+        assert!(child1.send(super::child::Say::Stop).await.is_err(), "to an ended child");
         assert_eq!((members(&t, "sup/pool"), pool.len()), (vec![c2], 1));
 
         let elsewhere = t.start(Supervisor::new("elsewhere", Strategy::OneForOne)).await.unwrap();
