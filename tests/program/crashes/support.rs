@@ -143,7 +143,10 @@ impl InProcessScenario {
 
     /// Returns the number of restarts seen of an actor.
     pub fn restarts(&self, path: &str) -> u32 {
-        let restarted = |event: &&Lifecycle| matches!(event, Lifecycle::Restarting { path: p, .. } if p.matches(path));
+        let restarted = |event: &&Lifecycle| match event {
+            Lifecycle::Restarting { path: restarted, .. } => restarted.matches(path),
+            _ => false,
+        };
         self.seen.iter().filter(restarted).count() as u32
     }
 
