@@ -203,16 +203,18 @@ impl Flag {
 ///
 /// Returns a sentence with the remedy.
 pub fn check_file_argument(file: &str, scenario: Scenario, role: Role) -> Result<(), String> {
-    let file = escape(file);
     if scenario != File {
         let scenario = scenario.name();
         return Err(format!(
-            "unexpected argument {file}: FILE belongs to --scenario file, not {scenario}"
+            "unexpected argument {file:?}: FILE belongs to --scenario file, not {scenario}"
         ));
     }
     match role.runs(Client) {
         true => Ok(()),
-        false => Err(format!("FILE needs a client: add --connect HOST:PORT to send {file}")),
+        false => {
+            let file = escape(file);
+            Err(format!("FILE needs a client: add --connect HOST:PORT to send {file}"))
+        }
     }
 }
 
@@ -241,7 +243,7 @@ mod tests {
         let error = scope_error("message", File, Role::Server);
         assert_eq!(error, "--message belongs to --scenario tcp, udp or chat, not file");
         let error = check_file_argument("a", Udp, Role::Client).unwrap_err();
-        assert_eq!(error, "unexpected argument a: FILE belongs to --scenario file, not udp");
+        assert_eq!(error, "unexpected argument \"a\": FILE belongs to --scenario file, not udp");
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub struct Args {
     #[argh(option)]
     pub listen: Vec<String>,
 
-    /// client: ENDPOINT to connect to (the server's default)
+    /// client: ENDPOINT to connect to (the default of --listen)
     #[argh(option)]
     pub connect: Option<String>,
 
@@ -236,7 +236,8 @@ pub struct Args {
     #[argh(switch, short = 'V')]
     pub version: bool,
 
-    /// file client: files and directories to send; - is stdin (read names from stdin)
+    /// file client: files and directories to send, or - for stdin; without FILE, names are read
+    /// from stdin
     #[argh(positional, arg_name = "FILE")]
     pub files: Vec<String>,
 }

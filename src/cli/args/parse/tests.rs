@@ -144,7 +144,7 @@ fn flag_out_of_scope_names_its_scope() {
     assert!(usage_error("--scenario chat --role both --connect h:1").contains("not both"));
     assert_eq!(
         usage_error("--scenario tcp stray"),
-        "unexpected argument stray: FILE belongs to --scenario file, not tcp"
+        "unexpected argument \"stray\": FILE belongs to --scenario file, not tcp"
     );
     parse_ok("--scenario file --role both --out /tmp --raw a.txt");
 }
