@@ -187,8 +187,7 @@ fn unreadable_password_file_is_named() {
     let directory = directory();
     let empty = directory.path().join("empty");
     std::fs::write(&empty, "\n").unwrap();
-    let cases = [(directory.path().join("none"), "No such file"), (empty, "the file is empty")];
-    for (file, why) in cases {
+    for (file, why) in [(directory.path().join("none"), "No such file"), (empty, "is empty")] {
         let file = file.to_str().unwrap();
         let args = ["--scenario", "chat", "--listen", "127.0.0.1:0", "--operator-password-file"];
         let ended = sockactors(&[&args[..], &[file]].concat(), "").with_code(1);
