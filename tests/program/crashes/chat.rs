@@ -118,7 +118,7 @@ fn leave_during_manager_restart_follows_messages() {
 }
 
 #[test]
-fn many_leaves_during_manager_restart_are_announced() {
+fn leave_with_full_manager_mailbox_is_announced() {
     let mut drill = InProcessScenario::start(&server(Scenario::Chat));
     let mut ada = member(&drill.endpoint, "ada");
     let mut crowd: Vec<_> = (0..64).map(|k| member(&drill.endpoint, &format!("m{k}"))).collect();
