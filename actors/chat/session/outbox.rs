@@ -112,7 +112,7 @@ impl Outbox {
                 *private_bytes -= bytes.len();
             }
         })?;
-        if queue.len() == 0 {
+        if queue.is_empty() {
             self.0 = None;
         } else if has_written || stalled_since.is_none() {
             *stalled_since = Some(now());
