@@ -1,11 +1,11 @@
 //! Parts that several roles share.
 
+pub(crate) mod accepted_connection;
 pub(crate) mod backoff;
 pub(crate) mod ban_list;
 pub(crate) mod blocking_pool;
 pub(crate) mod client_error;
 pub(crate) mod client_quota;
-pub(crate) mod connection;
 pub(crate) mod ip_limit;
 pub(crate) mod progress;
 pub(crate) mod rate_limit;

@@ -9,7 +9,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::actors::support::connection::Connection;
+use crate::actors::support::accepted_connection::Connection;
 use crate::actors::support::report::Reporter;
 use crate::net::Stream;
 use crate::runtime::{Actor, Context, Outcome};

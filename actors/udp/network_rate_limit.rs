@@ -18,6 +18,9 @@ use std::time::{Duration, Instant};
 use crate::actors::support::rate_limit::{Gcra, nanos};
 use crate::sync::lock;
 
+/// The default limit of replies to each network beyond loopback: a count per period.
+pub const DEFAULT_REPLY_RATE: (u32, Duration) = (1000, Duration::from_secs(1));
+
 /// The number of rows of the table, a power of two.
 const ROWS: usize = 1024;
 

@@ -9,12 +9,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use crate::actors::udp::network_rate_limit::NetworkRateLimiter;
+use crate::actors::udp::network_rate_limit::{DEFAULT_REPLY_RATE, NetworkRateLimiter};
 use crate::net::{Datagram, DatagramSocket, Peer};
 use crate::runtime::Clock;
-
-/// The default limit of replies to each network beyond loopback: a count per period.
-pub const DEFAULT_REPLY_RATE: (u32, Duration) = (1000, Duration::from_secs(1));
 
 /// The rules that a responder checks before it replies. All responders of a server share them, and
 /// with them the buckets of the rate limit.

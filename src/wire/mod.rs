@@ -8,7 +8,7 @@
 //! |---|---|
 //! | [`chat`] | the chat port: dialects, names, commands, notices, history records |
 //! | [`date`] | times of day and dates |
-//! | [`file`] | the file port: frames, digests, file names |
+//! | [`file`](mod@file) | the file port: frames, digests, file names |
 //! | [`lines`] | a byte stream split into lines, with a length limit |
 //! | [`text`] | a peer's text made safe to show |
 //! | [`units`] | durations and sizes, parsed and formatted |

@@ -18,7 +18,7 @@ use std::time::Duration;
 use crate::actors::chat::messages::{Dialect, SessionMessage};
 use crate::actors::chat::session::io::{SessionEvent, SessionIo, WaitFor};
 use crate::actors::chat::session::state::{LineSession, Session, SessionConfig};
-use crate::actors::support::connection::Connection;
+use crate::actors::support::accepted_connection::Connection;
 use crate::actors::support::report::Report;
 use crate::runtime::{Actor, Context, Outcome};
 use crate::wire::chat::{DETECT_TIMEOUT, DetectedDialect, MAX_LINE_LEN, detect_dialect};

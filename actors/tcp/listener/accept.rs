@@ -13,9 +13,9 @@ use std::io;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
+use crate::actors::support::accepted_connection::Connection;
 use crate::actors::support::ban_list::BanList;
 use crate::actors::support::client_quota::ClientQuota;
-use crate::actors::support::connection::Connection;
 use crate::actors::support::ip_limit::{PerIpLimit, PerIpPermit};
 use crate::actors::tcp::listener::rejections::{Rejection, RejectionMessage, Rejections};
 use crate::net::{AcceptError, ListeningSocket, StreakPredictor, Stream, classify};

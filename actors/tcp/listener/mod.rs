@@ -21,9 +21,9 @@ use std::time::Duration;
 
 use futures_lite::future;
 
+use crate::actors::support::accepted_connection::Connection;
 use crate::actors::support::ban_list::BanList;
 use crate::actors::support::client_quota::ClientQuota;
-use crate::actors::support::connection::Connection;
 use crate::actors::support::ip_limit::PerIpLimit;
 use crate::actors::support::report::Reporter;
 use crate::actors::tcp::listener::accept::{AcceptState, AcceptStep, Acceptor};

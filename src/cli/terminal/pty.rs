@@ -1,7 +1,7 @@
 //! The path of a person's keys through a pseudoterminal to the line editor.
 //!
 //! The editor reads from a pseudoterminal in place of stdin. A thread forwards the keys from the
-//! real terminal, and wakes the editor after a [paste](super::paste).
+//! real terminal, and wakes the editor after a paste.
 //!
 //! This module therefore owns the mode of the real terminal. It sets raw mode once and restores
 //! the original mode at the end, even while the editor is busy. Ctrl-C becomes SIGINT at any time,

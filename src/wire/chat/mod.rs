@@ -9,7 +9,7 @@
 
 mod ack;
 pub mod command;
-mod dialect;
+mod dialect_detection;
 pub mod history_record;
 mod limits;
 mod names;
@@ -17,6 +17,6 @@ pub mod notice;
 pub mod operator_command;
 
 pub use ack::{ACK_OFF, ACK_ON, ACK_PREFIX};
-pub use dialect::{DetectedDialect, detect_dialect};
-pub use limits::{DETECT_TIMEOUT, MAX_DETECT_BYTES, MAX_LINE_LEN, MAX_NICK_LEN};
+pub use dialect_detection::{DETECT_TIMEOUT, DetectedDialect, MAX_DETECT_BYTES, detect_dialect};
+pub use limits::{MAX_LINE_LEN, MAX_NICK_LEN};
 pub use names::{validate_nick, validate_room};

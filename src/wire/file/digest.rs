@@ -7,7 +7,10 @@
 use blake3::Hasher;
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 
-use crate::wire::file::frame::CHUNK_SIZE;
+/// The size of a chunk in bytes. The last chunk of a file may be shorter.
+///
+/// One `data` frame carries one chunk, and a chunk is the unit of hashing and of resuming.
+pub const CHUNK_SIZE: usize = 64 << 10;
 
 /// The chaining value of a chunk, or a BLAKE3 digest.
 pub type ChunkHash = [u8; 32];

@@ -2,10 +2,7 @@
 
 use thiserror::Error;
 
-/// The size of a chunk in bytes. The last chunk of a file may be shorter.
-///
-/// One `data` frame carries one chunk, and a chunk is the unit of hashing and of resuming.
-pub const CHUNK_SIZE: usize = 64 << 10;
+use crate::wire::file::digest::CHUNK_SIZE;
 
 /// The longest body of a frame other than `data`, in bytes.
 pub(super) const MAX_BODY_LEN: usize = 8 << 10;

@@ -6,9 +6,9 @@
 //! socket.
 //!
 //! - `preamble`: the signature, the hello messages, and the detection of raw uploads
-//! - `frame`: the kinds of frames, the layout of their bodies, and the chunk size
+//! - `frame`: the kinds of frames, the layout of their bodies, and their limits
 //! - `codec`: headers, checksums and numbers around the bodies
-//! - [`digest`]: the BLAKE3 digest of a file, computed from its chunks
+//! - [`digest`]: the BLAKE3 digest of a file, computed from its chunks, and the chunk size
 //! - [`filename`]: a peer's name for a file, rejected or safe
 
 mod codec;
@@ -18,7 +18,8 @@ mod frame;
 mod preamble;
 
 pub use codec::{DATA_HEADER_LEN, DATA_OVERHEAD, FrameReader, FrameWriter};
-pub use frame::{CHUNK_SIZE, Failed, Frame, FrameError, Offer, Stored, VERSION};
+pub use digest::CHUNK_SIZE;
+pub use frame::{Failed, Frame, FrameError, Offer, Stored, VERSION};
 pub use preamble::{
     Preamble, SIGNATURE, client_hello, detect_preamble, parse_server_hello, server_hello,
 };

@@ -2,7 +2,16 @@
 
 use std::time::Duration;
 
-use crate::wire::chat::limits::{DETECT_TIMEOUT, MAX_DETECT_BYTES};
+use crate::wire::chat::limits::MAX_LINE_LEN;
+
+/// The silence after an unterminated first chunk that makes its sender a lecture client.
+pub const DETECT_TIMEOUT: Duration = Duration::from_millis(100);
+
+/// The number of bytes without a newline beyond which the sender is a lecture client, even if more
+/// bytes keep arriving.
+///
+/// It bounds what a session buffers before it knows the dialect.
+pub const MAX_DETECT_BYTES: usize = 4 * MAX_LINE_LEN;
 
 /// The dialect of a session, as far as its first bytes show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
