@@ -41,7 +41,7 @@ async fn member(
     Ok(())
 }
 
-/// Ada speaks first, when Bob is in the room, and leaves after his answer.
+/// Returns Ada's reply: a question once Bob is in the room, and `/quit` after his answer.
 fn ada(line: &str) -> Option<&'static str> {
     match line {
         "* bob joined" | "* guest2 is now bob" => Some("are you there, bob?"),

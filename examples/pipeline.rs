@@ -45,7 +45,7 @@ impl Actor for Source {
     }
 }
 
-/// The stage: it receives messages from its mailbox and sends results to the next address.
+/// Runs the stage: formats each datagram from the mailbox and sends the line to `next`.
 async fn measure(mut ctx: Context<Vec<u8>>, next: Address<String>) -> Outcome {
     while let Some(bytes) = ctx.recv().await {
         assert!(!bytes.is_empty(), "the datagram is empty");

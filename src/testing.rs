@@ -16,17 +16,17 @@ use crate::runtime::{Exit, Handle, Lifecycle, SimExecutor, StopReason, Superviso
 pub use crate::runtime::{Fault, MessageInfo, PollInfo};
 use crate::sync::lock;
 
-/// The number of lifecycle events that are printed when a simulation fails: the last ones.
+/// The maximum number of last lifecycle events that a failed simulation prints.
 const MAX_LOGGED_EVENTS: usize = 1000;
 
-/// A simulated run of a tree. The same seed is the same run.
+/// A simulated run of a tree. The same seed gives the same run.
 ///
 /// When the test panics during the run, the seed and the lifecycle events before the panic are
 /// printed to stderr.
 ///
 /// # Examples
 ///
-/// This example shows that a restart after an hour's backoff takes no hour.
+/// This example shows that a restart after an hour's backoff takes no real time.
 ///
 /// ```
 /// use std::time::Duration;
@@ -93,7 +93,7 @@ impl Simulation {
 
     /// Adds a rule that can inject a fault before each poll of each actor.
     ///
-    /// Rules are asked in the order in which they were added. The first one that returns a fault
+    /// Rules are called in the order in which they were added. The first one that returns a fault
     /// decides.
     ///
     /// # Examples

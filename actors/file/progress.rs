@@ -9,7 +9,7 @@ use crate::runtime::Clock;
 /// The shortest time between two reports.
 const REPORT_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Reports the progress of one file.
+/// A reporter of the progress of one file.
 #[derive(Debug)]
 pub(crate) struct ProgressReporter {
     reporter: Reporter,

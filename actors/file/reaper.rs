@@ -1,6 +1,6 @@
 //! The partial file reaper, which removes partial files of abandoned uploads.
 //!
-//! Without it, a board that takes uploads for years would keep the first bytes of each abandoned
+//! Without it, a server that takes uploads for years would keep the first bytes of each abandoned
 //! upload. The reaper runs at its start and then every hour.
 
 use std::sync::Arc;

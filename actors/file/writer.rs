@@ -35,7 +35,7 @@ pub enum WriterMessage {
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RotationPolicy {
     /// The size in bytes at which a file is complete. One message is never split between two
-    /// files. `None` sets no size.
+    /// files. `None` sets no size limit.
     pub max_size: Option<u64>,
     /// The time after the first byte at which a file is complete. `None` sets no age.
     pub max_age: Option<Duration>,

@@ -27,7 +27,7 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// Counts no failure and no progress.
+    /// Creates a counter without failures or progress.
     pub(crate) fn new() -> Backoff {
         Backoff::default()
     }

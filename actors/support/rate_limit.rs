@@ -12,7 +12,7 @@
 //! ```
 //!
 //! [`RateLimiter`] delays the input of one peer. The UDP responder's limiter keeps one TAT per
-//! network, and drops.
+//! network, and drops the replies over the limit.
 
 use std::time::{Duration, Instant};
 
@@ -41,7 +41,7 @@ impl Gcra {
         theoretical_arrival.saturating_sub(now).saturating_sub(self.burst_tolerance)
     }
 
-    /// Returns the theoretical arrival time after one more event. It must not lie before the event.
+    /// Returns the TAT after one more event. `theoretical_arrival` must not lie before the event.
     pub(crate) fn advance(self, theoretical_arrival: u64) -> u64 {
         theoretical_arrival.saturating_add(self.interval)
     }

@@ -13,7 +13,7 @@ const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// An event that is counted by its kind.
 pub(crate) trait ThrottledEvent {
-    /// Returns the kind of the event, less than the number of kinds.
+    /// Returns the index of the event's kind, which is less than the number of kinds.
     fn kind(&self) -> usize;
 
     /// Returns the report of this event, the last one of `count` events of its kind.

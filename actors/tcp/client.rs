@@ -22,7 +22,7 @@ use crate::runtime::{Actor, Address, Clock, Context, Outcome};
 /// The maximum length of a greeting in bytes, as in the lecture's client.
 const MAX_GREETING_LEN: usize = 1024;
 
-/// How long a client that does not measure waits for more of a greeting that has begun.
+/// The time limit of each further read of a greeting, for a client that does not measure.
 const REMAINDER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The number of connections that are still to be made by several clients.

@@ -47,7 +47,7 @@ async fn finish_greeting(
 ) -> Cow<'static, str> {
     match ctx.timeout(WRITE_TIMEOUT, stream.write_all(remainder)).await {
         Some(Ok(())) => {
-            // A client that is already gone has the greeting, or does not want it.
+            // An error means that the client has closed. That is no failure of the greeter.
             let _ = stream.linger_close(LINGER_TIMEOUT).await;
             GREETED
         }
@@ -75,7 +75,7 @@ impl Actor for Greeter {
                 }
                 Err(error) => error.to_string().into(),
             };
-            // The report may have to wait, so the connection is closed before.
+            // The connection is closed first, because the report may wait for a full mailbox.
             drop(connection);
             guard.report_disconnected(reason).await;
             Ok(())

@@ -211,7 +211,7 @@ impl ClientRun<'_> {
 
     /// Waits for a reply, or until the next deadline.
     async fn wait(&mut self) -> Option<ProbeReply> {
-        // One read can return several replies. Without a deadline there may be replies left too.
+        // One poll can read several replies, so some may be left even without a deadline.
         if let Some(reply) = self.in_flight.pop() {
             return Some(reply);
         }

@@ -14,7 +14,7 @@ pub(crate) enum DropReason {
     Denied(DenyReason),
     /// The reply could not be sent.
     SendFailed(io::Error),
-    /// The socket could not be read, or not be waited for.
+    /// Reading the socket, or waiting for it to be readable, failed.
     RecvFailed(io::Error),
 }
 

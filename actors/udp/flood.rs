@@ -21,7 +21,7 @@ const BATCH_INTERVAL: Duration = Duration::from_millis(1);
 /// The number of requests sent between two reads, so that the receive buffer does not overflow.
 const MAX_SEND_BATCH: u64 = 64;
 
-/// The number of batches of replies read between two looks at the clock.
+/// The number of batches of replies read between two reads of the clock.
 const MAX_RECV_BATCHES: usize = 64;
 
 /// The time between two progress reports.
@@ -59,7 +59,7 @@ impl UdpFlood {
         self
     }
 
-    /// Returns the number of requests that are due after a time.
+    /// Returns the number of requests due until one batch interval after `elapsed`.
     fn due_count(&self, elapsed: Duration) -> u64 {
         let interval = self.schedule.interval.as_nanos().max(1);
         let due = (elapsed + BATCH_INTERVAL).as_nanos() / interval;

@@ -75,7 +75,7 @@ impl NetworkRateLimiter {
         }
     }
 
-    /// Takes a reply to `ip` from the bucket of its network. Returns `false` if the bucket is
+    /// Takes a token from the bucket of the network of `ip`. Returns `false` if the bucket is
     /// empty.
     pub fn try_acquire(&self, ip: IpAddr, now: Instant) -> bool {
         let network = network_key(ip);

@@ -1,6 +1,6 @@
 //! The exit codes of the program.
 //!
-//! A script tells the reason of a failed run from its exit code, without reading messages. The
+//! The exit code gives a script the reason of a failed run, without parsing messages. The
 //! codes are few and never change.
 
 use std::error::Error;
@@ -14,7 +14,7 @@ use crate::net::{BindError, ConnectError};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitStatus {
-    /// Success. A server that was asked to stop and drained ends with it too.
+    /// Success, also for a server that drained after a stop request.
     Success = 0,
     /// Failed while running.
     Failed = 1,
@@ -33,7 +33,7 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
-    /// Returns the code for the error of a tree: that of its first cause that has one.
+    /// Returns the code of the first error in the chain of causes that has a code of its own.
     ///
     /// A connect that timed out is [`ExitStatus::Unreachable`]. [`ExitStatus::TimedOut`] is for a
     /// missing reply.

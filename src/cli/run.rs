@@ -34,13 +34,13 @@ use crate::scenario::{
 };
 use crate::wire::text::decode_lossy;
 
-/// How long the end waits for remaining output, because stdout may be blocked.
+/// The maximum time to flush remaining output at exit, because stdout may be blocked.
 const OUTPUT_FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The prompt of the operator console.
 const CONSOLE_PROMPT: &str = "operator> ";
 
-/// How long an actor may keep its thread before a warning names it.
+/// The time that an actor may block its thread before a warning names it.
 const STALL_LIMIT: Duration = Duration::from_secs(2);
 
 /// The restart intensity of the root supervisor: restarts per window.
@@ -83,7 +83,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Opens the terminal for a chat, if a person uses it.
+/// Opens the terminal for an interactive chat client or operator console.
 fn open_terminal(parsed: &ParsedArgs, env: EnvLookup<'_>) -> Option<(Terminal, LineReader)> {
     let ParsedArgs { settings, output, .. } = parsed;
     let is_dumb = env("TERM").is_none_or(|term| term == "dumb");

@@ -94,7 +94,7 @@ pub(super) fn clamp_backlog(backlog: i32) -> i32 {
     backlog.max(0)
 }
 
-/// Returns the number of connections that a backlog lets wait. Linux lets one more wait than the
+/// Returns the largest number of pending connections for a backlog. Linux allows one more than the
 /// backlog says.
 pub(super) fn max_pending(backlog: i32) -> usize {
     usize::try_from(backlog).unwrap_or_default() + 1

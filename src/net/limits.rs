@@ -21,7 +21,7 @@ pub fn max_open_files() -> u64 {
 /// Raises the soft limit to the hard limit, and returns the new [`max_open_files`].
 ///
 /// If the kernel refuses, the limit stays unchanged. The soft limit is low (often 1024) for
-/// programs that use select(2). This crate does not use it. Lower the limit again for a child
+/// programs that use select(2), which this crate does not. Lower the limit again for a child
 /// process that does.
 pub fn raise_open_file_limit() -> u64 {
     let limit = getrlimit(Resource::Nofile);

@@ -1,6 +1,6 @@
 //! Sockets for servers: endpoints, listening sockets, streams, datagram sockets and limits.
 //!
-//! This layer knows sockets and how to wait for them. It knows no actors. It offers what every role
+//! This layer handles sockets and their readiness. It uses no actors. It offers what every role
 //! of a long-running server needs:
 //!
 //! - one [`Endpoint`] for names, addresses and Unix paths, in the form that people write
@@ -9,7 +9,7 @@
 //! - files of Unix sockets that are cleaned up, unless they belong to another server
 //! - a [`Stream`] that tries the system call first and registers with the reactor only if it has to
 //!   wait, so that a short exchange needs no `epoll_ctl`
-//! - a close that does not destroy what was written last ([`Stream::close`])
+//! - a close that does not lose the bytes written last ([`Stream::close`])
 //!
 //! The futures work on any executor. In an actor, the worker thread's own reactor serves them. On
 //! any other executor, smol's reactor does.

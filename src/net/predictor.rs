@@ -1,6 +1,6 @@
 //! A predictor that expects the last outcome to repeat.
 //!
-//! A system call for more than there is costs time, and so does an offer of more buffers than
+//! A system call that finds nothing costs time, and so does an offer of more buffers than
 //! needed. The right choice is unknown in advance, but the next outcome is usually the same as the
 //! last few. A caller that acts on a prediction cannot observe whether it was right, so the
 //! prediction is rechecked regularly.
@@ -8,7 +8,7 @@
 /// The number of equal outcomes in a row after which the predictor expects one more.
 const MIN_STREAK: u8 = 4;
 
-/// The number of predictions after which the predictor makes none, so that the caller rechecks.
+/// The number of predictions in a row before one is skipped, so that the caller rechecks.
 const RECHECK_EVERY: u8 = 16;
 
 /// A predictor of one outcome, from the length of its current streak.

@@ -3,8 +3,8 @@
 //!
 //! A system with one thread has its own reactor, an `epoll` (epoll(7)) that is made when the system
 //! starts. On that thread a [`Source`] waits here for a descriptor, and a [`Timer`] for a time. On
-//! all other threads both wait in smol's reactor, which serves the whole process: on the threads of
-//! a system with several, and outside a system. A wait that has not ended with its system continues
+//! all other threads both wait in smol's process-wide reactor. Such threads belong to
+//! a system with several threads or to none. A wait that has not ended with its system continues
 //! in smol's reactor.
 //!
 //! ```text

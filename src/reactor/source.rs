@@ -15,8 +15,8 @@ use crate::sync::lock;
 
 /// A descriptor in non-blocking mode. It is registered with a reactor at its first wait.
 ///
-/// Readiness is a hint: retry the call, and wait again on `WouldBlock`. A wait does not report that
-/// the descriptor was ready before it, except for a rare stale notification.
+/// Readiness is a hint: retry the call, and wait again on `WouldBlock`. Each wait asks the kernel
+/// whether the descriptor is ready now, except after a rare stale notification.
 #[derive(Debug)]
 pub(crate) struct Source {
     fd: Arc<OwnedFd>,

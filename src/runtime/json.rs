@@ -1,4 +1,4 @@
-//! JSON strings, the one place of the crate that quotes them.
+//! JSON strings: the only module of the crate that quotes them.
 //!
 //! The module is in the lowest layer that writes JSON, so that every layer above can use it.
 

@@ -177,7 +177,7 @@
 //!
 //! # Inside
 //!
-//! Lowest first; a file uses only files below it, and no two files import each other.
+//! Roughly from the lowest to the highest. A file imports only files below it, without cycles.
 //!
 //! | folder | content |
 //! |---|---|

@@ -3,9 +3,9 @@
 use crate::runtime::{Actor, Child, Pool};
 use crate::scenario::settings::{Role, Settings};
 
-/// Makes a child the server of its tree. It ends once all its clients are served.
+/// Makes a child the server of its tree. It ends after serving all its clients.
 ///
-/// A server alone ends its tree. With a client in the same tree, the client does.
+/// Its end stops the tree, unless a client runs in the same tree. Then the client's end does.
 pub(super) fn server_child<A: Actor>(settings: &Settings, child: Child<A>) -> Child<A> {
     match settings.role {
         Role::Both => child.transient(),

@@ -14,7 +14,7 @@ use crate::scenario::input::InputAddress;
 use crate::scenario::listeners::{AccessControl, add_listeners};
 use crate::scenario::settings::Settings;
 
-/// The number of threads for disk operations. Several hide the latency of the disk. Many would
+/// The number of threads for disk operations. A few hide the disk's latency. More would
 /// scatter its accesses.
 const DISK_THREADS: usize = 4;
 

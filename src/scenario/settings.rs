@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::actors::{Dialect, OnConflict, Reconnect, Schedule};
 use crate::net::{Endpoint, MulticastGroup, max_open_files};
 
-/// File descriptors that are not available to connections.
+/// The number of file descriptors that are not available to connections.
 const RESERVED_DESCRIPTORS: u64 = 64;
 
 /// One of the four scenarios.
@@ -126,7 +126,7 @@ pub struct Settings {
     pub max_per_ip: Option<usize>,
     /// The length of the kernel's queue of connections that wait for `accept`.
     pub backlog: i32,
-    /// The timeout for the first byte of a new connection.
+    /// The timeout for the first byte of a new connection. `None` is no timeout.
     pub first_timeout: Option<Duration>,
     /// The timeout for a silent connection. `None` is no timeout.
     pub idle_timeout: Option<Duration>,
@@ -169,7 +169,7 @@ pub struct Settings {
     pub raw: bool,
     /// Whether a sender reconnects, and continues a file at what the receiver already holds.
     pub resume: bool,
-    /// The size limit of a received file, in bytes.
+    /// The size limit of a received file, in bytes. `None` is no limit.
     pub max_size: Option<u64>,
     /// Whether a sender continues after a wrong file name, because a person can correct it.
     pub continue_on_error: bool,

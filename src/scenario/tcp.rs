@@ -44,7 +44,7 @@ pub(super) fn add_client(
 
 /// Adds the statistics collector, then one probe per simultaneous connection.
 ///
-/// The collector stands first because its end stops the tree, and stopping runs in reverse order.
+/// The collector is added first. Stopping runs in reverse order, so it stops after the probes.
 fn add_probes(settings: &Settings, tree: &mut Supervisor, endpoint: Endpoint, reporter: Reporter) {
     let schedule = settings.schedule();
     let max_loss = settings.max_loss.unwrap_or(0.0);

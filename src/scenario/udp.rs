@@ -31,7 +31,7 @@ pub(super) async fn add_server(
     let quota = Arc::new(ClientQuota::new(settings.clients));
     let policy = Arc::new(reply_policy(settings));
     let buffer_size = settings.buffer_size;
-    // Each of several sockets would receive every datagram of a multicast group.
+    // With several sockets, each would receive, and answer, every multicast datagram.
     let socket_count = if settings.groups.is_empty() { settings.threads } else { 1 };
     let mut endpoints = Vec::new();
     let mut responder_count = 0;

@@ -116,7 +116,7 @@ impl LineBuffer {
         has_line
     }
 
-    /// Returns whether the buffer holds nothing of any line, like a new one.
+    /// Returns whether the buffer holds no part of a line and is not dropping one.
     pub fn is_empty(&self) -> bool {
         self.start == self.buffer.len() && self.dropped == 0
     }

@@ -1,7 +1,7 @@
 //! Protocols as pure functions on bytes.
 //!
 //! Every function here takes bytes or text, and returns bytes, text or a value. None of them reads
-//! a socket, waits, or allocates more than a limit that the caller has set. So property tests can
+//! a socket or waits. Their memory is bounded by the input or by a limit. So property tests can
 //! check them with any input.
 //!
 //! | module | purpose |

@@ -13,7 +13,7 @@ use std::borrow::Cow;
 /// Returns `text` with an escape in place of every character that could mislead a terminal, a log
 /// or a reader.
 ///
-/// Escaped are the control characters (C0, DEL and C1, including tab and newline), the line and
+/// It escapes the control characters (C0, DEL and C1, including tab and newline), the line and
 /// paragraph separators, the marks, overrides and isolates of the bidirectional algorithm (Unicode
 /// UAX #9), and the invisible format characters that no script needs. They become `\n`, `\r`, `\t`
 /// or `\u{1b}`. A backslash is not escaped, so the result is for reading and not for decoding.

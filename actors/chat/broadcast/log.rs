@@ -16,7 +16,7 @@ use crate::actors::chat::broadcast::subscribers::Subscribers;
 use crate::sync::lock;
 
 /// Maximum size of a log in bytes, unless [`MessageLog::set_capacity`] lowers it. A slow reader
-/// may lag behind by as much.
+/// can lag behind by up to this size.
 const MAX_BYTES: usize = 1 << 20;
 
 /// Maximum number of lines in a log.

@@ -7,7 +7,7 @@
 //! A session reclaims its stream under the log's lock before it does anything else in its next
 //! turn. So a stream has one writer at a time, and a member receives all messages in log order.
 //!
-//! A peer that does not take the whole message goes back to its session, which finds the
+//! If a peer does not take the whole message, its session is woken and writes the
 //! remainder. When many members send at the same moment, batches are cheaper than direct writes.
 //! So after a direct write one of the receivers becomes the probe and is woken. Until the probe
 //! has had a turn, further messages wake the sessions, which write them in batches.
@@ -28,7 +28,7 @@ const MAX_DIRECT_WRITES: usize = 64;
 #[derive(Debug, Default)]
 pub(crate) struct Subscribers {
     slots: Slab<SubscriberSlot>,
-    /// The subscriber that must have a turn before the next direct write.
+    /// The subscriber that must run before the next direct write.
     probe: Option<usize>,
 }
 
@@ -38,7 +38,7 @@ struct SubscriberSlot {
     /// Position of the subscription while its stream is lent.
     position: u64,
     wait_mode: WaitMode,
-    /// Kept between waits: the next wait mostly uses the same waker.
+    /// Kept between waits, because the next wait usually registers the same waker.
     waker: Option<Waker>,
     writer: Option<StreamWriter>,
     unfinished: Option<Box<UnfinishedWrite>>,
@@ -55,7 +55,7 @@ enum WaitMode {
     DirectWrite,
 }
 
-/// The part of a direct write that is left to the session: the peer did not take it.
+/// The result of a direct write that the session must handle: unwritten bytes or an error.
 #[derive(Debug)]
 pub(crate) enum UnfinishedWrite {
     /// The unwritten end of the last message.

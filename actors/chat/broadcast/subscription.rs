@@ -1,7 +1,7 @@
 //! A member's cursor into its room's log.
 //!
 //! A session takes new messages in one of two ways. [`Subscription::collect_into`] gathers many
-//! of them for one vectored write, which suits a peer that takes what it is sent.
+//! of them for one vectored write, which suits a peer that keeps up.
 //! [`Subscription::drain`] hands them over one by one, for a session that must queue or change
 //! them.
 
@@ -118,7 +118,7 @@ impl Subscription {
         let mut state = log.lock();
         let (position, key) = (state.end_position(), state.subscribers.add(member_id));
         drop(state);
-        // Each subscriber needs a descriptor, and there are fewer of them than of these keys.
+        // Keys are reused, and each subscriber has a descriptor, so a key always fits.
         let key = u32::try_from(key).unwrap_or(u32::MAX);
         Subscription { log: log.clone(), position, key, is_lent: false }
     }

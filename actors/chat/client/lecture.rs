@@ -1,7 +1,7 @@
 //! Detection of the server's dialect, and the lecture dialect on the client's side.
 //!
 //! Neither side of a chat connection introduces itself, and a lecture server takes every chunk for
-//! a message. So the client must detect the dialect without sending anything that the user did
+//! a message. So the client should detect the dialect without sending anything that the user did
 //! not type. It sends the user's first text without a newline:
 //!
 //! ```text

@@ -1,7 +1,7 @@
 //! The send queue of a chat client.
 //!
 //! A line stays in the queue until all of it is written, so a lost connection loses no line of
-//! the user: what was written in part or not at all is sent to the next connection. The client's
+//! the user: lines not written as a whole are sent again on the next connection. The client's
 //! own commands for the lost connection are dropped.
 
 use std::io;
@@ -75,7 +75,7 @@ impl SendQueue {
         self.0.is_empty()
     }
 
-    /// Returns whether so much is queued that no more input may be taken.
+    /// Returns whether the queue has reached its limit, so that no more input may be taken.
     pub(crate) fn is_full(&self) -> bool {
         self.0.len() >= HIGH_WATER
     }

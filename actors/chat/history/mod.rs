@@ -77,7 +77,7 @@ struct WriteJob {
 impl HistoryStore {
     /// Opens the history in a directory, which is created if necessary, and limits it to
     /// `max_bytes` bytes. Calls `restore` with the room, the line and the time of each saved
-    /// line, oldest first.
+    /// line in the newest segments, oldest first. Older lines are on disk only.
     ///
     /// Returns the store and a warning for each part of the history that is lost.
     ///

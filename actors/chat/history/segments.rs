@@ -109,9 +109,9 @@ impl SegmentLog {
         })
     }
 
-    /// Calls `restore` with each saved record, oldest first, and opens the last segment for
-    /// appending. Returns a warning for each damaged segment. The records after the damage are
-    /// lost.
+    /// Calls `restore` with the records of the newest `MAX_RESTORED_SEGMENTS` segments, oldest
+    /// first. Opens the last segment for appending. Returns a warning for each damaged segment.
+    /// The records after the damage are lost.
     ///
     /// # Errors
     ///

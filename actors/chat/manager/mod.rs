@@ -125,12 +125,12 @@ impl RoomManager {
         for id in departed {
             let _ = self.leave(id, clock);
             let member = self.registry.directory().remove_member(id);
-            // After the lock is released: the member may own the last handle of its session.
+            // Dropped outside the lock, because the member may own the last handle of its session.
             drop(member);
         }
     }
 
-    /// Handles a request, after the departures before it: their nicks are free by then.
+    /// Handles a request. Removes departed members first, so that their nicks are free.
     fn handle_request(&self, request: RoomRequest, clock: &Clock) {
         self.reap_departed(clock);
         match request {
@@ -168,7 +168,7 @@ impl Actor for RoomManager {
                 Event::Io(()) => self.reap_departed(&clock),
             }
         }
-        // The requests that waited when the stop was requested.
+        // Handles the requests that were queued before the stop.
         while let Some(request) = ctx.recv().await {
             self.handle_request(request, &clock);
         }

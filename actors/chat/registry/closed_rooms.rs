@@ -1,7 +1,7 @@
 //! The logs of closed rooms, for members who open the rooms again.
 //!
-//! Only a chat with a history on disk keeps them. Their number is limited: the room that has been
-//! silent longest is forgotten first. The history on disk is not affected.
+//! Only a chat with a history on disk keeps them. Their number is limited. The room that was closed
+//! or restored longest ago is dropped first. The history on disk is not affected.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::actors::chat::broadcast::log::MessageLog;
 /// Maximum number of closed rooms.
 const MAX_CLOSED_ROOMS: usize = 256;
 
-/// A least-recently-used map of closed rooms' logs.
+/// A bounded map of closed rooms' logs that evicts the entry inserted longest ago.
 #[derive(Debug, Default)]
 pub(crate) struct ClosedRooms {
     /// By room key. Each log has the tick of its last insertion.

@@ -20,7 +20,7 @@ use crate::wire::text::escape;
 /// Approximate maximum size of all logs together, in bytes.
 const TOTAL_LOG_BYTES: usize = 8 << 20;
 
-/// Size that each log may have, however many rooms there are, in bytes.
+/// Minimum capacity of each log, however many rooms there are, in bytes.
 const MIN_ROOM_BYTES: usize = 16 << 10;
 
 /// The members and rooms.
@@ -172,7 +172,7 @@ impl Directory {
         self.rebalance();
     }
 
-    /// Divides the memory among all logs, so that many rooms get no more than a few.
+    /// Divides [`TOTAL_LOG_BYTES`] evenly among all logs. Each keeps at least [`MIN_ROOM_BYTES`].
     fn rebalance(&self) {
         let capacity = self.room_capacity();
         let closed = self.closed_rooms.iter().flat_map(ClosedRooms::logs);

@@ -94,10 +94,10 @@ impl ChatRegistry {
     ///
     /// # Cancel safety
     ///
-    /// This takes nothing, so a cancelled wait loses no departure: the next one returns at once.
+    /// The IDs stay in the directory, so a cancelled wait loses no departure.
     pub(crate) async fn departures(&self) {
         loop {
-            // Before the check: a departure between the check and the wait is notified.
+            // Registered before the check, so that a departure after the check is not missed.
             listener!(self.0.departures => departure);
             if !self.directory().departed.is_empty() {
                 return;

@@ -82,7 +82,7 @@ impl Session {
 
     /// Adds the next line to the batch if it is a plain message. Returns whether it was added.
     fn try_batch_line(&mut self, line_session: &mut LineSession, batch: &mut LineBatch) -> bool {
-        // A reporter wants each message as its own report.
+        // Messages are not batched while a reporter is attached: each is a report of its own.
         let can_batch = line_session.subscription.is_some() && !self.config.reporter.is_enabled();
         let (true, false, Some(input)) =
             (can_batch, line_session.input_closed, &mut line_session.input)

@@ -1,6 +1,6 @@
 //! Delivery of a room's messages from its log to a peer.
 //!
-//! While the peer takes all it is sent, messages are written straight from the log, many with one
+//! While the peer keeps up, messages are written straight from the log, many with one
 //! call. What the peer does not take goes into its outbox, and no further messages are read for
 //! it until the outbox is written.
 
@@ -32,7 +32,7 @@ pub(crate) fn poll_deliver(
             false => Poll::Pending,
         };
         let result = write_batch(stream, outbox, subscription, batch, more);
-        // Releases the shared messages now, not at the next session's turn.
+        // Releases the shared messages now, not when the next session runs.
         batch.clear();
         result
     })

@@ -38,7 +38,7 @@ impl Session {
                 Err(reason) => return reason,
             };
             if std::mem::take(&mut is_first) && chunk.starts_with(b"\n") {
-                // No lecture client sends this. It is the delayed end of a first line.
+                // Not from a lecture client. It is the delayed end of a first line.
                 drop(member);
                 self.io.outbox.push("\n");
                 return match self.start_line_session(&chunk[1..]).await {

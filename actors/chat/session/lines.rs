@@ -1,7 +1,7 @@
 //! The line dialect: a session with netcat, telnet or our own client.
 //!
-//! One loop handles the lines in order and delivers the room's messages. Both wait for a peer
-//! that does not take what it is sent. It delays nobody else, and is told how many lines it has
+//! One loop handles the lines in order and delivers the room's messages. Both stop while the peer
+//! does not read. A slow peer delays only its own session, and is told how many lines it has
 //! missed.
 
 use crate::actors::chat::broadcast::subscription::Delivery;

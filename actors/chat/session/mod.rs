@@ -56,7 +56,7 @@ impl Session {
         }
     }
 
-    /// Detects the dialect, and starts a line session or serves a lecture client to its end. The
+    /// Detects the dialect. Starts a line session, or serves a lecture client until it leaves. The
     /// error is the reason why the session ends.
     async fn start(&mut self) -> Result<LineSession, String> {
         let (peer, conn) = (self.peer().clone(), self.conn);

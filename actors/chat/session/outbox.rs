@@ -1,7 +1,7 @@
 //! The outbox of a chat session: bytes that wait to be written to its peer.
 //!
 //! A room's message is shared, not copied: the outbox holds a reference until the message is
-//! written, and writes what waits in one vectored call. Progress is kept here, so cancelling a
+//! written, and writes many items in one vectored call. Progress is kept here, so cancelling a
 //! wait cuts no line in two.
 
 use std::io;
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use crate::actors::chat::broadcast::message::RoomMessage;
 use crate::net::{Stream, WriteQueue};
 
-/// Time that a peer may take no bytes while some wait. Then it is disconnected.
+/// Time after which a peer that takes none of its pending bytes is disconnected.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Number of bytes in the outbox from which no more room messages are added to it. With as many
@@ -31,7 +31,7 @@ struct PendingWrites {
     queue: WriteQueue<OutboxItem>,
     /// Length of all private items, including the written part of the first one.
     private_bytes: usize,
-    /// When the peer last took bytes. `None` until it has left some.
+    /// When the peer last took bytes. `None` until a flush has left bytes unwritten.
     stalled_since: Option<Instant>,
 }
 
@@ -60,7 +60,7 @@ impl Outbox {
 
     /// Adds the unwritten bytes of a partly written message.
     pub(crate) fn push_remainder(&mut self, bytes: Box<[u8]>) {
-        // An outbox with empty items only would count as waiting and never be emptied.
+        // An outbox with only empty items would count as non-empty and never be drained.
         if !bytes.is_empty() {
             let pending = self.0.get_or_insert_default();
             pending.private_bytes += bytes.len();
@@ -85,12 +85,12 @@ impl Outbox {
         self.0.as_ref().map_or(0, |pending| pending.private_bytes)
     }
 
-    /// Returns whether nothing waits.
+    /// Returns whether the outbox is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// Returns when the peer last took bytes, if it has left some.
+    /// Returns when the peer last took bytes, if a flush has left bytes unwritten.
     pub(crate) fn stalled_since(&self) -> Option<Instant> {
         self.0.as_ref()?.stalled_since
     }

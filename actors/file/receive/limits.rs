@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// The time limit of a write of replies that the sender does not read.
+/// The time limit of each write of replies, in case the sender does not read them.
 pub(super) const REPLY_WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The time limit of closing a connection.
@@ -21,14 +21,14 @@ pub(super) const KEEPALIVE_IDLE: Duration = Duration::from_secs(120);
 /// The longest run of one job on the blocking pool. A job ends earlier if others wait for a thread.
 pub(super) const TIME_SLICE: Duration = Duration::from_millis(100);
 
-/// The number of bytes read in one step, after which a job looks at its time slice.
+/// The number of bytes read in one step, after which a job checks its time slice.
 pub(super) const STEP_BYTES: usize = 8 << 20;
 
 /// The largest read, in bytes.
 pub(super) const MAX_READ: usize = 256 << 10;
 
 /// The size of a framed read, in bytes, as long as few bytes arrive. Clearing a large buffer costs
-/// more than a byte is worth, and a slow sender sends one byte at a time.
+/// more than receiving the single bytes of a slow sender.
 pub(super) const SMALL_READ: usize = 4 << 10;
 
 /// The number of bytes in one job from which a sender is fast. The job waits for a fast sender on

@@ -1,4 +1,4 @@
-//! The file receiver, which serves one connection that files arrive on.
+//! The file receiver: receives the files of one connection and stores them.
 //!
 //! The first bytes decide the protocol. A connection that starts with the signature of the
 //! [file protocol](crate::wire::file) gets names, hashes, resumption and replies. Any other
@@ -39,7 +39,7 @@ const PREAMBLE_LEN: usize = 10;
 /// The time limits and options of a file receiver.
 #[derive(Debug, Clone, Default)]
 pub struct ReceiverConfig {
-    /// The time limit of the first byte. `None` uses the idle timeout.
+    /// The time limit of the bytes that decide the protocol. `None` uses the idle timeout.
     pub first_timeout: Option<Duration>,
     /// The longest silence of a sender.
     pub idle_timeout: Option<Duration>,
@@ -48,7 +48,7 @@ pub struct ReceiverConfig {
     pub raw_digest: bool,
 }
 
-/// An actor that serves one connection that files arrive on.
+/// An actor that receives the files of one connection and stores them.
 #[derive(Debug)]
 pub struct FileReceiver {
     connection: Connection,

@@ -1,4 +1,4 @@
-//! The framed sender, which sends files that arrive complete or reports why not.
+//! The framed sender: sends files so that each arrives complete, or reports why it did not.
 //!
 //! Each file is offered by its name and sent from the first chunk that the server does not have.
 //! It is done when the server has it on its disk under the final name. A lost connection is

@@ -66,7 +66,7 @@ impl HashCheckpoints {
         }
     }
 
-    /// Goes back to the last checkpoint of at most `chunks` chunks. Does nothing if not more
+    /// Goes back to the last checkpoint of at most `chunks` chunks. Does nothing if no more
     /// were hashed.
     pub(super) fn rewind_to(&mut self, chunks: u64) {
         if self.current.chunks > chunks {

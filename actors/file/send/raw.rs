@@ -45,7 +45,7 @@ pub struct RawSender {
     files: Vec<PathBuf>,
     /// The file that is sent for `-`.
     stdin: Option<Arc<File>>,
-    /// Whether files from the mailbox that cannot be read do not count as failures.
+    /// Whether unreadable files from the mailbox are only reported, and not failures.
     tolerate_errors: bool,
     timeout: Duration,
     reporter: Reporter,

@@ -1,8 +1,8 @@
 //! The file that a framed sender reads, independent of the connection that carries it.
 //!
-//! It reads each chunk into a buffer that it is handed, hashes it there, and keeps
+//! It reads each chunk into the caller's buffer, hashes it there, and keeps
 //! [checkpoints](super::hash_checkpoints) of the hashing. After a lost connection the sender can
-//! so find out whether the chunks on the server are the start of this file. All methods that read
+//! thus find out whether the chunks on the server are the start of this file. All methods that read
 //! block. Call them on a thread of the blocking pool.
 
 use std::fs::{File, Metadata, OpenOptions};

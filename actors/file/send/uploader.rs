@@ -23,7 +23,7 @@ use crate::runtime::Clock;
 use crate::wire::file::digest::ChunkHash;
 use crate::wire::file::{Frame, Offer};
 
-/// Uploads files to a server.
+/// A client of one server that uploads files, and reconnects if necessary.
 #[derive(Debug)]
 pub(super) struct Uploader {
     pub(super) clock: Clock,

@@ -247,8 +247,8 @@ impl PartialFile {
         Ok(())
     }
 
-    /// Keeps the partial file for a later attempt. Chunks whose hash cannot be written are sent
-    /// again.
+    /// Keeps the partial file for a later attempt. A resumable file is removed
+    /// if its hashes cannot be written or synced.
     pub fn suspend(mut self) {
         let checksums = self.checksums.as_mut();
         if checksums.is_some_and(|checksums| checksums.flush().is_ok()) && self.sync().is_ok() {

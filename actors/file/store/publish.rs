@@ -38,7 +38,7 @@ impl TargetName {
         }
     }
 
-    /// Returns the name of the complete file, if it is not taken until then.
+    /// Returns the name of the complete file, unless it is taken by then.
     pub(super) fn final_name(&self) -> String {
         match self {
             TargetName::Named(request) => request.name.to_string(),

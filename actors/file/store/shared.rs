@@ -24,7 +24,7 @@ pub enum OnConflict {
     Skip,
 }
 
-/// The limits of a store.
+/// The limits and options of a store.
 #[derive(Debug, Clone, Default)]
 pub struct StoreConfig {
     /// The disk space that must stay free, in bytes.

@@ -1,7 +1,7 @@
 //! The accept loop: accepts the pending connections of a socket in batches.
 //!
-//! Pending connections are accepted one after another without awaiting anything. Whether the pool
-//! has room, the quota is used up or the listener has to stop are three atomic loads.
+//! Pending connections are accepted one after another without awaiting anything. Room in the
+//! pool, the client quota and a stop request are checked with three atomic loads.
 //!
 //! A failing `accept` is not free: the kernel allocates a file and an inode before it looks for a
 //! connection. After a single connection it is cheaper to wait for readiness, which costs no
@@ -50,7 +50,7 @@ pub(super) struct AcceptState {
 
 /// The result of accepting connections.
 pub(super) enum AcceptStep {
-    /// A connection was accepted, and there may be more.
+    /// A connection was accepted or rejected, and there may be more.
     Accepted,
     /// No connection is pending, or none can be accepted before something else happens.
     Wait,

@@ -1,7 +1,7 @@
 //! Splits a command line, and adds the flags of the environment.
 //!
 //! argh accepts `--name value` only. This module also accepts `--name=value` and `-qv`, ends the
-//! flags at `--`, and reads the word after a flag as its value even if it begins with a dash. A
+//! flags at `--`, and accepts a word that begins with a dash as the value of a flag. A
 //! flag given twice is an error. `-h` and `-V` win over every word after them.
 //!
 //! A flag that is not on the command line may come from the environment. The command line must

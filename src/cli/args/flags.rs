@@ -74,7 +74,7 @@ const SCOPES: &[(&str, &[Scope])] = &[
     ("rate", RATE_FLAGS),
 ];
 
-/// The switches that may be repeated. argh's description of a switch does not tell.
+/// The switches that may be repeated. argh's `FlagInfo` does not mark them.
 const COUNTERS: &[&str] = &["verbose"];
 
 /// The values that a flag takes.

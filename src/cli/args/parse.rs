@@ -123,7 +123,7 @@ fn resolve_role(raw: &mut RawArgs, env: EnvLookup<'_>) -> Result<Role, String> {
     }
 }
 
-/// Sets what the server flags, and those of both sides, say.
+/// Sets the fields of `settings` from the server flags and the flags of both sides.
 fn fill_server(settings: &mut Settings, args: &Args, raw: &RawArgs) -> Result<(), String> {
     let name = |flag| raw.display_name(flag);
     for text in &args.listen {
@@ -194,7 +194,7 @@ fn fill_server(settings: &mut Settings, args: &Args, raw: &RawArgs) -> Result<()
     Ok(())
 }
 
-/// Sets what the client flags say.
+/// Sets the fields of `settings` from the client flags.
 fn fill_client(settings: &mut Settings, args: &Args, raw: &RawArgs) -> Result<(), String> {
     let name = |flag| raw.display_name(flag);
     if let Some(text) = &args.connect {
@@ -242,7 +242,7 @@ fn check_message(name: &str, text: &str, scenario: Scenario) -> Result<String, S
     Ok(text.to_owned())
 }
 
-/// Sets what the flags of the udp scenario say.
+/// Sets the fields of `settings` from the flags of the udp scenario.
 fn fill_datagrams(settings: &mut Settings, args: &Args, raw: &RawArgs) -> Result<(), String> {
     let name = |flag| raw.display_name(flag);
     if let Some(text) = &args.buffer_size {
@@ -263,7 +263,7 @@ fn fill_datagrams(settings: &mut Settings, args: &Args, raw: &RawArgs) -> Result
     Ok(())
 }
 
-/// Sets what the flags of measuring clients say, and `--rate`, which the chat server uses too.
+/// Sets the fields for measuring clients, and `--rate`, which the chat server uses too.
 fn fill_measuring(settings: &mut Settings, args: &Args, raw: &RawArgs) -> Result<(), String> {
     let name = |flag| raw.display_name(flag);
     if let Some(text) = &args.size {
@@ -288,7 +288,7 @@ fn fill_measuring(settings: &mut Settings, args: &Args, raw: &RawArgs) -> Result
     Ok(())
 }
 
-/// Sets the rate of requests: `N` per second, or `N/DUR`. Without `--count` there is no end.
+/// Sets the rate of requests: `N` per second, or `N/DUR`. Without `--count` the client never stops.
 fn fill_flood(
     settings: &mut Settings,
     args: &Args,

@@ -130,7 +130,7 @@ pub fn rate(name: &str, text: &str) -> Result<(u32, Duration), String> {
     let Some((count, period)) = text.split_once('/') else {
         return Err(format!("{name}: {text:?} is not a rate: write N/DUR, such as 100/10s"));
     };
-    // A unit alone means one of it.
+    // A unit without a number means one unit: `100/s` is `100/1s`.
     let one = format!("1{period}");
     let period = if period.starts_with(|c: char| c.is_ascii_alphabetic()) { &one } else { period };
     Ok((positive(name, count)?, nonzero_duration(name, period)?))

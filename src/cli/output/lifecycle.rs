@@ -171,7 +171,7 @@ impl LifecycleLog {
         }
     }
 
-    /// Logs the drills that are incomplete, and the result of a server's drain.
+    /// Logs incomplete drills (requested crashes), and the result of a server's drain.
     pub fn report_shutdown(&self, role: Role, result: &Result<StopReason, Exit>) {
         let state = self.state();
         for Drill { path, requested, done } in &state.drills {

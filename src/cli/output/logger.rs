@@ -6,7 +6,7 @@
 //! other stderr a line is `sockactors: warning: text`, with a colored level on a terminal.
 //!
 //! Each message is written with one call. A failing write is ignored, because there is no other
-//! place to report it. Every message is escaped here once more, whatever text of a peer it holds.
+//! place to report it. Every message is escaped again here, because it may hold text from a peer.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
@@ -170,7 +170,7 @@ fn level_filter(output: &OutputSettings) -> LevelFilter {
 
 impl Log for Logger {
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // `--verbose` asks for more of this program, not of its dependencies.
+        // `--verbose` raises the level of this program only, not of its dependencies.
         let is_own = metadata.target().starts_with(PROGRAM);
         metadata.level() <= self.level && (is_own || metadata.level() <= Level::Warn)
     }

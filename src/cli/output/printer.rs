@@ -1,6 +1,6 @@
 //! The actor that writes the roles' reports to stdout.
 //!
-//! A terminal can be paused and a pipe can be full. A write may then block for any time. The
+//! A paused terminal or a full pipe blocks a write for any length of time. The
 //! printer takes all reports from its mailbox as one batch, formats them into one buffer, and
 //! writes it on a thread of the blocking pool. The executor is not blocked, and many short lines
 //! cost one system call. The bounded mailbox is the backpressure for the roles.

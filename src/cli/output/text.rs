@@ -5,7 +5,7 @@
 //! rejections, connects and disconnects.
 //!
 //! No text from a peer reaches a terminal unescaped. Texts, names and addresses pass through
-//! [`escape`]. A line feed at the end of a text only ends the input, and is removed.
+//! [`escape`]. A trailing line feed is removed, because it only marks the end of the input.
 
 use std::time::Duration;
 

@@ -44,7 +44,7 @@ const JOIN_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a prompt waits for the result of a command that may change it.
 const PROMPT_UPDATE_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// How long the end waits for output that is not shown yet.
+/// The maximum time that `close` waits for output that is not shown yet.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A line that shows nothing: the cursor moves up, and down again.
@@ -129,7 +129,7 @@ impl Terminal {
         let (sender, receiver) = mpsc::channel();
         let shared = self.0.clone();
         let finish = move || {
-            // The printer accepts a line when the one before it is being shown. After the second
+            // The printer accepts a line while the previous line is being shown. After the second
             // of these is accepted, all earlier lines have been shown.
             for _ in 0..2 {
                 let _ = shared.printer().print(INVISIBLE_LINE.into());
@@ -187,7 +187,7 @@ impl TerminalShared {
 }
 
 impl LineReader {
-    /// Passes every typed line, and `None` at the end, to `on_line`, until it returns `false`.
+    /// Starts a thread that passes typed lines, then `None`, to `on_line` until it returns `false`.
     ///
     /// Without a `prompt`, the prompt is the nickname and the room of the chat.
     ///

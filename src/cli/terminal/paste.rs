@@ -1,7 +1,7 @@
 //! Wake-ups of the line editor after a paste.
 //!
 //! The editor waits with one `select` for keys and for lines to show. It does not see keys that it
-//! has read into its buffer but not handled yet. Of a pasted word it would show the first letter,
+//! has read into its buffer but not handled yet. It would show a pasted word's first letter,
 //! and the others only at the next key (rustyline 18, its issue 976). So keys that arrive together
 //! are followed by a key without effect.
 
@@ -36,7 +36,7 @@ impl PasteWaker {
     /// Starts the schedule if the editor received several keys at once.
     pub(super) fn on_forwarded(&mut self, keys: impl ExactSizeIterator<Item = u8>) {
         let is_burst = keys.len() > 1;
-        // Without this condition, two keys without effect would start the schedule again.
+        // Two forwarded NUL keys must not restart the schedule.
         if is_burst && keys.into_iter().any(|key| key != NUL_KEY) {
             self.delays = WAKE_DELAYS.iter();
         }

@@ -1,7 +1,7 @@
 //! The lines of stdin, as messages to an actor.
 //!
 //! A read from a terminal cannot be cancelled: it returns when a line is typed, or never. So stdin
-//! has a thread that is never joined, and a finished program exits during that thread's read. The
+//! has a thread that is never joined. The program can exit while that thread is blocked. The
 //! thread reads one line, sends it, and waits while the actor's mailbox is full. A large file
 //! behind stdin is therefore never held in memory whole.
 //!
@@ -9,7 +9,7 @@
 //! input is `None`.
 //!
 //! A line longer than [`MAX_LINE_LEN`] is split into pieces, each of which is a line for the
-//! actor. No input is lost, and no character is split.
+//! actor. No input is lost, and no character of valid UTF-8 text is split.
 
 use std::io::{self, BufRead, IsTerminal};
 use std::thread;
@@ -22,7 +22,7 @@ pub fn is_interactive(no_input: bool) -> bool {
     !no_input && io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
-/// Passes every line of stdin, and `None` at the end, to `on_line`, until it returns `false`.
+/// Starts a thread that passes stdin's lines, then `None`, to `on_line` until it returns `false`.
 ///
 /// `on_line` runs on the thread of stdin and may block. Blocking delays the next read.
 ///
@@ -77,7 +77,7 @@ impl<R: BufRead> InputLines<R> {
         loop {
             let is_continued = self.was_split;
             match self.read_piece()? {
-                // After a split just before the line end, the rest is empty and no line of its own.
+                // A split just before the line end leaves an empty rest, which is not a line.
                 Some(line) if line.is_empty() && is_continued => {}
                 line => return Ok(line),
             }
@@ -113,7 +113,7 @@ impl<R: BufRead> InputLines<R> {
     }
 }
 
-/// Returns the length of the piece of a full line: up to its last whole character, and before a
+/// Returns where to split a full buffer: after its last complete character, and before a
 /// `\r` that may belong to the line end.
 fn split_point(line: &[u8]) -> usize {
     match std::str::from_utf8(line) {

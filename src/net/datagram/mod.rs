@@ -169,7 +169,7 @@ impl DatagramSocket {
         }
     }
 
-    /// Makes a server of a bound socket. If it is bound to every interface, the kernel reports the
+    /// Makes a bound socket a server. If it is bound to every interface, the kernel reports the
     /// local address of each datagram, so that the reply can come from that address.
     fn new_server(
         fd: OwnedFd,
@@ -326,7 +326,7 @@ impl DatagramSocket {
         self.local_addr.is_some_and(|local_addr| local_addr.is_ipv6())
     }
 
-    /// Converts an IPv4 address to a mapped IPv6 address if the socket needs one. [`Peer`] has done
+    /// Converts an IPv4 address to a mapped IPv6 address if the socket needs one. [`Peer`] does
     /// the reverse.
     fn native_address(&self, address: SocketAddr) -> SocketAddr {
         match address {

@@ -1,4 +1,4 @@
-//! Multicast groups: many hosts that receive from one address.
+//! Multicast groups: one address whose datagrams reach many hosts.
 
 use std::fmt;
 use std::io;

@@ -15,7 +15,7 @@ impl DatagramSocket {
     ///
     /// The address must be free when the first socket is bound. Later, other programs of the same
     /// user can share it, too, if they ask for it. If `count` is less than 2, or the endpoint is a
-    /// Unix path, the result is one socket, bound like [`bind`](DatagramSocket::bind) does it.
+    /// Unix path, the result is one socket, bound as by [`bind`](DatagramSocket::bind).
     ///
     /// A datagram to a multicast group or a broadcast address arrives at each of the sockets.
     ///

@@ -15,7 +15,7 @@ use crate::net::error::errno;
 pub enum AcceptError {
     /// The connection has failed. Accept the next one at once.
     Connection,
-    /// File descriptors have run out. Wait a little, too, and reject the connections that wait
+    /// File descriptors have run out. Wait a little, and reject the connections that are queued
     /// meanwhile, because it is unknown when descriptors will be free.
     OutOfDescriptors,
     /// Another resource has run out, or the error is unknown. Wait a little before the next

@@ -107,10 +107,10 @@ impl ListeningSocket {
     }
 
     /// Refuses TCP connections from now on, including those that wait to be accepted, and keeps the
-    /// address. So clients of a server that drains see at once that it does not serve them.
+    /// address. So clients of a draining server are refused at once.
     ///
-    /// A Unix socket could not listen again after this. Its connections continue to wait, and end
-    /// with the socket.
+    /// Does nothing on a Unix socket, which could not listen again. Clients wait until it closes,
+    /// or until they give up.
     ///
     /// # Errors
     ///

@@ -33,7 +33,7 @@ pub(crate) struct SocketFile {
 impl Drop for SocketFile {
     fn drop(&mut self) {
         if file_identity(&self.path) == Some(self.identity) {
-            // A file that stays is stale, and the next bind removes it.
+            // If the removal fails, the file is stale, and the next bind removes it.
             let _ = fs::remove_file(&self.path);
         }
     }

@@ -15,7 +15,7 @@ use crate::sync::lock;
 pub(crate) struct SpareFd(Mutex<Option<OwnedFd>>);
 
 impl SpareFd {
-    /// Opens the spare descriptor. If that fails, it is tried again later.
+    /// Opens the spare descriptor. If that fails, a later call retries.
     pub(crate) fn new() -> SpareFd {
         SpareFd(Mutex::new(open_spare()))
     }

@@ -26,7 +26,7 @@ use crate::net::stream::connect::{connect_endpoint, with_timeout};
 use crate::net::stream::duplex::DuplexEnd;
 use crate::net::stream::transport::{StreamWriter, Transport};
 
-/// The most unread input that [`Stream::close`] reads and drops, in bytes.
+/// The largest amount of unread input that [`Stream::close`] reads and drops, in bytes.
 const MAX_LINGER_BYTES: usize = 64 * 1024;
 
 /// The length of the read buffer that all streams of a thread share, in bytes.
@@ -183,7 +183,7 @@ impl Stream {
     ///
     /// # Errors
     ///
-    /// Fails if the kernel refuses the request. It does not for an open socket.
+    /// Fails if the kernel refuses the request. This does not happen for an open socket.
     pub fn readable_bytes(&self) -> io::Result<usize> {
         self.transport.readable_bytes()
     }
@@ -224,7 +224,7 @@ impl Stream {
     /// Blocks the current thread until the stream is readable or `timeout` has passed, and returns
     /// whether it is readable. The thread must be one that may block.
     ///
-    /// The end of the stream counts as readable. A stream in memory never does.
+    /// The end of the stream counts as readable. A stream in memory never counts as readable.
     pub fn block_until_readable(&self, timeout: Duration) -> bool {
         let Some(socket) = self.socket_fd() else { return false };
         let mut fds = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];

@@ -25,7 +25,7 @@ impl Stream {
     /// instead, by default for about 15 minutes. Here it gives up after the same two times `idle`.
     /// So a living peer that accepts no data for that long counts as dead, too.
     ///
-    /// `idle` is rounded down to whole seconds, from 1 to 32767. A Unix socket needs no keepalive
+    /// `idle` is truncated to seconds and clamped to 1..=32767. A Unix socket needs no keepalive
     /// and ignores this.
     ///
     /// # Errors
@@ -38,7 +38,7 @@ impl Stream {
         sockopt::set_tcp_keepidle(socket, idle)?;
         sockopt::set_tcp_keepintvl(socket, interval)?;
         sockopt::set_tcp_keepcnt(socket, KEEPALIVE_PROBES)?;
-        // At most 18 hours, which fit into a `u32` of milliseconds.
+        // At most 65531 s (about 18 hours), which fit into a `u32` of milliseconds.
         let timeout = idle + KEEPALIVE_PROBES * interval;
         let timeout_ms = timeout.as_millis().try_into().unwrap_or(u32::MAX);
         sockopt::set_tcp_user_timeout(socket, timeout_ms)?;

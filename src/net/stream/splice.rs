@@ -1,4 +1,4 @@
-//! Bytes between sockets and files that are not copied through the process: `splice` and
+//! Transfers between sockets and files without copies through the process: `splice` and
 //! `sendfile`.
 //!
 //! An ordinary transfer copies every byte twice, into the process and out of it. A [`SplicePipe`]
@@ -28,7 +28,7 @@ const PIPE_SIZE: usize = 1 << 20;
 /// The number of bytes copied at a time into a file that does not support `splice`.
 const COPY_CHUNK: usize = 64 << 10;
 
-/// A pipe that moves bytes from sockets to files. Each filling is drained before the next one.
+/// A pipe that moves bytes from sockets to files. It must be drained before it is filled again.
 ///
 /// # Examples
 ///

@@ -11,7 +11,7 @@ const MAX_IOVECS: usize = 64;
 /// A queue of items whose bytes wait to be written to a stream.
 ///
 /// The progress within the first item is a part of the queue. So a task may stop waiting at any
-/// time, and no item is written twice or in part. An item can own its bytes or share them with
+/// time, without losing or repeating bytes. An item can own its bytes or share them with
 /// others.
 #[derive(Debug)]
 pub(crate) struct WriteQueue<T> {

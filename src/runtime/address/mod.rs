@@ -119,7 +119,7 @@ impl<M: Send + 'static> Address<M> {
     ///
     /// The future is ready with the exit of the incarnation that lives now, or of the first one if
     /// the actor has not started. If the actor has ended, the future is ready with its last exit at
-    /// once; it is `None` if the actor never ran and never will.
+    /// once. The output is `None` if the actor never ran and never will.
     ///
     /// # Examples
     ///

@@ -220,7 +220,7 @@ impl<M: Send + 'static> Context<M> {
     /// Reports that the incarnation is ready. It is for a child with [`Child::ready_within`].
     ///
     /// Until then the child is starting: an error or a panic is a failed start, and `Ok` means that
-    /// the actor chooses not to run. Further calls do nothing, nor do those of other children.
+    /// the actor chooses not to run. Later calls, and calls by other children, do nothing.
     ///
     /// [`Child::ready_within`]: crate::runtime::Child::ready_within
     pub fn ready(&mut self) {

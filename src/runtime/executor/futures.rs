@@ -12,7 +12,7 @@ use std::task::{Context, Poll, ready};
 use event_listener::Event;
 use pin_project_lite::pin_project;
 
-/// Waits until `condition` holds. Whatever makes it true must notify `changed` afterwards.
+/// Waits until `condition` holds. Code that makes it true must notify `changed` afterwards.
 ///
 /// # Cancel safety
 ///

@@ -142,7 +142,7 @@ impl Clock {
 
     /// Sleeps for a random time between half of `max` and `max`.
     ///
-    /// Clients that lost the same connection at the same moment do not reconnect at once with it.
+    /// Clients that lost their server at the same moment then reconnect at different moments.
     pub fn sleep_jittered(&self, max: Duration) -> Sleep {
         self.0.sleep(self.0.jitter(max))
     }

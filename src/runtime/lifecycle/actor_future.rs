@@ -47,7 +47,7 @@ pin_project! {
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
             if this.future.is_some() {
-                // The exit is `Killed` already, so a panic in the drop has nowhere to go.
+                // The exit is `Killed` already, so a panic in the drop is not reported.
                 drop(catch_panic(|| this.future.set(None)));
                 this.node.end_incarnation(&Exit::Killed);
             }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::runtime::tree::path::Path;
 
-/// How an incarnation ended, as its supervisor sees it.
+/// The way an incarnation ended, as its supervisor sees it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Exit {

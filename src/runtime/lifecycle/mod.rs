@@ -1,6 +1,6 @@
 //! The life of an actor: its events, its exits, and the future that drives one incarnation.
 //!
-//! Lowest first: [`exit`] and [`event`] are values, [`panic`] makes exits of panics, [`observer`]
+//! Lowest first: [`exit`] and [`event`] are values, [`panic`] turns panics into exits, [`observer`]
 //! distributes events, [`notifier`] reports to the supervisor, [`watchdog`] finds blocked threads,
 //! and [`actor_future`] drives one incarnation with all of them.
 

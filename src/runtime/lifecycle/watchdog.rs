@@ -106,7 +106,7 @@ impl Watchdog {
     }
 }
 
-/// A guard of a thread that counts its polls. On drop the thread stops counting.
+/// A guard of a thread that counts its polls. Dropping it restores the previous slot, if any.
 pub(crate) struct ThreadGuard(Option<(Arc<Watchdog>, usize)>);
 
 impl Drop for ThreadGuard {

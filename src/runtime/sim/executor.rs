@@ -183,7 +183,7 @@ impl SimExecutor {
 
     /// Calls `ask` with the rules while no lock is held.
     ///
-    /// A rule may send messages. The rules are taken out meanwhile, so they do not see these.
+    /// A rule may send messages. The rules are taken out meanwhile, so they do not apply to these.
     pub(crate) fn with_faults<T>(&self, ask: impl FnOnce(&mut FaultRules) -> T) -> T {
         let mut faults = mem::take(&mut *self.faults());
         let answer = ask(&mut faults);

@@ -36,7 +36,7 @@ pub(crate) fn enter_simulated_poll(
     CurrentActorGuard(Some(CURRENT_ACTOR.replace(Some(node.clone()))))
 }
 
-/// The poll of the current actor. Dropping it restores the last one.
+/// A guard of the current actor. Dropping it restores the previous one.
 pub(crate) struct CurrentActorGuard(Option<Option<Arc<Node>>>);
 
 impl Drop for CurrentActorGuard {

@@ -26,7 +26,7 @@ use crate::runtime::supervisor::spec::ChildSpec;
 /// children of its specification: children that were added at run time are lost, as in Erlang/OTP.
 ///
 /// Requests wait until the supervisor runs. An actor must not ask its own supervisor to stop it:
-/// the answer would come after its end. It returns instead.
+/// the answer would come after its end. To stop itself, an actor returns.
 ///
 /// # Examples
 ///

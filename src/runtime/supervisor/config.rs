@@ -8,7 +8,7 @@ use crate::runtime::supervisor::request::RequestReceiver;
 use crate::runtime::supervisor::spec::ChildSpec;
 use crate::runtime::tree::node::Node;
 
-/// Which children are restarted when a child is. The words and their meaning are Erlang/OTP's.
+/// The children that are restarted with a child. The words and their meaning are Erlang/OTP's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Strategy {
     /// That child alone.
@@ -19,10 +19,10 @@ pub enum Strategy {
     RestForOne,
 }
 
-/// Whether a supervisor ends with its significant children. The words and their meaning are
+/// The rule for ending a supervisor with its significant children. The words and their meaning are
 /// Erlang/OTP's.
 ///
-/// It counts when a significant child ends by itself and is not restarted. It does not count when
+/// An end counts if a significant child ends by itself and is not restarted. It does not count if
 /// the child was stopped by its supervisor or through a
 /// [`SupervisorAddress`](crate::runtime::SupervisorAddress).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ pub(crate) struct SupervisorConfig {
     pub(crate) backoff: Option<(Duration, Duration)>,
     pub(crate) auto_shutdown: AutoShutdown,
     pub(crate) children: Vec<Arc<dyn ChildSpec>>,
-    /// The requests from the supervisor's address; none if the address was never asked for.
+    /// The requests from the supervisor's address; none if `Supervisor::address` was never called.
     pub(crate) requests: Option<RequestReceiver>,
 }
 

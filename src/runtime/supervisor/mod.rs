@@ -120,7 +120,7 @@ impl Supervisor {
     /// Sets the number of restarts that are allowed within a sliding window. Default: 3 within 5
     /// seconds.
     ///
-    /// At one restart more the supervisor gives up: it stops all its children in reverse order and
+    /// Beyond that the supervisor gives up: it stops all its children in reverse order and
     /// ends abnormally. A restart of a group counts once. A supervisor whose `window` is zero does
     /// not start, as in Erlang/OTP.
     pub fn intensity(mut self, max_restarts: u32, window: Duration) -> Supervisor {
@@ -144,19 +144,19 @@ impl Supervisor {
         self
     }
 
-    /// Sets when its own supervisor restarts it. Default: [`Restart::Permanent`].
+    /// Sets when the parent supervisor restarts this supervisor. Default: [`Restart::Permanent`].
     pub fn restart(mut self, restart: Restart) -> Supervisor {
         self.options.restart = restart;
         self
     }
 
-    /// Sets how its own supervisor stops it. Default: [`Shutdown::Infinity`].
+    /// Sets how the parent supervisor stops this supervisor. Default: [`Shutdown::Infinity`].
     pub fn shutdown(mut self, shutdown: Shutdown) -> Supervisor {
         self.options.shutdown = shutdown;
         self
     }
 
-    /// Makes it a significant child of its own supervisor; see [`Child::significant`].
+    /// Makes this supervisor a significant child of its parent; see [`Child::significant`].
     pub fn significant(mut self) -> Supervisor {
         self.options.significant = true;
         self
@@ -222,7 +222,7 @@ impl fmt::Debug for Supervisor {
     }
 }
 
-// This method stands here because `admin` is below this file and does not know `Supervisor`.
+// Defined here and not in `admin`, which is below this file and cannot import `Supervisor`.
 impl SupervisorAddress {
     /// Adds a supervisor, as [`SupervisorAddress::add`] adds a child. The supervisor has started
     /// when all its children have.

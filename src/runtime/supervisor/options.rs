@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-/// When a child that has ended is restarted.
+/// The rule that says when a child that has ended is restarted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restart {
     /// Always.
@@ -15,7 +15,7 @@ pub enum Restart {
     Temporary,
 }
 
-/// How a supervisor stops a child.
+/// The way a supervisor stops a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shutdown {
     /// The child is asked to stop, and dropped if it has not ended within this time.
@@ -35,7 +35,7 @@ pub(crate) struct ChildOptions {
     pub(crate) start_mode: StartMode,
 }
 
-/// When a child counts as started.
+/// The moment at which a child counts as started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StartMode {
     /// When its factory has created the actor.

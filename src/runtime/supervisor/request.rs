@@ -20,7 +20,7 @@ use crate::runtime::tree::snapshot::{NodeKind, NodeState};
 /// The maximum number of requests in the queue. Further callers wait until there is space.
 const REQUEST_QUEUE_CAPACITY: usize = 16;
 
-/// Why a supervisor rejected a request. The parentheses hold Erlang/OTP's word for the reason.
+/// The reason a request was rejected. The parentheses hold Erlang/OTP's word for the reason.
 #[derive(Error, Debug, Clone)]
 #[non_exhaustive]
 pub enum AdminError {

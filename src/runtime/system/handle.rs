@@ -104,7 +104,7 @@ impl Handle {
         self.0.broadcaster.subscribe(capacity)
     }
 
-    /// Makes the actor at `path` panic at its next poll, as a drill of its supervision.
+    /// Makes the actor at `path` panic at its next poll, to test its supervision.
     ///
     /// Returns whether there is such an actor.
     pub fn crash(&self, path: &str) -> bool {

@@ -32,7 +32,7 @@ use crate::runtime::tree::snapshot::{NodeState, Snapshot};
 /// The time that a tree has to end after the second signal. Then the process exits.
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why a system ended normally.
+/// The reason a system ended without a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StopReason {
     /// A significant child ended, or a handle requested the stop.

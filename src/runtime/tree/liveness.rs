@@ -37,7 +37,7 @@ struct LivenessExtras<N> {
     link_exit: Option<Exit>,
 }
 
-/// One monitor: where to notify it, and then what it was notified of.
+/// One monitor: its waker, and then the exit it is notified of.
 pub(crate) struct MonitorSlot {
     waker: Option<Waker>,
     notification: Option<Option<Exit>>,

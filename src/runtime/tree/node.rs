@@ -250,7 +250,7 @@ impl Node {
         }
     }
 
-    /// Locks what is known of the child's incarnations.
+    /// Locks the state of the child's incarnations.
     ///
     /// # Lock order
     ///
@@ -423,7 +423,7 @@ impl Node {
     }
 }
 
-/// Returns the value of [`Node::running_on`] for a thread. Systems have less than 65,535 threads.
+/// Returns the value of [`Node::running_on`] for a thread. Systems have fewer than 65,535 threads.
 fn thread_tag(thread: usize) -> u16 {
     u16::try_from(thread + 1).unwrap_or(u16::MAX)
 }

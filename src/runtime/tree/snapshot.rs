@@ -53,7 +53,7 @@ pub struct Snapshot {
     /// The number of messages that the full mailbox dropped, by its
     /// [`Overflow`](crate::runtime::Overflow) rule.
     pub dropped: u64,
-    /// The number of messages that it received, over all incarnations.
+    /// The number of messages received over all incarnations, with the one being handled.
     pub handled: u64,
     /// The children, in the order of their start.
     pub children: Vec<Snapshot>,

@@ -30,7 +30,7 @@ pub const HELP: &str = "\
 pub enum Command<'a> {
     /// Publish this text to the room. It may be empty.
     Message(&'a str),
-    /// Publish this text as something that the member does.
+    /// Publish this text as an action of the member.
     Action(&'a str),
     /// Take this nickname, which [`validate_nick`](crate::wire::chat::validate_nick) has not
     /// checked yet.
@@ -50,7 +50,7 @@ pub enum Command<'a> {
     Topic(Option<&'a str>),
     /// Show the last lines of the room: this number of lines, or the default number.
     History(Option<usize>),
-    /// Turn the time of day before each line on or off.
+    /// Turn the timestamp before each line on or off.
     Time(bool),
     /// Turn the receipts on or off.
     Ack(bool),

@@ -53,7 +53,7 @@ impl Record<'_> {
     }
 }
 
-/// Appends a record to a segment, and returns whether it did.
+/// Appends a record to a segment. Returns false if the record is invalid.
 ///
 /// A record that [`Records`] would not return is left out: the room name is not valid, or the line
 /// is too long, is not one line, or contains unsafe characters.

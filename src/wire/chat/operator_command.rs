@@ -29,7 +29,7 @@ pub enum OperatorCommand<'a> {
     Mute(&'a str),
     /// Publish a member's messages again.
     Unmute(&'a str),
-    /// Ban an address, given as itself or as the nickname of a member.
+    /// Ban an address, given directly or by a member's nickname.
     Ban(&'a str),
     /// Lift the ban of an address.
     Unban(&'a str),

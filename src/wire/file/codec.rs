@@ -81,7 +81,7 @@ fn checksum(number: u64, frame: &[u8], kind: FrameKind) -> [u8; CHECKSUM_LEN] {
 
 /// A decoder of the frames of one direction, fed with bytes in pieces of any size.
 ///
-/// It buffers at most one frame and one piece.
+/// It buffers at most one frame and one piece if each piece is decoded before the next.
 #[derive(Debug, Default)]
 pub struct FrameReader {
     /// The received bytes that are not decoded yet are `buffer[consumed..filled]`.
@@ -100,7 +100,7 @@ impl FrameReader {
 
     /// Returns space for at least `min_len` more bytes, to read into directly.
     ///
-    /// [`advance`](FrameReader::advance) says afterwards how many bytes were read.
+    /// Pass the number of bytes read to [`advance`](FrameReader::advance) afterwards.
     pub fn spare_capacity(&mut self, min_len: usize) -> &mut [u8] {
         self.buffer.copy_within(self.consumed..self.filled, 0);
         self.filled -= std::mem::take(&mut self.consumed);
@@ -110,7 +110,7 @@ impl FrameReader {
         &mut self.buffer[self.filled..]
     }
 
-    /// Appends the first `length` bytes of the [`spare_capacity`](FrameReader::spare_capacity).
+    /// Marks the first `length` bytes of [`spare_capacity`](FrameReader::spare_capacity) as read.
     pub fn advance(&mut self, length: usize) {
         self.filled = (self.filled + length).min(self.buffer.len());
     }

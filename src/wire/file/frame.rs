@@ -130,7 +130,7 @@ pub enum FrameError {
     /// The peer does not speak the file protocol.
     #[error("the other side does not speak the file protocol")]
     Signature,
-    /// The peer speaks no version that is known here.
+    /// The peer speaks none of the supported versions.
     #[error(
         "the other side speaks another version of the file protocol; this side speaks {VERSION}"
     )]

@@ -78,7 +78,7 @@ pub fn parse_server_hello(bytes: &[u8]) -> Result<Option<(usize, u8)>, FrameErro
     }
 }
 
-/// Returns whether `bytes` begin with the signature, as far as they go.
+/// Returns whether `bytes` begin with the signature, or are a prefix of it.
 fn is_signature_prefix(bytes: &[u8]) -> bool {
     let len = bytes.len().min(SIGNATURE.len());
     bytes[..len] == SIGNATURE[..len]

@@ -28,7 +28,7 @@ pub(crate) struct UploadProgress {
     pub(crate) length: u64,
 }
 
-/// An event that is replied to the sender and reported.
+/// An event that is sent to the sender as a reply, and reported.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum UploadEvent {
     /// The server is ready to receive a file, after the chunks that it has already.
@@ -62,7 +62,7 @@ pub(crate) enum UploadEvent {
 }
 
 impl UploadEvent {
-    /// Returns the frame that replies this event to the sender.
+    /// Returns the frame that tells the sender about this event.
     pub(crate) fn as_frame(&self) -> Frame<'_> {
         match self {
             UploadEvent::ResumeAt { chunk_count, chunk_list_hash } => {

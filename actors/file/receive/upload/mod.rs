@@ -4,7 +4,7 @@
 //! [`BlockingPool`](crate::actors::BlockingPool), so that no byte changes threads in between. It
 //! runs as one job after the other, whenever there is something to read. The actor waits for the
 //! job, sends the replies, and then waits for the connection if all available bytes were received.
-//! A sender that is faster than the disk is held back by the connection.
+//! Backpressure of the connection slows a sender that is faster than the disk.
 //!
 //! There are two kinds: [raw], where all bytes are one file, and [framed].
 
@@ -56,7 +56,7 @@ impl Upload {
     }
 
     /// Buffers the available bytes if they are too few for a job on the blocking pool. Returns
-    /// whether it did.
+    /// whether no job is needed yet.
     pub(crate) fn buffer_small_read(&mut self, stream: &Stream, now: Instant) -> bool {
         match self {
             Upload::Raw(raw) => raw.buffer_small_read(stream, now),

@@ -51,7 +51,7 @@ impl RawUpload {
     }
 
     /// Buffers the available bytes if they are too few for a job on the blocking pool. Returns
-    /// whether it did.
+    /// whether no job is needed yet.
     ///
     /// Without the buffer a sender of single bytes would cost a job for each, which is as much as
     /// receiving a megabyte.

@@ -51,7 +51,7 @@ pub fn format_report(scenario: Scenario, side: Side, report: &Report) -> String 
             let peer = peer.as_ref().map(ToString::to_string);
             Object::new("refused").opt_string("peer", peer.as_deref()).string("why", reason)
         }
-        // A separate event would change the format.
+        // Warnings share the event `refused`, because a new event would change the format.
         Report::Warning { reason } => Object::new("refused").string("why", reason),
         Report::Truncated { peer, bytes, kept } => {
             Object::new("cut").display("peer", peer).raw("bytes", bytes).raw("kept", kept)

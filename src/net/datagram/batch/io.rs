@@ -21,7 +21,7 @@ impl DatagramSocket {
     /// Receives waiting datagrams into the batch, in place of its old ones. Waits for the first
     /// datagram.
     ///
-    /// It receives at most twice as many datagrams as the last time, at least 8, and at most the
+    /// Its limit is twice the number of datagrams received last, but at least 8, and at most the
     /// capacity of the batch. So a batch grows with the load, and empty buffers cost little. After
     /// several datagrams that arrived alone, it usually receives only one. The future may be
     /// dropped at any time: datagrams that it has not returned are still in the queue.

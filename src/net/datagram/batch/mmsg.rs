@@ -25,7 +25,7 @@ use crate::net::datagram::batch::{DatagramBatch, DatagramMeta, MAX_BATCH, MIN_OF
 use crate::net::error::convert_errno;
 use crate::net::peer::Peer;
 
-/// A step between [`MIN_OFFER`] and [`MAX_BATCH`] for the number of buffer slices. A smaller array
+/// A size between [`MIN_OFFER`] and [`MAX_BATCH`] for the array of buffer slices. A smaller array
 /// of slices takes less time to fill.
 const MEDIUM_OFFER: usize = 2 * MIN_OFFER;
 

@@ -62,7 +62,7 @@ pub struct DatagramBatch {
     received: Vec<DatagramMeta>,
     /// The number of buffers that the next call offers to the kernel.
     offer: usize,
-    /// Predicts that the next datagram arrives alone.
+    /// The predictor of datagrams that arrive alone.
     single_predictor: StreakPredictor,
 }
 

@@ -1,4 +1,4 @@
-//! Streams in memory: they behave like sockets, and wake tasks within the call that is the reason.
+//! Streams in memory behave like sockets, and wake tasks within the call that makes them ready.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Wake;
