@@ -6,6 +6,7 @@
 // Each test program includes this module, and none uses all of it.
 #![allow(dead_code)]
 
+pub mod cgroup;
 pub mod chat_client;
 pub mod files;
 pub mod framed_client;

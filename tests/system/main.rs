@@ -1,9 +1,6 @@
 //! Tests with failing system calls, lossy networks, small memory and power loss. Those without a
 //! network namespace run one after another.
 
-// A memory cgroup for one test.
-#[path = "support/cgroup.rs"]
-mod cgroup;
 // Failing system calls while the server stores files.
 mod file_errnos;
 // A server with little memory.

@@ -14,7 +14,7 @@ use std::net::{Shutdown, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
 
-use crate::cgroup::Cgroup;
+use crate::support::cgroup::Cgroup;
 use crate::support::chat_client::{LineClient, connect};
 use crate::support::framed_client::FramedReply;
 use crate::support::peers::skip;

@@ -1,0 +1,1 @@
+//! Floods of a chat server.

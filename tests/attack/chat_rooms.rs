@@ -1,0 +1,1 @@
+//! Attacks on large rooms and on the history.

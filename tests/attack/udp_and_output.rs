@@ -1,0 +1,1 @@
+//! Loops of responders and floods of output.
