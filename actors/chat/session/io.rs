@@ -15,7 +15,9 @@ use crate::actors::chat::broadcast::subscribers::UnfinishedWrite;
 use crate::actors::chat::broadcast::subscription::{Delivery, Subscription};
 use crate::actors::chat::messages::SessionMessage;
 use crate::actors::chat::session::delivery::{fill_outbox, poll_deliver};
-use crate::actors::chat::session::outbox::{HIGH_WATER, MAX_PENDING, Outbox, WRITE_TIMEOUT};
+use crate::actors::chat::session::outbox::{
+    CLOSE_TIMEOUT, HIGH_WATER, MAX_PENDING, Outbox, WRITE_TIMEOUT,
+};
 use crate::net::Stream;
 use crate::runtime::{Clock, Context, Event, Sleep};
 
@@ -38,7 +40,8 @@ pub(crate) struct WaitFor<'a> {
     pub(crate) verbatim: bool,
     /// Whether to read input.
     pub(crate) input: bool,
-    /// Whether to end the wait when the outbox is empty.
+    /// Whether to end the wait with [`SessionEvent::Drained`] when the outbox is empty. A wait that
+    /// begins with a full outbox always ends when it has space again.
     pub(crate) flushed: bool,
     /// When the wait ends with [`SessionEvent::TimedOut`].
     pub(crate) deadline: Option<Instant>,
@@ -55,8 +58,9 @@ pub(crate) enum SessionEvent {
     RoomActivity,
     /// The number of bytes read. 0 when the peer has closed its side.
     Input(usize),
-    /// The outbox is empty.
-    Flushed,
+    /// The outbox has space again, so input that waits for it can be handled. Or it is empty, and
+    /// the wait was for that.
+    Drained,
     /// The deadline has passed.
     TimedOut,
     /// The connection failed, or the peer took nothing for [`WRITE_TIMEOUT`].
@@ -130,7 +134,7 @@ impl SessionIo {
         } else if let Poll::Ready(result) = self.stream.poll_writable(cx) {
             return Poll::Ready(SessionIoEvent::Writable(result));
         }
-        if wait_for.input && self.outbox.private_bytes() < HIGH_WATER {
+        if wait_for.input && !self.is_full() {
             if let Poll::Ready(result) = self.stream.poll_readable(cx) {
                 return Poll::Ready(SessionIoEvent::Readable(result));
             }
@@ -179,19 +183,20 @@ impl SessionIo {
         self.outbox.private_bytes() >= HIGH_WATER
     }
 
-    /// Writes the outbox until it is empty, the connection fails or a stop is requested.
+    /// Writes the outbox until it is empty, [`CLOSE_TIMEOUT`] has passed, the connection fails or a
+    /// stop is requested. Messages to the session are dropped meanwhile.
     pub(crate) async fn flush_outbox(&mut self, ctx: &mut Context<SessionMessage>) {
-        loop {
+        let deadline = ctx.now().checked_add(CLOSE_TIMEOUT);
+        while !self.outbox.is_empty() {
             let wait_for = WaitFor {
                 subscription: None,
                 verbatim: true,
                 input: false,
                 flushed: true,
-                deadline: None,
+                deadline,
             };
             match self.next(ctx, wait_for, |_| {}).await {
-                SessionEvent::Message(SessionMessage::Notice(line)) => self.outbox.push(line),
-                SessionEvent::Message(SessionMessage::Close(_)) => {}
+                SessionEvent::Drained | SessionEvent::Message(_) => {}
                 _ => return,
             }
         }
@@ -209,11 +214,14 @@ impl<F: FnMut(&[u8]) + Unpin> Future for NextEvent<'_, F> {
         loop {
             ctx.message_done();
             debug_assert!(io.outbox.len() <= MAX_PENDING, "{} bytes pending", io.outbox.len());
+            let was_full = io.is_full();
             if let Err(error) = io.outbox.flush(&io.stream, || ctx.now()) {
                 return Poll::Ready(SessionEvent::IoError(error));
             }
-            if wait_for.flushed && io.outbox.is_empty() {
-                return Poll::Ready(SessionEvent::Flushed);
+            // Input that is buffered already makes the socket readable no more, so the session
+            // must be told that it can handle it.
+            if (was_full && !io.is_full()) || (wait_for.flushed && io.outbox.is_empty()) {
+                return Poll::Ready(SessionEvent::Drained);
             }
             let write_deadline =
                 io.outbox.stalled_since().and_then(|since| since.checked_add(WRITE_TIMEOUT));

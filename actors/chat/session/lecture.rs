@@ -66,7 +66,7 @@ impl Session {
                 // Lecture clients receive no notices.
                 SessionEvent::Message(SessionMessage::Notice(_))
                 | SessionEvent::RoomActivity
-                | SessionEvent::Flushed => {}
+                | SessionEvent::Drained => {}
                 SessionEvent::Message(SessionMessage::Close(reason)) => return Err(reason),
                 SessionEvent::IoError(error) => return Err(error.to_string()),
                 SessionEvent::TimedOut => return Err(self.idle_reason()),

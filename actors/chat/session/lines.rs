@@ -129,27 +129,19 @@ impl Session {
                     return "closed by peer".into();
                 }
                 self.flush_deferred(line_session);
-                let LineSession {
-                    subscription,
-                    input,
-                    dropped_private,
-                    input_closed,
-                    show_times,
-                    ..
-                } = line_session;
+                let LineSession { subscription, input, input_closed, show_times, .. } =
+                    line_session;
                 let wait_for = WaitFor {
                     subscription: subscription.as_mut(),
                     verbatim: !*show_times,
                     input: !*input_closed && !is_rate_limited,
-                    // An empty outbox has space for the notice about dropped messages, and for
-                    // the replies to the last lines.
-                    flushed: *dropped_private > 0 || (*input_closed && !is_rate_limited),
+                    flushed: false,
                     deadline,
                 };
                 let on_input =
                     |bytes: &[u8]| input.get_or_insert_with(make_line_buffer).push(bytes);
                 match self.io.next(&mut self.ctx, wait_for, on_input).await {
-                    SessionEvent::RoomActivity | SessionEvent::Flushed => {}
+                    SessionEvent::RoomActivity | SessionEvent::Drained => {}
                     SessionEvent::TimedOut if is_rate_limited => {}
                     SessionEvent::Input(0) => line_session.input_closed = true,
                     SessionEvent::Input(_) => self.last_input = self.ctx.now(),
@@ -163,10 +155,10 @@ impl Session {
         }
     }
 
-    /// Adds what is not written verbatim to the outbox, if that is empty: the number of dropped
-    /// private notices, and messages with their times.
+    /// Adds what is not written verbatim to the outbox, as far as it has space: the number of
+    /// dropped private notices, and messages with their times.
     fn flush_deferred(&mut self, line_session: &mut LineSession) {
-        if line_session.dropped_private > 0 && self.io.outbox.is_empty() {
+        if line_session.dropped_private > 0 && !self.io.is_full() {
             let dropped = std::mem::take(&mut line_session.dropped_private);
             self.io.outbox.push(format!("* you missed {dropped} private messages\n"));
         }
@@ -211,7 +203,7 @@ impl Session {
                 return Err(reason);
             }
             SessionEvent::IoError(error) => return Err(error.to_string()),
-            SessionEvent::RoomActivity | SessionEvent::Flushed | SessionEvent::Input(_) => {}
+            SessionEvent::RoomActivity | SessionEvent::Drained | SessionEvent::Input(_) => {}
         }
         Ok(())
     }

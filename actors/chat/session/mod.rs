@@ -106,7 +106,7 @@ impl Session {
             let input_closed = matches!(event, SessionEvent::Input(0));
             let silent = match event {
                 SessionEvent::Stop => return Err("the server is shutting down".into()),
-                SessionEvent::Message(_) | SessionEvent::RoomActivity | SessionEvent::Flushed => {
+                SessionEvent::Message(_) | SessionEvent::RoomActivity | SessionEvent::Drained => {
                     continue;
                 }
                 SessionEvent::IoError(error) => return Err(error.to_string()),

@@ -14,6 +14,9 @@ use crate::net::{Stream, WriteQueue};
 /// Time after which a peer that takes none of its pending bytes is disconnected.
 pub(crate) const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// Time after which a session that ends is closed, although its peer has not taken all bytes.
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Number of bytes in the outbox from which no more room messages are added to it. With as many
 /// private bytes, no more input is read from the peer.
 pub(crate) const HIGH_WATER: usize = 64 << 10;

@@ -5,9 +5,12 @@
 //! remaining member receives every line of all remaining members, once and in one order. A
 //! departure is announced once, after the member's last line, and no other departure is.
 //!
+//! A session of a slow reader handles all pipelined commands.
+//!
 //! `SOCKACTORS_SEEDS` sets the number of seeds.
 
 mod checks;
+mod pipelines;
 mod run;
 
 use run::{LINES, MEMBERS, Record, run};

@@ -51,10 +51,10 @@ pub struct Record {
 type Shared = Arc<Mutex<Record>>;
 
 /// A small random generator for a run, apart from the simulation's.
-struct Rng(u64);
+pub struct Rng(pub u64);
 
 impl Rng {
-    fn below(&mut self, n: u64) -> u64 {
+    pub fn below(&mut self, n: u64) -> u64 {
         self.0 =
             self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % n
