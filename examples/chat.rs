@@ -69,7 +69,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let sessions = tree.pool(Pool::new("sessions").limit(1024).mailbox(16));
     tree.child(Child::new("listener", move || {
         let (limits, reporter) = (SessionLimits::default(), Reporter::disabled());
-        let config = Arc::new(SessionConfig { limits, manager: manager.clone(), reporter });
+        let config = Arc::new(SessionConfig::new(limits, manager.clone(), reporter));
         let serve = move |connection| ChatSession::new(connection, config.clone());
         Listener::new(socket.clone(), sessions.clone(), serve)
     }));

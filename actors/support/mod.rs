@@ -10,6 +10,7 @@ pub(crate) mod ip_limit;
 pub(crate) mod progress;
 pub(crate) mod rate_limit;
 pub(crate) mod report;
+pub(crate) mod source_rate_limit;
 pub(crate) mod stats;
 pub(crate) mod throttle;
 pub(crate) mod write;

@@ -11,8 +11,8 @@
 //!             ├──── tolerance ───┤           the last event of the burst
 //! ```
 //!
-//! [`RateLimiter`] delays the input of one peer. The UDP responder's limiter keeps one TAT per
-//! network, and drops the replies over the limit.
+//! [`RateLimiter`] has the bucket of one peer. A table of fixed size
+//! ([`source_rate_limit`](super::source_rate_limit)) has one bucket for each source.
 
 use std::time::{Duration, Instant};
 
@@ -41,9 +41,9 @@ impl Gcra {
         theoretical_arrival.saturating_sub(now).saturating_sub(self.burst_tolerance)
     }
 
-    /// Returns the TAT after one more event. `theoretical_arrival` must not lie before the event.
-    pub(crate) fn advance(self, theoretical_arrival: u64) -> u64 {
-        theoretical_arrival.saturating_add(self.interval)
+    /// Returns the TAT after `count` more events. `theoretical_arrival` must not lie before them.
+    pub(crate) fn advance(self, theoretical_arrival: u64, count: u64) -> u64 {
+        theoretical_arrival.saturating_add(self.interval.saturating_mul(count))
     }
 }
 
@@ -69,19 +69,14 @@ impl RateLimiter {
         RateLimiter { limit: Gcra::new(rate), epoch: now, theoretical_arrival: 0 }
     }
 
-    /// Returns the time at which the next line is allowed, or `None` if it is allowed now.
-    pub(crate) fn ready_at(&mut self, now: Instant) -> Option<Instant> {
+    /// Counts `count` lines, even if they are over the limit. Returns when the next line is
+    /// allowed, or `None` if it is allowed now.
+    pub(crate) fn record(&mut self, count: u64, now: Instant) -> Option<Instant> {
         let elapsed = nanos(now.saturating_duration_since(self.epoch));
-        self.theoretical_arrival = self.theoretical_arrival.max(elapsed);
-        match self.limit.delay(self.theoretical_arrival, elapsed) {
-            0 => None,
-            delay => Some(now + Duration::from_nanos(delay)),
-        }
-    }
-
-    /// Counts a line, at the time of the last call of [`RateLimiter::ready_at`].
-    pub(crate) fn record(&mut self) {
-        self.theoretical_arrival = self.limit.advance(self.theoretical_arrival);
+        let start = self.theoretical_arrival.max(elapsed);
+        self.theoretical_arrival = self.limit.advance(start, count);
+        let delay = self.limit.delay(self.theoretical_arrival, elapsed);
+        (delay > 0).then(|| now + Duration::from_nanos(delay))
     }
 }
 
@@ -95,12 +90,9 @@ mod tests {
         let mut limiter = RateLimiter::new((10, Duration::from_secs(5)), start);
         let mut now = start;
         for line in 0..30_u32 {
-            while let Some(ready_at) = limiter.ready_at(now) {
-                now = ready_at;
-            }
-            limiter.record();
             let delay = Duration::from_millis(500) * line.saturating_sub(9);
             assert_eq!(now - start, delay, "line {line}");
+            now = limiter.record(1, now).unwrap_or(now);
         }
     }
 }

@@ -82,7 +82,7 @@ pub fn check(input: &[u8]) {
     };
     let configs = [SessionLimits::default(), limits].map(|limits| {
         let (manager, reporter) = (manager.clone(), Reporter::disabled());
-        Arc::new(SessionConfig { limits, manager, reporter })
+        Arc::new(SessionConfig::new(limits, manager, reporter))
     });
     let transcript = Arc::new(Mutex::new(Transcript::default()));
     let (script, result) = (script.to_vec(), transcript.clone());

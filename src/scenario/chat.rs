@@ -65,8 +65,7 @@ pub(super) async fn add_server(
     }));
     let pool = connection_pool(settings, "sessions").mailbox(SESSION_MAILBOX);
     let sessions = tree.pool(pool);
-    let session_config =
-        Arc::new(SessionConfig { limits, manager: manager.clone(), reporter: reporter.clone() });
+    let session_config = Arc::new(SessionConfig::new(limits, manager.clone(), reporter.clone()));
     let serve = move |connection| ChatSession::new(connection, session_config.clone());
     // A lecture client expects nothing but replies to its own text.
     let speaks_lines = settings.dialect != Some(Dialect::Lecture);

@@ -1,9 +1,93 @@
 //! Floods of a chat server, and what a source may do in all its sessions together.
 
 use std::io::Write;
+use std::net::Shutdown;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
-use crate::support::Program;
-use crate::support::chat_client::LineClient;
+use crate::support::chat_client::{LineClient, connect};
+use crate::support::{Program, serial};
+
+/// The longest line that the server publishes: a nick, and a text of 4 KiB.
+const MAX_PUBLISHED_LEN: usize = 32 + ": ".len() + 4096;
+
+/// Starts a server whose rates bind loopback clients too, and a member who counts messages.
+fn limited_server(rate: &str) -> (Program, LineClient) {
+    let server = Program::server(&["--scenario", "chat", "--rate", rate]);
+    let reader = LineClient::joined(server.endpoint());
+    (server, reader)
+}
+
+/// Reads `count` messages with the letter `x`, and returns the time that they took.
+#[track_caller]
+fn time_of_messages(reader: &mut LineClient, count: usize) -> Duration {
+    let start = Instant::now();
+    for _ in 0..count {
+        let line = reader.wait_for(|line| line.contains(": x"));
+        assert!(line.len() <= MAX_PUBLISHED_LEN, "a line of {} bytes", line.len());
+    }
+    start.elapsed()
+}
+
+/// Calls `attack` again and again in threads while `measure` runs.
+fn while_attacking<R>(threads: usize, attack: impl Fn() + Sync, measure: impl FnOnce() -> R) -> R {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::SeqCst) {
+                    attack();
+                }
+            });
+        }
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(measure));
+        is_over.store(true, Ordering::SeqCst);
+        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+    })
+}
+
+#[test]
+fn lecture_session_is_limited_to_rate() {
+    let _serial = serial::lock();
+    let (server, mut reader) = limited_server("20/1s");
+    let flood = connect(server.endpoint());
+    flood.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
+    let attack = || drop((&flood).write(&[b'x'; 64 << 10]));
+    // After a burst of 20 chunks each of the others waits for 50 ms.
+    let elapsed = while_attacking(1, attack, || time_of_messages(&mut reader, 50));
+    assert!(elapsed >= Duration::from_millis(1400), "50 messages in {elapsed:?}");
+}
+
+#[test]
+fn sessions_of_one_address_share_ten_rates() {
+    let _serial = serial::lock();
+    let (server, mut reader) = limited_server("10/1s");
+    // Each of 40 sessions may send 10 lines at once, but all of them only 100.
+    let flood = || {
+        let mut line = LineClient::connect(server.endpoint());
+        line.stream.write_all("xx\n".repeat(100).as_bytes()).unwrap();
+        line
+    };
+    let _sessions: Vec<_> = (0..40).map(|_| flood()).collect();
+    let elapsed = time_of_messages(&mut reader, 250);
+    assert!(elapsed >= Duration::from_millis(1300), "250 messages in {elapsed:?}");
+}
+
+#[test]
+fn reconnecting_clients_share_ten_rates() {
+    let _serial = serial::lock();
+    let (server, mut reader) = limited_server("10/1s");
+    let attack = || {
+        if let Ok(mut line) = LineClient::try_connect(server.endpoint()) {
+            // A connection and a line spend two of 100 in a second.
+            let _ = line.try_send("xx").and_then(|()| line.stream.shutdown(Shutdown::Write));
+            line.read_to_end();
+        }
+    };
+    let elapsed = while_attacking(4, attack, || time_of_messages(&mut reader, 120));
+    assert!(elapsed >= Duration::from_millis(1300), "120 messages in {elapsed:?}");
+}
 
 #[test]
 fn pipelined_history_requests_reach_quit() {

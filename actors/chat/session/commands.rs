@@ -1,7 +1,6 @@
 //! The lines of a member: messages for the room, and commands.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::actors::chat::broadcast::message::HistoryLine;
 use crate::actors::chat::manager::request::RoomRequest;
@@ -44,20 +43,18 @@ impl LineBatch {
 }
 
 impl Session {
-    /// Handles the lines in the input, as far as the rate limit and the outbox allow. Returns when
-    /// the next line may be handled, if the member is over its limit. The error is the reason
-    /// why the session ends.
+    /// Handles the lines in the input, as far as the outbox has space. Waits where the rate limits
+    /// demand it. The error is the reason why the session ends.
     pub(crate) async fn handle_lines(
         &mut self,
         line_session: &mut LineSession,
-    ) -> Result<Option<Instant>, String> {
+    ) -> Result<(), String> {
         let mut batch = LineBatch::default();
         while !self.io.is_full() {
-            if let Some(rate_limiter) = &mut line_session.rate_limiter {
-                if let Some(ready_at) = rate_limiter.ready_at(self.ctx.now()) {
-                    self.publish_batch(line_session, &mut batch);
-                    return Ok(Some(ready_at));
-                }
+            if let Some(ready_at) = self.input_ready_at() {
+                self.publish_batch(line_session, &mut batch);
+                self.pause(Some(line_session), ready_at).await?;
+                continue;
             }
             if self.try_batch_line(line_session, &mut batch) {
                 continue;
@@ -70,14 +67,11 @@ impl Session {
                 false => input.next_line(),
             };
             let Some(line) = input.as_mut().and_then(next_line) else { break };
-            if let Some(rate_limiter) = &mut line_session.rate_limiter {
-                rate_limiter.record();
-            }
             self.handle_line(line_session, line).await?;
         }
         self.publish_batch(line_session, &mut batch);
         line_session.release_buffer();
-        Ok(None)
+        Ok(())
     }
 
     /// Adds the next line to the batch if it is a plain message. Returns whether it was added.
@@ -92,8 +86,8 @@ impl Session {
         if batch.text.len() > MAX_BATCH_BYTES {
             return false;
         }
-        let LineSession { member, acks_enabled, rate_limiter, .. } = line_session;
-        let outbox = &mut self.io.outbox;
+        let LineSession { member, acks_enabled, .. } = line_session;
+        let Session { io, input_rate, ctx, .. } = self;
         input.take_line_if(|text| {
             if text.is_empty() || text.starts_with('/') {
                 return false;
@@ -101,10 +95,10 @@ impl Session {
             let text = escape(text);
             batch.push(|| member.nick(), &text);
             if *acks_enabled {
-                outbox.push([ACK_PREFIX, &text, "\n"].concat());
+                io.outbox.push([ACK_PREFIX, &text, "\n"].concat());
             }
-            if let Some(rate_limiter) = rate_limiter {
-                rate_limiter.record();
+            if let Some(input_rate) = input_rate {
+                input_rate.record(&text, ctx.now());
             }
             true
         })
@@ -121,7 +115,8 @@ impl Session {
         }
     }
 
-    /// Handles a line: a message or a command. The error is the reason why the session ends.
+    /// Handles a line, a message or a command, and counts it for the rate limits. The error is the
+    /// reason why the session ends.
     pub(crate) async fn handle_line(
         &mut self,
         line_session: &mut LineSession,
@@ -133,9 +128,11 @@ impl Session {
                 self.io.outbox.push(format!(
                     "* line of {len} bytes rejected: the limit is {MAX_LINE_LEN} bytes\n"
                 ));
+                self.record_input("");
                 return Ok(());
             }
         };
+        self.record_input(&line);
         let id = line_session.member.id();
         let reply = match parse(&line) {
             Command::Message("") => return Ok(()),

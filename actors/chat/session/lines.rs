@@ -4,13 +4,14 @@
 //! does not read. A slow peer delays only its own session, and is told how many lines it has
 //! missed.
 
+use std::time::Instant;
+
 use crate::actors::chat::broadcast::subscription::Delivery;
 use crate::actors::chat::manager::request::JoinRequest;
 use crate::actors::chat::messages::SessionMessage;
 use crate::actors::chat::session::delivery::{push_verbatim, with_timestamp};
 use crate::actors::chat::session::io::{SessionEvent, WaitFor};
-use crate::actors::chat::session::state::{LineSession, Session};
-use crate::actors::support::rate_limit::RateLimiter;
+use crate::actors::chat::session::state::{LineSession, Session, check_event};
 use crate::wire::chat::command::{Command, parse};
 use crate::wire::chat::{MAX_LINE_LEN, notice, validate_room};
 use crate::wire::lines::{Line, LineBuffer};
@@ -68,6 +69,7 @@ impl Session {
         let mut input = make_line_buffer();
         input.push(first_bytes);
         let Handshake { nick, room, first_line } = Handshake::parse(&mut input);
+        [&nick, &room].into_iter().flatten().for_each(|name| self.record_input(name));
         let (ip, session) = (self.peer_ip(), self.ctx.address());
         let request = |nick| {
             let (room, session) = (room.clone(), Some(session.clone()));
@@ -81,17 +83,12 @@ impl Session {
             }
             admitted => admitted?,
         };
-        let limits = &self.config.limits;
-        let is_limited = limits.rate_on_loopback || !self.peer().is_loopback();
-        let rate_limiter =
-            is_limited.then(|| Box::new(RateLimiter::new(limits.rate, self.ctx.now())));
         let mut line_session = LineSession {
             member,
             input: Some(input),
             subscription: None,
             acks_enabled: true,
             show_times: false,
-            rate_limiter,
             dropped_private: 0,
             is_operator: false,
             failed_logins: 0,
@@ -113,19 +110,12 @@ impl Session {
     ) -> impl Future<Output = String> + Send {
         async move {
             loop {
-                let mut ready_at = None;
                 if line_session.input_closed || line_session.has_line() {
-                    match Box::pin(self.handle_lines(line_session)).await {
-                        Ok(at) => ready_at = at,
-                        Err(reason) => return reason,
+                    if let Err(reason) = Box::pin(self.handle_lines(line_session)).await {
+                        return reason;
                     }
                 }
-                let is_rate_limited = ready_at.is_some();
-                let deadline = match ready_at {
-                    Some(ready_at) => Some(ready_at),
-                    None => self.idle_deadline(),
-                };
-                if line_session.input_closed && !is_rate_limited && !self.io.is_full() {
+                if line_session.input_closed && !self.io.is_full() {
                     return "closed by peer".into();
                 }
                 self.flush_deferred(line_session);
@@ -134,15 +124,14 @@ impl Session {
                 let wait_for = WaitFor {
                     subscription: subscription.as_mut(),
                     verbatim: !*show_times,
-                    input: !*input_closed && !is_rate_limited,
+                    input: !*input_closed,
                     flushed: false,
-                    deadline,
+                    deadline: self.idle_deadline(),
                 };
                 let on_input =
                     |bytes: &[u8]| input.get_or_insert_with(make_line_buffer).push(bytes);
                 match self.io.next(&mut self.ctx, wait_for, on_input).await {
                     SessionEvent::RoomActivity | SessionEvent::Drained => {}
-                    SessionEvent::TimedOut if is_rate_limited => {}
                     SessionEvent::Input(0) => line_session.input_closed = true,
                     SessionEvent::Input(_) => self.last_input = self.ctx.now(),
                     event => {
@@ -151,6 +140,34 @@ impl Session {
                         }
                     }
                 }
+            }
+        }
+    }
+
+    /// Waits until a time without reading input. A line session receives messages meanwhile. The
+    /// error is the reason why the session ends.
+    pub(crate) async fn pause(
+        &mut self,
+        mut line_session: Option<&mut LineSession>,
+        until: Instant,
+    ) -> Result<(), String> {
+        loop {
+            let (mut subscription, mut verbatim) = (None, true);
+            if let Some(line_session) = &mut line_session {
+                self.flush_deferred(line_session);
+                verbatim = !line_session.show_times;
+                subscription = line_session.subscription.as_mut();
+            }
+            let deadline = Some(until);
+            let wait_for =
+                WaitFor { subscription, verbatim, input: false, flushed: false, deadline };
+            let event = self.io.next(&mut self.ctx, wait_for, |_| {}).await;
+            if matches!(event, SessionEvent::TimedOut) {
+                return Ok(());
+            }
+            match &mut line_session {
+                Some(line_session) => self.handle_event(line_session, event)?,
+                None => check_event(event)?,
             }
         }
     }

@@ -2,10 +2,11 @@
 //!
 //! The first bytes tell the dialect (see [`detect_dialect`]). A lecture client is served by
 //! [`lecture`], other clients by [`lines`]. From the bottom up: `outbox`, `delivery`, `io`,
-//! `state`, `commands`, `lines`, `lecture`.
+//! `input_rate`, `state`, `commands`, `lines`, `lecture`.
 
 pub(crate) mod commands;
 pub(crate) mod delivery;
+pub(crate) mod input_rate;
 pub(crate) mod io;
 pub(crate) mod lecture;
 pub(crate) mod lines;
@@ -16,8 +17,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::actors::chat::messages::{Dialect, SessionMessage};
+use crate::actors::chat::session::input_rate::InputRate;
 use crate::actors::chat::session::io::{SessionEvent, SessionIo, WaitFor};
-use crate::actors::chat::session::state::{LineSession, Session, SessionConfig};
+use crate::actors::chat::session::state::{LineSession, Session, SessionConfig, check_event};
 use crate::actors::support::accepted_connection::Connection;
 use crate::actors::support::report::Report;
 use crate::runtime::{Actor, Context, Outcome};
@@ -65,6 +67,9 @@ impl Session {
         let _ = self.io.stream.set_keepalive(KEEPALIVE);
         // The outbox writes what waits with one call, so delaying small packets gains nothing.
         let _ = self.io.stream.set_nodelay(true);
+        if let Some(ready_at) = self.input_ready_at() {
+            self.pause(None, ready_at).await?;
+        }
         match self.detect_dialect().await? {
             (DetectedDialect::Line, first_bytes) => self.start_line_session(&first_bytes).await,
             (_, first_bytes) => Err(self.run_lecture(first_bytes).await),
@@ -105,11 +110,6 @@ impl Session {
             let event = self.io.next(&mut self.ctx, wait_for, on_input).await;
             let input_closed = matches!(event, SessionEvent::Input(0));
             let silent = match event {
-                SessionEvent::Stop => return Err("the server is shutting down".into()),
-                SessionEvent::Message(_) | SessionEvent::RoomActivity | SessionEvent::Drained => {
-                    continue;
-                }
-                SessionEvent::IoError(error) => return Err(error.to_string()),
                 SessionEvent::Input(0) if bytes.is_empty() => return Err("closed by peer".into()),
                 SessionEvent::TimedOut if bytes.is_empty() => {
                     return Err("silent since connecting".into());
@@ -119,6 +119,10 @@ impl Session {
                 }
                 SessionEvent::Input(0) | SessionEvent::TimedOut => DETECT_TIMEOUT,
                 SessionEvent::Input(_) => Duration::ZERO,
+                event => {
+                    check_event(event)?;
+                    continue;
+                }
             };
             self.last_input = self.ctx.now();
             match self.classify_input(&bytes, silent, input_closed) {
@@ -155,6 +159,11 @@ impl Actor for ChatSession {
     fn run(self, ctx: Context<SessionMessage>) -> impl Future<Output = Outcome> + Send {
         let ChatSession { connection: Connection { stream, number: conn, ip_permit }, config } =
             self;
+        let (limits, peer) = (&config.limits, stream.peer());
+        let is_limited = limits.rate_on_loopback || !peer.is_loopback();
+        let input_rate = is_limited.then(|| {
+            Box::new(InputRate::new(limits.rate, config.sources.clone(), peer, ctx.now()))
+        });
         let mut session = Session {
             last_input: ctx.now(),
             ctx,
@@ -162,6 +171,7 @@ impl Actor for ChatSession {
             config,
             conn,
             _ip_permit: ip_permit,
+            input_rate,
             end_reported: false,
         };
         async move {

@@ -12,10 +12,11 @@ use crate::actors::chat::manager::request::{JoinRequest, JoinedRoom, RoomRequest
 use crate::actors::chat::messages::{Dialect, SessionMessage};
 use crate::actors::chat::operator_auth::OperatorAuth;
 use crate::actors::chat::registry::Membership;
-use crate::actors::chat::session::io::SessionIo;
+use crate::actors::chat::session::input_rate::{InputRate, new_source_limiter};
+use crate::actors::chat::session::io::{SessionEvent, SessionIo};
 use crate::actors::support::ip_limit::PerIpPermit;
-use crate::actors::support::rate_limit::RateLimiter;
 use crate::actors::support::report::{Report, Reporter};
+use crate::actors::support::source_rate_limit::SourceRateLimiter;
 use crate::net::Peer;
 use crate::runtime::{Address, Context, Reply};
 use crate::wire::chat::notice;
@@ -33,8 +34,8 @@ pub struct SessionLimits {
     pub idle_timeout: Option<Duration>,
     /// Maximum number of lines that `/history` shows.
     pub max_history_lines: usize,
-    /// Number of lines that a client may send per duration. A client over its limit is delayed,
-    /// not disconnected.
+    /// Number of lines that a session may send per duration. All sessions of an address together
+    /// may send ten times as many. A client over its limit is delayed, not disconnected.
     pub rate: (u32, Duration),
     /// Whether the rate limit applies to loopback and Unix clients too.
     pub rate_on_loopback: bool,
@@ -58,15 +59,26 @@ impl Default for SessionLimits {
     }
 }
 
-/// The configuration that all sessions of a server share.
+/// The configuration that all sessions of a server share, and the rate limits of their sources.
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
-    /// The limits of each session.
-    pub limits: SessionLimits,
-    /// The room manager.
-    pub manager: Address<RoomRequest>,
-    /// The receiver of connections, disconnections and messages.
-    pub reporter: Reporter,
+    pub(crate) limits: SessionLimits,
+    pub(crate) manager: Address<RoomRequest>,
+    pub(crate) reporter: Reporter,
+    pub(crate) sources: Arc<SourceRateLimiter>,
+}
+
+impl SessionConfig {
+    /// Creates the configuration: the limits of each session, the room manager, and the receiver of
+    /// connections, disconnections and messages.
+    pub fn new(
+        limits: SessionLimits,
+        manager: Address<RoomRequest>,
+        reporter: Reporter,
+    ) -> SessionConfig {
+        let sources = new_source_limiter(limits.rate);
+        SessionConfig { limits, manager, reporter, sources }
+    }
 }
 
 /// A running session. Thousands of them wait for their next line, so this holds each thing once,
@@ -80,6 +92,8 @@ pub(crate) struct Session {
     /// The connection's number.
     pub(crate) conn: u64,
     pub(crate) _ip_permit: Option<PerIpPermit>,
+    /// The rate limits of the input. `None` for a client that is not limited.
+    pub(crate) input_rate: Option<Box<InputRate>>,
     /// Whether the report of the disconnection was sent, or is being sent.
     pub(crate) end_reported: bool,
 }
@@ -93,7 +107,6 @@ pub(crate) struct LineSession {
     pub(crate) subscription: Option<Subscription>,
     pub(crate) acks_enabled: bool,
     pub(crate) show_times: bool,
-    pub(crate) rate_limiter: Option<Box<RateLimiter>>,
     /// Number of private notices that were dropped because the outbox was full.
     pub(crate) dropped_private: u64,
     pub(crate) is_operator: bool,
@@ -115,6 +128,21 @@ impl LineSession {
     }
 }
 
+/// Handles an event of a session that receives no messages. The error is the reason why the session
+/// ends.
+pub(crate) fn check_event(event: SessionEvent) -> Result<(), String> {
+    match event {
+        SessionEvent::Stop => Err("the server is shutting down".into()),
+        SessionEvent::Message(SessionMessage::Close(reason)) => Err(reason),
+        SessionEvent::IoError(error) => Err(error.to_string()),
+        SessionEvent::Message(SessionMessage::Notice(_))
+        | SessionEvent::RoomActivity
+        | SessionEvent::Input(_)
+        | SessionEvent::Drained
+        | SessionEvent::TimedOut => Ok(()),
+    }
+}
+
 impl Session {
     /// Returns the peer's address.
     pub(crate) fn peer(&self) -> &Peer {
@@ -127,6 +155,19 @@ impl Session {
             Peer::Inet(address) => Some(address.ip()),
             Peer::Unix(_) => None,
         }
+    }
+
+    /// Counts a line or a chunk for the rate limits.
+    pub(crate) fn record_input(&mut self, text: &str) {
+        let now = self.ctx.now();
+        if let Some(input_rate) = &mut self.input_rate {
+            input_rate.record(text, now);
+        }
+    }
+
+    /// Returns when the next input may be handled, or `None` if it may be handled now.
+    pub(crate) fn input_ready_at(&self) -> Option<Instant> {
+        self.input_rate.as_ref()?.ready_at(self.ctx.now())
     }
 
     /// Returns when the session times out for lack of input.

@@ -203,7 +203,8 @@ pub struct Args {
     pub history_size: Option<String>,
 
     /// udp client: send N requests per second (or N/DUR) without waiting for replies. chat
-    /// server: limit each client to N lines per DUR, as N/DUR (100/10s, for other machines only)
+    /// server: limit each client to N lines per DUR, and each address to ten times as many, as
+    /// N/DUR (100/10s, for other machines only)
     #[argh(option)]
     pub rate: Option<String>,
 

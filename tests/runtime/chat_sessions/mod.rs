@@ -5,12 +5,14 @@
 //! remaining member receives every line of all remaining members, once and in one order. A
 //! departure is announced once, after the member's last line, and no other departure is.
 //!
-//! A session of a slow reader handles all pipelined commands.
+//! A session of a slow reader handles all pipelined commands. The rates of sessions and sources
+//! hold in the virtual time.
 //!
 //! `SOCKACTORS_SEEDS` sets the number of seeds.
 
 mod checks;
 mod pipelines;
+mod rates;
 mod run;
 
 use run::{LINES, MEMBERS, Record, run};

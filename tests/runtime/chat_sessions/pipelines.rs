@@ -80,7 +80,7 @@ fn pipelined_commands_with_slow_reader_are_all_handled() {
                 let manager =
                     tree.child(Child::new("room", move || RoomManager::new(registry.clone())));
                 let (limits, reporter) = (SessionLimits::default(), Reporter::disabled());
-                let config = Arc::new(SessionConfig { limits, manager, reporter });
+                let config = Arc::new(SessionConfig::new(limits, manager, reporter));
                 (tree.pool(Pool::new("sessions").mailbox(4)), config)
             },
             async move |ctx: Context<()>, built: (PoolAddress, Arc<SessionConfig>)| -> Outcome {

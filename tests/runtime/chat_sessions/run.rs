@@ -154,7 +154,7 @@ fn build_tree(rng: &mut Rng, record: &Shared) -> Supervisor {
     }));
     root.supervisor(front);
     let (limits, reporter) = (SessionLimits::default(), Reporter::disabled());
-    let with = Arc::new(SessionConfig { limits, manager: room.clone(), reporter });
+    let with = Arc::new(SessionConfig::new(limits, room.clone(), reporter));
     for number in 0..MEMBERS {
         let capacity = [32, 200, 4096][rng.below(3) as usize];
         let (sessions, with, record) = (sessions.clone(), with.clone(), record.clone());
