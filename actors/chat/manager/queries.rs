@@ -3,6 +3,7 @@
 use crate::actors::chat::messages::SessionMessage;
 use crate::actors::chat::registry::{ChatRegistry, NOT_IN_ROOM, SESSION_ENDED};
 use crate::runtime::Clock;
+use crate::wire::chat::format_list;
 use crate::wire::text::escape;
 
 /// Maximum number of entries in a list.
@@ -35,7 +36,7 @@ pub(crate) fn list_room_members(registry: &ChatRegistry, id: u64) -> Result<Stri
     let directory = registry.directory();
     let (_, room) = directory.member_and_room(id).ok_or(NOT_IN_ROOM)?;
     let members = room.members.iter().filter_map(|id| directory.members.get(id));
-    let nicks = members.map(|member| member.nick.to_string());
+    let nicks = members.map(|member| &*member.nick);
     Ok(format!("in {}: {}", room.name, truncated_list(nicks, room.members.len())))
 }
 
@@ -78,11 +79,10 @@ pub(crate) fn get_or_set_topic(
     Ok(answer)
 }
 
-/// Joins the first [`MAX_LISTED`] of `count` entries, and adds the number of the others.
-pub(crate) fn truncated_list(entries: impl Iterator<Item = String>, count: usize) -> String {
-    let mut list: Vec<_> = entries.take(MAX_LISTED).collect();
-    if count > list.len() {
-        list.push(format!("and {} more", count - list.len()));
-    }
-    list.join(", ")
+/// Lists the first [`MAX_LISTED`] of `total` entries, and the number of the others.
+pub(crate) fn truncated_list<E: AsRef<str>>(
+    entries: impl Iterator<Item = E>,
+    total: usize,
+) -> String {
+    format_list(entries.take(MAX_LISTED), total)
 }

@@ -39,15 +39,17 @@ impl ChatContext {
                 self.room = None;
                 self.members.clear();
             }
-            Notice::Message(nick) | Notice::DirectMessage(nick) | Notice::MemberJoined(nick) => {
-                self.touch(nick)
-            }
-            Notice::MemberLeft(nick) => drop(self.members.remove(&nick.to_ascii_lowercase())),
+            Notice::Message(nick) | Notice::DirectMessage(nick) => self.touch(nick),
+            Notice::MembersLeft(nicks) => nicks.iter().for_each(|nick| {
+                self.members.remove(&nick.to_ascii_lowercase());
+            }),
             Notice::MemberRenamed { old, new } => {
                 self.members.remove(&old.to_ascii_lowercase());
                 self.touch(new);
             }
-            Notice::MemberList(nicks) => nicks.split(", ").for_each(|nick| self.touch(nick)),
+            Notice::MemberList(nicks) | Notice::MembersJoined(nicks) => {
+                nicks.iter().for_each(|nick| self.touch(nick));
+            }
             Notice::Info | Notice::Disconnected | Notice::Unrecognized => {}
         }
         self.notices_seen +=
@@ -56,8 +58,7 @@ impl ChatContext {
 
     /// Marks a nickname as seen.
     fn touch(&mut self, nick: &str) {
-        // The last entry of a long list is `bill and 3 more`.
-        if nick.contains(' ') || self.nick.as_deref() == Some(nick) {
+        if self.nick.as_deref() == Some(nick) {
             return;
         }
         self.sequence += 1;
@@ -129,16 +130,19 @@ mod tests {
     #[test]
     fn nicknames_of_members_are_completed() {
         let context =
-            context_after(&[WELCOME, "* in lobby: ada, bob, bill and 3 more", "* Bo joined"]);
-        assert_eq!(context.complete("b"), (0, vec!["Bo: ".into(), "bob: ".into()]));
+            context_after(&[WELCOME, "* in lobby: ada, bob, bill and 3 others", "* Bo joined"]);
+        assert_eq!(
+            context.complete("b"),
+            (0, vec!["Bo: ".into(), "bill: ".into(), "bob: ".into()])
+        );
         assert_eq!(context.complete("hello bo"), (6, vec!["Bo ".into(), "bob ".into()]));
         assert_eq!(context.complete("a"), (0, vec![]));
         let context = context_after(&[
             WELCOME,
             "* in lobby: ada, bob",
             "* bob is now cy",
-            "* eve joined",
-            "* eve left",
+            "* eve, dan and 35 others joined",
+            "* bo, eve, dan and 5 others left",
         ]);
         assert_eq!(context.complete("").1, ["cy: "]);
     }

@@ -1,11 +1,24 @@
 //! The notices of a chat server: formatted for the server, parsed for the client.
 //!
-//! A message in a room begins with the sender's nickname and a colon. A notice of the server begins
-//! with `* `, which is not a valid nickname. A client needs some of the notices to know its
+//! A line of the server has one of three forms, and no member can choose the form of a line:
+//!
+//! ```text
+//! NICK: TEXT      a message in the room
+//! ** NICK TEXT    an action in the room
+//! * NOTICE        a notice of the server
+//! ```
+//!
+//! A time may come first: `[15:04] ` or `[2026-11-24 15:04] `. A nickname has no space, does not
+//! begin with `[`, and is none of the words with which a notice about something else begins. So a
+//! text in a line never makes another form of it. A client needs some of the notices to know its
 //! nickname and its room. Both directions are in this file, so that the two sides agree on the
 //! wording.
 
-use crate::wire::chat::names::validate_nick;
+use crate::wire::chat::list::{NickList, format_list};
+use crate::wire::chat::names::{validate_nick, validate_room};
+
+/// The largest number of members that a notice about joins, leaves or new nicknames names.
+pub const MAX_NAMED_MEMBERS: usize = 20;
 
 /// Formats the notice to a member that has joined a room with `others` other members.
 pub fn format_welcome(nick: &str, room: &str, others: usize) -> String {
@@ -24,6 +37,43 @@ pub fn format_renamed(nick: &str) -> String {
 /// Formats the notice to a member that has left a room.
 pub fn format_left(room: &str) -> String {
     format!("you left {room}; /join ROOM goes to another one")
+}
+
+/// Formats the notice that members have joined a room. Returns `None` if there are none.
+///
+/// # Examples
+///
+/// ```
+/// use sockactors::wire::chat::notice::format_members_joined;
+///
+/// assert_eq!(format_members_joined(&["ada"]).unwrap(), "ada joined");
+/// assert_eq!(format_members_joined(&["ada", "bob"]).unwrap(), "ada, bob joined");
+/// assert!(format_members_joined(&["ada"; 55]).unwrap().ends_with(" ada and 35 others joined"));
+/// ```
+pub fn format_members_joined(nicks: &[&str]) -> Option<String> {
+    (!nicks.is_empty()).then(|| format!("{} joined", format_members(nicks)))
+}
+
+/// Formats the notice that members have left a room. Returns `None` if there are none.
+pub fn format_members_left(nicks: &[&str]) -> Option<String> {
+    (!nicks.is_empty()).then(|| format!("{} left", format_members(nicks)))
+}
+
+fn format_members(nicks: &[&str]) -> String {
+    format_list(nicks.iter().take(MAX_NAMED_MEMBERS), nicks.len())
+}
+
+/// Formats the notices that members of a room, given by their old and new nicknames, have new
+/// ones.
+pub fn format_members_renamed(nicks: &[(&str, &str)]) -> Vec<String> {
+    let named = nicks.iter().take(MAX_NAMED_MEMBERS);
+    let mut notices: Vec<_> = named.map(|(old, new)| format!("{old} is now {new}")).collect();
+    match nicks.len().saturating_sub(MAX_NAMED_MEMBERS) {
+        0 => {}
+        1 => notices.push("1 other changed its name".into()),
+        others => notices.push(format!("{others} others changed their names")),
+    }
+    notices
 }
 
 /// Formats the notice before the server closes a session, for a reason such as `silent for 15m` or
@@ -72,10 +122,10 @@ pub enum Notice<'a> {
     SelfLeft,
     /// The server ends this session, and the client should not reconnect at once.
     Disconnected,
-    /// A member has joined the room: its nickname.
-    MemberJoined(&'a str),
-    /// A member has left the room: its nickname.
-    MemberLeft(&'a str),
+    /// Members have joined the room. The list may be incomplete.
+    MembersJoined(NickList<'a>),
+    /// Members have left the room. The list may be incomplete.
+    MembersLeft(NickList<'a>),
     /// A member of the room has a new nickname.
     MemberRenamed {
         /// The old nickname.
@@ -83,8 +133,8 @@ pub enum Notice<'a> {
         /// The new nickname.
         new: &'a str,
     },
-    /// The members of the room, separated by commas. The list may be incomplete.
-    MemberList(&'a str),
+    /// The members of the room. The list may be incomplete.
+    MemberList(NickList<'a>),
     /// Any other notice.
     Info,
     /// Not a line that the server sends to a member.
@@ -92,6 +142,8 @@ pub enum Notice<'a> {
 }
 
 /// Parses a line, given without its line ending. A time of day in brackets may come first.
+///
+/// All nicknames and room names in the result are valid.
 ///
 /// # Examples
 ///
@@ -101,7 +153,7 @@ pub enum Notice<'a> {
 /// assert_eq!(parse_notice("ada: hello"), Notice::Message("ada"));
 /// assert_eq!(parse_notice("[15:04] ada: hello"), Notice::Message("ada"));
 /// assert_eq!(parse_notice("[2026-11-24 15:04] ada: hello"), Notice::Message("ada"));
-/// assert_eq!(parse_notice("* ada joined"), Notice::MemberJoined("ada"));
+/// assert_eq!(parse_notice("* bob is now cy"), Notice::MemberRenamed { old: "bob", new: "cy" });
 /// assert_eq!(parse_notice("* you are now bob"), Notice::SelfRenamed("bob"));
 /// assert_eq!(parse_notice("two words: hello"), Notice::Unrecognized);
 /// ```
@@ -113,18 +165,20 @@ pub fn parse_notice(line: &str) -> Notice<'_> {
     let Some(notice) = line.strip_prefix("* ") else {
         return parse_nick_before(line, ": ").map_or(Notice::Unrecognized, Notice::Message);
     };
-    parse_about_self(notice).or_else(|| parse_about_member(notice)).unwrap_or(Notice::Info)
+    parse_about_self(notice).or_else(|| parse_about_members(notice)).unwrap_or(Notice::Info)
 }
 
 /// Parses a notice about this member.
 fn parse_about_self(notice: &str) -> Option<Notice<'_>> {
     if let Some(nick) = notice.strip_prefix("you are now ") {
-        return Some(Notice::SelfRenamed(nick));
+        return is_nick(nick).then_some(Notice::SelfRenamed(nick));
     }
     if let Some(rest) = notice.strip_prefix("you are ") {
         let (nick, rest) = rest.split_once(" in ")?;
         let (room, others) = rest.split_once(", with ")?;
-        return Some(Notice::Welcome { nick, room, is_alone: others.starts_with("0 ") });
+        let is_valid = is_nick(nick) && validate_room(room).is_ok();
+        let is_alone = others.starts_with("0 ");
+        return is_valid.then_some(Notice::Welcome { nick, room, is_alone });
     }
     if notice.starts_with("you left ") {
         return Some(Notice::SelfLeft);
@@ -133,33 +187,48 @@ fn parse_about_self(notice: &str) -> Option<Notice<'_>> {
     is_disconnected.then_some(Notice::Disconnected)
 }
 
-/// Parses a notice about another member, or about the whole room.
-fn parse_about_member(notice: &str) -> Option<Notice<'_>> {
-    let (nick, what) = notice.split_once(' ')?;
-    validate_nick(nick).ok()?;
-    match what {
-        "joined" => Some(Notice::MemberJoined(nick)),
-        "left" => Some(Notice::MemberLeft(nick)),
-        _ if what.starts_with("tells you: ") => Some(Notice::DirectMessage(nick)),
-        _ if nick == "in" => what.split_once(": ").map(|(_, nicks)| Notice::MemberList(nicks)),
-        _ => what.strip_prefix("is now ").map(|new| Notice::MemberRenamed { old: nick, new }),
+/// Parses a notice about other members.
+fn parse_about_members(notice: &str) -> Option<Notice<'_>> {
+    let list_before = |end| notice.strip_suffix(end).and_then(NickList::parse);
+    if let Some(nicks) = list_before(" joined") {
+        return Some(Notice::MembersJoined(nicks));
     }
+    if let Some(nicks) = list_before(" left") {
+        return Some(Notice::MembersLeft(nicks));
+    }
+    if let Some((room, nicks)) = notice.strip_prefix("in ").and_then(|rest| rest.split_once(": ")) {
+        validate_room(room).ok()?;
+        return NickList::parse(nicks).map(Notice::MemberList);
+    }
+    let (nick, what) = notice.split_once(' ').filter(|(nick, _)| is_nick(nick))?;
+    if what.starts_with("tells you: ") {
+        return Some(Notice::DirectMessage(nick));
+    }
+    let new = what.strip_prefix("is now ").filter(|new| is_nick(new))?;
+    Some(Notice::MemberRenamed { old: nick, new })
+}
+
+fn is_nick(text: &str) -> bool {
+    validate_nick(text).is_ok()
 }
 
 /// Returns the text before the first `end` if it is a valid nickname.
 fn parse_nick_before<'a>(line: &'a str, end: &str) -> Option<&'a str> {
-    let (nick, _) = line.split_once(end)?;
-    validate_nick(nick).ok().map(|()| nick)
+    line.split_once(end).map(|(nick, _)| nick).filter(|nick| is_nick(nick))
 }
 
-/// Strips a leading time, such as `[15:04] ` or `[2026-11-24 15:04] `.
+/// Strips a leading time: `[15:04] ` or `[2026-11-24 15:04] `, exactly as
+/// [`format_timestamp`](crate::wire::date::format_timestamp) writes it.
 fn strip_time(line: &str) -> &str {
-    let without_time = || {
-        let (time, rest) = line.strip_prefix('[')?.split_once("] ")?;
-        let is_time = |byte: u8| byte.is_ascii_digit() || b"-: ".contains(&byte);
-        (time.len() >= 5 && time.bytes().all(is_time)).then_some(rest)
+    let strip = |form: &str| {
+        let (time, rest) = line.split_at_checked(form.len())?;
+        let matches = |(byte, form): (u8, u8)| match form {
+            b'0' => byte.is_ascii_digit(),
+            form => byte == form,
+        };
+        time.bytes().zip(form.bytes()).all(matches).then_some(rest)
     };
-    without_time().unwrap_or(line)
+    strip("[00:00] ").or_else(|| strip("[0000-00-00 00:00] ")).unwrap_or(line)
 }
 
 #[cfg(test)]
@@ -187,30 +256,150 @@ mod tests {
 
     #[test]
     fn notices_about_members_name_them() {
-        assert_eq!(parse_notice("* bob left"), Notice::MemberLeft("bob"));
+        let list = |text| NickList::parse(text).unwrap();
+        assert_eq!(parse_notice("* bob left"), Notice::MembersLeft(list("bob")));
+        assert_eq!(
+            parse_notice("* bob, cy and 35 others joined"),
+            Notice::MembersJoined(list("bob, cy"))
+        );
         assert_eq!(
             parse_notice("* bob is now cy"),
             Notice::MemberRenamed { old: "bob", new: "cy" }
         );
         assert_eq!(parse_notice("* bob tells you: you are now x"), Notice::DirectMessage("bob"));
-        assert_eq!(parse_notice("* in lobby: ada, bob"), Notice::MemberList("ada, bob"));
+        assert_eq!(parse_notice("* in lobby: ada, bob"), Notice::MemberList(list("ada, bob")));
         assert_eq!(parse_notice("* bob set the topic: tea"), Notice::Info);
         assert_eq!(parse_notice("** bob waves"), Notice::Message("bob"));
         assert_eq!(parse_notice("*"), Notice::Unrecognized);
         assert_eq!(parse_notice("Hello: two words before: this"), Notice::Message("Hello"));
     }
 
+    #[test]
+    fn server_names_are_validated() {
+        for notice in [
+            "you are now \u{1b}[2J",
+            "you are two words in lobby, with 0 others; /help lists the commands",
+            "you are ada in a room, with 0 others; /help lists the commands",
+            "bob is now b b",
+            "in lobby: ada, b\u{7f}",
+            "in the lobby: ada",
+            "ada, , bob joined",
+            " joined",
+        ] {
+            assert_eq!(parse_notice(&format!("* {notice}")), Notice::Info, "{notice:?}");
+        }
+    }
+
+    #[test]
+    fn only_exact_times_are_stripped() {
+        for line in [
+            "[15-04] ada: x",
+            "[15:04]  ada: x",
+            "[1:04] ada: x",
+            "[15:04: 1] ada: x",
+            "[é:04] a: x",
+        ] {
+            assert_eq!(parse_notice(line), Notice::Unrecognized, "{line}");
+        }
+        let twice = "[15:04] [15:04] * you are now eve";
+        assert_eq!(parse_notice(twice), Notice::Unrecognized);
+    }
+
+    /// The words of our notices, with which a forged notice is most likely.
+    const WORDS: [&str; 34] = [
+        "you",
+        "are",
+        "now",
+        "in",
+        "is",
+        "joined",
+        "left",
+        "and",
+        "1 other",
+        "2 others",
+        ", ",
+        ": ",
+        " ",
+        "* ",
+        "** ",
+        "[15:04] ",
+        "[15-04",
+        "] ",
+        "[2026-11-30 15:04] ",
+        "ada",
+        "bob",
+        "lobby",
+        "tells you: ",
+        "were kicked",
+        "; good bye",
+        "with 0 others",
+        "set the topic: ",
+        "the",
+        "topic of",
+        "you are now eve",
+        "you left lobby; /join",
+        "]",
+        "[",
+        "\\",
+    ];
+
+    fn nick_strategy() -> impl Strategy<Value = String> {
+        let any = r"[A-Za-z0-9_\[\]\\-]{1,32}".boxed();
+        let word = proptest::sample::select(&WORDS[..]).prop_map(str::to_owned).boxed();
+        prop_oneof![any, word].prop_filter("a valid nickname", |nick| is_nick(nick))
+    }
+
+    fn text_strategy() -> impl Strategy<Value = String> {
+        let word = proptest::sample::select(&WORDS[..]);
+        let words = proptest::collection::vec(word, 1..9);
+        let spaced = words.clone().prop_map(|words| words.join(" "));
+        let joined = words.prop_map(|words| words.concat());
+        prop_oneof!["[^\r\n]*", spaced, joined]
+    }
+
     proptest! {
         #[test]
-        fn message_text_never_parses_as_notice(
-            nick in r"[A-Za-z0-9_\[\]\\-]{1,32}", text in "[^\r\n]*"
+        fn member_text_never_parses_as_notice(
+            time in proptest::sample::select(&["", "[15:04] ", "[2026-11-30 15:04] "][..]),
+            nick in nick_strategy(),
+            text in text_strategy(),
         ) {
-            let message = format!("{nick}: {text}");
-            prop_assert_eq!(parse_notice(&message), Notice::Message(&nick));
-            let action = format!("** {nick} {text}");
-            prop_assert_eq!(parse_notice(&action), Notice::Message(&nick));
+            let parse = |line: &str| format!("{:?}", parse_notice(&format!("{time}{line}")));
+            let by_nick = |notice: fn(&'static str) -> Notice<'static>| {
+                format!("{:?}", notice("")).replace("\"\"", &format!("{nick:?}"))
+            };
+            prop_assert_eq!(parse(&format!("{nick}: {text}")), by_nick(Notice::Message));
+            prop_assert_eq!(parse(&format!("** {nick} {text}")), by_nick(Notice::Message));
             let private = format!("* {nick} tells you: {text}");
-            prop_assert_eq!(parse_notice(&private), Notice::DirectMessage(&nick));
+            prop_assert_eq!(parse(&private), by_nick(Notice::DirectMessage));
+            for notice in [
+                format!("* {nick} set the topic: {text}"),
+                format!("* topic of {nick}: {text}"),
+                format!("* rooms: {nick} (1): {text}"),
+                format!("* you tell {nick}: {text}"),
+                format!("* {nick} announces: {text}"),
+                format!("* the operator announces: {text}"),
+                format!("* {nick} was kicked by {nick}: {text}"),
+            ] {
+                prop_assert_eq!(parse(&notice), "Info", "{}", notice);
+            }
+        }
+
+        #[test]
+        fn member_lists_round_trip(
+            nicks in proptest::collection::vec(nick_strategy(), 1..9), others in 0_usize..3
+        ) {
+            let text = format_list(&nicks, nicks.len() + others);
+            let parsed = |line: &str| match parse_notice(line) {
+                Notice::MembersJoined(list) | Notice::MembersLeft(list)
+                | Notice::MemberList(list) => list.iter().map(str::to_owned).collect(),
+                _ => Vec::new(),
+            };
+            for line in
+                [format!("* {text} joined"), format!("* {text} left"), format!("* in den: {text}")]
+            {
+                prop_assert_eq!(parsed(&line), nicks.clone(), "{}", line);
+            }
         }
 
         #[test]
