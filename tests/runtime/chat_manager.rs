@@ -185,3 +185,63 @@ fn dropped_member_leaves_once_after_its_messages() {
         }
     }
 }
+
+/// Admits members one after the other, and returns the number of notices that each has received
+/// after it joined, and after all but the last have left again.
+fn crowd(members: usize) -> Vec<(usize, usize)> {
+    let registry = ChatRegistry::new("lobby");
+    let mut tree = Supervisor::new("t", Strategy::OneForOne);
+    let room = tree.child(Child::new("room", move || RoomManager::new(registry.clone())));
+    let counts = Arc::new(Mutex::new(Vec::new()));
+    let result = counts.clone();
+    let crowd = move || {
+        let (room, counts) = (room.clone(), counts.clone());
+        async move |ctx: Context<()>| -> Outcome {
+            let mut admitted = Vec::new();
+            for _ in 0..members {
+                let coming =
+                    JoinRequest { nick: None, room: None, quiet: false, ip: None, session: None };
+                let request = |reply| RoomRequest::Admit(coming, reply);
+                admitted.push(room.ask(WITHIN, request).await??);
+            }
+            ctx.sleep(10_000 * MOMENT).await;
+            let count = |subscription: &mut Subscription| {
+                let mut heard = Vec::new();
+                hear(subscription, &mut heard);
+                heard.iter().map(|notice| notice.lines().count()).sum()
+            };
+            // The last member stays. The others leave, but their subscriptions go on.
+            let mut subscriptions = Vec::new();
+            let mut last = None;
+            for (member, mut joined) in admitted {
+                subscriptions.push((count(&mut joined.subscription), joined.subscription));
+                last = Some(member);
+            }
+            ctx.sleep(10_000 * MOMENT).await;
+            let all = subscriptions.into_iter();
+            let all = all.map(|(joins, mut subscription)| (joins, count(&mut subscription)));
+            *counts.lock().unwrap() = all.collect();
+            drop(last);
+            Ok(())
+        }
+    };
+    tree.child(Child::new("crowd", crowd).transient().significant());
+    Simulation::new(1).run(tree).unwrap();
+    std::mem::take(&mut *result.lock().unwrap())
+}
+
+#[test]
+fn large_room_announces_joins_and_leaves_together() {
+    for members in [10, 1000, 4000] {
+        let counts = crowd(members);
+        assert_eq!(counts.len(), members);
+        let (joins, leaves): (Vec<_>, Vec<_>) = counts.into_iter().unzip();
+        // The first member sees each join into the small room, and all others with one notice.
+        assert_eq!(joins.iter().max(), Some(&(members - 1).min(50)), "{members} members");
+        let last_joins = joins.last();
+        assert_eq!(last_joins, Some(&usize::from(members > 50)), "{members} members");
+        let max_leaves = if members > 50 { 1 } else { members - 1 };
+        assert!(leaves.iter().all(|count| *count <= max_leaves), "{members} members: {leaves:?}");
+        assert_eq!(leaves.last(), Some(&max_leaves), "{members} members");
+    }
+}

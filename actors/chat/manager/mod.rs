@@ -12,21 +12,34 @@ use std::sync::Arc;
 use crate::actors::chat::broadcast::subscription::Subscription;
 use crate::actors::chat::manager::request::{JoinRequest, JoinedRoom, RoomRequest};
 use crate::actors::chat::registry::directory::validate_room_name;
+use crate::actors::chat::registry::presence::PresenceChange;
 use crate::actors::chat::registry::{ChatRegistry, Membership, NOT_IN_ROOM, SESSION_ENDED};
 use crate::actors::support::ban_list::BanList;
 use crate::runtime::{Actor, Clock, Context, Event, Outcome};
+
+/// The default of [`RoomManager::max_single_notices`].
+const MAX_SINGLE_NOTICES: usize = 50;
 
 /// The actor that admits and removes members, assigns nicks, and answers questions.
 #[derive(Debug)]
 pub struct RoomManager {
     registry: ChatRegistry,
     bans: Arc<BanList>,
+    /// The largest room in which each join, leave and new nick is announced at once.
+    max_single_notices: usize,
 }
 
 impl RoomManager {
     /// Creates the manager of a registry.
     pub fn new(registry: ChatRegistry) -> RoomManager {
-        RoomManager { registry, bans: Arc::default() }
+        RoomManager { registry, bans: Arc::default(), max_single_notices: MAX_SINGLE_NOTICES }
+    }
+
+    /// Sets the number of members up to which a room announces each join, leave and new nick at
+    /// once. A larger room announces them together, once a second. The default is 50.
+    pub fn max_single_notices(mut self, members: usize) -> RoomManager {
+        self.max_single_notices = members;
+        self
     }
 
     /// Sets the ban list that operators edit. The listeners check it too.
@@ -84,11 +97,13 @@ impl RoomManager {
         };
         let other_count = room.members.len();
         room.members.insert(id);
-        if !quiet {
-            room.log.publish(Some(id), format!("* {nick} joined\n"), clock.system_time());
-        }
         let (topic, subscription) = (room.topic.clone(), Subscription::new(&room.log, id));
-        Ok(JoinedRoom { room: room.name.clone(), topic, subscription, other_count })
+        let joined = JoinedRoom { room: room.name.clone(), topic, subscription, other_count };
+        if !quiet {
+            let change = PresenceChange { old: None, new: Some(nick) };
+            directory.announce(&key, id, change, self.max_single_notices, clock);
+        }
+        Ok(joined)
     }
 
     /// Takes a member out of its room, closes the room if it is empty, and returns its name.
@@ -99,11 +114,12 @@ impl RoomManager {
         let (nick, quiet) = (member.nick.clone(), member.quiet);
         let room = directory.rooms.get_mut(&key).ok_or(NOT_IN_ROOM)?;
         room.members.remove(&id);
+        let (name, is_empty) = (room.name.to_string(), room.members.is_empty());
         if !quiet {
-            room.log.publish(None, format!("* {nick} left\n"), clock.system_time());
+            let change = PresenceChange { old: Some(nick), new: None };
+            directory.announce(&key, id, change, self.max_single_notices, clock);
         }
-        let name = room.name.to_string();
-        if room.members.is_empty() && !self.registry.is_permanent(&key) {
+        if is_empty && !self.registry.is_permanent(&key) {
             directory.close_room(&key);
         }
         Ok(name)
@@ -113,8 +129,10 @@ impl RoomManager {
         let mut directory = self.registry.directory();
         let nick = directory.check_nick(nick, Some(id))?;
         let old = directory.rename(id, &nick).ok_or(SESSION_ENDED)?;
-        if let (Some((_, room)), true) = (directory.member_and_room(id), *old != *nick) {
-            room.log.publish(Some(id), format!("* {old} is now {nick}\n"), clock.system_time());
+        let key = directory.members.get(&id).and_then(|member| member.room_key.clone());
+        if let (Some(key), true) = (key, *old != *nick) {
+            let change = PresenceChange { old: Some(old), new: Some(nick.as_str().into()) };
+            directory.announce(&key, id, change, self.max_single_notices, clock);
         }
         Ok(nick)
     }
@@ -162,10 +180,15 @@ impl Actor for RoomManager {
     async fn run(self, mut ctx: Context<RoomRequest>) -> Outcome {
         let clock = ctx.clock().clone();
         loop {
-            match ctx.next(self.registry.departures()).await {
+            let announce_at = self.registry.directory().announce_due(&clock);
+            let timeout = announce_at.map(|at| at.saturating_duration_since(clock.now()));
+            let departures = clock.timeout(timeout, self.registry.departures());
+            match ctx.next(departures).await {
                 Event::Stop => break,
                 Event::Message(request) => self.handle_request(request, &clock),
-                Event::Io(()) => self.reap_departed(&clock),
+                Event::Io(Some(())) => self.reap_departed(&clock),
+                // An announcement is due.
+                Event::Io(None) => {}
             }
         }
         // Handles the requests that were queued before the stop.

@@ -5,15 +5,18 @@
 //! limit, however many rooms a client opens.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use crate::actors::chat::broadcast::log::MessageLog;
 use crate::actors::chat::messages::SessionMessage;
 use crate::actors::chat::registry::closed_rooms::ClosedRooms;
-use crate::runtime::Address;
+use crate::actors::chat::registry::presence::{
+    ANNOUNCE_INTERVAL, PendingChanges, PresenceChange, format_changes,
+};
+use crate::runtime::{Address, Clock};
 use crate::wire::chat::{validate_nick, validate_room};
 use crate::wire::text::escape;
 
@@ -24,7 +27,7 @@ const TOTAL_LOG_BYTES: usize = 8 << 20;
 const MIN_ROOM_BYTES: usize = 16 << 10;
 
 /// The members and rooms.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Directory {
     pub(crate) members: BTreeMap<u64, Member>,
     nicks: BTreeMap<NickKey, u64>,
@@ -35,7 +38,29 @@ pub(crate) struct Directory {
     pub(crate) departed: Vec<u64>,
     /// The logs of closed rooms, if they are kept.
     pub(crate) closed_rooms: Option<ClosedRooms>,
+    /// The rooms with pending changes and the times of their announcements, earliest first.
+    announcements: VecDeque<(Instant, Arc<str>)>,
+    /// The current capacity of each log.
+    log_capacity: usize,
     next_id: u64,
+    /// The number of the guest that was admitted last.
+    last_guest: u64,
+}
+
+impl Default for Directory {
+    fn default() -> Directory {
+        Directory {
+            members: BTreeMap::new(),
+            nicks: BTreeMap::new(),
+            rooms: BTreeMap::new(),
+            departed: Vec::new(),
+            closed_rooms: None,
+            announcements: VecDeque::new(),
+            log_capacity: TOTAL_LOG_BYTES,
+            next_id: 0,
+            last_guest: 0,
+        }
+    }
 }
 
 /// A nick that is compared without regard to ASCII case.
@@ -86,6 +111,19 @@ pub(crate) struct Room {
     pub(crate) topic: Option<String>,
     pub(crate) log: MessageLog,
     pub(crate) members: BTreeSet<u64>,
+    /// The joins, leaves and new nicks that were not announced yet.
+    pending: PendingChanges,
+}
+
+impl Room {
+    /// Announces changes to every member except `except`.
+    fn announce(&self, changes: &[PresenceChange], except: Option<u64>, sent_at: SystemTime) {
+        let (text, line_count) = format_changes(changes);
+        if line_count > 0 {
+            self.log.append(except, text, line_count, sent_at);
+            self.log.deliver();
+        }
+    }
 }
 
 impl Directory {
@@ -135,8 +173,10 @@ impl Directory {
             return key.clone();
         }
         let log = self.closed_rooms.as_mut().and_then(|closed| closed.remove(&key));
-        let (key, log): (Arc<str>, _) = (key.into(), log.unwrap_or_default());
-        let room = Room { name: name.into(), topic: None, log, members: BTreeSet::new() };
+        let (key, log): (Arc<str>, MessageLog) = (key.into(), log.unwrap_or_default());
+        log.set_capacity(self.log_capacity);
+        let (members, pending) = (BTreeSet::new(), PendingChanges::default());
+        let room = Room { name: name.into(), topic: None, log, members, pending };
         self.rooms.insert(key.clone(), room);
         self.rebalance();
         key
@@ -149,7 +189,7 @@ impl Directory {
             room.log.publish(None, line.to_owned(), sent_at);
             return;
         }
-        let capacity = self.room_capacity();
+        let capacity = self.log_capacity;
         let Some(closed) = &mut self.closed_rooms else { return };
         let count = closed.len();
         let log = closed.remove(&key).unwrap_or_default();
@@ -172,9 +212,15 @@ impl Directory {
         self.rebalance();
     }
 
-    /// Divides [`TOTAL_LOG_BYTES`] evenly among all logs. Each keeps at least [`MIN_ROOM_BYTES`].
-    fn rebalance(&self) {
-        let capacity = self.room_capacity();
+    /// Divides [`TOTAL_LOG_BYTES`] evenly among all logs. Each keeps at least [`MIN_ROOM_BYTES`],
+    /// so with many rooms a further one changes nothing.
+    fn rebalance(&mut self) {
+        let rooms = self.rooms.len() + self.closed_rooms.as_ref().map_or(0, ClosedRooms::len);
+        let capacity = (TOTAL_LOG_BYTES / rooms.max(1)).max(MIN_ROOM_BYTES);
+        if capacity == self.log_capacity {
+            return;
+        }
+        self.log_capacity = capacity;
         let closed = self.closed_rooms.iter().flat_map(ClosedRooms::logs);
         self.rooms
             .values()
@@ -183,9 +229,41 @@ impl Directory {
             .for_each(|log| log.set_capacity(capacity));
     }
 
-    fn room_capacity(&self) -> usize {
-        let rooms = self.rooms.len() + self.closed_rooms.as_ref().map_or(0, ClosedRooms::len);
-        (TOTAL_LOG_BYTES / rooms.max(1)).max(MIN_ROOM_BYTES)
+    /// Announces a member's change to the others in its room. In a room of more than
+    /// `max_single` members it waits for the room's next announcement.
+    pub(crate) fn announce(
+        &mut self,
+        key: &Arc<str>,
+        id: u64,
+        change: PresenceChange,
+        max_single: usize,
+        clock: &Clock,
+    ) {
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        if room.members.len() <= max_single && !room.pending.is_scheduled {
+            return room.announce(&[change], Some(id), clock.system_time());
+        }
+        room.pending.record(id, change);
+        if !std::mem::replace(&mut room.pending.is_scheduled, true) {
+            let now = clock.now();
+            let at = now.checked_add(ANNOUNCE_INTERVAL).unwrap_or(now);
+            self.announcements.push_back((at, key.clone()));
+        }
+    }
+
+    /// Makes the announcements whose time has come. Returns the time of the next one.
+    pub(crate) fn announce_due(&mut self, clock: &Clock) -> Option<Instant> {
+        while let Some((at, key)) = self.announcements.front() {
+            if *at > clock.now() {
+                return Some(*at);
+            }
+            if let Some(room) = self.rooms.get_mut(key) {
+                let changes = room.pending.take();
+                room.announce(&changes, None, clock.system_time());
+            }
+            self.announcements.pop_front();
+        }
+        None
     }
 
     /// Returns a member and its room, if it is in one.
@@ -208,10 +286,15 @@ impl Directory {
     }
 
     /// Returns a free nick for a member who asked for none.
-    pub(crate) fn next_guest_nick(&self) -> String {
-        let mut nicks = (self.members.len() as u64 + 1..).map(|n| format!("guest{n}"));
-        // There are more numbers than members, so this finds one.
-        nicks.find(|nick| self.find_by_nick(nick).is_none()).unwrap_or_default()
+    pub(crate) fn next_guest_nick(&mut self) -> String {
+        // Guests are numbered on and on, so a nick that is taken costs one look-up ever.
+        loop {
+            self.last_guest += 1;
+            let nick = format!("guest{}", self.last_guest);
+            if self.find_by_nick(&nick).is_none() {
+                return nick;
+            }
+        }
     }
 }
 

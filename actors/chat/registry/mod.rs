@@ -9,6 +9,7 @@
 
 pub(crate) mod closed_rooms;
 pub(crate) mod directory;
+pub(crate) mod presence;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock};

@@ -117,12 +117,23 @@ fn leave_during_manager_restart_follows_messages() {
     drill.stop(&[("room", 1)]);
 }
 
+/// Reads until `count` members have joined or left, alone or together with others.
+fn wait_for_changes(client: &mut LineClient, verb: &str, mut count: usize) {
+    while count > 0 {
+        let line = client.wait_for(|line| line.starts_with("* ") && line.ends_with(verb));
+        let (named, others) = line.rsplit_once(" and ").unwrap_or((&line, "0"));
+        let others: usize = others.split(' ').next().unwrap().parse().unwrap();
+        count -= named.split(", ").count() + others;
+    }
+}
+
 #[test]
 fn leave_with_full_manager_mailbox_is_announced() {
     let mut drill = InProcessScenario::start(&server(Scenario::Chat));
     let mut ada = member(&drill.endpoint, "ada");
     let mut crowd: Vec<_> = (0..64).map(|k| member(&drill.endpoint, &format!("m{k}"))).collect();
     let mut bob = member(&drill.endpoint, "bob");
+    wait_for_changes(&mut ada, "joined", 65);
     drill.crash_and_hold("room");
     crowd.iter_mut().for_each(|one| one.send("/rooms"));
     wait_until("a full mailbox", || drill.queued_messages("room") == 64);
@@ -139,6 +150,7 @@ fn leaves_during_manager_restart_are_announced() {
     let mut drill = InProcessScenario::start(&server(Scenario::Chat));
     let mut ada = member(&drill.endpoint, "ada");
     let crowd: Vec<_> = (0..70).map(|k| member(&drill.endpoint, &format!("m{k}"))).collect();
+    wait_for_changes(&mut ada, "joined", 70);
     drill.crash_and_hold("room");
     for mut one in crowd {
         one.send("/quit");
@@ -147,12 +159,7 @@ fn leaves_during_manager_restart_are_announced() {
     // Departures do not take space in the mailbox.
     assert_eq!(drill.queued_messages("room"), 0);
     drill.release_restart("room");
-    for k in 0..70 {
-        let left = format!("* m{k} left");
-        if !ada.received().lines().any(|line| line == left) {
-            ada.wait_for_line(&left);
-        }
-    }
+    wait_for_changes(&mut ada, "left", 70);
     assert_eq!(who(&mut ada), "* in lobby: ada");
     drill.stop(&[("room", 1)]);
 }

@@ -1,6 +1,30 @@
 //! The invariants of a run with faults.
 
+use sockactors::wire::chat::NickList;
+use sockactors::wire::chat::notice::{Notice, parse_notice};
+
 use super::run::{LINES, MEMBERS, Record};
+
+/// Returns the members whose departure a line announces, alone or together with others.
+fn departed(line: &str) -> Option<NickList<'_>> {
+    match parse_notice(line) {
+        Notice::MembersLeft(nicks) => Some(nicks),
+        _ => None,
+    }
+}
+
+/// Returns the members whose arrival a line announces.
+fn arrived(line: &str) -> Option<NickList<'_>> {
+    match parse_notice(line) {
+        Notice::MembersJoined(nicks) => Some(nicks),
+        _ => None,
+    }
+}
+
+fn names(nicks: Option<NickList<'_>>, k: usize) -> bool {
+    let nick = format!("m{k}");
+    nicks.is_some_and(|nicks| nicks.iter().any(|named| named == nick))
+}
 
 impl Record {
     /// Returns whether a member has no session, or no longer has one.
@@ -52,14 +76,13 @@ pub fn heard(record: &Record, to: usize) {
     for k in (0..MEMBERS).filter(|k| *k != to) {
         let said = record.said(to, k);
         assert!(!record.is_left(k) || said.len() == LINES, "m{to} heard m{k} {} times", said.len());
-        let place = |words: &str| {
-            let line = format!("* m{k} {words}");
+        let place = |nicks: fn(&str) -> Option<NickList<'_>>| {
             let lines = record.heard[to].lines().enumerate();
-            let found: Vec<_> = lines.filter(|(_, one)| *one == line).collect();
-            assert!(found.len() <= 1, "m{to} was told more than once: {line}");
+            let found: Vec<_> = lines.filter(|(_, line)| names(nicks(line), k)).collect();
+            assert!(found.len() <= 1, "m{to} was told of m{k} more than once: {found:?}");
             found.first().map(|(at, _)| *at)
         };
-        let (joined, left) = (place("joined"), place("left"));
+        let (joined, left) = (place(arrived), place(departed));
         match left {
             Some(_) => assert!(record.is_gone(k), "m{to} was told that m{k} left"),
             None if record.is_gone(k) => {
@@ -77,9 +100,7 @@ pub fn order_of(record: &Record, one: usize, other: usize) {
     let others: Vec<_> = (0..MEMBERS).filter(spoke).collect();
     let order = |to: usize| {
         let of = |line: &&str| {
-            others
-                .iter()
-                .any(|k| line.starts_with(&format!("m{k}: ")) || *line == format!("* m{k} left"))
+            others.iter().any(|k| line.starts_with(&format!("m{k}: ")) || names(departed(line), *k))
         };
         record.heard[to].lines().filter(of).collect::<Vec<_>>()
     };

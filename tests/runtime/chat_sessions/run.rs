@@ -132,7 +132,10 @@ fn build_tree(rng: &mut Rng, record: &Shared) -> Supervisor {
     };
     let mut root = tree("t", Strategy::OneForOne);
     let keeper = registry.clone();
-    let room = root.child(Child::new("room", move || RoomManager::new(keeper.clone())).mailbox(3));
+    // In half of the runs a room of two members is large, and announces changes together.
+    let max_single = [1, 50][rng.below(2) as usize];
+    let manager = move || RoomManager::new(keeper.clone()).max_single_notices(max_single);
+    let room = root.child(Child::new("room", manager).mailbox(3));
     let mut front = tree("front", Strategy::OneForAll);
     let sessions = front.pool(Pool::new("sessions").mailbox(2));
     let trip = (rng.below(6) == 0)
