@@ -35,11 +35,17 @@ impl ChatConsole {
     async fn run_command(&self, line: &str) -> String {
         let reply = match parse(line) {
             Command::OperatorLine(line) => {
-                self.manager
-                    .ask(REPLY_TIMEOUT, |reply| {
-                        RoomRequest::OperatorCommand(None, line.into(), reply)
-                    })
-                    .await
+                let request = |reply| RoomRequest::OperatorCommand(None, line.into(), reply);
+                let reply = self.manager.ask(REPLY_TIMEOUT, request).await;
+                let succeeded = matches!(reply, Ok(Ok(_)));
+                let report = || Report::OperatorAction {
+                    peer: None,
+                    nick: None,
+                    action: line.into(),
+                    succeeded,
+                };
+                self.reporter.send(report).await;
+                reply
             }
             Command::Rooms => self.manager.ask(REPLY_TIMEOUT, RoomRequest::Rooms).await,
             Command::Help => {

@@ -116,6 +116,17 @@ pub enum Report {
         /// The reason and the remedy, in one sentence.
         reason: String,
     },
+    /// An operator of a chat ran a command, or logged in.
+    OperatorAction {
+        /// The operator's address. `None` stands for the server's own terminal.
+        peer: Option<Peer>,
+        /// The operator's nick, if it is a member.
+        nick: Option<String>,
+        /// The command, as received (not escaped).
+        action: String,
+        /// Whether the command had its effect.
+        succeeded: bool,
+    },
     /// Some of the role's own work failed or has to be retried, and the role continues.
     Warning {
         /// The failure and the remedy, in one sentence.

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::chat_client::{LineClient, connect};
-use crate::support::{Program, serial};
+use crate::support::{Program, directory, serial};
 
 /// The longest line that the server publishes: a nick, and a text of 4 KiB.
 const MAX_PUBLISHED_LEN: usize = 32 + ": ".len() + 4096;
@@ -106,4 +106,29 @@ fn pipelined_history_requests_reach_quit() {
     // The end of the stream, not the timeout of a read.
     while eve.next_line().expect("the session handles /quit").is_some() {}
     assert_eq!(eve.count("lines:"), 3, "{}", eve.received());
+}
+
+#[test]
+fn operator_password_guesses_are_delayed() {
+    let _serial = serial::lock();
+    let directory = directory();
+    let file = directory.path().join("password");
+    std::fs::write(&file, "open sesame\n").unwrap();
+    let password_file = ["--operator-password-file", file.to_str().unwrap()];
+    let server = Program::server(&[&["--scenario", "chat"][..], &password_file].concat());
+    let start = Instant::now();
+    let guess = |k: usize| {
+        let mut line = LineClient::connect(server.endpoint());
+        let guesses = format!("/operator {k}\n").repeat(3);
+        line.stream.write_all(guesses.as_bytes()).unwrap();
+        line
+    };
+    let mut sessions: Vec<_> = (0..100).map(guess).collect();
+    // Each session has an answer. Two passwords were checked, after one and two seconds more.
+    let answers = sessions.iter_mut().map(|line| line.wait_for(|line| line.contains("password")));
+    let checked = answers.filter(|answer| answer == "* wrong password").count();
+    let elapsed = start.elapsed();
+    assert!((1..=2).contains(&checked) && elapsed >= Duration::from_secs(1), "{elapsed:?}");
+    let log = String::from_utf8(server.stderr()).unwrap();
+    assert!(log.matches("wrong operator password").count() <= 3, "{log}");
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::actors::chat::broadcast::message::HistoryLine;
 use crate::actors::chat::manager::request::RoomRequest;
-use crate::actors::chat::operator_auth::MAX_LOGIN_ATTEMPTS;
+use crate::actors::chat::operator_auth::{Login, MAX_LOGIN_ATTEMPTS};
 use crate::actors::chat::registry::{MUTED, NOT_IN_ROOM};
 use crate::actors::chat::session::delivery::with_timestamp;
 use crate::actors::chat::session::state::{LineSession, Session};
@@ -219,13 +219,16 @@ impl Session {
             }
             Command::Quit => return Err("the client quit".into()),
             Command::OperatorLogin(password) => {
-                self.authenticate_operator(line_session, password)?
+                self.log_in_operator(line_session, password).await?
             }
             Command::OperatorLine(_) if !line_session.is_operator => {
                 Err("this command needs an operator; /operator PASSWORD makes you one".into())
             }
             Command::OperatorLine(line) => {
-                self.ask(|reply| RoomRequest::OperatorCommand(Some(id), line.into(), reply)).await
+                let request = |reply| RoomRequest::OperatorCommand(Some(id), line.into(), reply);
+                let reply = self.ask(request).await;
+                self.report_operator(line_session, line, reply.is_ok()).await;
+                reply
             }
             Command::Unknown(word) => {
                 Err(format!("unknown command {}; /help lists the commands", escape(word)))
@@ -237,29 +240,58 @@ impl Session {
         Ok(())
     }
 
-    /// Makes the member an operator if the password is right. The outer error is the reason why
-    /// the session ends: too many wrong passwords.
-    fn authenticate_operator(
+    /// Makes the member an operator if the password is right. A wrong one is answered after the
+    /// delay of its source. The outer error is the reason why the session ends.
+    async fn log_in_operator(
         &mut self,
         line_session: &mut LineSession,
         password: &str,
     ) -> Result<Result<String, String>, String> {
-        let Some(operators) = &self.config.limits.operators else {
+        let Some(operators) = self.config.limits.operators.clone() else {
             return Ok(Err("this server has no operator password".into()));
         };
-        if operators.verify(password) {
-            line_session.is_operator = true;
-            return Ok(Ok("you are an operator; /help lists your commands".into()));
+        let log_in = |session: &Session| {
+            operators.log_in(password, session.source(), session.peer(), session.ctx.now())
+        };
+        let mut login = log_in(self);
+        if let Login::Delayed(until) = login {
+            self.pause(Some(line_session), until).await?;
+            login = log_in(self);
+        }
+        match login {
+            Login::Accepted => {
+                line_session.is_operator = true;
+                self.report_operator(line_session, "logged in", true).await;
+                return Ok(Ok("you are an operator; /help lists your commands".into()));
+            }
+            // Another session of the source was first.
+            Login::Delayed(_) => {
+                return Ok(Err("too many wrong passwords from your address; try again".into()));
+            }
+            Login::Rejected(answer_at) => {
+                self.config.reporter.send_all(operators.take_reports(self.ctx.now())).await;
+                self.pause(Some(line_session), answer_at).await?;
+                self.config.reporter.send_all(operators.take_reports(self.ctx.now())).await;
+            }
         }
         line_session.failed_logins += 1;
-        let (peer, reason) = (Some(self.peer().clone()), "wrong operator password".into());
-        self.config.reporter.try_send(|| Report::Rejected { peer, reason });
         if line_session.failed_logins >= MAX_LOGIN_ATTEMPTS {
             let reason = format!("disconnected after {MAX_LOGIN_ATTEMPTS} wrong passwords");
             self.io.outbox.push(format!("* {}\n", notice::format_disconnected(&reason)));
             return Err(reason);
         }
         Ok(Err("wrong password".into()))
+    }
+
+    /// Reports a command of an operator.
+    async fn report_operator(&self, line_session: &LineSession, action: &str, succeeded: bool) {
+        let report = || Report::OperatorAction {
+            peer: Some(self.peer().clone()),
+            nick: Some(line_session.member.nick().to_string()),
+            action: action.into(),
+            succeeded,
+        };
+        self.config.reporter.send(report).await;
     }
 
     fn send_ack(&mut self, line_session: &LineSession, text: &str) {

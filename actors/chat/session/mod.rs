@@ -17,7 +17,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::actors::chat::messages::{Dialect, SessionMessage};
-use crate::actors::chat::session::input_rate::InputRate;
 use crate::actors::chat::session::io::{SessionEvent, SessionIo, WaitFor};
 use crate::actors::chat::session::state::{LineSession, Session, SessionConfig, check_event};
 use crate::actors::support::accepted_connection::Connection;
@@ -159,11 +158,6 @@ impl Actor for ChatSession {
     fn run(self, ctx: Context<SessionMessage>) -> impl Future<Output = Outcome> + Send {
         let ChatSession { connection: Connection { stream, number: conn, ip_permit }, config } =
             self;
-        let (limits, peer) = (&config.limits, stream.peer());
-        let is_limited = limits.rate_on_loopback || !peer.is_loopback();
-        let input_rate = is_limited.then(|| {
-            Box::new(InputRate::new(limits.rate, config.sources.clone(), peer, ctx.now()))
-        });
         let mut session = Session {
             last_input: ctx.now(),
             ctx,
@@ -171,9 +165,10 @@ impl Actor for ChatSession {
             config,
             conn,
             _ip_permit: ip_permit,
-            input_rate,
+            input_rate: None,
             end_reported: false,
         };
+        session.limit_input();
         async move {
             let reason = session.serve().await;
             Box::pin(session.close(reason)).await;

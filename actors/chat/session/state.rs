@@ -14,7 +14,7 @@ use crate::actors::chat::operator_auth::OperatorAuth;
 use crate::actors::chat::registry::Membership;
 use crate::actors::chat::session::input_rate::{InputRate, new_source_limiter};
 use crate::actors::chat::session::io::{SessionEvent, SessionIo};
-use crate::actors::support::ip_limit::PerIpPermit;
+use crate::actors::support::ip_limit::{PerIpPermit, ip_key};
 use crate::actors::support::report::{Report, Reporter};
 use crate::actors::support::source_rate_limit::SourceRateLimiter;
 use crate::net::Peer;
@@ -154,6 +154,22 @@ impl Session {
         match self.peer() {
             Peer::Inet(address) => Some(address.ip()),
             Peer::Unix(_) => None,
+        }
+    }
+
+    /// Returns what the sessions of a source have in common: the address, or `None` for all Unix
+    /// sockets.
+    pub(crate) fn source(&self) -> Option<IpAddr> {
+        self.peer_ip().map(ip_key)
+    }
+
+    /// Applies the rate limits to the input, unless the peer is exempt.
+    pub(crate) fn limit_input(&mut self) {
+        let SessionConfig { limits, sources, .. } = &*self.config;
+        if limits.rate_on_loopback || !self.peer().is_loopback() {
+            let (source, now) = (self.source(), self.ctx.now());
+            let input_rate = InputRate::new(limits.rate, sources.clone(), source, now);
+            self.input_rate = Some(Box::new(input_rate));
         }
     }
 

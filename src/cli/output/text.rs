@@ -62,6 +62,13 @@ pub fn format_report(
             let prefix = peer.as_ref().map(|peer| format!("{}: ", format_peer(peer)));
             log(Level::Warn, format!("{}{}", prefix.unwrap_or_default(), escape_line(reason)))
         }
+        (_, Report::OperatorAction { peer, nick, action, succeeded }) => {
+            let peer = peer.as_ref().map_or("at the terminal".into(), format_peer);
+            let nick = nick.as_ref().map(|nick| format!("{} ", escape_line(nick)));
+            let (nick, action) = (nick.unwrap_or_default(), escape_line(action));
+            let failed = if *succeeded { "" } else { " (failed)" };
+            log(Level::Info, format!("operator {nick}{peer}: {action}{failed}"))
+        }
         (_, Report::Warning { reason }) => log(Level::Warn, escape_line(reason)),
         (_, Report::Truncated { peer, bytes, kept }) => {
             let peer = format_peer(peer);

@@ -6,11 +6,12 @@
 //! departure is announced once, after the member's last line, and no other departure is.
 //!
 //! A session of a slow reader handles all pipelined commands. The rates of sessions and sources
-//! hold in the virtual time.
+//! and the delays of wrong passwords hold in the virtual time.
 //!
 //! `SOCKACTORS_SEEDS` sets the number of seeds.
 
 mod checks;
+mod operators;
 mod pipelines;
 mod rates;
 mod run;

@@ -16,19 +16,25 @@ use crate::support::simulation::{SEEDS, drive};
 /// second, after a burst of a hundred.
 const RATE: (u32, Duration) = (10, Duration::from_secs(10));
 
-/// The pool and the configuration of a chat whose rates bind all clients.
-type Chat = (PoolAddress, Arc<SessionConfig>);
+/// The pool and the configuration of a chat.
+pub type Chat = (PoolAddress, Arc<SessionConfig>);
 
 fn build_chat(tree: &mut Supervisor) -> Chat {
+    build_chat_with(tree, |limits| (limits.rate, limits.rate_on_loopback) = (RATE, true))
+}
+
+/// Adds a chat with these limits to a tree.
+pub fn build_chat_with(tree: &mut Supervisor, limit: impl FnOnce(&mut SessionLimits)) -> Chat {
     let registry = ChatRegistry::new("lobby");
     let manager = tree.child(Child::new("room", move || RoomManager::new(registry.clone())));
-    let limits = SessionLimits { rate: RATE, rate_on_loopback: true, ..SessionLimits::default() };
+    let mut limits = SessionLimits::default();
+    limit(&mut limits);
     let config = Arc::new(SessionConfig::new(limits, manager, Reporter::disabled()));
     (tree.pool(Pool::new("sessions").mailbox(4)), config)
 }
 
 /// Connects a peer. All peers have the same source, because none has an address.
-async fn connect((sessions, config): &Chat) -> Stream {
+pub async fn connect((sessions, config): &Chat) -> Stream {
     let (peer, stream) = Stream::duplex(64 << 10);
     let connection = Connection { stream, number: 0, ip_permit: None };
     sessions.start(ChatSession::new(connection, config.clone())).await.unwrap();
@@ -36,7 +42,7 @@ async fn connect((sessions, config): &Chat) -> Stream {
 }
 
 /// Reads until the received text ends with `end`, or to the end of the stream.
-async fn read_until(peer: &Stream, end: &str) -> String {
+pub async fn read_until(peer: &Stream, end: &str) -> String {
     let (mut text, mut window) = (Vec::new(), [0; 4096]);
     while !text.ends_with(end.as_bytes()) {
         match peer.read(&mut window).await.unwrap() {

@@ -51,6 +51,11 @@ pub fn format_report(scenario: Scenario, side: Side, report: &Report) -> String 
             let peer = peer.as_ref().map(ToString::to_string);
             Object::new("refused").opt_string("peer", peer.as_deref()).string("why", reason)
         }
+        Report::OperatorAction { peer, nick, action, succeeded } => Object::new("operator")
+            .opt_string("peer", peer.as_ref().map(ToString::to_string).as_deref())
+            .opt_string("nick", nick.as_deref())
+            .string("action", action)
+            .raw("succeeded", succeeded),
         // Warnings share the event `refused`, because a new event would change the format.
         Report::Warning { reason } => Object::new("refused").string("why", reason),
         Report::Truncated { peer, bytes, kept } => {

@@ -142,6 +142,21 @@ fn connection_events_go_to_the_log() {
 }
 
 #[test]
+fn operator_actions_name_operator_and_address() {
+    let action = |peer, nick: Option<&str>, succeeded| Report::OperatorAction {
+        peer,
+        nick: nick.map(str::to_owned),
+        action: "/kick eve \x1b[1m".to_owned(),
+        succeeded,
+    };
+    let (level, text) = log_line(Side::Server, &action(Some(test_peer()), Some("op"), true));
+    assert_eq!(level, Level::Info);
+    assert_eq!(text, format!("operator op {}: /kick eve \\u{{1b}}[1m", test_peer()));
+    let (_, text) = log_line(Side::Server, &action(None, None, false));
+    assert_eq!(text, "operator at the terminal: /kick eve \\u{1b}[1m (failed)");
+}
+
+#[test]
 fn text_from_a_peer_is_escaped() {
     let bad = "\x1b[2J\u{202e}\n next";
     for scenario in [Scenario::Udp, Scenario::Chat] {
