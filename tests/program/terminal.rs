@@ -11,7 +11,7 @@ use crate::support::peers::require_tool;
 use crate::support::{BINARY, DEADLINE, Program};
 
 /// Starts our program at a terminal. Its screen is the program's stdout, its keyboard the stdin.
-fn run_at_terminal(args: &[&str]) -> Program {
+pub fn run_at_terminal(args: &[&str]) -> Program {
     let script =
         "import os, pty, sys; sys.exit(os.waitstatus_to_exitcode(pty.spawn(sys.argv[1:])))";
     let mut command = Command::new("python3");

@@ -103,10 +103,44 @@ impl Terminal {
         self.tmux(&["send-keys", name]);
     }
 
-    /// Pastes text as one piece.
+    /// Pastes text as one piece, without marks around it, as an old terminal does.
     pub fn paste(&self, text: &str) {
         self.tmux(&["set-buffer", "--", text]);
         self.tmux(&["paste-buffer"]);
+    }
+
+    /// Pastes text as one piece, with marks around it if the program asked for them.
+    pub fn paste_with_marks(&self, text: &str) {
+        self.tmux(&["set-buffer", "--", text]);
+        self.tmux(&["paste-buffer", "-p"]);
+    }
+
+    /// Closes the terminal's window, as its user does.
+    pub fn close_window(&self) {
+        self.tmux(&["set-option", "remain-on-exit", "off", ";", "kill-window"]);
+    }
+
+    /// Returns the process of this terminal whose command line contains `text`.
+    #[track_caller]
+    pub fn find_process(&self, text: &str) -> Pid {
+        let found = self
+            .processes()
+            .into_iter()
+            .find(|(_, command)| command.starts_with(BINARY) && command.contains(text));
+        found.unwrap_or_else(|| panic!("no process has {text:?}")).0
+    }
+
+    /// Waits until no process of the terminal is left except tmux.
+    #[track_caller]
+    pub fn wait_until_empty(&self) {
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let remaining = self.processes();
+            if remaining.iter().all(|(_, command)| command.starts_with("tmux")) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "processes outlive their window: {remaining:?}");
+        }
     }
 
     /// Returns the screen with its scrollback, without colours.

@@ -18,8 +18,6 @@ pub struct ChatContext {
     room: Option<String>,
     /// The other members by lower-case nickname: when each was last seen, and the nickname.
     members: BTreeMap<String, (u64, String)>,
-    /// The number of lines that may have changed the prompt.
-    pub notices_seen: u64,
     /// The time of `members`: it advances by one for each nickname seen.
     sequence: u64,
 }
@@ -27,8 +25,7 @@ pub struct ChatContext {
 impl ChatContext {
     /// Updates the state from a line that is shown.
     pub fn update(&mut self, line: &str) {
-        let notice = parse_notice(line);
-        match notice {
+        match parse_notice(line) {
             Notice::Welcome { nick, room, .. } => {
                 self.nick = Some(nick.into());
                 self.room = Some(room.into());
@@ -52,8 +49,6 @@ impl ChatContext {
             }
             Notice::Info | Notice::Disconnected | Notice::Unrecognized => {}
         }
-        self.notices_seen +=
-            u64::from(!matches!(notice, Notice::Message(_) | Notice::Unrecognized));
     }
 
     /// Marks a nickname as seen.
@@ -68,11 +63,6 @@ impl ChatContext {
             let oldest = oldest.map(|(key, _)| key.clone()).unwrap_or_default();
             self.members.remove(&oldest);
         }
-    }
-
-    /// Returns whether the server has assigned a nickname.
-    pub fn has_joined(&self) -> bool {
-        self.nick.is_some()
     }
 
     /// Returns the prompt: `ada@lobby> `.

@@ -9,6 +9,7 @@
 //! changes the mode of the real terminal.
 
 pub mod chat_context;
+mod keys;
 mod paste;
 pub mod pty;
 pub mod stdin;
@@ -24,31 +25,32 @@ use std::time::Duration;
 use async_signal::Signals;
 use rustix::process::{Signal, getpid, kill_process};
 use rustyline::completion::Completer;
-use rustyline::error::{ReadlineError, Signal as ReadlineSignal};
-use rustyline::highlight::Highlighter;
+use rustyline::error::ReadlineError;
+use rustyline::highlight::{CmdKind, Highlighter};
 use rustyline::hint::Hinter;
 use rustyline::history::MemHistory;
 use rustyline::validate::Validator;
 use rustyline::{ColorMode, CompletionType, Config, Editor, ExternalPrinter, Helper};
 
+use crate::cli::output::background_writer::BackgroundWriter;
 use crate::cli::output::color::{colorize, nick_color};
 use crate::cli::output::sink::Sink;
 use crate::cli::terminal::chat_context::ChatContext;
-use crate::cli::terminal::pty::PtyProxy;
+use crate::cli::terminal::pty::{EditorStatus, PtyProxy};
 use crate::sync::lock;
 use crate::wire::chat::command::{Command, parse};
-
-/// How long the first prompt waits for the nickname that it shows.
-const JOIN_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// How long a prompt waits for the result of a command that may change it.
-const PROMPT_UPDATE_TIMEOUT: Duration = Duration::from_millis(300);
 
 /// The maximum time that `close` waits for output that is not shown yet.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The maximum time that output waits for the editor to show a new prompt.
+const RESTART_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// A line that shows nothing: the cursor moves up, and down again.
 const INVISIBLE_LINE: &str = "\x1b[A\n";
+
+/// Removes the line of the cursor and everything below it.
+const CLEAR_BELOW: &str = "\r\x1b[J";
 
 /// The number of typed lines that the arrow keys recall.
 const MAX_HISTORY: usize = 500;
@@ -61,13 +63,36 @@ struct TerminalShared {
     /// The editor's printer, which shows lines above its own.
     printer: Mutex<Box<dyn ExternalPrinter + Send>>,
     context: Mutex<ChatContext>,
-    context_changed: Condvar,
+    editor: Mutex<EditorState>,
+    editor_changed: Condvar,
     is_closed: AtomicBool,
     is_colored: bool,
     pty: PtyProxy,
     /// The program's handler of SIGINT. The editor restores the previous handler after each line,
     /// so this one must be installed before the first line.
     _sigint: Signals,
+}
+
+/// The state of the editor.
+///
+/// The editor cannot change its prompt. To show a new one it restarts: it hides the line, ends its
+/// read as after Ctrl-C, and reads again with the same text.
+#[derive(Debug, Default)]
+struct EditorState {
+    is_reading: bool,
+    /// The prompt of the current read, unless it never changes.
+    prompt: Option<String>,
+    /// The text being typed, and the position of the cursor.
+    line: String,
+    position: usize,
+    /// Whether the keys for a restart are on their way.
+    is_restarting: bool,
+    /// Whether the editor has received them. It draws its line once more before it ends its read.
+    is_ending: bool,
+    /// Whether the editor draws nothing.
+    is_hidden: bool,
+    /// The number of typed Ctrl-C that the editor has not handled.
+    interrupts: usize,
 }
 
 /// A line editor that has not started to read.
@@ -90,26 +115,26 @@ impl Terminal {
             .max_history_size(MAX_HISTORY)
             .ok()?
             .completion_type(CompletionType::List)
-            .color_mode(if is_colored { ColorMode::Enabled } else { ColorMode::Disabled })
-            // Each line of a paste is entered as a line of its own.
+            // The editor passes its text to the helper only if it may have colors.
+            .color_mode(ColorMode::Enabled)
+            // The real terminal's mode belongs to `pty`.
             .bracketed_paste(false)
             .build();
-        let (pty_proxy, pty) = PtyProxy::open().ok()??;
+        let (pty_proxy, pty) = PtyProxy::open().ok()?;
         let history = MemHistory::with_config(&config);
         let mut editor = Editor::with_history(config, history).ok()?;
         let printer = editor.create_external_printer().ok()?;
         let terminal = Terminal(Arc::new(TerminalShared {
             printer: Mutex::new(Box::new(printer)),
             context: Mutex::default(),
-            context_changed: Condvar::new(),
+            editor: Mutex::default(),
+            editor_changed: Condvar::new(),
             is_closed: AtomicBool::new(false),
             is_colored,
             pty: pty_proxy,
             _sigint: sigint,
         }));
-        let shared = terminal.0.clone();
-        let on_resume = move || drop(shared.printer().print(INVISIBLE_LINE.into()));
-        terminal.0.pty.forward(pty, on_resume).ok()?;
+        terminal.0.pty.forward(pty, Box::new(EditorMonitor::new(&terminal))).ok()?;
         editor.set_helper(Some(EditorHelper(terminal.clone())));
         Some((terminal.clone(), LineReader { editor, terminal }))
     }
@@ -127,12 +152,12 @@ impl Terminal {
     /// Waits a moment for the remaining output, and restores the terminal.
     pub fn close(&self) {
         let (sender, receiver) = mpsc::channel();
-        let shared = self.0.clone();
+        let terminal = self.clone();
         let finish = move || {
             // The printer accepts a line while the previous line is being shown. After the second
             // of these is accepted, all earlier lines have been shown.
             for _ in 0..2 {
-                let _ = shared.printer().print(INVISIBLE_LINE.into());
+                terminal.show(INVISIBLE_LINE);
             }
             let _ = sender.send(());
         };
@@ -140,20 +165,35 @@ impl Terminal {
             let _ = receiver.recv_timeout(CLOSE_TIMEOUT);
         }
         self.0.is_closed.store(true, Ordering::Relaxed);
-        self.0.pty.close();
-        // Remove the unfinished line.
-        let _ = io::stdout().write_all(b"\r\x1b[J").and_then(|()| io::stdout().flush());
+        if self.0.pty.close() {
+            // Remove the unfinished line.
+            write_now(CLEAR_BELOW);
+        }
     }
 
     fn context(&self) -> MutexGuard<'_, ChatContext> {
         lock(&self.0.context)
     }
 
-    /// Waits until `condition` holds, at most for `timeout`.
-    fn wait_until(&self, timeout: Duration, condition: impl Fn(&ChatContext) -> bool) {
-        let context = self.context();
-        let is_waiting = |context: &mut ChatContext| !condition(context);
-        drop(self.0.context_changed.wait_timeout_while(context, timeout, is_waiting));
+    fn editor(&self) -> MutexGuard<'_, EditorState> {
+        lock(&self.0.editor)
+    }
+
+    fn printer(&self) -> MutexGuard<'_, Box<dyn ExternalPrinter + Send>> {
+        lock(&self.0.printer)
+    }
+
+    /// Returns whether there is a prompt below the output.
+    fn has_prompt(&self) -> bool {
+        !self.0.is_closed.load(Ordering::Relaxed) && self.0.pty.is_in_foreground()
+    }
+
+    /// Shows a text above the prompt.
+    fn show(&self, text: &str) {
+        if self.has_prompt() {
+            // This fails only if the terminal is gone.
+            let _ = self.printer().print(text.into());
+        }
     }
 
     /// Shows lines, each with a line feed.
@@ -169,21 +209,63 @@ impl Terminal {
             }
             lines.push('\n');
         }
-        self.0.context_changed.notify_all();
-        if self.0.is_closed.load(Ordering::Relaxed) {
+        let mut printer = self.printer();
+        self.wait_for_restart();
+        if !self.has_prompt() {
             return match is_log {
                 true => io::stderr().write_all(lines.as_bytes()),
                 false => io::stdout().write_all(lines.as_bytes()),
             };
         }
-        self.0.printer().print(lines).map_err(io::Error::other)
+        printer.print(lines).map_err(io::Error::other)?;
+        self.update_prompt();
+        Ok(())
+    }
+
+    /// Waits until the editor has restarted. It removes its line, and would remove output that is
+    /// written at the same time.
+    fn wait_for_restart(&self) {
+        let is_restarting = |state: &mut EditorState| state.is_restarting;
+        let editor = self.editor();
+        drop(self.0.editor_changed.wait_timeout_while(editor, RESTART_TIMEOUT, is_restarting));
+    }
+
+    /// Restarts the editor if its prompt is out of date.
+    fn update_prompt(&self) {
+        let prompt = self.context().prompt();
+        let mut editor = self.editor();
+        let is_outdated = editor.prompt.as_ref().is_some_and(|shown| *shown != prompt);
+        if is_outdated && editor.is_reading && !editor.is_restarting {
+            editor.is_restarting = true;
+            drop(editor);
+            self.0.pty.wake();
+        }
+    }
+
+    /// Marks the end of a restart.
+    fn finish_restart(&self) {
+        self.editor().is_restarting = false;
+        self.0.editor_changed.notify_all();
+        self.0.pty.wake();
     }
 }
 
-impl TerminalShared {
-    fn printer(&self) -> MutexGuard<'_, Box<dyn ExternalPrinter + Send>> {
-        lock(&self.printer)
-    }
+/// Writes to the terminal directly. A terminal that is gone is not an error.
+fn write_now(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes()).and_then(|()| io::stdout().flush());
+}
+
+/// How a read of the editor ended.
+enum ReadEnd {
+    Line(String),
+    /// Ctrl-C removed the text.
+    Cleared,
+    /// The prompt has changed. The text on both sides of the cursor is kept.
+    Restarted(String, String),
+    /// Ctrl-C on an empty line, or SIGINT.
+    Interrupted,
+    /// The end of the input, or a terminal that is gone.
+    Eof,
 }
 
 impl LineReader {
@@ -208,42 +290,105 @@ impl LineReader {
         prompt: Option<&'static str>,
         mut on_line: impl FnMut(Option<Vec<u8>>) -> bool,
     ) {
-        let terminal = self.terminal.clone();
-        if prompt.is_none() {
-            terminal.wait_until(JOIN_TIMEOUT, ChatContext::has_joined);
-        }
-        loop {
-            let text = prompt.map_or_else(|| terminal.context().prompt(), str::to_owned);
-            let line = match self.editor.readline(&text) {
-                Ok(line) => line,
-                Err(ReadlineError::Signal(ReadlineSignal::Resize)) => continue,
-                // The editor handled the signal while it read. Now the program's handler is
-                // restored.
-                Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => {
+        let mut text = (String::new(), String::new());
+        while self.terminal.0.pty.wait_for_foreground() {
+            match self.read(prompt, std::mem::take(&mut text)) {
+                ReadEnd::Line(line) => {
+                    let is_end = prompt.is_none() && matches!(parse(&line), Command::Quit);
+                    if !on_line(Some(line.into_bytes())) || is_end {
+                        return;
+                    }
+                }
+                ReadEnd::Cleared => {}
+                ReadEnd::Restarted(left, right) => text = (left, right),
+                ReadEnd::Interrupted => {
+                    // The editor has restored the program's handler.
                     let _ = kill_process(getpid(), Signal::INT);
                     return;
                 }
-                // The end of the input, or a terminal that is gone.
-                Err(_) => {
-                    on_line(None);
-                    return;
-                }
-            };
-            let notices_seen = terminal.context().notices_seen;
-            let (is_end, changes_prompt) = match parse(&line) {
-                Command::Quit => (prompt.is_none(), false),
-                Command::Nick(_) | Command::Join(_) | Command::Leave => (false, prompt.is_none()),
-                _ => (false, false),
-            };
-            if !on_line(Some(line.into_bytes())) || is_end {
-                return;
-            }
-            if changes_prompt {
-                terminal.wait_until(PROMPT_UPDATE_TIMEOUT, |context| {
-                    context.notices_seen > notices_seen
-                });
+                ReadEnd::Eof => break,
             }
         }
+        on_line(None);
+    }
+
+    /// Reads a line that begins with `text`, which is given on both sides of the cursor.
+    fn read(&mut self, prompt: Option<&'static str>, text: (String, String)) -> ReadEnd {
+        let terminal = self.terminal.clone();
+        let shown = {
+            let mut editor = terminal.editor();
+            // A prompt that changes after this finds the editor reading, and restarts it.
+            editor.is_reading = true;
+            let shown = prompt.map_or_else(|| terminal.context().prompt(), str::to_owned);
+            editor.prompt = prompt.is_none().then(|| shown.clone());
+            shown
+        };
+        let result = self.editor.readline_with_initial(&shown, (&text.0, &text.1));
+        let mut editor = terminal.editor();
+        (editor.is_reading, editor.is_ending, editor.is_hidden) = (false, false, false);
+        let line = std::mem::take(&mut editor.line);
+        let (interrupts, is_restarting) = (editor.interrupts, editor.is_restarting);
+        editor.interrupts = interrupts.saturating_sub(usize::from(result.is_err()));
+        let position = editor.position;
+        drop(editor);
+        match result {
+            Ok(line) => ReadEnd::Line(line),
+            Err(ReadlineError::Interrupted) if interrupts > 0 && line.is_empty() => {
+                ReadEnd::Interrupted
+            }
+            Err(ReadlineError::Interrupted) if interrupts > 0 => ReadEnd::Cleared,
+            Err(ReadlineError::Interrupted) if is_restarting => {
+                write_now(&format!("\x1b[A{CLEAR_BELOW}"));
+                terminal.finish_restart();
+                let (left, right) = line.split_at_checked(position).unwrap_or((&line, ""));
+                ReadEnd::Restarted(left.to_owned(), right.to_owned())
+            }
+            Err(ReadlineError::Interrupted | ReadlineError::Signal(_)) => ReadEnd::Interrupted,
+            Err(_) => ReadEnd::Eof,
+        }
+    }
+}
+
+/// The editor as the thread of the keys sees it.
+struct EditorMonitor {
+    terminal: Terminal,
+    /// Shows texts on its own thread, because the editor may be waiting for keys meanwhile.
+    writer: BackgroundWriter,
+}
+
+impl EditorMonitor {
+    fn new(terminal: &Terminal) -> EditorMonitor {
+        let shown = terminal.clone();
+        let write = move |text: &str| {
+            shown.show(text);
+            shown.update_prompt();
+        };
+        let terminal = terminal.clone();
+        EditorMonitor { terminal, writer: BackgroundWriter::new("notes", write, |_| String::new()) }
+    }
+}
+
+impl EditorStatus for EditorMonitor {
+    fn is_line_empty(&self) -> bool {
+        self.terminal.editor().line.is_empty()
+    }
+
+    fn expect_interrupt(&self) -> bool {
+        let mut editor = self.terminal.editor();
+        editor.interrupts += usize::from(editor.is_reading);
+        editor.is_reading
+    }
+
+    fn is_restarting(&self) -> bool {
+        self.terminal.editor().is_restarting
+    }
+
+    fn show(&self, text: &str) {
+        self.writer.write(format!("{text}\n"));
+    }
+
+    fn redraw(&self) {
+        self.writer.write(INVISIBLE_LINE.into());
     }
 }
 
@@ -281,9 +426,32 @@ impl Completer for EditorHelper {
 }
 
 impl Highlighter for EditorHelper {
-    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(&'s self, prompt: &'p str, _: bool) -> Cow<'b, str> {
+    fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
+        if self.0.editor().is_hidden { "".into() } else { line.into() }
+    }
+
+    /// Records the text, which the editor passes at each change.
+    fn highlight_char(&self, line: &str, position: usize, _: CmdKind) -> bool {
+        let mut editor = self.0.editor();
+        (editor.line, editor.position) = (line.into(), position);
+        false
+    }
+
+    fn highlight_prompt<'b, 's: 'b, 'p: 'b>(
+        &'s self,
+        prompt: &'p str,
+        is_own: bool,
+    ) -> Cow<'b, str> {
+        let mut editor = self.0.editor();
+        // The keys for a restart make the editor show a prompt of its own first.
+        editor.is_ending |= editor.is_restarting && !is_own;
+        editor.is_hidden |= editor.is_ending && is_own;
+        if editor.is_hidden {
+            return "".into();
+        }
+        drop(editor);
         match prompt.split_once(['@', '>']) {
-            Some((nick, _)) if !nick.is_empty() => {
+            Some((nick, _)) if !nick.is_empty() && self.0.0.is_colored => {
                 let rest = &prompt[nick.len()..];
                 format!("{}{nick}\x1b[0m\x1b[2m{rest}\x1b[0m", nick_color(nick)).into()
             }

@@ -6,26 +6,30 @@
 //! are followed by a key without effect.
 
 use std::slice::Iter;
-
-use rustix::event::Timespec;
+use std::time::Duration;
 
 /// The key without effect in the editor, Ctrl-@.
 pub(super) const NUL_KEY: u8 = 0;
 
-/// The pauses before each key without effect, in nanoseconds. There are several, in case the
-/// editor reads the first one together with the pasted keys.
-const WAKE_DELAYS: [i64; 4] = [2_000_000, 10_000_000, 50_000_000, 250_000_000];
+/// The pauses before each key without effect. There are several, in case the editor reads the first
+/// one together with the pasted keys.
+const WAKE_DELAYS: [Duration; 4] = [
+    Duration::from_millis(2),
+    Duration::from_millis(10),
+    Duration::from_millis(50),
+    Duration::from_millis(250),
+];
 
 /// The schedule of the keys without effect.
 #[derive(Debug, Default)]
 pub(super) struct PasteWaker {
-    delays: Iter<'static, i64>,
+    delays: Iter<'static, Duration>,
 }
 
 impl PasteWaker {
     /// Returns the time until the next key without effect, if one is due.
-    pub(super) fn timeout(&self) -> Option<Timespec> {
-        self.delays.as_slice().first().map(|&tv_nsec| Timespec { tv_sec: 0, tv_nsec })
+    pub(super) fn timeout(&self) -> Option<Duration> {
+        self.delays.as_slice().first().copied()
     }
 
     /// Continues with the next pause, after the timeout has passed.

@@ -8,6 +8,10 @@ mod history;
 mod interop;
 // What operators of a server can do.
 mod operators;
+// The program in the background, and a terminal that disappears.
+mod jobs;
+// Keys, pastes and the prompt.
+mod keys;
 // Clients that reconnect.
 mod reconnect;
 // Rooms.

@@ -190,6 +190,8 @@ fn terminal_is_restored_at_every_exit() {
         ada.type_text("half a li");
         ada.wait_for_last_line("ada@lobby> half a li");
         ada.press("C-c");
+        ada.wait_for_last_line("ada@lobby>");
+        ada.press("C-c");
     };
     assert_eq!(mode_is_kept_by(at, interrupted).as_deref(), Some("130"));
 }
