@@ -17,7 +17,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_signal::Signals;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
@@ -258,8 +258,17 @@ struct KeyForwarder<'a> {
     waker: PasteWaker,
     /// The keys that wait for the editor.
     pending: VecDeque<u8>,
-    /// The end of the time in which the editor restarts.
-    restart_deadline: Option<Instant>,
+    restart: EditorRestart,
+}
+
+/// The state of a restart of the editor, as the thread of the keys sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum EditorRestart {
+    NotRequested,
+    /// The editor was sent the keys for it. It would lose further keys.
+    Waiting,
+    /// The editor did not restart in time.
+    TimedOut,
 }
 
 impl<'a> KeyForwarder<'a> {
@@ -275,7 +284,7 @@ impl<'a> KeyForwarder<'a> {
             filter: KeyFilter::default(),
             waker: PasteWaker::default(),
             pending: VecDeque::new(),
-            restart_deadline: None,
+            restart: EditorRestart::NotRequested,
         }
     }
 
@@ -285,8 +294,9 @@ impl<'a> KeyForwarder<'a> {
         let mut buf = [0; 1024];
         loop {
             let is_foreground = self.terminal.state().usage == Usage::Foreground;
-            let is_restarting = self.update_restart();
-            let reads = is_foreground && !is_restarting && self.pending.len() < MAX_PENDING_KEYS;
+            self.update_restart();
+            let has_room = self.pending.len() < MAX_PENDING_KEYS;
+            let reads = is_foreground && has_room && self.restart != EditorRestart::Waiting;
             let timeout = self.timeout(is_foreground);
             let flags = |wanted, flags| if wanted { flags } else { PollFlags::empty() };
             let writes = !self.pending.is_empty();
@@ -337,36 +347,32 @@ impl<'a> KeyForwarder<'a> {
         }
     }
 
-    /// Sends the keys for a restart of the editor if it waits for them. Returns whether further
-    /// keys have to wait, because the editor would lose them.
-    fn update_restart(&mut self) -> bool {
-        match (self.editor.is_restarting(), self.restart_deadline) {
-            (false, _) => self.restart_deadline = None,
-            (true, None) => {
+    /// Sends the keys for a restart of the editor if it is requested.
+    fn update_restart(&mut self) {
+        match (self.editor.is_restarting(), self.restart) {
+            (false, _) => self.restart = EditorRestart::NotRequested,
+            (true, EditorRestart::NotRequested) => {
                 self.pending.extend(RESTART_KEYS);
-                self.restart_deadline = Some(Instant::now() + RESTART_TIMEOUT);
+                self.restart = EditorRestart::Waiting;
             }
-            (true, Some(_)) => {}
+            (true, _) => {}
         }
-        self.restart_deadline.is_some_and(|deadline| Instant::now() < deadline)
     }
 
     fn timeout(&self, is_foreground: bool) -> Option<Timespec> {
-        let restart = self
-            .restart_deadline
-            .map(|deadline| deadline.saturating_duration_since(Instant::now()))
-            .filter(|left| !left.is_zero());
-        let keys = match self.filter.is_waiting() {
-            true => Some(SEQUENCE_TIMEOUT),
-            false => self.waker.timeout(),
+        let keys = match (self.restart, self.filter.is_waiting()) {
+            (EditorRestart::Waiting, _) => Some(RESTART_TIMEOUT),
+            (_, true) => Some(SEQUENCE_TIMEOUT),
+            (_, false) => self.waker.timeout(),
         };
         let background = (!is_foreground).then_some(BACKGROUND_INTERVAL);
-        let timeout = [restart, keys, background].into_iter().flatten().min()?;
-        timeout.try_into().ok()
+        keys.into_iter().chain(background).min()?.try_into().ok()
     }
 
     fn on_timeout(&mut self) {
-        if self.filter.is_waiting() {
+        if self.restart == EditorRestart::Waiting {
+            self.restart = EditorRestart::TimedOut;
+        } else if self.filter.is_waiting() {
             self.pending.extend(self.filter.take_waiting());
         } else if self.waker.timeout().is_some() {
             self.waker.on_timeout();
