@@ -13,7 +13,7 @@ use crate::actors::chat::broadcast::subscription::Subscription;
 use crate::actors::chat::manager::request::{JoinRequest, JoinedRoom, RoomRequest};
 use crate::actors::chat::registry::directory::validate_room_name;
 use crate::actors::chat::registry::presence::PresenceChange;
-use crate::actors::chat::registry::{ChatRegistry, Membership, NOT_IN_ROOM, SESSION_ENDED};
+use crate::actors::chat::registry::{ChatRegistry, MUTED, Membership, NOT_IN_ROOM, SESSION_ENDED};
 use crate::actors::support::ban_list::BanList;
 use crate::runtime::{Actor, Clock, Context, Event, Outcome};
 
@@ -75,8 +75,10 @@ impl RoomManager {
         let name = validate_room_name(name)?;
         let directory = self.registry.directory();
         // A member who is gone must not open a room: it would never be closed.
-        if !directory.members.contains_key(&id) {
-            return Err(SESSION_ENDED.into());
+        let member = directory.members.get(&id).ok_or(SESSION_ENDED)?;
+        // The name of a new room is a text that all members see.
+        if member.muted && !directory.rooms.contains_key(name.to_ascii_lowercase().as_str()) {
+            return Err(MUTED.into());
         }
         let room = directory.member_and_room(id).map(|(_, room)| room);
         if room.is_some_and(|room| room.name.eq_ignore_ascii_case(&name)) {
@@ -91,7 +93,7 @@ impl RoomManager {
             return Err(SESSION_ENDED.into());
         };
         member.room_key = Some(key.clone());
-        let (nick, quiet) = (member.nick.clone(), member.quiet);
+        let nick = member.nick.clone();
         let Some(room) = directory.rooms.get_mut(&key) else {
             return Err("the room was closed".into());
         };
@@ -99,10 +101,8 @@ impl RoomManager {
         room.members.insert(id);
         let (topic, subscription) = (room.topic.clone(), Subscription::new(&room.log, id));
         let joined = JoinedRoom { room: room.name.clone(), topic, subscription, other_count };
-        if !quiet {
-            let change = PresenceChange { old: None, new: Some(nick) };
-            directory.announce(&key, id, change, self.max_single_notices, clock);
-        }
+        let change = PresenceChange { old: None, new: Some(nick) };
+        directory.announce(&key, id, change, self.max_single_notices, clock);
         Ok(joined)
     }
 
@@ -111,14 +111,12 @@ impl RoomManager {
         let mut directory = self.registry.directory();
         let member = directory.members.get_mut(&id).ok_or(NOT_IN_ROOM)?;
         let key = member.room_key.take().ok_or(NOT_IN_ROOM)?;
-        let (nick, quiet) = (member.nick.clone(), member.quiet);
+        let nick = member.nick.clone();
         let room = directory.rooms.get_mut(&key).ok_or(NOT_IN_ROOM)?;
         room.members.remove(&id);
         let (name, is_empty) = (room.name.to_string(), room.members.is_empty());
-        if !quiet {
-            let change = PresenceChange { old: Some(nick), new: None };
-            directory.announce(&key, id, change, self.max_single_notices, clock);
-        }
+        let change = PresenceChange { old: Some(nick), new: None };
+        directory.announce(&key, id, change, self.max_single_notices, clock);
         if is_empty && !self.registry.is_permanent(&key) {
             directory.close_room(&key);
         }

@@ -31,6 +31,9 @@ pub(crate) fn run_operator_command(
         OperatorCommand::Members => Ok(list_members(&directory)),
         OperatorCommand::Bans => {
             let addresses = bans.addresses();
+            if addresses.is_empty() {
+                return Ok("no address is banned".into());
+            }
             let list = truncated_list(addresses.iter().map(IpAddr::to_string), addresses.len());
             Ok(format!("banned: {list}"))
         }

@@ -96,7 +96,7 @@ pub(crate) struct Member {
     pub(crate) room_key: Option<Arc<str>>,
     /// Whether its joins and leaves are not announced, and it receives no notices.
     pub(crate) quiet: bool,
-    /// Whether its messages are not delivered.
+    /// Whether its messages are not delivered, and its joins and leaves are not announced.
     pub(crate) muted: bool,
     /// The peer's IP address, if it has one.
     pub(crate) ip: Option<IpAddr>,
@@ -229,8 +229,8 @@ impl Directory {
             .for_each(|log| log.set_capacity(capacity));
     }
 
-    /// Announces a member's change to the others in its room. In a room of more than
-    /// `max_single` members it waits for the room's next announcement.
+    /// Announces a member's change to the others in its room, unless the member is quiet or muted.
+    /// In a room of more than `max_single` members it waits for the room's next announcement.
     pub(crate) fn announce(
         &mut self,
         key: &Arc<str>,
@@ -239,6 +239,9 @@ impl Directory {
         max_single: usize,
         clock: &Clock,
     ) {
+        if self.members.get(&id).is_none_or(|member| member.quiet || member.muted) {
+            return;
+        }
         let Some(room) = self.rooms.get_mut(key) else { return };
         if room.members.len() <= max_single && !room.pending.is_scheduled {
             return room.announce(&[change], Some(id), clock.system_time());

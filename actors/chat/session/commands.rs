@@ -142,6 +142,7 @@ impl Session {
             Command::Message(_)
             | Command::Action(_)
             | Command::DirectMessage(..)
+            | Command::Nick(_)
             | Command::Topic(Some(_))
                 if line_session.member.is_muted() =>
             {

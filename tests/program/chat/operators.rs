@@ -121,7 +121,9 @@ fn muted_member_is_told_and_not_delivered() {
         (operator(&server), member(&server, "eve"), member(&server, "bob"));
     op.send("/mute eve");
     eve.wait_for_line("* op has muted you; your messages are not delivered");
-    for say in ["hello", "/me waves", "/msg bob psst", "/topic mine"] {
+    for say in
+        ["hello", "/me waves", "/msg bob psst", "/topic mine", "/nick shout", "/join new-room"]
+    {
         eve.send(say);
         eve.wait_for_line("* an operator has muted you; your messages are not delivered");
     }
@@ -129,15 +131,24 @@ fn muted_member_is_told_and_not_delivered() {
     op.wait_for(|line| {
         line.contains("eve (lobby, 127.0.0.1, muted)") && line.contains("bob (lobby")
     });
+    // Its joins and leaves are not announced.
+    op.send("/join den");
+    op.wait_for(|line| line.starts_with("* you are op in den"));
+    eve.send("/join DEN");
+    eve.wait_for(|line| line.starts_with("* you are eve in den"));
+    eve.send("/join lobby");
+    eve.wait_for(|line| line.starts_with("* you are eve in lobby"));
     op.send("/unmute eve");
     eve.wait_for_line("* op has unmuted you; your messages are delivered again");
     eve.send("thanks");
     bob.wait_for_line("eve: thanks");
     let received = bob.received();
-    assert!(
-        !["hello", "waves", "psst", "mine"].iter().any(|word| received.contains(word)),
-        "{received}"
-    );
+    let words = ["hello", "waves", "psst", "mine", "shout", "eve left", "eve is now"];
+    assert!(!words.iter().any(|word| received.contains(word)), "{received}");
+    assert_eq!(received.matches("eve joined").count(), 0, "{received}");
+    op.send("/rooms");
+    let rooms = op.wait_for(|line| line.starts_with("* rooms: "));
+    assert!(!rooms.contains("new-room"), "{rooms}");
 }
 
 #[test]
@@ -166,6 +177,8 @@ fn banned_address_is_rejected_until_unban() {
     op.wait_for_line("* banned: 127.0.0.1");
     op.send("/unban 127.0.0.1");
     op.wait_for_line("* unbanned 127.0.0.1");
+    op.send("/bans");
+    op.wait_for_line("* no address is banned");
     LineClient::joined(&tcp);
     op.send("/unban 127.0.0.1");
     op.wait_for_line("* 127.0.0.1 is not banned; /bans lists the bans");
