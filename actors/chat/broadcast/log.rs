@@ -14,6 +14,7 @@ use std::time::SystemTime;
 use crate::actors::chat::broadcast::message::{HistoryLine, RoomMessage};
 use crate::actors::chat::broadcast::subscribers::Subscribers;
 use crate::sync::lock;
+use crate::wire::chat::notice::is_presence_notice;
 
 /// Maximum size of a log in bytes, unless [`MessageLog::set_capacity`] lowers it. A slow reader
 /// can lag behind by up to this size.
@@ -154,22 +155,19 @@ impl MessageLog {
         self.lock().bytes
     }
 
-    /// Returns the last `count` lines.
+    /// Returns the last `count` lines, without the announcements of joins, leaves and new nicks.
     pub(crate) fn recent(&self, count: usize) -> Vec<HistoryLine> {
         let state = self.lock();
-        let first = state.end_position.saturating_sub(count as u64);
-        let messages = state
-            .messages
-            .iter()
-            .filter(|(position, message)| position + u64::from(message.line_count) > first);
-        let mut history = Vec::new();
-        for (position, message) in messages {
-            let skip = usize::try_from(first.saturating_sub(*position)).unwrap_or(usize::MAX);
-            let lines = message.lines().skip(skip);
-            history.extend(
-                lines.map(|line| HistoryLine { text: line.into(), sent_at: message.sent_at }),
-            );
-        }
+        let messages = state.messages.iter().rev().map(|(_, message)| message);
+        let lines =
+            messages.flat_map(|message| message.lines().rev().map(move |line| (message, line)));
+        let lines = lines.filter(|(_, line)| !is_presence_notice(line.trim_end())).take(count);
+        let line = |(message, line): (&Arc<RoomMessage>, &str)| HistoryLine {
+            text: line.into(),
+            sent_at: message.sent_at,
+        };
+        let mut history: Vec<_> = lines.map(line).collect();
+        history.reverse();
         history
     }
 }
@@ -221,6 +219,21 @@ mod tests {
         log.set_capacity(2 * MESSAGE_OVERHEAD);
         assert_eq!(last(9), ["five\n"]);
         assert_eq!(drain_all(&mut subscription), ["missed 4", "five\n"]);
+    }
+
+    #[test]
+    fn joins_do_not_displace_messages_in_recent_lines() {
+        let log = MessageLog::default();
+        log.publish(Some(1), "ada: one\n".into(), NOW);
+        log.append(None, "* eve left\n* bob is now cy\n* dan joined\n".into(), 3, NOW);
+        log.publish(None, "* ada set the topic: dan joined\n".into(), NOW);
+        for k in 0..100 {
+            log.publish(None, format!("* guest{k} joined\n"), NOW);
+            log.publish(None, format!("* {k} others changed their names\n"), NOW);
+        }
+        let lines = log.recent(2).into_iter().map(|line| line.text.into());
+        let lines: Vec<String> = lines.collect();
+        assert_eq!(lines, ["ada: one\n", "* ada set the topic: dan joined\n"]);
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub struct RoomMessage {
 
 impl RoomMessage {
     /// Returns the lines, each with its newline.
-    pub fn lines(&self) -> impl Iterator<Item = &str> {
+    pub fn lines(&self) -> impl DoubleEndedIterator<Item = &str> {
         self.text.split_inclusive('\n')
     }
 }

@@ -220,7 +220,8 @@ impl Subscription {
         }
     }
 
-    /// Returns the last `count` lines of the room, read or not.
+    /// Returns the last `count` lines of the room, read or not, without the announcements of joins,
+    /// leaves and new nicks.
     pub fn recent(&self, count: usize) -> Vec<HistoryLine> {
         self.log.recent(count)
     }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use crate::actors::chat::broadcast::message::HistoryLine;
 use crate::actors::chat::manager::request::RoomRequest;
 use crate::actors::chat::operator_auth::{Login, MAX_LOGIN_ATTEMPTS};
 use crate::actors::chat::registry::{MUTED, NOT_IN_ROOM};
@@ -301,23 +300,28 @@ impl Session {
         }
     }
 
-    /// Sends the last `count` lines of the room, within the limits of a reply.
+    /// Sends the last `count` lines of the room, as far as they fit into a reply.
     fn send_history(&mut self, line_session: &LineSession, count: usize) {
         let Some(subscription) = &line_session.subscription else {
             return self.io.outbox.push(format!("* {NOT_IN_ROOM}\n"));
         };
-        let mut lines = subscription.recent(count.min(self.config.limits.max_history_lines));
-        let mut bytes = 0;
-        let fits = |line: &&HistoryLine| {
-            bytes += line.text.len();
-            bytes <= MAX_HISTORY_BYTES
+        let lines = subscription.recent(count.min(self.config.limits.max_history_lines));
+        let (count, now, mut bytes) = (lines.len(), self.ctx.clock().system_time(), 0);
+        let fits = |line: &String| {
+            let fits = bytes + line.len() <= MAX_HISTORY_BYTES;
+            bytes += if fits { line.len() } else { 0 };
+            fits
         };
-        let kept = lines.iter().rev().take_while(fits).count();
-        lines.drain(..lines.len() - kept);
-        self.io.outbox.push(format!("* the last {} lines:\n", lines.len()));
-        let now = self.ctx.clock().system_time();
-        lines
-            .iter()
-            .for_each(|line| self.io.outbox.push(with_timestamp(&line.text, line.sent_at, now)));
+        let lines = lines.iter().map(|line| with_timestamp(&line.text, line.sent_at, now));
+        // From the last line on. A line that does not fit leaves its space to shorter ones.
+        let shown: Vec<_> = lines.rev().filter(fits).collect();
+        let skipped = match count - shown.len() {
+            0 => String::new(),
+            skipped => format!(" ({skipped} long ones are not shown)"),
+        };
+        let header = format!("* the last {} lines{skipped}:\n", shown.len());
+        self.io
+            .outbox
+            .push([header].into_iter().chain(shown.into_iter().rev()).collect::<String>());
     }
 }

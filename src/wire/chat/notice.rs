@@ -168,6 +168,20 @@ pub fn parse_notice(line: &str) -> Notice<'_> {
     parse_about_self(notice).or_else(|| parse_about_members(notice)).unwrap_or(Notice::Info)
 }
 
+/// Returns whether a line, given without its line ending, announces joins, leaves or new nicknames.
+pub(crate) fn is_presence_notice(line: &str) -> bool {
+    let others = line.strip_prefix("* ").and_then(|notice| {
+        notice
+            .strip_suffix(" others changed their names")
+            .or_else(|| notice.strip_suffix(" other changed its name"))
+    });
+    others.is_some_and(|count| count.bytes().all(|byte| byte.is_ascii_digit()))
+        || matches!(
+            parse_notice(line),
+            Notice::MembersJoined(_) | Notice::MembersLeft(_) | Notice::MemberRenamed { .. }
+        )
+}
+
 /// Parses a notice about this member.
 fn parse_about_self(notice: &str) -> Option<Notice<'_>> {
     if let Some(nick) = notice.strip_prefix("you are now ") {

@@ -48,8 +48,7 @@ fn history(line: &mut LineClient) -> Vec<String> {
         assert!(minutes.len() == 2 && minutes.parse::<u8>().is_ok_and(|m| m < 60), "{line}");
         said.to_owned()
     });
-    let is_notice = |said: &String| said.ends_with(" joined") || said.ends_with(" left");
-    lines.filter(|said| !is_notice(said)).collect()
+    lines.collect()
 }
 
 #[track_caller]

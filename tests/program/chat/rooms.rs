@@ -131,11 +131,11 @@ fn history_shows_earlier_messages() {
     let mut bob = member(&server, "bob");
     bob.send("/history 2");
     bob.wait_for_line("* the last 2 lines:");
-    // The last line announces that bob joined.
-    bob.wait_for(|line| line.starts_with('[') && line.ends_with("] ada: line 4"));
+    // The announcement that bob joined does not count.
+    bob.wait_for(|line| line.starts_with('[') && line.ends_with("] ada: line 3"));
     bob.send("/history");
     bob.wait_for_line("* the last 3 lines:");
-    bob.wait_for(|line| line.ends_with("] ada: line 3"));
+    bob.wait_for(|line| line.ends_with("] ada: line 2"));
     bob.send("/time on");
     bob.wait_for_line("* times are shown, in UTC");
     ada.send("now");
@@ -172,9 +172,21 @@ fn history_of_long_lines_shows_last_ones() {
     }
     ada.wait_for(|line| line.starts_with(&acknowledgement("19 xxx")));
     ada.send("/history 20");
-    ada.wait_for_line("* the last 8 lines:");
+    ada.wait_for_line("* the last 8 lines (12 long ones are not shown):");
     ada.wait_for(|line| line.contains("] ada: 12 xxx"));
     ada.wait_for(|line| line.contains("] ada: 19 xxx"));
+    // A long line does not end the list.
+    ada.send("/nick short");
+    let mut late = member(&server, "late");
+    late.send("here");
+    late.wait_for_line(&acknowledgement("here"));
+    (0..9).for_each(|_| ada.send("y".repeat(4000)));
+    ada.send("end");
+    ada.wait_for_line(&acknowledgement("end"));
+    late.send("/history 11");
+    late.wait_for_line("* the last 10 lines (1 long ones are not shown):");
+    late.wait_for(|line| line.ends_with("] late: here"));
+    late.wait_for(|line| line.ends_with("] short: end"));
 }
 
 #[test]
