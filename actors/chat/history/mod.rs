@@ -119,6 +119,7 @@ impl HistoryStore {
         if job.sync && result.is_ok() {
             result = state.segments.sync();
         }
+        self.count_dropped(state.segments.take_lost());
         match result {
             Err(error) => {
                 let retry_at = job.created_at.checked_add(RETRY_DELAY).unwrap_or(job.created_at);

@@ -4,18 +4,19 @@
 //! [`history_record`](crate::wire::chat::history_record). The last segment grows until it is
 //! full, then the next one is created. The oldest are removed, so that all segments together
 //! stay within a limit. A lock on the file `lock` keeps other processes out. Other files in the
-//! directory are left alone.
+//! directory are left alone, and so are segments that belong to another user.
 //!
 //! After a write error the end of the segment is unknown. The segment is truncated where that is
 //! possible, and the next record goes into a new one.
 
 use std::collections::VecDeque;
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
+use rustix::process::geteuid;
 use thiserror::Error;
 
 use crate::wire::chat::history_record::{MAX_PAYLOAD_LEN, Record, Records, SEGMENT_HEADER};
@@ -73,8 +74,10 @@ pub(crate) struct SegmentLog {
     segments: VecDeque<(u64, u64)>,
     /// The last segment, while it can grow.
     current: Option<File>,
-    /// Whether there were writes since the last [`sync`](SegmentLog::sync).
-    dirty: bool,
+    /// Number of records that were appended since the last [`sync`](SegmentLog::sync).
+    unsynced: usize,
+    /// Number of appended records that a failing disk may have lost.
+    lost: usize,
     /// Locked as long as the history is open.
     _lock: File,
 }
@@ -89,8 +92,9 @@ impl SegmentLog {
     pub(crate) fn open(path: &Path, max_bytes: u64) -> Result<SegmentLog, HistoryError> {
         let unusable = |source| HistoryError::Unusable { path: path.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
-        let file = private_file_options().create(true).truncate(false).open(path.join("lock"));
-        let lock = file.map_err(unusable)?;
+        let mut options = private_file_options();
+        options.create(true).truncate(false);
+        let lock = open_own_file(&mut options, &path.join("lock")).map_err(unusable)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {
@@ -102,16 +106,17 @@ impl SegmentLog {
             path: path.to_owned(),
             max_bytes,
             segment_size: (max_bytes / SEGMENT_COUNT).min(MAX_SEGMENT_BYTES),
-            segments: find_segments(path).map_err(unusable)?,
+            segments: VecDeque::new(),
             current: None,
-            dirty: false,
+            unsynced: 0,
+            lost: 0,
             _lock: lock,
         })
     }
 
     /// Calls `restore` with the records of the newest `MAX_RESTORED_SEGMENTS` segments, oldest
     /// first. Opens the last segment for appending. Returns a warning for each damaged segment.
-    /// The records after the damage are lost.
+    /// A damaged record is skipped, and a damaged end is truncated.
     ///
     /// # Errors
     ///
@@ -120,8 +125,9 @@ impl SegmentLog {
         &mut self,
         mut restore: impl FnMut(Record<'_>),
     ) -> Result<Vec<String>, HistoryError> {
-        let mut warnings = Vec::new();
-        let segments = std::mem::take(&mut self.segments);
+        let (segments, mut warnings) =
+            find_segments(&self.path).map_err(|source| self.unusable_error(source))?;
+        self.segments.clear();
         let unread = segments.len().saturating_sub(MAX_RESTORED_SEGMENTS);
         for (index, (number, length)) in segments.into_iter().enumerate() {
             let path = self.segment_path(number);
@@ -131,7 +137,7 @@ impl SegmentLog {
                 true => SEGMENT_HEADER.len() as u64,
                 false => MAX_SEGMENT_BYTES + (2 * MAX_PAYLOAD_LEN) as u64,
             };
-            let segment = File::open(&path).map_err(unusable)?;
+            let segment = open_own_file(OpenOptions::new().read(true), &path).map_err(unusable)?;
             segment.take(max_len).read_to_end(&mut bytes).map_err(unusable)?;
             let Some(mut records) = Records::new(&bytes) else {
                 warnings.push(format!("{} is not a chat history; ignoring it", path.display()));
@@ -142,15 +148,17 @@ impl SegmentLog {
                 continue;
             }
             records.by_ref().for_each(&mut restore);
-            let end = records.valid_len() as u64;
+            let (end, skipped) = (records.valid_len() as u64, records.skipped_len());
+            if skipped > 0 {
+                warnings.push(format!("skipped {skipped} corrupt bytes in {}", path.display()));
+            }
             if end < length {
                 let lost = length - end;
                 warnings.push(format!(
                     "truncated {}: its last {lost} bytes were incomplete or corrupt",
                     path.display()
                 ));
-                private_file_options()
-                    .open(&path)
+                open_own_file(&mut private_file_options(), &path)
                     .and_then(|file| file.set_len(end))
                     .map_err(unusable)?;
             }
@@ -162,7 +170,8 @@ impl SegmentLog {
         if let Some(&(number, _)) = self.segments.back() {
             let path = self.segment_path(number);
             let unusable = |source| HistoryError::Unusable { path: path.clone(), source };
-            self.current = Some(private_file_options().append(true).open(&path).map_err(unusable)?);
+            let file = open_own_file(private_file_options().append(true), &path);
+            self.current = Some(file.map_err(unusable)?);
         }
         self.prune(0).map_err(|source| self.unusable_error(source))?;
         Ok(warnings)
@@ -189,14 +198,15 @@ impl SegmentLog {
             let is_full = count == 0;
             let upto = done + count.max(1);
             let records = &bytes[start..ends[upto - 1]];
-            let result = match is_full {
-                true => self.start_segment(records.len() as u64).and_then(|()| self.write(records)),
-                false => self.prune(records.len() as u64).and_then(|()| self.write(records)),
+            let space = match is_full {
+                true => self.start_segment(records.len() as u64),
+                false => self.prune(records.len() as u64),
             };
-            if let Err(error) = result {
+            if let Err(error) = space.and_then(|()| self.write(records)) {
                 self.abandon_segment();
                 return (done, Err(error));
             }
+            self.unsynced += upto - done;
             (done, start) = (upto, ends[upto - 1]);
         }
         (done, Ok(()))
@@ -208,19 +218,27 @@ impl SegmentLog {
     ///
     /// The disk failed: records that were appended since the last call may be lost.
     pub(crate) fn sync(&mut self) -> io::Result<()> {
-        if let (true, Some(file)) = (self.dirty, &self.current) {
+        let unsynced = std::mem::take(&mut self.unsynced);
+        if let (1.., Some(file)) = (unsynced, &self.current) {
             // Not retried on an error: the kernel reports it once and drops the pages.
-            self.dirty = false;
-            file.sync_data().inspect_err(|_| self.current = None)?;
+            if let Err(error) = file.sync_data() {
+                self.current = None;
+                self.lost += unsynced;
+                return Err(error);
+            }
         }
         Ok(())
+    }
+
+    /// Returns how many appended records a failing disk may have lost since the last call.
+    pub(crate) fn take_lost(&mut self) -> usize {
+        std::mem::take(&mut self.lost)
     }
 
     fn write(&mut self, records: &[u8]) -> io::Result<()> {
         let (Some(file), Some((_, length))) = (&mut self.current, self.segments.back_mut()) else {
             return Err(io::Error::other("no segment is open"));
         };
-        self.dirty = true;
         file.write_all(records)?;
         *length += records.len() as u64;
         Ok(())
@@ -278,7 +296,10 @@ impl SegmentLog {
             return;
         };
         // If the disk fails here too, the next start truncates the damaged end.
-        let _ = file.set_len(length).and_then(|()| file.sync_data());
+        let unsynced = std::mem::take(&mut self.unsynced);
+        if file.set_len(length).and_then(|()| file.sync_data()).is_err() {
+            self.lost += unsynced;
+        }
         if length <= SEGMENT_HEADER.len() as u64 {
             let _ = fs::remove_file(self.segment_path(number));
             self.segments.pop_back();
@@ -297,9 +318,27 @@ fn private_file_options() -> OpenOptions {
     options
 }
 
-/// Finds the segments in a directory and returns their numbers and lengths, oldest first.
-fn find_segments(path: &Path) -> io::Result<VecDeque<(u64, u64)>> {
-    let mut segments = Vec::new();
+/// Opens a file of this user, never through a link.
+fn open_own_file(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    // NONBLOCK: if the name belongs to a pipe now, opening it must not wait for its other end.
+    let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
+    let flags = i32::try_from(flags.bits()).map_err(io::Error::other)?;
+    let file = options.custom_flags(flags).open(path)?;
+    match is_own_file(&file.metadata()?) {
+        true => Ok(file),
+        false => Err(io::Error::new(io::ErrorKind::PermissionDenied, "owned by another user")),
+    }
+}
+
+/// Returns whether a file is a regular file of this user. What others wrote is not trusted.
+fn is_own_file(metadata: &Metadata) -> bool {
+    metadata.is_file() && metadata.uid() == geteuid().as_raw()
+}
+
+/// Finds the segments in a directory. Returns their numbers and lengths, oldest first, and a
+/// warning for each file that belongs to another user.
+fn find_segments(path: &Path) -> io::Result<(VecDeque<(u64, u64)>, Vec<String>)> {
+    let (mut segments, mut warnings) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(path)? {
         let entry = entry?;
         let name = entry.file_name();
@@ -309,12 +348,15 @@ fn find_segments(path: &Path) -> io::Result<VecDeque<(u64, u64)>> {
         let Some(number) = digits.and_then(|digits| digits.parse().ok()) else { continue };
         // Of a symlink this is the link's own metadata, so links out of the directory are skipped.
         let metadata = entry.metadata()?;
-        if metadata.is_file() {
+        if is_own_file(&metadata) {
             segments.push((number, metadata.len()));
+        } else if metadata.is_file() {
+            let path = entry.path();
+            warnings.push(format!("{} belongs to another user; ignoring it", path.display()));
         }
     }
     segments.sort_unstable();
-    Ok(segments.into())
+    Ok((segments.into(), warnings))
 }
 
 #[cfg(test)]

@@ -13,11 +13,16 @@
 //! ```
 //!
 //! Segments are only appended to. So after a crash or on a full disk a segment has valid records,
-//! and at most one invalid record at its end. [`Records`] reads the valid records and returns where
-//! they end. A line that no member could have sent is not a valid record, whatever its checksum. So
-//! the lines are as safe to show as those that [`encode`] accepts.
+//! and at most one invalid record at its end. A failing disk may damage any byte. [`Records`] skips
+//! a damaged record and continues at the next valid one. A text cannot contain a record: the third
+//! or fourth byte of a record is zero, and a line has no control characters.
+//!
+//! A line that no member could have sent is not a valid record, whatever its checksum. So the lines
+//! are as safe to show as those that [`encode`] accepts.
 
 use std::str::from_utf8;
+
+use memchr::memchr;
 
 use crate::wire::chat::names::validate_room;
 use crate::wire::text::is_unsafe;
@@ -109,6 +114,7 @@ fn checksum(length: u32, payload: &[u8]) -> [u8; 8] {
 pub struct Records<'a> {
     bytes: &'a [u8],
     valid_len: usize,
+    skipped_len: usize,
 }
 
 impl<'a> Records<'a> {
@@ -117,17 +123,24 @@ impl<'a> Records<'a> {
     /// A truncated header is a segment without records, whose [`valid_len`](Records::valid_len) is
     /// 0.
     pub fn new(bytes: &'a [u8]) -> Option<Records<'a>> {
-        if bytes.starts_with(&SEGMENT_HEADER) {
-            return Some(Records { bytes, valid_len: SEGMENT_HEADER.len() });
-        }
-        SEGMENT_HEADER.starts_with(bytes).then_some(Records { bytes: &[], valid_len: 0 })
+        let (bytes, valid_len) = match bytes.starts_with(&SEGMENT_HEADER) {
+            true => (bytes, SEGMENT_HEADER.len()),
+            false if SEGMENT_HEADER.starts_with(bytes) => (&[][..], 0),
+            false => return None,
+        };
+        Some(Records { bytes, valid_len, skipped_len: 0 })
     }
 
-    /// Returns the length of the segment up to the end of the records read so far, in bytes.
+    /// Returns the length of the segment up to the end of the last record read so far, in bytes.
     ///
     /// After the last record, the bytes beyond this length are incomplete or corrupt.
     pub fn valid_len(&self) -> usize {
         self.valid_len
+    }
+
+    /// Returns the number of corrupt bytes before the last record read so far.
+    pub fn skipped_len(&self) -> usize {
+        self.skipped_len
     }
 }
 
@@ -135,18 +148,27 @@ impl<'a> Iterator for Records<'a> {
     type Item = Record<'a>;
 
     fn next(&mut self) -> Option<Record<'a>> {
-        let (length, rest) = self.bytes.get(self.valid_len..)?.split_first_chunk::<4>()?;
-        let (expected, rest) = rest.split_first_chunk::<8>()?;
-        let length = u32::from_le_bytes(*length);
-        let size = usize::try_from(length).ok().filter(|size| *size <= MAX_PAYLOAD_LEN)?;
-        let payload = rest.get(..size)?;
-        if checksum(length, payload) != *expected {
-            return None;
+        for start in self.valid_len..self.bytes.len() {
+            if let Some((record, length)) = parse_record(&self.bytes[start..]) {
+                self.skipped_len += start - self.valid_len;
+                self.valid_len = start + length;
+                return Some(record);
+            }
         }
-        let record = decode(payload).filter(Record::is_valid)?;
-        self.valid_len += RECORD_HEADER_LEN + size;
-        Some(record)
+        None
     }
+}
+
+/// Parses the record at the start of `bytes`, and returns it with its length.
+fn parse_record(bytes: &[u8]) -> Option<(Record<'_>, usize)> {
+    let (length, rest) = bytes.split_first_chunk::<4>()?;
+    let (expected, rest) = rest.split_first_chunk::<8>()?;
+    let length = u32::from_le_bytes(*length);
+    let size = usize::try_from(length).ok().filter(|size| *size <= MAX_PAYLOAD_LEN)?;
+    let payload = rest.get(..size)?;
+    // The checksum comes last, because a search for the next record tries each byte.
+    let record = decode(payload).filter(Record::is_valid)?;
+    (checksum(length, payload) == *expected).then_some((record, RECORD_HEADER_LEN + size))
 }
 
 /// Decodes a payload, or returns `None` if it is malformed.
@@ -154,6 +176,10 @@ fn decode(payload: &[u8]) -> Option<Record<'_>> {
     let (timestamp_ms, rest) = payload.split_first_chunk::<8>()?;
     let (room_len, rest) = rest.split_first()?;
     let (room, line) = rest.split_at_checked(usize::from(*room_len))?;
+    // Each record has a zero, so a search looks at few bytes more than once.
+    if memchr(0, line).is_some() {
+        return None;
+    }
     let (room, line) = (from_utf8(room).ok()?, from_utf8(line).ok()?);
     Some(Record { timestamp_ms: i64::from_le_bytes(*timestamp_ms), room, line })
 }
@@ -164,6 +190,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::wire::chat::limits::{MAX_LINE_LEN, MAX_NICK_LEN};
+    use crate::wire::text::escape;
 
     type OwnedRecord = (i64, String, String);
 
@@ -214,14 +242,21 @@ mod tests {
         }
 
         #[test]
-        fn changed_byte_is_detected(records in record_strategy(), bit in 0_u32..8) {
+        fn changed_byte_loses_only_its_record(records in record_strategy(), bit in 0_u32..8) {
             let (bytes, ends) = segment(&records);
             for place in SEGMENT_HEADER.len()..bytes.len() {
                 let mut broken = bytes.clone();
                 broken[place] ^= 1 << bit;
-                let whole = ends.iter().filter(|end| **end <= place).count();
-                let expected = (records[..whole - 1].to_vec(), ends[whole - 1]);
-                prop_assert_eq!(read_all(&broken), expected);
+                let lost = ends.iter().filter(|end| **end <= place).count() - 1;
+                let mut expected = records.clone();
+                expected.remove(lost);
+                let is_last = lost + 1 == records.len();
+                let end = if is_last { ends[lost] } else { bytes.len() };
+                prop_assert_eq!(read_all(&broken), (expected, end));
+                let mut read = Records::new(&broken).expect("a segment");
+                read.by_ref().for_each(drop);
+                let skipped = if is_last { 0 } else { ends[lost + 1] - ends[lost] };
+                prop_assert_eq!(read.skipped_len(), skipped);
             }
         }
 
@@ -231,6 +266,29 @@ mod tests {
             let bytes = [&SEGMENT_HEADER[..], &noise].concat();
             prop_assert_eq!(read_all(&bytes).1, SEGMENT_HEADER.len());
         }
+    }
+
+    #[test]
+    fn search_for_next_record_is_fast_in_any_bytes() {
+        // Each of these headers announces the longest payload, which the checksum would read.
+        let mut header = u32::try_from(MAX_PAYLOAD_LEN).unwrap().to_le_bytes().to_vec();
+        header.extend([0; 8 + 8]);
+        header.extend(b"\x01a");
+        let text = [&header[..], &[b'x'; 40], b"\n"].concat();
+        let hostile = [&SEGMENT_HEADER[..], &text.repeat((4 << 20) / text.len())].concat();
+        let started_at = std::time::Instant::now();
+        assert_eq!(read_all(&hostile).1, SEGMENT_HEADER.len());
+        // With the checksum first it would hash four gigabytes.
+        assert!(started_at.elapsed().as_secs() < 2, "{:?}", started_at.elapsed());
+    }
+
+    #[test]
+    fn longest_line_of_a_member_fits_into_a_record() {
+        // Nothing grows more when it is escaped than a control character.
+        let text = escape(&"\u{1}".repeat(MAX_LINE_LEN)).into_owned();
+        let line = format!("** {} {text}\n", "n".repeat(MAX_NICK_LEN));
+        let room = "r".repeat(MAX_NICK_LEN);
+        assert!(encode(Record { timestamp_ms: 0, room: &room, line: &line }, &mut Vec::new()));
     }
 
     #[test]
