@@ -23,8 +23,8 @@ pub enum Line {
 ///
 /// Lines end with `\n` or `\r\n`. Call [`next_line`](LineBuffer::next_line) after each
 /// [`push`](LineBuffer::push) until it returns `None`, or [`has_line`](LineBuffer::has_line) until
-/// it returns false. Then the buffer never holds more than one line of the maximum length, a
-/// carriage return, and the bytes of one push. Each byte is scanned once, so a long line in small
+/// it returns false. Then the buffer holds at most one line of the maximum length and a carriage
+/// return, and no more memory than that. During a push it also holds the pushed bytes. Each byte is scanned once, so a long line in small
 /// pieces takes linear time.
 ///
 /// # Examples
@@ -171,6 +171,10 @@ impl LineBuffer {
             self.buffer.drain(..excess);
             self.dropped += excess;
         }
+        if self.buffer.capacity() > self.max_len + 1 {
+            // A start of a line must not keep the memory of the lines before it.
+            self.buffer.shrink_to_fit();
+        }
         self.scanned = self.buffer.len();
     }
 }
@@ -238,6 +242,16 @@ mod tests {
         assert!(lines.has_line());
         assert_eq!(lines.next_line(), Some(Line::TooLong(800)));
         assert_eq!(lines.next_line(), Some(complete("ab")));
+    }
+
+    #[test]
+    fn partial_line_releases_memory_of_earlier_lines() {
+        let mut lines = LineBuffer::new(100);
+        lines.push(&b"\n".repeat(16 << 10));
+        lines.push(b"x");
+        while lines.next_line().is_some() {}
+        assert_eq!(lines.partial(), b"x");
+        assert!(lines.buffer.capacity() <= 101, "{}", lines.buffer.capacity());
     }
 
     #[test]
