@@ -7,6 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::chat_client::{LineClient, connect};
+use crate::support::process_stats::private_memory_kib;
 use crate::support::{Program, directory, serial};
 
 /// The longest line that the server publishes: a nick, and a text of 4 KiB.
@@ -131,4 +132,43 @@ fn operator_password_guesses_are_delayed() {
     assert!((1..=2).contains(&checked) && elapsed >= Duration::from_secs(1), "{elapsed:?}");
     let log = String::from_utf8(server.stderr()).unwrap();
     assert!(log.matches("wrong operator password").count() <= 3, "{log}");
+}
+
+#[test]
+fn list_of_rooms_with_long_topics_is_bounded() {
+    let server = Program::server(&["--scenario", "chat"]);
+    let topic = "\u{7}".repeat(300);
+    let member = |room: usize| {
+        let mut line = LineClient::connect(server.endpoint());
+        line.send(format!("/join room{room}\n/topic {topic}"));
+        line.wait_for(|line| line.starts_with("* topic of"));
+        line
+    };
+    let mut members: Vec<_> = (0..120).map(member).collect();
+    members[0].send("/rooms\n".repeat(20).trim_end());
+    for _ in 0..20 {
+        let reply = members[0].wait_for(|line| line.starts_with("* rooms: "));
+        assert!(reply.len() < (8 << 10) + 100 && reply.ends_with(" others"), "{}", reply.len());
+    }
+}
+
+#[test]
+fn half_lines_hold_little_memory() {
+    const SESSIONS: u64 = 300;
+    let _serial = serial::lock();
+    let server = Program::server(&["--scenario", "chat"]);
+    let mut sessions: Vec<_> =
+        (0..SESSIONS).map(|_| LineClient::connect(server.endpoint())).collect();
+    let mut send = |before: &str, after: &str| {
+        for line in &mut sessions {
+            line.stream.write_all(format!("{before}/ack off\n{after}").as_bytes()).unwrap();
+            line.wait_for_line("* receipts are off");
+        }
+    };
+    send("", "");
+    let before = private_memory_kib(&server);
+    // One read of 16 KiB whose last byte begins a line.
+    send(&"\n".repeat((16 << 10) - 10), "x");
+    let growth = private_memory_kib(&server).saturating_sub(before);
+    assert!(growth <= SESSIONS * 4, "{growth} KiB");
 }

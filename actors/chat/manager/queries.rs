@@ -9,6 +9,9 @@ use crate::wire::text::escape;
 /// Maximum number of entries in a list.
 const MAX_LISTED: usize = 100;
 
+/// Maximum size of a list's entries in bytes.
+const MAX_LIST_BYTES: usize = 8 << 10;
+
 /// Maximum length of a topic in bytes, before it is escaped.
 const MAX_TOPIC_BYTES: usize = 300;
 
@@ -79,10 +82,30 @@ pub(crate) fn get_or_set_topic(
     Ok(answer)
 }
 
-/// Lists the first [`MAX_LISTED`] of `total` entries, and the number of the others.
+/// Lists the first of `total` entries, at most [`MAX_LISTED`] with [`MAX_LIST_BYTES`], and the
+/// number of the others.
 pub(crate) fn truncated_list<E: AsRef<str>>(
     entries: impl Iterator<Item = E>,
     total: usize,
 ) -> String {
-    format_list(entries.take(MAX_LISTED), total)
+    let mut bytes = 0;
+    let fits = |entry: &E| {
+        bytes += entry.as_ref().len();
+        bytes <= MAX_LIST_BYTES
+    };
+    format_list(entries.take(MAX_LISTED).take_while(fits), total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn list_of_long_entries_is_truncated() {
+        let topic = "x".repeat(1800);
+        let list = truncated_list((0..1000).map(|room| format!("{room}: {topic}")), 1000);
+        assert!(list.len() <= MAX_LIST_BYTES && list.ends_with(" and 996 others"), "{list}");
+        let list = truncated_list((0..1000).map(|nick| nick.to_string()), 1000);
+        assert!(list.ends_with("98, 99 and 900 others"), "{list}");
+    }
 }

@@ -21,9 +21,9 @@ pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(60);
 /// private bytes, no more input is read from the peer.
 pub(crate) const HIGH_WATER: usize = 64 << 10;
 
-/// Maximum number of bytes in the outbox: [`HIGH_WATER`] and one more reply. The longest reply is
-/// a list of rooms whose topics consist of escapes.
-pub(crate) const MAX_PENDING: usize = HIGH_WATER + (256 << 10);
+/// Maximum number of bytes in the outbox: [`HIGH_WATER`] and one more reply or message. The longest
+/// one is a batch of short messages, each with its time.
+pub(crate) const MAX_PENDING: usize = HIGH_WATER + (128 << 10);
 
 /// The bytes that wait to be written. An empty outbox has no allocation.
 #[derive(Debug, Default)]
