@@ -24,8 +24,8 @@ pub enum Line {
 /// Lines end with `\n` or `\r\n`. Call [`next_line`](LineBuffer::next_line) after each
 /// [`push`](LineBuffer::push) until it returns `None`, or [`has_line`](LineBuffer::has_line) until
 /// it returns false. Then the buffer holds at most one line of the maximum length and a carriage
-/// return, and no more memory than that. During a push it also holds the pushed bytes. Each byte is scanned once, so a long line in small
-/// pieces takes linear time.
+/// return, and no more memory than that. Each byte is scanned once, so a long line in small pieces
+/// takes linear time.
 ///
 /// # Examples
 ///
