@@ -175,9 +175,8 @@ impl Session {
 
     /// Counts a line or a chunk for the rate limits.
     pub(crate) fn record_input(&mut self, text: &str) {
-        let now = self.ctx.now();
         if let Some(input_rate) = &mut self.input_rate {
-            input_rate.record(text, now);
+            input_rate.record(text, self.ctx.now());
         }
     }
 
