@@ -79,6 +79,20 @@ fn checksum(number: u64, frame: &[u8], kind: FrameKind) -> [u8; CHECKSUM_LEN] {
     checksum
 }
 
+/// The treatment of the `data` frames of a peer.
+///
+/// They are the only long frames. A reader that expects none need not buffer them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DataFrames {
+    /// Decode them.
+    Accept,
+    /// Skip them without buffering their bodies. Their checksums are not checked. The frame after
+    /// them is detected as wrong if one of them was lost, duplicated or truncated.
+    Skip,
+    /// Reject them at their header.
+    Reject,
+}
+
 /// A decoder of the frames of one direction, fed with bytes in pieces of any size.
 ///
 /// It buffers at most one frame and one piece if each piece is decoded before the next.
@@ -89,6 +103,8 @@ pub struct FrameReader {
     consumed: usize,
     filled: usize,
     next_number: u64,
+    /// The bytes of a skipped frame that have not arrived yet.
+    left_to_skip: usize,
 }
 
 impl FrameReader {
@@ -129,14 +145,42 @@ impl FrameReader {
     /// Fails if the bytes are not a valid frame. The reader cannot be used after an error, because
     /// the start of the next frame is unknown.
     pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, FrameError> {
-        let unread = &self.buffer[self.consumed..self.filled];
-        let Some(header) = unread.first_chunk::<FRAME_HEADER_LEN>() else { return Ok(None) };
-        let kind = FrameKind::from_byte(header[0]).ok_or(FrameError::UnknownKind)?;
-        let length = u32::from_le_bytes([header[1], header[2], header[3], header[4]]) as usize;
-        if length > kind.max_body_len() {
-            return Err(FrameError::TooLong);
-        }
+        self.next_frame_with(DataFrames::Accept)
+    }
+
+    /// Decodes the next frame like [`next_frame`](FrameReader::next_frame), and treats `data`
+    /// frames as `data_frames` says.
+    ///
+    /// # Errors
+    ///
+    /// Same as [`next_frame`](FrameReader::next_frame). A rejected frame is
+    /// [`FrameError::UnexpectedData`].
+    pub fn next_frame_with(
+        &mut self,
+        data_frames: DataFrames,
+    ) -> Result<Option<Frame<'_>>, FrameError> {
+        let (kind, length) = loop {
+            if !self.finish_skip() {
+                return Ok(None);
+            }
+            let unread = &self.buffer[self.consumed..self.filled];
+            let Some(header) = unread.first_chunk::<FRAME_HEADER_LEN>() else { return Ok(None) };
+            let kind = FrameKind::from_byte(header[0]).ok_or(FrameError::UnknownKind)?;
+            let length = u32::from_le_bytes([header[1], header[2], header[3], header[4]]) as usize;
+            if length > kind.max_body_len() {
+                return Err(FrameError::TooLong);
+            }
+            match (kind, data_frames) {
+                (FrameKind::Data, DataFrames::Reject) => return Err(FrameError::UnexpectedData),
+                (FrameKind::Data, DataFrames::Skip) => {
+                    self.left_to_skip = FRAME_HEADER_LEN + length + CHECKSUM_LEN;
+                    self.next_number += 1;
+                }
+                _ => break (kind, length),
+            }
+        };
         let end = FRAME_HEADER_LEN + length;
+        let unread = &self.buffer[self.consumed..self.filled];
         let Some(received) = unread.get(end..end + CHECKSUM_LEN) else { return Ok(None) };
         if received != checksum(self.next_number, &unread[..end], kind) {
             return Err(FrameError::Checksum);
@@ -147,9 +191,17 @@ impl FrameReader {
         Frame::decode_body(kind, &self.buffer[body]).map(Some).ok_or(FrameError::MalformedBody)
     }
 
-    /// Returns whether bytes of an incomplete frame are buffered.
+    /// Drops the received bytes of a frame that is skipped. Returns whether all of it has arrived.
+    fn finish_skip(&mut self) -> bool {
+        let skipped = self.left_to_skip.min(self.filled - self.consumed);
+        self.consumed += skipped;
+        self.left_to_skip -= skipped;
+        self.left_to_skip == 0
+    }
+
+    /// Returns whether a frame has begun and is incomplete.
     pub fn has_partial_frame(&self) -> bool {
-        self.filled > self.consumed
+        self.filled > self.consumed || self.left_to_skip > 0
     }
 }
 

@@ -144,6 +144,9 @@ pub enum FrameError {
     /// The checksum is wrong: a frame was changed, lost, duplicated or reordered on the way.
     #[error("received a frame with a wrong checksum")]
     Checksum,
+    /// A `data` frame arrived although no file is expected.
+    #[error("received data without an accepted offer")]
+    UnexpectedData,
     /// The body does not have the layout of its kind.
     #[error("received a frame with a malformed body")]
     MalformedBody,

@@ -17,7 +17,7 @@ pub mod filename;
 mod frame;
 mod preamble;
 
-pub use codec::{DATA_HEADER_LEN, DATA_OVERHEAD, FrameReader, FrameWriter};
+pub use codec::{DATA_HEADER_LEN, DATA_OVERHEAD, DataFrames, FrameReader, FrameWriter};
 pub use digest::CHUNK_SIZE;
 pub use frame::{Failed, Frame, FrameError, Offer, Stored, VERSION};
 pub use preamble::{

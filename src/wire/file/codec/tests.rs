@@ -124,6 +124,45 @@ fn long_reason_is_truncated_at_character_boundary() {
     assert_eq!(failed.reason.len(), MAX_BODY_LEN - 2);
 }
 
+/// Encodes a data frame, and an `end` frame after it.
+fn data_then_end() -> Vec<u8> {
+    let data = OwnedFrame::Data(0, [1; 32], vec![7; 60_000]);
+    encode_frames(&[data, OwnedFrame::End(5, [2; 32])]).concat()
+}
+
+#[test]
+fn skipped_data_frame_is_not_buffered() {
+    let bytes = data_then_end();
+    let mut reader = FrameReader::default();
+    let (last, pieces) = (bytes.len() - 20, bytes[..bytes.len() - 20].chunks(1000));
+    for piece in pieces {
+        reader.push(piece);
+        assert_eq!(reader.next_frame_with(DataFrames::Skip), Ok(None));
+        reader.shrink();
+        assert!(reader.has_partial_frame() && reader.buffer.capacity() <= 1000);
+    }
+    reader.push(&bytes[last..]);
+    let end = Frame::End { size: 5, digest: [2; 32] };
+    assert_eq!(reader.next_frame_with(DataFrames::Skip), Ok(Some(end)));
+    assert!(!reader.has_partial_frame());
+}
+
+#[test]
+fn rejected_data_frame_fails_at_header() {
+    let mut reader = FrameReader::default();
+    reader.push(&data_then_end()[..FRAME_HEADER_LEN]);
+    assert_eq!(reader.next_frame_with(DataFrames::Reject), Err(FrameError::UnexpectedData));
+}
+
+#[test]
+fn lost_skipped_frame_is_detected() {
+    let data = OwnedFrame::Data(0, [1; 32], vec![7; 100]);
+    let each = encode_frames(&[data.clone(), data, OwnedFrame::End(5, [2; 32])]);
+    let mut reader = FrameReader::default();
+    reader.push(&[&each[0][..], &each[2]].concat());
+    assert_eq!(reader.next_frame_with(DataFrames::Skip), Err(FrameError::Checksum));
+}
+
 proptest! {
     #[test]
     fn frames_round_trip_in_any_pieces(
