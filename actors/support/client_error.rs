@@ -82,6 +82,14 @@ pub enum ClientError {
         /// The server's message, as received (not escaped), or our own.
         reason: String,
     },
+    /// The server reported that the client violated the protocol, or that a frame was damaged.
+    #[error("{name}: the server reported a protocol error: {reason}")]
+    ProtocolRejected {
+        /// The file's name.
+        name: String,
+        /// The server's message, as received (not escaped).
+        reason: String,
+    },
     /// The server's disk is full.
     #[error("{name}: the server has no space for it: {reason}")]
     ServerDiskFull {

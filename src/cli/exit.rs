@@ -66,6 +66,17 @@ impl ExitStatus {
         ExitStatus::Failed
     }
 
+    /// Returns the code with which a server ends instead of this one. The codes of a server
+    /// describe its own process, so those of a transfer become [`ExitStatus::Failed`].
+    pub fn of_server(self) -> ExitStatus {
+        match self {
+            ExitStatus::TimedOut | ExitStatus::Integrity | ExitStatus::DiskFull => {
+                ExitStatus::Failed
+            }
+            status => status,
+        }
+    }
+
     fn from_io_kind(kind: io::ErrorKind) -> ExitStatus {
         match kind {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ExitStatus::DiskFull,
@@ -98,6 +109,17 @@ mod tests {
         assert_eq!(ExitStatus::from_error(&full), ExitStatus::DiskFull);
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         assert_eq!(ExitStatus::from_error(&refused), ExitStatus::Unreachable);
+    }
+
+    #[test]
+    fn server_never_ends_with_code_of_transfer() {
+        use ExitStatus::{DiskFull, Failed, Integrity, Success, TimedOut, Unreachable, Usage};
+        for status in [TimedOut, Integrity, DiskFull, Failed] {
+            assert_eq!(status.of_server(), Failed);
+        }
+        for status in [Success, Usage, Unreachable] {
+            assert_eq!(status.of_server(), status);
+        }
     }
 
     #[test]

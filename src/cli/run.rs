@@ -157,7 +157,7 @@ fn run(
     lifecycle.flush(OUTPUT_FLUSH_TIMEOUT);
     match exit_status(settings.role, result) {
         ExitStatus::Success if has_lost_output.load(Ordering::Relaxed) => ExitStatus::Failed,
-        ExitStatus::Success => lifecycle.exit_status(),
+        status if settings.role == Role::Server => status.of_server(),
         status => status,
     }
 }

@@ -275,9 +275,8 @@ fn classify_failure(
 ) -> Result<AttemptOutcome, ClientError> {
     let name = item.path.display().to_string();
     match code {
-        failure_code::PROTOCOL_ERROR | failure_code::HASH_MISMATCH => {
-            Err(ClientError::Mismatch { name, reason })
-        }
+        failure_code::PROTOCOL_ERROR => Err(ClientError::ProtocolRejected { name, reason }),
+        failure_code::HASH_MISMATCH => Err(ClientError::Mismatch { name, reason }),
         failure_code::DISK_FULL => Err(ClientError::ServerDiskFull { name, reason }),
         failure_code::BUSY | failure_code::STOPPING => Ok(AttemptOutcome::Retry(reason)),
         failure_code::SKIPPED => Ok(AttemptOutcome::Done(UploadOutcome::Skipped(reason))),

@@ -5,8 +5,6 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use crate::actors::StoreError;
-use crate::cli::exit::ExitStatus;
 use crate::cli::output::background_writer::BackgroundWriter;
 use crate::cli::output::json;
 use crate::cli::output::sink::{Sink, write_line};
@@ -38,8 +36,6 @@ struct LifecycleLogState {
     closed_connections: usize,
     /// The number of connections that were cut at the drain timeout.
     killed_connections: usize,
-    /// The exit code for a failure that did not end the run.
-    exit_status: ExitStatus,
 }
 
 /// An actor to crash.
@@ -69,7 +65,6 @@ impl LifecycleLog {
             stop_started_at: None,
             closed_connections: 0,
             killed_connections: 0,
-            exit_status: ExitStatus::Success,
         };
         let (json, state) = (sink.map(json_writer), Mutex::new(state));
         LifecycleLog(Arc::new(LifecycleLogInner { handle, json, has_drills, state }))
@@ -130,24 +125,15 @@ impl LifecycleLog {
     }
 
     fn on_abnormal_exit(&self, event: &Lifecycle, path: &Path, exit: &Exit) {
-        let store_error = exit.error().and_then(|error| error.downcast_ref::<StoreError>());
-        // The failure of a client ends the program, which reports it then. A receiver has already
-        // reported its own failure.
+        // The failure of a client ends the program, which reports it then.
         let is_client_failure = path.name() == "client" && matches!(exit, Exit::Failed(_));
-        match is_client_failure || store_error.is_some() {
+        match is_client_failure {
             true => log::debug!("{event}"),
             false => log::warn!("{event}"),
         }
-        let mut state = self.state();
-        if let Some(error) = store_error {
-            state.exit_status = match error {
-                StoreError::DiskFull { .. } => ExitStatus::DiskFull,
-                _ => ExitStatus::Failed,
-            };
-        }
         // The children of pools are never restarted.
         if !path.is_pool_child() {
-            state.exit_reasons.insert(path.to_string(), exit.to_string());
+            self.state().exit_reasons.insert(path.to_string(), exit.to_string());
         }
     }
 
@@ -194,11 +180,6 @@ impl LifecycleLog {
         let connections = if closed == 1 { "connection" } else { "connections" };
         log::info!("drained in {seconds:.1} s: {closed} {connections} closed, {killed} cut");
         self.write_json(|| json::format_drain(killed, seconds));
-    }
-
-    /// Returns the exit code for a failure that did not end the run.
-    pub fn exit_status(&self) -> ExitStatus {
-        self.state().exit_status
     }
 
     fn write_json(&self, line: impl FnOnce() -> String) {
