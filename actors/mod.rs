@@ -53,7 +53,7 @@ pub use file::store::existing::ExistingFile;
 pub use file::store::partial::PartialFile;
 pub use file::store::request::FileRequest;
 pub use file::store::shared::{OnConflict, StoreConfig};
-pub use file::store::{CreateOutcome, FileStore};
+pub use file::store::{FileStore, OfferedFile};
 pub use file::writer::{FileWriter, RotationPolicy, WriterMessage, WriterState};
 pub use support::accepted_connection::{Connection, ConnectionGuard};
 pub use support::ban_list::BanList;

@@ -27,6 +27,7 @@ pub(super) async fn add_server(
     let store_config = StoreConfig {
         keep_free: settings.keep_free,
         max_size: settings.max_size,
+        max_files: settings.max_files,
         on_conflict: settings.on_conflict,
     };
     let part_ttl = settings.part_ttl;
@@ -42,6 +43,7 @@ pub(super) async fn add_server(
     let receiver_config = ReceiverConfig {
         first_timeout: settings.first_timeout,
         idle_timeout: settings.idle_timeout,
+        min_rate: settings.min_rate,
         raw_digest: settings.raw_digest,
     };
     let receiver_reporter = reporter.clone();

@@ -181,6 +181,10 @@ pub struct Settings {
     pub raw_digest: bool,
     /// The disk space that uploads leave free, in bytes.
     pub keep_free: u64,
+    /// The number of files and directories that uploads create at most. `None` is no limit.
+    pub max_files: Option<u64>,
+    /// The minimum rate of a framed upload in bytes per second. 0 is no minimum.
+    pub min_rate: u64,
     /// The nickname of a chat client.
     pub nick: Option<String>,
     /// The default room of a chat server, or the room that a client joins.
@@ -248,6 +252,8 @@ impl Settings {
             part_ttl: Some(Duration::from_secs(7 * 24 * 60 * 60)),
             raw_digest: true,
             keep_free: 64 << 20,
+            max_files: None,
+            min_rate: 64,
             nick: None,
             room: None,
             reconnect: Reconnect::Never,

@@ -18,11 +18,27 @@ pub(super) const YIELD_AFTER: Duration = Duration::from_secs(2);
 /// The silence after which the kernel probes the sender, if there is no idle timeout.
 pub(super) const KEEPALIVE_IDLE: Duration = Duration::from_secs(120);
 
-/// The longest run of one job on the blocking pool. A job ends earlier if others wait for a thread.
+/// The longest run of one job on the blocking pool. If others wait for a thread, a job ends after
+/// its current step.
 pub(super) const TIME_SLICE: Duration = Duration::from_millis(100);
 
-/// The number of bytes read in one step, after which a job checks its time slice.
+/// The number of bytes read or hashed in one step, after which a job checks its time slice.
 pub(super) const STEP_BYTES: usize = 8 << 20;
+
+/// The number of hashes read from a checksum file in one step.
+pub(super) const STEP_RECORDS: u64 = 16 << 10;
+
+/// The number of answers that may wait to be written, after which no further frame is handled.
+pub(super) const MAX_PENDING_ANSWERS: usize = 1;
+
+/// The silence after which the space reserved for a file is released until its next data arrives.
+pub(super) const RESERVATION_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The time over which the rate of a framed sender is averaged.
+pub(super) const MIN_RATE_WINDOW: Duration = Duration::from_secs(60);
+
+/// The longest file name in the log, in characters.
+pub(super) const MAX_LOGGED_NAME: usize = 255;
 
 /// The largest read, in bytes.
 pub(super) const MAX_READ: usize = 256 << 10;

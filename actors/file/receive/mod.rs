@@ -8,14 +8,17 @@
 //! The receiver waits for input and keeps the time limits. An [upload] does the disk operations,
 //! and a [transfer] sends replies and reports.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future;
 
 use crate::actors::file::receive::limits::{
-    CLOSE_TIMEOUT, KEEPALIVE_IDLE, TIME_SLICE, WAIT_FRAME_INTERVAL, YIELD_AFTER,
+    CLOSE_TIMEOUT, KEEPALIVE_IDLE, RESERVATION_TIMEOUT, TIME_SLICE, WAIT_FRAME_INTERVAL,
+    YIELD_AFTER,
 };
+use crate::actors::file::receive::min_rate::MinRate;
 use crate::actors::file::receive::transfer::Transfer;
 use crate::actors::file::receive::upload::Upload;
 use crate::actors::file::receive::upload::event::UploadStep;
@@ -23,13 +26,15 @@ use crate::actors::file::receive::upload::framed::FramedUpload;
 use crate::actors::file::receive::upload::raw::RawUpload;
 use crate::actors::file::store::FileStore;
 use crate::actors::file::store::error::StoreError;
+use crate::actors::support::ip_limit::ip_key;
 use crate::actors::{BlockingPool, Connection, Reporter};
-use crate::net::Stream;
+use crate::net::{Peer, Stream};
 use crate::runtime::{Actor, Context, Outcome};
 use crate::wire::file::{FrameWriter, Preamble, detect_preamble, server_hello};
-use crate::wire::units::format_duration;
+use crate::wire::units::{format_duration, format_size};
 
 mod limits;
+mod min_rate;
 mod transfer;
 mod upload;
 
@@ -43,6 +48,9 @@ pub struct ReceiverConfig {
     pub first_timeout: Option<Duration>,
     /// The longest silence of a sender.
     pub idle_timeout: Option<Duration>,
+    /// The minimum rate of a framed sender while it sends a file, in bytes per second. It is
+    /// averaged over a minute. 0 is no minimum.
+    pub min_rate: u64,
     /// Whether a raw upload is hashed, so that its BLAKE3 hash can be reported. The bytes then pass
     /// through the process. Framed files are always hashed.
     pub raw_digest: bool,
@@ -81,14 +89,10 @@ impl FileReceiver {
 
 impl Service {
     /// Serves the connection until it ends, and returns the reason.
-    async fn serve(
-        &self,
-        ctx: &mut Context<()>,
-        transfer: &mut Transfer,
-    ) -> Result<String, StoreError> {
+    async fn serve(&self, ctx: &mut Context<()>, transfer: &mut Transfer) -> String {
         let preamble = match self.read_preamble(ctx, &transfer.stream).await {
             Ok(preamble) => preamble,
-            Err(reason) => return Ok(transfer.report_failure(reason).await),
+            Err(reason) => return transfer.report_failure(reason).await,
         };
         transfer.started_at = ctx.now();
         let store = self.store.clone();
@@ -97,27 +101,26 @@ impl Service {
                 transfer.frame_writer = Some(FrameWriter::default());
                 let written = transfer.write(ctx, &server_hello(version)).await;
                 match (written, version) {
-                    (Err(error), _) => return Ok(transfer.report_failure(error).await),
+                    (Err(error), _) => return transfer.report_failure(error).await,
                     (_, 0) => {
                         let reason = "the client speaks no known version of the file protocol";
-                        return Ok(transfer.report_failure(reason.into()).await);
+                        return transfer.report_failure(reason.into()).await;
                     }
-                    _ => Upload::Framed(Box::new(FramedUpload::new(store))),
+                    _ => {
+                        let source = reservation_source(transfer.stream.peer());
+                        Upload::Framed(Box::new(FramedUpload::new(store, source)))
+                    }
                 }
             }
             _ => Upload::Raw(Box::new(RawUpload::new(store, self.config.raw_digest, preamble))),
         };
         let (upload, ended) = self.run_upload(ctx, transfer, upload).await;
+        transfer.report_all_rejections().await;
         let kept = self.blocking_pool.run(move || upload.suspend()).await;
         match (ended, kept) {
-            (Err(error), _) => {
-                transfer.report_failure(error.to_string()).await;
-                Err(error)
-            }
-            (Ok(reason), Some(kept)) => {
-                Ok(transfer.report_failure(format!("{reason}; {kept}")).await)
-            }
-            (Ok(reason), None) => Ok(reason),
+            (Err(error), _) => transfer.report_failure(error.operator_text()).await,
+            (Ok(reason), Some(kept)) => transfer.report_failure(format!("{reason}; {kept}")).await,
+            (Ok(reason), None) => reason,
         }
     }
 
@@ -128,6 +131,8 @@ impl Service {
         transfer: &mut Transfer,
         mut upload: Upload,
     ) -> (Upload, Result<String, StoreError>) {
+        let mut min_rate = MinRate::new(self.config.min_rate);
+        let mut verifying_since = None;
         loop {
             let step;
             (upload, step) = self.receive_on_pool(ctx, transfer, upload).await;
@@ -135,17 +140,30 @@ impl Service {
                 return (upload, Ok(reason));
             }
             transfer.report_progress(ctx, &upload);
-            match step {
-                UploadStep::More => {}
+            let waited = match step {
                 UploadStep::Done(ended) => return (upload, ended),
-                UploadStep::WouldBlock => loop {
-                    if let Err(reason) = self.wait_readable(ctx, &transfer.stream, &upload).await {
-                        return (upload, Ok(reason));
+                UploadStep::More => Ok(()),
+                UploadStep::WouldBlock => {
+                    self.wait_for_input(ctx, transfer, &mut upload, &mut min_rate).await
+                }
+            };
+            if ctx.is_stopping() && upload.is_stoppable() {
+                upload.stop(&mut transfer.events);
+                // If the sender is gone, there is nothing to tell it.
+                let _ = transfer.flush_events(ctx).await;
+                return (upload, Ok(stop_reason()));
+            }
+            let kept_waiting = async {
+                match upload.is_verifying() {
+                    true => transfer.send_due_wait_frame(ctx, &mut verifying_since).await,
+                    false => {
+                        verifying_since = None;
+                        Ok(())
                     }
-                    if !upload.buffer_small_read(&transfer.stream, ctx.now()) {
-                        break;
-                    }
-                },
+                }
+            };
+            if let Err(reason) = waited.and(kept_waiting.await) {
+                return (upload, Ok(reason));
             }
         }
     }
@@ -183,8 +201,8 @@ impl Service {
         future::or(read, stopped).await
     }
 
-    /// Receives the available bytes on the blocking pool. Meanwhile a framed sender gets a `wait`
-    /// frame every second.
+    /// Receives the available bytes on the blocking pool. If that takes long, a framed sender gets
+    /// a `wait` frame every second.
     async fn receive_on_pool(
         &self,
         ctx: &Context<()>,
@@ -193,11 +211,11 @@ impl Service {
     ) -> (Upload, UploadStep) {
         let (stream, mut events) = (transfer.stream.clone(), std::mem::take(&mut transfer.events));
         let (pool, clock) = (self.blocking_pool.clone(), ctx.clock().clone());
-        let until = ctx.now() + TIME_SLICE;
         let job = self.blocking_pool.run(move || {
             // The job ends early if others wait for a thread, and at the end of its time slice, so
             // that its progress is reported.
-            let may_continue = || pool.has_idle_thread() && clock.now() < until;
+            let until = clock.now() + TIME_SLICE;
+            let may_continue = || !pool.has_waiting_jobs() && clock.now() < until;
             let step = upload.receive(&stream, &mut events, may_continue);
             (upload, step, events)
         });
@@ -212,26 +230,76 @@ impl Service {
                 transfer.events = events;
                 return (upload, step);
             }
-            transfer.send_wait_frame(ctx).await;
+            // If the sender is gone, the write of the reply fails, too.
+            let _ = transfer.send_wait_frame(ctx).await;
         }
     }
 
-    /// Waits until there is something to read.
+    /// Waits until there is enough input for a job. Fails with the reason if the connection ends.
     ///
-    /// A stop ends the wait only between files. A file that has started is received to its end,
-    /// within the shutdown timeout of the pool.
+    /// A stop ends the wait only if no file has begun. A file that has begun is received to its
+    /// end, within the shutdown timeout of the pool.
+    async fn wait_for_input(
+        &self,
+        ctx: &mut Context<()>,
+        transfer: &mut Transfer,
+        upload: &mut Upload,
+        min_rate: &mut MinRate,
+    ) -> Result<(), String> {
+        let idle_limit = self.config.idle_timeout;
+        let mut silent_since = ctx.now();
+        loop {
+            let started_at = ctx.now();
+            let silence = started_at - silent_since;
+            let received = upload.received_at_min_rate();
+            let limits = [
+                idle_limit.map(|limit| limit.saturating_sub(silence)),
+                min_rate.next_check(received),
+                upload.has_reservation().then(|| RESERVATION_TIMEOUT.saturating_sub(silence)),
+                transfer.next_rejection_due(ctx),
+            ];
+            let limit = limits.into_iter().flatten().min();
+            let is_readable = match self.wait_readable(ctx, &transfer.stream, upload, limit).await {
+                Some(ready) => ready.map(|()| true)?,
+                None if ctx.is_stopping() && upload.is_stoppable() => return Ok(()),
+                None => false,
+            };
+            let now = ctx.now();
+            if !min_rate.record_wait(now - started_at, received) {
+                let rate = format_size(self.config.min_rate);
+                return Err(format!("slower than {rate}/s for a minute (--min-rate)"));
+            }
+            if is_readable {
+                if !upload.buffer_small_read(&transfer.stream, now) {
+                    return Ok(());
+                }
+                silent_since = now;
+                continue;
+            }
+            if idle_limit.is_some_and(|limit| now - silent_since >= limit) {
+                return Err(idle_timeout_reason(idle_limit));
+            }
+            if now - silent_since >= RESERVATION_TIMEOUT {
+                upload.expire_reservation();
+            }
+            transfer.report_due_rejections(ctx).await;
+        }
+    }
+
+    /// Waits until the stream is readable, and returns `None` after `limit`. Also returns `None`
+    /// after a stop request, unless a file has begun. Fails with the reason if the connection must
+    /// end.
     async fn wait_readable(
         &self,
         ctx: &mut Context<()>,
         stream: &Stream,
         upload: &Upload,
-    ) -> Result<(), String> {
-        let (clock, limit) = (ctx.clock().clone(), self.config.idle_timeout);
+        limit: Option<Duration>,
+    ) -> Option<Result<(), String>> {
+        let clock = ctx.clock().clone();
         let readable = async {
-            match clock.timeout(limit, stream.readable()).await {
-                Some(ready) => ready.map_err(|error| error.to_string()),
-                None => Err(idle_timeout_reason(limit)),
-            }
+            let ready = clock.timeout(limit, stream.readable()).await?;
+            Some(ready.map_err(|error| error.to_string()))
         };
         let yielded = async {
             match upload.current_file() {
@@ -239,16 +307,22 @@ impl Service {
                 None => future::pending().await,
             }
             clock.sleep(YIELD_AFTER).await;
-            Err("silent while another connection sends the same file".into())
+            Some(Err("silent while another connection sends the same file".into()))
         };
         let readable = future::or(readable, yielded);
-        match upload.is_between_files() {
+        match upload.is_stoppable() {
             false => readable.await,
-            true => {
-                let stopped = || Err(stop_reason());
-                ctx.unless_stopped(readable).await.unwrap_or_else(stopped)
-            }
+            true => ctx.unless_stopped(readable).await.flatten(),
         }
+    }
+}
+
+/// Returns the address whose uploads share the reserved space. A sender on this machine is a source
+/// of its own.
+fn reservation_source(peer: &Peer) -> Option<IpAddr> {
+    match peer {
+        Peer::Inet(address) if !peer.is_loopback() => Some(ip_key(address.ip())),
+        _ => None,
     }
 }
 
@@ -278,9 +352,8 @@ impl Actor for FileReceiver {
         drop(transfer);
         // Closing with unread input would reset the connection and destroy the last reply.
         let _ = stream.linger_close(CLOSE_TIMEOUT).await;
-        connection_guard
-            .report_disconnected(ended.as_ref().map_or_else(ToString::to_string, Clone::clone))
-            .await;
-        Ok(ended.map(drop)?)
+        connection_guard.report_disconnected(ended).await;
+        // Whatever the peer caused, the role has done its work.
+        Ok(())
     }
 }

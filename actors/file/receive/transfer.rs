@@ -2,12 +2,15 @@
 
 use std::mem;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::actors::file::progress::ProgressReporter;
-use crate::actors::file::receive::limits::{MIN_PROGRESS_BYTES, REPLY_WRITE_TIMEOUT};
+use crate::actors::file::receive::limits::{
+    MIN_PROGRESS_BYTES, REPLY_WRITE_TIMEOUT, WAIT_FRAME_INTERVAL,
+};
 use crate::actors::file::receive::upload::Upload;
 use crate::actors::file::receive::upload::event::UploadEvent;
+use crate::actors::support::throttle::{ThrottledEvent, ThrottledReports};
 use crate::actors::support::write;
 use crate::actors::{Report, Reporter};
 use crate::net::{Peer, Stream};
@@ -27,6 +30,30 @@ pub(super) struct Transfer {
     pub(super) started_at: Instant,
     /// Reports the progress of the current file, once it has enough bytes.
     progress: Option<ProgressReporter>,
+    rejections: ThrottledReports<RejectedFile, 1>,
+}
+
+/// A file that the sender was told to have failed.
+#[derive(Debug)]
+struct RejectedFile {
+    name: String,
+    reason: String,
+}
+
+impl ThrottledEvent for RejectedFile {
+    fn kind(&self) -> usize {
+        0
+    }
+
+    fn into_report(self, peer: Option<Peer>, count: u64) -> Report {
+        let RejectedFile { name, reason } = self;
+        let reason = match (&*name, count) {
+            ("", _) => reason,
+            (_, 1) => format!("{name}: {reason}"),
+            _ => format!("{name}: {reason} ({count} files rejected so far)"),
+        };
+        Report::Rejected { peer, reason }
+    }
 }
 
 impl Transfer {
@@ -44,6 +71,7 @@ impl Transfer {
             events: Vec::new(),
             started_at,
             progress: None,
+            rejections: ThrottledReports::default(),
         }
     }
 
@@ -58,7 +86,9 @@ impl Transfer {
             match event {
                 UploadEvent::ResumeAt { .. } => self.started_at = ctx.now(),
                 UploadEvent::DirectoryCreated { .. } => {}
-                UploadEvent::Failed { reason, .. } => drop(self.report_failure(reason).await),
+                UploadEvent::Failed { name, log, .. } => {
+                    self.rejections.add(RejectedFile { name, reason: log }, Some(&self.peer), 1);
+                }
                 UploadEvent::Stored { size, hash, name } => {
                     let elapsed = ctx.now() - self.started_at;
                     let blake3 = hash.map(|hash| blake3::Hash::from(hash).to_hex().to_string());
@@ -68,7 +98,23 @@ impl Transfer {
                 }
             }
         }
+        self.report_due_rejections(ctx).await;
         self.write(ctx, &bytes).await
+    }
+
+    /// Returns the time until rejected files must be reported, or `None` if there are none.
+    pub(super) fn next_rejection_due(&self, ctx: &Context<()>) -> Option<Duration> {
+        self.rejections.next_due(|| ctx.now())
+    }
+
+    /// Reports the rejected files, at most once per second.
+    pub(super) async fn report_due_rejections(&mut self, ctx: &Context<()>) {
+        self.reporter.send_all(self.rejections.take_due(|| ctx.now())).await;
+    }
+
+    /// Reports the rejected files that are not reported yet.
+    pub(super) async fn report_all_rejections(&mut self) {
+        self.reporter.send_all(self.rejections.drain()).await;
     }
 
     /// Reports a failure and returns its reason.
@@ -99,13 +145,27 @@ impl Transfer {
     }
 
     /// Tells a framed sender that the server still works on its file.
-    pub(super) async fn send_wait_frame(&mut self, ctx: &Context<()>) {
+    pub(super) async fn send_wait_frame(&mut self, ctx: &Context<()>) -> Result<(), String> {
+        let mut bytes = Vec::new();
         if let Some(frame_writer) = &mut self.frame_writer {
-            let mut bytes = Vec::new();
             frame_writer.write(&Frame::Wait, &mut bytes);
-            // If the sender is gone, the write of the reply fails, too.
-            let _ = self.write(ctx, &bytes).await;
         }
+        self.write(ctx, &bytes).await
+    }
+
+    /// Sends a `wait` frame if the server has worked for a second without one. `since` is the start
+    /// of the work, or the time of the last frame.
+    pub(super) async fn send_due_wait_frame(
+        &mut self,
+        ctx: &Context<()>,
+        since: &mut Option<Instant>,
+    ) -> Result<(), String> {
+        let now = ctx.now();
+        if now - *since.get_or_insert(now) < WAIT_FRAME_INTERVAL {
+            return Ok(());
+        }
+        *since = Some(now);
+        self.send_wait_frame(ctx).await
     }
 
     pub(super) async fn write(&self, ctx: &Context<()>, bytes: &[u8]) -> Result<(), String> {

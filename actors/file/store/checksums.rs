@@ -24,7 +24,7 @@ use std::os::unix::fs::FileExt;
 use rustix::fs::{AtFlags, OFlags, fdatasync, fsync, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
-use crate::actors::file::store::fs::{is_regular_with_one_link, open_file};
+use crate::actors::file::store::fs::{is_own_file, open_file};
 use crate::actors::file::store::request::FileRequest;
 use crate::wire::file::digest::{ChunkHash, ChunkListHasher, FileHasher};
 
@@ -42,6 +42,8 @@ pub(super) struct ChecksumFile {
     /// The records that are not written yet.
     pending: Vec<u8>,
     mark: SyncMark,
+    /// The largest number of chunks to read records of, until they are read.
+    unread: Option<u64>,
 }
 
 /// The number of chunks that are certainly on the disk.
@@ -53,7 +55,7 @@ struct SyncMark {
 }
 
 /// The first chunks of a file, whose hashes are known.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct VerifiedPrefix {
     /// The number of chunks.
     pub(super) chunk_count: u64,
@@ -65,15 +67,18 @@ pub(super) struct VerifiedPrefix {
 
 impl ChecksumFile {
     /// Opens the checksum file of a partial file of at most `max_chunks` whole chunks. Returns
-    /// `None` if there is no checksum file of the same file.
+    /// `None` if there is no checksum file of the same file. [`ChecksumFile::verify`] must read its
+    /// records before anything is added.
     pub(super) fn open(
         directory: &OwnedFd,
         request: &FileRequest,
         max_chunks: u64,
-    ) -> io::Result<Option<(ChecksumFile, VerifiedPrefix)>> {
+    ) -> io::Result<Option<ChecksumFile>> {
         let mut file = match open_file(directory, &request.name.checksum_name(), OFlags::RDWR) {
-            Ok(file) if is_regular_with_one_link(&file)? => file,
-            Ok(_) | Err(Errno::NOENT | Errno::LOOP | Errno::NXIO) => return Ok(None),
+            Ok(file) if is_own_file(&file)? => file,
+            Ok(_) | Err(Errno::NOENT | Errno::LOOP | Errno::NXIO | Errno::ACCESS) => {
+                return Ok(None);
+            }
             Err(error) => return Err(error.into()),
         };
         let mut header = [0; RECORDS_OFFSET as usize];
@@ -84,20 +89,38 @@ impl ChecksumFile {
         let marks = [&header[64..128], &header[128..192]];
         let mark =
             marks.into_iter().filter_map(SyncMark::from_bytes).max_by_key(|mark| mark.sequence);
-        let Some(mut mark) = mark.filter(|_| header[..64] == identity_header(request)) else {
+        let Some(mark) = mark.filter(|_| header[..64] == identity_header(request)) else {
             return Ok(None);
         };
         let is_this_boot = Some(mark.boot_id) == current_boot_id();
         let max_chunks = if is_this_boot { max_chunks } else { max_chunks.min(mark.chunks) };
-        let verified = read_records(&mut file, max_chunks)?;
-        mark.chunks = mark.chunks.min(verified.chunk_count);
-        let mut checksums =
-            ChecksumFile { file, chunk_count: verified.chunk_count, pending: Vec::new(), mark };
-        checksums.file.set_len(checksums.end_offset())?;
-        if !is_this_boot {
-            checksums.write_mark(verified.chunk_count)?;
+        let (pending, unread) = (Vec::new(), Some(max_chunks));
+        Ok(Some(ChecksumFile { file, chunk_count: 0, pending, mark, unread }))
+    }
+
+    /// Reads at most `max_records` more records of an opened checksum file, and adds them to
+    /// `verified`. Returns whether all are read. The first incomplete or wrong record ends the
+    /// list. It is removed, with those after it.
+    pub(super) fn verify(
+        &mut self,
+        verified: &mut VerifiedPrefix,
+        max_records: u64,
+    ) -> io::Result<bool> {
+        let Some(max_chunks) = self.unread else { return Ok(true) };
+        let wanted = max_records.min(max_chunks - verified.chunk_count);
+        let offset = self.end_offset();
+        let read = read_records(&self.file, offset, wanted, verified)?;
+        self.chunk_count = verified.chunk_count;
+        if read == wanted && verified.chunk_count < max_chunks {
+            return Ok(false);
         }
-        Ok(Some((checksums, verified)))
+        self.unread = None;
+        self.file.set_len(self.end_offset())?;
+        self.mark.chunks = self.mark.chunks.min(self.chunk_count);
+        if Some(self.mark.boot_id) != current_boot_id() {
+            self.write_mark(self.chunk_count)?;
+        }
+        Ok(true)
     }
 
     /// Creates the checksum file of an empty partial file.
@@ -109,7 +132,8 @@ impl ChecksumFile {
         let file = open_file(directory, &request.name.checksum_name(), flags)?;
         file.write_all_at(&identity_header(request), 0)?;
         let mark = SyncMark { sequence: 0, boot_id: [0; 16], chunks: 0 };
-        let mut checksums = ChecksumFile { file, chunk_count: 0, pending: Vec::new(), mark };
+        let (pending, unread) = (Vec::new(), None);
+        let mut checksums = ChecksumFile { file, chunk_count: 0, pending, mark, unread };
         checksums.write_mark(0)?;
         Ok(checksums)
     }
@@ -121,6 +145,11 @@ impl ChecksumFile {
             Err(Errno::NOENT) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Returns the number of recorded chunks.
+    pub(super) fn chunk_count(&self) -> u64 {
+        self.chunk_count
     }
 
     fn end_offset(&self) -> u64 {
@@ -155,13 +184,12 @@ impl ChecksumFile {
     ///
     /// Without the sync a dropped hash could reappear after a power cut, and belong to a chunk that
     /// was overwritten since.
-    pub(super) fn truncate_to(&mut self, chunk_count: u64) -> io::Result<VerifiedPrefix> {
+    pub(super) fn truncate_to(&mut self, chunk_count: u64) -> io::Result<()> {
         self.flush()?;
         self.chunk_count = self.chunk_count.min(chunk_count);
         self.file.set_len(self.end_offset())?;
         self.write_mark(self.mark.chunks.min(self.chunk_count))?;
-        retry_on_intr(|| fsync(&self.file))?;
-        read_records(&mut self.file, self.chunk_count)
+        Ok(retry_on_intr(|| fsync(&self.file))?)
     }
 
     fn write_mark(&mut self, chunks: u64) -> io::Result<()> {
@@ -171,12 +199,18 @@ impl ChecksumFile {
     }
 }
 
-/// Reads at most `max_chunks` records. The first incomplete or wrong record ends the list.
-fn read_records(file: &mut File, max_chunks: u64) -> io::Result<VerifiedPrefix> {
-    file.seek(SeekFrom::Start(RECORDS_OFFSET))?;
+/// Reads at most `count` records from an offset on, and adds them to `verified`. Returns the number
+/// of valid records before the first incomplete or wrong one.
+fn read_records(
+    file: &File,
+    offset: u64,
+    count: u64,
+    verified: &mut VerifiedPrefix,
+) -> io::Result<u64> {
     let mut records = io::BufReader::with_capacity(64 << 10, file);
-    let (mut verified, mut record) = (VerifiedPrefix::default(), [0; RECORD_LEN]);
-    while verified.chunk_count < max_chunks {
+    records.seek(SeekFrom::Start(offset))?;
+    let (mut read, mut record) = (0, [0; RECORD_LEN]);
+    while read < count {
         match records.read_exact(&mut record) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => break,
             read => read?,
@@ -189,8 +223,9 @@ fn read_records(file: &mut File, max_chunks: u64) -> io::Result<VerifiedPrefix> 
         verified.list_hasher.add(&hash);
         verified.file_hasher.add_hash(hash);
         verified.chunk_count += 1;
+        read += 1;
     }
-    Ok(verified)
+    Ok(read)
 }
 
 impl SyncMark {

@@ -1,4 +1,5 @@
-//! Errors of the file store. The texts are read by the operator and by the sender.
+//! Errors of the file store. Their texts are read by the operator and by the sender, and name no
+//! path of the server.
 
 use std::io;
 use std::path::PathBuf;
@@ -33,15 +34,18 @@ pub enum StoreError {
         limit: u64,
     },
     /// The disk is full, or would have less free space than it must keep.
-    #[error(
-        "the disk of {} is full, or would have less free space than required (--keep-free)",
-        path.display()
-    )]
+    #[error("the disk is full, or would have less free space than required (--keep-free)")]
     DiskFull {
         /// The directory of the store.
         path: PathBuf,
     },
-    /// Another upload holds the partial file. It has been asked to yield.
+    /// The store has created as many files and directories as it may in one run.
+    #[error("the server has created its {limit} files and directories of this run (--max-files)")]
+    TooManyFiles {
+        /// The limit.
+        limit: u64,
+    },
+    /// Another upload has the name. If it sends the same file, it has been asked to yield.
     #[error("{name} is being uploaded over another connection")]
     Busy {
         /// The name.
@@ -55,4 +59,15 @@ pub enum StoreError {
         /// The error of the call.
         source: io::Error,
     },
+}
+
+impl StoreError {
+    /// Returns the text for the operator, who may see a path of the server. The text for a peer is
+    /// that of [`Display`](std::fmt::Display).
+    pub fn operator_text(&self) -> String {
+        match self {
+            StoreError::DiskFull { path } => format!("{self}: {}", path.display()),
+            error => error.to_string(),
+        }
+    }
 }

@@ -20,51 +20,77 @@ use rustix::fs::{
 use rustix::io::{Errno, retry_on_intr};
 
 use crate::actors::file::store::error::StoreError;
+use crate::actors::file::store::space::SpaceBudget;
 
 const DIRECTORY_FLAGS: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 
-/// Opens the directory that the components `names` lead to from `path`.
-///
-/// Missing directories are created with `mode` and survive a power cut.
+/// Opens the directory that the components `names` lead to from `path`. Returns `None` if there is
+/// no such directory.
 pub(super) fn open_beneath<'a>(
+    path: &Path,
+    mut names: impl Iterator<Item = &'a str>,
+) -> Result<Option<OwnedFd>, StoreError> {
+    let root = open_root(path)?;
+    names.try_fold(Some(root), |directory, name| match directory {
+        Some(directory) => open_directory(&directory, name),
+        None => Ok(None),
+    })
+}
+
+/// Opens a directory like [`open_beneath`]. Missing directories are created with `mode`, counted
+/// against `space`, and survive a power cut.
+pub(super) fn create_beneath<'a>(
     path: &Path,
     names: impl Iterator<Item = &'a str>,
     mode: u32,
+    space: &SpaceBudget,
 ) -> Result<OwnedFd, StoreError> {
-    let failed = |operation| {
-        move |error: Errno| match error {
-            Errno::NOSPC | Errno::DQUOT => StoreError::DiskFull { path: path.into() },
-            Errno::LOOP | Errno::NOTDIR => {
-                StoreError::InvalidName("a component of its path is not a directory on the server")
-            }
-            error => StoreError::Io { operation, source: error.into() },
-        }
+    let failed = |error: Errno| match error {
+        Errno::NOSPC | Errno::DQUOT => StoreError::DiskFull { path: path.into() },
+        error => StoreError::Io { operation: "creating a directory", source: error.into() },
     };
-    let mut directory =
-        retry_on_intr(|| open_path(path, DIRECTORY_FLAGS, Mode::empty())).map_err(|error| {
-            StoreError::Io { operation: "opening the directory", source: error.into() }
-        })?;
+    let mut directory = open_root(path)?;
     for name in names {
-        let open = |directory: &OwnedFd| {
-            retry_on_intr(|| {
-                openat(directory, name, DIRECTORY_FLAGS | OFlags::NOFOLLOW, Mode::empty())
-            })
-        };
-        let opened = match open(&directory) {
-            Err(Errno::NOENT) => {
+        directory = match open_directory(&directory, name)? {
+            Some(inner) => inner,
+            None => {
+                space.admit_entry(&directory)?;
                 match retry_on_intr(|| mkdirat(&directory, name, Mode::from_raw_mode(mode))) {
                     Ok(()) => sync_directory(&directory)?,
                     // Another upload created it first.
-                    Err(Errno::EXIST) => {}
-                    Err(error) => return Err(failed("creating a directory")(error)),
+                    Err(Errno::EXIST) => space.forget_entry(),
+                    Err(error) => {
+                        space.forget_entry();
+                        return Err(failed(error));
+                    }
                 }
-                open(&directory)
+                open_directory(&directory, name)?.ok_or_else(|| failed(Errno::NOENT))?
             }
-            opened => opened,
-        };
-        directory = opened.map_err(failed("opening a directory"))?;
+        }
     }
     Ok(directory)
+}
+
+/// Opens the directory of the store itself.
+pub(super) fn open_root(path: &Path) -> Result<OwnedFd, StoreError> {
+    retry_on_intr(|| open_path(path, DIRECTORY_FLAGS, Mode::empty())).map_err(|error| {
+        StoreError::Io { operation: "opening the directory", source: error.into() }
+    })
+}
+
+/// Opens a directory in another one, never through a link. Returns `None` if there is none.
+fn open_directory(directory: &OwnedFd, name: &str) -> Result<Option<OwnedFd>, StoreError> {
+    let flags = DIRECTORY_FLAGS | OFlags::NOFOLLOW;
+    match retry_on_intr(|| openat(directory, name, flags, Mode::empty())) {
+        Ok(inner) => Ok(Some(inner)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(Errno::LOOP | Errno::NOTDIR) => {
+            Err(StoreError::InvalidName("a component of its path is not a directory on the server"))
+        }
+        Err(error) => {
+            Err(StoreError::Io { operation: "opening a directory", source: error.into() })
+        }
+    }
 }
 
 /// Flushes the entries of a directory to the disk.
@@ -101,13 +127,14 @@ pub(super) fn open_file(
     opened.map(File::from)
 }
 
-/// Returns whether a file is a regular file with a single name.
+/// Returns whether a file was created by this user: a regular file of ours with a single name.
 ///
 /// The store creates no other files. Anything else at a hidden name was put there by another
-/// process, and a write could change a file elsewhere.
-pub(super) fn is_regular_with_one_link(file: &File) -> io::Result<bool> {
+/// process or user. A write could change a file elsewhere, and the content cannot be trusted.
+pub(super) fn is_own_file(file: &File) -> io::Result<bool> {
     let metadata = file.metadata()?;
-    Ok(metadata.is_file() && metadata.nlink() == 1)
+    let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
+    Ok(is_ours && metadata.is_file() && metadata.nlink() == 1)
 }
 
 /// Returns the umask of the process.

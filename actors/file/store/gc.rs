@@ -11,9 +11,9 @@ use std::os::unix::fs::MetadataExt;
 
 use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags, flock, openat, unlinkat};
 
-use crate::actors::file::store::checksums;
+use crate::actors::file::store::checksums::is_checksum_file;
 use crate::actors::file::store::error::StoreError;
-use crate::actors::file::store::fs::{is_regular_with_one_link, open_file};
+use crate::actors::file::store::fs::{is_own_file, open_file};
 use crate::actors::file::store::publish::is_numbered_name;
 use crate::wire::file::filename::MAX_DEPTH;
 
@@ -54,15 +54,14 @@ pub(super) fn remove_stale(
 /// is old.
 fn remove_if_stale(directory: &OwnedFd, name: &str, before: i64) -> io::Result<bool> {
     let Some(hidden_name) = name.strip_prefix('.') else { return Ok(false) };
-    let is_old = |file: &File| {
-        Ok::<_, io::Error>(is_regular_with_one_link(file)? && file.metadata()?.mtime() < before)
-    };
+    let is_old =
+        |file: &File| Ok::<_, io::Error>(is_own_file(file)? && file.metadata()?.mtime() < before);
     let remove = |name: &str| unlinkat(directory, name, AtFlags::empty());
     if let Some(file_name) = hidden_name.strip_suffix(".sums") {
         let file = open_file(directory, name, OFlags::RDONLY)?;
         let has_partial =
             open_file(directory, &format!(".{file_name}.part"), OFlags::RDONLY).is_ok();
-        if has_partial || !is_old(&file)? || !checksums::is_checksum_file(&file) {
+        if has_partial || !is_old(&file)? || !is_checksum_file(&file) {
             return Ok(false);
         }
         remove(name)?;
@@ -71,7 +70,7 @@ fn remove_if_stale(directory: &OwnedFd, name: &str, before: i64) -> io::Result<b
     let Some(file_name) = hidden_name.strip_suffix(".part") else { return Ok(false) };
     let checksum_name = format!(".{file_name}.sums");
     let has_checksums = open_file(directory, &checksum_name, OFlags::RDONLY)
-        .is_ok_and(|file| checksums::is_checksum_file(&file));
+        .is_ok_and(|file| is_own_file(&file).unwrap_or(false) && is_checksum_file(&file));
     if !has_checksums && !is_numbered_name(file_name) {
         return Ok(false);
     }

@@ -13,10 +13,10 @@ use std::sync::Arc;
 use rustix::fs::{AtFlags, FlockOperation, OFlags, fdatasync, flock, fsync, statat, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
 
-use crate::actors::file::store::active_uploads::UploadGuard;
+use crate::actors::file::store::active_uploads::{NameAccess, UploadGuard};
 use crate::actors::file::store::checksums::{ChecksumFile, VerifiedPrefix};
 use crate::actors::file::store::error::StoreError;
-use crate::actors::file::store::fs::{is_regular_with_one_link, open_file, sync_directory};
+use crate::actors::file::store::fs::{is_own_file, open_file, sync_directory};
 use crate::actors::file::store::publish::{Publisher, TargetName, set_attributes};
 use crate::actors::file::store::request::FileRequest;
 use crate::actors::file::store::shared::StoreShared;
@@ -24,7 +24,6 @@ use crate::actors::file::store::space::SpaceReservation;
 use crate::net::SplicePipe;
 use crate::wire::file::CHUNK_SIZE;
 use crate::wire::file::digest::{ChunkHash, FileHasher};
-use crate::wire::file::filename::SafeName;
 
 /// The number of bytes after which a checkpoint flushes the file to the disk. A power cut costs
 /// an upload about this much.
@@ -38,57 +37,145 @@ const MAX_LOCK_ATTEMPTS: usize = 8;
 pub struct PartialFile {
     /// Declared before `file`, so that it is dropped before the lock on `file` is released. In the
     /// other order it could remove the entry of the next upload that gets the lock.
-    _upload_guard: Option<UploadGuard>,
+    upload_guard: Option<UploadGuard>,
     shared: Arc<StoreShared>,
     directory: OwnedFd,
     file: File,
     target: TargetName,
     checksums: Option<ChecksumFile>,
     verified: VerifiedPrefix,
+    /// The number of first chunks that are kept whatever this upload does, because it has taken
+    /// them over from another one.
+    protected_chunks: u64,
+    /// Whether this upload has created the file, so that it counts as one more.
+    is_new: bool,
     length: u64,
     unsynced_bytes: u64,
     reservation: SpaceReservation,
 }
 
 impl PartialFile {
-    /// Opens or creates the partial file of a named file.
-    pub(super) fn open(
+    /// Opens the partial file that an earlier attempt at the same file has left. Returns `None` if
+    /// there is none. [`PartialFile::verify`] must find its chunks before it is started.
+    pub(super) fn find(
+        shared: &Arc<StoreShared>,
+        directory: &OwnedFd,
+        request: &FileRequest,
+    ) -> Result<Option<PartialFile>, StoreError> {
+        let failed = |error| shared.io_error("opening the partial file", error);
+        let name = &request.name;
+        let file = match open_locked(directory, &name.partial_name(), false).map_err(failed)? {
+            OpenedPartial::None => return Ok(None),
+            OpenedPartial::Busy => return Err(busy(shared, request)),
+            OpenedPartial::Locked(file, _) => file,
+        };
+        let access = shared.active_uploads.access(request);
+        if access == NameAccess::Protected {
+            return Err(StoreError::Busy { name: name.to_string() });
+        }
+        let whole_chunks = file.metadata().map_err(failed)?.len() / CHUNK_SIZE as u64;
+        let checksums = ChecksumFile::open(directory, request, whole_chunks).map_err(failed)?;
+        let Some(checksums) = checksums.filter(|_| whole_chunks > 0) else { return Ok(None) };
+        let is_takeover = access == NameAccess::Takeover;
+        let upload_guard = UploadGuard::new(&shared.active_uploads, request, is_takeover);
+        let directory = directory.try_clone().map_err(failed)?;
+        Ok(Some(PartialFile::new(upload_guard, shared, directory, file, request, checksums)))
+    }
+
+    /// Creates the partial file of a named file, or empties the one that is there.
+    pub(super) fn create(
         shared: &Arc<StoreShared>,
         directory: OwnedFd,
         request: &FileRequest,
     ) -> Result<PartialFile, StoreError> {
-        let failed = |error| shared.io_error("opening the partial file", error);
+        let failed = |error| shared.io_error("creating the partial file", error);
         let name = &request.name;
-        let Some(file) = open_locked(&directory, &name.partial_name()).map_err(failed)? else {
-            shared.active_uploads.request_yield(name.as_str());
-            return Err(StoreError::Busy { name: name.to_string() });
+        shared.space.admit_entry(&directory)?;
+        let opened = open_locked(&directory, &name.partial_name(), true).map_err(failed);
+        let (file, is_new) = match opened {
+            Ok(OpenedPartial::Locked(file, is_new)) => (file, is_new),
+            other => {
+                shared.space.forget_entry();
+                return Err(other.err().unwrap_or_else(|| busy(shared, request)));
+            }
         };
-        let upload_guard = UploadGuard::new(&shared.active_uploads, name.as_str());
-        let (checksums, verified) = resume_or_reset(&directory, &file, request).map_err(failed)?;
-        let length = verified.chunk_count * CHUNK_SIZE as u64;
-        let missing = request.size.unwrap_or(0).saturating_sub(length);
-        let reservation =
-            SpaceReservation::new(&shared.space, &file, missing).inspect_err(|_| {
-                if verified.chunk_count == 0 {
-                    remove_partial(&directory, name);
-                }
-            })?;
-        Ok(PartialFile {
-            _upload_guard: Some(upload_guard),
+        if !is_new {
+            shared.space.forget_entry();
+        }
+        if shared.active_uploads.access(request) != NameAccess::Free {
+            return Err(StoreError::Busy { name: name.to_string() });
+        }
+        // Other connections ask the upload to yield from now on.
+        let upload_guard = UploadGuard::new(&shared.active_uploads, request, false);
+        let reset = || {
+            if ChecksumFile::remove(&directory, &name.checksum_name())? {
+                retry_on_intr(|| fsync(&directory))?;
+            }
+            file.set_len(0)?;
+            ChecksumFile::create(&directory, request)
+        };
+        let checksums = reset().map_err(failed).inspect_err(|_| {
+            if is_new {
+                let _ = unlinkat(&directory, name.partial_name(), AtFlags::empty());
+                shared.space.forget_entry();
+            }
+        })?;
+        let mut partial =
+            PartialFile::new(upload_guard, shared, directory, file, request, checksums);
+        partial.is_new = is_new;
+        Ok(partial)
+    }
+
+    fn new(
+        upload_guard: UploadGuard,
+        shared: &Arc<StoreShared>,
+        directory: OwnedFd,
+        file: File,
+        request: &FileRequest,
+        checksums: ChecksumFile,
+    ) -> PartialFile {
+        PartialFile {
+            upload_guard: Some(upload_guard),
             shared: shared.clone(),
             directory,
             file,
             target: TargetName::Named(request.clone()),
             checksums: Some(checksums),
-            verified,
-            length,
+            verified: VerifiedPrefix::default(),
+            protected_chunks: 0,
+            is_new: false,
+            length: 0,
             unsynced_bytes: 0,
-            reservation,
-        })
+            reservation: SpaceReservation::new(&shared.space, request.source),
+        }
     }
 
-    /// Creates the partial file of a file without a name. Returns `None` if the number is taken by
-    /// another partial file.
+    /// Reads at most `max_records` more hashes of the chunks that an earlier attempt has stored.
+    /// Returns whether all are read.
+    ///
+    /// # Errors
+    ///
+    /// Returns [`StoreError::Io`] if the checksum file cannot be read.
+    pub fn verify(&mut self, max_records: u64) -> Result<bool, StoreError> {
+        let Some(checksums) = &mut self.checksums else { return Ok(true) };
+        let verified = checksums.verify(&mut self.verified, max_records);
+        let is_done =
+            verified.map_err(|error| self.shared.io_error("reading the checksum file", error))?;
+        if is_done {
+            // The hash of a file's only chunk does not determine the hash of the file, and one
+            // chunk is quickly sent again.
+            if self.verified.chunk_count == 1 {
+                self.verified = VerifiedPrefix::default();
+            }
+            if self.upload_guard.as_ref().is_some_and(UploadGuard::is_takeover) {
+                self.protected_chunks = self.verified.chunk_count;
+            }
+        }
+        Ok(is_done)
+    }
+
+    /// Creates the partial file of a file without a name, which the caller has counted. Returns
+    /// `None` if the number is taken by another partial file.
     pub(super) fn create_numbered(
         shared: &Arc<StoreShared>,
         directory: &OwnedFd,
@@ -107,24 +194,24 @@ impl PartialFile {
             retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive))?;
             Ok(directory)
         });
-        let partial = locked.map_err(failed).and_then(|directory| {
-            Ok(PartialFile {
-                _upload_guard: None,
-                shared: shared.clone(),
-                directory,
-                reservation: SpaceReservation::new(&shared.space, &file, 0)?,
-                file,
-                target,
-                checksums: None,
-                verified: VerifiedPrefix::default(),
-                length: 0,
-                unsynced_bytes: 0,
-            })
-        });
         // A failed attempt does not use up the number.
-        partial.map(Some).inspect_err(|_| {
+        let directory = locked.map_err(failed).inspect_err(|_| {
             let _ = unlinkat(directory, &temp_name, AtFlags::empty());
-        })
+        })?;
+        Ok(Some(PartialFile {
+            upload_guard: None,
+            shared: shared.clone(),
+            directory,
+            file,
+            target,
+            checksums: None,
+            verified: VerifiedPrefix::default(),
+            protected_chunks: 0,
+            is_new: true,
+            length: 0,
+            unsynced_bytes: 0,
+            reservation: SpaceReservation::new(&shared.space, None),
+        }))
     }
 
     /// Returns the number of whole chunks that an earlier attempt has stored.
@@ -152,26 +239,50 @@ impl PartialFile {
         self.target.temp_name()
     }
 
-    /// Truncates the file to its first `chunk_count` chunks, at most the verified ones, and returns
-    /// a hasher of these. The next write appends to them.
+    /// Starts the file after its first `chunk_count` chunks, and reserves the space of the others.
+    /// Returns a hasher of the first ones. The next write appends to them.
+    ///
+    /// `chunk_count` is the number of verified chunks, or 0 to start anew.
     ///
     /// # Errors
     ///
-    /// See [`StoreError`].
+    /// See [`StoreError`]. It is [`StoreError::Busy`] if the verified chunks were taken over from
+    /// another connection, and may not be dropped.
     pub fn start_at(&mut self, chunk_count: u64) -> Result<FileHasher, StoreError> {
+        if chunk_count < self.protected_chunks {
+            return Err(StoreError::Busy { name: self.target.final_name() });
+        }
         let started = self.try_start_at(chunk_count);
-        started.map_err(|error| self.shared.io_error("truncating the partial file", error))
+        let hasher =
+            started.map_err(|error| self.shared.io_error("truncating the partial file", error))?;
+        if let TargetName::Named(FileRequest { size: Some(size), .. }) = &self.target {
+            self.reservation.reserve(&self.file, size.saturating_sub(self.length))?;
+        }
+        Ok(hasher)
     }
 
     fn try_start_at(&mut self, chunk_count: u64) -> io::Result<FileHasher> {
+        if chunk_count < self.verified.chunk_count {
+            self.verified = VerifiedPrefix::default();
+        }
         if let Some(checksums) = &mut self.checksums {
-            if chunk_count < self.verified.chunk_count {
-                self.verified = checksums.truncate_to(chunk_count)?;
+            if self.verified.chunk_count < checksums.chunk_count() {
+                checksums.truncate_to(self.verified.chunk_count)?;
             }
         }
         self.length = self.verified.chunk_count * CHUNK_SIZE as u64;
         self.file.set_len(self.length)?;
         Ok(std::mem::take(&mut self.verified.file_hasher))
+    }
+
+    /// Releases the reserved space until the next data arrives. Returns whether there was any.
+    pub fn expire_reservation(&mut self) -> bool {
+        self.reservation.expire()
+    }
+
+    /// Returns whether space is reserved for the missing bytes.
+    pub fn has_reservation(&self) -> bool {
+        self.reservation.is_held()
     }
 
     /// Appends bytes.
@@ -182,7 +293,7 @@ impl PartialFile {
     /// overwrites them.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         let count = bytes.len() as u64;
-        self.reservation.consume(&self.file, count, self.length + count)?;
+        let _write = self.reservation.admit(&self.file, count, self.length + count)?;
         let written = self.file.write_all_at(bytes, self.length);
         written.map_err(|error| self.shared.io_error("writing the file", error))?;
         self.advance(count);
@@ -199,7 +310,7 @@ impl PartialFile {
         pipe: &mut SplicePipe,
     ) -> Result<(), StoreError> {
         let count = pipe.buffered() as u64;
-        self.reservation.consume(&self.file, count, self.length + count)?;
+        let _write = self.reservation.admit(&self.file, count, self.length + count)?;
         let drained = pipe.drain(&self.file, self.length);
         drained.map_err(|error| self.shared.io_error("writing the file", error))?;
         self.advance(count);
@@ -247,11 +358,13 @@ impl PartialFile {
         Ok(())
     }
 
-    /// Keeps the partial file for a later attempt. A resumable file is removed
-    /// if its hashes cannot be written or synced.
+    /// Keeps the partial file for a later attempt. A resumable file is removed if it has no whole
+    /// chunk, or if its hashes cannot be written or synced.
     pub fn suspend(mut self) {
         let checksums = self.checksums.as_mut();
-        if checksums.is_some_and(|checksums| checksums.flush().is_ok()) && self.sync().is_ok() {
+        let is_resumable = checksums
+            .is_some_and(|checksums| checksums.chunk_count() > 0 && checksums.flush().is_ok());
+        if is_resumable && self.sync().is_ok() {
             return;
         }
         // The partial file of a file without a name stays for a person to look at, unless it is
@@ -261,11 +374,23 @@ impl PartialFile {
         }
     }
 
-    /// Removes the partial file. If that fails, the reaper removes it later.
-    pub fn discard(self) {
+    /// Removes the partial file, except for the chunks that were taken over from another upload. If
+    /// that fails, the reaper removes it later.
+    pub fn discard(mut self) {
+        if let (1.., Some(checksums)) = (self.protected_chunks, &mut self.checksums) {
+            let _ = checksums.truncate_to(self.protected_chunks);
+            let _ = self.file.set_len(self.protected_chunks * CHUNK_SIZE as u64);
+            return;
+        }
         let _ = retry_on_intr(|| unlinkat(&self.directory, self.temp_name(), AtFlags::empty()));
         if let TargetName::Named(request) = &self.target {
             let _ = ChecksumFile::remove(&self.directory, &request.name.checksum_name());
+        }
+        if self.is_new {
+            self.shared.space.forget_entry();
+        }
+        if let Some(upload_guard) = &mut self.upload_guard {
+            upload_guard.complete();
         }
     }
 
@@ -276,7 +401,7 @@ impl PartialFile {
     ///
     /// See [`StoreError`]. The partial file is removed if the name is taken, or if a failed sync
     /// leaves its content on the disk unknown.
-    pub fn commit(self) -> Result<String, StoreError> {
+    pub fn commit(mut self) -> Result<String, StoreError> {
         let synced = self.set_attributes_and_sync();
         if let Err(error) = synced {
             let error = self.shared.io_error("syncing the file", error);
@@ -290,6 +415,9 @@ impl PartialFile {
         };
         match publisher.publish(&self.target) {
             Ok(Some(name)) => {
+                if let Some(upload_guard) = &mut self.upload_guard {
+                    upload_guard.complete();
+                }
                 if let TargetName::Named(request) = &self.target {
                     // The checksum file is useless without its partial file. If it cannot be
                     // removed, the next upload of this name removes it.
@@ -322,21 +450,48 @@ impl PartialFile {
     }
 }
 
-/// Opens or creates a partial file and locks it. Returns `None` if another upload holds the lock.
-fn open_locked(directory: &OwnedFd, name: &str) -> io::Result<Option<File>> {
+/// Returns the error for a name that another upload has, after asking that upload to yield.
+fn busy(shared: &StoreShared, request: &FileRequest) -> StoreError {
+    shared.active_uploads.request_yield(request);
+    StoreError::Busy { name: request.name.to_string() }
+}
+
+/// The result of opening a partial file.
+enum OpenedPartial {
+    /// There is no partial file of ours.
+    None,
+    /// Another upload has locked it.
+    Busy,
+    /// The locked file, and whether it was created.
+    Locked(File, bool),
+}
+
+/// Opens a partial file and locks it. With `create`, it is created if there is none of ours.
+fn open_locked(directory: &OwnedFd, name: &str, create: bool) -> io::Result<OpenedPartial> {
+    let excl = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
     for _ in 0..MAX_LOCK_ATTEMPTS {
-        let file = match open_file(directory, name, OFlags::RDWR | OFlags::CREATE) {
-            Ok(file) if is_regular_with_one_link(&file)? => file,
+        let (file, is_new) = match open_file(directory, name, OFlags::RDWR) {
+            Ok(file) if is_own_file(&file)? => (file, false),
+            Err(Errno::NOENT) if !create => return Ok(OpenedPartial::None),
+            Err(Errno::NOENT) => match open_file(directory, name, excl) {
+                // A file system may show another owner. The file is ours, because it is new.
+                Ok(file) => (file, true),
+                Err(Errno::EXIST) => continue,
+                Err(error) => return Err(error.into()),
+            },
+            Ok(_) | Err(Errno::LOOP | Errno::NXIO | Errno::ACCESS) if !create => {
+                return Ok(OpenedPartial::None);
+            }
             // The file is not ours. Or it is a file of ours that has its final name already, and
             // whose hidden name was not removed because the process ended in between.
-            Ok(_) | Err(Errno::LOOP | Errno::NXIO) => {
+            Ok(_) | Err(Errno::LOOP | Errno::NXIO | Errno::ACCESS) => {
                 retry_on_intr(|| unlinkat(directory, name, AtFlags::empty()))?;
                 continue;
             }
             Err(error) => return Err(error.into()),
         };
         match retry_on_intr(|| flock(&file, FlockOperation::NonBlockingLockExclusive)) {
-            Err(Errno::WOULDBLOCK) => return Ok(None),
+            Err(Errno::WOULDBLOCK) => return Ok(OpenedPartial::Busy),
             locked => locked?,
         }
         // The last upload may have renamed or removed the file before we locked it. The name then
@@ -344,42 +499,8 @@ fn open_locked(directory: &OwnedFd, name: &str) -> io::Result<Option<File>> {
         let named = statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
         let metadata = file.metadata()?;
         if named.is_ok_and(|stat| (stat.st_ino, stat.st_dev) == (metadata.ino(), metadata.dev())) {
-            return Ok(Some(file));
+            return Ok(OpenedPartial::Locked(file, is_new));
         }
     }
     Err(io::Error::other("another process keeps changing the hidden file"))
-}
-
-/// Finds the verified chunks in a partial file, or empties it if there are none.
-fn resume_or_reset(
-    directory: &OwnedFd,
-    file: &File,
-    request: &FileRequest,
-) -> io::Result<(ChecksumFile, VerifiedPrefix)> {
-    let whole_chunks = file.metadata()?.len() / CHUNK_SIZE as u64;
-    if whole_chunks > 0 {
-        if let Some((mut checksums, verified)) =
-            ChecksumFile::open(directory, request, whole_chunks)?
-        {
-            // The hash of a file's only chunk does not determine the hash of the file, and one
-            // chunk is quickly sent again.
-            let verified = match verified.chunk_count {
-                1 => checksums.truncate_to(0)?,
-                _ => verified,
-            };
-            return Ok((checksums, verified));
-        }
-    }
-    if ChecksumFile::remove(directory, &request.name.checksum_name())? {
-        retry_on_intr(|| fsync(directory))?;
-    }
-    file.set_len(0)?;
-    Ok((ChecksumFile::create(directory, request)?, VerifiedPrefix::default()))
-}
-
-/// Removes a partial file that was opened and will hold nothing. If that fails, the reaper removes
-/// it later.
-fn remove_partial(directory: &OwnedFd, name: &SafeName) {
-    let _ = retry_on_intr(|| unlinkat(directory, name.partial_name(), AtFlags::empty()));
-    let _ = ChecksumFile::remove(directory, &name.checksum_name());
 }

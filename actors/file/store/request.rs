@@ -1,5 +1,7 @@
 //! The description of a file that a sender asks the store to create.
 
+use std::net::IpAddr;
+
 use crate::wire::file::filename::SafeName;
 
 /// The name, size and attributes of a file to be stored.
@@ -13,4 +15,7 @@ pub struct FileRequest {
     pub mode: u32,
     /// The modification time: seconds since 1970 and nanoseconds. `(0, 0)` if it is unknown.
     pub modified: (i64, u32),
+    /// The sender's address, which the reserved disk space counts against. `None` is a sender whose
+    /// reservations have no common limit.
+    pub source: Option<IpAddr>,
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::AtomicU64;
 use crate::actors::file::store::active_uploads::ActiveUploads;
 use crate::actors::file::store::error::StoreError;
 use crate::actors::file::store::fs;
+use crate::actors::file::store::hash_cache::HashCache;
 use crate::actors::file::store::space::SpaceBudget;
 
 /// The treatment of a file whose name is taken.
@@ -27,10 +28,13 @@ pub enum OnConflict {
 /// The limits and options of a store.
 #[derive(Debug, Clone, Default)]
 pub struct StoreConfig {
-    /// The disk space that must stay free, in bytes.
+    /// The disk space that must stay free, in bytes. Unless it is 0, 1 % of the disk's inodes stay
+    /// free, too.
     pub keep_free: u64,
     /// The size limit of a file, in bytes.
     pub max_size: Option<u64>,
+    /// The number of files and directories that the store creates at most. `None` is no limit.
+    pub max_files: Option<u64>,
     /// The treatment of a file whose name is taken.
     pub on_conflict: OnConflict,
 }
@@ -41,6 +45,7 @@ pub(super) struct StoreShared {
     pub(super) path: PathBuf,
     pub(super) space: Arc<SpaceBudget>,
     pub(super) active_uploads: Arc<ActiveUploads>,
+    pub(super) hash_cache: HashCache,
     pub(super) on_conflict: OnConflict,
     /// The next number for a file without a name.
     pub(super) next_number: AtomicU64,
@@ -49,11 +54,12 @@ pub(super) struct StoreShared {
 
 impl StoreShared {
     pub(super) fn new(path: PathBuf, config: StoreConfig) -> StoreShared {
-        let StoreConfig { keep_free, max_size, on_conflict } = config;
+        let StoreConfig { keep_free, max_size, max_files, on_conflict } = config;
         StoreShared {
-            space: Arc::new(SpaceBudget::new(path.clone(), keep_free, max_size)),
+            space: Arc::new(SpaceBudget::new(path.clone(), keep_free, max_size, max_files)),
             path,
             active_uploads: Arc::default(),
+            hash_cache: HashCache::default(),
             on_conflict,
             next_number: AtomicU64::new(0),
             umask: fs::umask(),

@@ -150,7 +150,11 @@ pub struct Args {
     #[argh(option)]
     pub max_size: Option<String>,
 
-    /// file server: disk space to leave free (64MiB)
+    /// file server: number of files and directories to create at most in one run (no limit)
+    #[argh(option)]
+    pub max_files: Option<String>,
+
+    /// file server: disk space to leave free, and with it 1 % of the inodes (64MiB)
     #[argh(option)]
     pub keep_free: Option<String>,
 
@@ -158,6 +162,11 @@ pub struct Args {
     /// (168h)
     #[argh(option)]
     pub part_ttl: Option<String>,
+
+    /// file server: disconnect a framed client that sends less of a file than SIZE/s for a minute;
+    /// 0 is no minimum (64B/s)
+    #[argh(option)]
+    pub min_rate: Option<String>,
 
     /// file client: send plain bytes without names, for the lecture's server or netcat
     #[argh(switch)]

@@ -157,6 +157,12 @@ fn fill_server(settings: &mut Settings, args: &Args, raw: &RawArgs) -> Result<()
     if let Some(text) = &args.max_size {
         settings.max_size = Some(values::size(&name("max-size"), text, 1..=u64::MAX)?);
     }
+    if let Some(text) = &args.max_files {
+        settings.max_files = Some(values::positive(&name("max-files"), text)?);
+    }
+    if let Some(text) = &args.min_rate {
+        settings.min_rate = values::byte_rate(&name("min-rate"), text)?;
+    }
     if let Some(text) = &args.keep_free {
         settings.keep_free = values::size(&name("keep-free"), text, 0..=u64::MAX)?;
     }

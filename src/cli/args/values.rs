@@ -199,6 +199,21 @@ pub fn size(name: &str, text: &str, range: RangeInclusive<u64>) -> Result<u64, S
     }
 }
 
+/// Reads a number of bytes per second: a size and `/s`. `0` needs neither unit.
+///
+/// # Errors
+///
+/// Returns a sentence with an example.
+pub fn byte_rate(name: &str, text: &str) -> Result<u64, String> {
+    match text.strip_suffix("/s") {
+        Some(bytes) => size(name, bytes, 0..=u64::MAX),
+        None if text == "0" => Ok(0),
+        None => {
+            Err(format!("{name}: {text:?} is not a rate: write a size per second, such as 64B/s"))
+        }
+    }
+}
+
 /// Reads an endpoint.
 ///
 /// # Errors

@@ -53,6 +53,11 @@ impl DuplexBuffer {
         lock(&self.0)
     }
 
+    /// Returns whether the reading end has been dropped.
+    pub(crate) fn is_read_closed(&self) -> bool {
+        self.state().read_closed
+    }
+
     pub(crate) fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let mut state = self.state();
         if state.write_closed || state.read_closed {

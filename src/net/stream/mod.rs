@@ -232,6 +232,12 @@ impl Stream {
         poll(&mut fds, timeout.as_ref()).is_ok_and(|ready| ready > 0)
     }
 
+    /// Returns whether the connection has failed, or is closed in both directions. A peer that has
+    /// only shut down its write side still reads, and does not count.
+    pub fn is_disconnected(&self) -> bool {
+        self.transport.is_disconnected()
+    }
+
     /// Writes at least one byte of a non-empty `buf`, and waits for buffer space if necessary.
     /// Returns the number of bytes written.
     ///

@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{
     RecvFlags, SendAncillaryBuffer, SendFlags, Shutdown, recv, send, sendmsg, shutdown,
 };
@@ -124,6 +125,19 @@ impl Transport {
             Transport::Socket(socket) => socket.poll_writable(cx),
             #[cfg(feature = "testing")]
             Transport::Duplex(end) => end.poll_writable(cx),
+        }
+    }
+
+    /// Returns whether the connection has failed or is closed in both directions.
+    pub(crate) fn is_disconnected(&self) -> bool {
+        match self {
+            Transport::Socket(socket) => {
+                let mut fds = [PollFd::new(socket, PollFlags::empty())];
+                // Errors and hang-ups are always reported.
+                poll(&mut fds, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+            }
+            #[cfg(feature = "testing")]
+            Transport::Duplex(end) => end.output().is_read_closed(),
         }
     }
 

@@ -4,9 +4,9 @@ use std::fs;
 use std::io::Write;
 use std::net::Shutdown;
 
-use crate::support::directory;
 use crate::support::files::{distinct_chunks, open_framed, server, stored_reply};
 use crate::support::framed_client::FramedReply;
+use crate::support::{DEADLINE, directory};
 use sockactors::wire::file::digest::hash_chunk;
 use sockactors::wire::file::{CHUNK_SIZE, Frame};
 
@@ -86,7 +86,12 @@ fn rejections_have_codes_and_connection_continues() {
     assert_eq!(code(client.upload("mine", b"x")), 3);
     assert_eq!(code(client.upload("large", &distinct_chunks(1025))), 4);
     let mut other = open_framed(&server);
-    assert!(matches!(other.send_offer("busy", Some(1)), FramedReply::ResumeAt(..)));
+    assert!(matches!(other.send_offer("busy", Some(2)), FramedReply::ResumeAt(..)));
+    other.send_chunks(b"x", 0, 1).unwrap();
+    let deadline = std::time::Instant::now() + DEADLINE;
+    while !out.path().join(".busy.part").exists() {
+        assert!(std::time::Instant::now() < deadline, "the file does not begin");
+    }
     assert_eq!(code(client.upload("busy", b"x")), 8);
     assert_eq!(client.upload("good", b"x"), stored_reply(1, "good"));
     let full = self::server(out.path(), &["--keep-free", "1048576TiB"]);

@@ -56,12 +56,21 @@ pub(crate) enum UploadEvent {
     Failed {
         /// The protocol's code.
         code: u16,
-        /// The reason in words.
+        /// The reason for the sender.
         reason: String,
+        /// The name that the sender gave.
+        name: String,
+        /// The reason for the operator, who may see paths of the server.
+        log: String,
     },
 }
 
 impl UploadEvent {
+    /// Creates a failure whose reason is the same for the sender and the operator.
+    pub(crate) fn failed(code: u16, name: &str, reason: String) -> UploadEvent {
+        UploadEvent::Failed { code, log: reason.clone(), reason, name: name.into() }
+    }
+
     /// Returns the frame that tells the sender about this event.
     pub(crate) fn as_frame(&self) -> Frame<'_> {
         match self {
@@ -74,7 +83,9 @@ impl UploadEvent {
             UploadEvent::DirectoryCreated { name } => {
                 Frame::Stored(Stored { size: 0, digest: [0; 32], name })
             }
-            UploadEvent::Failed { code, reason } => Frame::Failed(Failed { code: *code, reason }),
+            UploadEvent::Failed { code, reason, .. } => {
+                Frame::Failed(Failed { code: *code, reason })
+            }
         }
     }
 }

@@ -1,14 +1,14 @@
 //! One file of a framed upload.
 
 use crate::actors::file::failure_code;
+use crate::actors::file::receive::limits::{STEP_BYTES, STEP_RECORDS};
 use crate::actors::file::receive::upload::event::{UploadEvent, UploadProgress};
 use crate::actors::file::store::error::StoreError;
-use crate::actors::file::store::existing::ExistingFile;
 use crate::actors::file::store::partial::PartialFile;
 use crate::actors::file::store::request::FileRequest;
-use crate::actors::file::store::{CreateOutcome, FileStore};
+use crate::actors::file::store::{FileStore, OfferedFile};
 use crate::wire::file::CHUNK_SIZE;
-use crate::wire::file::digest::{ChunkHash, FileHasher, hash_chunk};
+use crate::wire::file::digest::{ChunkHash, FileHasher, hash_chunk, hash_chunk_list};
 
 /// A violation of the protocol, which ends the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,7 +37,8 @@ impl ChunkError {
 #[derive(Debug)]
 pub(super) struct IncomingFile {
     request: FileRequest,
-    target: UploadTarget,
+    /// The file in the store, as it was found at the offer. Once the file has begun, its target.
+    target: OfferedFile,
     hasher: FileHasher,
     /// The number of bytes that were stored by an earlier attempt.
     resumed_bytes: u64,
@@ -45,28 +46,24 @@ pub(super) struct IncomingFile {
     length: u64,
 }
 
-/// The file in the store.
-#[derive(Debug)]
-enum UploadTarget {
-    /// The file is written to this partial file.
-    Partial(PartialFile),
-    /// The store has a file that looks the same. Nothing is written unless the sender says that
-    /// its file is another one.
-    Existing(ExistingFile),
-}
-
 impl IncomingFile {
-    /// Creates the file in the store.
-    pub(super) fn create(
+    /// Looks up an offered file in the store. Nothing is created before it begins.
+    pub(super) fn look_up(
         store: &FileStore,
         request: FileRequest,
     ) -> Result<IncomingFile, StoreError> {
-        let target = match store.create(&request)? {
-            CreateOutcome::Partial(partial) => UploadTarget::Partial(partial),
-            CreateOutcome::Exists(existing) => UploadTarget::Existing(existing),
-        };
+        let target = store.look_up(&request)?;
         let hasher = FileHasher::default();
         Ok(IncomingFile { request, target, hasher, resumed_bytes: 0, length: 0 })
+    }
+
+    /// Verifies one piece of what the store has of the file. Returns whether all is verified.
+    pub(super) fn verify(&mut self) -> Result<bool, StoreError> {
+        match &mut self.target {
+            OfferedFile::New => Ok(true),
+            OfferedFile::Partial(partial) => partial.verify(STEP_RECORDS),
+            OfferedFile::Existing(existing) => existing.verify(STEP_BYTES),
+        }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -76,6 +73,11 @@ impl IncomingFile {
     /// Returns the number of bytes stored so far.
     pub(super) fn length(&self) -> u64 {
         self.length
+    }
+
+    /// Returns the number of bytes that are still to come, if it is known.
+    pub(super) fn missing(&self) -> Option<u64> {
+        self.request.size.map(|size| size.saturating_sub(self.length))
     }
 
     /// Returns the progress of the file.
@@ -88,42 +90,42 @@ impl IncomingFile {
         }
     }
 
+    /// Returns the number of verified chunks, and the hash of the list of their hashes.
+    fn verified(&self) -> (u64, ChunkHash) {
+        match &self.target {
+            OfferedFile::New => (0, hash_chunk_list(&[])),
+            OfferedFile::Partial(file) => (file.verified_chunks(), file.verified_hash()),
+            OfferedFile::Existing(file) => (file.verified_chunks(), file.verified_hash()),
+        }
+    }
+
     /// Returns the event that tells the sender which chunks the store has.
     pub(super) fn resume_event(&self) -> UploadEvent {
-        let (chunk_count, chunk_list_hash) = match &self.target {
-            UploadTarget::Partial(file) => (file.verified_chunks(), file.verified_hash()),
-            UploadTarget::Existing(file) => (file.verified_chunks(), file.verified_hash()),
-        };
+        let (chunk_count, chunk_list_hash) = self.verified();
         UploadEvent::ResumeAt { chunk_count, chunk_list_hash }
     }
 
-    /// Starts the transfer with a chunk. The store must have all chunks before it.
+    /// Starts the transfer with the chunk after the verified ones, or with chunk 0.
     pub(super) fn start_at(&mut self, store: &FileStore, number: u64) -> Result<(), ChunkError> {
-        let verified_chunks = match &self.target {
-            UploadTarget::Partial(partial) => partial.verified_chunks(),
-            UploadTarget::Existing(existing) => existing.verified_chunks(),
-        };
-        if number > verified_chunks {
+        let (verified_chunks, _) = self.verified();
+        if number != 0 && number != verified_chunks {
             return Err(ChunkError::protocol(
-                "the server does not have the chunks before this one",
+                "a file must begin with chunk 0 or the first chunk that the server does not have",
             ));
         }
         match &mut self.target {
-            UploadTarget::Existing(existing) if number == verified_chunks => {
+            OfferedFile::Existing(existing) if number == verified_chunks => {
                 self.hasher = existing.hasher();
                 self.length = self.request.size.unwrap_or(0);
+                self.resumed_bytes = self.length;
+                return Ok(());
             }
-            UploadTarget::Existing(_) => {
-                if number > 0 {
-                    return Err(ChunkError::protocol("cannot resume a file that is complete"));
-                }
-                self.target = UploadTarget::Partial(store.create_despite_match(&self.request)?);
-                return self.start_at(store, 0);
-            }
-            UploadTarget::Partial(partial) => {
-                self.hasher = partial.start_at(number)?;
-                self.length = number * CHUNK_SIZE as u64;
-            }
+            OfferedFile::Partial(_) => {}
+            target => *target = OfferedFile::Partial(Box::new(store.create(&self.request)?)),
+        }
+        if let OfferedFile::Partial(partial) = &mut self.target {
+            self.hasher = partial.start_at(number)?;
+            self.length = partial.length();
         }
         self.resumed_bytes = self.length;
         Ok(())
@@ -137,13 +139,13 @@ impl IncomingFile {
         bytes: &[u8],
     ) -> Result<(), ChunkError> {
         let is_next = number == self.hasher.chunk_count() && self.length % CHUNK_SIZE as u64 == 0;
-        let UploadTarget::Partial(partial) = &mut self.target else {
+        let OfferedFile::Partial(partial) = &mut self.target else {
             return Err(ChunkError::protocol("received a chunk of a file that is complete"));
         };
         if !is_next || bytes.is_empty() {
             return Err(ChunkError::protocol("received a chunk out of order"));
         }
-        let length = self.length + bytes.len() as u64;
+        let length = self.length.saturating_add(bytes.len() as u64);
         if self.request.size.is_some_and(|size| length > size) {
             return Err(ChunkError::protocol("received more bytes than were offered"));
         }
@@ -161,22 +163,36 @@ impl IncomingFile {
 
     /// Writes the recorded hashes to the checksum file.
     pub(super) fn checkpoint(&mut self) -> Result<(), StoreError> {
+        self.partial_mut().map_or(Ok(()), |partial| partial.checkpoint())
+    }
+
+    /// Returns whether space is reserved for the missing bytes.
+    pub(super) fn has_reservation(&self) -> bool {
+        matches!(&self.target, OfferedFile::Partial(partial) if partial.has_reservation())
+    }
+
+    /// Releases the reserved space until the next data arrives.
+    pub(super) fn expire_reservation(&mut self) {
+        self.partial_mut().map(PartialFile::expire_reservation);
+    }
+
+    fn partial_mut(&mut self) -> Option<&mut PartialFile> {
         match &mut self.target {
-            UploadTarget::Partial(partial) => partial.checkpoint(),
-            UploadTarget::Existing(_) => Ok(()),
+            OfferedFile::Partial(partial) => Some(partial),
+            OfferedFile::New | OfferedFile::Existing(_) => None,
         }
     }
 
     /// Keeps the partial file for a later attempt.
     pub(super) fn suspend(self) {
-        if let UploadTarget::Partial(partial) = self.target {
+        if let OfferedFile::Partial(partial) = self.target {
             partial.suspend();
         }
     }
 
     /// Removes the partial file.
     pub(super) fn discard(self) {
-        if let UploadTarget::Partial(partial) = self.target {
+        if let OfferedFile::Partial(partial) = self.target {
             partial.discard();
         }
     }
@@ -186,33 +202,37 @@ impl IncomingFile {
         let length = self.length;
         let is_complete = length == size && self.request.size.is_none_or(|offered| offered == size);
         if !is_complete || self.hasher.clone().finish() != Some(hash) {
+            let name = self.request.name.to_string();
             self.discard();
             let reason = format!(
                 "received {length} of {size} bytes, or a wrong checksum; send the file again"
             );
-            return UploadEvent::Failed { code: failure_code::HASH_MISMATCH, reason };
+            return UploadEvent::failed(failure_code::HASH_MISMATCH, &name, reason);
         }
+        let name = self.request.name.to_string();
         let committed = match self.target {
-            UploadTarget::Partial(partial) => partial.commit(),
-            UploadTarget::Existing(existing) => existing.commit(),
+            OfferedFile::New => Err(StoreError::Exists { name: name.clone() }),
+            OfferedFile::Partial(partial) => partial.commit(),
+            OfferedFile::Existing(existing) => existing.commit(),
         };
         match committed {
             Ok(name) => UploadEvent::Stored { size, hash: Some(hash), name },
-            Err(error) => failure_event(&error),
+            Err(error) => failure_event(&name, &error),
         }
     }
 }
 
-/// Returns the event that tells the sender about an error of the store.
-pub(super) fn failure_event(error: &StoreError) -> UploadEvent {
+/// Returns the event that tells the sender and the operator about an error of the store.
+pub(super) fn failure_event(name: &str, error: &StoreError) -> UploadEvent {
     let code = match error {
         StoreError::InvalidName(_) => failure_code::INVALID_NAME,
         StoreError::Exists { .. } => failure_code::EXISTS,
         StoreError::TooLarge { .. } => failure_code::TOO_LARGE,
-        StoreError::DiskFull { .. } => failure_code::DISK_FULL,
+        StoreError::DiskFull { .. } | StoreError::TooManyFiles { .. } => failure_code::DISK_FULL,
         StoreError::Busy { .. } => failure_code::BUSY,
         StoreError::Skipped { .. } => failure_code::SKIPPED,
         StoreError::Io { .. } => failure_code::DISK_ERROR,
     };
-    UploadEvent::Failed { code, reason: error.to_string() }
+    let (name, log) = (name.to_owned(), error.operator_text());
+    UploadEvent::Failed { code, reason: error.to_string(), name, log }
 }

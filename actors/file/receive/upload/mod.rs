@@ -71,11 +71,44 @@ impl Upload {
         }
     }
 
-    /// Returns whether the connection can end here without cutting off a file.
-    pub(crate) fn is_between_files(&self) -> bool {
+    /// Returns whether a stop of the server may end the connection without cutting off a file.
+    pub(crate) fn is_stoppable(&self) -> bool {
         match self {
             Upload::Raw(raw) => raw.is_empty(),
-            Upload::Framed(framed) => framed.is_between_files(),
+            Upload::Framed(framed) => framed.is_stoppable(),
+        }
+    }
+
+    /// Tells a sender that waits for an answer that the server is stopping.
+    pub(crate) fn stop(&self, events: &mut Vec<UploadEvent>) {
+        if let Upload::Framed(framed) = self {
+            framed.stop(events);
+        }
+    }
+
+    /// Returns whether the server works for the sender although nothing arrives.
+    pub(crate) fn is_verifying(&self) -> bool {
+        matches!(self, Upload::Framed(framed) if framed.is_verifying())
+    }
+
+    /// Returns the number of bytes received so far, if the sender must keep to the minimum rate. A
+    /// raw sender need not.
+    pub(crate) fn received_at_min_rate(&self) -> Option<u64> {
+        match self {
+            Upload::Raw(_) => None,
+            Upload::Framed(framed) => framed.received_of_file(),
+        }
+    }
+
+    /// Returns whether space is reserved for the current file.
+    pub(crate) fn has_reservation(&self) -> bool {
+        matches!(self, Upload::Framed(framed) if framed.has_reservation())
+    }
+
+    /// Releases the space reserved for the current file until its next data arrives.
+    pub(crate) fn expire_reservation(&mut self) {
+        if let Upload::Framed(framed) = self {
+            framed.expire_reservation();
         }
     }
 

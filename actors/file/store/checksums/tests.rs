@@ -14,7 +14,7 @@ const NO_LIMIT: u64 = u64::MAX;
 
 fn file_request() -> FileRequest {
     let name = SafeName::parse(b"file").unwrap();
-    FileRequest { name, size: Some(1 << 30), mode: 0, modified: (1, 2) }
+    FileRequest { name, size: Some(1 << 30), mode: 0, modified: (1, 2), source: None }
 }
 
 fn temp_directory() -> (TempDir, OwnedFd) {
@@ -53,7 +53,11 @@ fn create_filled(directory: &OwnedFd, count: u8) -> ChecksumFile {
 }
 
 fn open(directory: &OwnedFd, max_chunks: u64) -> Option<(ChecksumFile, VerifiedPrefix)> {
-    ChecksumFile::open(directory, &file_request(), max_chunks).unwrap()
+    let mut checksums = ChecksumFile::open(directory, &file_request(), max_chunks).unwrap()?;
+    let mut verified = VerifiedPrefix::default();
+    // Records are read in pieces, here two at a time.
+    while !checksums.verify(&mut verified, 2).unwrap() {}
+    Some((checksums, verified))
 }
 
 fn verified(directory: &OwnedFd, max_chunks: u64) -> VerifiedPrefix {
@@ -102,7 +106,8 @@ fn truncation_lowers_the_mark() {
     let (temp_dir, directory) = temp_directory();
     let mut checksums = create_filled(&directory, 5);
     checksums.mark_synced().unwrap();
-    assert_eq!(checksums.truncate_to(2).unwrap().chunk_count, 2);
+    checksums.truncate_to(2).unwrap();
+    assert_eq!(checksums.chunk_count(), 2);
     chunk_hashes(3).iter().for_each(|hash| checksums.push(hash));
     checksums.flush().unwrap();
     drop(checksums);

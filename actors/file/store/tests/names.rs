@@ -18,9 +18,7 @@ fn taken_name_follows_conflict_policy() {
             Fail => assert!(matches!(created, Err(StoreError::Exists { .. }))),
             Skip => assert!(matches!(created, Err(StoreError::Skipped { .. }))),
             Rename | Overwrite => {
-                let Ok(CreateOutcome::Partial(mut partial)) = created else {
-                    panic!("{created:?}")
-                };
+                let mut partial = created.unwrap();
                 partial.start_at(0).unwrap();
                 partial.write(b"new").unwrap();
                 let name = partial.commit().unwrap();

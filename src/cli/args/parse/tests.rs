@@ -67,6 +67,18 @@ fn every_kind_of_flag_sets_its_field() {
 }
 
 #[test]
+fn limits_of_file_server_set_their_fields() {
+    let defaults = parse_ok("--scenario file").settings;
+    assert_eq!((defaults.max_files, defaults.min_rate), (None, 64));
+    let set = parse_ok("--scenario file --max-files 7 --min-rate 2KiB/s").settings;
+    assert_eq!((set.max_files, set.min_rate), (Some(7), 2048));
+    assert_eq!(parse_ok("--scenario file --min-rate 0").settings.min_rate, 0);
+    let error = usage_error("--scenario file --min-rate 64");
+    assert!(error.contains("such as 64B/s"), "{error}");
+    assert!(usage_error("--scenario file --max-files 0").contains("1 or more"));
+}
+
+#[test]
 fn words_without_flag_or_after_dashes_are_files() {
     let client = parse_ok("--scenario file a.txt --connect h:1 --raw -- --json -x");
     assert_eq!(client.settings.files, ["a.txt", "--json", "-x"].map(PathBuf::from));
