@@ -317,7 +317,7 @@ impl Session {
         let shown: Vec<_> = lines.rev().filter(fits).collect();
         let skipped = match count - shown.len() {
             0 => String::new(),
-            skipped => format!(" ({skipped} long ones are not shown)"),
+            skipped => format!(" ({skipped} more do not fit)"),
         };
         let header = format!("* the last {} lines{skipped}:\n", shown.len());
         self.io

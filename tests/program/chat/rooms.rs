@@ -172,7 +172,7 @@ fn history_of_long_lines_shows_last_ones() {
     }
     ada.wait_for(|line| line.starts_with(&acknowledgement("19 xxx")));
     ada.send("/history 20");
-    ada.wait_for_line("* the last 8 lines (12 long ones are not shown):");
+    ada.wait_for_line("* the last 8 lines (12 more do not fit):");
     ada.wait_for(|line| line.contains("] ada: 12 xxx"));
     ada.wait_for(|line| line.contains("] ada: 19 xxx"));
     // A long line does not end the list.
@@ -184,7 +184,7 @@ fn history_of_long_lines_shows_last_ones() {
     ada.send("end");
     ada.wait_for_line(&acknowledgement("end"));
     late.send("/history 11");
-    late.wait_for_line("* the last 10 lines (1 long ones are not shown):");
+    late.wait_for_line("* the last 10 lines (1 more do not fit):");
     late.wait_for(|line| line.ends_with("] late: here"));
     late.wait_for(|line| line.ends_with("] short: end"));
 }
