@@ -6,6 +6,7 @@
 //!
 //! | role | file | what it does |
 //! |---|---|---|
+//! | [`MemoryKeeper`] | `support/memory_keeper.rs` | disconnects clients when the memory budget is used up |
 //! | [`Listener`] | `tcp/listener/mod.rs` | accepts connections and starts an actor for each in a pool |
 //! | [`Greeter`] | `tcp/greeter.rs` | sends one text to a connection and closes it |
 //! | [`TcpClient`] | `tcp/client.rs` | connects, reads a greeting, and reports or measures it |
@@ -60,7 +61,9 @@ pub use support::ban_list::BanList;
 pub use support::blocking_pool::BlockingPool;
 pub use support::client_error::ClientError;
 pub use support::client_quota::ClientQuota;
-pub use support::ip_limit::{PerIpLimit, PerIpPermit};
+pub use support::ip_limit::{PerIpExcess, PerIpLimit, PerIpPermit};
+pub use support::memory_budget::{CONNECTION_COST, ConnectionMemory, FREE_BYTES, MemoryBudget};
+pub use support::memory_keeper::MemoryKeeper;
 pub use support::progress::{Progress, SentFile, TotalProgress, TransferSummary};
 pub use support::report::{Report, Reporter, SendReport};
 pub use support::stats::{LatencySummary, Schedule, Stats};

@@ -1,6 +1,7 @@
 //! Accepted connections, and the reports of their start and end.
 
 use crate::actors::support::ip_limit::PerIpPermit;
+use crate::actors::support::memory_budget::ConnectionMemory;
 use crate::actors::support::report::{Report, Reporter, SendReport};
 use crate::net::{Peer, Stream};
 
@@ -14,6 +15,15 @@ pub struct Connection {
     /// The permit of the connection limit per address, if there is a limit. It must be kept as long
     /// as the connection is open.
     pub ip_permit: Option<PerIpPermit>,
+    /// The memory that the connection holds. It must be kept as long as the connection is open.
+    pub memory: ConnectionMemory,
+}
+
+impl Connection {
+    /// Creates a connection without limits, with the number 0.
+    pub fn unlimited(stream: Stream) -> Connection {
+        Connection { stream, number: 0, ip_permit: None, memory: ConnectionMemory::default() }
+    }
 }
 
 impl Connection {

@@ -1,8 +1,8 @@
 //! A limit for the connections of each address.
 //!
 //! The counts belong to the tree, and all listeners of a server share them. An IPv6 prefix of 64
-//! bits counts as one address, because a host usually has a whole prefix. Clients of Unix sockets
-//! are not counted.
+//! bits counts as one address, because a host usually has a whole prefix. A site usually has a
+//! prefix of 48 bits, so such a prefix has a limit too. Clients of Unix sockets are not counted.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,53 +24,113 @@ use crate::sync::lock;
 /// let limit = Arc::new(PerIpLimit::new(1));
 /// let peer = Peer::Inet("192.0.2.1:4000".parse()?);
 /// let permit = limit.try_acquire(&peer).expect("the first connection");
-/// assert!(limit.try_acquire(&peer).is_none());
-/// assert!(limit.try_acquire(&Peer::Inet("192.0.2.2:4000".parse()?)).is_some());
+/// assert!(limit.try_acquire(&peer).is_err());
+/// assert!(limit.try_acquire(&Peer::Inet("192.0.2.2:4000".parse()?)).is_ok());
 /// drop(permit);
-/// assert!(limit.try_acquire(&peer).is_some());
+/// assert!(limit.try_acquire(&peer).is_ok());
 /// # Ok::<(), std::net::AddrParseError>(())
 /// ```
 pub struct PerIpLimit {
+    per_address: usize,
+    /// The limit of an IPv6 prefix of 48 bits.
+    per_site: usize,
+    /// Whether sources on this machine are not counted.
+    exempts_loopback: bool,
+    counts: Mutex<HashMap<Network, usize>>,
+}
+
+/// A network whose connections are counted together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Network {
+    /// An IPv4 address, or an IPv6 prefix of 64 bits.
+    Address(IpAddr),
+    /// The first 48 bits of an IPv6 address.
+    Site(u64),
+}
+
+/// A limit that a connection would exceed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PerIpExcess {
     limit: usize,
-    counts: Mutex<HashMap<IpAddr, usize>>,
+    is_site: bool,
+}
+
+impl fmt::Display for PerIpExcess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let network = if self.is_site { "IPv6 /48 network" } else { "address" };
+        write!(f, "connection limit of {} per {network} reached (--max-per-ip)", self.limit)
+    }
 }
 
 impl PerIpLimit {
     /// Creates a limit of `limit` connections (at least 1) per address.
     pub fn new(limit: usize) -> PerIpLimit {
-        PerIpLimit { limit: limit.max(1), counts: Mutex::default() }
-    }
-
-    /// Returns the limit.
-    pub fn limit(&self) -> usize {
-        self.limit
-    }
-
-    /// Counts a connection of a peer until the returned permit is dropped. Returns `None` if the
-    /// limit of the peer's address is reached.
-    pub fn try_acquire(self: &Arc<PerIpLimit>, peer: &Peer) -> Option<PerIpPermit> {
-        let key = match peer {
-            Peer::Inet(address) => ip_key(address.ip()),
-            _ => return Some(PerIpPermit(None)),
-        };
-        let mut counts = self.lock_counts();
-        let count = counts.entry(key).or_default();
-        if *count >= self.limit {
-            return None;
+        PerIpLimit {
+            per_address: limit.max(1),
+            per_site: usize::MAX,
+            exempts_loopback: false,
+            counts: Mutex::default(),
         }
-        *count += 1;
-        Some(PerIpPermit(Some(Box::new((self.clone(), key)))))
     }
 
-    fn lock_counts(&self) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+    /// Creates the limit that keeps one client from taking all `connections` of a server: a quarter
+    /// per address, and a half per IPv6 prefix of 48 bits. Sources on this machine have no limit.
+    pub fn share_of(connections: usize) -> PerIpLimit {
+        PerIpLimit {
+            per_address: (connections / 4).max(1),
+            per_site: (connections / 2).max(1),
+            exempts_loopback: true,
+            counts: Mutex::default(),
+        }
+    }
+
+    /// Counts a connection of a peer until the returned permit is dropped.
+    ///
+    /// # Errors
+    ///
+    /// Returns the limit of the peer's address or network if that is reached.
+    pub fn try_acquire(self: &Arc<PerIpLimit>, peer: &Peer) -> Result<PerIpPermit, PerIpExcess> {
+        let address = match peer {
+            Peer::Inet(address) if !(self.exempts_loopback && peer.is_loopback()) => address.ip(),
+            _ => return Ok(PerIpPermit(None)),
+        };
+        let networks = counted_networks(address);
+        let mut counts = self.counts();
+        for network in networks.iter().flatten() {
+            let limit = match network {
+                Network::Address(_) => self.per_address,
+                Network::Site(_) => self.per_site,
+            };
+            if counts.get(network).is_some_and(|count| *count >= limit) {
+                let is_site = matches!(network, Network::Site(_));
+                return Err(PerIpExcess { limit, is_site });
+            }
+        }
+        for network in networks.into_iter().flatten() {
+            *counts.entry(network).or_default() += 1;
+        }
+        Ok(PerIpPermit(Some(Box::new((self.clone(), address)))))
+    }
+
+    fn counts(&self) -> MutexGuard<'_, HashMap<Network, usize>> {
         lock(&self.counts)
     }
 }
 
 impl fmt::Debug for PerIpLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "PerIpLimit({} each, {} addresses)", self.limit, self.lock_counts().len())
+        write!(f, "PerIpLimit({} each, {} networks)", self.per_address, self.counts().len())
     }
+}
+
+/// Returns the networks that an address counts for.
+fn counted_networks(address: IpAddr) -> [Option<Network>; 2] {
+    let key = ip_key(address);
+    let site = match key {
+        IpAddr::V6(prefix) => Some(Network::Site((u128::from(prefix) >> 80) as u64)),
+        IpAddr::V4(_) => None,
+    };
+    [Some(Network::Address(key)), site]
 }
 
 /// Returns the representative of all addresses that count as one: an IPv4 address itself (also one
@@ -88,12 +148,14 @@ pub struct PerIpPermit(Option<Box<(Arc<PerIpLimit>, IpAddr)>>);
 
 impl Drop for PerIpPermit {
     fn drop(&mut self) {
-        let Some((limit, key)) = self.0.as_deref() else { return };
-        let mut counts = limit.lock_counts();
-        if let Some(count) = counts.get_mut(key) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(key);
+        let Some((limit, address)) = self.0.as_deref() else { return };
+        let mut counts = limit.counts();
+        for network in counted_networks(*address).into_iter().flatten() {
+            if let Some(count) = counts.get_mut(&network) {
+                *count -= 1;
+                if *count == 0 {
+                    counts.remove(&network);
+                }
             }
         }
     }
@@ -111,18 +173,38 @@ mod tests {
     fn ip_key_merges_ipv6_prefix_and_mapped_ipv4() {
         let limit = Arc::new(PerIpLimit::new(1));
         let _ipv6 = limit.try_acquire(&peer("[2001:db8::1]:1")).unwrap();
-        assert!(limit.try_acquire(&peer("[2001:db8::ffff:2]:2")).is_none());
-        assert!(limit.try_acquire(&peer("[2001:db8:0:1::1]:1")).is_some());
+        assert!(limit.try_acquire(&peer("[2001:db8::ffff:2]:2")).is_err());
+        assert!(limit.try_acquire(&peer("[2001:db8:0:1::1]:1")).is_ok());
         let _ipv4 = limit.try_acquire(&peer("192.0.2.1:1")).unwrap();
-        assert!(limit.try_acquire(&peer("[::ffff:192.0.2.1]:1")).is_none());
+        assert!(limit.try_acquire(&peer("[::ffff:192.0.2.1]:1")).is_err());
     }
 
     #[test]
     fn ip_limit_forgets_address_without_connections() {
         let limit = Arc::new(PerIpLimit::new(2));
         let permits = [1, 2].map(|port| limit.try_acquire(&peer(&format!("192.0.2.1:{port}"))));
-        drop(permits);
-        assert!(limit.lock_counts().is_empty());
-        assert!(limit.try_acquire(&Peer::Unix(None)).is_some());
+        let site = limit.try_acquire(&peer("[2001:db8::1]:1"));
+        drop((permits, site));
+        assert!(limit.counts().is_empty());
+        assert!(limit.try_acquire(&Peer::Unix(None)).is_ok());
+    }
+
+    #[test]
+    fn default_share_is_quarter_per_address_and_half_per_site() {
+        let limit = Arc::new(PerIpLimit::share_of(8));
+        let mut permits = Vec::new();
+        let mut connect = |address: &str| {
+            let acquired = limit.try_acquire(&peer(address));
+            acquired.map(|permit| permits.push(permit)).map_err(|excess| excess.to_string())
+        };
+        let full = "connection limit of 2 per address reached (--max-per-ip)";
+        for address in ["192.0.2.1:1", "[2001:db8:0:1::1]:1", "[2001:db8:0:2::1]:1"] {
+            assert_eq!([(); 2].map(|()| connect(address)), [Ok(()), Ok(())]);
+            assert_eq!(connect(address), Err(full.to_owned()));
+        }
+        let full = "connection limit of 4 per IPv6 /48 network reached (--max-per-ip)";
+        assert_eq!(connect("[2001:db8:0:3::1]:1"), Err(full.to_owned()));
+        assert_eq!(connect("[2001:db8:1::1]:1"), Ok(()));
+        assert_eq!([(); 9].map(|()| connect("127.0.0.1:1")), [const { Ok(()) }; 9]);
     }
 }

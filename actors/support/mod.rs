@@ -7,6 +7,8 @@ pub(crate) mod blocking_pool;
 pub(crate) mod client_error;
 pub(crate) mod client_quota;
 pub(crate) mod ip_limit;
+pub(crate) mod memory_budget;
+pub(crate) mod memory_keeper;
 pub(crate) mod progress;
 pub(crate) mod rate_limit;
 pub(crate) mod report;

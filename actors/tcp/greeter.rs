@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn greeter_future_stays_near_field_size() {
         let (stream, _) = Stream::pair().unwrap();
-        let connection = Connection { stream, number: 0, ip_permit: None };
+        let connection = Connection::unlimited(stream);
         let greeter = Greeter::new(connection, Arc::new([]), Reporter::disabled());
         let field_size = size_of_val(&greeter) + size_of::<Context<()>>();
         let run: fn(Greeter, Context<()>) -> _ = Greeter::run;
@@ -124,7 +124,7 @@ mod tests {
                 }
             })
         });
-        let connection = Connection { stream, number: 0, ip_permit: None };
+        let connection = Connection::unlimited(stream);
         let greeter = Mutex::new(Some(Greeter::new(connection, greeting, Reporter::disabled())));
         let mut tree = Supervisor::new("t", Strategy::OneForOne);
         let make = move || greeter.lock().unwrap().take().expect("the greeter starts once");

@@ -128,7 +128,7 @@ async fn run_script(
     let capacity = [256, 1024, 4096, 65_536][usize::from(settings >> 2 & 3)];
     let (honest, theirs) = Stream::duplex(4096);
     let session = |stream, config: &Arc<SessionConfig>| {
-        ChatSession::new(Connection { stream, number: 0, ip_permit: None }, config.clone())
+        ChatSession::new(Connection::unlimited(stream), config.clone())
     };
     sessions.start(session(theirs, honest_config)).await?;
     let (peer, theirs) = Stream::duplex(capacity);

@@ -234,13 +234,17 @@ fn add_printers(
 ///
 /// Warns if other machines can reach them, and if the file limit reduces `--max-conns`.
 async fn report_endpoints(endpoints: &[Endpoint], settings: &Settings, reporter: &Reporter) {
-    let (max_conns, limit) = (settings.max_conns, settings.connection_limit());
-    if limit < max_conns && !endpoints.is_empty() && settings.scenario != Scenario::Udp {
-        let files = max_open_files();
-        log::warn!(
-            "--max-conns is reduced from {max_conns} to {limit}: \
-             the limit of open files is {files} (ulimit -n)"
-        );
+    let limit = settings.connection_limit();
+    let is_stream_server = !endpoints.is_empty() && settings.scenario != Scenario::Udp;
+    match settings.max_conns {
+        Some(wanted) if limit < wanted && is_stream_server => {
+            let files = max_open_files();
+            log::warn!(
+                "--max-conns is reduced from {wanted} to {limit}: \
+                 the limit of open files is {files} (ulimit -n)"
+            );
+        }
+        _ => {}
     }
     for endpoint in endpoints {
         if endpoint.is_wider_than_loopback() {

@@ -72,7 +72,7 @@ pub use datagram::batch::{Datagram, DatagramBatch};
 pub use datagram::multicast::{MulticastGroup, MulticastGroupError};
 pub use endpoint::{Endpoint, EndpointError};
 pub use error::{BindError, ConnectError};
-pub use limits::{max_open_files, raise_open_file_limit};
+pub use limits::{max_open_files, memory_limit, raise_open_file_limit};
 pub use listen::ListeningSocket;
 pub use listen::accept_error::{AcceptError, classify};
 pub use peer::Peer;

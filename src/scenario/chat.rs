@@ -43,6 +43,7 @@ pub(super) async fn add_server(
     reporter: &Reporter,
 ) -> Result<(Vec<Endpoint>, Option<InputAddress>), BuildError> {
     let registry = ChatRegistry::new(settings.room.as_deref().unwrap_or(DEFAULT_ROOM));
+    registry.set_log_limit(settings.memory_budget() / 4);
     let limits = SessionLimits {
         first_timeout: settings.first_timeout,
         idle_timeout: settings.idle_timeout,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use crate::actors::{
-    BanList, ClientQuota, Connection, Listener, PerIpLimit, RejectionMessage, Reporter,
+    BanList, ClientQuota, Connection, Listener, MemoryBudget, MemoryKeeper, PerIpLimit,
+    RejectionMessage, Report, Reporter,
 };
 use crate::net::{BindError, Endpoint, ListeningSocket};
 use crate::runtime::{Child, IntoActor, PoolAddress, Supervisor};
@@ -38,18 +39,35 @@ where
     K: 'static,
 {
     let quota = Arc::new(ClientQuota::new(settings.clients));
-    let per_ip_limit = settings.max_per_ip.map(|limit| Arc::new(PerIpLimit::new(limit)));
+    let per_ip_limit = match settings.max_per_ip {
+        None => Some(PerIpLimit::share_of(settings.connection_limit())),
+        Some(limit) => limit.map(PerIpLimit::new),
+    };
+    let per_ip_limit = per_ip_limit.map(Arc::new);
+    let memory_budget = MemoryBudget::new(settings.memory_budget());
+    let (budget, keeper_reporter) = (memory_budget.clone(), reporter.clone());
+    tree.child(Child::new("memory", move || {
+        MemoryKeeper::new(budget.clone(), keeper_reporter.clone())
+    }));
     let mut endpoints = Vec::new();
     for (index, endpoint) in settings.listen_endpoints().iter().enumerate() {
         let socket = Arc::new(ListeningSocket::bind(endpoint, settings.backlog).await?);
+        if let Some(bytes) = settings.socket_buffer() {
+            if let Err(error) = socket.set_buffer_size(bytes) {
+                let reason = format!("cannot limit the socket buffers to {bytes} bytes: {error}");
+                reporter.try_send(|| Report::Warning { reason });
+            }
+        }
         endpoints.push(socket.endpoint().clone());
         let (pool, quota) = (pool.clone(), quota.clone());
-        let (per_ip_limit, access) = (per_ip_limit.clone(), access.clone());
+        let (per_ip_limit, memory_budget) = (per_ip_limit.clone(), memory_budget.clone());
+        let access = access.clone();
         let (reporter, serve) = (reporter.clone(), serve.clone());
         let listener = Child::new(numbered_name("listener", index), move || {
             Listener::new(socket.clone(), pool.clone(), serve.clone())
                 .client_quota(quota.clone())
                 .per_ip_limit(per_ip_limit.clone())
+                .memory_budget(memory_budget.clone())
                 .ban_list(access.ban_list.clone())
                 .rejection_message(access.rejection_message)
                 .reporter(reporter.clone())

@@ -5,11 +5,29 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::actors::{Dialect, OnConflict, Reconnect, Schedule};
-use crate::net::{Endpoint, MulticastGroup, max_open_files};
+use crate::actors::{CONNECTION_COST, Dialect, OnConflict, Reconnect, Schedule};
+use crate::net::{Endpoint, MulticastGroup, max_open_files, memory_limit};
 
-/// The number of file descriptors that are not available to connections.
-const RESERVED_DESCRIPTORS: u64 = 64;
+/// The number of file descriptors that are not available to connections. A server holds 17 itself;
+/// the rest is for further listeners, a history, and pipes to files.
+const RESERVED_DESCRIPTORS: u64 = 32;
+
+/// The number of descriptors of an upload: the connection, the partial file, its checksums and its
+/// directory.
+const DESCRIPTORS_PER_UPLOAD: u64 = 4;
+
+/// The default of `--max-conns`.
+const DEFAULT_MAX_CONNS: usize = 1024;
+
+/// The smallest size of a kernel buffer of a connection, in bytes. A smaller one slows transfers
+/// down on a loopback interface, whose packets have 64 KiB.
+const MIN_SOCKET_BUFFER: usize = 16 << 10;
+
+/// The largest size of a kernel buffer that is set, in bytes.
+const MAX_SOCKET_BUFFER: usize = 256 << 10;
+
+/// The memory budget from which the kernel sizes the socket buffers, in bytes.
+const MIN_UNBOUNDED_BUDGET: usize = 64 << 20;
 
 /// One of the four scenarios.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,10 +138,17 @@ pub struct Settings {
     pub connect: Option<Endpoint>,
     /// The number of clients that a server serves before it finishes. `None` is no limit.
     pub clients: Option<u64>,
-    /// The maximum number of simultaneous connections.
-    pub max_conns: usize,
-    /// The maximum number of simultaneous connections per address. `None` is no limit.
-    pub max_per_ip: Option<usize>,
+    /// The maximum number of simultaneous connections. `None` is 1024, or fewer on a machine with
+    /// little memory or few descriptors.
+    pub max_conns: Option<usize>,
+    /// The maximum number of simultaneous connections per address.
+    ///
+    /// `Some(None)` is no limit. `None` is a quarter of the connections, and does not apply to
+    /// sources on this machine.
+    pub max_per_ip: Option<Option<usize>>,
+    /// The memory budget for everything that peers make a server hold, in bytes. `None` is a
+    /// quarter of the memory that the process may use.
+    pub max_memory: Option<u64>,
     /// The length of the kernel's queue of connections that wait for `accept`.
     pub backlog: i32,
     /// The timeout for the first byte of a new connection. `None` is no timeout.
@@ -220,8 +245,9 @@ impl Settings {
             listen: Vec::new(),
             connect: None,
             clients: None,
-            max_conns: 1024,
+            max_conns: None,
             max_per_ip: None,
+            max_memory: None,
             backlog: 128,
             first_timeout: None,
             idle_timeout: match scenario {
@@ -268,14 +294,41 @@ impl Settings {
         }
     }
 
-    /// Returns the maximum number of simultaneous connections that the file limit permits.
+    /// Returns the memory budget for everything that peers make a server hold, in bytes.
+    pub fn memory_budget(&self) -> usize {
+        let budget = self.max_memory.unwrap_or_else(|| memory_limit() / 4);
+        usize::try_from(budget).unwrap_or(usize::MAX)
+    }
+
+    /// Returns the maximum number of simultaneous connections.
     ///
-    /// It is at most [`max_conns`](Settings::max_conns).
+    /// It is [`max_conns`](Settings::max_conns), but at most the descriptors permit. A default
+    /// is also limited by the memory: the fixed cost of all connections takes at most half of the
+    /// budget, and their socket buffers as much as the whole budget.
     pub fn connection_limit(&self) -> usize {
         let files = max_open_files().saturating_sub(RESERVED_DESCRIPTORS).max(1);
-        // An upload needs a second descriptor for its file.
-        let files = if self.scenario == Scenario::File { files.div_ceil(2) } else { files };
-        self.max_conns.min(usize::try_from(files).unwrap_or(usize::MAX))
+        let files = match self.scenario {
+            Scenario::File => (files / DESCRIPTORS_PER_UPLOAD).max(1),
+            _ => files,
+        };
+        let files = usize::try_from(files).unwrap_or(usize::MAX);
+        let wanted = self.max_conns.unwrap_or_else(|| {
+            let budget = self.memory_budget();
+            let buffers = budget / (2 * MIN_SOCKET_BUFFER);
+            DEFAULT_MAX_CONNS.min(budget / 2 / CONNECTION_COST).min(buffers).max(1)
+        });
+        wanted.min(files)
+    }
+
+    /// Returns the size of each kernel buffer of a connection, in bytes. `None` leaves it to the
+    /// kernel, which sizes the buffers by need.
+    ///
+    /// All buffers together are as large as the memory budget. On a machine with enough memory the
+    /// kernel's own limits (`net.ipv4.tcp_mem`) suffice.
+    pub(super) fn socket_buffer(&self) -> Option<usize> {
+        let budget = self.memory_budget();
+        let share = budget / 2 / self.connection_limit();
+        (budget < MIN_UNBOUNDED_BUDGET).then(|| share.clamp(MIN_SOCKET_BUFFER, MAX_SOCKET_BUFFER))
     }
 
     /// Returns the endpoints on which a server listens.

@@ -48,9 +48,9 @@ fn exchange(members: &mut [LineClient], text: &str) {
 #[test]
 fn chat_with_few_descriptors_queues_clients() {
     let _serial = serial::lock();
-    // 64 descriptors are reserved for everything but connections. One connection always fits.
-    for (limit, room) in [(64, 1), (80, 16)] {
-        let server = server(limit, "chat", &[]);
+    // 32 descriptors are reserved for everything but connections. One connection always fits.
+    for (limit, room) in [(33, 1), (80, 48)] {
+        let server = server(limit, "chat", &["--max-conns", "1024"]);
         let cut = format!("--max-conns is reduced from 1024 to {room}");
         server.wait_for_error_line(|line| line.contains(&cut));
         let mut members: Vec<_> =
@@ -84,8 +84,9 @@ fn chat_with_few_descriptors_queues_clients() {
 fn uploads_continue_while_clients_wait() {
     let _serial = serial::lock();
     let out = directory();
-    let server = server(80, "file", &["--out", out.path().to_str().unwrap()]);
-    // An upload needs two descriptors.
+    let server =
+        server(64, "file", &["--max-conns", "1024", "--out", out.path().to_str().unwrap()]);
+    // An upload needs four descriptors.
     server.wait_for_error_line(|line| line.contains("--max-conns is reduced from 1024 to 8"));
     let file = seeded_bytes("file", 2 * CHUNK_SIZE);
     let mut senders: Vec<_> = (0..8).map(|_| open_framed(&server)).collect();

@@ -20,11 +20,12 @@ use crate::runtime::{Address, Clock};
 use crate::wire::chat::{validate_nick, validate_room};
 use crate::wire::text::escape;
 
-/// Approximate maximum size of all logs together, in bytes.
-const TOTAL_LOG_BYTES: usize = 8 << 20;
+/// Approximate maximum size of all logs together, in bytes, unless
+/// [`Directory::set_log_limit`] lowers it.
+const MAX_TOTAL_LOG_BYTES: usize = 8 << 20;
 
-/// Minimum capacity of each log, however many rooms there are, in bytes.
-const MIN_ROOM_BYTES: usize = 16 << 10;
+/// The share of the total that each log keeps, however many rooms there are.
+const MIN_ROOM_SHARE: usize = 512;
 
 /// The members and rooms.
 #[derive(Debug)]
@@ -41,6 +42,9 @@ pub(crate) struct Directory {
     /// The rooms with pending changes and the times of their announcements, earliest first.
     announcements: VecDeque<(Instant, Arc<str>)>,
     /// The current capacity of each log.
+    /// The limit of all logs together, in bytes.
+    log_limit: usize,
+    /// The capacity of each log, in bytes.
     log_capacity: usize,
     next_id: u64,
     /// The number of the guest that was admitted last.
@@ -56,7 +60,8 @@ impl Default for Directory {
             departed: Vec::new(),
             closed_rooms: None,
             announcements: VecDeque::new(),
-            log_capacity: TOTAL_LOG_BYTES,
+            log_limit: MAX_TOTAL_LOG_BYTES,
+            log_capacity: MAX_TOTAL_LOG_BYTES,
             next_id: 0,
             last_guest: 0,
         }
@@ -212,11 +217,17 @@ impl Directory {
         self.rebalance();
     }
 
-    /// Divides [`TOTAL_LOG_BYTES`] evenly among all logs. Each keeps at least [`MIN_ROOM_BYTES`],
-    /// so with many rooms a further one changes nothing.
+    /// Limits all logs together to about `bytes`, at most [`MAX_TOTAL_LOG_BYTES`].
+    pub(crate) fn set_log_limit(&mut self, bytes: usize) {
+        self.log_limit = bytes.min(MAX_TOTAL_LOG_BYTES);
+        self.rebalance();
+    }
+
+    /// Divides the limit evenly among all logs. Each keeps at least one share of
+    /// [`MIN_ROOM_SHARE`], so with many rooms a further one changes nothing.
     fn rebalance(&mut self) {
         let rooms = self.rooms.len() + self.closed_rooms.as_ref().map_or(0, ClosedRooms::len);
-        let capacity = (TOTAL_LOG_BYTES / rooms.max(1)).max(MIN_ROOM_BYTES);
+        let capacity = self.log_limit / rooms.clamp(1, MIN_ROOM_SHARE);
         if capacity == self.log_capacity {
             return;
         }
@@ -323,6 +334,6 @@ mod tests {
             (0..1100).for_each(|_| drop(log.publish(None, line(), SystemTime::UNIX_EPOCH)));
         }
         let bytes: usize = directory.rooms.values().map(|room| room.log.bytes()).sum();
-        assert!(bytes <= 1001 * MIN_ROOM_BYTES, "{bytes}");
+        assert!(bytes <= 1001 * (MAX_TOTAL_LOG_BYTES / MIN_ROOM_SHARE), "{bytes}");
     }
 }

@@ -107,6 +107,12 @@ impl ChatRegistry {
         }
     }
 
+    /// Limits the messages that all rooms keep to about `bytes` together. Default: 8 MiB, which is
+    /// also the largest limit.
+    pub fn set_log_limit(&self, bytes: usize) {
+        self.directory().set_log_limit(bytes);
+    }
+
     /// Keeps the logs of closed rooms from now on, for members who open the rooms again.
     pub fn keep_closed_rooms(&self) {
         self.directory().closed_rooms.get_or_insert_default();

@@ -50,6 +50,7 @@ impl Session {
     ) -> Result<(), String> {
         let mut batch = LineBatch::default();
         while !self.io.is_full() {
+            self.io.charge_memory(|| self.ctx.now());
             if let Some(ready_at) = self.input_ready_at() {
                 self.publish_batch(line_session, &mut batch);
                 self.pause(Some(line_session), ready_at).await?;

@@ -18,6 +18,7 @@ use crate::actors::chat::session::delivery::{fill_outbox, poll_deliver};
 use crate::actors::chat::session::outbox::{
     CLOSE_TIMEOUT, HIGH_WATER, MAX_PENDING, Outbox, WRITE_TIMEOUT,
 };
+use crate::actors::support::memory_budget::ConnectionMemory;
 use crate::net::Stream;
 use crate::runtime::{Clock, Context, Event, Sleep};
 
@@ -26,6 +27,7 @@ use crate::runtime::{Clock, Context, Event, Sleep};
 pub(crate) struct SessionIo {
     pub(crate) stream: Stream,
     pub(crate) outbox: Outbox,
+    memory: ConnectionMemory,
     /// The current deadline and the sleep until then.
     timer: Option<Box<(Instant, Sleep)>>,
 }
@@ -81,12 +83,14 @@ pub(crate) struct NextEvent<'a, F> {
     ctx: &'a mut Context<SessionMessage>,
     wait_for: WaitFor<'a>,
     on_input: F,
+    /// Whether the outbox was full, so that buffered input waits for space.
+    was_full: bool,
 }
 
 impl SessionIo {
     /// Creates the I/O of a connection, with an empty outbox.
-    pub(crate) fn new(stream: Stream) -> SessionIo {
-        SessionIo { stream, outbox: Outbox::default(), timer: None }
+    pub(crate) fn new(stream: Stream, memory: ConnectionMemory) -> SessionIo {
+        SessionIo { stream, outbox: Outbox::default(), memory, timer: None }
     }
 
     /// Waits for the next event, and writes the outbox and the room's messages meanwhile. Input is
@@ -101,7 +105,7 @@ impl SessionIo {
         wait_for: WaitFor<'a>,
         on_input: F,
     ) -> NextEvent<'a, F> {
-        NextEvent { io: self, ctx, wait_for, on_input }
+        NextEvent { io: self, ctx, wait_for, on_input, was_full: false }
     }
 
     /// Moves new messages to the outbox with `push`, if the outbox is empty.
@@ -121,6 +125,12 @@ impl SessionIo {
         deadline: Option<&(Instant, Clock)>,
         cx: &mut Waking<'_>,
     ) -> Poll<SessionIoEvent> {
+        if self.memory.poll_evicted(cx).is_ready() {
+            // The peer does not read, and its memory is needed now.
+            self.outbox = Outbox::default();
+            let error = io::Error::new(io::ErrorKind::OutOfMemory, "the server is out of memory");
+            return Poll::Ready(SessionIoEvent::Writable(Err(error)));
+        }
         if self.outbox.is_empty() {
             if let Some(subscription) = &mut wait_for.subscription {
                 let delivered = match wait_for.verbatim {
@@ -134,7 +144,9 @@ impl SessionIo {
         } else if let Poll::Ready(result) = self.stream.poll_writable(cx) {
             return Poll::Ready(SessionIoEvent::Writable(result));
         }
-        if wait_for.input && !self.is_full() {
+        // Input makes replies, and these take memory.
+        let has_room = self.memory.poll_room(cx).is_ready();
+        if wait_for.input && has_room && self.outbox.private_bytes() < HIGH_WATER {
             if let Poll::Ready(result) = self.stream.poll_readable(cx) {
                 return Poll::Ready(SessionIoEvent::Readable(result));
             }
@@ -178,9 +190,15 @@ impl SessionIo {
         }
     }
 
-    /// Returns whether [`HIGH_WATER`] private bytes wait, so that no more replies may be added.
+    /// Returns whether no more replies may be added: [`HIGH_WATER`] private bytes wait, or the
+    /// memory of all connections is used up.
     pub(crate) fn is_full(&self) -> bool {
-        self.outbox.private_bytes() >= HIGH_WATER
+        self.outbox.private_bytes() >= HIGH_WATER || !self.memory.has_room()
+    }
+
+    /// Charges the outbox to the memory budget.
+    pub(crate) fn charge_memory(&mut self, now: impl FnOnce() -> Instant) {
+        self.memory.set(self.outbox.private_bytes(), now);
     }
 
     /// Writes the outbox until it is empty, [`CLOSE_TIMEOUT`] has passed, the connection fails or a
@@ -207,20 +225,21 @@ impl<F: FnMut(&[u8]) + Unpin> Future for NextEvent<'_, F> {
     type Output = SessionEvent;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Waking<'_>) -> Poll<SessionEvent> {
-        let NextEvent { io, ctx, wait_for, on_input } = &mut *self;
+        let NextEvent { io, ctx, wait_for, on_input, was_full } = &mut *self;
         if let Err(error) = io.reclaim_stream(wait_for) {
             return Poll::Ready(SessionEvent::IoError(error));
         }
         loop {
             ctx.message_done();
             debug_assert!(io.outbox.len() <= MAX_PENDING, "{} bytes pending", io.outbox.len());
-            let was_full = io.is_full();
+            *was_full |= io.is_full();
             if let Err(error) = io.outbox.flush(&io.stream, || ctx.now()) {
                 return Poll::Ready(SessionEvent::IoError(error));
             }
+            io.charge_memory(|| ctx.now());
             // Input that is buffered already makes the socket readable no more, so the session
             // must be told that it can handle it.
-            if (was_full && !io.is_full()) || (wait_for.flushed && io.outbox.is_empty()) {
+            if (*was_full && !io.is_full()) || (wait_for.flushed && io.outbox.is_empty()) {
                 return Poll::Ready(SessionEvent::Drained);
             }
             let write_deadline =

@@ -156,12 +156,12 @@ impl Actor for ChatSession {
     type Message = SessionMessage;
 
     fn run(self, ctx: Context<SessionMessage>) -> impl Future<Output = Outcome> + Send {
-        let ChatSession { connection: Connection { stream, number: conn, ip_permit }, config } =
-            self;
+        let ChatSession { connection, config } = self;
+        let Connection { stream, number: conn, ip_permit, memory } = connection;
         let mut session = Session {
             last_input: ctx.now(),
             ctx,
-            io: SessionIo::new(stream),
+            io: SessionIo::new(stream, memory),
             config,
             conn,
             _ip_permit: ip_permit,

@@ -340,7 +340,7 @@ impl Actor for FileReceiver {
     async fn run(self, mut ctx: Context<()>) -> Outcome {
         let FileReceiver { connection, service, reporter } = self;
         let connection_guard = connection.report_connected(&reporter).await;
-        let Connection { stream, ip_permit: _ip_permit, .. } = connection;
+        let Connection { stream, ip_permit: _ip_permit, memory: _memory, .. } = connection;
         if service.config.idle_timeout.is_none() {
             // Without keepalive a dead sender is noticed later. That is no reason to fail.
             let _ = stream.set_keepalive(KEEPALIVE_IDLE);

@@ -17,6 +17,7 @@ use crate::actors::support::accepted_connection::Connection;
 use crate::actors::support::ban_list::BanList;
 use crate::actors::support::client_quota::ClientQuota;
 use crate::actors::support::ip_limit::{PerIpLimit, PerIpPermit};
+use crate::actors::support::memory_budget::{ConnectionMemory, MemoryBudget};
 use crate::actors::tcp::listener::rejections::{Rejection, RejectionMessage, Rejections};
 use crate::net::{AcceptError, ListeningSocket, StreakPredictor, Stream, classify};
 use crate::runtime::{Context, IntoActor, PoolAddress};
@@ -31,6 +32,7 @@ pub(super) struct Acceptor<F, K> {
     pub(super) pool: PoolAddress,
     pub(super) client_quota: Arc<ClientQuota>,
     pub(super) per_ip_limit: Option<Arc<PerIpLimit>>,
+    pub(super) memory_budget: MemoryBudget,
     pub(super) ban_list: Arc<BanList>,
     pub(super) rejection_message: Option<RejectionMessage>,
     pub(super) serve: F,
@@ -63,16 +65,18 @@ where
     F: Fn(Connection) -> A + Send + Sync + 'static,
     A: IntoActor<K>,
 {
-    /// Checks the address of a new connection. Returns its permit if addresses have a limit.
-    fn check_peer(&self, stream: &Stream) -> Result<Option<PerIpPermit>, Rejection> {
+    /// Checks the limits of a new connection.
+    fn admit(&self, stream: &Stream) -> Result<(Option<PerIpPermit>, ConnectionMemory), Rejection> {
         if self.ban_list.contains_peer(stream.peer()) {
             return Err(Rejection::Banned);
         }
-        let Some(per_ip_limit) = &self.per_ip_limit else { return Ok(None) };
-        match per_ip_limit.try_acquire(stream.peer()) {
-            None => Err(Rejection::PerIpLimit(per_ip_limit.limit())),
-            permit => Ok(permit),
-        }
+        let ip_permit = match &self.per_ip_limit {
+            Some(limit) => Some(limit.try_acquire(stream.peer()).map_err(Rejection::PerIpLimit)?),
+            None => None,
+        };
+        let limit = self.memory_budget.limit().unwrap_or_default();
+        let memory = self.memory_budget.try_admit().ok_or(Rejection::OutOfMemory(limit))?;
+        Ok((ip_permit, memory))
     }
 
     /// Accepts the next pending connection, if there is one and the pool has room for it.
@@ -93,8 +97,8 @@ where
             Err(error) => return AcceptStep::Failed(error),
         };
         state.consecutive_failures = 0;
-        let ip_permit = match self.check_peer(&stream) {
-            Ok(permit) => permit,
+        let (ip_permit, memory) = match self.admit(&stream) {
+            Ok(admitted) => admitted,
             Err(rejection) => {
                 self.reject(&stream, rejection, state);
                 return AcceptStep::Accepted;
@@ -102,7 +106,8 @@ where
         };
         // Another listener of the server may have used up the quota since the check above.
         let Some(number) = self.client_quota.try_acquire() else { return AcceptStep::Accepted };
-        match pool_permit.start((self.serve)(Connection { stream, number, ip_permit })) {
+        let connection = Connection { stream, number, ip_permit, memory };
+        match pool_permit.start((self.serve)(connection)) {
             Ok(_) => AcceptStep::Accepted,
             Err(closed) => AcceptStep::Failed(io::Error::other(closed)),
         }

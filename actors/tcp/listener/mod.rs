@@ -25,6 +25,7 @@ use crate::actors::support::accepted_connection::Connection;
 use crate::actors::support::ban_list::BanList;
 use crate::actors::support::client_quota::ClientQuota;
 use crate::actors::support::ip_limit::PerIpLimit;
+use crate::actors::support::memory_budget::MemoryBudget;
 use crate::actors::support::report::Reporter;
 use crate::actors::tcp::listener::accept::{AcceptState, AcceptStep, Acceptor};
 use crate::actors::tcp::listener::rejections::{Rejection, RejectionMessage};
@@ -57,6 +58,7 @@ where
             pool,
             client_quota: Arc::default(),
             per_ip_limit: None,
+            memory_budget: MemoryBudget::default(),
             ban_list: Arc::default(),
             rejection_message: None,
             serve,
@@ -68,6 +70,12 @@ where
     /// Sets the limit of connections per address. By default there is none.
     pub fn per_ip_limit(mut self, per_ip_limit: Option<Arc<PerIpLimit>>) -> Listener<F, K> {
         self.acceptor.per_ip_limit = per_ip_limit;
+        self
+    }
+
+    /// Sets the memory budget that new connections are charged to. By default it is unlimited.
+    pub fn memory_budget(mut self, memory_budget: MemoryBudget) -> Listener<F, K> {
+        self.acceptor.memory_budget = memory_budget;
         self
     }
 

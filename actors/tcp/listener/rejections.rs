@@ -3,9 +3,11 @@
 use std::fmt;
 use std::io;
 
+use crate::actors::support::ip_limit::PerIpExcess;
 use crate::actors::support::report::Report;
 use crate::actors::support::throttle::{ThrottledEvent, ThrottledReports};
 use crate::net::Peer;
+use crate::wire::units::format_size;
 
 /// A function that formats the line sent to a rejected connection, given the reason.
 pub type RejectionMessage = fn(&str) -> String;
@@ -17,14 +19,16 @@ pub(crate) enum Rejection {
     PoolFull(usize),
     /// The address is banned.
     Banned,
-    /// The address has this many connections, which is its limit.
-    PerIpLimit(usize),
+    /// The address or its network has as many connections as its limit.
+    PerIpLimit(PerIpExcess),
+    /// The memory budget of this many bytes is used up.
+    OutOfMemory(usize),
     /// No connection can be accepted.
     AcceptError(io::Error),
 }
 
 /// The rejections of a listener, reported at most once per second.
-pub(crate) type Rejections = ThrottledReports<Rejection, 4>;
+pub(crate) type Rejections = ThrottledReports<Rejection, 5>;
 
 impl fmt::Display for Rejection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -33,8 +37,10 @@ impl fmt::Display for Rejection {
                 write!(f, "connection limit of {limit} reached (--max-conns); new ones wait")
             }
             Rejection::Banned => f.write_str("this address is banned"),
-            Rejection::PerIpLimit(limit) => {
-                write!(f, "connection limit of {limit} per address reached")
+            Rejection::PerIpLimit(excess) => excess.fmt(f),
+            Rejection::OutOfMemory(limit) => {
+                let limit = format_size(*limit as u64);
+                write!(f, "memory budget of {limit} is used up (--max-memory)")
             }
             Rejection::AcceptError(error) => write!(f, "cannot accept connections: {error}"),
         }
@@ -48,6 +54,7 @@ impl ThrottledEvent for Rejection {
             Rejection::Banned => 1,
             Rejection::PerIpLimit(_) => 2,
             Rejection::AcceptError(_) => 3,
+            Rejection::OutOfMemory(_) => 4,
         }
     }
 
@@ -61,7 +68,9 @@ impl ThrottledEvent for Rejection {
             (_, count) => format!("{self} ({count} so far)"),
         };
         match self {
-            Rejection::Banned | Rejection::PerIpLimit(_) => Report::Rejected { peer, reason },
+            Rejection::Banned | Rejection::PerIpLimit(_) | Rejection::OutOfMemory(_) => {
+                Report::Rejected { peer, reason }
+            }
             Rejection::PoolFull(_) | Rejection::AcceptError(_) => Report::Warning { reason },
         }
     }

@@ -41,6 +41,7 @@ const SCOPES: &[(&str, &[Scope])] = &[
     ("clients", SERVERS),
     ("max-conns", SERVERS),
     ("max-per-ip", STREAM_SERVERS),
+    ("max-memory", STREAM_SERVERS),
     ("backlog", SERVERS),
     ("first-timeout", SESSION_SERVERS),
     ("idle-timeout", SESSION_SERVERS),

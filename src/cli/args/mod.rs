@@ -61,14 +61,19 @@ pub struct Args {
     #[argh(option)]
     pub clients: Option<String>,
 
-    /// server: maximum number of simultaneous connections (1024)
+    /// server: maximum number of simultaneous connections (1024, or fewer if memory is short)
     #[argh(option)]
     pub max_conns: Option<String>,
 
     /// server: maximum number of simultaneous connections per address, where an IPv6 /64 counts
-    /// as one address; 0 is no limit (0)
+    /// as one address; 0 is no limit (a quarter of --max-conns, beyond loopback)
     #[argh(option)]
     pub max_per_ip: Option<String>,
+
+    /// server: memory for everything that clients make it hold, as 8MiB (a quarter of the
+    /// memory of the machine or the control group)
+    #[argh(option)]
+    pub max_memory: Option<String>,
 
     /// server: length of the kernel's queue of connections to accept (128)
     #[argh(option)]

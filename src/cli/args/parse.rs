@@ -123,6 +123,9 @@ fn resolve_role(raw: &mut RawArgs, env: EnvLookup<'_>) -> Result<Role, String> {
     }
 }
 
+/// The smallest value of `--max-memory`, in bytes.
+const MIN_MEMORY: u64 = 1 << 20;
+
 /// Sets the fields of `settings` from the server flags and the flags of both sides.
 fn fill_server(settings: &mut Settings, args: &Args, raw: &RawArgs) -> Result<(), String> {
     let name = |flag| raw.display_name(flag);
@@ -133,11 +136,14 @@ fn fill_server(settings: &mut Settings, args: &Args, raw: &RawArgs) -> Result<()
         settings.clients = Some(values::positive(&name("clients"), text)?);
     }
     if let Some(text) = &args.max_conns {
-        settings.max_conns = values::positive(&name("max-conns"), text)?;
+        settings.max_conns = Some(values::positive(&name("max-conns"), text)?);
     }
     if let Some(text) = &args.max_per_ip {
         let limit = values::integer(&name("max-per-ip"), text, 0..=u32::MAX as usize)?;
-        settings.max_per_ip = (limit > 0).then_some(limit);
+        settings.max_per_ip = Some((limit > 0).then_some(limit));
+    }
+    if let Some(text) = &args.max_memory {
+        settings.max_memory = Some(values::size(&name("max-memory"), text, MIN_MEMORY..=u64::MAX)?);
     }
     if let Some(text) = &args.backlog {
         settings.backlog = values::integer(&name("backlog"), text, 1..=65535)?;

@@ -9,6 +9,7 @@ use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
+use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
 use rustix::net::{Shutdown, SocketAddrAny, SocketFlags, SocketType, accept_with, acceptfrom_with};
 
 use crate::net::address;
@@ -98,6 +99,19 @@ impl ListeningSocket {
             spare_fd: SpareFd::new(),
             _file: None,
         })
+    }
+
+    /// Sets the size of the kernel's receive and send buffer of each connection that is accepted
+    /// from now on, in bytes (socket(7)). The kernel then no longer sizes them by need.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the kernel refuses the size.
+    pub fn set_buffer_size(&self, bytes: usize) -> io::Result<()> {
+        // The kernel doubles the value, for its own overhead, and counts that against the buffer.
+        set_socket_recv_buffer_size(&self.socket, bytes / 2)?;
+        set_socket_send_buffer_size(&self.socket, bytes / 2)?;
+        Ok(())
     }
 
     /// Returns the endpoint of the socket: the actual port in place of port 0, and the address in

@@ -165,7 +165,7 @@ fn max_per_ip_limits_connections() {
     let mut second = LineClient::joined(server.endpoint());
     // The server rejects it before it sends anything, and tells it the reason.
     let mut third = LineClient::connect(server.endpoint());
-    let why = "connection limit of 2 per address reached";
+    let why = "connection limit of 2 per address reached (--max-per-ip)";
     third.wait_for_line(&format!("* you were turned away: {why}; good bye"));
     third.read_to_end();
     server

@@ -117,7 +117,7 @@ fn pipelined_commands_with_slow_reader_are_all_handled() {
             async move |ctx: Context<()>, chat: Chat| -> Outcome {
                 let (sessions, config) = &chat;
                 let (peer, stream) = Stream::duplex(1 << (5 + rng.below(12)));
-                let connection = Connection { stream, number: 0, ip_permit: None };
+                let connection = Connection::unlimited(stream);
                 sessions.start(ChatSession::new(connection, config.clone())).await?;
                 let (pipeline, messages) = draw_pipeline(&mut rng);
                 let noise = make_noise(&ctx, &chat, Duration::from_millis(300 + rng.below(3000)));
@@ -144,7 +144,7 @@ fn session_that_ends_does_not_wait_for_slow_reader() {
     drive(0, build_chat, async move |ctx: Context<()>, chat: Chat| -> Outcome {
         let (sessions, config) = &chat;
         let (peer, stream) = Stream::duplex(1024);
-        let connection = Connection { stream, number: 0, ip_permit: None };
+        let connection = Connection::unlimited(stream);
         sessions.start(ChatSession::new(connection, config.clone())).await?;
         peer.write_all(format!("{}/quit\n", "/help\n".repeat(60)).as_bytes()).await?;
         // Each byte that is read proves that the peer is there.

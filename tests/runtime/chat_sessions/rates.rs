@@ -36,7 +36,7 @@ pub fn build_chat_with(tree: &mut Supervisor, limit: impl FnOnce(&mut SessionLim
 /// Connects a peer. All peers have the same source, because none has an address.
 pub async fn connect((sessions, config): &Chat) -> Stream {
     let (peer, stream) = Stream::duplex(64 << 10);
-    let connection = Connection { stream, number: 0, ip_permit: None };
+    let connection = Connection::unlimited(stream);
     sessions.start(ChatSession::new(connection, config.clone())).await.unwrap();
     peer
 }

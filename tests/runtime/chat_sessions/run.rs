@@ -71,7 +71,7 @@ async fn talk(
     record: Shared,
 ) -> Outcome {
     let (ours, stream) = Stream::duplex(capacity);
-    let connection = Connection { stream, number: number as u64, ip_permit: None };
+    let connection = Connection { number: number as u64, ..Connection::unlimited(stream) };
     sessions.start(ChatSession::new(connection, with)).await?;
     {
         let mut record = record.lock().unwrap();

@@ -39,7 +39,7 @@ fn usage_error(line: &str) -> String {
 fn scenario_alone_is_a_server_with_defaults() {
     let parsed = parse_ok("--scenario chat");
     assert_eq!((parsed.settings.scenario, parsed.settings.role), (Scenario::Chat, Role::Server));
-    assert_eq!(parsed.settings.max_conns, 1024);
+    assert_eq!(parsed.settings.max_conns, None);
     assert_eq!(parsed.output, OutputSettings::default());
     assert!(parsed.drills.is_empty());
 }
@@ -205,7 +205,7 @@ fn environment_sets_flags_and_command_line_wins() {
     ];
     let parsed = parse_in_env("--max-conns 9", &env).expect("a run");
     assert_eq!(parsed.settings.clients, Some(3));
-    assert_eq!(parsed.settings.max_conns, 9);
+    assert_eq!(parsed.settings.max_conns, Some(9));
     assert_eq!(parsed.settings.listen.len(), 2);
     assert_eq!(parsed.settings.out, PathBuf::from("."));
     assert!(parsed.output.json && parsed.output.verbose == 2);
