@@ -1,13 +1,14 @@
 //! A budget for the memory that peers make a server hold.
 //!
 //! Each connection pays a fixed cost when it is accepted. That covers its actor and its first
-//! [`FREE_BYTES`] of buffers. Larger buffers are *charged* to the budget, which all connections
-//! share. When the budget is used up, three measures follow in this order:
+//! [`FREE_BYTES`] of buffers. All fixed costs together take at most a half of the budget. The other
+//! half is for larger buffers, which are *charged* to it. So clients with large buffers do not keep
+//! others from connecting. When a half is used up, three measures follow in this order:
 //!
 //! 1. *Wait*: a connection that would need more memory is not read until there is room again.
 //! 2. *Disconnect*: while a connection waits, the [`MemoryKeeper`] disconnects those that have held
 //!    memory for longest without releasing any.
-//! 3. *Refuse*: a new connection is refused while even its fixed cost does not fit.
+//! 3. *Refuse*: a new connection is refused while its fixed cost does not fit.
 //!
 //! A charge is recorded after the memory was taken, and the room is checked before. So the budget
 //! is exceeded by at most one buffer per thread.
@@ -50,7 +51,7 @@ const MIN_HOLD_TIME: Duration = Duration::from_secs(2);
 /// let budget = MemoryBudget::new(64 << 10);
 /// let mut connection = budget.try_admit().expect("the first connection");
 /// connection.set(100_000, Instant::now);
-/// assert!(!budget.has_room() && budget.try_admit().is_none());
+/// assert!(!budget.has_room());
 /// drop(connection);
 /// assert!(budget.has_room() && budget.used() == 0);
 /// ```
@@ -59,8 +60,11 @@ pub struct MemoryBudget(Option<Arc<BudgetState>>);
 
 struct BudgetState {
     limit: usize,
-    used: AtomicUsize,
-    /// The charges above zero.
+    /// The fixed costs of all connections.
+    connections: AtomicUsize,
+    /// The charged bytes of all buffers.
+    buffers: AtomicUsize,
+    /// The connections with charged buffers.
     holders: Mutex<Slab<Holder>>,
     /// The number of connections that wait for room.
     waiting: AtomicUsize,
@@ -84,12 +88,17 @@ impl BudgetState {
         lock(&self.holders)
     }
 
+    /// Returns the limit of the connections, and of the buffers.
+    fn half(&self) -> usize {
+        self.limit / 2
+    }
+
     fn has_room(&self) -> bool {
-        self.used.load(Ordering::Relaxed) < self.limit
+        self.buffers.load(Ordering::Relaxed) < self.half()
     }
 
     fn release(&self, bytes: usize) {
-        self.used.fetch_sub(bytes, Ordering::SeqCst);
+        self.buffers.fetch_sub(bytes, Ordering::SeqCst);
         if self.waiting.load(Ordering::SeqCst) > 0 {
             self.released.notify(usize::MAX);
         }
@@ -101,7 +110,8 @@ impl MemoryBudget {
     pub fn new(limit: usize) -> MemoryBudget {
         MemoryBudget(Some(Arc::new(BudgetState {
             limit,
-            used: AtomicUsize::new(0),
+            connections: AtomicUsize::new(0),
+            buffers: AtomicUsize::new(0),
             holders: Mutex::default(),
             waiting: AtomicUsize::new(0),
             pressure: Event::new(),
@@ -116,10 +126,13 @@ impl MemoryBudget {
 
     /// Returns the number of bytes that are charged now.
     pub fn used(&self) -> usize {
-        self.0.as_ref().map_or(0, |state| state.used.load(Ordering::Relaxed))
+        self.0.as_ref().map_or(0, |state| {
+            let connections = state.connections.load(Ordering::Relaxed);
+            connections.saturating_add(state.buffers.load(Ordering::Relaxed))
+        })
     }
 
-    /// Returns whether memory may be taken: whether less than the limit is used.
+    /// Returns whether memory for buffers may be taken.
     pub fn has_room(&self) -> bool {
         self.0.as_ref().is_none_or(|state| state.has_room())
     }
@@ -128,9 +141,9 @@ impl MemoryBudget {
     /// if it does not fit.
     pub fn try_admit(&self) -> Option<ConnectionMemory> {
         if let Some(state) = &self.0 {
-            let used = state.used.fetch_add(CONNECTION_COST, Ordering::SeqCst);
-            if used.saturating_add(CONNECTION_COST) > state.limit {
-                state.release(CONNECTION_COST);
+            let used = state.connections.fetch_add(CONNECTION_COST, Ordering::Relaxed);
+            if used.saturating_add(CONNECTION_COST) > state.half() {
+                state.connections.fetch_sub(CONNECTION_COST, Ordering::Relaxed);
                 return None;
             }
         }
@@ -166,15 +179,15 @@ impl MemoryBudget {
     }
 
     /// Disconnects the connections that have held memory for longest, until three quarters of the
-    /// budget will be used. Spares those that released some in the last seconds. Returns the number
+    /// half for buffers will be used. Spares those that released some in the last seconds. Returns the number
     /// of connections.
     pub(crate) fn evict(&self, now: Instant) -> usize {
         let Some(state) = &self.0 else { return 0 };
         let mut holders = state.holders();
         let evicted: usize =
             holders.iter().filter(|(_, h)| h.is_evicted).map(|(_, h)| h.bytes).sum();
-        let used = state.used.load(Ordering::SeqCst).saturating_sub(evicted);
-        let mut excess = used.saturating_sub(state.limit / 4 * 3);
+        let used = state.buffers.load(Ordering::SeqCst).saturating_sub(evicted);
+        let mut excess = used.saturating_sub(state.half() / 4 * 3);
         let may_evict = |holder: &Holder| {
             !holder.is_evicted && now.saturating_duration_since(holder.since) >= MIN_HOLD_TIME
         };
@@ -293,7 +306,7 @@ impl ConnectionMemory {
             self.buffers = None;
         }
         match bytes.checked_sub(before) {
-            Some(more) => drop(state.used.fetch_add(more, Ordering::SeqCst)),
+            Some(more) => drop(state.buffers.fetch_add(more, Ordering::SeqCst)),
             None => state.release(before - bytes),
         }
     }
@@ -348,13 +361,12 @@ impl fmt::Debug for ConnectionMemory {
 impl Drop for ConnectionMemory {
     fn drop(&mut self) {
         let Some(state) = &self.budget.0 else { return };
-        let mut bytes = CONNECTION_COST;
+        state.connections.fetch_sub(CONNECTION_COST, Ordering::Relaxed);
         if let Some(buffers) = self.buffers.take() {
-            bytes += buffers.bytes;
             let removed = buffers.key.and_then(|key| state.holders().try_remove(key));
             drop(removed);
+            state.release(buffers.bytes);
         }
-        state.release(bytes);
     }
 }
 
@@ -368,9 +380,9 @@ mod tests {
 
     const KIB: usize = 1 << 10;
 
-    /// Creates a budget with `room` bytes beside the fixed cost of `N` connections.
+    /// Creates a budget with `room` bytes for the buffers of `N` connections.
     fn connections<const N: usize>(room: usize) -> (MemoryBudget, [ConnectionMemory; N]) {
-        let budget = MemoryBudget::new(N * CONNECTION_COST + room);
+        let budget = MemoryBudget::new(2 * room.max(N * CONNECTION_COST));
         let connections = [(); N].map(|()| budget.try_admit().unwrap());
         (budget, connections)
     }
@@ -391,17 +403,20 @@ mod tests {
     }
 
     #[test]
-    fn connection_is_refused_when_cost_does_not_fit() {
-        let (budget, permits) = connections::<2>(CONNECTION_COST - 1);
-        assert!(budget.try_admit().is_none() && budget.has_room());
+    fn connections_and_buffers_have_a_half_each() {
+        let budget = MemoryBudget::new(4 * CONNECTION_COST);
+        let mut permits = [(); 3].map(|()| budget.try_admit());
+        assert!(permits[1].is_some() && permits[2].is_none() && budget.has_room());
+        permits[0].as_mut().unwrap().set(FREE_BYTES + 2 * CONNECTION_COST, Instant::now);
+        assert!(!budget.has_room());
         drop(permits);
-        assert_eq!(budget.used(), 0);
+        assert!(budget.used() == 0 && budget.has_room() && budget.try_admit().is_some());
     }
 
     #[test]
     fn waiting_connection_is_woken_by_release() {
-        let (budget, [mut first, mut second]) = connections(KIB);
-        first.set(FREE_BYTES + KIB, Instant::now);
+        let (budget, [mut first, mut second]) = connections(64 * KIB);
+        first.set(FREE_BYTES + 64 * KIB, Instant::now);
         let mut room = pin!(poll_fn(|cx| second.poll_room(cx)));
         assert!(block_on(poll_once(&mut room)).is_none());
         assert!(block_on(poll_once(budget.pressure())).is_some());
@@ -420,15 +435,15 @@ mod tests {
         }
         // The second one releases some, so it is no longer the oldest.
         connections[1].set(FREE_BYTES + 9 * KIB, at(4));
-        assert_eq!(budget.evict(at(10)()), 2);
-        assert_eq!(connections.each_mut().map(is_evicted), [true, false, true, false]);
+        assert_eq!(budget.evict(at(10)()), 1);
+        assert_eq!(connections.each_mut().map(is_evicted), [true, false, false, false]);
         // What an evicted connection holds counts as released.
         assert_eq!(budget.evict(at(10)()), 0);
     }
 
     #[test]
     fn recent_holder_is_spared() {
-        let (budget, [mut connection]) = connections(KIB);
+        let (budget, [mut connection]) = connections(10 * KIB);
         let now = Instant::now();
         connection.set(FREE_BYTES + 10 * KIB, || now);
         assert_eq!(budget.evict(now + MIN_HOLD_TIME / 2), 0);

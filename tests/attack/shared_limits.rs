@@ -1,1 +1,144 @@
 //! Attacks on memory, descriptors and connections.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::process::Command;
+
+use sockactors::wire::file::{Frame, FrameWriter, client_hello};
+
+use crate::support::cgroup::Cgroup;
+use crate::support::chat_client::{LineClient, acknowledgement, connect};
+use crate::support::framed_client::offer;
+use crate::support::netns::NetworkNamespace;
+use crate::support::process_stats::private_memory_kib;
+use crate::support::uploads::env_number;
+use crate::support::{BINARY, Program, serial};
+
+/// The memory of the board that the tests imitate: its control group, or without root, four times
+/// `--max-memory`.
+const BOARD_MEMORY: u64 = 32 << 20;
+
+/// The memory budget of such a board, in KiB.
+const BUDGET_KIB: u64 = BOARD_MEMORY / 4 / 1024;
+
+/// The memory that a server may use beyond its budget, in KiB.
+const BASE_KIB: u64 = 8 << 10;
+
+/// A server with default flags on a board with little memory.
+struct Board {
+    server: Program,
+    group: Option<Cgroup>,
+}
+
+impl Board {
+    fn start(args: &[&str]) -> Board {
+        let group = Cgroup::new(BOARD_MEMORY);
+        let mut command = match &group {
+            Some(group) => group.command(BINARY),
+            None => Command::new(BINARY),
+        };
+        if group.is_none() {
+            command.args(["--max-memory", &(BOARD_MEMORY / 4).to_string()]);
+        }
+        let server =
+            Program::start(command.args(args).args(["--listen", "127.0.0.1:0"])).listening();
+        Board { server, group }
+    }
+
+    fn endpoint(&self) -> &str {
+        self.server.endpoint()
+    }
+
+    /// Asserts that the server stayed within its budget, was not killed, and still stops.
+    #[track_caller]
+    fn check_survived(self) {
+        let used = private_memory_kib(&self.server);
+        eprintln!("{used} KiB of {} KiB", BUDGET_KIB + BASE_KIB);
+        assert!(used <= BUDGET_KIB + BASE_KIB, "{used} KiB");
+        if let Some(group) = &self.group {
+            assert_eq!(group.oom_kills(), 0);
+        }
+        self.server.terminate();
+        self.server.wait().with_code(0);
+    }
+}
+
+/// Writes to a peer that may not read, as much as fits into the buffers of the kernel.
+fn write_available(stream: &TcpStream, bytes: &[u8]) {
+    stream.set_nonblocking(true).unwrap();
+    let _ = { stream }.write(bytes);
+}
+
+#[test]
+fn members_that_do_not_read_stay_within_budget() {
+    let _serial = serial::lock();
+    let board = Board::start(&["--scenario", "chat"]);
+    // The answers to these take 60 KiB for each member, and 390 of them killed the server.
+    let attackers: Vec<TcpStream> = (0..env_number("SOCKACTORS_ATTACKERS", 200))
+        .map(|number| {
+            let mut stream = connect(board.endpoint());
+            let topic = "x".repeat(300);
+            write!(stream, "/nick mallory{number}\n/join room{number}\n/topic {topic}\n").unwrap();
+            stream
+        })
+        .collect();
+    let mut member = LineClient::joined(board.endpoint());
+    for _ in 0..20 {
+        for stream in &attackers {
+            write_available(stream, "/rooms\n".repeat(500).as_bytes());
+        }
+        member.send("still here");
+        member.wait_for_line(&acknowledgement("still here"));
+    }
+    let mut late = LineClient::joined(board.endpoint());
+    late.send("me too");
+    member.wait_for_message("me too");
+    drop((attackers, member, late));
+    board.check_survived();
+}
+
+#[test]
+fn silent_offers_with_few_descriptors_reset_no_client() {
+    let _serial = serial::lock();
+    let out = crate::support::directory();
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -n 256; exec \"$0\" \"$@\"", BINARY, "--scenario", "file"]);
+    command.args(["--listen", "127.0.0.1:0", "--out"]).arg(out.path());
+    let server = Program::start(&mut command).listening();
+    // Each holds its connection, its partial file with the checksums, and its directory.
+    let attackers: Vec<TcpStream> = (0..80)
+        .map(|number| {
+            let (mut bytes, name) = (client_hello().to_vec(), format!("directory/{number}"));
+            let offered = Frame::Offer(offer(name.as_bytes(), Some(1 << 20)));
+            FrameWriter::default().write(&offered, &mut bytes);
+            let mut stream = connect(server.endpoint());
+            stream.write_all(&bytes).unwrap();
+            stream
+        })
+        .collect();
+    server.wait_for_error_line(|line| line.contains("connection limit of"));
+    let stderr = String::from_utf8_lossy(&server.stderr()).into_owned();
+    assert!(!stderr.contains("cannot accept"), "{stderr}");
+    drop(attackers);
+    let mut client = connect(server.endpoint());
+    client.write_all(b"an honest file").unwrap();
+    drop(client);
+    server.wait_for("Received successfully");
+}
+
+#[test]
+fn one_address_takes_at_most_a_quarter() {
+    NetworkNamespace::run("ip addr add 192.0.2.1/24 dev lo", || {
+        let server = Program::server(&["--scenario", "chat", "--listen", "0.0.0.0:0"]);
+        let address = format!("192.0.2.1:{}", server.port());
+        let mut attackers: Vec<_> = (0..256).map(|_| LineClient::connect(&address)).collect();
+        let mut refused = LineClient::connect(&address);
+        let why = "connection limit of 256 per address reached (--max-per-ip)";
+        refused.wait_for_line(&format!("* you were turned away: {why}; good bye"));
+        // They hold their connections, and other addresses are served.
+        attackers[255].send("here");
+        attackers[255].wait_for_line(&acknowledgement("here"));
+        LineClient::joined(&format!("127.0.0.1:{}", server.port())).send("hello");
+        attackers[255].wait_for_message("hello");
+    });
+}

@@ -5,9 +5,6 @@
 mod file_errnos;
 // A server with little memory.
 mod memory_limit;
-// A network namespace for one test.
-#[path = "support/netns.rs"]
-mod netns;
 // Lost packets and peers that vanish.
 mod packet_loss;
 // Power cuts while files are stored.

@@ -48,7 +48,9 @@ impl LimitedServer {
         let program = std::env::var("SOCKACTORS_SMALL_PROGRAM").unwrap_or_else(|_| BINARY.into());
         let mut command = group.command(&program);
         if !args.contains(&"udp") {
+            // Silent connections take less than they are counted for.
             command.args(["--max-conns", &(client_count() + 100).to_string()]);
+            command.args(["--max-memory", "64MiB"]);
         }
         let server =
             Program::start(command.args(args).args(["--listen", "127.0.0.1:0"])).listening();

@@ -12,10 +12,10 @@ use std::net::TcpListener;
 use std::process::Command;
 use std::time::Duration;
 
-use crate::netns::NetworkNamespace;
 use crate::support::chat_client::{LineClient, connect};
 use crate::support::files::distinct_chunks;
 use crate::support::framed_client::{FramedClient, FramedReply};
+use crate::support::netns::NetworkNamespace;
 use crate::support::peers::{PeerAddress, lecture, require_tool};
 use crate::support::{DEADLINE, Program, directory, sockactors};
 use futures_lite::future::{block_on, or};

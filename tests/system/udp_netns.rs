@@ -5,7 +5,7 @@
 use std::net::{SocketAddrV4, UdpSocket};
 use std::time::Duration;
 
-use crate::netns::{NetworkNamespace, send_forged, sent_packets};
+use crate::support::netns::{NetworkNamespace, send_forged, sent_packets};
 use crate::support::peers::require_tool;
 use crate::support::{DEADLINE, Program, sockactors};
 
