@@ -6,7 +6,7 @@
 //!
 //! | role | file | what it does |
 //! |---|---|---|
-//! | [`MemoryKeeper`] | `support/memory_keeper.rs` | disconnects clients when the memory budget is used up |
+//! | [`MemoryKeeper`] | `support/memory_keeper.rs` | disconnects clients to free memory for others |
 //! | [`Listener`] | `tcp/listener/mod.rs` | accepts connections and starts an actor for each in a pool |
 //! | [`Greeter`] | `tcp/greeter.rs` | sends one text to a connection and closes it |
 //! | [`TcpClient`] | `tcp/client.rs` | connects, reads a greeting, and reports or measures it |

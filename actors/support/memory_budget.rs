@@ -179,8 +179,8 @@ impl MemoryBudget {
     }
 
     /// Disconnects the connections that have held memory for longest, until three quarters of the
-    /// half for buffers will be used. Spares those that released some in the last seconds. Returns the number
-    /// of connections.
+    /// half for buffers will be used. Spares those that released some in the last seconds. Returns
+    /// the number of connections.
     pub(crate) fn evict(&self, now: Instant) -> usize {
         let Some(state) = &self.0 else { return 0 };
         let mut holders = state.holders();
