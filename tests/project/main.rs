@@ -6,6 +6,8 @@ mod architecture;
 mod examples;
 // The commands of the README.
 mod readme;
+// The page about security.
+mod security;
 // Helpers of several test programs.
 #[path = "../support/mod.rs"]
 mod support;
