@@ -4,11 +4,12 @@
 //! (CVE-2024-2169). A responder whose reply is longer than the request can be used to flood a third
 //! party with more bytes than the attacker sends. So a responder never answers its own reply text,
 //! port 0 or itself. Beyond loopback a reply is not longer than the request, and the replies to
-//! each network are rate limited.
+//! each network are rate limited. On loopback a source that is in a loop with the server is slowed.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::actors::udp::loop_detector::{LoopCriteria, LoopDetector};
 use crate::actors::udp::network_rate_limit::{DEFAULT_REPLY_RATE, NetworkRateLimiter};
 use crate::net::{Datagram, DatagramSocket, Peer};
 use crate::runtime::Clock;
@@ -20,6 +21,7 @@ pub struct ReplyPolicy {
     rate_limit: Option<NetworkRateLimiter>,
     rate_on_loopback: bool,
     allow_amplification: bool,
+    loop_criteria: LoopCriteria,
 }
 
 /// The rule that denies a reply.
@@ -40,6 +42,7 @@ impl Default for ReplyPolicy {
             rate_limit: Some(NetworkRateLimiter::new(DEFAULT_REPLY_RATE)),
             rate_on_loopback: false,
             allow_amplification: false,
+            loop_criteria: LoopCriteria::default(),
         }
     }
 }
@@ -50,8 +53,8 @@ impl ReplyPolicy {
         ReplyPolicy::default()
     }
 
-    /// Sets the limit of replies to each network, loopback included: a count per period, or `None`
-    /// for no limit.
+    /// Sets the limit of replies to each network, loopback included: a count per period. With
+    /// `None` there is no limit, and a loop with another server is not slowed.
     pub fn rate_limit(mut self, rate: Option<(u32, Duration)>) -> ReplyPolicy {
         self.rate_limit = rate.map(NetworkRateLimiter::new);
         self.rate_on_loopback = true;
@@ -62,6 +65,18 @@ impl ReplyPolicy {
     pub fn allow_amplification(mut self, allow: bool) -> ReplyPolicy {
         self.allow_amplification = allow;
         self
+    }
+
+    /// Sets the criteria of a loop, for a test that cannot take as long.
+    #[cfg(test)]
+    pub(crate) fn loop_criteria(mut self, loop_criteria: LoopCriteria) -> ReplyPolicy {
+        self.loop_criteria = loop_criteria;
+        self
+    }
+
+    /// Creates a detector of loops, unless the replies are not limited.
+    pub(crate) fn loop_detector(&self) -> Option<LoopDetector> {
+        self.rate_limit.as_ref().map(|_| LoopDetector::new(self.loop_criteria))
     }
 
     /// Checks whether `reply` may be sent to the sender of a datagram.

@@ -4,7 +4,8 @@
 //! reported. In between nothing is awaited unless the send buffer is full, so a crash loses no
 //! reply. Then the next batch is received at once. The responder waits for readiness only when
 //! nothing is pending, because a wait costs more than a reply. A datagram that the [`ReplyPolicy`]
-//! denies is reported like every other, counted, and not answered.
+//! denies is reported like every other, counted, and not answered. A source that is in a loop with
+//! the responder is answered slowly, as [`SlowedSources`] says.
 
 use std::io;
 use std::sync::Arc;
@@ -15,8 +16,10 @@ use futures_lite::future;
 use crate::actors::support::client_quota::ClientQuota;
 use crate::actors::support::report::{Report, Reporter};
 use crate::actors::udp::drop_log::{DropLog, DropReason};
+use crate::actors::udp::loop_detector::LoopDetector;
 use crate::actors::udp::reply_policy::ReplyPolicy;
-use crate::net::{Datagram, DatagramBatch, DatagramSocket};
+use crate::actors::udp::slowed_sources::SlowedSources;
+use crate::net::{Datagram, DatagramBatch, DatagramSocket, Peer};
 use crate::runtime::{Actor, Context, Event, Outcome, Sleep};
 
 /// The time limit for a reply while the send buffer is full. Then it is dropped.
@@ -27,6 +30,10 @@ const ERROR_BACKOFF: Duration = Duration::from_millis(100);
 
 /// The number of batches that are answered before other tasks of the thread run.
 const MAX_BATCHES_PER_TURN: usize = 64;
+
+/// The warning about a source that is in a loop with the responder.
+const LOOP: &str = "it repeats one datagram, and may be a server that answers this one; \
+                    it gets 100 replies per second until it pauses (--reply-rate off: no limit)";
 
 /// An actor that answers each datagram with one text.
 #[derive(Debug)]
@@ -62,22 +69,22 @@ impl UdpResponder {
         self
     }
 
-    /// Waits until the socket is readable or `report_due` has passed. Returns `None` once the quota
-    /// is used up.
-    async fn wait(&self, report_due: Option<Sleep>) -> Option<io::Result<()>> {
+    /// Waits until the socket is readable or `due` has passed. Returns `None` once the quota is
+    /// used up.
+    async fn wait(&self, due: Option<Sleep>) -> Option<io::Result<()>> {
         let quota_reached = async {
             self.client_quota.exhausted().await;
             None
         };
-        let report_due = async {
-            match report_due {
+        let due = async {
+            match due {
                 Some(sleep) => sleep.await,
                 None => future::pending().await,
             }
             Some(Ok(()))
         };
         let readable = async { Some(self.socket.readable().await) };
-        future::or(quota_reached, future::or(readable, report_due)).await
+        future::or(quota_reached, future::or(readable, due)).await
     }
 
     /// Answers and reports the pending datagrams, batch by batch.
@@ -87,8 +94,12 @@ impl UdpResponder {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 received => received?,
             }
+            if let Some(source) = self.detect_loop(ctx, work) {
+                let warning = || Report::Rejected { peer: Some(source), reason: LOOP.to_owned() };
+                self.reporter.send(warning).await;
+            }
             self.select(ctx, work);
-            self.send_replies(ctx, work).await;
+            self.send_replies(ctx, &work.batch, &work.selected, &mut work.drop_log).await;
             if self.reporter.is_enabled() {
                 self.report_messages(&work.batch).await;
             }
@@ -104,7 +115,10 @@ impl UdpResponder {
         work.selected.clear();
         for (index, datagram) in work.batch.iter().enumerate() {
             match self.reply_policy.check(&self.socket, &datagram, &self.reply, ctx.clock()) {
-                Ok(()) => work.selected.push(index),
+                Ok(()) if work.slowed.is_empty() || work.slowed.admit(&datagram, ctx.now()) => {
+                    work.selected.push(index);
+                }
+                Ok(()) => {}
                 Err(reason) => {
                     work.drop_log.add(DropReason::Denied(reason), Some(datagram.peer), 1);
                 }
@@ -113,11 +127,30 @@ impl UdpResponder {
         work.selected.truncate(self.client_quota.try_acquire_many(work.selected.len()));
     }
 
+    /// Slows the source of a batch, and returns it, if it is in a loop with this responder.
+    fn detect_loop(&self, ctx: &Context<()>, work: &mut ReplyBatch) -> Option<Peer> {
+        let source = work.loop_detector.as_mut()?.record(&work.batch, || ctx.now())?;
+        work.slowed.add(source.clone(), ctx.now());
+        Some(source)
+    }
+
+    /// Sends the replies to slowed sources that are due.
+    async fn send_slowed(&self, ctx: &Context<()>, work: &mut ReplyBatch) {
+        while let Some(batch) = work.slowed.pop_due(|| ctx.now()) {
+            let count = self.client_quota.try_acquire_many(batch.len());
+            self.send_replies(ctx, &batch, &[0][..count], &mut work.drop_log).await;
+        }
+    }
+
     /// Sends the replies to the selected datagrams. A reply that cannot be sent is counted and
     /// dropped.
-    async fn send_replies(&self, ctx: &Context<()>, work: &mut ReplyBatch) {
-        let ReplyBatch { batch, selected, drop_log } = work;
-        let mut selected = &selected[..];
+    async fn send_replies(
+        &self,
+        ctx: &Context<()>,
+        batch: &DatagramBatch,
+        mut selected: &[usize],
+        drop_log: &mut DropLog,
+    ) {
         while let Some(first) = selected.first() {
             let result = match self.socket.try_reply_batch(batch, selected, &self.reply) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -163,14 +196,25 @@ struct ReplyBatch {
     /// The indices of the datagrams that are answered.
     selected: Vec<usize>,
     drop_log: DropLog,
+    /// `None` if a loop is answered in full.
+    loop_detector: Option<LoopDetector>,
+    slowed: SlowedSources,
 }
 
 impl ReplyBatch {
     /// Allocates buffers for datagrams of up to `size` bytes.
-    fn new(size: usize) -> ReplyBatch {
+    fn new(size: usize, loop_detector: Option<LoopDetector>) -> ReplyBatch {
         let batch = DatagramBatch::new(size);
         let selected = Vec::with_capacity(batch.capacity());
-        ReplyBatch { batch, selected, drop_log: DropLog::default() }
+        let (drop_log, slowed) = (DropLog::default(), SlowedSources::default());
+        ReplyBatch { batch, selected, drop_log, loop_detector, slowed }
+    }
+
+    /// Returns the time until the next report or the next slowed reply, if there is one.
+    fn next_due(&self, ctx: &Context<()>) -> Option<Duration> {
+        let report_due = self.drop_log.next_due(|| ctx.now());
+        let reply_due = self.slowed.next_due(|| ctx.now());
+        report_due.into_iter().chain(reply_due).min()
     }
 }
 
@@ -179,15 +223,17 @@ impl Actor for UdpResponder {
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
         // A datagram can be compared with our own reply only if the buffer holds as many bytes.
-        let mut work = ReplyBatch::new(self.buffer_size.max(self.reply.len()));
+        let size = self.buffer_size.max(self.reply.len());
+        let mut work = ReplyBatch::new(size, self.reply_policy.loop_detector());
         loop {
-            let report_due = work.drop_log.next_due(|| ctx.now()).map(|delay| ctx.sleep(delay));
-            let served = match ctx.next(self.wait(report_due)).await {
+            let due = work.next_due(&ctx).map(|delay| ctx.sleep(delay));
+            let served = match ctx.next(self.wait(due)).await {
                 Event::Stop | Event::Io(None) => break,
                 Event::Message(()) => Ok(()),
                 // If waiting fails, the socket may still be readable.
                 Event::Io(Some(ready)) => self.serve(&ctx, &mut work).await.and(ready),
             };
+            self.send_slowed(&ctx, &mut work).await;
             let is_ok = served.is_ok();
             if let Err(error) = served {
                 work.drop_log.add(DropReason::RecvFailed(error), None, 1);
@@ -204,3 +250,6 @@ impl Actor for UdpResponder {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -116,6 +116,14 @@ impl DatagramBatch {
         }
     }
 
+    /// Creates a batch with the addresses of one datagram, to reply to its sender later.
+    pub fn with_sender_of(datagram: &Datagram<'_>) -> DatagramBatch {
+        let mut batch = DatagramBatch { received: Vec::new(), ..DatagramBatch::new(1) };
+        let (peer, local_ip) = (datagram.peer.clone(), datagram.local_ip);
+        batch.received.push(DatagramMeta { length: 0, peer, local_ip });
+        batch
+    }
+
     /// Returns the number of datagrams that fit into the batch.
     pub fn capacity(&self) -> usize {
         self.bytes.len() / self.slot_size
