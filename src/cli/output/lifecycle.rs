@@ -201,5 +201,5 @@ fn json_writer(sink: Sink) -> BackgroundWriter {
         // The printer writes to the same sink, and handles its errors.
         let _ = write_line(&sink, line);
     };
-    BackgroundWriter::new("events", write, json::format_dropped_events)
+    BackgroundWriter::new("events", write, json::format_dropped)
 }

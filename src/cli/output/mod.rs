@@ -4,6 +4,7 @@ pub mod background_writer;
 pub mod color;
 pub mod json;
 pub mod lifecycle;
+pub mod line_limit;
 pub mod logger;
 pub mod printer;
 pub mod progress;

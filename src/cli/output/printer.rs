@@ -5,6 +5,10 @@
 //! writes it on a thread of the blocking pool. The executor is not blocked, and many short lines
 //! cost one system call. The bounded mailbox is the backpressure for the roles.
 //!
+//! Peers cause a server's lines, so a server prints at most 1,000 of them per second. The rest is
+//! dropped before it is formatted, and counted. A client's lines are its results, which are never
+//! dropped.
+//!
 //! A closed pipe, as in `sockactors ... | head -1`, is no failure: the printer calls its error
 //! callback once and drops all later lines. It logs any other error, such as a full disk behind
 //! stdout, once, and continues.
@@ -15,11 +19,13 @@
 use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use log::Level;
 
 use crate::actors::{Progress, Report};
 use crate::cli::output::json;
+use crate::cli::output::line_limit::LineLimit;
 use crate::cli::output::progress::ProgressBars;
 use crate::cli::output::sink::{Sink, write_all};
 use crate::cli::output::text::{self, OutputStream};
@@ -56,6 +62,8 @@ pub struct Printer {
     on_error: OnError,
     /// The batches to write. They survive a crash, so that no line is lost.
     jobs: JobQueue<OutputBatch>,
+    /// The limit of a server's lines. It survives a crash, so that no count is lost.
+    line_limit: Arc<Mutex<LineLimit>>,
     /// The result of the last write. It survives a crash, so that no error is logged twice.
     sink_state: Arc<Mutex<SinkState>>,
 }
@@ -77,6 +85,7 @@ impl Printer {
             bars: ProgressBars::default(),
             on_error,
             jobs: JobQueue::new(),
+            line_limit: Arc::default(),
             sink_state: Arc::new(Mutex::new(SinkState::Open)),
         }
     }
@@ -86,21 +95,33 @@ impl Printer {
         Printer { bars, ..self }
     }
 
-    /// Formats one report, and those that `more` returns, as one batch.
-    fn build_batch(&self, first: &Report, mut more: impl FnMut() -> Option<Report>) -> OutputBatch {
+    /// Formats one report, and those that `more` returns, as one batch of the time `now`.
+    fn build_batch(
+        &self,
+        first: Option<Report>,
+        now: Instant,
+        mut more: impl FnMut() -> Option<Report>,
+    ) -> OutputBatch {
         let mut batch = OutputBatch::default();
-        self.format_into(first, &mut batch);
-        for _ in 1..MAX_BATCH {
-            match more() {
-                Some(report) => self.format_into(&report, &mut batch),
-                None => break,
-            }
+        let mut limit = lock(&self.line_limit);
+        let first = first.into_iter();
+        for report in first.chain(std::iter::from_fn(&mut more)).take(MAX_BATCH) {
+            self.format_into(&report, &mut limit, now, &mut batch);
+        }
+        if let Some(lines) = limit.take_due(now) {
+            self.format_dropped(lines, &mut batch);
         }
         batch
     }
 
-    /// Adds one report to a batch.
-    fn format_into(&self, report: &Report, batch: &mut OutputBatch) {
+    /// Adds one report to a batch, unless its lines exceed the limit.
+    fn format_into(
+        &self,
+        report: &Report,
+        limit: &mut LineLimit,
+        now: Instant,
+        batch: &mut OutputBatch,
+    ) {
         if matches!(report, Report::Ready) {
             batch.prompt |= self.style.prompt;
             return;
@@ -111,18 +132,48 @@ impl Printer {
         if matches!(report, Report::Progress(_)) {
             return;
         }
+        let stream = text::output_stream(self.scenario, self.side, report);
         let is_wanted = !self.style.quiet || text::is_result(report);
-        if self.style.json && is_wanted {
-            batch.push_line(&json::format_report(self.scenario, self.side, report));
-        }
-        match text::format_report(self.scenario, self.side, report) {
-            // The log would drop the line, so it does not have to be passed to a thread.
-            Some((OutputStream::Log(level), _)) if level > log::max_level() => {}
-            Some((OutputStream::Log(level), text)) => batch.log_lines.push((level, text)),
-            Some((OutputStream::Stdout, text)) if is_wanted && !self.style.json => {
-                batch.push_line(&text)
+        let for_stdout = is_wanted && (self.style.json || stream == OutputStream::Stdout);
+        if for_stdout && limit.try_acquire(self.limited_lines(report), now) {
+            match self.style.json {
+                true => batch.push_line(&json::format_report(self.scenario, self.side, report)),
+                false => self.format_text(report, |text| batch.push_line(&text)),
             }
-            _ => {}
+        }
+        // The log drops a line above its level, so that line does not have to be formatted.
+        if let OutputStream::Log(level) = stream {
+            if level <= log::max_level() {
+                self.format_text(report, |text| batch.log_lines.push((level, text)));
+            }
+        }
+    }
+
+    /// Formats a report as text, and passes it to `output` if it is shown.
+    fn format_text(&self, report: &Report, output: impl FnOnce(String)) {
+        if let Some(text) = text::format_report(self.scenario, self.side, report) {
+            output(text);
+        }
+    }
+
+    /// Returns the number of lines of a report on stdout that count for the limit.
+    fn limited_lines(&self, report: &Report) -> u32 {
+        match (self.side, report) {
+            (Side::Client, _) => 0,
+            // The operator causes these lines, not a peer.
+            (_, Report::Listening { .. } | Report::ChatLine(_) | Report::OperatorAction { .. }) => {
+                0
+            }
+            (Side::Server, _) if self.scenario == Scenario::Udp && !self.style.json => 2,
+            (Side::Server, _) => 1,
+        }
+    }
+
+    /// Adds the number of dropped lines to a batch.
+    fn format_dropped(&self, lines: u64, batch: &mut OutputBatch) {
+        match self.style.json {
+            true => batch.push_line(&json::format_dropped(lines)),
+            false => batch.log_lines.push((Level::Warn, text::format_dropped(lines))),
         }
     }
 
@@ -164,14 +215,29 @@ impl Actor for Printer {
     async fn run(self, mut ctx: Context<Report>) -> Outcome {
         // Write what the previous incarnation left.
         self.run_jobs().await;
-        while let Some(report) = ctx.recv().await {
-            let batch = self.build_batch(&report, || ctx.try_recv());
+        let clock = ctx.clock().clone();
+        loop {
+            let report_at = lock(&self.line_limit).report_at();
+            let timeout = report_at.map(|at| at.saturating_duration_since(clock.now()));
+            let received = clock.timeout(timeout, ctx.recv()).await;
+            let is_stopping = matches!(received, Some(None));
+            let mut batch =
+                self.build_batch(received.flatten(), clock.now(), || match is_stopping {
+                    true => None,
+                    false => ctx.try_recv(),
+                });
+            if is_stopping {
+                let dropped = lock(&self.line_limit).take_dropped();
+                dropped.into_iter().for_each(|lines| self.format_dropped(lines, &mut batch));
+            }
             if !batch.is_empty() {
                 self.jobs.push(batch);
                 self.run_jobs().await;
             }
+            if is_stopping {
+                return Ok(());
+            }
         }
-        Ok(())
     }
 }
 

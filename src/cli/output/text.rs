@@ -12,6 +12,7 @@ use std::time::Duration;
 use log::Level;
 
 use crate::actors::{Report, SentFile, TransferSummary};
+use crate::cli::output::line_limit::MAX_LINES;
 use crate::cli::output::stats_table;
 use crate::net::Peer;
 use crate::scenario::{Scenario, Side};
@@ -30,57 +31,65 @@ pub enum OutputStream {
     Log(Level),
 }
 
+/// Returns where the text of one report of one side of a scenario goes.
+pub fn output_stream(scenario: Scenario, side: Side, report: &Report) -> OutputStream {
+    OutputStream::Log(match (side, report) {
+        (_, Report::Listening { .. } | Report::OperatorAction { .. }) => Level::Info,
+        (Side::Server, Report::Connected { .. }) if scenario == Scenario::Udp => Level::Debug,
+        (Side::Client, Report::Connected { conn: 0, .. }) => Level::Debug,
+        (Side::Client, Report::Connected { .. }) => Level::Info,
+        (Side::Client, Report::Disconnected { .. }) => Level::Warn,
+        (Side::Server, Report::Disconnected { .. }) => Level::Debug,
+        (_, Report::Rejected { .. } | Report::Warning { .. } | Report::Truncated { .. }) => {
+            Level::Warn
+        }
+        _ => return OutputStream::Stdout,
+    })
+}
+
 /// Formats one report of one side of a scenario, without a line feed at the end.
 ///
 /// Returns `None` for a report that is not shown.
-pub fn format_report(
-    scenario: Scenario,
-    side: Side,
-    report: &Report,
-) -> Option<(OutputStream, String)> {
-    let log = |level, text| Some((OutputStream::Log(level), text));
-    match (side, report) {
+pub fn format_report(scenario: Scenario, side: Side, report: &Report) -> Option<String> {
+    Some(match (side, report) {
         (_, Report::Listening { endpoint }) => {
-            log(Level::Info, format!("listening on {}", escape_line(&endpoint.to_string())))
+            format!("listening on {}", escape_line(&endpoint.to_string()))
         }
         (Side::Server, Report::Connected { peer, conn }) => format_connected(scenario, peer, *conn),
-        (Side::Client, Report::Connected { peer, conn: 0 }) => {
-            log(Level::Debug, format!("connected to {}", format_peer(peer)))
-        }
-        (Side::Client, Report::Connected { peer, .. }) => {
-            log(Level::Info, format!("connected to {} again", format_peer(peer)))
+        (Side::Client, Report::Connected { peer, conn }) => {
+            let again = if *conn == 0 { "" } else { " again" };
+            format!("connected to {}{again}", format_peer(peer))
         }
         (Side::Client, Report::Disconnected { reason, .. }) => {
-            let reason = escape_line(reason);
-            log(Level::Warn, format!("{reason}; trying again, your input is kept"))
+            format!("{}; trying again, your input is kept", escape_line(reason))
         }
-        (_, Report::Disconnected { peer, conn, reason }) => {
+        (Side::Server, Report::Disconnected { peer, conn, reason }) => {
             let (peer, reason) = (format_peer(peer), escape_line(reason));
-            log(Level::Debug, format!("connection {conn} from {peer} ended: {reason}"))
+            format!("connection {conn} from {peer} ended: {reason}")
         }
         (_, Report::Rejected { peer, reason }) => {
             let prefix = peer.as_ref().map(|peer| format!("{}: ", format_peer(peer)));
-            log(Level::Warn, format!("{}{}", prefix.unwrap_or_default(), escape_line(reason)))
+            format!("{}{}", prefix.unwrap_or_default(), escape_line(reason))
         }
         (_, Report::OperatorAction { peer, nick, action, succeeded }) => {
             let peer = peer.as_ref().map_or("at the terminal".into(), format_peer);
             let nick = nick.as_ref().map(|nick| format!("{} ", escape_line(nick)));
             let (nick, action) = (nick.unwrap_or_default(), escape_line(action));
             let failed = if *succeeded { "" } else { " (failed)" };
-            log(Level::Info, format!("operator {nick}{peer}: {action}{failed}"))
+            format!("operator {nick}{peer}: {action}{failed}")
         }
-        (_, Report::Warning { reason }) => log(Level::Warn, escape_line(reason)),
+        (_, Report::Warning { reason }) => escape_line(reason),
         (_, Report::Truncated { peer, bytes, kept }) => {
             let peer = format_peer(peer);
-            log(
-                Level::Warn,
-                format!(
-                    "{peer}: datagram of {bytes} bytes was truncated to {kept} (--buffer-size)"
-                ),
-            )
+            format!("{peer}: datagram of {bytes} bytes was truncated to {kept} (--buffer-size)")
         }
-        (_, report) => Some((OutputStream::Stdout, format_output(scenario, report)?)),
-    }
+        (_, report) => format_output(scenario, report)?,
+    })
+}
+
+/// Formats the number of lines that were dropped because they were too many.
+pub fn format_dropped(lines: u64) -> String {
+    format!("dropped lines of output: {lines}; the limit is {MAX_LINES} per second")
 }
 
 /// Returns whether a report is a result. Results are shown in a quiet run too.
@@ -98,14 +107,14 @@ pub fn is_result(report: &Report) -> bool {
 }
 
 /// Formats the arrival of a client at a server.
-fn format_connected(scenario: Scenario, peer: &Peer, conn: u64) -> Option<(OutputStream, String)> {
+fn format_connected(scenario: Scenario, peer: &Peer, conn: u64) -> String {
     let peer = format_peer(peer);
-    Some(match scenario {
-        Scenario::Tcp => (OutputStream::Stdout, format!("Got connection from {peer}")),
-        Scenario::File => (OutputStream::Stdout, format!("Connected with client {conn}")),
-        Scenario::Chat => (OutputStream::Stdout, format!("Accepted connection from {peer}")),
-        Scenario::Udp => (OutputStream::Log(Level::Debug), format!("first datagram from {peer}")),
-    })
+    match scenario {
+        Scenario::Tcp => format!("Got connection from {peer}"),
+        Scenario::File => format!("Connected with client {conn}"),
+        Scenario::Chat => format!("Accepted connection from {peer}"),
+        Scenario::Udp => format!("first datagram from {peer}"),
+    }
 }
 
 /// Formats a report for stdout.

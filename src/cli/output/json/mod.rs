@@ -90,9 +90,10 @@ pub fn format_restart(actor: &str, reason: &str, count: u32) -> String {
     object.raw("count", count).finish()
 }
 
-/// Formats the number of lifecycle events that were dropped because stdout was blocked.
-pub fn format_dropped_events(count: u64) -> String {
-    Object::new("dropped").raw("count", count).finish()
+/// Formats the number of lines that were dropped, because stdout was blocked or because they were
+/// too many.
+pub fn format_dropped(lines: u64) -> String {
+    Object::new("dropped").raw("lines", lines).finish()
 }
 
 /// Formats the end of a drain: the number of connections that were cut, and its duration.
@@ -213,6 +214,7 @@ mod tests {
             format_drain(0, 0.25),
             r#"{"v":1,"event":"drained","left":0,"seconds":0.250000}"#
         );
+        assert_eq!(format_dropped(7), r#"{"v":1,"event":"dropped","lines":7}"#);
         assert!(format_drain(1, f64::NAN).contains("\"seconds\":0.0"));
     }
 }

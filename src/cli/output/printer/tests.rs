@@ -55,8 +55,7 @@ impl PrinterHarness {
     /// Prints reports that are all in the mailbox at the start.
     fn print(&self, reports: Vec<Report>, state: SinkState) -> SinkState {
         let mut reports = reports.into_iter();
-        let first = reports.next().expect("at least one report");
-        let batch = self.printer.build_batch(&first, || reports.next());
+        let batch = self.printer.build_batch(None, Instant::now(), || reports.next());
         self.printer.write_batch(batch, state)
     }
 
@@ -134,4 +133,40 @@ fn write_line_shares_the_sink() {
     let harness = PrinterHarness::new(Scenario::Chat, Side::Server, Style::default(), None);
     write_line(&harness.printer.sink, "{}").unwrap();
     assert_eq!(harness.writes(), ["{}\n"]);
+}
+
+#[test]
+fn server_prints_at_most_its_limit_and_counts_the_rest() {
+    for json in [false, true] {
+        let style = Style { json, quiet: false, prompt: false };
+        let harness = PrinterHarness::new(Scenario::Udp, Side::Server, style, None);
+        let now = Instant::now();
+        let print = |now, report: Report, count| {
+            let mut reports = vec![report; count].into_iter();
+            let batch = harness.printer.build_batch(None, now, || reports.next());
+            harness.printer.write_batch(batch, SinkState::Open);
+        };
+        for _ in 0..20 {
+            print(now, message_report("flood"), MAX_BATCH);
+        }
+        let endpoint = "127.0.0.1:1".parse().unwrap();
+        print(now, Report::Listening { endpoint }, 1);
+        print(now + std::time::Duration::from_secs(1), message_report("later"), 1);
+        let written = harness.writes().concat();
+        let (printed, dropped) = if json { (999, 4121) } else { (998, 9242) };
+        assert_eq!(written.matches("flood").count() * if json { 1 } else { 2 }, printed);
+        let event = format!("{{\"v\":1,\"event\":\"dropped\",\"lines\":{dropped}}}\n");
+        assert_eq!(written.contains(&event), json, "{written}");
+        assert_eq!(written.contains("listening"), json);
+        assert!(written.contains("later"));
+    }
+}
+
+#[test]
+fn client_results_are_never_dropped() {
+    let harness = PrinterHarness::new(Scenario::Udp, Side::Client, Style::default(), None);
+    for _ in 0..20 {
+        harness.print(vec![reply_report("result"); MAX_BATCH], SinkState::Open);
+    }
+    assert_eq!(harness.writes().concat().lines().count(), 20 * MAX_BATCH);
 }

@@ -21,16 +21,15 @@ pub(crate) fn reply_report(text: &str) -> Report {
 }
 
 fn stdout_text(scenario: Scenario, side: Side, report: &Report) -> String {
-    match format_report(scenario, side, report) {
-        Some((OutputStream::Stdout, text)) => text,
-        other => panic!("not for stdout: {other:?}"),
-    }
+    assert_eq!(output_stream(scenario, side, report), OutputStream::Stdout);
+    format_report(scenario, side, report).expect("a text")
 }
 
 fn log_line(side: Side, report: &Report) -> (Level, String) {
-    match format_report(Scenario::Chat, side, report) {
-        Some((OutputStream::Log(level), text)) => (level, text),
-        other => panic!("not for stderr: {other:?}"),
+    let text = format_report(Scenario::Chat, side, report).expect("a text");
+    match output_stream(Scenario::Chat, side, report) {
+        OutputStream::Log(level) => (level, text),
+        OutputStream::Stdout => panic!("not for stderr: {text}"),
     }
 }
 
