@@ -102,6 +102,7 @@ pub mod scenario;
 mod sync;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod time;
 pub mod wire;
 
 #[doc(inline)]

@@ -15,6 +15,7 @@ use crate::actors::support::report::Report;
 use crate::actors::support::throttle::{ThrottledEvent, ThrottledReports};
 use crate::net::Peer;
 use crate::sync::lock;
+use crate::time::deadline_after;
 
 /// Number of wrong passwords after which a session is closed.
 pub(crate) const MAX_LOGIN_ATTEMPTS: u8 = 3;
@@ -114,7 +115,7 @@ impl OperatorAuth {
 impl LoginFailures {
     /// Counts a wrong password of a source. Returns the end of its delay.
     fn add(&mut self, source: Option<IpAddr>, now: Instant) -> Instant {
-        self.sources.retain(|_, failed| failed.delayed_until + FORGET_AFTER > now);
+        self.sources.retain(|_, failed| deadline_after(failed.delayed_until, FORGET_AFTER) > now);
         if self.sources.len() >= MAX_SOURCES && !self.sources.contains_key(&source) {
             let oldest = self.sources.iter().min_by_key(|(_, failed)| failed.delayed_until);
             if let Some(oldest) = oldest.map(|(source, _)| *source) {
@@ -125,7 +126,8 @@ impl LoginFailures {
             self.sources.entry(source).or_insert(SourceFailures { count: 0, delayed_until: now });
         let factor = 1_u32.checked_shl(failed.count).unwrap_or(u32::MAX);
         failed.count = failed.count.saturating_add(1);
-        failed.delayed_until = now + FIRST_DELAY.saturating_mul(factor).min(MAX_DELAY);
+        failed.delayed_until =
+            deadline_after(now, FIRST_DELAY.saturating_mul(factor).min(MAX_DELAY));
         failed.delayed_until
     }
 }

@@ -16,6 +16,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::time::deadline_after;
+
 /// The parameters of a rate limit, in nanoseconds. Times count from an epoch of the caller.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Gcra {
@@ -76,7 +78,7 @@ impl RateLimiter {
         let start = self.theoretical_arrival.max(elapsed);
         self.theoretical_arrival = self.limit.advance(start, count);
         let delay = self.limit.delay(self.theoretical_arrival, elapsed);
-        (delay > 0).then(|| now + Duration::from_nanos(delay))
+        (delay > 0).then(|| deadline_after(now, Duration::from_nanos(delay)))
     }
 }
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::actors::support::rate_limit::{Gcra, nanos};
 use crate::sync::lock;
+use crate::time::deadline_after;
 
 /// The number of rows of the table, a power of two.
 const ROWS: usize = 1024;
@@ -72,7 +73,7 @@ impl SourceRateLimiter {
             bucket.theoretical_arrival = self.limit.advance(bucket.theoretical_arrival, count);
             self.limit.delay(bucket.theoretical_arrival, now)
         });
-        (delay > 0).then(|| now + Duration::from_nanos(delay))
+        (delay > 0).then(|| deadline_after(now, Duration::from_nanos(delay)))
     }
 
     /// Calls `update` with the bucket of a source, refilled until now, and with the time since the

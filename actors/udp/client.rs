@@ -18,6 +18,7 @@ use crate::actors::support::stats::{LatencyRecorder, Schedule, Stats};
 use crate::actors::udp::in_flight::{InFlight, InFlightProbe, ProbeReply};
 use crate::net::{ConnectError, DatagramSocket, Endpoint};
 use crate::runtime::{Actor, Clock, Context, Event, Outcome};
+use crate::time::deadline_after;
 
 /// When a measurement is stopped, an unanswered request counts as lost if it is older than this and
 /// older than the slowest reply. A younger request is not counted.
@@ -175,7 +176,7 @@ impl ClientRun<'_> {
         // After a delay the missed requests are not caught up, as that would be a burst. A request
         // that fails is followed by the interval too.
         self.next_send_at =
-            (self.next_send_at + self.client.schedule.interval).max(self.clock.now());
+            deadline_after(self.next_send_at, self.client.schedule.interval).max(self.clock.now());
         let socket = match DatagramSocket::connect(&self.target).await {
             Ok(socket) => socket,
             Err(error) => return self.record_failure(io::Error::other(error)),
@@ -202,7 +203,7 @@ impl ClientRun<'_> {
     /// Returns the time at which a request is due or times out, whichever comes first.
     fn next_deadline(&self) -> Option<Instant> {
         let timeout = self.client.schedule.timeout;
-        let timeout_at = self.in_flight.oldest_sent_at().map(|sent_at| sent_at + timeout);
+        let timeout_at = self.in_flight.oldest_sent_at().map(|at| deadline_after(at, timeout));
         match self.is_all_sent() || !self.can_send() {
             true => timeout_at,
             false => Some(timeout_at.map_or(self.next_send_at, |at| at.min(self.next_send_at))),

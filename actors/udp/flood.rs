@@ -14,6 +14,7 @@ use crate::actors::support::report::{Report, Reporter};
 use crate::actors::support::stats::{Schedule, Stats};
 use crate::net::{ConnectError, DatagramBatch, DatagramSocket, Endpoint};
 use crate::runtime::{Actor, Context, Event, Outcome};
+use crate::time::deadline_after;
 
 /// The time for which due requests are collected, to send them with few system calls.
 const BATCH_INTERVAL: Duration = Duration::from_millis(1);
@@ -62,7 +63,7 @@ impl UdpFlood {
     /// Returns the number of requests due until one batch interval after `elapsed`.
     fn due_count(&self, elapsed: Duration) -> u64 {
         let interval = self.schedule.interval.as_nanos().max(1);
-        let due = (elapsed + BATCH_INTERVAL).as_nanos() / interval;
+        let due = elapsed.saturating_add(BATCH_INTERVAL).as_nanos() / interval;
         u64::try_from(due).unwrap_or(u64::MAX).min(self.schedule.count)
     }
 
@@ -117,7 +118,9 @@ impl FloodRun<'_> {
 
     fn record_failure(&mut self, error: io::Error) {
         self.failed += 1;
-        self.refused_error = Some(error).filter(|e| e.kind() == io::ErrorKind::ConnectionRefused);
+        if error.kind() == io::ErrorKind::ConnectionRefused {
+            self.refused_error = Some(error);
+        }
     }
 
     fn record_replies(&mut self, now: Instant) {
@@ -142,7 +145,9 @@ impl FloodRun<'_> {
         let schedule = &self.flood.schedule;
         let delay = match self.sent < schedule.count {
             true => BATCH_INTERVAL.max(schedule.interval),
-            false => (self.last_sent_at + schedule.timeout).saturating_duration_since(now),
+            false => {
+                deadline_after(self.last_sent_at, schedule.timeout).saturating_duration_since(now)
+            }
         };
         let clock = ctx.clock().clone();
         let received = async { Some(self.socket.recv_batch(&mut self.batch).await) };
@@ -161,11 +166,12 @@ impl FloodRun<'_> {
 
     fn is_finished(&self, now: Instant) -> bool {
         let Schedule { count, timeout, .. } = self.flood.schedule;
-        self.sent == count && (self.received >= count || now >= self.last_sent_at + timeout)
+        self.sent == count
+            && (self.received >= count || now >= deadline_after(self.last_sent_at, timeout))
     }
 
     async fn report_progress(&mut self, now: Instant) {
-        if now >= self.last_reported + PROGRESS_INTERVAL {
+        if now.saturating_duration_since(self.last_reported) >= PROGRESS_INTERVAL {
             self.last_reported = now;
             let (sent, received) = (self.sent, self.received);
             self.flood.reporter.send(|| Report::LoadProgress { sent, received }).await;

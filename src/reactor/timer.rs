@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 use crate::reactor::epoll::{Reactor, current};
 use crate::reactor::timer_queue::TimerQueue;
 use crate::sync::lock;
+use crate::time::deadline_after;
 
 /// A future that is ready at a certain time.
 #[derive(Debug)]
 pub(crate) struct Timer {
-    /// None if the time is later than a clock can represent.
-    deadline: Option<Instant>,
+    deadline: Instant,
     backend: TimerBackend,
 }
 
@@ -30,10 +30,8 @@ enum TimerBackend {
 impl Timer {
     /// Makes a timer that is ready after `duration`. It is registered at its first poll.
     pub(crate) fn after(duration: Duration) -> Timer {
-        Timer {
-            deadline: Instant::now().checked_add(duration),
-            backend: TimerBackend::Unregistered,
-        }
+        let deadline = deadline_after(Instant::now(), duration);
+        Timer { deadline, backend: TimerBackend::Unregistered }
     }
 
     /// Registers a timer with this thread's reactor, or with smol's.
@@ -50,7 +48,7 @@ impl Future for Timer {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(at) = self.deadline else { return Poll::Pending };
+        let at = self.deadline;
         let is_pending = match &self.backend {
             TimerBackend::Local(reactor, number) => {
                 TimerQueue::update_waker(&reactor.timers, (at, *number), cx.waker())
@@ -76,8 +74,8 @@ impl Future for Timer {
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        if let (TimerBackend::Local(reactor, number), Some(at)) = (&self.backend, self.deadline) {
-            let waker = lock(&reactor.timers).remove((at, *number));
+        if let TimerBackend::Local(reactor, number) = &self.backend {
+            let waker = lock(&reactor.timers).remove((self.deadline, *number));
             // After the lock is released: the drop of a waker may call the reactor.
             drop(waker);
         }

@@ -70,6 +70,55 @@ fn flag_of_other_role_is_usage_error() {
 }
 
 #[test]
+fn longest_duration_of_each_flag_does_not_panic() {
+    const LONGEST: &str = "18446744073709551615s";
+    let rate = format!("1000000/{LONGEST}");
+    let dir = directory();
+    let (out, file) = (dir.path().to_str().unwrap(), dir.path().join("sent.txt"));
+    std::fs::write(&file, "text").unwrap();
+    let file = file.to_str().unwrap();
+    let servers: [(&str, &[&str], &[&str]); 4] = [
+        ("tcp", &["--drain-timeout", LONGEST], &["--count", "2", "--interval", "0"]),
+        ("udp", &["--drain-timeout", LONGEST, "--reply-rate", &rate], &["--max-loss", "0"]),
+        (
+            "file",
+            &["--idle-timeout", LONGEST, "--part-ttl", LONGEST, "--on-conflict", "rename"],
+            &[file],
+        ),
+        ("chat", &["--idle-timeout", LONGEST, "--rate", &rate], &["--message", "hi"]),
+    ];
+    for (scenario, server_args, client_args) in servers {
+        let mut args = [&["--scenario", scenario], server_args].concat();
+        match scenario {
+            "file" => args.extend(["--out", out, "--first-timeout", LONGEST]),
+            "chat" => args.extend(["--first-timeout", LONGEST]),
+            _ => {}
+        }
+        let server = Program::server(&args);
+        let client = ["--scenario", scenario, "--timeout", LONGEST, "--connect", server.endpoint()];
+        sockactors(&[&client, client_args].concat(), "").with_code(0);
+        if let "tcp" | "udp" = scenario {
+            let pause = ["--count", "2", "--interval", LONGEST];
+            let waiting = Program::run(&[&client[..], &pause].concat());
+            match scenario {
+                "tcp" => server.wait_for_matches("Got connection from", 3),
+                _ => server.wait_for_matches("Message from Client", 2),
+            }
+            waiting.interrupt();
+            waiting.wait().with_code(130);
+        }
+        if scenario == "udp" {
+            let flood = Program::run(&[&client[..], &["--rate", &rate, "-v"]].concat());
+            flood.wait_for_error_line(|line| line.contains("client") && line.contains("start"));
+            flood.interrupt();
+            flood.wait().with_code(130);
+        }
+        server.terminate();
+        server.wait().with_code(0);
+    }
+}
+
+#[test]
 fn help_and_version_go_to_stdout() {
     for flag in ["-h", "--help"] {
         let ended = sockactors(&[flag], "").with_code(0);

@@ -22,6 +22,7 @@ use crate::actors::support::client_error::ClientError;
 use crate::actors::support::report::Report;
 use crate::actors::support::write;
 use crate::runtime::{Context, Event};
+use crate::time::deadline_after;
 use crate::wire::chat::{ACK_OFF, ACK_PREFIX, MAX_LINE_LEN};
 use crate::wire::text::{decode_lossy, escape};
 
@@ -50,7 +51,7 @@ impl ClientConnection<'_> {
         ctx: &mut Context<ChatInput>,
         state: &mut ClientState,
     ) -> Option<String> {
-        let deadline = ctx.now() + FIRST_LINE_TIMEOUT;
+        let deadline = deadline_after(ctx.now(), FIRST_LINE_TIMEOUT);
         loop {
             if let Some(text) = state.send_queue.pop() {
                 return Some(text);

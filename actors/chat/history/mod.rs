@@ -21,6 +21,7 @@ use crate::actors::chat::history::segments::{HistoryError, SegmentLog};
 use crate::actors::support::report::{Report, Reporter};
 use crate::runtime::{Actor, Address, Context, JobQueue, Outcome};
 use crate::sync::lock;
+use crate::time::deadline_after;
 use crate::wire::chat::history_record::{Record, encode};
 
 /// Maximum time between writing a message and syncing it to the disk.
@@ -122,7 +123,7 @@ impl HistoryStore {
         self.count_dropped(state.segments.take_lost());
         match result {
             Err(error) => {
-                let retry_at = job.created_at.checked_add(RETRY_DELAY).unwrap_or(job.created_at);
+                let retry_at = deadline_after(job.created_at, RETRY_DELAY);
                 if state.retry_at.replace(retry_at).is_none() {
                     let warning = format!(
                         "cannot write the chat history in {}: {error}; retrying every \
@@ -250,7 +251,7 @@ impl Actor for HistoryWriter {
         self.run_jobs().await;
         let clock = ctx.clock().clone();
         // The previous incarnation may not have synced its last write.
-        let mut sync_at = clock.now().checked_add(SYNC_INTERVAL);
+        let mut sync_at = Some(deadline_after(clock.now(), SYNC_INTERVAL));
         loop {
             let timeout = sync_at.map(|at| at.saturating_duration_since(clock.now()));
             let (first, is_stopping) = match clock.timeout(timeout, ctx.recv()).await {
@@ -259,7 +260,7 @@ impl Actor for HistoryWriter {
                 None => (None, false),
             };
             if first.is_some() {
-                sync_at = sync_at.or(clock.now().checked_add(SYNC_INTERVAL));
+                sync_at.get_or_insert_with(|| deadline_after(clock.now(), SYNC_INTERVAL));
             }
             let sync = is_stopping || sync_at.is_some_and(|at| at <= clock.now());
             if sync {

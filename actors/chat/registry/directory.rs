@@ -17,7 +17,7 @@ use crate::actors::chat::registry::presence::{
     ANNOUNCE_INTERVAL, PendingChanges, PresenceChange, format_changes,
 };
 use crate::runtime::{Address, Clock};
-use crate::wire::chat::notice::format_nick_taken;
+use crate::time::deadline_after;
 use crate::wire::chat::{validate_nick, validate_room};
 use crate::wire::text::escape;
 
@@ -261,7 +261,7 @@ impl Directory {
         room.pending.record(id, change);
         if !std::mem::replace(&mut room.pending.is_scheduled, true) {
             let now = clock.now();
-            let at = now.checked_add(ANNOUNCE_INTERVAL).unwrap_or(now);
+            let at = deadline_after(now, ANNOUNCE_INTERVAL);
             self.announcements.push_back((at, key.clone()));
         }
     }
@@ -293,7 +293,9 @@ impl Directory {
         validate_nick(&nick)
             .map_err(|reason| format!("\"{}\" is not a valid name: {reason}", escape(&nick)))?;
         match self.find_by_nick(&nick) {
-            Some(id) if Some(id) != owner => Err(format_nick_taken(&nick)),
+            Some(id) if Some(id) != owner => {
+                Err(format!("the name {nick} is taken; choose another"))
+            }
             _ => Ok(nick),
         }
     }

@@ -21,6 +21,7 @@ use crate::actors::chat::session::outbox::{
 use crate::actors::support::memory_budget::ConnectionMemory;
 use crate::net::Stream;
 use crate::runtime::{Clock, Context, Event, Sleep};
+use crate::time::deadline_after;
 
 /// A connection with its outbox.
 #[derive(Debug)]
@@ -204,7 +205,7 @@ impl SessionIo {
     /// Writes the outbox until it is empty, [`CLOSE_TIMEOUT`] has passed, the connection fails or a
     /// stop is requested. Messages to the session are dropped meanwhile.
     pub(crate) async fn flush_outbox(&mut self, ctx: &mut Context<SessionMessage>) {
-        let deadline = ctx.now().checked_add(CLOSE_TIMEOUT);
+        let deadline = Some(deadline_after(ctx.now(), CLOSE_TIMEOUT));
         while !self.outbox.is_empty() {
             let wait_for = WaitFor {
                 subscription: None,
@@ -243,7 +244,7 @@ impl<F: FnMut(&[u8]) + Unpin> Future for NextEvent<'_, F> {
                 return Poll::Ready(SessionEvent::Drained);
             }
             let write_deadline =
-                io.outbox.stalled_since().and_then(|since| since.checked_add(WRITE_TIMEOUT));
+                io.outbox.stalled_since().map(|since| deadline_after(since, WRITE_TIMEOUT));
             let deadline = match (wait_for.deadline, write_deadline) {
                 (Some(one), Some(other)) => Some(one.min(other)),
                 (one, other) => one.or(other),

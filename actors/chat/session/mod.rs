@@ -22,6 +22,7 @@ use crate::actors::chat::session::state::{LineSession, Session, SessionConfig, c
 use crate::actors::support::accepted_connection::Connection;
 use crate::actors::support::report::Report;
 use crate::runtime::{Actor, Context, Outcome};
+use crate::time::deadline_after;
 use crate::wire::chat::{DETECT_TIMEOUT, DetectedDialect, MAX_LINE_LEN, detect_dialect};
 
 /// Maximum time to drain a peer's input when its session is closed.
@@ -103,7 +104,7 @@ impl Session {
                 verbatim: true,
                 input: true,
                 flushed: false,
-                deadline: timeout.and_then(|timeout| self.last_input.checked_add(timeout)),
+                deadline: timeout.map(|timeout| deadline_after(self.last_input, timeout)),
             };
             let on_input = |input: &[u8]| bytes.extend_from_slice(input);
             let event = self.io.next(&mut self.ctx, wait_for, on_input).await;

@@ -19,6 +19,7 @@ use crate::actors::support::report::{Report, Reporter};
 use crate::actors::support::source_rate_limit::SourceRateLimiter;
 use crate::net::Peer;
 use crate::runtime::{Address, Context, Reply};
+use crate::time::deadline_after;
 use crate::wire::chat::notice;
 use crate::wire::lines::LineBuffer;
 
@@ -187,7 +188,7 @@ impl Session {
 
     /// Returns when the session times out for lack of input.
     pub(crate) fn idle_deadline(&self) -> Option<Instant> {
-        self.last_input.checked_add(self.config.limits.idle_timeout?)
+        Some(deadline_after(self.last_input, self.config.limits.idle_timeout?))
     }
 
     /// Returns the reason for closing an idle session.

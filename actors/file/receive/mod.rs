@@ -27,10 +27,10 @@ use crate::actors::file::receive::upload::raw::RawUpload;
 use crate::actors::file::store::FileStore;
 use crate::actors::file::store::error::StoreError;
 use crate::actors::support::ip_limit::ip_key;
-use crate::actors::support::memory_budget::ConnectionMemory;
 use crate::actors::{BlockingPool, Connection, Reporter};
 use crate::net::{Peer, Stream};
 use crate::runtime::{Actor, Context, Outcome};
+use crate::time::deadline_after;
 use crate::wire::file::{FrameWriter, Preamble, detect_preamble, server_hello};
 use crate::wire::units::{format_duration, format_size};
 
@@ -135,16 +135,12 @@ impl Service {
         let mut min_rate = MinRate::new(self.config.min_rate);
         let mut verifying_since = None;
         loop {
-            if let Err(reason) = wait_for_room(ctx, &mut transfer.memory).await {
-                return (upload, Ok(reason));
-            }
             let step;
             (upload, step) = self.receive_on_pool(ctx, transfer, upload).await;
             if let Err(reason) = transfer.flush_events(ctx).await {
                 return (upload, Ok(reason));
             }
             transfer.report_progress(ctx, &upload);
-            transfer.memory.set(upload.buffered_len(), || ctx.now());
             let waited = match step {
                 UploadStep::Done(ended) => return (upload, ended),
                 UploadStep::More => Ok(()),
@@ -219,7 +215,7 @@ impl Service {
         let job = self.blocking_pool.run(move || {
             // The job ends early if others wait for a thread, and at the end of its time slice, so
             // that its progress is reported.
-            let until = clock.now() + TIME_SLICE;
+            let until = deadline_after(clock.now(), TIME_SLICE);
             let may_continue = || !pool.has_waiting_jobs() && clock.now() < until;
             let step = upload.receive(&stream, &mut events, may_continue);
             (upload, step, events)
@@ -264,7 +260,7 @@ impl Service {
                 transfer.next_rejection_due(ctx),
             ];
             let limit = limits.into_iter().flatten().min();
-            let is_readable = match self.wait_readable(ctx, transfer, upload, limit).await {
+            let is_readable = match self.wait_readable(ctx, &transfer.stream, upload, limit).await {
                 Some(ready) => ready.map(|()| true)?,
                 None if ctx.is_stopping() && upload.is_stoppable() => return Ok(()),
                 None => false,
@@ -297,12 +293,11 @@ impl Service {
     async fn wait_readable(
         &self,
         ctx: &mut Context<()>,
-        transfer: &mut Transfer,
+        stream: &Stream,
         upload: &Upload,
         limit: Option<Duration>,
     ) -> Option<Result<(), String>> {
         let clock = ctx.clock().clone();
-        let Transfer { stream, memory, .. } = transfer;
         let readable = async {
             let ready = clock.timeout(limit, stream.readable()).await?;
             Some(ready.map_err(|error| error.to_string()))
@@ -315,33 +310,12 @@ impl Service {
             clock.sleep(YIELD_AFTER).await;
             Some(Err("silent while another connection sends the same file".into()))
         };
-        let evicted = async { Some(Err(wait_evicted(memory).await)) };
-        let readable = future::or(future::or(readable, yielded), evicted);
+        let readable = future::or(readable, yielded);
         match upload.is_stoppable() {
             false => readable.await,
             true => ctx.unless_stopped(readable).await.flatten(),
         }
     }
-}
-
-/// Waits until there is memory for further bytes, or a stop is requested. Fails with the reason if
-/// the memory of this connection is needed for others.
-async fn wait_for_room(ctx: &mut Context<()>, memory: &mut ConnectionMemory) -> Result<(), String> {
-    if memory.has_room() {
-        return Ok(());
-    }
-    let budget = memory.budget().clone();
-    let room = async {
-        future::or(budget.room(), ctx.stopped()).await;
-        Ok(())
-    };
-    future::or(room, async { Err(wait_evicted(memory).await) }).await
-}
-
-/// Waits until the memory of a connection is needed for others. Returns the reason of its end.
-async fn wait_evicted(memory: &mut ConnectionMemory) -> String {
-    future::poll_fn(|cx| memory.poll_evicted(cx)).await;
-    "the server is out of memory".into()
 }
 
 /// Returns the address whose uploads share the reserved space. A sender on this machine is a source
@@ -367,14 +341,14 @@ impl Actor for FileReceiver {
     async fn run(self, mut ctx: Context<()>) -> Outcome {
         let FileReceiver { connection, service, reporter } = self;
         let connection_guard = connection.report_connected(&reporter).await;
-        let Connection { stream, ip_permit: _ip_permit, memory, .. } = connection;
+        let Connection { stream, ip_permit: _ip_permit, memory: _memory, .. } = connection;
         if service.config.idle_timeout.is_none() {
             // Without keepalive a dead sender is noticed later. That is no reason to fail.
             let _ = stream.set_keepalive(KEEPALIVE_IDLE);
         }
         let peer = stream.peer().clone();
         let stream = Arc::new(stream);
-        let mut transfer = Transfer::new(stream.clone(), memory, peer, reporter, ctx.now());
+        let mut transfer = Transfer::new(stream.clone(), peer, reporter, ctx.now());
         let ended = service.serve(&mut ctx, &mut transfer).await;
         drop(transfer);
         // Closing with unread input would reset the connection and destroy the last reply.

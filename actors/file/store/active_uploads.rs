@@ -18,6 +18,7 @@ use event_listener::Event;
 use crate::actors::file::store::request::FileRequest;
 use crate::runtime::wait_until;
 use crate::sync::lock;
+use crate::time::deadline_after;
 
 /// The time for which the chunks of an upload that has yielded are kept.
 const PROTECTION_TIME: Duration = Duration::from_secs(60);
@@ -164,7 +165,7 @@ impl Drop for UploadGuard {
             );
         }
         if entries.len() < MAX_ENTRIES {
-            let state = UploadState::Yielded(now + PROTECTION_TIME);
+            let state = UploadState::Yielded(deadline_after(now, PROTECTION_TIME));
             entries.insert(std::mem::take(&mut self.name), UploadEntry { state, ..entry });
         }
     }

@@ -68,7 +68,7 @@ async fn connect_address(
             // The queue of the Unix server is full. No readiness event reports free space in it.
             Err(Errno::AGAIN) => {
                 Timer::after(delay).await;
-                delay = (delay * 2).min(RETRY_DELAY.1);
+                delay = delay.saturating_mul(2).min(RETRY_DELAY.1);
             }
             Err(error) => return Err(error.into()),
         }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use slab::Slab;
 
 use crate::runtime::executor::{Clock, Sleep};
+use crate::time::deadline_after;
 
 /// A handle that cancels a timer of one incarnation.
 ///
@@ -48,7 +49,7 @@ impl<M> Timers<M> {
 
     /// Adds a timer that fires `delay` after `now`.
     pub(crate) fn add(&mut self, now: Instant, delay: Duration, timed: TimedMessage<M>) -> TimerId {
-        let at = saturating_add(now, delay);
+        let at = deadline_after(now, delay);
         let number = self.next_number;
         self.next_number += 1;
         let key = self.entries.insert((at, number, timed));
@@ -119,13 +120,7 @@ fn next_tick(last: Instant, period: Duration, now: Instant) -> Instant {
     let elapsed = now.saturating_duration_since(last).as_nanos();
     let period = period.as_nanos().max(1);
     let ahead = (elapsed / period + 1).saturating_mul(period);
-    saturating_add(last, Duration::from_nanos(u64::try_from(ahead).unwrap_or(u64::MAX)))
-}
-
-/// Adds a duration to a time. A sum that the clock cannot represent becomes 100 years.
-fn saturating_add(time: Instant, duration: Duration) -> Instant {
-    const FAR_FUTURE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
-    time.checked_add(duration).unwrap_or(time + FAR_FUTURE)
+    deadline_after(last, Duration::from_nanos(u64::try_from(ahead).unwrap_or(u64::MAX)))
 }
 
 impl<M> fmt::Debug for Timers<M> {

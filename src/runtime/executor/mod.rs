@@ -100,7 +100,9 @@ impl Scheduler {
             #[cfg(feature = "testing")]
             Scheduler::Simulated(executor) => executor.random_f64(),
         };
-        max.mul_f64(0.5 + random / 2.0)
+        // The sum of both halves cannot overflow, but their floating-point values are rounded.
+        let half = max / 2;
+        half.saturating_add(half.mul_f64(random))
     }
 }
 

@@ -19,6 +19,7 @@ use async_task::{Runnable, Task};
 
 use crate::runtime::sim::fault::{Fault, FaultRules};
 use crate::sync::lock;
+use crate::time::deadline_after;
 
 /// The tasks, the timers and the random generator of a simulated system.
 pub(crate) struct SimExecutor {
@@ -82,7 +83,7 @@ impl SimExecutor {
     }
 
     pub(crate) fn now(&self) -> Instant {
-        self.epoch + self.state().elapsed
+        deadline_after(self.epoch, self.state().elapsed)
     }
 
     /// Returns the virtual time since the start.

@@ -17,9 +17,7 @@ use crate::runtime::supervisor::options::{Restart, StartMode};
 use crate::runtime::supervisor::request::AdminError;
 use crate::runtime::supervisor::run::{ChildState, SupervisorRun};
 use crate::runtime::tree::snapshot::NodeState;
-
-/// A pause that is longer than any system runs.
-const FAR_FUTURE: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+use crate::time::deadline_after;
 
 impl SupervisorRun {
     /// Handles the end of a child that had started. Returns the supervisor's own exit if it ends.
@@ -105,7 +103,7 @@ impl SupervisorRun {
             // The pause begins now, after the group was stopped. An unlimited pause only ends with
             // a stop, or with a request to start the child.
             let now = self.env.scheduler.now();
-            let restart_at = now.checked_add(delay).unwrap_or(now + FAR_FUTURE);
+            let restart_at = deadline_after(now, delay);
             entry.state = ChildState::Restarting { restart_at };
             self.backoffs.insert((restart_at, key));
             entry.spec.node().set_state(NodeState::Restarting);

@@ -31,6 +31,7 @@ use crate::runtime::supervisor::request::{
 use crate::runtime::supervisor::spec::{ChildSpec, SystemEnv};
 use crate::runtime::tree::node::ParentRef;
 use crate::runtime::tree::snapshot::{NodeKind, NodeState};
+use crate::time::deadline_after;
 
 /// Runs one incarnation of a supervisor. When the future is ready, no child is left.
 pub(super) async fn supervise(
@@ -232,7 +233,7 @@ impl SupervisorRun {
         let notifier = ParentNotifier { child: key, incarnation, events, observer };
         let task = entry.spec.launch(&self.env, notifier);
         let ready_deadline = match entry.spec.options().start_mode {
-            StartMode::OnReady(Some(limit)) => now.checked_add(limit),
+            StartMode::OnReady(Some(limit)) => Some(deadline_after(now, limit)),
             _ => None,
         };
         entry.state = ChildState::Running { task, incarnation, is_ready: false, ready_deadline };

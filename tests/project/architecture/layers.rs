@@ -3,8 +3,8 @@
 use super::imports::Edges;
 
 /// The layers, lowest first. A file uses its own layer and those below it.
-pub const LAYERS: [&str; 8] =
-    ["sync", "reactor", "runtime", "wire", "net", "actors", "scenario", "cli"];
+pub const LAYERS: [&str; 9] =
+    ["time", "sync", "reactor", "runtime", "wire", "net", "actors", "scenario", "cli"];
 
 /// The order inside of a folder: rows of files and folders, lowest row first.
 ///

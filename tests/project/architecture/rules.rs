@@ -105,8 +105,18 @@ const NOT_PURE: [&str; 7] =
 
 pub type Rule = fn(&Source) -> Vec<String>;
 
-pub const RULES: [Rule; 8] =
-    [layers, sockets, purity, outside, seam, global_executor, purpose, safety];
+pub const RULES: [Rule; 9] =
+    [layers, sockets, purity, outside, seam, global_executor, purpose, safety, time_sums];
+
+/// The file that adds durations to times.
+const TIME: &str = "src/time.rs";
+
+/// Ends of the names of times.
+const TIME_NAMES: [&str; 7] = ["now", "now()", "_at", "until", "since", "deadline", "epoch"];
+
+/// Ends of the names of durations, in lower case.
+const DURATION_NAMES: [&str; 8] =
+    ["timeout", "interval", "delay", "period", "pause", "duration", "_after", "time_slice"];
 
 fn fault(source: &Source, offset: usize, why: &str) -> String {
     format!("{}:{}: {why}", source.path, line_of(&source.with_tests, offset))
@@ -207,6 +217,25 @@ fn purpose(source: &Source) -> Vec<String> {
         true => Vec::new(),
         false => vec![format!("{}:1: no `//!` text states the purpose", source.path)],
     }
+}
+
+/// Checks that a time and a duration are not added with `+`, which panics on overflow.
+fn time_sums(source: &Source) -> Vec<String> {
+    if !source.is_in(&["src/", "actors/"]) || source.path == TIME {
+        return Vec::new();
+    }
+    let code = &source.code;
+    let is_sum = |at: &usize| {
+        let left = code[..*at].trim_end();
+        let right = code[at + 1..].trim_start_matches('=').trim_start();
+        let end = right.find(|c: char| !c.is_alphanumeric() && !"_.:".contains(c));
+        let name = right[..end.unwrap_or(right.len())].to_lowercase();
+        TIME_NAMES.iter().any(|end| left.ends_with(end))
+            || right.starts_with("Duration::")
+            || DURATION_NAMES.iter().any(|end| name.ends_with(end))
+    };
+    let sums = code.match_indices('+').map(|(at, _)| at).filter(is_sum);
+    sums.map(|at| fault(source, at, "use time::deadline_after or saturating_add")).collect()
 }
 
 fn safety(source: &Source) -> Vec<String> {
