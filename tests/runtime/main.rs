@@ -15,6 +15,8 @@ mod chat_sessions;
 mod fairness;
 // Faults that the simulation injects.
 mod fault_injection;
+// The receiver of the file server, with slow, silent and stopped senders.
+mod file_receiver;
 // The writer of the file server.
 mod file_writer;
 // The bodies of the fuzz targets, on inputs from a seeded generator.
