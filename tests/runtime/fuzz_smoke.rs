@@ -6,6 +6,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+#[path = "../../fuzz/bodies/file_session.rs"]
+mod file_session;
 #[path = "../../fuzz/bodies/frames.rs"]
 mod frames;
 #[path = "../../fuzz/bodies/lines.rs"]
@@ -109,11 +111,16 @@ fn input(seed: u64) -> Vec<u8> {
 
 /// Checks many inputs on `SOCKACTORS_THREADS` threads (default 1), and names a failed one.
 fn all(seeds: u64, check: impl Fn(&[u8]) + Sync) {
-    struct Named(u64);
+    all_inputs(seeds, input, check);
+}
+
+/// Checks the inputs that `input` makes of the seeds.
+fn all_inputs(seeds: u64, input: fn(u64) -> Vec<u8>, check: impl Fn(&[u8]) + Sync) {
+    struct Named(u64, fn(u64) -> Vec<u8>);
     impl Drop for Named {
         fn drop(&mut self) {
             if std::thread::panicking() {
-                eprintln!("the input of seed {} failed: {:?}", self.0, input(self.0));
+                eprintln!("the input of seed {} failed: {:?}", self.0, self.1(self.0));
             }
         }
     }
@@ -128,7 +135,7 @@ fn all(seeds: u64, check: impl Fn(&[u8]) + Sync) {
                 return;
             }
             for seed in block.clone() {
-                let _named = Named(seed);
+                let _named = Named(seed, input);
                 check(&input(seed));
             }
             let count = block.end - block.start;
@@ -159,4 +166,30 @@ fn corrupt_frames_are_never_accepted() {
 #[test]
 fn session_survives_any_bytes() {
     all(12_000, session::check);
+}
+
+/// Returns the input of a seed for the file session: actions with random arguments, among them
+/// whole uploads.
+fn file_session_input(seed: u64) -> Vec<u8> {
+    let mut rng = Rng(seed);
+    let mut input = vec![rng.below(256) as u8, rng.below(256) as u8];
+    for _ in 0..rng.below(12) {
+        let peer = 128 * rng.below(2) as u8;
+        match rng.below(3) {
+            0 => input.extend([peer | rng.below(128) as u8, rng.below(256) as u8]),
+            1 => {
+                let size_and_name = rng.below(256) as u8;
+                input.extend([peer, size_and_name, peer | 11, peer | 3, 255]);
+                (0..rng.below(5)).for_each(|_| input.push(peer | 4));
+                input.extend([peer | 6, peer | 11]);
+            }
+            _ => input.push(peer | 11 + rng.below(3) as u8),
+        }
+    }
+    input
+}
+
+#[test]
+fn file_server_survives_any_session() {
+    all_inputs(2_000, file_session_input, file_session::check);
 }

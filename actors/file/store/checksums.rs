@@ -20,6 +20,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
+use std::sync::OnceLock;
 
 use rustix::fs::{AtFlags, OFlags, fdatasync, fsync, unlinkat};
 use rustix::io::{Errno, retry_on_intr};
@@ -282,8 +283,11 @@ fn short_hash<const N: usize>(pieces: &[&[u8]]) -> [u8; N] {
 
 /// Returns an identifier of the current boot of the machine, or `None` if the kernel has none.
 fn current_boot_id() -> Option<[u8; 16]> {
-    let id = std::fs::read("/proc/sys/kernel/random/boot_id").ok()?;
-    Some(short_hash(&[&id]))
+    static BOOT_ID: OnceLock<Option<[u8; 16]>> = OnceLock::new();
+    *BOOT_ID.get_or_init(|| {
+        let id = std::fs::read("/proc/sys/kernel/random/boot_id").ok()?;
+        Some(short_hash(&[&id]))
+    })
 }
 
 #[cfg(test)]

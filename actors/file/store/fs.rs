@@ -13,6 +13,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, fsync, mkdirat, open as open_path, openat, statat,
@@ -137,12 +138,15 @@ pub(super) fn is_own_file(file: &File) -> io::Result<bool> {
     Ok(is_ours && metadata.is_file() && metadata.nlink() == 1)
 }
 
-/// Returns the umask of the process.
+/// Returns the umask that the process had at the first call.
 ///
 /// It is read from `/proc`, because the system call that returns the umask also changes it, for
 /// all threads.
 pub(super) fn umask() -> u32 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let umask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
-    umask.and_then(|umask| u32::from_str_radix(umask.trim(), 8).ok()).unwrap_or(0o022)
+    static UMASK: OnceLock<u32> = OnceLock::new();
+    *UMASK.get_or_init(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let umask = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+        umask.and_then(|umask| u32::from_str_radix(umask.trim(), 8).ok()).unwrap_or(0o022)
+    })
 }
