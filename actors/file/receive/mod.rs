@@ -135,36 +135,37 @@ impl Service {
         let mut min_rate = MinRate::new(self.config.min_rate);
         let mut verifying_since = None;
         loop {
+            let was_stopping = ctx.is_stopping();
             let step;
             (upload, step) = self.receive_on_pool(ctx, transfer, upload).await;
             if let Err(reason) = transfer.flush_events(ctx).await {
                 return (upload, Ok(reason));
             }
             transfer.report_progress(ctx, &upload);
-            let waited = match step {
+            let continued = match step {
                 UploadStep::Done(ended) => return (upload, ended),
+                // The frames that had arrived before the stop were handled, so no file begins now.
+                UploadStep::More | UploadStep::WouldBlock
+                    if was_stopping && upload.is_stoppable() =>
+                {
+                    upload.stop(&mut transfer.events);
+                    // If the sender is gone, there is nothing to tell it.
+                    let _ = transfer.flush_events(ctx).await;
+                    return (upload, Ok(stop_reason()));
+                }
+                UploadStep::More if upload.is_verifying() => {
+                    transfer.send_due_wait_frame(ctx, &mut verifying_since).await
+                }
                 UploadStep::More => Ok(()),
                 UploadStep::WouldBlock => {
                     self.wait_for_input(ctx, transfer, &mut upload, &mut min_rate).await
                 }
             };
-            if ctx.is_stopping() && upload.is_stoppable() {
-                upload.stop(&mut transfer.events);
-                // If the sender is gone, there is nothing to tell it.
-                let _ = transfer.flush_events(ctx).await;
-                return (upload, Ok(stop_reason()));
-            }
-            let kept_waiting = async {
-                match upload.is_verifying() {
-                    true => transfer.send_due_wait_frame(ctx, &mut verifying_since).await,
-                    false => {
-                        verifying_since = None;
-                        Ok(())
-                    }
-                }
-            };
-            if let Err(reason) = waited.and(kept_waiting.await) {
+            if let Err(reason) = continued {
                 return (upload, Ok(reason));
+            }
+            if !upload.is_verifying() {
+                verifying_since = None;
             }
         }
     }

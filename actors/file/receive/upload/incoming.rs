@@ -211,7 +211,8 @@ impl IncomingFile {
         }
         let name = self.request.name.to_string();
         let committed = match self.target {
-            OfferedFile::New => Err(StoreError::Exists { name: name.clone() }),
+            // A file that has begun is never new.
+            OfferedFile::New => Err(StoreError::Busy { name: name.clone() }),
             OfferedFile::Partial(partial) => partial.commit(),
             OfferedFile::Existing(existing) => existing.commit(),
         };
