@@ -271,7 +271,7 @@ struct Server {
 impl Server {
     async fn connect(&self) -> Stream {
         let (ours, theirs) = Stream::duplex(256 << 10);
-        let connection = Connection { stream: theirs, number: 0, ip_permit: None };
+        let connection = Connection::unlimited(theirs);
         let config = ReceiverConfig {
             first_timeout: None,
             idle_timeout: Some(Duration::from_secs(900)),

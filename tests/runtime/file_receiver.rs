@@ -37,7 +37,7 @@ impl Server {
     /// Starts a receiver, and returns the other end of its connection.
     async fn connect(&self) -> Stream {
         let (ours, theirs) = Stream::duplex(64 << 10);
-        let connection = Connection { stream: theirs, number: 0, ip_permit: None };
+        let connection = Connection::unlimited(theirs);
         let config = ReceiverConfig {
             idle_timeout: Some(900 * SECOND),
             min_rate: 64,
