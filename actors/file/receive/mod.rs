@@ -27,6 +27,7 @@ use crate::actors::file::receive::upload::raw::RawUpload;
 use crate::actors::file::store::FileStore;
 use crate::actors::file::store::error::StoreError;
 use crate::actors::support::ip_limit::ip_key;
+use crate::actors::support::memory_budget::ConnectionMemory;
 use crate::actors::{BlockingPool, Connection, Reporter};
 use crate::net::{Peer, Stream};
 use crate::runtime::{Actor, Context, Outcome};
@@ -135,6 +136,9 @@ impl Service {
         let mut min_rate = MinRate::new(self.config.min_rate);
         let mut verifying_since = None;
         loop {
+            if let Err(reason) = wait_for_room(ctx, &mut transfer.memory).await {
+                return (upload, Ok(reason));
+            }
             let was_stopping = ctx.is_stopping();
             let step;
             (upload, step) = self.receive_on_pool(ctx, transfer, upload).await;
@@ -142,6 +146,7 @@ impl Service {
                 return (upload, Ok(reason));
             }
             transfer.report_progress(ctx, &upload);
+            transfer.memory.set(upload.buffered_len(), || ctx.now());
             let continued = match step {
                 UploadStep::Done(ended) => return (upload, ended),
                 // The frames that had arrived before the stop were handled, so no file begins now.
@@ -261,7 +266,7 @@ impl Service {
                 transfer.next_rejection_due(ctx),
             ];
             let limit = limits.into_iter().flatten().min();
-            let is_readable = match self.wait_readable(ctx, &transfer.stream, upload, limit).await {
+            let is_readable = match self.wait_readable(ctx, transfer, upload, limit).await {
                 Some(ready) => ready.map(|()| true)?,
                 None if ctx.is_stopping() && upload.is_stoppable() => return Ok(()),
                 None => false,
@@ -294,11 +299,12 @@ impl Service {
     async fn wait_readable(
         &self,
         ctx: &mut Context<()>,
-        stream: &Stream,
+        transfer: &mut Transfer,
         upload: &Upload,
         limit: Option<Duration>,
     ) -> Option<Result<(), String>> {
         let clock = ctx.clock().clone();
+        let Transfer { stream, memory, .. } = transfer;
         let readable = async {
             let ready = clock.timeout(limit, stream.readable()).await?;
             Some(ready.map_err(|error| error.to_string()))
@@ -311,12 +317,33 @@ impl Service {
             clock.sleep(YIELD_AFTER).await;
             Some(Err("silent while another connection sends the same file".into()))
         };
-        let readable = future::or(readable, yielded);
+        let evicted = async { Some(Err(wait_evicted(memory).await)) };
+        let readable = future::or(future::or(readable, yielded), evicted);
         match upload.is_stoppable() {
             false => readable.await,
             true => ctx.unless_stopped(readable).await.flatten(),
         }
     }
+}
+
+/// Waits until there is memory for further bytes, or a stop is requested. Fails with the reason if
+/// the memory of this connection is needed for others.
+async fn wait_for_room(ctx: &mut Context<()>, memory: &mut ConnectionMemory) -> Result<(), String> {
+    if memory.has_room() {
+        return Ok(());
+    }
+    let budget = memory.budget().clone();
+    let room = async {
+        future::or(budget.room(), ctx.stopped()).await;
+        Ok(())
+    };
+    future::or(room, async { Err(wait_evicted(memory).await) }).await
+}
+
+/// Waits until the memory of a connection is needed for others. Returns the reason of its end.
+async fn wait_evicted(memory: &mut ConnectionMemory) -> String {
+    future::poll_fn(|cx| memory.poll_evicted(cx)).await;
+    "the server is out of memory".into()
 }
 
 /// Returns the address whose uploads share the reserved space. A sender on this machine is a source
@@ -342,14 +369,14 @@ impl Actor for FileReceiver {
     async fn run(self, mut ctx: Context<()>) -> Outcome {
         let FileReceiver { connection, service, reporter } = self;
         let connection_guard = connection.report_connected(&reporter).await;
-        let Connection { stream, ip_permit: _ip_permit, memory: _memory, .. } = connection;
+        let Connection { stream, ip_permit: _ip_permit, memory, .. } = connection;
         if service.config.idle_timeout.is_none() {
             // Without keepalive a dead sender is noticed later. That is no reason to fail.
             let _ = stream.set_keepalive(KEEPALIVE_IDLE);
         }
         let peer = stream.peer().clone();
         let stream = Arc::new(stream);
-        let mut transfer = Transfer::new(stream.clone(), peer, reporter, ctx.now());
+        let mut transfer = Transfer::new(stream.clone(), memory, peer, reporter, ctx.now());
         let ended = service.serve(&mut ctx, &mut transfer).await;
         drop(transfer);
         // Closing with unread input would reset the connection and destroy the last reply.

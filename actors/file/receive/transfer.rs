@@ -10,6 +10,7 @@ use crate::actors::file::receive::limits::{
 };
 use crate::actors::file::receive::upload::Upload;
 use crate::actors::file::receive::upload::event::UploadEvent;
+use crate::actors::support::memory_budget::ConnectionMemory;
 use crate::actors::support::throttle::{ThrottledEvent, ThrottledReports};
 use crate::actors::support::write;
 use crate::actors::{Report, Reporter};
@@ -20,6 +21,7 @@ use crate::wire::file::{Frame, FrameWriter};
 /// One connection that files are received on.
 pub(super) struct Transfer {
     pub(super) stream: Arc<Stream>,
+    pub(super) memory: ConnectionMemory,
     peer: Peer,
     reporter: Reporter,
     /// Writes the replies. `None` on a raw connection, which has none.
@@ -59,12 +61,14 @@ impl ThrottledEvent for RejectedFile {
 impl Transfer {
     pub(super) fn new(
         stream: Arc<Stream>,
+        memory: ConnectionMemory,
         peer: Peer,
         reporter: Reporter,
         started_at: Instant,
     ) -> Transfer {
         Transfer {
             stream,
+            memory,
             peer,
             reporter,
             frame_writer: None,

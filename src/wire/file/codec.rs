@@ -131,6 +131,11 @@ impl FrameReader {
         self.filled = (self.filled + length).min(self.buffer.len());
     }
 
+    /// Returns the number of received bytes that are not decoded yet.
+    pub fn buffered_len(&self) -> usize {
+        self.filled - self.consumed
+    }
+
     /// Frees the memory beyond the partial frame.
     pub fn shrink(&mut self) {
         self.spare_capacity(0);

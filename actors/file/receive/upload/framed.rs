@@ -97,6 +97,11 @@ impl FramedUpload {
         matches!(self.state, FramedState::Offered(_))
     }
 
+    /// Returns the number of bytes of the incomplete frame.
+    pub(super) fn buffered_len(&self) -> usize {
+        self.reader.buffered_len()
+    }
+
     /// Returns the number of bytes received, if a frame or a file is incomplete.
     pub(super) fn received_of_file(&self) -> Option<u64> {
         let is_sending = self.begun().is_some() || self.reader.has_partial_frame();

@@ -112,6 +112,14 @@ impl Upload {
         }
     }
 
+    /// Returns the number of bytes that are buffered. A raw upload buffers a few KiB at most.
+    pub(crate) fn buffered_len(&self) -> usize {
+        match self {
+            Upload::Raw(_) => 0,
+            Upload::Framed(framed) => framed.buffered_len(),
+        }
+    }
+
     /// Returns the name of the current file, if it has one.
     pub(crate) fn current_file(&self) -> Option<&str> {
         match self {
