@@ -5,6 +5,7 @@ use std::io;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use crate::actors::chat::client::nick_claim::NickClaim;
 use crate::actors::chat::client::state::{ChatInput, ClientConfig, ClientState, is_quit};
 use crate::actors::support::client_error::ClientError;
 use crate::actors::support::report::Report;
@@ -34,6 +35,8 @@ pub(crate) struct ClientConnection<'a> {
     pub(crate) input: LineBuffer,
     /// Replies to the client's own commands. They are not shown to the user.
     pub(crate) expected_echoes: Vec<String>,
+    /// The user's nick, while another connection still has it.
+    nick_claim: Option<NickClaim>,
 }
 
 /// The event that ended a wait for I/O.
@@ -41,6 +44,8 @@ enum ClientIoEvent {
     Readable,
     Writable,
     TimedOut,
+    /// The next attempt to take the user's nick back is due.
+    ClaimDue,
 }
 
 impl ClientConnection<'_> {
@@ -56,7 +61,8 @@ impl ClientConnection<'_> {
         let _ = stream.set_keepalive(KEEPALIVE);
         // A server's line is longer than the text in it: a receipt has a prefix, a message a nick.
         let input = LineBuffer::new(2 * MAX_LINE_LEN);
-        ClientConnection { config, stream, connect_time, input, expected_echoes: Vec::new() }
+        let expected_echoes = Vec::new();
+        ClientConnection { config, stream, connect_time, input, expected_echoes, nick_claim: None }
     }
 
     /// Closes the connection. Errors are ignored: everything was sent or reported before.
@@ -96,10 +102,11 @@ impl ClientConnection<'_> {
         let mut is_shut_down = false;
         loop {
             while let Some(line) = self.input.next_line() {
-                if self.handle_line(line, state).await {
+                if self.handle_line(line, state, ctx.now()).await {
                     return Ok(true);
                 }
             }
+            self.claim_nick(state, ctx.now());
             let any =
                 state.send_queue.flush(&self.stream).map_err(|source| self.io_error(source))?;
             if state.input_closed && state.send_queue.is_empty() && !is_shut_down {
@@ -113,6 +120,7 @@ impl ClientConnection<'_> {
                 None => return Ok(false),
                 Some(ClientIoEvent::TimedOut) if is_shut_down => return Ok(false),
                 Some(ClientIoEvent::TimedOut) => return Err(self.timeout_error()),
+                Some(ClientIoEvent::ClaimDue) => {}
                 Some(ClientIoEvent::Writable) => {}
                 Some(ClientIoEvent::Readable) => {
                     let input = &mut self.input;
@@ -149,10 +157,15 @@ impl ClientConnection<'_> {
             }
         });
         let (clock, timeout) = (ctx.clock().clone(), self.config.timeout);
+        let time_limit =
+            waiting_since.map(|since| (deadline_after(since, timeout), ClientIoEvent::TimedOut));
+        let claim_at = self.nick_claim.as_ref().and_then(NickClaim::next_at);
+        let claim_at = claim_at.map(|claim_at| (claim_at, ClientIoEvent::ClaimDue));
+        let first = time_limit.into_iter().chain(claim_at).min_by_key(|(deadline, _)| *deadline);
         let io = async {
-            let Some(since) = waiting_since else { return ready.await };
-            let left = deadline_after(since, timeout).saturating_duration_since(clock.now());
-            clock.timeout(left, ready).await.unwrap_or(Ok(ClientIoEvent::TimedOut))
+            let Some((deadline, event)) = first else { return ready.await };
+            let left = deadline.saturating_duration_since(clock.now());
+            clock.timeout(left, ready).await.unwrap_or(Ok(event))
         };
         let event = match state.input_closed || state.send_queue.is_full() {
             true => ctx.unless_stopped(io).await,
@@ -177,7 +190,7 @@ impl ClientConnection<'_> {
 
     /// Handles a line of the server and shows it unless it is an expected echo. Returns `true` if
     /// the server speaks the lecture dialect.
-    async fn handle_line(&mut self, line: Line, state: &mut ClientState) -> bool {
+    async fn handle_line(&mut self, line: Line, state: &mut ClientState, now: Instant) -> bool {
         let text = match &line {
             Line::Complete(line) => decode_lossy(line).into_owned(),
             Line::TooLong(len) => format!("* line of {len} bytes not shown: too long"),
@@ -186,7 +199,7 @@ impl ClientConnection<'_> {
         if text.strip_prefix(ACK_PREFIX) == Some(OPENING_COMMAND) {
             return true;
         }
-        self.update_state(&text, state);
+        self.update_state(&text, state, now);
         // Receipts have the text as the client sent it, or escaped for the line dialect.
         match self.expected_echoes.iter().position(|echo| *echo == escape(&text)) {
             Some(index) => drop(self.expected_echoes.remove(index)),
@@ -195,19 +208,44 @@ impl ClientConnection<'_> {
         false
     }
 
+    /// Asks for the user's nick if an attempt is due. The user does not see a refusal.
+    fn claim_nick(&mut self, state: &mut ClientState, now: Instant) {
+        let Some(claim) = &mut self.nick_claim else { return };
+        if state.input_closed {
+            self.nick_claim = None;
+        } else if let Some(command) = claim.poll(now) {
+            state.send_queue.push_control(&command);
+            self.expected_echoes.push(claim.refusal());
+        }
+    }
+
     /// Updates the user's nick, room and status from a line of the server.
-    fn update_state(&self, line: &str, state: &mut ClientState) {
+    fn update_state(&mut self, line: &str, state: &mut ClientState, now: Instant) {
         match parse_notice(line) {
             Notice::Welcome { nick, room, is_alone } => {
                 (state.joined_before, state.joined) = (true, true);
                 // A user whose nick was taken for the moment still wants that nick.
-                state.nick.get_or_insert_with(|| nick.into());
+                let wanted = state.nick.get_or_insert_with(|| nick.into());
+                // Only after a reconnect it may be the user's own former connection that has it.
+                let is_own = state.connections > 1 && !wanted.eq_ignore_ascii_case(nick);
+                self.nick_claim = is_own.then(|| NickClaim::new(wanted, now));
                 state.room = Some(room.into());
                 if self.config.who_on_join && !is_alone {
                     state.send_queue.push_control("/who");
                 }
             }
-            Notice::SelfRenamed(nick) => state.nick = Some(nick.into()),
+            Notice::SelfRenamed(nick) => {
+                state.nick = Some(nick.into());
+                if let Some(claim) = self.nick_claim.take() {
+                    let refusal = claim.refusal();
+                    self.expected_echoes.retain(|echo| *echo != refusal);
+                }
+            }
+            Notice::MembersLeft(nicks) => {
+                if let Some(claim) = &mut self.nick_claim {
+                    nicks.iter().for_each(|nick| claim.on_nick_free(nick, now));
+                }
+            }
             Notice::SelfLeft => state.room = None,
             Notice::Disconnected => state.reconnect_forbidden = true,
             _ => {}

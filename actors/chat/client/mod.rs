@@ -6,6 +6,7 @@
 
 pub(crate) mod connection;
 pub(crate) mod lecture;
+pub(crate) mod nick_claim;
 pub(crate) mod send_queue;
 pub(crate) mod state;
 

@@ -18,6 +18,7 @@ use crate::actors::chat::registry::presence::{
 };
 use crate::runtime::{Address, Clock};
 use crate::time::deadline_after;
+use crate::wire::chat::notice::format_nick_taken;
 use crate::wire::chat::{validate_nick, validate_room};
 use crate::wire::text::escape;
 
@@ -293,9 +294,7 @@ impl Directory {
         validate_nick(&nick)
             .map_err(|reason| format!("\"{}\" is not a valid name: {reason}", escape(&nick)))?;
         match self.find_by_nick(&nick) {
-            Some(id) if Some(id) != owner => {
-                Err(format!("the name {nick} is taken; choose another"))
-            }
+            Some(id) if Some(id) != owner => Err(format_nick_taken(&nick)),
             _ => Ok(nick),
         }
     }

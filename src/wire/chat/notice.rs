@@ -34,6 +34,11 @@ pub fn format_renamed(nick: &str) -> String {
     format!("you are now {nick}")
 }
 
+/// Formats the reply to a member that asked for a nickname of another member.
+pub fn format_nick_taken(nick: &str) -> String {
+    format!("the name {nick} is taken; choose another")
+}
+
 /// Formats the notice to a member that has left a room.
 pub fn format_left(room: &str) -> String {
     format!("you left {room}; /join ROOM goes to another one")

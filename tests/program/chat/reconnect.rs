@@ -1,5 +1,8 @@
 //! A chat client with piped input whose server goes away.
 
+use std::io::copy;
+use std::net::{Shutdown, TcpListener, TcpStream};
+
 use crate::support::chat_client::LineClient;
 use crate::support::{DEADLINE, Program, directory};
 use rustix::process::Signal;
@@ -81,4 +84,43 @@ fn kicked_client_does_not_reconnect() {
     let ada = client(server.endpoint(), &["--nick", "ada", "--reconnect", "always"]);
     ada.wait_for_line(|line| line.contains("good bye"));
     ada.wait_while_stdin_is_open(DEADLINE).with_code(1);
+}
+
+/// A connection of a client through the test to the server.
+struct Relay {
+    client: TcpStream,
+    server: TcpStream,
+}
+
+impl Relay {
+    fn accept(listener: &TcpListener, server: &str) -> Relay {
+        let (client, _) = listener.accept().unwrap();
+        let server = TcpStream::connect(server).unwrap();
+        for (from, to) in [(&client, &server), (&server, &client)] {
+            let (mut from, mut to) = (from.try_clone().unwrap(), to.try_clone().unwrap());
+            std::thread::spawn(move || copy(&mut from, &mut to));
+        }
+        Relay { client, server }
+    }
+}
+
+#[test]
+fn client_takes_its_nick_back_from_lost_connection() {
+    let server = server("127.0.0.1:0");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let relayed = listener.local_addr().unwrap().to_string();
+    let mut ada = client(&relayed, &["--nick", "ada", "--reconnect", "always"]);
+    let first = Relay::accept(&listener, server.endpoint());
+    ada.wait_for_line(|line| line.starts_with("* you are ada in lobby"));
+    // The server does not notice that the client has lost the connection.
+    first.client.shutdown(Shutdown::Both).unwrap();
+    let second = Relay::accept(&listener, server.endpoint());
+    ada.wait_for_line(|line| line.starts_with("* you are guest"));
+    first.server.shutdown(Shutdown::Both).unwrap();
+    ada.wait_for_line(|line| line == "* you are now ada");
+    ada.write("/quit\n");
+    let output = ada.wait_while_stdin_is_open(DEADLINE).with_code(0);
+    // Only the refusal of the reconnect itself is shown.
+    assert_eq!(output.out().matches("is taken").count(), 1, "{output:?}");
+    drop(second);
 }
