@@ -91,6 +91,24 @@ impl Content {
         self.chunks.get(number).map_or(&[], |chunk| &chunk[..len])
     }
 
+    /// Returns the hash of a chunk of a file of `size` bytes. The hash of no bytes is arbitrary.
+    fn chunk_hash(&self, size: usize, number: usize) -> ChunkHash {
+        static WHOLE: OnceLock<Vec<ChunkHash>> = OnceLock::new();
+        match self.chunk(size, number) {
+            [] => [0; 32],
+            chunk if chunk.len() == CHUNK_SIZE => {
+                let whole = WHOLE.get_or_init(|| {
+                    (0..)
+                        .zip(&self.chunks)
+                        .map(|(number, chunk)| hash_chunk(number, chunk))
+                        .collect()
+                });
+                whole[number]
+            }
+            chunk => hash_chunk(number as u64, chunk),
+        }
+    }
+
     /// Returns the hash of a file of `size` bytes.
     fn digest(&self, size: usize) -> ChunkHash {
         static DIGESTS: OnceLock<Vec<ChunkHash>> = OnceLock::new();
@@ -321,10 +339,7 @@ impl Peer {
 
     fn send_chunk(&mut self, number: usize, hash: Option<ChunkHash>) {
         let bytes = Content::get().chunk(self.size, number);
-        let hash = hash.unwrap_or_else(|| match bytes {
-            [] => [0; 32],
-            bytes => hash_chunk(number as u64, bytes),
-        });
+        let hash = hash.unwrap_or_else(|| Content::get().chunk_hash(self.size, number));
         self.send(&Frame::Data { number: number as u64, hash, bytes });
     }
 

@@ -191,5 +191,9 @@ fn file_session_input(seed: u64) -> Vec<u8> {
 
 #[test]
 fn file_server_survives_any_session() {
+    for seed in ["stored_twice", "taken_over", "raw"] {
+        let path = format!("{}/fuzz/seeds/file_session/{seed}", env!("CARGO_MANIFEST_DIR"));
+        file_session::check(&std::fs::read(path).unwrap());
+    }
     all_inputs(2_000, file_session_input, file_session::check);
 }

@@ -280,3 +280,14 @@ fn two_readers_do_not_wake_each_other() {
     }
     assert_eq!(wake_counter.0.load(Ordering::SeqCst), 0);
 }
+
+#[test]
+fn only_closed_connection_is_disconnected() {
+    for (ours, theirs) in [Stream::pair().unwrap(), Stream::duplex(16)] {
+        assert!(!ours.is_disconnected());
+        theirs.shutdown_write().unwrap();
+        assert!(!ours.is_disconnected(), "the peer still reads");
+        drop(theirs);
+        assert!(ours.is_disconnected());
+    }
+}
