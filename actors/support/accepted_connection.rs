@@ -12,9 +12,9 @@ pub struct Connection {
     pub stream: Stream,
     /// The number of the connection, from 0.
     pub number: u64,
-    /// The permit of the connection limit per address, if there is a limit. It must be kept as long
-    /// as the connection is open.
-    pub ip_permit: Option<PerIpPermit>,
+    /// The permit of the connection limit per address. It must be kept as long as the connection is
+    /// open.
+    pub ip_permit: PerIpPermit,
     /// The memory that the connection holds. It must be kept as long as the connection is open.
     pub memory: ConnectionMemory,
 }
@@ -22,7 +22,8 @@ pub struct Connection {
 impl Connection {
     /// Creates a connection without limits, with the number 0.
     pub fn unlimited(stream: Stream) -> Connection {
-        Connection { stream, number: 0, ip_permit: None, memory: ConnectionMemory::default() }
+        let (ip_permit, memory) = (PerIpPermit::default(), ConnectionMemory::default());
+        Connection { stream, number: 0, ip_permit, memory }
     }
 }
 

@@ -89,11 +89,17 @@ impl PerIpLimit {
     /// # Errors
     ///
     /// Returns the limit of the peer's address or network if that is reached.
+    #[inline]
     pub fn try_acquire(self: &Arc<PerIpLimit>, peer: &Peer) -> Result<PerIpPermit, PerIpExcess> {
-        let address = match peer {
-            Peer::Inet(address) if !(self.exempts_loopback && peer.is_loopback()) => address.ip(),
-            _ => return Ok(PerIpPermit(None)),
-        };
+        match peer {
+            Peer::Inet(address) if !(self.exempts_loopback && peer.is_loopback()) => {
+                self.count(address.ip())
+            }
+            _ => Ok(PerIpPermit(None)),
+        }
+    }
+
+    fn count(self: &Arc<PerIpLimit>, address: IpAddr) -> Result<PerIpPermit, PerIpExcess> {
         let networks = counted_networks(address);
         let mut counts = self.counts();
         for network in networks.iter().flatten() {
@@ -143,7 +149,9 @@ pub(crate) fn ip_key(address: IpAddr) -> IpAddr {
 }
 
 /// A permit for one connection of an address. Dropping it decrements the count.
-#[derive(Debug)]
+///
+/// The default belongs to no limit.
+#[derive(Debug, Default)]
 pub struct PerIpPermit(Option<Box<(Arc<PerIpLimit>, IpAddr)>>);
 
 impl Drop for PerIpPermit {

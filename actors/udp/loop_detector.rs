@@ -4,9 +4,10 @@
 //! its datagrams repeat the same bytes, arrive one at a time, and arrive as fast as both servers
 //! can answer. A client on loopback that is answered in full does not do that for long.
 //!
-//! The detector observes one source at a time, the *suspect*. Once per window it checks the
-//! suspect's rate, and suspects another source if the rate is low. A second datagram in one batch,
-//! or one with other bytes, clears the suspect.
+//! The detector observes one source at a time, the *suspect*. There is none while fewer datagrams
+//! arrive alone than a loop would send, so that slow traffic costs a counter. Once per window the
+//! suspect's rate is checked, and another source may become the suspect if the rate is low. A
+//! second datagram in one batch, or one with other bytes, clears the suspect.
 
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,7 @@ pub(crate) struct LoopDetector {
     suspect: Option<Suspect>,
     /// The number of lone datagrams since the last check.
     unchecked: u32,
+    checked_at: Option<Instant>,
 }
 
 /// A source that repeats a datagram.
@@ -61,7 +63,7 @@ struct Suspect {
 impl LoopDetector {
     /// Creates a detector without a suspect.
     pub(crate) fn new(criteria: LoopCriteria) -> LoopDetector {
-        LoopDetector { criteria, suspect: None, unchecked: 0 }
+        LoopDetector { criteria, suspect: None, unchecked: 0, checked_at: None }
     }
 
     /// Records the datagrams that were received with one call. Returns their source if it is in a
@@ -71,13 +73,15 @@ impl LoopDetector {
         batch: &DatagramBatch,
         now: impl FnOnce() -> Instant,
     ) -> Option<Peer> {
-        match (batch.get(0), batch.len()) {
-            (Some(datagram), 1) => self.record_lone(&datagram, now),
-            _ => {
-                self.record_many(batch.iter());
-                None
-            }
+        if batch.len() != 1 {
+            self.record_many(batch.iter());
+            return None;
         }
+        if self.suspect.is_none() && self.unchecked + 1 < CHECK_EVERY {
+            self.unchecked += 1;
+            return None;
+        }
+        self.record_lone(&batch.get(0)?, now)
     }
 
     /// Records a datagram that arrived alone.
@@ -111,16 +115,20 @@ impl LoopDetector {
         }
     }
 
-    /// Checks the rate of the suspect at the end of its window. Suspects the source of `datagram`
-    /// if there is no suspect, or if its rate was low.
+    /// Checks the rate of the suspect at the end of its window, and clears it if the rate was low.
+    /// Without a suspect, the source of `datagram` becomes it if the rate of all is high.
     fn check(&mut self, datagram: &Datagram<'_>, now: Instant) -> Option<Peer> {
         let LoopCriteria { window: min_window, min_rate, min_time } = self.criteria;
+        let last_check = self.checked_at.replace(now);
+        let is_fast = |count: u32, time: Duration| {
+            f64::from(count) > f64::from(min_rate) * time.as_secs_f64()
+        };
         if let Some(suspect) = &mut self.suspect {
             let window = now.saturating_duration_since(suspect.window_start);
             if window < min_window {
                 return None;
             }
-            if f64::from(suspect.count) > f64::from(min_rate) * window.as_secs_f64() {
+            if is_fast(suspect.count, window) {
                 (suspect.window_start, suspect.count) = (now, 0);
                 let fast_since = *suspect.fast_since.get_or_insert(now);
                 if now.saturating_duration_since(fast_since) < min_time {
@@ -128,6 +136,11 @@ impl LoopDetector {
                 }
                 return self.suspect.take().map(|suspect| suspect.source);
             }
+        }
+        let elapsed = last_check.map(|last| now.saturating_duration_since(last));
+        if !elapsed.is_some_and(|elapsed| is_fast(CHECK_EVERY, elapsed)) {
+            self.suspect = None;
+            return None;
         }
         let is_local = matches!(datagram.peer, Peer::Inet(_)) && datagram.peer.is_loopback();
         self.suspect = is_local.then(|| Suspect {

@@ -92,7 +92,7 @@ pub(crate) struct Session {
     pub(crate) last_input: Instant,
     /// The connection's number.
     pub(crate) conn: u64,
-    pub(crate) _ip_permit: Option<PerIpPermit>,
+    pub(crate) _ip_permit: PerIpPermit,
     /// The rate limits of the input. `None` for a client that is not limited.
     pub(crate) input_rate: Option<Box<InputRate>>,
     /// Whether the report of the disconnection was sent, or is being sent.

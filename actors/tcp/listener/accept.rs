@@ -17,7 +17,7 @@ use crate::actors::support::accepted_connection::Connection;
 use crate::actors::support::ban_list::BanList;
 use crate::actors::support::client_quota::ClientQuota;
 use crate::actors::support::ip_limit::{PerIpLimit, PerIpPermit};
-use crate::actors::support::memory_budget::{ConnectionMemory, MemoryBudget};
+use crate::actors::support::memory_budget::MemoryBudget;
 use crate::actors::tcp::listener::rejections::{Rejection, RejectionMessage, Rejections};
 use crate::net::{AcceptError, ListeningSocket, StreakPredictor, Stream, classify};
 use crate::runtime::{Context, IntoActor, PoolAddress};
@@ -65,20 +65,6 @@ where
     F: Fn(Connection) -> A + Send + Sync + 'static,
     A: IntoActor<K>,
 {
-    /// Checks the limits of a new connection.
-    fn admit(&self, stream: &Stream) -> Result<(Option<PerIpPermit>, ConnectionMemory), Rejection> {
-        if self.ban_list.contains_peer(stream.peer()) {
-            return Err(Rejection::Banned);
-        }
-        let ip_permit = match &self.per_ip_limit {
-            Some(limit) => Some(limit.try_acquire(stream.peer()).map_err(Rejection::PerIpLimit)?),
-            None => None,
-        };
-        let limit = self.memory_budget.limit().unwrap_or_default();
-        let memory = self.memory_budget.try_admit().ok_or(Rejection::OutOfMemory(limit))?;
-        Ok((ip_permit, memory))
-    }
-
     /// Accepts the next pending connection, if there is one and the pool has room for it.
     fn accept_one(&self, state: &mut AcceptState) -> AcceptStep {
         if self.client_quota.is_exhausted() {
@@ -97,12 +83,19 @@ where
             Err(error) => return AcceptStep::Failed(error),
         };
         state.consecutive_failures = 0;
-        let (ip_permit, memory) = match self.admit(&stream) {
-            Ok(admitted) => admitted,
-            Err(rejection) => {
-                self.reject(&stream, rejection, state);
-                return AcceptStep::Accepted;
-            }
+        if self.ban_list.contains_peer(stream.peer()) {
+            return self.reject(&stream, Rejection::Banned, state);
+        }
+        let ip_permit = match &self.per_ip_limit {
+            None => PerIpPermit::default(),
+            Some(limit) => match limit.try_acquire(stream.peer()) {
+                Ok(permit) => permit,
+                Err(excess) => return self.reject(&stream, Rejection::PerIpLimit(excess), state),
+            },
+        };
+        let Some(memory) = self.memory_budget.try_admit() else {
+            let limit = self.memory_budget.limit().unwrap_or_default();
+            return self.reject(&stream, Rejection::OutOfMemory(limit), state);
         };
         // Another listener of the server may have used up the quota since the check above.
         let Some(number) = self.client_quota.try_acquire() else { return AcceptStep::Accepted };
@@ -114,7 +107,8 @@ where
     }
 
     /// Sends the reason to a rejected connection, if there is a message for it.
-    fn reject(&self, stream: &Stream, rejection: Rejection, state: &mut AcceptState) {
+    #[cold]
+    fn reject(&self, stream: &Stream, rejection: Rejection, state: &mut AcceptState) -> AcceptStep {
         if let Some(format_message) = self.rejection_message {
             // The empty send buffer of a new connection has room for a line. If not, the line is
             // lost.
@@ -123,6 +117,7 @@ where
             let _ = stream.shutdown_write();
         }
         state.rejections.add(rejection, Some(stream.peer()), 1);
+        AcceptStep::Accepted
     }
 
     /// Accepts pending connections while there is room, up to one batch. Nothing is awaited while a
