@@ -82,7 +82,7 @@ fn simulate<Fut: Future<Output = Outcome> + Send + 'static>(
             let receivers = tree.pool(Pool::new("receivers"));
             Server { receivers, store, reporter, reasons }
         };
-        drive(seed, build, move |ctx, server| steps(ctx, server));
+        drive(seed, build, steps);
     }
 }
 

@@ -183,7 +183,7 @@ fn file_session_input(seed: u64) -> Vec<u8> {
                 (0..rng.below(5)).for_each(|_| input.push(peer | 4));
                 input.extend([peer | 6, peer | 11]);
             }
-            _ => input.push(peer | 11 + rng.below(3) as u8),
+            _ => input.push(peer | (11 + rng.below(3) as u8)),
         }
     }
     input
