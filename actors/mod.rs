@@ -64,7 +64,7 @@ pub use support::client_quota::ClientQuota;
 pub use support::ip_limit::{PerIpExcess, PerIpLimit, PerIpPermit};
 pub use support::memory_budget::{CONNECTION_COST, ConnectionMemory, FREE_BYTES, MemoryBudget};
 pub use support::memory_keeper::MemoryKeeper;
-pub use support::progress::{Progress, SentFile, TotalProgress, TransferSummary};
+pub use support::progress::{Progress, TotalProgress, TransferSummary};
 pub use support::report::{Report, Reporter, SendReport};
 pub use support::stats::{LatencySummary, Schedule, Stats};
 pub use tcp::client::{ProbeQuota, TcpClient};

@@ -16,6 +16,8 @@ pub(crate) struct ProgressReporter {
     clock: Clock,
     started_at: Instant,
     last_reported: Instant,
+    /// The number of bytes that the receiver had before the first attempt.
+    resumed_before: Option<u64>,
     /// The progress of all files when this file started.
     total_before: Option<TotalProgress>,
     progress: Progress,
@@ -38,6 +40,7 @@ impl ProgressReporter {
             clock: clock.clone(),
             started_at,
             last_reported: started_at,
+            resumed_before: None,
             total_before,
             progress: Progress {
                 peer,
@@ -59,6 +62,12 @@ impl ProgressReporter {
     /// Sets the number of bytes that the receiver had before this attempt.
     pub(crate) fn set_resumed(&mut self, bytes: u64) {
         self.progress.resumed_bytes = bytes;
+        self.resumed_before.get_or_insert(bytes);
+    }
+
+    /// Returns the number of bytes that the receiver had before the first attempt.
+    pub(crate) fn resumed_before(&self) -> u64 {
+        self.resumed_before.unwrap_or(0)
     }
 
     /// Sets the number of transferred bytes. Sends a report if the last one is old enough.

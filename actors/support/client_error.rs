@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::net::{ConnectError, Endpoint};
 use crate::wire::file::FrameError;
+use crate::wire::units::format_duration;
 
 /// The error with which a client role ended.
 #[derive(Debug, Error)]
@@ -17,7 +18,8 @@ pub enum ClientError {
     Connect(#[from] ConnectError),
     /// The server accepted the connection, but did not reply in time.
     #[error(
-        "no reply from {server} within {limit:?}; is it overloaded, or another kind of server?"
+        "no reply from {server} within {}; is it overloaded, or another kind of server?",
+        format_duration(*limit)
     )]
     TimedOut {
         /// The server's endpoint.
@@ -26,7 +28,7 @@ pub enum ClientError {
         limit: Duration,
     },
     /// More requests than allowed were not answered in time.
-    #[error("{lost} of {sent} requests got no answer within {limit:?}")]
+    #[error("{lost} of {sent} requests got no answer within {}", format_duration(*limit))]
     LostReplies {
         /// Requests sent.
         sent: u64,
@@ -145,7 +147,9 @@ fn format_phase(phase: Option<&str>) -> String {
 
 fn format_mismatch(timeout: Option<Duration>) -> String {
     match timeout {
-        Some(limit) => format!("did not reply to the file protocol within {limit:?}"),
+        Some(limit) => {
+            format!("did not reply to the file protocol within {}", format_duration(limit))
+        }
         None => "does not speak the file protocol".into(),
     }
 }

@@ -38,8 +38,6 @@ pub struct TotalProgress {
 /// The summary of all files that a client sent.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TransferSummary {
-    /// The first files that were sent, at most 1000.
-    pub listed_files: Vec<SentFile>,
     /// The number of files that were sent.
     pub file_count: u64,
     /// The size of these files in bytes.
@@ -47,18 +45,5 @@ pub struct TransferSummary {
     /// The number of files that could not be sent.
     pub failed: u64,
     /// The time from the start of the first file until the last one was stored.
-    pub elapsed: Duration,
-}
-
-/// One file of a [`TransferSummary`].
-#[derive(Debug, Clone, PartialEq)]
-pub struct SentFile {
-    /// The file's name, as given on the command line.
-    pub name: String,
-    /// The file's size in bytes.
-    pub bytes: u64,
-    /// The BLAKE3 hash of the file, in lower-case hexadecimal digits.
-    pub blake3: String,
-    /// The time from the first byte until the file was stored.
     pub elapsed: Duration,
 }

@@ -79,6 +79,9 @@ pub enum Report {
         blake3: Option<String>,
         /// The name under which the server stored the file, if the server reports it.
         stored_name: Option<String>,
+        /// The number of bytes that the server had from an earlier run, and that were not sent
+        /// again.
+        resumed_bytes: u64,
     },
     /// A client received a reply.
     Reply {

@@ -151,30 +151,52 @@ impl LatencyRecorder {
         })
     }
 
-    /// Sorts the latencies into buckets whose upper bounds grow by a constant factor.
+    /// Sorts the latencies into buckets with round upper bounds.
     fn buckets(&self) -> Vec<(Duration, u64)> {
-        let (min, max) = (nanos(self.min).max(1), nanos(self.max).max(1));
-        let factor = (max as f64 / min as f64).powf(1.0 / MAX_BUCKETS as f64);
-        let bound = |bucket: usize| (min as f64 * factor.powf(bucket as f64 + 1.0)) as u64;
-        let mut counts = [0; MAX_BUCKETS];
+        let (min, max) = (nanos(self.min), nanos(self.max));
+        let mut buckets: Vec<(u64, u64)> =
+            round_bounds(min, max).into_iter().map(|bound| (bound, 0)).collect();
         for recorded in self.histogram.iter_recorded() {
-            let value = recorded.value_iterated_to();
-            let bucket = (0..MAX_BUCKETS).find(|bucket| value <= bound(*bucket));
-            counts[bucket.unwrap_or(MAX_BUCKETS - 1)] += recorded.count_at_value();
+            let value = recorded.value_iterated_to().clamp(min, max);
+            let index = buckets.partition_point(|(bound, _)| *bound < value);
+            if let Some((_, count)) = buckets.get_mut(index) {
+                *count += recorded.count_at_value();
+            }
         }
-        let bounds = (0..MAX_BUCKETS).map(|bucket| match bucket {
-            last if last == MAX_BUCKETS - 1 => self.max,
-            bucket => Duration::from_nanos(bound(bucket)),
-        });
-        let mut buckets: Vec<(Duration, u64)> = bounds.zip(counts).collect();
-        // Equal latencies give buckets with equal bounds, which are merged.
-        buckets.dedup_by(|later, earlier| {
-            let is_same = later.0 <= earlier.0;
-            earlier.1 += if is_same { later.1 } else { 0 };
-            is_same
-        });
-        buckets
+        buckets.into_iter().map(|(bound, count)| (Duration::from_nanos(bound), count)).collect()
     }
+}
+
+/// The two-digit numbers that are the upper bounds of buckets in each decade, finest first.
+const BOUND_SERIES: [&[u64]; 5] = [
+    &[10, 12, 14, 16, 18, 20, 25, 30, 35, 40, 45, 50, 60, 70, 80, 90],
+    &[10, 15, 20, 30, 40, 50, 60, 70, 80, 90],
+    &[10, 20, 40, 60, 80],
+    &[10, 20, 50],
+    &[10],
+];
+
+/// Returns the upper bounds of at most [`MAX_BUCKETS`] buckets from `min` to `max`, which have at
+/// most two digits. The finest series that is short enough is used.
+fn round_bounds(min: u64, max: u64) -> Vec<u64> {
+    let mut bounds = Vec::new();
+    for series in BOUND_SERIES {
+        let powers = (0..).map_while(|exponent| 10_u64.checked_pow(exponent));
+        let all = powers.flat_map(|power| series.iter().map(move |two| two.saturating_mul(power)));
+        let above = all.skip_while(|bound| *bound < min);
+        bounds.clear();
+        for bound in above {
+            bounds.push(bound);
+            if bound >= max {
+                break;
+            }
+        }
+        if bounds.len() <= MAX_BUCKETS {
+            return bounds;
+        }
+    }
+    // The range has more decades than buckets: the first bucket holds the shortest latencies.
+    bounds.split_off(bounds.len() - MAX_BUCKETS)
 }
 
 #[cfg(test)]
@@ -206,15 +228,21 @@ mod tests {
     #[test]
     fn buckets_count_each_latency_once() {
         let summary = summary_of([1, 2, 4, 100, 100, 5_000_000]);
-        assert_eq!(summary.buckets.len(), MAX_BUCKETS);
+        assert!(summary.buckets.len() <= MAX_BUCKETS);
         assert_eq!(summary.buckets.iter().map(|bucket| bucket.1).sum::<u64>(), 6);
-        assert_eq!(summary.buckets.last(), Some(&(Duration::from_secs(5), 1)));
+        assert_eq!(summary.buckets.last(), Some(&(Duration::from_secs(10), 1)));
         assert!(summary.buckets.is_sorted_by(|first, second| first.0 < second.0));
     }
 
     #[test]
     fn equal_latencies_share_one_bucket() {
         assert_eq!(summary_of([7, 7, 7]).buckets, [(Duration::from_micros(7), 3)]);
+        let bounds = |micros: &[u64]| -> Vec<u128> {
+            let summary = summary_of(micros.iter().copied());
+            summary.buckets.iter().map(|bucket| bucket.0.as_micros()).collect()
+        };
+        assert_eq!(bounds(&[21, 47]), [25, 30, 35, 40, 45, 50]);
+        assert_eq!(bounds(&[21, 470]), [40, 60, 80, 100, 200, 400, 600]);
         let beyond_range = summary_of([3_600_000_000 * 30]);
         assert_eq!(beyond_range.max, Duration::from_secs(3600 * 30));
         assert_eq!(beyond_range.buckets.iter().map(|bucket| bucket.1).sum::<u64>(), 1);

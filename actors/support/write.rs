@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::net::Stream;
 use crate::runtime::Clock;
+use crate::wire::units::format_duration;
 
 /// Writes all bytes, with a timeout for each write that the kernel accepts. Not cancel-safe.
 ///
@@ -23,7 +24,7 @@ pub(crate) async fn write_all_with_timeout(
     while !bytes.is_empty() {
         let written = clock.timeout(timeout, stream.write(bytes)).await;
         let written = written.unwrap_or_else(|| {
-            let error = format!("the peer accepted no data for {timeout:?}");
+            let error = format!("the peer accepted no data for {}", format_duration(timeout));
             Err(io::Error::new(io::ErrorKind::TimedOut, error))
         });
         bytes = &bytes[written?..];

@@ -207,8 +207,8 @@ fn add_printers(
     (sink, bars): (&Sink, &ProgressBars),
     on_error: &OnError,
 ) -> Reporters {
-    let style =
-        Style { json: output.json, quiet: output.quiet, prompt: settings.continue_on_error };
+    // The person at the terminal of a chat is one of its members, and sees each message already.
+    let is_in_chat = settings.interactive && settings.role == Role::Both;
     let mut add_printer = |side: Side| {
         // A quiet server prints only stored files, and the replies to its operator.
         let has_results =
@@ -216,6 +216,11 @@ fn add_printers(
         if !settings.role.runs(side) || (output.quiet && !output.json && !has_results) {
             return Reporter::disabled();
         }
+        let style = Style {
+            json: output.json,
+            quiet: output.quiet || (side == Side::Server && is_in_chat),
+            prompt: settings.continue_on_error,
+        };
         let printer = Printer::new(settings.scenario, side, style, sink.clone(), on_error.clone())
             .progress_bars(bars.clone());
         let child = Child::new(format!("{}-printer", side.name()), move || printer.clone())

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use crate::net::address::MAX_PATH_LEN;
 use crate::net::datagram::multicast::MulticastGroup;
 use crate::net::endpoint::Endpoint;
+use crate::wire::units::format_duration;
 
 /// The error of a socket that could not be bound to an endpoint.
 #[derive(Debug, thiserror::Error)]
@@ -143,8 +144,8 @@ pub enum ConnectError {
     },
     /// No server answered in time.
     #[error(
-        "{endpoint} did not answer within {timeout:?}; is it reachable, and is a server listening \
-         there?"
+        "{endpoint} did not answer within {}; is it reachable, and is a server listening there?",
+        format_duration(*timeout)
     )]
     TimedOut {
         /// The endpoint to connect to.
@@ -261,7 +262,7 @@ mod tests {
     fn connect_error_names_endpoint_and_remedy() {
         for (endpoint, errno, remedy) in [
             ("127.0.0.1:80", Errno::CONNREFUSED, "is a server listening there?"),
-            ("127.0.0.1:80", Errno::TIMEDOUT, "within 2s"),
+            ("127.0.0.1:80", Errno::TIMEDOUT, "within 2 s"),
             ("127.0.0.1:80", Errno::PERM, "firewall"),
             ("127.0.0.1:80", Errno::NETUNREACH, "Network is unreachable"),
             ("unix:/x/y", Errno::NOENT, "is the path right"),

@@ -61,7 +61,8 @@ const SIZE_UNITS: [(&str, u128); 11] = [
 
 /// Parses a duration: numbers with the units `d h m s ms us ns`, larger units first.
 ///
-/// A number may have a fraction (`1.5s`). Fractions of a nanosecond are truncated.
+/// A number may have a fraction (`1.5s`), and a space before its unit. Fractions of a nanosecond
+/// are truncated.
 ///
 /// # Errors
 ///
@@ -89,7 +90,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
     let (mut rest, mut total, mut next_unit) = (text, 0_u128, 0);
     while !rest.is_empty() || next_unit == 0 {
         let (number, after) = split_while(rest, |c| c.is_ascii_digit() || c == '.');
-        let (unit, after) = split_while(after, |c| c.is_ascii_alphabetic());
+        let (unit, after) = split_while(strip_space(after), |c| c.is_ascii_alphabetic());
         let index = TIME_UNITS[next_unit..]
             .iter()
             .position(|(name, _)| *name == unit)
@@ -107,8 +108,8 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
 /// 1000) and `KiB MiB GiB TiB PiB` (powers of 1024).
 ///
 /// Units are case-insensitive. Binary units can omit the `B` (`64Mi`). A number alone means bytes.
-/// A number with a unit may have a fraction (`1.5GiB`). A bare `k` or `M` is rejected, because its
-/// meaning differs between programs.
+/// A number with a unit may have a fraction (`1.5GiB`), and a space before the unit. A bare `k` or
+/// `M` is rejected, because its meaning differs between programs.
 ///
 /// # Errors
 ///
@@ -127,6 +128,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, UnitError> {
 pub fn parse_size(text: &str) -> Result<u64, UnitError> {
     let invalid = || UnitError::Size { input: text.to_owned() };
     let (number, unit) = split_while(text, |c| c.is_ascii_digit() || c == '.');
+    let unit = strip_space(unit);
     let matches = |name: &str| {
         let short = name.strip_suffix("iB").map(|_| &name[..2]);
         unit.eq_ignore_ascii_case(name)
@@ -134,17 +136,17 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
     };
     let bytes = match SIZE_UNITS.iter().find(|(name, _)| matches(name)) {
         Some((_, bytes)) => *bytes,
-        None if unit.is_empty() && !number.contains('.') => 1,
+        None if number == text && !number.contains('.') => 1,
         None => return Err(invalid()),
     };
     let total = parse_scaled(number, bytes).ok_or_else(invalid)?;
     u64::try_from(total).map_err(|_| UnitError::TooLarge { input: text.to_owned() })
 }
 
-/// Formats a duration briefly: `0s`, `150ms`, `1.5s`, `15m`, `1m30s`, `2h`.
+/// Formats a duration briefly, with three digits or two units: `0 s`, `150 ms`, `1.5 s`, `15m`,
+/// `1m30s`, `2h`.
 ///
-/// A duration below a minute has at most two decimals. A longer one has at most two units. The rest
-/// is truncated.
+/// The rest is truncated.
 ///
 /// # Examples
 ///
@@ -152,14 +154,14 @@ pub fn parse_size(text: &str) -> Result<u64, UnitError> {
 /// use sockactors::wire::units::format_duration;
 /// use std::time::Duration;
 ///
-/// assert_eq!(format_duration(Duration::from_millis(1500)), "1.5s");
+/// assert_eq!(format_duration(Duration::from_micros(1_234_567)), "1.23 s");
 /// assert_eq!(format_duration(Duration::from_secs(900)), "15m");
 /// assert_eq!(format_duration(Duration::from_secs(90)), "1m30s");
 /// ```
 pub fn format_duration(duration: Duration) -> String {
     let nanos = duration.as_nanos();
     let Some(index) = TIME_UNITS.iter().position(|(_, unit)| nanos >= *unit) else {
-        return "0s".to_owned();
+        return "0 s".to_owned();
     };
     let (name, unit) = TIME_UNITS[index];
     if index >= 3 {
@@ -172,24 +174,30 @@ pub fn format_duration(duration: Duration) -> String {
     }
 }
 
-/// Formats a size briefly, in binary units with at most two decimals: `512B`, `1.5KiB`, `64MiB`.
+/// Formats a size briefly, in binary units with three digits: `512 B`, `1.5 KiB`, `64 MiB`.
 ///
-/// More decimals are truncated.
+/// More digits are truncated.
 ///
 /// # Examples
 ///
 /// ```
 /// use sockactors::wire::units::format_size;
 ///
-/// assert_eq!(format_size(0), "0B");
-/// assert_eq!(format_size(1536), "1.5KiB");
-/// assert_eq!(format_size(64 << 20), "64MiB");
+/// assert_eq!(format_size(0), "0 B");
+/// assert_eq!(format_size(1536), "1.5 KiB");
+/// assert_eq!(format_size(1023 << 10), "0.999 MiB");
 /// ```
 pub fn format_size(bytes: u64) -> String {
     let bytes = u128::from(bytes);
-    let (name, unit) =
-        SIZE_UNITS[..6].iter().find(|(_, unit)| bytes >= *unit).unwrap_or(&SIZE_UNITS[5]);
+    // A thousand of the next smaller unit would need a fourth digit.
+    let fits = |(_, unit): &&(&str, u128)| bytes >= *unit || bytes * 1024 >= *unit * 1000;
+    let (name, unit) = SIZE_UNITS[..6].iter().find(fits).unwrap_or(&SIZE_UNITS[5]);
     format_decimal(bytes, *unit, name)
+}
+
+/// Removes the space that may be between a number and its unit.
+fn strip_space(unit: &str) -> &str {
+    unit.strip_prefix(' ').unwrap_or(unit)
 }
 
 /// Splits `text` before the first character that fails the test.
@@ -214,11 +222,18 @@ fn parse_scaled(number: &str, unit: u128) -> Option<u128> {
     Some(whole.saturating_add(fraction_units))
 }
 
-/// Formats `amount / unit` with at most two decimals and without trailing zeros.
+/// Formats `amount / unit` with three significant digits and without trailing zeros.
 fn format_decimal(amount: u128, unit: u128, name: &str) -> String {
-    let hundredths = amount % unit * 100 / unit;
-    let number = format!("{}.{hundredths:02}", amount / unit);
-    format!("{}{name}", number.trim_end_matches('0').trim_end_matches('.'))
+    let whole = amount / unit;
+    let decimals = match whole {
+        0 => 3,
+        1..=9 => 2,
+        10..=99 => 1,
+        _ => return format!("{whole} {name}"),
+    };
+    let fraction = amount % unit * 10_u128.pow(decimals) / unit;
+    let number = format!("{whole}.{fraction:0width$}", width = decimals as usize);
+    format!("{} {name}", number.trim_end_matches('0').trim_end_matches('.'))
 }
 
 #[cfg(test)]

@@ -81,7 +81,26 @@ fn loss_within_limit_exits_with_0() {
     let line = "10 sent, 9 received, 10% lost, 1 duplicated, 1 reordered";
     assert!(out.lines().any(|text| text == line), "{ended:?}");
     assert!(out.contains("\n9 bytes for request 3 after "), "{ended:?}");
-    assert!(out.contains("\nround trip ") && out.contains("\nup to "), "{ended:?}");
+    assert!(out.contains("\nround trip "), "{ended:?}");
+}
+
+#[test]
+fn histogram_has_round_edges_from_20_replies_on() {
+    let server = Program::server(&["--scenario", "tcp"]);
+    let args = ["--scenario", "tcp", "--connect", server.endpoint(), "-q", "--count"];
+    let edges = |count: &str| {
+        let ended = sockactors(&[&args[..], &[count, "--interval", "0"]].concat(), "").with_code(0);
+        let lines = ended.lines();
+        let edges = lines.iter().filter_map(|line| line.strip_prefix("up to "));
+        edges.map(|edge| edge.split_whitespace().next().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(edges("19"), [""; 0]);
+    let round = edges("20");
+    assert!((1..=12).contains(&round.len()), "{round:?}");
+    for edge in round {
+        let digits = edge.replace('.', "");
+        assert!(digits.trim_matches('0').len() <= 2, "{edge}");
+    }
 }
 
 #[test]

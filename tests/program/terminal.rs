@@ -75,7 +75,7 @@ fn missing_file_argument_exits_with_1() {
 }
 
 #[test]
-fn progress_bar_is_replaced_by_digest() {
+fn progress_bar_is_replaced_by_result() {
     if !require_tool("python3") {
         return;
     }
@@ -94,13 +94,12 @@ fn progress_bar_is_replaced_by_digest() {
     let server = ScriptedServer::new(ServerFiles::default(), vec![slow]);
     let name = name.to_str().unwrap();
     let client = run_at_terminal(&["--scenario", "file", "--connect", &server.address, name]);
-    client.wait_for("% of  64.00 MiB");
+    client.wait_for("% of    64 MiB");
     drop(seen);
     let ended = client.wait_while_stdin_is_open(DEADLINE);
     assert_eq!(ended.code, 0, "{ended:?}");
     let shown = ended.out();
     let (_, after) = shown.split_once("Sent ").unwrap();
-    let digest = blake3::hash(&vec![7; 64 << 20]).to_string();
-    assert!(after.contains(&digest) && !after.contains("% of"), "{after:?}");
+    assert!(after.contains(": 64 MiB in ") && !after.contains("% of"), "{after:?}");
     server.join();
 }

@@ -175,7 +175,8 @@ fn slow_signature_does_not_extend_first_timeout() {
         thread::sleep(Duration::from_millis(300));
     }
     assert!(sent < SIGNATURE.len(), "the whole signature was awaited");
-    server.wait_for_line(|line| line.contains("disconnected") && line.contains("silent for 500ms"));
+    server
+        .wait_for_line(|line| line.contains("disconnected") && line.contains("silent for 500 ms"));
 }
 
 #[test]

@@ -266,8 +266,8 @@ fn every_scenario_disconnects_vanished_peers() {
         assert!(matches!(sender.send_offer("a file", Some(1000)), FramedReply::ResumeAt(0, _)));
         nft("add rule inet lossy input counter drop");
         for (server, reason) in [
-            (&chat, "silent for 1s"),
-            (&file, "silent for 1s"),
+            (&chat, "silent for 1 s"),
+            (&file, "silent for 1 s"),
             (&tcp, "timed out while sending the greeting"),
         ] {
             server.wait_for_line(|line| line.contains("\"disconnected\"") && line.contains(reason));

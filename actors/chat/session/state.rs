@@ -22,6 +22,7 @@ use crate::runtime::{Address, Context, Reply};
 use crate::time::deadline_after;
 use crate::wire::chat::notice;
 use crate::wire::lines::LineBuffer;
+use crate::wire::units::format_duration;
 
 /// Timeout of a request to the room manager.
 const MANAGER_TIMEOUT: Duration = Duration::from_secs(10);
@@ -193,7 +194,10 @@ impl Session {
 
     /// Returns the reason for closing an idle session.
     pub(crate) fn idle_reason(&self) -> String {
-        format!("silent for {:?}", self.config.limits.idle_timeout.unwrap_or_default())
+        format!(
+            "silent for {}",
+            format_duration(self.config.limits.idle_timeout.unwrap_or_default())
+        )
     }
 
     /// Sends a request to the room manager and waits for the reply. The error is a sentence for

@@ -15,13 +15,9 @@ use crate::actors::file::send::raw::FileInput;
 use crate::actors::file::send::read_error::explain_io_error;
 use crate::actors::file::send::uploader::{UploadOutcome, Uploader};
 use crate::actors::file::send::walk::{SendItem, WalkError, walk};
-use crate::actors::{ClientError, Report, Reporter, SentFile, TotalProgress, TransferSummary};
+use crate::actors::{ClientError, Report, Reporter, TotalProgress, TransferSummary};
 use crate::net::Endpoint;
 use crate::runtime::{Actor, Clock, Context, Event, Outcome};
-use crate::wire::file::digest::ChunkHash;
-
-/// The largest number of files in the report at the end.
-const MAX_LISTED_FILES: usize = 1000;
 
 /// An actor that sends files that arrive complete.
 #[derive(Debug)]
@@ -43,6 +39,8 @@ struct SendRun {
     summary: TransferSummary,
     /// The size of all files in bytes, if there are several and all sizes are known.
     total_size: Option<u64>,
+    /// The name of the file that is being sent.
+    current: Option<String>,
 }
 
 impl FramedSender {
@@ -100,7 +98,7 @@ impl FramedSender {
             was_connected: false,
         };
         let summary = TransferSummary::default();
-        SendRun { uploader, started_at: clock.now(), summary, total_size: None }
+        SendRun { uploader, started_at: clock.now(), summary, total_size: None, current: None }
     }
 
     /// Sends the files that were given at the start. Connects only if a file can be sent.
@@ -168,11 +166,23 @@ impl FramedSender {
         let started_at = clock.now();
         let (bytes, elapsed) = (run.summary.bytes, started_at - run.started_at);
         let total_before = run.total_size.map(|size| TotalProgress { bytes, size, elapsed });
-        let reason = match run.uploader.upload(item, total_before).await? {
+        run.current = (!item.is_directory).then(|| item.path.display().to_string());
+        let outcome = run.uploader.upload(item, total_before).await?;
+        run.current = None;
+        let reason = match outcome {
             UploadOutcome::DirectoryCreated => return Ok(()),
-            UploadOutcome::Stored { size, hash, name } => {
-                let elapsed = clock.now() - started_at;
-                self.record_stored(run, item, (size, hash, name), elapsed).await;
+            UploadOutcome::Stored { size, hash, name, resumed_bytes } => {
+                run.summary.file_count += 1;
+                run.summary.bytes += size;
+                let report = Report::FileSent {
+                    name: item.path.display().to_string(),
+                    bytes: size,
+                    elapsed: clock.now() - started_at,
+                    blake3: Some(blake3::Hash::from(hash).to_hex().to_string()),
+                    stored_name: Some(name),
+                    resumed_bytes,
+                };
+                self.reporter.send(|| report).await;
                 return Ok(());
             }
             UploadOutcome::Skipped(reason) => {
@@ -187,25 +197,14 @@ impl FramedSender {
         Ok(())
     }
 
-    /// Counts and reports a stored file.
-    async fn record_stored(
-        &self,
-        run: &mut SendRun,
-        item: &SendItem,
-        (bytes, hash, stored_name): (u64, ChunkHash, String),
-        elapsed: Duration,
-    ) {
-        let name = item.path.display().to_string();
-        let blake3 = blake3::Hash::from(hash).to_hex().to_string();
-        let summary = &mut run.summary;
-        summary.file_count += 1;
-        summary.bytes += bytes;
-        if summary.listed_files.len() < MAX_LISTED_FILES {
-            let (name, blake3) = (name.clone(), blake3.clone());
-            summary.listed_files.push(SentFile { name, bytes, blake3, elapsed });
-        }
-        let (blake3, stored_name) = (Some(blake3), Some(stored_name));
-        self.reporter.send(|| Report::FileSent { name, bytes, elapsed, blake3, stored_name }).await;
+    /// Reports a file that a stop request interrupted.
+    async fn report_interrupted(&self, name: String) {
+        let remedy = match self.resume && name != "-" {
+            true => "; send it again to continue",
+            false => "",
+        };
+        let reason = format!("{name} is not stored{remedy}");
+        self.reporter.send(|| Report::Warning { reason }).await;
     }
 
     async fn report_not_sent(&self, path: &Path, reason: &str) {
@@ -228,7 +227,10 @@ impl Actor for FramedSender {
             true => self.send_from_mailbox(&mut ctx, &mut run).await,
             false => ctx.unless_stopped(self.send_files(&mut run)).await.unwrap_or(Ok(())),
         };
-        let SendRun { uploader, started_at, mut summary, .. } = run;
+        let SendRun { uploader, started_at, mut summary, current, .. } = run;
+        if let (Ok(()), Some(name)) = (&result, current) {
+            self.report_interrupted(name).await;
+        }
         if let Some(connection) = uploader.connection {
             connection.close().await;
         }

@@ -191,7 +191,16 @@ impl RawSender {
         }
         let (name, elapsed) = (path.display().to_string(), clock.now() - started_at);
         let (blake3, stored_name) = (None, None);
-        self.reporter.send(|| Report::FileSent { name, bytes, elapsed, blake3, stored_name }).await;
+        self.reporter
+            .send(|| Report::FileSent {
+                name,
+                bytes,
+                elapsed,
+                blake3,
+                stored_name,
+                resumed_bytes: 0,
+            })
+            .await;
         Ok(true)
     }
 

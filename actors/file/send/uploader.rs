@@ -52,6 +52,8 @@ pub(super) enum UploadOutcome {
         hash: ChunkHash,
         /// The name that the server gave it.
         name: String,
+        /// The number of bytes that the server had before this upload.
+        resumed_bytes: u64,
     },
     /// The server has a file of this name and skips such files. This is no failure.
     Skipped(String),
@@ -167,8 +169,9 @@ impl Uploader {
         let source = source_slot.insert(source);
         match outcome? {
             TransferOutcome::Stored { hash, name } => {
-                let size = source.position();
-                Ok(AttemptOutcome::Done(UploadOutcome::Stored { size, hash, name }))
+                let (size, resumed_bytes) = (source.position(), progress.resumed_before());
+                let outcome = UploadOutcome::Stored { size, hash, name, resumed_bytes };
+                Ok(AttemptOutcome::Done(outcome))
             }
             TransferOutcome::HashMismatch(hash) => {
                 let name = item.path.display().to_string();

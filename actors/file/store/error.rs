@@ -22,7 +22,7 @@ pub enum StoreError {
         name: String,
     },
     /// The name is taken, and the store was asked to skip such files.
-    #[error("{name} already exists on the server; skipped")]
+    #[error("{name} already exists on the server; skipped (server: --on-conflict)")]
     Skipped {
         /// The name.
         name: String,

@@ -399,7 +399,7 @@ fn free_bytes(path: &Path) -> u64 {
 #[test]
 fn size_limit_error_names_limit_and_flag() {
     let error = StoreError::TooLarge { limit: 10 << 20 };
-    assert_eq!(error.to_string(), "file exceeds the size limit of 10MiB (--max-size)");
+    assert_eq!(error.to_string(), "file exceeds the size limit of 10 MiB (--max-size)");
 }
 
 #[test]

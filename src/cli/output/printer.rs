@@ -132,6 +132,10 @@ impl Printer {
         if matches!(report, Report::Progress(_)) {
             return;
         }
+        if Level::Debug <= log::max_level() {
+            let details = text::format_details(report);
+            batch.log_lines.extend(details.map(|details| (Level::Debug, details)));
+        }
         let stream = text::output_stream(self.scenario, self.side, report);
         let is_wanted = !self.style.quiet || text::is_result(report);
         let for_stdout = is_wanted && (self.style.json || stream == OutputStream::Stdout);
@@ -164,7 +168,8 @@ impl Printer {
             (_, Report::Listening { .. } | Report::ChatLine(_) | Report::OperatorAction { .. }) => {
                 0
             }
-            (Side::Server, _) if self.scenario == Scenario::Udp && !self.style.json => 2,
+            // The lecture's sentence, and a line that names the sender.
+            (_, Report::Message { .. } | Report::FileStored { .. }) if !self.style.json => 2,
             (Side::Server, _) => 1,
         }
     }

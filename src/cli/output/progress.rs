@@ -4,6 +4,7 @@
 //! bars, so every other writer uses a sink from [`ProgressBars::wrap_sink`]. Drawing may block on a
 //! paused terminal, so it belongs on a thread that may block.
 
+use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,11 +26,11 @@ const MAX_FILES: usize = 8;
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// The bar of a file of known size.
-const TEMPLATE_WITH_SIZE: &str = "{wide_msg} {percent:>3}% of {binary_total_bytes:>10} {bar:20} \
-                                  {binary_bytes_per_sec:>12} {eta:>4}";
+const TEMPLATE_WITH_SIZE: &str =
+    "{wide_msg} {percent:>3}% of {size:>9} {bar:20} {rate:>11} {left:>6}";
 
 /// The bar of a file of unknown size.
-const TEMPLATE_WITHOUT_SIZE: &str = "{wide_msg} {binary_bytes:>10} {binary_bytes_per_sec:>12}";
+const TEMPLATE_WITHOUT_SIZE: &str = "{wide_msg} {done:>9} {rate:>11}";
 
 /// The progress display. A clone updates the same display. The default shows nothing.
 #[derive(Debug, Clone, Default)]
@@ -174,6 +175,14 @@ fn new_bar(text: &str, size: Option<u64>, bytes: u64) -> ProgressBar {
     let bar = size.map_or_else(ProgressBar::no_length, ProgressBar::new).with_position(bytes);
     let template = if size.is_some() { TEMPLATE_WITH_SIZE } else { TEMPLATE_WITHOUT_SIZE };
     if let Ok(style) = ProgressStyle::with_template(template) {
+        let style = with_key(style, "size", |state| format_size(state.len().unwrap_or(0)));
+        let style = with_key(style, "done", |state| format_size(state.pos()));
+        let style =
+            with_key(style, "rate", |state| format!("{}/s", format_size(state.per_sec() as u64)));
+        // A part of a second is no news.
+        let style = with_key(style, "left", |state| {
+            format_duration(Duration::from_secs(state.eta().as_secs()))
+        });
         bar.set_style(style.progress_chars("=> "));
     }
     // Bytes from before the bar must not count in the rate.
@@ -181,7 +190,20 @@ fn new_bar(text: &str, size: Option<u64>, bytes: u64) -> ProgressBar {
     bar.with_message(text.to_owned())
 }
 
-/// Formats the progress of a file: `big.img: 3GiB of 10GiB (30%), 100MiB/s, 1m12s left`.
+/// Adds a key to the template of a bar.
+fn with_key(
+    style: ProgressStyle,
+    key: &'static str,
+    format: impl Fn(&indicatif::ProgressState) -> String + Clone + Send + Sync + 'static,
+) -> ProgressStyle {
+    let write = move |state: &indicatif::ProgressState, out: &mut dyn fmt::Write| {
+        // Writing to a string never fails.
+        let _ = out.write_str(&format(state));
+    };
+    style.with_key(key, write)
+}
+
+/// Formats the progress of a file: `big.img: 3 GiB of 10 GiB (30%), 100 MiB/s, 1m12s left`.
 fn format_line(file: &Progress) -> String {
     let mut text = format!("{}: {}", escape(&file.name), format_size(file.bytes));
     let transferred = file.bytes.saturating_sub(file.resumed_bytes);
@@ -242,15 +264,15 @@ mod tests {
     #[test]
     fn line_shows_rate_and_time_left() {
         let line = format_line(&progress(11 << 20, Some(20 << 20)));
-        assert_eq!(line, "\\u{1b}[2J: 11MiB of 20MiB (55%), 1MiB/s, 9s left");
-        assert_eq!(format_line(&progress(1 << 20, None)), "\\u{1b}[2J: 1MiB, 0B/s");
+        assert_eq!(line, "\\u{1b}[2J: 11 MiB of 20 MiB (55%), 1 MiB/s, 9 s left");
+        assert_eq!(format_line(&progress(1 << 20, None)), "\\u{1b}[2J: 1 MiB, 0 B/s");
         let total = Some(TotalProgress {
             bytes: 12 << 20,
             size: 1 << 30,
             elapsed: Duration::from_secs(60),
         });
         let line = format_line(&Progress { total, ..progress(11 << 20, Some(11 << 20)) });
-        assert!(line.ends_with("0s left; total 12MiB of 1GiB"), "{line}");
+        assert!(line.ends_with("0 s left; total 12 MiB of 1 GiB"), "{line}");
     }
 
     #[test]

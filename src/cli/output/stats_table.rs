@@ -9,6 +9,9 @@ use crate::wire::units::format_duration;
 /// The width of the longest bar of a histogram, in characters.
 const MAX_BAR_WIDTH: u64 = 40;
 
+/// The number of replies from which on a histogram is shown.
+const MIN_HISTOGRAM_COUNT: u64 = 20;
+
 /// Formats the statistics of a client: counts, times and a histogram.
 pub fn format(scenario: Scenario, stats: &Stats) -> String {
     let mut lines = vec![format_counts(stats)];
@@ -28,7 +31,7 @@ pub fn format(scenario: Scenario, stats: &Stats) -> String {
         ));
         lines.extend(times.iter().map(|(name, times)| format_row(name, latency_cells(times))));
     }
-    if let Some((_, latency)) = times.last() {
+    if let (Some((_, latency)), MIN_HISTOGRAM_COUNT..) = (times.last(), stats.received) {
         lines.extend(format_histogram(latency));
     }
     lines.join("\n")
@@ -121,13 +124,13 @@ mod tests {
         let bar = "#".repeat(40);
         let expected = format!(
             "200 sent, 199 received, 0.5% lost, 1 duplicated, 2 reordered
-in 2s, 100 replies per second
+in 2 s, 100 replies per second
 failures: 1 refused
                  min    median       p90       p99       max    jitter
-round trip       1ms       2ms       8ms       9ms      10ms       1ms
-up to       5ms        80 {bar}
-up to       7ms         0
-up to      10ms         1 #"
+round trip      1 ms      2 ms      8 ms      9 ms     10 ms      1 ms
+up to      5 ms        80 {bar}
+up to      7 ms         0
+up to     10 ms         1 #"
         );
         assert_eq!(format(Scenario::Udp, &stats), expected);
     }
@@ -135,11 +138,13 @@ up to      10ms         1 #"
     #[test]
     fn tcp_table_shows_connect_and_greeting_times() {
         let (connect, rtt) = (Some(sample_latency()), Some(sample_latency()));
-        let stats = Stats { sent: 3, received: 3, connect, rtt, ..Stats::default() };
+        let mut stats = Stats { sent: 20, received: 20, connect, rtt, ..Stats::default() };
         let table = format(Scenario::Tcp, &stats);
-        assert!(table.starts_with("3 sent, 3 received, 0% lost\n"), "{table}");
+        assert!(table.starts_with("20 sent, 20 received, 0% lost\n"), "{table}");
         assert!(table.contains("\nconnect ") && table.contains("\ngreeting "), "{table}");
         assert_eq!(table.matches("up to").count(), 3);
+        stats.received = 19;
+        assert_eq!(format(Scenario::Tcp, &stats).matches("up to").count(), 0);
     }
 
     #[test]

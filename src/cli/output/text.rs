@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use log::Level;
 
-use crate::actors::{Report, SentFile, TransferSummary};
+use crate::actors::{Report, TransferSummary};
 use crate::cli::output::line_limit::MAX_LINES;
 use crate::cli::output::stats_table;
 use crate::net::Peer;
@@ -92,6 +92,16 @@ pub fn format_dropped(lines: u64) -> String {
     format!("dropped lines of output: {lines}; the limit is {MAX_LINES} per second")
 }
 
+/// Formats what only a verbose run shows about a report: the digest of a sent file.
+pub fn format_details(report: &Report) -> Option<String> {
+    match report {
+        Report::FileSent { name, blake3: Some(blake3), .. } => {
+            Some(format!("{}: BLAKE3 {blake3}", escape_line(name)))
+        }
+        _ => None,
+    }
+}
+
 /// Returns whether a report is a result. Results are shown in a quiet run too.
 pub fn is_result(report: &Report) -> bool {
     matches!(
@@ -120,22 +130,33 @@ fn format_connected(scenario: Scenario, peer: &Peer, conn: u64) -> String {
 /// Formats a report for stdout.
 fn format_output(scenario: Scenario, report: &Report) -> Option<String> {
     Some(match report {
-        Report::Message { peer, text, .. } => match scenario {
+        Report::Message { peer, nick, room, text } => match scenario {
             Scenario::Udp => {
                 let (text, peer) = (escape_line(text), format_peer(peer));
                 format!("Message from Client: {text}\nClient IP Address: {peer}")
             }
-            _ => format!("Received message: {}", escape_line(text)),
+            _ => format_chat_message(nick.as_deref(), room.as_deref(), &escape_line(text)),
         },
-        Report::FileStored { name, .. } => {
-            format!("Received successfully! New filename is: {}", escape_line(name))
+        Report::FileStored { name, bytes, elapsed, peer, .. } => {
+            let (name, size, elapsed) =
+                (escape_line(name), format_size(*bytes), format_duration(*elapsed));
+            let from = peer.as_ref().map(|peer| format!(" from {}", format_peer(peer)));
+            let details = format!("{name}: {size} in {elapsed}{}", from.unwrap_or_default());
+            format!("Received successfully! New filename is: {name}\n{details}")
         }
-        Report::FileSent { name, bytes, elapsed, stored_name, .. } => {
-            let (bytes, elapsed) = (format_size(*bytes), format_duration(*elapsed));
+        Report::FileSent { name, bytes, elapsed, stored_name, resumed_bytes, .. } => {
             let renamed = stored_name.as_ref().filter(|stored| !path_ends_with(name, stored));
             let renamed = renamed.map(|stored| format!(", stored as {}", escape_line(stored)));
             let (name, renamed) = (escape_line(name), renamed.unwrap_or_default());
-            format!("Sent {name}: {bytes} in {elapsed}{renamed}")
+            if (1..=*resumed_bytes).contains(bytes) {
+                return Some(format!("{name}: already there, not sent again{renamed}"));
+            }
+            let resumed = match resumed_bytes {
+                0 => String::new(),
+                bytes => format!(", resumed at {}", format_size(*bytes)),
+            };
+            let (size, elapsed) = (format_size(*bytes), format_duration(*elapsed));
+            format!("Sent {name}: {size} in {elapsed}{resumed}{renamed}")
         }
         Report::Reply { text, .. } => match scenario {
             Scenario::Udp => format!("Message from Server \"{}\"", escape_line(text)),
@@ -160,7 +181,7 @@ fn format_output(scenario: Scenario, report: &Report) -> Option<String> {
     })
 }
 
-/// Formats a client's statistics: `3 sent, 2 received, 33% lost, round trip 1ms/2ms/3ms
+/// Formats a client's statistics: `3 sent, 2 received, 33% lost, round trip 1 ms/2 ms/3 ms
 /// (min/mean/max)`.
 fn format_summary(sent: u64, received: u64, rtt: Option<[Duration; 3]>) -> String {
     let lost = sent.saturating_sub(received).saturating_mul(100) / sent.max(1);
@@ -177,31 +198,30 @@ fn path_ends_with(path: &str, name: &str) -> bool {
     path == name || path.strip_suffix(name).is_some_and(|rest| rest.ends_with('/'))
 }
 
-/// Formats the sent files as a table.
+/// Formats a message with the lecture's sentence, and with the member and its room.
+fn format_chat_message(nick: Option<&str>, room: Option<&str>, text: &str) -> String {
+    let received = format!("Received message: {text}");
+    match (nick, room) {
+        (Some(nick), Some(room)) => {
+            format!("{received}\n{} in {}: {text}", escape_line(nick), escape_line(room))
+        }
+        _ => received,
+    }
+}
+
+/// Formats the summary of several files: `150 files, 833 KiB in 0.6 s`.
 fn format_transfer_summary(summary: &TransferSummary) -> Option<String> {
-    if summary.file_count == 0 {
+    let TransferSummary { file_count, bytes, failed, elapsed } = summary;
+    if file_count.saturating_add(*failed) < 2 {
         return None;
     }
-    let mut lines = vec![format!("{:<64}  {:>15}  {:>9}  name", "BLAKE3", "bytes", "seconds")];
-    let format_row = |file: &SentFile| {
-        let (seconds, name) = (file.elapsed.as_secs_f64(), escape_line(&file.name));
-        format!("{:<64}  {:>15}  {seconds:>9.3}  {name}", file.blake3, file.bytes)
+    let files = if *file_count == 1 { "file" } else { "files" };
+    let failed = match failed {
+        0 => String::new(),
+        failed => format!(", {failed} not sent"),
     };
-    lines.extend(summary.listed_files.iter().map(format_row));
-    let unlisted = summary.file_count.saturating_sub(summary.listed_files.len() as u64);
-    if unlisted > 0 {
-        lines.push(format!("and {unlisted} more"));
-    }
-    if summary.file_count > 1 || summary.failed > 0 {
-        let failed = match summary.failed {
-            0 => String::new(),
-            failed => format!(", {failed} not sent"),
-        };
-        let files = format!("{} sent{failed}", summary.file_count);
-        let seconds = summary.elapsed.as_secs_f64();
-        lines.push(format!("{files:<64}  {:>15}  {seconds:>9.3}", summary.bytes));
-    }
-    Some(lines.join("\n"))
+    let (size, elapsed) = (format_size(*bytes), format_duration(*elapsed));
+    Some(format!("{file_count} {files}, {size} in {elapsed}{failed}"))
 }
 
 fn format_peer(peer: &Peer) -> String {

@@ -211,7 +211,7 @@ fn connect_times_out_without_answer() {
             assert!(streams.len() < 20);
         };
         assert!(matches!(error, ConnectError::TimedOut { .. }), "{error}");
-        assert!(error.to_string().contains("within 50ms"));
+        assert!(error.to_string().contains("within 50 ms"));
     });
 }
 

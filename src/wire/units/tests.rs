@@ -15,6 +15,7 @@ fn durations_are_parsed() {
         ("1h0m1ms", Duration::from_secs(3600) + Duration::from_millis(1)),
         ("250us", Duration::from_micros(250)),
         ("0s", Duration::ZERO),
+        ("8 ms", Duration::from_millis(8)),
     ] {
         assert_eq!(parse_duration(text), Ok(expected), "{text}");
     }
@@ -23,7 +24,7 @@ fn durations_are_parsed() {
 #[test]
 fn bad_duration_error_shows_example() {
     for text in
-        ["", "5", "s", "-1s", "1 s", "1s1m", "1s1s", "1.s", ".5s", "1.2.3s", "10x", "1S", "∞"]
+        ["", "5", "s", "-1s", "1  s", "1s1m", "1s1s", "1.s", ".5s", "1.2.3s", "10x", "1S", "∞"]
     {
         let error = parse_duration(text).unwrap_err();
         assert!(matches!(error, UnitError::Duration { .. }), "{text}");
@@ -43,6 +44,7 @@ fn sizes_are_parsed() {
         ("2kib", 2048),
         ("64Mi", 64 << 20),
         ("1.5GiB", 3 << 29),
+        ("64 MiB", 64 << 20),
         ("1TB", 1_000_000_000_000),
         ("18446744073709551615", u64::MAX),
     ] {
@@ -52,7 +54,7 @@ fn sizes_are_parsed() {
 
 #[test]
 fn bad_size_error_shows_example() {
-    for text in ["", "B", "1k", "1M", "1.5", "-1", "1 MiB", "1MiBs", "lots"] {
+    for text in ["", "B", "1k", "1M", "1.5", "-1", "1  MiB", "1 ", "1MiBs", "lots"] {
         let error = parse_size(text).unwrap_err();
         assert!(matches!(error, UnitError::Size { .. }), "{text}");
         assert!(error.to_string().contains("64MiB"), "{error}");
@@ -72,10 +74,11 @@ fn too_large_values_are_rejected() {
 #[test]
 fn durations_are_formatted_briefly() {
     for (expected, duration) in [
-        ("0s", Duration::ZERO),
-        ("1ns", Duration::from_nanos(1)),
-        ("999.99ms", Duration::from_nanos(999_999_999)),
-        ("12.34s", Duration::from_micros(12_345_678)),
+        ("0 s", Duration::ZERO),
+        ("1 ns", Duration::from_nanos(1)),
+        ("999 ms", Duration::from_nanos(999_999_999)),
+        ("1.02 ms", Duration::from_nanos(1_029_999)),
+        ("12.3 s", Duration::from_micros(12_345_678)),
         ("2h", Duration::from_secs(7200)),
         ("2h", Duration::from_secs(7230)),
         ("1d1h", Duration::from_secs(90_000)),
@@ -86,6 +89,19 @@ fn durations_are_formatted_briefly() {
         parse_duration(&format_duration(Duration::MAX)).map(|d| d.as_secs() / 86_400),
         Ok(u64::MAX / 86_400)
     );
+}
+
+#[test]
+fn sizes_have_three_digits() {
+    for (expected, bytes) in [
+        ("999 B", 999),
+        ("0.976 KiB", 1000),
+        ("833 KiB", 833 << 10),
+        ("395 MiB", (395 << 20) + 700_000),
+        ("1.5 GiB", 3 << 29),
+    ] {
+        assert_eq!(format_size(bytes), expected);
+    }
 }
 
 proptest! {

@@ -233,7 +233,7 @@ fn line_dialect_unterminated_line_times_out() {
     let server = Program::server(&limits);
     let mut silent = LineClient::connect(server.endpoint());
     silent.stream.write_all(b"all I").unwrap();
-    let output = |line: &str| line.contains("disconnected") && line.contains("silent for 300ms");
+    let output = |line: &str| line.contains("disconnected") && line.contains("silent for 300 ms");
     server.wait_for_line(output);
     silent.read_to_end();
 }

@@ -198,3 +198,25 @@ fn prompt_shows_new_nick_while_text_is_typed() {
         ada.type_text("/quit\n");
     }
 }
+
+#[test]
+fn chat_with_own_server_shows_each_message_once() {
+    let listen = ["--listen", "127.0.0.1:0", "--nick", "ada"];
+    let args = [&["--scenario", "chat", "--role", "both"], &listen[..]].concat();
+    let Some(ada) = Terminal::run(&args) else { return };
+    let screen = ada.wait_for_last_line("ada@lobby>");
+    let (_, rest) = screen.split_once("listening on ").unwrap();
+    let mut bob = LineClient::joined(rest.lines().next().unwrap());
+    bob.send("/nick bob");
+    bob.send("only once");
+    ada.wait_for_line("bob: only once");
+    ada.type_text("my own\n");
+    bob.wait_for_line("ada: my own");
+    bob.send("the end");
+    let screen = ada.wait_for_line("bob: the end");
+    for text in ["only once", "my own", "the end", "* bob joined"] {
+        let count = screen.matches(text).count();
+        assert!(count <= 1, "{text}: {screen}");
+    }
+    assert!(!screen.contains("Accepted connection") && !screen.contains("Received message"));
+}

@@ -31,6 +31,17 @@ fn server() -> Program {
 }
 
 #[test]
+fn narration_names_member_and_room() {
+    let server = server();
+    let mut ada = LineClient::connect(server.endpoint());
+    ada.send("/nick ada");
+    ada.send("/join den");
+    ada.send("hello \x1b[2J");
+    server.wait_for_line(|line| line == "Received message: hello \\u{1b}[2J");
+    server.wait_for_line(|line| line == "ada in den: hello \\u{1b}[2J");
+}
+
+#[test]
 fn members_receive_messages_with_nick() {
     let server = server();
     let (mut ann, mut ben) =

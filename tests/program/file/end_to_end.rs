@@ -89,7 +89,7 @@ fn rejections_set_exit_code() {
     let cases: [(&[&str], i32, &str); 4] = [
         (&[], 1, "already exists on the server"),
         (&["--on-conflict", "skip"], 0, "already exists on the server"),
-        (&["--max-size", "4KiB"], 1, "size limit of 4KiB"),
+        (&["--max-size", "4KiB"], 1, "size limit of 4 KiB"),
         (&["--on-conflict", "rename", "--keep-free", &no_room], 6, "full"),
     ];
     for (flags, code, words) in cases {

@@ -61,12 +61,13 @@ fn every_length_arrives_over_one_connection() {
         path.to_str().unwrap().to_owned()
     });
     let server_stub = ScriptedServer::new(ServerFiles::default(), vec![accept_all()]);
-    let ended = send(&server_stub.address, &paths.each_ref().map(String::as_str)).with_code(0);
+    let args = ["-v"].into_iter().chain(paths.iter().map(String::as_str)).collect::<Vec<_>>();
+    let ended = send(&server_stub.address, &args).with_code(0);
     let store = server_stub.join();
     for length in lengths {
         let file = distinct_chunks(length);
         assert!(store.files[&format!("of-{length}")] == file, "{length}");
-        assert!(ended.out().contains(blake3::hash(&file).to_hex().as_str()), "{length}: {ended:?}");
+        assert!(ended.err().contains(blake3::hash(&file).to_hex().as_str()), "{length}: {ended:?}");
     }
     assert_eq!(store.stored.len(), lengths.len());
 }

@@ -14,6 +14,8 @@ mod framed_server;
 mod hostile_names;
 // A server that is killed at each step of an upload.
 mod kill;
+// What the client and the server print.
+mod output;
 // The client of the raw protocol.
 mod raw_client;
 // The server of the raw protocol.

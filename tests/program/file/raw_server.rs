@@ -168,7 +168,7 @@ fn oversized_upload_is_reported_and_removed() {
     }
     // The server may close before it has read everything.
     let _ = large.write_all(&[7; 100 << 10]);
-    server.wait_for_error_line(|line| line.contains("exceeds the size limit of 1KiB"));
+    server.wait_for_error_line(|line| line.contains("exceeds the size limit of 1 KiB"));
     // The data is removed before the rejection is reported.
     send(&server, b"small", "output1.txt");
     assert_eq!(names(out.path()), ["output1.txt"]);

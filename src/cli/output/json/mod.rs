@@ -37,12 +37,15 @@ pub fn format_report(scenario: Scenario, side: Side, report: &Report) -> String 
             .opt_string("blake3", blake3.as_deref())
             .seconds(elapsed.as_secs_f64())
             .opt_string("peer", peer.as_ref().map(ToString::to_string).as_deref()),
-        Report::FileSent { name, bytes, elapsed, blake3, stored_name } => Object::new("sent")
-            .string("name", name)
-            .raw("bytes", bytes)
-            .seconds(elapsed.as_secs_f64())
-            .opt_string("blake3", blake3.as_deref())
-            .opt_string("stored", stored_name.as_deref()),
+        Report::FileSent { name, bytes, elapsed, blake3, stored_name, resumed_bytes } => {
+            Object::new("sent")
+                .string("name", name)
+                .raw("bytes", bytes)
+                .seconds(elapsed.as_secs_f64())
+                .opt_string("blake3", blake3.as_deref())
+                .opt_string("stored", stored_name.as_deref())
+                .raw("resumed", resumed_bytes)
+        }
         Report::Reply { text, bytes, rtt } => Object::new("reply")
             .string("text", text)
             .raw("bytes", bytes)
@@ -193,13 +196,8 @@ mod tests {
 
     #[test]
     fn transfer_summary_counts_files_and_bytes() {
-        let summary = TransferSummary {
-            file_count: 2,
-            bytes: 9,
-            failed: 1,
-            elapsed: Duration::from_secs(1),
-            listed_files: Vec::new(),
-        };
+        let summary =
+            TransferSummary { file_count: 2, bytes: 9, failed: 1, elapsed: Duration::from_secs(1) };
         let json = format_report(Scenario::File, Side::Client, &Report::TransferSummary(summary));
         let counts = r#""sent":2,"failed":1,"bytes":9,"seconds":1.000000"#;
         let expected = format!(r#"{{"v":1,"event":"summary",{counts},"role":"client"}}"#);

@@ -52,7 +52,8 @@ fn server_prints_the_lines_of_the_lecture() {
         elapsed: Duration::ZERO,
         peer: Some(test_peer()),
     };
-    let stored = "Received successfully! New filename is: output2.txt";
+    let stored = "Received successfully! New filename is: output2.txt\n\
+                  output2.txt: 1 B in 0 s from PEER";
     assert_eq!(says(Scenario::File, &file), stored);
 }
 
@@ -68,7 +69,14 @@ fn client_prints_replies() {
     assert_eq!(shows(Scenario::Chat, &reply_report("Hello")), "Server response: Hello");
     assert_eq!(shows(Scenario::Chat, &Report::ChatLine("ada: hi".to_owned())), "ada: hi");
     let (name, elapsed) = ("a.txt".to_owned(), Duration::from_secs(2));
-    let sent = Report::FileSent { name, bytes: 1 << 20, elapsed, blake3: None, stored_name: None };
+    let sent = Report::FileSent {
+        name,
+        bytes: 1 << 20,
+        elapsed,
+        blake3: None,
+        stored_name: None,
+        resumed_bytes: 0,
+    };
     let sent = shows(Scenario::File, &sent);
     let (size, elapsed) = (format_size(1 << 20), format_duration(elapsed));
     assert_eq!(sent, format!("Sent a.txt: {size} in {elapsed}"));
@@ -79,35 +87,56 @@ fn renamed_file_shows_its_stored_name() {
     let sent = |name: &str, stored_name: &str| {
         let (name, stored_name) = (name.to_owned(), Some(stored_name.to_owned()));
         let elapsed = Duration::from_secs(2);
-        let report = Report::FileSent { name, bytes: 3, elapsed, blake3: None, stored_name };
+        let report = Report::FileSent {
+            name,
+            bytes: 3,
+            elapsed,
+            blake3: None,
+            stored_name,
+            resumed_bytes: 0,
+        };
         stdout_text(Scenario::File, Side::Client, &report)
     };
-    assert_eq!(sent("here/a.txt", "a.txt"), "Sent here/a.txt: 3B in 2s");
-    assert_eq!(sent("a.txt", "a.txt"), "Sent a.txt: 3B in 2s");
-    assert_eq!(sent("aa.txt", "a.txt"), "Sent aa.txt: 3B in 2s, stored as a.txt");
+    assert_eq!(sent("here/a.txt", "a.txt"), "Sent here/a.txt: 3 B in 2 s");
+    assert_eq!(sent("a.txt", "a.txt"), "Sent a.txt: 3 B in 2 s");
+    assert_eq!(sent("aa.txt", "a.txt"), "Sent aa.txt: 3 B in 2 s, stored as a.txt");
     let escaped = sent("a", "\u{1b}[2J");
     assert!(escaped.starts_with("Sent a: ") && !escaped.contains('\u{1b}'), "{escaped}");
 }
 
 #[test]
-fn transfer_summary_is_a_table() {
-    let row = |name: &str, bytes| {
-        let (blake3, elapsed) = ("0".repeat(64), Duration::from_millis(1500));
-        SentFile { name: name.to_owned(), bytes, blake3, elapsed }
+fn chat_message_names_member_and_room() {
+    let (nick, room) = (Some("ada".to_owned()), Some("lobby".to_owned()));
+    let report = Report::Message { peer: test_peer(), nick, room, text: "hello\n".to_owned() };
+    let text = stdout_text(Scenario::Chat, Side::Server, &report);
+    assert_eq!(text, "Received message: hello\nada in lobby: hello");
+}
+
+#[test]
+fn sent_file_tells_what_was_resumed() {
+    let sent = |bytes, resumed_bytes| {
+        let (name, elapsed) = ("a".to_owned(), Duration::from_millis(1500));
+        let (blake3, stored_name) = (Some("0f".to_owned()), Some("a".to_owned()));
+        let report = Report::FileSent { name, bytes, elapsed, blake3, stored_name, resumed_bytes };
+        assert_eq!(format_details(&report).as_deref(), Some("a: BLAKE3 0f"));
+        stdout_text(Scenario::File, Side::Client, &report)
     };
-    let elapsed = Duration::from_secs(4);
-    let listed_files = vec![row("a", 1), row("b\u{1b}", 1 << 40)];
-    let summary = TransferSummary { listed_files, file_count: 3, bytes: 5, failed: 1, elapsed };
-    let table = stdout_text(Scenario::File, Side::Client, &Report::TransferSummary(summary));
-    let lines: Vec<&str> = table.lines().collect();
-    assert_eq!(lines.len(), 5);
-    let zeros = "0".repeat(64);
-    assert_eq!(lines[1], format!("{zeros}                1      1.500  a"));
-    assert_eq!(lines[2], format!("{zeros}    1099511627776      1.500  b\\u{{1b}}"));
-    assert_eq!(lines[3], "and 1 more");
-    assert!(lines[4].starts_with("3 sent, 1 not sent ") && lines[4].ends_with(" 5      4.000"));
-    let empty = Report::TransferSummary(TransferSummary::default());
-    assert_eq!(format_report(Scenario::File, Side::Client, &empty), None);
+    assert_eq!(sent(1 << 30, 395 << 20), "Sent a: 1 GiB in 1.5 s, resumed at 395 MiB");
+    assert_eq!(sent(1 << 30, 1 << 30), "a: already there, not sent again");
+    assert_eq!(sent(0, 0), "Sent a: 0 B in 1.5 s");
+}
+
+#[test]
+fn transfer_summary_is_one_line() {
+    let format = |file_count, failed| {
+        let elapsed = Duration::from_millis(612);
+        let summary = TransferSummary { file_count, bytes: 833 << 10, failed, elapsed };
+        format_report(Scenario::File, Side::Client, &Report::TransferSummary(summary))
+    };
+    let line = |text: &str| Some(text.to_owned());
+    assert_eq!(format(150, 0), line("150 files, 833 KiB in 612 ms"));
+    assert_eq!(format(1, 2), line("1 file, 833 KiB in 612 ms, 2 not sent"));
+    assert_eq!(format(1, 0), None);
 }
 
 #[test]
@@ -116,7 +145,7 @@ fn request_summary_needs_two_requests() {
     let summary = |sent, received, rtt| Report::RequestSummary { sent, received, rtt };
     assert_eq!(format_report(Scenario::Udp, Side::Client, &summary(1, 1, Some(times))), None);
     let text = stdout_text(Scenario::Udp, Side::Client, &summary(3, 2, Some(times)));
-    assert_eq!(text, "3 sent, 2 received, 33% lost, round trip 1ms/2ms/4ms (min/mean/max)");
+    assert_eq!(text, "3 sent, 2 received, 33% lost, round trip 1 ms/2 ms/4 ms (min/mean/max)");
     let text = stdout_text(Scenario::Udp, Side::Client, &summary(2, 0, None));
     assert_eq!(text, "2 sent, 0 received, 100% lost");
 }
