@@ -360,23 +360,24 @@ impl<'a> KeyForwarder<'a> {
     }
 
     fn timeout(&self, is_foreground: bool) -> Option<Timespec> {
-        let keys = match (self.restart, self.filter.is_waiting()) {
-            (EditorRestart::Waiting, _) => Some(RESTART_TIMEOUT),
-            (_, true) => Some(SEQUENCE_TIMEOUT),
-            (_, false) => self.waker.timeout(),
+        let restart = (self.restart == EditorRestart::Waiting).then_some(RESTART_TIMEOUT);
+        let keys = match self.filter.is_waiting() {
+            true => Some(SEQUENCE_TIMEOUT),
+            // The editor may hold the keys for its restart in its buffer.
+            false => self.waker.timeout().or(restart),
         };
         let background = (!is_foreground).then_some(BACKGROUND_INTERVAL);
         keys.into_iter().chain(background).min()?.try_into().ok()
     }
 
     fn on_timeout(&mut self) {
-        if self.restart == EditorRestart::Waiting {
-            self.restart = EditorRestart::TimedOut;
-        } else if self.filter.is_waiting() {
+        if self.filter.is_waiting() {
             self.pending.extend(self.filter.take_waiting());
         } else if self.waker.timeout().is_some() {
             self.waker.on_timeout();
             self.pending.push_back(NUL_KEY);
+        } else if self.restart == EditorRestart::Waiting {
+            self.restart = EditorRestart::TimedOut;
         }
     }
 
