@@ -71,7 +71,7 @@ pub(crate) struct SegmentLog {
     /// Size in bytes from which a segment is full.
     segment_size: u64,
     /// Number and length of each segment, oldest first.
-    segments: VecDeque<(u64, u64)>,
+    segments: SegmentLengths,
     /// The last segment, while it can grow.
     current: Option<File>,
     /// Number of records that were appended since the last [`sync`](SegmentLog::sync).
@@ -335,9 +335,12 @@ fn is_own_file(metadata: &Metadata) -> bool {
     metadata.is_file() && metadata.uid() == geteuid().as_raw()
 }
 
+/// The numbers and lengths of segments, oldest first.
+type SegmentLengths = VecDeque<(u64, u64)>;
+
 /// Finds the segments in a directory. Returns their numbers and lengths, oldest first, and a
 /// warning for each file that belongs to another user.
-fn find_segments(path: &Path) -> io::Result<(VecDeque<(u64, u64)>, Vec<String>)> {
+fn find_segments(path: &Path) -> io::Result<(SegmentLengths, Vec<String>)> {
     let (mut segments, mut warnings) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(path)? {
         let entry = entry?;

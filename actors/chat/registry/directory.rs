@@ -43,7 +43,6 @@ pub(crate) struct Directory {
     pub(crate) closed_rooms: Option<ClosedRooms>,
     /// The rooms with pending changes and the times of their announcements, earliest first.
     announcements: VecDeque<(Instant, Arc<str>)>,
-    /// The current capacity of each log.
     /// The limit of all logs together, in bytes.
     log_limit: usize,
     /// The capacity of each log, in bytes.
