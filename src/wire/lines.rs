@@ -116,6 +116,11 @@ impl LineBuffer {
         has_line
     }
 
+    /// Returns whether the start of a line that is too long was dropped, and its end is awaited.
+    pub fn is_cutting(&self) -> bool {
+        self.dropped > 0
+    }
+
     /// Returns whether the buffer holds no part of a line and is not dropping one.
     pub fn is_empty(&self) -> bool {
         self.start == self.buffer.len() && self.dropped == 0
@@ -237,10 +242,12 @@ mod tests {
             lines.push(b"abcdefgh");
             assert!(!lines.has_line());
             assert!(lines.buffer.len() <= 5, "{} bytes held", lines.buffer.len());
+            assert!(lines.is_cutting());
         }
         lines.push(b"\r\nab\n");
         assert!(lines.has_line());
         assert_eq!(lines.next_line(), Some(Line::TooLong(800)));
+        assert!(!lines.is_cutting());
         assert_eq!(lines.next_line(), Some(complete("ab")));
     }
 

@@ -6,6 +6,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
+#[path = "../../fuzz/bodies/client.rs"]
+mod client;
 #[path = "../../fuzz/bodies/file_session.rs"]
 mod file_session;
 #[path = "../../fuzz/bodies/frames.rs"]
@@ -15,8 +17,8 @@ mod lines;
 #[path = "../../fuzz/bodies/session.rs"]
 mod session;
 
-/// Chat input, and the other operations of the session body.
-const PIECES: [&[u8]; 42] = [
+/// Chat input, lines of a chat server, and the other operations of the session and client bodies.
+const PIECES: [&[u8]; 52] = [
     b"y\xfb\x3f\ny\xfb\x3f\ny\xfb\x3f\ny\xfb\x3f\n",
     LONG_AGO,
     b"hello\n",
@@ -43,6 +45,16 @@ const PIECES: [&[u8]; 42] = [
     b"/ack on\n",
     b"/help\n",
     b"/quit\n",
+    WELCOME,
+    WELCOME,
+    b"* you are now eve\n",
+    b"* you left lobby; /join ROOM goes to another one\n",
+    b"* you were kicked; good bye\n",
+    b"* in lobby: ada, bob and 3 others\n",
+    b"[15:04] ada: hello\n",
+    b"* receipts are off\n",
+    b"Server received your message: /ack off",
+    b"\xfc\x01",
     b"//\n",
     b"/",
     b"\xf8",
@@ -60,6 +72,9 @@ const PIECES: [&[u8]; 42] = [
     b"\xc3",
     b"\xf0\x9f\xa6\x80",
 ];
+
+/// The notice that admits a client.
+const WELCOME: &[u8] = b"* you are ada in lobby, with 2 others; /help lists the commands\n";
 
 /// The number of inputs that a thread takes at a time.
 const BLOCK: u64 = 1000;
@@ -196,4 +211,9 @@ fn file_server_survives_any_session() {
         file_session::check(&std::fs::read(path).unwrap());
     }
     all_inputs(2_000, file_session_input, file_session::check);
+}
+
+#[test]
+fn client_survives_any_server() {
+    all(12_000, client::check);
 }

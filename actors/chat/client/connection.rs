@@ -23,6 +23,13 @@ pub(crate) const OPENING_COMMAND: &str = "/ack off";
 /// Maximum time to drain the server's output after the end.
 const LINGER: Duration = Duration::from_millis(100);
 
+/// The longest line of a server that is shown, in bytes. It is longer than the text in it: a receipt
+/// has a prefix, a message a nick, and a control character takes six bytes when it is escaped.
+const MAX_SERVER_LINE_LEN: usize = 8 * MAX_LINE_LEN;
+
+/// Minimum time between two `/who` of the client, however often the server welcomes it.
+const WHO_INTERVAL: Duration = Duration::from_secs(1);
+
 /// Idle time after which the kernel probes whether the server is alive.
 const KEEPALIVE: Duration = Duration::from_secs(120);
 
@@ -37,6 +44,12 @@ pub(crate) struct ClientConnection<'a> {
     pub(crate) expected_echoes: Vec<String>,
     /// The user's nick, while another connection still has it.
     nick_claim: Option<NickClaim>,
+    /// Whether there was a claim on this connection. A further one needs another connection.
+    has_claimed: bool,
+    /// Whether a `/who` of the client has no reply yet.
+    awaits_member_list: bool,
+    /// Whether the current line of the server is too long, and was reported.
+    is_cutting: bool,
 }
 
 /// The event that ended a wait for I/O.
@@ -59,10 +72,17 @@ impl ClientConnection<'_> {
         let _ = stream.set_nodelay(true);
         // Without keepalive a client that only reads never notices a dead server.
         let _ = stream.set_keepalive(KEEPALIVE);
-        // A server's line is longer than the text in it: a receipt has a prefix, a message a nick.
-        let input = LineBuffer::new(2 * MAX_LINE_LEN);
-        let expected_echoes = Vec::new();
-        ClientConnection { config, stream, connect_time, input, expected_echoes, nick_claim: None }
+        ClientConnection {
+            config,
+            stream,
+            connect_time,
+            input: LineBuffer::new(MAX_SERVER_LINE_LEN),
+            expected_echoes: Vec::new(),
+            nick_claim: None,
+            has_claimed: false,
+            awaits_member_list: false,
+            is_cutting: false,
+        }
     }
 
     /// Closes the connection. Errors are ignored: everything was sent or reported before.
@@ -105,6 +125,11 @@ impl ClientConnection<'_> {
                 if self.handle_line(line, state, ctx.now()).await {
                     return Ok(true);
                 }
+            }
+            if self.input.is_cutting() && !self.is_cutting {
+                // Its end may never come.
+                self.is_cutting = true;
+                self.report_cut_line().await;
             }
             self.claim_nick(state, ctx.now());
             let any =
@@ -165,6 +190,10 @@ impl ClientConnection<'_> {
         let io = async {
             let Some((deadline, event)) = first else { return ready.await };
             let left = deadline.saturating_duration_since(clock.now());
+            if left.is_zero() {
+                // A server that sends without end is always readable.
+                return Ok(event);
+            }
             clock.timeout(left, ready).await.unwrap_or(Ok(event))
         };
         let event = match state.input_closed || state.send_queue.is_full() {
@@ -193,7 +222,12 @@ impl ClientConnection<'_> {
     async fn handle_line(&mut self, line: Line, state: &mut ClientState, now: Instant) -> bool {
         let text = match &line {
             Line::Complete(line) => decode_lossy(line).into_owned(),
-            Line::TooLong(len) => format!("* line of {len} bytes not shown: too long"),
+            Line::TooLong(_) => {
+                if !std::mem::take(&mut self.is_cutting) {
+                    self.report_cut_line().await;
+                }
+                return false;
+            }
         };
         // Only a lecture server acknowledges a command as if it were a text.
         if text.strip_prefix(ACK_PREFIX) == Some(OPENING_COMMAND) {
@@ -206,6 +240,11 @@ impl ClientConnection<'_> {
             None => self.config.reporter.send(|| Report::ChatLine(text)).await,
         }
         false
+    }
+
+    async fn report_cut_line(&self) {
+        let text = format!("* a line of more than {MAX_SERVER_LINE_LEN} bytes is not shown");
+        self.config.reporter.send(|| Report::ChatLine(text)).await;
     }
 
     /// Asks for the user's nick if an attempt is due. The user does not see a refusal.
@@ -223,15 +262,20 @@ impl ClientConnection<'_> {
     fn update_state(&mut self, line: &str, state: &mut ClientState, now: Instant) {
         match parse_notice(line) {
             Notice::Welcome { nick, room, is_alone } => {
-                (state.joined_before, state.joined) = (true, true);
+                state.joined_before = true;
+                state.joined_at.get_or_insert(now);
                 // A user whose nick was taken for the moment still wants that nick.
                 let wanted = state.nick.get_or_insert_with(|| nick.into());
                 // Only after a reconnect it may be the user's own former connection that has it.
                 let is_own = state.connections > 1 && !wanted.eq_ignore_ascii_case(nick);
-                self.nick_claim = is_own.then(|| NickClaim::new(wanted, now));
+                if !is_own {
+                    self.nick_claim = None;
+                } else if !std::mem::replace(&mut self.has_claimed, true) {
+                    self.nick_claim = Some(NickClaim::new(wanted, now));
+                }
                 state.room = Some(room.into());
                 if self.config.who_on_join && !is_alone {
-                    state.send_queue.push_control("/who");
+                    self.request_member_list(state, now);
                 }
             }
             Notice::SelfRenamed(nick) => {
@@ -248,7 +292,22 @@ impl ClientConnection<'_> {
             }
             Notice::SelfLeft => state.room = None,
             Notice::Disconnected => state.reconnect_forbidden = true,
+            Notice::MemberList(_) => self.awaits_member_list = false,
             _ => {}
         }
+    }
+
+    /// Sends `/who`, unless the last one has no reply yet or was sent a moment ago. So a server
+    /// cannot make the client send more than it reads.
+    fn request_member_list(&mut self, state: &mut ClientState, now: Instant) {
+        let is_too_early = state
+            .who_sent_at
+            .is_some_and(|sent_at| now.saturating_duration_since(sent_at) < WHO_INTERVAL);
+        if self.awaits_member_list || is_too_early || !state.send_queue.is_empty() {
+            return;
+        }
+        self.awaits_member_list = true;
+        state.who_sent_at = Some(now);
+        state.send_queue.push_control("/who");
     }
 }

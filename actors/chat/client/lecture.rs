@@ -124,7 +124,8 @@ impl ClientConnection<'_> {
         ctx: &mut Context<ChatInput>,
         state: &mut ClientState,
     ) -> Result<(), ClientError> {
-        (state.joined_before, state.joined) = (true, true);
+        state.joined_before = true;
+        state.joined_at.get_or_insert(ctx.now());
         let clock = ctx.clock().clone();
         let mut buf = [0; MAX_LINE_LEN];
         let mut sent_at = clock.now();

@@ -10,6 +10,8 @@ pub(crate) mod nick_claim;
 pub(crate) mod send_queue;
 pub(crate) mod state;
 
+use std::collections::VecDeque;
+use std::io;
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
@@ -23,6 +25,10 @@ use crate::actors::support::report::{Report, Reporter};
 use crate::net::{Endpoint, Stream};
 use crate::runtime::{Actor, Context, Event, Outcome};
 use crate::wire::chat::ACK_OFF;
+
+/// Time for which a server must have kept the user, so that the backoff begins anew. A server that
+/// welcomes and closes at once is retried ever more slowly.
+const MIN_STABLE_TIME: Duration = Duration::from_secs(10);
 
 /// When a chat client reconnects after it has lost its connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +49,7 @@ pub struct ChatClient {
     room: Option<String>,
     reconnect: Reconnect,
     dialect: Option<Dialect>,
+    streams: Option<VecDeque<Stream>>,
 }
 
 impl ChatClient {
@@ -61,7 +68,15 @@ impl ChatClient {
             room: None,
             reconnect: Reconnect::Never,
             dialect: None,
+            streams: None,
         }
+    }
+
+    /// Sets connected streams that the client uses, one after the other, instead of connecting to
+    /// the endpoint.
+    pub fn streams(mut self, streams: impl IntoIterator<Item = Stream>) -> ChatClient {
+        self.streams = Some(streams.into_iter().collect());
+        self
     }
 
     /// Sets the room to enter. The default is the server's default room.
@@ -125,7 +140,18 @@ impl ChatClient {
         state: &mut ClientState,
     ) -> Result<(), ClientError> {
         let started_at = ctx.now();
-        let connect = Stream::connect(&self.config.endpoint, self.config.timeout);
+        let given = state.streams.as_mut().map(VecDeque::pop_front);
+        let connect = async {
+            let ClientConfig { endpoint, timeout, .. } = &self.config;
+            match given {
+                Some(Some(stream)) => Ok(stream),
+                Some(None) => {
+                    let source = io::ErrorKind::ConnectionRefused.into();
+                    Err(ClientError::from_io(source, endpoint, *timeout))
+                }
+                None => Ok(Stream::connect(endpoint, *timeout).await?),
+            }
+        };
         // Before the first connection the input stays in the mailbox: the first line of it is
         // needed to detect the dialect.
         let stream = match state.joined_before {
@@ -191,7 +217,7 @@ impl ChatClient {
         delay: Duration,
     ) -> bool {
         state.send_queue.reset_connection();
-        state.joined = false;
+        state.joined_at = None;
         if let Some(peer) = state.peer.take() {
             let (conn, reason) = (state.connections - 1, error.to_string());
             self.config.reporter.send(|| Report::Disconnected { peer, conn, reason }).await;
@@ -219,7 +245,7 @@ impl ChatClient {
 impl Actor for ChatClient {
     type Message = ChatInput;
 
-    async fn run(self, mut ctx: Context<ChatInput>) -> Outcome {
+    async fn run(mut self, mut ctx: Context<ChatInput>) -> Outcome {
         let mut state = ClientState {
             nick: self.nick.clone(),
             room: self.room.clone(),
@@ -229,7 +255,9 @@ impl Actor for ChatClient {
             peer: None,
             input_closed: false,
             joined_before: false,
-            joined: false,
+            joined_at: None,
+            who_sent_at: None,
+            streams: self.streams.take(),
             reconnect_forbidden: false,
         };
         let mut backoff = Backoff::new();
@@ -244,7 +272,8 @@ impl Actor for ChatClient {
             if !reconnects || state.reconnect_forbidden {
                 return Err(error.into());
             }
-            if state.joined {
+            let stable_for = state.joined_at.map(|at| ctx.now().saturating_duration_since(at));
+            if stable_for.is_some_and(|time| time >= MIN_STABLE_TIME) {
                 backoff.reset();
             }
             let delay = backoff.next_delay();

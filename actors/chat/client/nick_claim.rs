@@ -39,10 +39,10 @@ impl NickClaim {
         self.next_at
     }
 
-    /// Makes the next attempt due if `nick` is the claimed one.
+    /// Makes the next attempt, if there is one, due if `nick` is the claimed one.
     pub(crate) fn on_nick_free(&mut self, nick: &str, now: Instant) {
-        if nick.eq_ignore_ascii_case(&self.nick) {
-            self.next_at = Some(now);
+        if let (Some(next_at), true) = (&mut self.next_at, nick.eq_ignore_ascii_case(&self.nick)) {
+            *next_at = now;
         }
     }
 
@@ -78,6 +78,7 @@ mod tests {
         }
         assert_eq!(attempts, MAX_ATTEMPTS - 1);
         assert!((100..200).contains(&(now - start).as_secs()), "{:?}", now - start);
+        claim.on_nick_free("ada", now);
         assert_eq!(claim.poll(now + Duration::from_secs(1000)), None);
     }
 

@@ -1,11 +1,12 @@
 //! The state of a chat client that outlives its connections.
 
-use std::time::Duration;
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use crate::actors::chat::client::send_queue::SendQueue;
 use crate::actors::chat::messages::Dialect;
 use crate::actors::support::report::Reporter;
-use crate::net::{Endpoint, Peer};
+use crate::net::{Endpoint, Peer, Stream};
 use crate::wire::chat::command::{Command, parse};
 
 /// A message to a chat client.
@@ -46,8 +47,12 @@ pub(crate) struct ClientState {
     pub(crate) input_closed: bool,
     /// Whether the server has admitted the user, on any connection.
     pub(crate) joined_before: bool,
-    /// Whether the server has admitted the user on the current connection.
-    pub(crate) joined: bool,
+    /// When the server has admitted the user on the current connection.
+    pub(crate) joined_at: Option<Instant>,
+    /// When the client sent `/who` last, on any connection.
+    pub(crate) who_sent_at: Option<Instant>,
+    /// The streams to use instead of connecting, if there are any.
+    pub(crate) streams: Option<VecDeque<Stream>>,
     /// Whether the server closed the session for a reason that forbids reconnecting.
     pub(crate) reconnect_forbidden: bool,
 }
