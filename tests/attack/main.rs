@@ -2,6 +2,8 @@
 //!
 //! The floods run shortened here. `docs/performance.md` records the full runs.
 
+// Hostile chat servers against our client.
+mod chat_clients;
 // Floods of a chat server, and what a source may do in all its sessions together.
 mod chat_floods;
 // Joins, leaves, notices and history of large rooms.
