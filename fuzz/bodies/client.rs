@@ -19,7 +19,8 @@
 //!
 //! - No actor crashes, and the client ends after its input and its connections have ended.
 //! - The client sends only what the user typed and its own commands, with valid names.
-//! - It sends `/who` at most once a second, and its own commands only once for each connection.
+//! - It sends `/who` at most once a second, and at most [`MAX_COMMANDS`] other commands of its own
+//!   on each connection.
 //! - A line that it reports has at most [`MAX_REPORTED_LEN`] bytes.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -46,6 +47,10 @@ const LONG_TIME: Duration = Duration::from_secs(36_000);
 /// The number of connections that the server accepts.
 const CONNECTIONS: usize = 4;
 
+/// The most commands that a client sends on a connection: its handshake, and the attempts to take
+/// its nick back.
+const MAX_COMMANDS: usize = 3 + 20;
+
 /// The longest line that a client reports. An invalid byte becomes three of a replacement.
 const MAX_REPORTED_LEN: usize = 3 * 8 * MAX_LINE_LEN;
 
@@ -57,7 +62,8 @@ const TYPED: [&str; 6] = ["hello", "/who", "/nick eve", "/join den", "/leave", "
 struct Transcript {
     /// For each connection, the bytes that the client sent.
     sent: Vec<Vec<u8>>,
-    /// The number of `/who` that the user typed.
+    /// The number of lines that the user typed, and of `/who` among them.
+    typed: usize,
     typed_who: usize,
     /// The length of the longest reported line.
     longest_report: usize,
@@ -158,7 +164,7 @@ async fn run_script(
         sent: vec![Vec::new()],
         send_budget: 64 << 10,
     };
-    let (mut chunk, mut typed_who) = (Vec::new(), 0);
+    let (mut chunk, mut typed, mut typed_who) = (Vec::new(), 0, 0);
     let mut bytes = script.iter().copied();
     while let Some(byte) = bytes.next() {
         if byte < 0xf8 {
@@ -184,6 +190,7 @@ async fn run_script(
             0xfc => {
                 let line = TYPED[usize::from(bytes.next().unwrap_or(u8::MAX)) % 64 % TYPED.len()];
                 if client.try_send(ChatInput::Line(line.into())).is_ok() {
+                    typed += 1;
                     typed_who += usize::from(line == "/who");
                 }
                 run.wait(INSTANT).await;
@@ -207,7 +214,8 @@ async fn run_script(
     run.wait(LONG_TIME).await;
     let sent = mem::take(&mut run.sent);
     let mut result = result.lock().unwrap();
-    (result.sent, result.typed_who, result.seconds) = (sent, typed_who, seconds);
+    (result.sent, result.seconds) = (sent, seconds);
+    (result.typed, result.typed_who) = (typed, typed_who);
     assert!(result.exit.is_some(), "the client has ended: {result:#?}");
 }
 
@@ -267,11 +275,12 @@ impl ScriptRun<'_> {
 /// Checks what the client has sent and reported.
 fn check_client(transcript: &Transcript, who_on_join: bool) {
     assert!(transcript.longest_report <= MAX_REPORTED_LEN, "{}", transcript.longest_report);
-    let mut who = 0;
+    let (mut who, mut all) = (0, 0);
     for sent in &transcript.sent {
         let text = std::str::from_utf8(sent).unwrap();
         // The last line of a connection may be cut.
         let lines: Vec<_> = text.split('\n').collect();
+        all += lines.len() - 1;
         for line in &lines[..lines.len() - 1] {
             who += usize::from(*line == "/who");
             assert!(is_expected(line), "{line:?} in {transcript:#?}");
@@ -281,6 +290,9 @@ fn check_client(transcript: &Transcript, who_on_join: bool) {
     }
     let limit = if who_on_join { transcript.seconds + 1 } else { 0 };
     assert!(who as u64 <= transcript.typed_who as u64 + limit, "{who}: {transcript:#?}");
+    // A line that was cut by the end of a connection is sent again.
+    let limit = transcript.typed + who + CONNECTIONS * (MAX_COMMANDS + 1);
+    assert!(all <= limit, "{all} lines: {transcript:#?}");
 }
 
 /// Returns whether the user or the client may have sent a line. The chunks of the lecture dialect

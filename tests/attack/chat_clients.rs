@@ -1,7 +1,7 @@
 //! Hostile chat servers against our client.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -172,4 +172,23 @@ fn client_ends_while_server_floods() {
     client.close_stdin();
     client.wait().with_code(0);
     flood.join().unwrap();
+}
+
+#[test]
+fn client_claims_its_nick_twenty_times_at_most() {
+    let server = HostileServer::new();
+    let _client = server.client(&["--reconnect", "always"]);
+    let mut stream = server.accept();
+    handshake(&stream);
+    stream.write_all(WELCOME.as_bytes()).unwrap();
+    drop(stream);
+    let mut stream = server.accept();
+    handshake(&stream);
+    let welcome = WELCOME.replace("ada", "guest1");
+    let lines = format!("{welcome}* ada left\n* ada, bob left\n");
+    stream.write_all(lines.repeat(5000).as_bytes()).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let lines = BufReader::new(&stream).lines().map_while(Result::ok);
+    let count = lines.filter(|line| line == "/nick ada").count();
+    assert!((1..=20).contains(&count), "{count} claims");
 }

@@ -23,8 +23,8 @@ pub(crate) const OPENING_COMMAND: &str = "/ack off";
 /// Maximum time to drain the server's output after the end.
 const LINGER: Duration = Duration::from_millis(100);
 
-/// The longest line of a server that is shown, in bytes. It is longer than the text in it: a receipt
-/// has a prefix, a message a nick, and a control character takes six bytes when it is escaped.
+/// The longest line of a server that is shown, in bytes. It is longer than the text in it: a
+/// receipt has a prefix, a message a nick, and an escaped control character has six bytes.
 const MAX_SERVER_LINE_LEN: usize = 8 * MAX_LINE_LEN;
 
 /// Minimum time between two `/who` of the client, however often the server welcomes it.
