@@ -27,6 +27,14 @@ pub enum ClientError {
         /// The time limit.
         limit: Duration,
     },
+    /// The server announced its reply again and again, but did not send it.
+    #[error("{server} still works on the file after {limit:?}; giving up")]
+    NoResult {
+        /// The server's endpoint.
+        server: String,
+        /// The time limit.
+        limit: Duration,
+    },
     /// More requests than allowed were not answered in time.
     #[error("{lost} of {sent} requests got no answer within {}", format_duration(*limit))]
     LostReplies {

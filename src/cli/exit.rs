@@ -45,7 +45,11 @@ impl ExitStatus {
             }
             match error.downcast_ref::<ClientError>() {
                 Some(ClientError::Connect(_)) => return ExitStatus::Unreachable,
-                Some(ClientError::TimedOut { .. } | ClientError::LostReplies { .. }) => {
+                Some(
+                    ClientError::TimedOut { .. }
+                    | ClientError::NoResult { .. }
+                    | ClientError::LostReplies { .. },
+                ) => {
                     return ExitStatus::TimedOut;
                 }
                 Some(ClientError::NotFileProtocol { timeout: Some(_), .. }) => {

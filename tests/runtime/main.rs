@@ -15,6 +15,8 @@ mod chat_sessions;
 mod fairness;
 // Faults that the simulation injects.
 mod fault_injection;
+// The framed file client with hostile servers.
+mod file_client;
 // The receiver of the file server, with slow, silent and stopped senders.
 mod file_receiver;
 // The writer of the file server.

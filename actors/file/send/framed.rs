@@ -13,10 +13,13 @@ use futures_lite::future;
 
 use crate::actors::file::send::raw::FileInput;
 use crate::actors::file::send::read_error::explain_io_error;
+use crate::actors::file::send::threads::FileThreads;
 use crate::actors::file::send::uploader::{UploadOutcome, Uploader};
 use crate::actors::file::send::walk::{SendItem, WalkError, walk};
 use crate::actors::{ClientError, Report, Reporter, TotalProgress, TransferSummary};
 use crate::net::Endpoint;
+#[cfg(feature = "testing")]
+use crate::net::Stream;
 use crate::runtime::{Actor, Clock, Context, Event, Outcome};
 
 /// An actor that sends files that arrive complete.
@@ -30,6 +33,9 @@ pub struct FramedSender {
     resume: bool,
     timeout: Duration,
     reporter: Reporter,
+    threads: FileThreads,
+    #[cfg(feature = "testing")]
+    streams: Option<Vec<Stream>>,
 }
 
 /// The state of one run, which lasts from the first file to the last.
@@ -62,7 +68,19 @@ impl FramedSender {
             resume: true,
             timeout,
             reporter,
+            threads: FileThreads::default(),
+            #[cfg(feature = "testing")]
+            streams: None,
         }
+    }
+
+    /// Uses these connections, the last one first, instead of new ones to the endpoint. For
+    /// simulations, so it also reads files on the calling thread.
+    #[cfg(feature = "testing")]
+    pub fn streams(mut self, streams: Vec<Stream>) -> FramedSender {
+        self.streams = Some(streams);
+        self.threads = FileThreads::Inline;
+        self
     }
 
     /// Sets the file that is sent under the name `stdin` for the path `-`. It cannot be sent a
@@ -86,13 +104,16 @@ impl FramedSender {
         self
     }
 
-    fn new_run(&self, clock: &Clock) -> SendRun {
+    fn new_run(&mut self, clock: &Clock) -> SendRun {
         let uploader = Uploader {
             clock: clock.clone(),
             endpoint: self.endpoint.clone(),
             timeout: self.timeout,
             resume: self.resume,
             stdin: self.stdin.clone(),
+            threads: self.threads,
+            #[cfg(feature = "testing")]
+            streams: self.streams.take(),
             reporter: self.reporter.clone(),
             connection: None,
             was_connected: false,
@@ -105,7 +126,7 @@ impl FramedSender {
     async fn send_files(&self, run: &mut SendRun) -> Result<(), ClientError> {
         let paths = self.files.clone();
         let found = move || paths.iter().map(|path| walk(path)).collect::<Vec<_>>();
-        let found = smol::unblock(found).await;
+        let found = self.threads.start(found).await;
         let (items, errors): (Vec<_>, Vec<_>) = found.into_iter().unzip();
         self.report_walk_errors(run, errors.into_iter().flatten().collect()).await;
         let items: Vec<SendItem> = items.into_iter().flatten().collect();
@@ -145,7 +166,7 @@ impl FramedSender {
     }
 
     async fn send_path(&self, run: &mut SendRun, path: PathBuf) -> Result<(), ClientError> {
-        let (items, errors) = smol::unblock(move || walk(&path)).await;
+        let (items, errors) = self.threads.start(move || walk(&path)).await;
         self.report_walk_errors(run, errors).await;
         for item in &items {
             self.send_item(run, item).await?;
@@ -221,7 +242,7 @@ impl FramedSender {
 impl Actor for FramedSender {
     type Message = FileInput;
 
-    async fn run(self, mut ctx: Context<FileInput>) -> Outcome {
+    async fn run(mut self, mut ctx: Context<FileInput>) -> Outcome {
         let mut run = self.new_run(ctx.clock());
         let result = match self.files.is_empty() {
             true => self.send_from_mailbox(&mut ctx, &mut run).await,

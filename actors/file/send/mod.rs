@@ -7,5 +7,6 @@ mod pipeline;
 pub(crate) mod raw;
 mod read_error;
 mod source;
+mod threads;
 mod uploader;
 mod walk;

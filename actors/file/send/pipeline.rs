@@ -5,13 +5,12 @@
 
 use std::io;
 
-use smol::Task;
-
 use crate::actors::ClientError;
 use crate::actors::file::failure_code;
 use crate::actors::file::progress::ProgressReporter;
 use crate::actors::file::send::connection::{FramedConnection, ServerReply};
 use crate::actors::file::send::source::{SourceChunk, SourceFile};
+use crate::actors::file::send::threads::{FileJob, FileThreads};
 use crate::wire::file::digest::ChunkHash;
 use crate::wire::file::{CHUNK_SIZE, DATA_HEADER_LEN, DATA_OVERHEAD, Failed, Frame, FrameWriter};
 
@@ -121,11 +120,12 @@ struct FilledBatch {
 }
 
 fn fill_batch(
+    threads: FileThreads,
     mut source: SourceFile,
     mut frame_writer: FrameWriter,
     mut batch: FrameBatch,
-) -> Task<FilledBatch> {
-    smol::unblock(move || {
+) -> FileJob<FilledBatch> {
+    threads.start(move || {
         let outcome = batch.fill(&mut source, &mut frame_writer);
         FilledBatch { source, frame_writer, batch, outcome }
     })
@@ -134,10 +134,11 @@ fn fill_batch(
 /// Sends the file's remaining chunks. The file is returned in any case.
 pub(super) async fn send_chunks(
     connection: &mut FramedConnection,
+    threads: FileThreads,
     source: SourceFile,
     progress: &mut ProgressReporter,
 ) -> (SourceFile, Result<StreamOutcome, ClientError>) {
-    let mut filling = fill_batch(source, connection.frame_writer(), FrameBatch::new());
+    let mut filling = fill_batch(threads, source, connection.frame_writer(), FrameBatch::new());
     let mut spare_batch = None;
     loop {
         let FilledBatch { source, frame_writer, batch, outcome } = filling.await;
@@ -152,7 +153,7 @@ pub(super) async fn send_chunks(
             return (source, outcome);
         }
         let next_batch = spare_batch.take().unwrap_or_else(FrameBatch::new);
-        filling = fill_batch(source, frame_writer.clone(), next_batch);
+        filling = fill_batch(threads, source, frame_writer.clone(), next_batch);
         let reply = connection.send_batch(batch.frames(), frame_writer).await;
         progress.update(position);
         match reply.transpose() {

@@ -28,6 +28,9 @@ const MAX_SENDFILE: usize = 8 << 20;
 /// The longest wait for the server to close its side after everything was sent.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The number of bytes from the server after which its close is not waited for.
+const MAX_REPLY_LEN: usize = 64 << 10;
+
 /// A message to a sender without files of its own.
 #[derive(Debug)]
 pub enum FileInput {
@@ -255,10 +258,13 @@ impl RawSender {
         stream.shutdown_write().map_err(failed)?;
         let mut buffer = [0; 64];
         let closed = async {
+            let mut received = 0;
             loop {
                 match stream.read(&mut buffer).await {
                     Ok(0) => return Ok(()),
-                    Ok(_) => {}
+                    // The timeout is not seen while there is always something to read.
+                    Ok(_) if received > MAX_REPLY_LEN => return Ok(()),
+                    Ok(length) => received += length,
                     Err(error) => return Err(failed(error)),
                 }
             }

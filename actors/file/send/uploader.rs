@@ -15,10 +15,13 @@ use crate::actors::file::progress::ProgressReporter;
 use crate::actors::file::send::connection::{FramedConnection, ServerReply};
 use crate::actors::file::send::pipeline::{StreamOutcome, abort_file, send_chunks};
 use crate::actors::file::send::source::SourceFile;
+use crate::actors::file::send::threads::FileThreads;
 use crate::actors::file::send::walk::SendItem;
 use crate::actors::support::backoff::{Backoff, MAX_FAILURES};
 use crate::actors::{ClientError, Report, Reporter, TotalProgress};
 use crate::net::Endpoint;
+#[cfg(feature = "testing")]
+use crate::net::Stream;
 use crate::runtime::Clock;
 use crate::wire::file::digest::ChunkHash;
 use crate::wire::file::{Frame, Offer};
@@ -34,6 +37,10 @@ pub(super) struct Uploader {
     /// sent again.
     pub(super) resume: bool,
     pub(super) stdin: Option<Arc<File>>,
+    pub(super) threads: FileThreads,
+    /// The connections to use, instead of new ones to the endpoint.
+    #[cfg(feature = "testing")]
+    pub(super) streams: Option<Vec<Stream>>,
     pub(super) reporter: Reporter,
     pub(super) connection: Option<FramedConnection>,
     /// Whether there ever was a connection. A first connection that fails is not retried.
@@ -74,12 +81,21 @@ impl Uploader {
     /// Connects, unless there is a connection.
     pub(super) async fn connect(&mut self) -> Result<(), ClientError> {
         if self.connection.is_none() {
-            let connection =
-                FramedConnection::connect(&self.clock, &self.endpoint, self.timeout).await?;
-            self.connection = Some(connection);
+            self.connection = Some(self.new_connection().await?);
             self.was_connected = true;
         }
         Ok(())
+    }
+
+    async fn new_connection(&mut self) -> Result<FramedConnection, ClientError> {
+        let (clock, endpoint) = (&self.clock, &self.endpoint);
+        #[cfg(feature = "testing")]
+        if let Some(streams) = &mut self.streams {
+            let closed = ClientError::Closed { server: endpoint.to_string(), phase: None };
+            let stream = streams.pop().ok_or(closed)?;
+            return FramedConnection::handshake(stream, clock, endpoint, self.timeout).await;
+        }
+        FramedConnection::connect(clock, endpoint, self.timeout).await
     }
 
     /// Uploads a file or a directory. `total_before` is the progress of all files without it.
@@ -95,7 +111,7 @@ impl Uploader {
         let (mut source, mut backoff) = (None, Backoff::new());
         if !item.is_directory {
             let (path, stdin) = (item.path.clone(), self.stdin.clone());
-            match smol::unblock(move || SourceFile::open(&path, stdin)).await {
+            match self.threads.start(move || SourceFile::open(&path, stdin)).await {
                 Ok(opened) => source = Some(opened),
                 Err(error) => return Ok(UploadOutcome::Unreadable(error)),
             }
@@ -164,8 +180,10 @@ impl Uploader {
                 };
             }
         };
-        let (source, start) = find_resume_point(source, chunk_count, chunk_list_hash).await;
-        let (source, outcome) = send_from(connection, source, start, backoff, progress).await;
+        let (source, start) =
+            find_resume_point(self.threads, source, chunk_count, chunk_list_hash).await;
+        let (source, outcome) =
+            send_from(connection, self.threads, source, start, backoff, progress).await;
         let source = source_slot.insert(source);
         match outcome? {
             TransferOutcome::Stored { hash, name } => {
@@ -204,21 +222,23 @@ enum TransferOutcome {
 
 /// Finds the first chunk to send, on a thread that may block.
 async fn find_resume_point(
+    threads: FileThreads,
     mut source: SourceFile,
     chunk_count: u64,
     chunk_list_hash: ChunkHash,
 ) -> (SourceFile, io::Result<u64>) {
-    smol::unblock(move || {
+    let job = threads.start(move || {
         let start = source.start_after(chunk_count, &chunk_list_hash);
         (source, start)
-    })
-    .await
+    });
+    job.await
 }
 
 /// Sends a file from the chunk `start` on, and waits until it is stored. The file is returned in
 /// any case.
 async fn send_from(
     connection: &mut FramedConnection,
+    threads: FileThreads,
     source: SourceFile,
     start: io::Result<u64>,
     backoff: &mut Backoff,
@@ -230,7 +250,7 @@ async fn send_from(
             backoff.record_progress(number);
             progress.set_resumed(source.position());
             match connection.send_frame(&Frame::Begin(number)).await {
-                Ok(()) => send_chunks(connection, source, progress).await,
+                Ok(()) => send_chunks(connection, threads, source, progress).await,
                 Err(failure) => (source, Err(failure)),
             }
         }
