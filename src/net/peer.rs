@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use crate::wire::text::is_unsafe;
+use crate::wire::text::escape;
 
 /// The address of the other end of a socket.
 ///
@@ -62,7 +62,8 @@ impl fmt::Display for Peer {
     /// Formats an address like the standard library, and a path as `unix:PATH`.
     ///
     /// The peer chose its path. So bytes that are not UTF-8 become U+FFFD, and characters that are
-    /// [unsafe](is_unsafe) to show become escapes. The result is safe in a terminal and a log.
+    /// [unsafe](crate::wire::text::is_unsafe) to show become escapes. The result is safe in a
+    /// terminal and a log.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = match self {
             Peer::Inet(address) => return address.fmt(f),
@@ -77,10 +78,7 @@ impl fmt::Display for Peer {
             }
             path => path,
         };
-        for c in OsStr::from_bytes(path).to_string_lossy().chars() {
-            if is_unsafe(c) { write!(f, "{}", c.escape_default())? } else { f.write_char(c)? }
-        }
-        Ok(())
+        f.write_str(&escape(&OsStr::from_bytes(path).to_string_lossy()))
     }
 }
 

@@ -131,6 +131,7 @@ impl LifecycleLog {
             true => log::debug!("{event}"),
             false => log::warn!("{event}"),
         }
+        exit.backtrace().into_iter().flat_map(str::lines).for_each(|line| log::warn!("{line}"));
         // The children of pools are never restarted.
         if !path.is_pool_child() {
             self.state().exit_reasons.insert(path.to_string(), exit.to_string());

@@ -8,7 +8,6 @@
 //! Each message is written with one call. A failing write is ignored, because there is no other
 //! place to report it. Every message is escaped again here, because it may hold text from a peer.
 
-use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::sync::Arc;
 use std::time::Duration;
@@ -72,21 +71,18 @@ impl LogFormat {
         if is_colored { LogFormat::Colored } else { LogFormat::Plain }
     }
 
-    /// Formats one message. Each of its lines gets the prefix and a line feed.
+    /// Formats one message as one line. A line feed inside of it is escaped, so that a text from a
+    /// peer cannot forge a message.
     fn format_message(self, level: Level, text: &str) -> String {
-        let mut lines = String::new();
-        for line in text.lines().map(escape) {
-            let result = match self {
-                LogFormat::Journal => writeln!(lines, "<{}>{line}", syslog_priority(level)),
-                LogFormat::Plain => writeln!(lines, "{PROGRAM}: {}{line}", level_label(level)),
-                LogFormat::Colored => {
-                    let (on, off) = (level_color(level), "\x1b[0m");
-                    writeln!(lines, "{PROGRAM}: {on}{}{off}{line}", level_label(level))
-                }
-            };
-            result.expect("writing to a String never fails");
+        let line = escape(text.trim_end());
+        match self {
+            LogFormat::Journal => format!("<{}>{line}\n", syslog_priority(level)),
+            LogFormat::Plain => format!("{PROGRAM}: {}{line}\n", level_label(level)),
+            LogFormat::Colored => {
+                let (on, off) = (level_color(level), "\x1b[0m");
+                format!("{PROGRAM}: {on}{}{off}{line}\n", level_label(level))
+            }
         }
-        lines
     }
 }
 
@@ -227,9 +223,19 @@ mod tests {
     fn each_format_shows_the_level() {
         assert_eq!(LogFormat::Plain.format_message(Level::Warn, "hm"), "sockactors: warning: hm\n");
         assert_eq!(LogFormat::Plain.format_message(Level::Info, "here"), "sockactors: here\n");
-        assert_eq!(LogFormat::Journal.format_message(Level::Error, "a\nb"), "<3>a\n<3>b\n");
+        assert_eq!(LogFormat::Journal.format_message(Level::Error, "no"), "<3>no\n");
         let colored = LogFormat::Colored.format_message(Level::Error, "no");
         assert_eq!(colored, "sockactors: \x1b[1;31merror: \x1b[0mno\n");
+    }
+
+    #[test]
+    fn line_feed_in_message_does_not_begin_another() {
+        let forged = "failed: x\nsockactors: error: forged\u{2028}\r\n";
+        for format in [LogFormat::Plain, LogFormat::Colored, LogFormat::Journal] {
+            let line = format.format_message(Level::Warn, forged);
+            assert_eq!(line.lines().count(), 1, "{line:?}");
+            assert!(line.ends_with("x\\nsockactors: error: forged\n"), "{line:?}");
+        }
     }
 
     #[test]

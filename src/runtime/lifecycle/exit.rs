@@ -66,6 +66,14 @@ impl Exit {
             _ => None,
         }
     }
+
+    /// Returns the backtrace of a panic, if it was recorded.
+    pub fn backtrace(&self) -> Option<&str> {
+        match self {
+            Exit::Panicked { location, .. } => Some(location.split_once('\n')?.1),
+            _ => None,
+        }
+    }
 }
 
 impl fmt::Display for Exit {
@@ -74,7 +82,10 @@ impl fmt::Display for Exit {
             Exit::Normal => f.write_str("ended normally"),
             Exit::Shutdown => f.write_str("stopped as asked"),
             Exit::Failed(error) => write!(f, "failed: {error}"),
-            Exit::Panicked { text, location } => write!(f, "panicked at {location}: {text}"),
+            Exit::Panicked { text, location } => {
+                let location = location.lines().next().unwrap_or_default();
+                write!(f, "panicked at {location}: {text}")
+            }
             Exit::Killed => f.write_str("killed"),
             Exit::Linked(other) => write!(f, "ended with {}, which {}", other.0, other.1),
             Exit::StartFailed(child) => write!(f, "could not start: {} {}", child.0, child.1),

@@ -25,7 +25,7 @@ use std::str::from_utf8;
 use memchr::memchr;
 
 use crate::wire::chat::names::validate_room;
-use crate::wire::text::is_unsafe;
+use crate::wire::text::is_safe_text;
 
 /// The first bytes of a segment: the name of the format, and its version.
 pub const SEGMENT_HEADER: [u8; 8] = *b"sockjrn\x01";
@@ -54,7 +54,7 @@ impl Record<'_> {
     /// Returns whether the room name is valid, and the line is one line that is safe to show.
     fn is_valid(&self) -> bool {
         let text = self.line.strip_suffix('\n');
-        validate_room(self.room).is_ok() && text.is_some_and(|text| !text.contains(is_unsafe))
+        validate_room(self.room).is_ok() && text.is_some_and(is_safe_text)
     }
 }
 

@@ -13,11 +13,12 @@
 //! to the peer, which are text. A name that is shown differently from what it is would mislead.
 //!
 //! Backslashes, a leading `-`, `con`, and characters that only look like a dot or a slash are
-//! allowed. They do not leave the directory, and are shown as they are.
+//! allowed. They do not leave the directory, and are shown as they are. Invisible characters and
+//! spaces other than U+0020 are not allowed, because two names that differ only in them look alike.
 
 use std::fmt;
 
-use crate::wire::text::is_unsafe;
+use crate::wire::text::is_safe_name;
 
 /// The longest name in bytes.
 pub const MAX_NAME_LEN: usize = 4096;
@@ -64,7 +65,7 @@ impl SafeName {
         if name.starts_with('/') {
             return Err("the name is an absolute path");
         }
-        if name.contains(is_unsafe) {
+        if !is_safe_name(name) {
             return Err("the name has control or invisible characters");
         }
         if name.split('/').count() > MAX_DEPTH {

@@ -34,7 +34,7 @@ const PIECES: [&[u8]; 24] = [
     "\u{a0}".as_bytes(),
 ];
 
-const REJECTED: [&[u8]; 40] = [
+const REJECTED: [&[u8]; 50] = [
     b"",
     b"/",
     b"//",
@@ -75,6 +75,16 @@ const REJECTED: [&[u8]; 40] = [
     "exe\u{202e}txt".as_bytes(),
     "\u{feff}x".as_bytes(),
     "x\u{3000}".as_bytes(),
+    "x\u{ad}y".as_bytes(),
+    "x\u{34f}y".as_bytes(),
+    "x\u{3164}y".as_bytes(),
+    "x\u{2800}y".as_bytes(),
+    "x\u{fe0f}y".as_bytes(),
+    "x\u{e0061}y".as_bytes(),
+    "x\u{a0}y".as_bytes(),
+    "x\u{2003}y".as_bytes(),
+    "x\u{3000}y".as_bytes(),
+    "x\u{200d}y".as_bytes(),
 ];
 
 const HARMLESS: [&str; 14] = [
