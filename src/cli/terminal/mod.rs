@@ -85,14 +85,18 @@ struct EditorState {
     /// The text being typed, and the position of the cursor.
     line: String,
     position: usize,
-    /// Whether the keys for a restart are on their way.
+    /// Whether a restart is requested.
     is_restarting: bool,
+    /// Whether the keys for the restart are on their way.
+    is_restart_sent: bool,
     /// Whether the editor has received them. It draws its line once more before it ends its read.
     is_ending: bool,
     /// Whether the editor draws nothing.
     is_hidden: bool,
     /// The number of typed Ctrl-C that the editor has not handled.
     interrupts: usize,
+    /// The number of Ctrl-C that the editor has handled, also those for restarts.
+    handled_interrupts: u64,
 }
 
 /// A line editor that has not started to read.
@@ -244,9 +248,10 @@ impl Terminal {
 
     /// Marks the end of a restart.
     fn finish_restart(&self) {
-        self.editor().is_restarting = false;
+        let mut editor = self.editor();
+        (editor.is_restarting, editor.is_restart_sent) = (false, false);
+        drop(editor);
         self.0.editor_changed.notify_all();
-        self.0.pty.wake();
     }
 }
 
@@ -327,17 +332,19 @@ impl LineReader {
         let mut editor = terminal.editor();
         (editor.is_reading, editor.is_ending, editor.is_hidden) = (false, false, false);
         let line = std::mem::take(&mut editor.line);
-        let (interrupts, is_restarting) = (editor.interrupts, editor.is_restarting);
+        let (interrupts, is_restart_sent) = (editor.interrupts, editor.is_restart_sent);
         editor.interrupts = interrupts.saturating_sub(usize::from(result.is_err()));
+        editor.handled_interrupts += u64::from(matches!(result, Err(ReadlineError::Interrupted)));
         let position = editor.position;
         drop(editor);
+        terminal.0.pty.wake();
         match result {
             Ok(line) => ReadEnd::Line(line),
             Err(ReadlineError::Interrupted) if interrupts > 0 && line.is_empty() => {
                 ReadEnd::Interrupted
             }
             Err(ReadlineError::Interrupted) if interrupts > 0 => ReadEnd::Cleared,
-            Err(ReadlineError::Interrupted) if is_restarting => {
+            Err(ReadlineError::Interrupted) if is_restart_sent => {
                 write_now(&format!("\x1b[A{CLEAR_BELOW}"));
                 terminal.finish_restart();
                 let (left, right) = line.split_at_checked(position).unwrap_or((&line, ""));
@@ -379,8 +386,15 @@ impl EditorStatus for EditorMonitor {
         editor.is_reading
     }
 
-    fn is_restarting(&self) -> bool {
-        self.terminal.editor().is_restarting
+    fn expect_restart(&self) -> bool {
+        let mut editor = self.terminal.editor();
+        let is_new = editor.is_restarting && !editor.is_restart_sent;
+        editor.is_restart_sent |= is_new;
+        is_new
+    }
+
+    fn handled_interrupts(&self) -> u64 {
+        self.terminal.editor().handled_interrupts
     }
 
     fn show(&self, text: &str) {

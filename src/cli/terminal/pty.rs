@@ -39,8 +39,8 @@ const BACKGROUND_INTERVAL: Duration = Duration::from_millis(200);
 /// How long the beginning of an escape sequence waits for its rest.
 const SEQUENCE_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// How long the keys of a person wait for the editor to show a new prompt.
-const RESTART_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long keys wait until the editor has handled the Ctrl-C before them.
+const INTERRUPT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The keys that end the editor's read: a numeric argument, which makes the editor draw its line
 /// again, and Ctrl-C.
@@ -57,8 +57,11 @@ pub trait EditorStatus: Send {
     /// Announces that the editor is about to receive Ctrl-C. Returns `false` if it does not read.
     fn expect_interrupt(&self) -> bool;
 
-    /// Returns whether the editor waits for [`RESTART_KEYS`].
-    fn is_restarting(&self) -> bool;
+    /// Returns whether the editor has to receive [`RESTART_KEYS`]. Returns `true` once per request.
+    fn expect_restart(&self) -> bool;
+
+    /// Returns the number of Ctrl-C that the editor has handled.
+    fn handled_interrupts(&self) -> u64;
 
     /// Shows a text above the prompt.
     fn show(&self, text: &str);
@@ -258,17 +261,9 @@ struct KeyForwarder<'a> {
     waker: PasteWaker,
     /// The keys that wait for the editor.
     pending: VecDeque<u8>,
-    restart: EditorRestart,
-}
-
-/// The state of a restart of the editor, as the thread of the keys sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum EditorRestart {
-    NotRequested,
-    /// The editor was sent the keys for it. It would lose further keys.
-    Waiting,
-    /// The editor did not restart in time.
-    TimedOut,
+    /// The number of Ctrl-C that were forwarded. The editor drops keys that it reads with one, so
+    /// the next keys wait until it is handled.
+    sent_interrupts: u64,
 }
 
 impl<'a> KeyForwarder<'a> {
@@ -284,7 +279,7 @@ impl<'a> KeyForwarder<'a> {
             filter: KeyFilter::default(),
             waker: PasteWaker::default(),
             pending: VecDeque::new(),
-            restart: EditorRestart::NotRequested,
+            sent_interrupts: 0,
         }
     }
 
@@ -294,12 +289,13 @@ impl<'a> KeyForwarder<'a> {
         let mut buf = [0; 1024];
         loop {
             let is_foreground = self.terminal.state().usage == Usage::Foreground;
-            self.update_restart();
-            let has_room = self.pending.len() < MAX_PENDING_KEYS;
-            let reads = is_foreground && has_room && self.restart != EditorRestart::Waiting;
+            if self.editor.expect_restart() {
+                self.pending.extend(RESTART_KEYS);
+            }
+            let reads = is_foreground && self.pending.len() < MAX_PENDING_KEYS;
             let timeout = self.timeout(is_foreground);
             let flags = |wanted, flags| if wanted { flags } else { PollFlags::empty() };
-            let writes = !self.pending.is_empty();
+            let writes = !self.pending.is_empty() && !self.awaits_interrupt();
             let mut fds = [
                 PollFd::from_borrowed_fd(
                     self.terminal.terminal.as_fd(),
@@ -341,30 +337,32 @@ impl<'a> KeyForwarder<'a> {
                 }
             }
             if writable.contains(PollFlags::OUT) {
-                let written = rustix::io::write(&self.pty.controller, self.pending.as_slices().0)?;
-                self.waker.on_forwarded(self.pending.drain(..written));
+                self.write_pending()?;
             }
         }
     }
 
-    /// Sends the keys for a restart of the editor if it is requested.
-    fn update_restart(&mut self) {
-        match (self.editor.is_restarting(), self.restart) {
-            (false, _) => self.restart = EditorRestart::NotRequested,
-            (true, EditorRestart::NotRequested) => {
-                self.pending.extend(RESTART_KEYS);
-                self.restart = EditorRestart::Waiting;
-            }
-            (true, _) => {}
-        }
+    /// Returns whether the editor has not handled a forwarded Ctrl-C.
+    fn awaits_interrupt(&self) -> bool {
+        self.sent_interrupts > self.editor.handled_interrupts()
+    }
+
+    /// Writes keys up to the next Ctrl-C.
+    fn write_pending(&mut self) -> rustix::io::Result<()> {
+        let (keys, _) = self.pending.as_slices();
+        let end = keys.iter().position(|key| *key == CTRL_C).map_or(keys.len(), |index| index + 1);
+        let written = rustix::io::write(&self.pty.controller, &keys[..end])?;
+        self.sent_interrupts += u64::from(keys[..written].ends_with(&[CTRL_C]));
+        self.waker.on_forwarded(self.pending.drain(..written));
+        Ok(())
     }
 
     fn timeout(&self, is_foreground: bool) -> Option<Timespec> {
-        let restart = (self.restart == EditorRestart::Waiting).then_some(RESTART_TIMEOUT);
+        let interrupt = self.awaits_interrupt().then_some(INTERRUPT_TIMEOUT);
         let keys = match self.filter.is_waiting() {
             true => Some(SEQUENCE_TIMEOUT),
-            // The editor may hold the keys for its restart in its buffer.
-            false => self.waker.timeout().or(restart),
+            // The editor may hold the Ctrl-C in its buffer until it is woken.
+            false => self.waker.timeout().or(interrupt),
         };
         let background = (!is_foreground).then_some(BACKGROUND_INTERVAL);
         keys.into_iter().chain(background).min()?.try_into().ok()
@@ -375,9 +373,11 @@ impl<'a> KeyForwarder<'a> {
             self.pending.extend(self.filter.take_waiting());
         } else if self.waker.timeout().is_some() {
             self.waker.on_timeout();
-            self.pending.push_back(NUL_KEY);
-        } else if self.restart == EditorRestart::Waiting {
-            self.restart = EditorRestart::TimedOut;
+            // This fails only if the editor has other keys to read.
+            let _ = rustix::io::write(&self.pty.controller, &[NUL_KEY]);
+        } else {
+            // The editor took the Ctrl-C for something else.
+            self.sent_interrupts = self.editor.handled_interrupts();
         }
     }
 

@@ -29,7 +29,9 @@ fn suspended_server_serves_in_background() {
     let at = format!("unix:{}/chat", directory.path().display());
     let Some(shell) = shell(&format!("--listen {at}")) else { return };
     shell.type_text("job\n");
-    shell.wait_for_last_line("operator>");
+    shell.wait_for("the prompt below the endpoint", |screen| {
+        screen.contains("listening on ") && screen.lines().last() == Some("operator>")
+    });
     shell.press("C-z");
     shell.wait_for("the shell's prompt", |screen| {
         screen.contains("Stopped") && screen.lines().last() == Some("$")
@@ -125,7 +127,9 @@ fn closed_window_ends_job_in_background() {
     let at = format!("unix:{}/chat", directory.path().display());
     let Some(shell) = shell(&format!("--listen {at}")) else { return };
     shell.type_text("job\n");
-    shell.wait_for_last_line("operator>");
+    shell.wait_for("the prompt below the endpoint", |screen| {
+        screen.contains("listening on ") && screen.lines().last() == Some("operator>")
+    });
     shell.press("C-z");
     shell.wait_for("the shell's prompt", |screen| screen.lines().last() == Some("$"));
     shell.type_text("bg\n");

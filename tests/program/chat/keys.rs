@@ -1,5 +1,8 @@
 //! Keys, pastes and the prompt of the chat at a terminal.
 
+use std::io::Write;
+use std::net::TcpListener;
+
 use crate::support::chat_client::LineClient;
 use crate::support::peers::require_tool;
 use crate::support::terminal::Terminal;
@@ -204,7 +207,9 @@ fn chat_with_own_server_shows_each_message_once() {
     let listen = ["--listen", "127.0.0.1:0", "--nick", "ada"];
     let args = [&["--scenario", "chat", "--role", "both"], &listen[..]].concat();
     let Some(ada) = Terminal::run(&args) else { return };
-    let screen = ada.wait_for_last_line("ada@lobby>");
+    let screen = ada.wait_for("the endpoint and the prompt", |screen| {
+        screen.contains("listening on ") && screen.lines().last() == Some("ada@lobby>")
+    });
     let (_, rest) = screen.split_once("listening on ").unwrap();
     let mut bob = LineClient::joined(rest.lines().next().unwrap());
     bob.send("/nick bob");
@@ -219,4 +224,27 @@ fn chat_with_own_server_shows_each_message_once() {
         assert!(count <= 1, "{text}: {screen}");
     }
     assert!(!screen.contains("Accepted connection") && !screen.contains("Received message"));
+}
+
+#[test]
+fn flood_of_new_nicks_does_not_block_keys() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = listener.local_addr().unwrap().to_string();
+    let flood = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let welcome = "* you are ada in lobby, with 0 others; /help lists the commands\n";
+        stream.write_all(welcome.as_bytes()).unwrap();
+        let mut number = 0;
+        // The client's end stops it.
+        while stream.write_all(format!("* you are now n{number}\n").as_bytes()).is_ok() {
+            number += 1;
+        }
+    });
+    let Some(ada) = Terminal::run(&["--scenario", "chat", "--connect", &at, "--nick", "ada"])
+    else {
+        return;
+    };
+    ada.wait_for("a new nick", |screen| screen.contains("* you are now n"));
+    ada.press("C-c");
+    flood.join().unwrap();
 }
