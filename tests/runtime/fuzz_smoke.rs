@@ -46,7 +46,7 @@ const PIECES: [&[u8]; 52] = [
     b"/help\n",
     b"/quit\n",
     WELCOME,
-    WELCOME,
+    TWO_WELCOMES,
     b"* you are now eve\n",
     b"* you left lobby; /join ROOM goes to another one\n",
     b"* you were kicked; good bye\n",
@@ -75,6 +75,11 @@ const PIECES: [&[u8]; 52] = [
 
 /// The notice that admits a client.
 const WELCOME: &[u8] = b"* you are ada in lobby, with 2 others; /help lists the commands\n";
+
+/// Two of them, with the reply to the request that the first one causes.
+const TWO_WELCOMES: &[u8] = b"* you are ada in lobby, with 2 others; /help lists the commands\n\
+    * in lobby: ada, bob and 3 others\n\
+    * you are ada in den, with 1 other; /help lists the commands\n";
 
 /// The number of inputs that a thread takes at a time.
 const BLOCK: u64 = 1000;
