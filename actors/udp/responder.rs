@@ -213,6 +213,9 @@ impl ReplyBatch {
     /// Returns the time until the next report or the next slowed reply, if there is one.
     fn next_due(&self, ctx: &Context<()>) -> Option<Duration> {
         let report_due = self.drop_log.next_due(|| ctx.now());
+        if self.slowed.is_empty() {
+            return report_due;
+        }
         let reply_due = self.slowed.next_due(|| ctx.now());
         report_due.into_iter().chain(reply_due).min()
     }
@@ -233,7 +236,9 @@ impl Actor for UdpResponder {
                 // If waiting fails, the socket may still be readable.
                 Event::Io(Some(ready)) => self.serve(&ctx, &mut work).await.and(ready),
             };
-            self.send_slowed(&ctx, &mut work).await;
+            if !work.slowed.is_empty() {
+                self.send_slowed(&ctx, &mut work).await;
+            }
             let is_ok = served.is_ok();
             if let Err(error) = served {
                 work.drop_log.add(DropReason::RecvFailed(error), None, 1);
