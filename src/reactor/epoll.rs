@@ -62,11 +62,16 @@ impl Reactor {
         Ok(Arc::new(Reactor { epoll, notifier, registry, timers }))
     }
 
+    /// Returns a waker of the thread that runs this reactor.
+    pub(crate) fn waker(&self) -> Waker {
+        Waker::from(self.notifier.clone())
+    }
+
     /// Polls a future on this thread until it is ready, and sleeps in between.
     pub(crate) fn block_on<T>(self: Arc<Reactor>, future: impl Future<Output = T>) -> T {
         // Dropped after the future, also on a panic.
         let _guard = EnterGuard::enter(self.clone());
-        let waker = Waker::from(self.notifier.clone());
+        let waker = self.waker();
         let mut cx = Context::from_waker(&waker);
         let mut future = pin!(future);
         let (mut events, mut woken) = (Vec::with_capacity(MAX_EVENTS), Vec::new());

@@ -213,6 +213,7 @@ pub use context::timers::TimerId;
 pub use context::{Context, Event};
 pub(crate) use executor::exponential_delay;
 pub(crate) use executor::futures::wait_until;
+pub use executor::worker::Placement;
 pub use executor::{Clock, Sleep};
 pub use job_queue::JobQueue;
 pub use lifecycle::event::{Lifecycle, LostMessage};

@@ -5,7 +5,8 @@
 //! three without a change elsewhere.
 
 pub(crate) mod futures;
-pub(crate) mod threads;
+mod injector;
+pub(crate) mod worker;
 
 use std::fmt;
 use std::future::Future;
@@ -14,35 +15,31 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
-use futures_lite::future;
-use smol::Task;
+use futures_lite::{FutureExt, future};
+use smol::{Executor, Task};
 
 use crate::reactor::Timer;
-use crate::runtime::executor::threads::TaskExecutor;
+use crate::runtime::executor::worker::{Placement, Worker};
 #[cfg(feature = "testing")]
 use crate::runtime::sim::executor::{SimExecutor, SimTimer};
 
 /// The clock, the executor and the random generator of one system.
 #[derive(Clone)]
 pub(crate) enum Scheduler {
-    Real(Arc<TaskExecutor>),
+    /// A worker of the system.
+    Worker(Arc<Worker>),
+    /// An executor of the caller, whose threads use smol's reactor.
+    External(Arc<Executor<'static>>),
     #[cfg(feature = "testing")]
     Simulated(Arc<SimExecutor>),
 }
 
 impl Scheduler {
-    /// Makes a scheduler on the machine's clock. Each of `threads` threads calls
-    /// [`Scheduler::block_on`].
-    pub(crate) fn real(threads: usize) -> Scheduler {
-        Scheduler::Real(TaskExecutor::new(threads))
-    }
-
-    /// Runs tasks on this thread until `done` is ready.
-    pub(crate) fn block_on<T>(&self, done: impl Future<Output = T>) -> T {
+    /// Returns the scheduler of a child with this placement.
+    pub(crate) fn place(&self, placement: Placement) -> Scheduler {
         match self {
-            Scheduler::Real(executor) => executor.block_on(done),
-            #[cfg(feature = "testing")]
-            Scheduler::Simulated(executor) => executor.run(done, |_| {}),
+            Scheduler::Worker(worker) => Scheduler::Worker(worker.place(placement)),
+            other => other.clone(),
         }
     }
 
@@ -52,7 +49,9 @@ impl Scheduler {
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
         match self {
-            Scheduler::Real(executor) => executor.spawn(future),
+            Scheduler::Worker(worker) => worker.spawn(future),
+            // Boxed, so that no future is compiled for two executors.
+            Scheduler::External(executor) => executor.spawn(future.boxed()),
             #[cfg(feature = "testing")]
             Scheduler::Simulated(executor) => executor.spawn(future),
         }
@@ -61,7 +60,7 @@ impl Scheduler {
     /// Returns the time of the monotonic clock.
     pub(crate) fn now(&self) -> Instant {
         match self {
-            Scheduler::Real(_) => Instant::now(),
+            Scheduler::Worker(_) | Scheduler::External(_) => Instant::now(),
             #[cfg(feature = "testing")]
             Scheduler::Simulated(executor) => executor.now(),
         }
@@ -70,7 +69,7 @@ impl Scheduler {
     /// Returns a future that is ready after `duration`.
     pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
         Sleep(match self {
-            Scheduler::Real(_) => SleepTimer::Real(Timer::after(duration)),
+            Scheduler::Worker(_) | Scheduler::External(_) => SleepTimer::Real(Timer::after(duration)),
             #[cfg(feature = "testing")]
             Scheduler::Simulated(executor) => SleepTimer::Simulated(executor.timer(duration)),
         })
@@ -87,7 +86,7 @@ impl Scheduler {
     /// Returns the time of day, which may jump. A simulation starts on 1 January 1970.
     pub(crate) fn system_time(&self) -> SystemTime {
         match self {
-            Scheduler::Real(_) => SystemTime::now(),
+            Scheduler::Worker(_) | Scheduler::External(_) => SystemTime::now(),
             #[cfg(feature = "testing")]
             Scheduler::Simulated(executor) => SystemTime::UNIX_EPOCH + executor.elapsed(),
         }
@@ -96,7 +95,7 @@ impl Scheduler {
     /// Returns a random duration between half of `max` and `max`.
     pub(crate) fn jitter(&self, max: Duration) -> Duration {
         let random = match self {
-            Scheduler::Real(_) => fastrand::f64(),
+            Scheduler::Worker(_) | Scheduler::External(_) => fastrand::f64(),
             #[cfg(feature = "testing")]
             Scheduler::Simulated(executor) => executor.random_f64(),
         };

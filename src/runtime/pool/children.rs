@@ -16,6 +16,7 @@ use crate::runtime::actor::Actor;
 use crate::runtime::address::Address;
 use crate::runtime::context::Context;
 use crate::runtime::executor::futures::{Inspect, Lazy, wait_until};
+use crate::runtime::executor::worker::Placement;
 use crate::runtime::lifecycle::actor_future::ActorFuture;
 use crate::runtime::lifecycle::event::Lifecycle;
 use crate::runtime::lifecycle::exit::Exit;
@@ -34,6 +35,7 @@ pub(crate) struct PoolShared {
     pub(crate) node: Arc<Node>,
     pub(crate) limit: usize,
     mailbox_capacity: usize,
+    placement: Placement,
     /// Set when the tree starts.
     attachment: OnceLock<(Arc<ParentRef>, SystemEnv)>,
     is_open: AtomicBool,
@@ -46,11 +48,17 @@ pub(crate) struct PoolShared {
 }
 
 impl PoolShared {
-    pub(crate) fn new(node: Arc<Node>, limit: usize, mailbox_capacity: usize) -> PoolShared {
+    pub(crate) fn new(
+        node: Arc<Node>,
+        limit: usize,
+        mailbox_capacity: usize,
+        placement: Placement,
+    ) -> PoolShared {
         PoolShared {
             node,
             limit,
             mailbox_capacity,
+            placement,
             attachment: OnceLock::new(),
             is_open: AtomicBool::new(false),
             live_count: AtomicUsize::new(0),
@@ -121,7 +129,7 @@ impl PoolShared {
         let entry = children.vacant_entry();
         let (shared, key) = (self.clone(), entry.key());
         let task = Inspect::new(incarnation, move |exit: &Exit| shared.on_exit(key, exit));
-        entry.insert(PoolChild { node, task: env.scheduler.spawn(task) });
+        entry.insert(PoolChild { node, task: env.scheduler.place(self.placement).spawn(task) });
         // From here on the end of the child frees the slot. The guard owns nothing that could leak.
         std::mem::forget(slot);
         Ok(Address::from_mailbox(mailbox))

@@ -16,6 +16,7 @@ use smol::Task;
 
 use crate::runtime::actor::{Actor, IntoActor};
 use crate::runtime::address::Address;
+use crate::runtime::executor::worker::Placement;
 use crate::runtime::lifecycle::exit::Exit;
 use crate::runtime::lifecycle::notifier::ParentNotifier;
 use crate::runtime::lifecycle::panic;
@@ -43,6 +44,7 @@ pub struct Pool {
     limit: usize,
     mailbox_capacity: usize,
     shutdown_timeout: Duration,
+    placement: Placement,
 }
 
 impl Pool {
@@ -54,6 +56,7 @@ impl Pool {
             limit: DEFAULT_LIMIT,
             mailbox_capacity: DEFAULT_MAILBOX_CAPACITY,
             shutdown_timeout: DEFAULT_SHUTDOWN_TIMEOUT,
+            placement: Placement::Spread,
         }
     }
 
@@ -77,17 +80,25 @@ impl Pool {
         self
     }
 
+    /// Sets the worker threads on which the children run. Default: [`Placement::Spread`].
+    pub fn on(mut self, placement: Placement) -> Pool {
+        self.placement = placement;
+        self
+    }
+
     pub(crate) fn build(self) -> (PoolAddress, Arc<dyn ChildSpec>) {
         let shared = Arc::new(PoolShared::new(
             Node::new(self.name, NodeBody::pool()),
             self.limit,
             self.mailbox_capacity,
+            self.placement,
         ));
         let options = ChildOptions {
             restart: Restart::Permanent,
             shutdown: Shutdown::Infinity,
             significant: false,
             start_mode: StartMode::OnCreate,
+            placement: Placement::Parent,
         };
         let shutdown_timeout = self.shutdown_timeout;
         let spec = PoolSpec { shared: shared.clone(), options, shutdown_timeout };

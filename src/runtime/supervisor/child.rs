@@ -11,6 +11,7 @@ use crate::runtime::actor::{Actor, IntoActor};
 use crate::runtime::address::Address;
 use crate::runtime::context::Context;
 use crate::runtime::executor::futures::Lazy;
+use crate::runtime::executor::worker::Placement;
 use crate::runtime::lifecycle::actor_future::ActorFuture;
 use crate::runtime::lifecycle::exit::Exit;
 use crate::runtime::lifecycle::notifier::ParentNotifier;
@@ -75,6 +76,7 @@ impl<A: Actor> Child<A> {
                 shutdown: Shutdown::Timeout(DEFAULT_SHUTDOWN_TIMEOUT),
                 significant: false,
                 start_mode: StartMode::OnCreate,
+                placement: Placement::Parent,
             },
             mailbox: None,
             has_external_mailbox: false,
@@ -193,6 +195,15 @@ impl<A: Actor> Child<A> {
         self
     }
 
+    /// Sets the worker thread on which the child runs. Default: [`Placement::Parent`].
+    ///
+    /// An incarnation stays on its worker. With [`Placement::Spread`] the next one may start on
+    /// another.
+    pub fn on(mut self, placement: Placement) -> Child<A> {
+        self.options.placement = placement;
+        self
+    }
+
     /// Makes the child significant: its supervisor ends when the child has ended and is not
     /// restarted.
     ///
@@ -273,7 +284,7 @@ impl<A: Actor> ChildSpec for ActorSpec<A> {
             }
             actor.run(ctx)
         });
-        spawn(env, ActorFuture::new(self.node.clone(), incarnation), notifier)
+        spawn(&env.place(self.options.placement), ActorFuture::new(self.node.clone(), incarnation), notifier)
     }
 
     fn close(&self) {

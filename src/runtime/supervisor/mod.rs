@@ -33,6 +33,7 @@ use smol::Task;
 
 use crate::runtime::actor::Actor;
 use crate::runtime::address::Address;
+use crate::runtime::executor::worker::Placement;
 use crate::runtime::lifecycle::exit::Exit;
 use crate::runtime::lifecycle::notifier::ParentNotifier;
 use crate::runtime::lifecycle::panic;
@@ -111,6 +112,7 @@ impl Supervisor {
                 shutdown: Shutdown::Infinity,
                 significant: false,
                 start_mode: StartMode::OnReady(None),
+                placement: Placement::Parent,
             },
             children: Vec::new(),
             request_channel: None,
@@ -153,6 +155,13 @@ impl Supervisor {
     /// Sets how the parent supervisor stops this supervisor. Default: [`Shutdown::Infinity`].
     pub fn shutdown(mut self, shutdown: Shutdown) -> Supervisor {
         self.options.shutdown = shutdown;
+        self
+    }
+
+    /// Sets the worker thread on which the supervisor runs, and its children with it unless they
+    /// have a placement of their own. Default: [`Placement::Parent`].
+    pub fn on(mut self, placement: Placement) -> Supervisor {
+        self.options.placement = placement;
         self
     }
 
@@ -259,8 +268,9 @@ impl ChildSpec for SupervisorSpec {
     }
 
     fn launch(&self, env: &SystemEnv, notifier: ParentNotifier) -> Task<Exit> {
+        let env = env.place(self.options.placement);
         let incarnation = supervise(self.config.clone(), env.clone(), notifier.clone());
-        spec::spawn(env, panic::catch_runtime_panic(incarnation), notifier)
+        spec::spawn(&env, panic::catch_runtime_panic(incarnation), notifier)
     }
 
     fn set_idle(&self) {

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::runtime::executor::worker::Placement;
+
 /// The rule that says when a child that has ended is restarted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Restart {
@@ -33,6 +35,7 @@ pub(crate) struct ChildOptions {
     pub(crate) shutdown: Shutdown,
     pub(crate) significant: bool,
     pub(crate) start_mode: StartMode,
+    pub(crate) placement: Placement,
 }
 
 /// The moment at which a child counts as started.

@@ -11,6 +11,7 @@ use smol::Task;
 
 use crate::runtime::executor::Scheduler;
 use crate::runtime::executor::futures::Inspect;
+use crate::runtime::executor::worker::Placement;
 use crate::runtime::lifecycle::exit::Exit;
 use crate::runtime::lifecycle::notifier::ParentNotifier;
 use crate::runtime::lifecycle::observer::Observer;
@@ -23,6 +24,13 @@ use crate::runtime::tree::snapshot::NodeState;
 pub(crate) struct SystemEnv {
     pub(crate) scheduler: Scheduler,
     pub(crate) observer: Observer,
+}
+
+impl SystemEnv {
+    /// Returns the environment of a child with this placement.
+    pub(crate) fn place(&self, placement: Placement) -> SystemEnv {
+        SystemEnv { scheduler: self.scheduler.place(placement), observer: self.observer.clone() }
+    }
 }
 
 /// A child of any kind, as its supervisor uses it.

@@ -15,15 +15,17 @@ use std::time::Duration;
 use async_channel::Receiver;
 use async_signal::{Signal, Signals};
 use futures_lite::{StreamExt, future};
+use smol::{Executor, Task};
 
 use crate::runtime::executor::Scheduler;
+use crate::runtime::executor::worker::{WorkerThread, Workers};
 use crate::runtime::lifecycle::event::Lifecycle;
 use crate::runtime::lifecycle::exit::Exit;
 use crate::runtime::lifecycle::notifier::ParentNotifier;
 use crate::runtime::lifecycle::observer::Observer;
 use crate::runtime::lifecycle::panic;
 use crate::runtime::lifecycle::watchdog::Watchdog;
-use crate::runtime::supervisor::Supervisor;
+use crate::runtime::supervisor::{Supervisor, SupervisorSpec};
 use crate::runtime::supervisor::spec::{ChildSpec, SystemEnv};
 use crate::runtime::system::handle::{Handle, SystemShared};
 use crate::runtime::tree::node::ParentRef;
@@ -52,6 +54,8 @@ pub struct System {
     on_usr1: Option<OnUsr1>,
     stall_limit: Option<Duration>,
     handle: Handle,
+    /// The executor of [`System::on`].
+    executor: Option<Arc<Executor<'static>>>,
 }
 
 struct OnUsr1(Box<dyn Fn(&Snapshot) + Send>);
@@ -71,8 +75,12 @@ impl System {
     /// Sets the number of threads that run actors (at least 1). Default: 1, which is the thread
     /// that calls [`System::run`].
     ///
-    /// A second thread makes small messages slower: each thread may have to wake the other. Sockets
-    /// and timers are then handled by smol's reactor, which takes more system calls.
+    /// Each thread is a worker with a run queue and a reactor of its own, and an actor stays on the
+    /// worker on which it starts. By default that is the supervisor's worker, and the workers in
+    /// turn for the children of a pool: see [`Placement`]. A message to another worker costs more
+    /// than one on the same worker, because it may have to wake the other thread.
+    ///
+    /// [`Placement`]: crate::runtime::Placement
     pub fn threads(mut self, threads: usize) -> System {
         self.threads = threads.max(1);
         self
@@ -119,25 +127,92 @@ impl System {
         self.handle.clone()
     }
 
+    /// Runs the tree's tasks on the executor of the caller, instead of on threads of the system.
+    ///
+    /// The caller's threads run the executor. Sockets and timers are then smol's. The number of
+    /// threads and the stall limit of the system have no effect.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use smol::Executor;
+    /// use sockactors::runtime::{Child, Context, Outcome, Strategy, Supervisor, System};
+    ///
+    /// async fn visit(_: Context<()>) -> Outcome {
+    ///     Ok(())
+    /// }
+    ///
+    /// let executor = Arc::new(Executor::new());
+    /// smol::block_on(executor.run(async {
+    ///     let mut tree = Supervisor::new("t", Strategy::OneForOne);
+    ///     tree.child(Child::new("visitor", || visit).transient().significant());
+    ///     System::on(executor.clone()).serve(tree).await.unwrap();
+    /// }));
+    /// ```
+    pub fn on(executor: Arc<Executor<'static>>) -> System {
+        System { executor: Some(executor), ..System::new() }
+    }
+
     /// Runs a tree on this thread until it ends.
     ///
     /// # Errors
     ///
     /// The exit of the root supervisor, if it is abnormal: the root gave up, could not start, or a
-    /// significant child failed.
-    pub fn run(self, tree: Supervisor) -> Result<StopReason, Exit> {
+    /// significant child failed. [`Exit::Failed`] with an [`std::io::Error`] if there are no free
+    /// descriptors for the worker threads.
+    pub fn run(mut self, tree: Supervisor) -> Result<StopReason, Exit> {
+        if self.executor.is_some() {
+            return smol::block_on(self.serve(tree));
+        }
         // Before anything runs: a signal may arrive as soon as the tree is visible.
-        let signals = self.signals.then(|| register_signals(self.on_usr1.is_some())).flatten();
-        let (threads, shared) = (self.threads, self.handle.0.clone());
-        let scheduler = Scheduler::real(threads);
-        let signals = signals.map(|signals| handle_signals(signals, shared, self.on_usr1));
-        let observer = self.observer.with_broadcaster(self.handle.0.broadcaster.clone());
-        let watchdog = self.stall_limit.map(|limit| Watchdog::new(limit, threads));
-        let watch =
-            watchdog.clone().map(|watchdog| (watchdog, observer.clone(), self.handle.clone()));
-        run_tree(&self.handle, observer, &scheduler, tree, |root| {
-            SystemThreads { scheduler: &scheduler, threads, watchdog }.run(root, signals, watch)
-        })
+        let signals = self.take_signals();
+        let workers = match Workers::start(self.threads) {
+            Ok(workers) => workers,
+            Err(error) => {
+                tree.build().close();
+                return Err(Exit::Failed(Arc::new(error)));
+            }
+        };
+        let watchdog = self.stall_limit.map(|limit| Watchdog::new(limit, workers.len()));
+        let scheduler = Scheduler::Worker(workers[0].worker().clone());
+        let (running, root) = RunningTree::start(self.handle, self.observer, &scheduler, tree);
+        let exit = run_threads(workers, root, signals, watchdog, &running);
+        running.finish(exit)
+    }
+
+    /// Runs a tree until it ends, in an async program. With [`System::on`] its tasks run on the
+    /// given executor, otherwise on threads that the system starts.
+    ///
+    /// Dropping the future drops every actor of a system on a given executor. It stops any other
+    /// system.
+    ///
+    /// # Errors
+    ///
+    /// See [`System::run`].
+    pub async fn serve(mut self, tree: Supervisor) -> Result<StopReason, Exit> {
+        let Some(executor) = self.executor.take() else {
+            let _stop = StopOnDrop(self.handle());
+            return smol::unblock(|| self.run(tree)).await;
+        };
+        let signals = self.take_signals();
+        let scheduler = Scheduler::External(executor);
+        let (running, root) = RunningTree::start(self.handle, self.observer, &scheduler, tree);
+        let signals = async {
+            match signals {
+                Some(signals) => signals.await,
+                None => future::pending().await,
+            }
+            future::pending().await
+        };
+        running.finish(future::or(root, signals).await)
+    }
+
+    /// Registers the signal handlers, if the system handles signals.
+    fn take_signals(&mut self) -> Option<impl Future<Output = ()> + Send + use<>> {
+        let on_usr1 = self.on_usr1.take();
+        let signals = self.signals.then(|| register_signals(on_usr1.is_some())).flatten()?;
+        Some(handle_signals(signals, self.handle.0.clone(), on_usr1))
     }
 
     /// Runs a tree in a simulation; see [`crate::testing`].
@@ -148,109 +223,127 @@ impl System {
         executor: &Arc<crate::runtime::sim::executor::SimExecutor>,
     ) -> Result<StopReason, Exit> {
         let scheduler = Scheduler::Simulated(executor.clone());
-        let observer = self.observer.with_broadcaster(self.handle.0.broadcaster.clone());
-        let shared = self.handle.0.clone();
-        run_tree(&self.handle, observer, &scheduler, tree, |root| {
-            executor.run(root, |executor| {
-                let Some(fault) = executor.draw_fault() else { return };
-                let mut actors = Vec::new();
-                if let Some((root, _)) = shared.root.get() {
-                    crate::runtime::sim::hooks::collect_actors(root, &mut actors);
-                }
-                if let (false, Some(interrupt)) = (actors.is_empty(), fault.interrupt()) {
-                    actors[executor.random_index(actors.len())].control.interrupt(interrupt);
-                }
-            })
-        })
+        let (running, root) = RunningTree::start(self.handle, self.observer, &scheduler, tree);
+        let root_node = running.root.config.node.clone();
+        let exit = executor.run(root, |executor| {
+            let Some(fault) = executor.draw_fault() else { return };
+            let mut actors = Vec::new();
+            crate::runtime::sim::hooks::collect_actors(&root_node, &mut actors);
+            if let (false, Some(interrupt)) = (actors.is_empty(), fault.interrupt()) {
+                actors[executor.random_index(actors.len())].control.interrupt(interrupt);
+            }
+        });
+        running.finish(exit)
     }
 }
 
-/// Starts a tree, calls `block_on` with the root's task, and reports how the root ended.
-fn run_tree(
-    handle: &Handle,
+/// Requests a stop of a system when it is dropped.
+struct StopOnDrop(Handle);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+/// A tree that has been started.
+struct RunningTree {
+    handle: Handle,
     observer: Observer,
-    scheduler: &Scheduler,
-    tree: Supervisor,
-    block_on: impl FnOnce(smol::Task<Exit>) -> Exit,
-) -> Result<StopReason, Exit> {
-    panic::install_panic_hook();
-    let env = SystemEnv { scheduler: scheduler.clone(), observer };
-    let root = tree.build();
-    root.attach(&ParentRef::root(&env.scheduler), &env);
-    root.config.node.start_incarnation(env.scheduler.now(), NodeState::Starting);
-    handle.0.attach_tree(&root.config.node, &env.scheduler);
-    let path = root.config.node.path();
-    // The root has no supervisor that would receive its events.
-    let (events, _) = async_channel::bounded(1);
-    let notifier =
-        ParentNotifier { child: 0, incarnation: 1, events, observer: env.observer.clone() };
-    let exit = block_on(root.launch(&env, notifier));
-    root.config.node.set_state(NodeState::Idle);
-    root.close();
-    let is_stop = root.config.node.control.is_stop_requested();
-    env.observer.emit(|| match exit.clone() {
-        exit if is_stop => Lifecycle::Stopped { path, exit, lost: None },
-        exit @ (Exit::StartFailed(_) | Exit::Misconfigured(_)) => {
-            Lifecycle::StartFailed { path, exit, lost: None }
+    root: SupervisorSpec,
+}
+
+impl RunningTree {
+    /// Starts a tree. Returns it with the task of its root.
+    fn start(
+        handle: Handle,
+        observer: Observer,
+        scheduler: &Scheduler,
+        tree: Supervisor,
+    ) -> (RunningTree, Task<Exit>) {
+        panic::install_panic_hook();
+        let observer = observer.with_broadcaster(handle.0.broadcaster.clone());
+        let env = SystemEnv { scheduler: scheduler.clone(), observer: observer.clone() };
+        let root = tree.build();
+        root.attach(&ParentRef::root(scheduler), &env);
+        root.config.node.start_incarnation(scheduler.now(), NodeState::Starting);
+        handle.0.attach_tree(&root.config.node, scheduler);
+        // The root has no supervisor that would receive its events.
+        let (events, _) = async_channel::bounded(1);
+        let notifier =
+            ParentNotifier { child: 0, incarnation: 1, events, observer: observer.clone() };
+        let task = root.launch(&env, notifier);
+        (RunningTree { handle, observer, root }, task)
+    }
+
+    /// Closes the tree after the end of its root, and reports how it ended.
+    fn finish(self, exit: Exit) -> Result<StopReason, Exit> {
+        let RunningTree { handle, observer, root } = self;
+        let path = root.config.node.path();
+        root.config.node.set_state(NodeState::Idle);
+        root.close();
+        let is_stop = root.config.node.control.is_stop_requested();
+        observer.emit(|| match exit.clone() {
+            exit if is_stop => Lifecycle::Stopped { path, exit, lost: None },
+            exit @ (Exit::StartFailed(_) | Exit::Misconfigured(_)) => {
+                Lifecycle::StartFailed { path, exit, lost: None }
+            }
+            exit => Lifecycle::Exited { path, exit, lost: None },
+        });
+        handle.0.broadcaster.close();
+        match (exit.is_normal(), handle.0.signal.load(Ordering::SeqCst)) {
+            (false, _) => Err(exit),
+            (true, 0) => Ok(StopReason::Finished),
+            (true, signal) if handle.0.second_signal.load(Ordering::SeqCst) => {
+                Ok(StopReason::Killed(signal))
+            }
+            (true, signal) => Ok(StopReason::Signalled(signal)),
         }
-        exit => Lifecycle::Exited { path, exit, lost: None },
-    });
-    handle.0.broadcaster.close();
-    match (exit.is_normal(), handle.0.signal.load(Ordering::SeqCst)) {
-        (false, _) => Err(exit),
-        (true, 0) => Ok(StopReason::Finished),
-        (true, signal) if handle.0.second_signal.load(Ordering::SeqCst) => {
-            Ok(StopReason::Killed(signal))
-        }
-        (true, signal) => Ok(StopReason::Signalled(signal)),
     }
 }
 
-/// The threads of a running system: those that run actors, one for signals, one for the watchdog.
-struct SystemThreads<'a> {
-    scheduler: &'a Scheduler,
-    threads: usize,
+/// Runs the worker threads, one for signals and one for the watchdog until the root has ended.
+fn run_threads(
+    workers: Vec<WorkerThread>,
+    root: Task<Exit>,
+    signals: Option<impl Future<Output = ()> + Send>,
     watchdog: Option<Arc<Watchdog>>,
-}
-
-impl SystemThreads<'_> {
-    /// Runs the executor's threads until the root has ended.
-    fn run(
-        &self,
-        root: smol::Task<Exit>,
-        signals: Option<impl Future<Output = ()> + Send>,
-        watch: Option<(Arc<Watchdog>, Observer, Handle)>,
-    ) -> Exit {
-        let (running, closed) = async_channel::bounded::<()>(1);
-        thread::scope(|scope| {
-            // Dropped at the end of the closure, and by a panic too, which ends the other threads.
-            let _running = running;
-            for thread in 1..self.threads {
-                let closed = closed.clone();
-                scope.spawn(move || self.block_on(thread, wait_closed(closed)));
-            }
-            if let Some((watchdog, observer, handle)) = watch {
-                let closed = closed.clone();
-                scope.spawn(move || {
-                    let find_running_on = |thread| handle.find_running_on(thread);
-                    let watch = watchdog.run(self.scheduler, &observer, find_running_on);
-                    future::block_on(future::or(watch, wait_closed(closed)));
-                });
-            }
-            if let Some(signals) = signals {
-                // On a thread of its own, so that signals work while an actor blocks its thread.
-                scope.spawn(move || {
-                    future::block_on(future::or(signals, wait_closed(closed)));
-                });
-            }
-            self.block_on(0, root)
-        })
-    }
-
-    fn block_on<T>(&self, thread: usize, done: impl Future<Output = T>) -> T {
-        let _registered = self.watchdog.as_ref().map(|watchdog| watchdog.register_thread(thread));
-        self.scheduler.block_on(done)
-    }
+    tree: &RunningTree,
+) -> Exit {
+    let (running, closed) = async_channel::bounded::<()>(1);
+    let (watchdog, scheduler) = (&watchdog, Scheduler::Worker(workers[0].worker().clone()));
+    thread::scope(|scope| {
+        // Dropped at the end of the closure, and by a panic too, which ends the other threads.
+        let _running = running;
+        let mut workers = workers.into_iter().enumerate();
+        let first = workers.next();
+        for (number, worker) in workers {
+            let closed = closed.clone();
+            scope.spawn(move || {
+                let _registered = watchdog.as_ref().map(|dog| dog.register_thread(number));
+                worker.block_on(wait_closed(closed));
+            });
+        }
+        if let Some(watchdog) = watchdog {
+            let (closed, scheduler) = (closed.clone(), &scheduler);
+            scope.spawn(move || {
+                let find_running_on = |thread| tree.handle.find_running_on(thread);
+                let watch = watchdog.run(scheduler, &tree.observer, find_running_on);
+                future::block_on(future::or(watch, wait_closed(closed)));
+            });
+        }
+        if let Some(signals) = signals {
+            // On a thread of its own, so that signals work while an actor blocks its thread.
+            scope.spawn(move || {
+                future::block_on(future::or(signals, wait_closed(closed)));
+            });
+        }
+        let _registered = watchdog.as_ref().map(|watchdog| watchdog.register_thread(0));
+        match first {
+            Some((_, worker)) => worker.block_on(root),
+            None => unreachable!("a system has at least one worker"),
+        }
+    })
 }
 
 async fn wait_closed(channel: Receiver<()>) {
