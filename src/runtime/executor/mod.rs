@@ -43,13 +43,14 @@ impl Scheduler {
         }
     }
 
-    /// Spawns a task. Dropping the handle cancels the task.
+    /// Spawns the task of a child with this placement. Dropping the handle cancels the task.
     pub(crate) fn spawn<T: Send + 'static>(
         &self,
+        placement: Placement,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
         match self {
-            Scheduler::Worker(worker) => worker.spawn(future),
+            Scheduler::Worker(worker) => worker.place(placement).spawn(future),
             // Boxed, so that no future is compiled for two executors.
             Scheduler::External(executor) => executor.spawn(future.boxed()),
             #[cfg(feature = "testing")]
@@ -69,7 +70,9 @@ impl Scheduler {
     /// Returns a future that is ready after `duration`.
     pub(crate) fn sleep(&self, duration: Duration) -> Sleep {
         Sleep(match self {
-            Scheduler::Worker(_) | Scheduler::External(_) => SleepTimer::Real(Timer::after(duration)),
+            Scheduler::Worker(_) | Scheduler::External(_) => {
+                SleepTimer::Real(Timer::after(duration))
+            }
             #[cfg(feature = "testing")]
             Scheduler::Simulated(executor) => SleepTimer::Simulated(executor.timer(duration)),
         })

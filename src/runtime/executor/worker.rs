@@ -144,11 +144,10 @@ impl Worker {
 
     /// Spawns a task of this worker.
     pub(crate) fn spawn<T: Send + 'static>(
-        self: &Arc<Worker>,
+        self: Arc<Worker>,
         future: impl Future<Output = T> + Send + 'static,
     ) -> Task<T> {
-        let worker = self.clone();
-        let schedule = move |runnable| worker.schedule(runnable);
+        let schedule = move |runnable| self.schedule(runnable);
         // A panic of the task is rethrown where the task is awaited, as with smol's executor. It
         // does not unwind the worker's thread.
         let builder = async_task::Builder::new().propagate_panic(true);

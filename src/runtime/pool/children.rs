@@ -129,7 +129,7 @@ impl PoolShared {
         let entry = children.vacant_entry();
         let (shared, key) = (self.clone(), entry.key());
         let task = Inspect::new(incarnation, move |exit: &Exit| shared.on_exit(key, exit));
-        entry.insert(PoolChild { node, task: env.scheduler.place(self.placement).spawn(task) });
+        entry.insert(PoolChild { node, task: env.scheduler.spawn(self.placement, task) });
         // From here on the end of the child frees the slot. The guard owns nothing that could leak.
         std::mem::forget(slot);
         Ok(Address::from_mailbox(mailbox))

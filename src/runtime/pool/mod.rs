@@ -214,7 +214,7 @@ impl ChildSpec for PoolSpec {
         self.shared.open();
         notifier.ready(&self.shared.node);
         let incarnation = self.shared.clone().run(self.shutdown_timeout);
-        spec::spawn(env, panic::catch_runtime_panic(incarnation), notifier)
+        spec::spawn(env, Placement::Parent, panic::catch_runtime_panic(incarnation), notifier)
     }
 
     fn close(&self) {

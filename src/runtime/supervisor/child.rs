@@ -284,7 +284,8 @@ impl<A: Actor> ChildSpec for ActorSpec<A> {
             }
             actor.run(ctx)
         });
-        spawn(&env.place(self.options.placement), ActorFuture::new(self.node.clone(), incarnation), notifier)
+        let incarnation = ActorFuture::new(self.node.clone(), incarnation);
+        spawn(env, self.options.placement, incarnation, notifier)
     }
 
     fn close(&self) {

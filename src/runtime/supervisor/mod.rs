@@ -270,7 +270,7 @@ impl ChildSpec for SupervisorSpec {
     fn launch(&self, env: &SystemEnv, notifier: ParentNotifier) -> Task<Exit> {
         let env = env.place(self.options.placement);
         let incarnation = supervise(self.config.clone(), env.clone(), notifier.clone());
-        spec::spawn(&env, panic::catch_runtime_panic(incarnation), notifier)
+        spec::spawn(&env, Placement::Parent, panic::catch_runtime_panic(incarnation), notifier)
     }
 
     fn set_idle(&self) {

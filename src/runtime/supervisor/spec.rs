@@ -66,8 +66,10 @@ pub(crate) trait ChildSpec: Send + Sync {
 /// Spawns the task of an incarnation. At its end the task notifies the supervisor.
 pub(crate) fn spawn(
     env: &SystemEnv,
+    placement: Placement,
     incarnation: impl Future<Output = Exit> + Send + 'static,
     notifier: ParentNotifier,
 ) -> Task<Exit> {
-    env.scheduler.spawn(Inspect::new(incarnation, move |_: &Exit| notifier.exited()))
+    let task = Inspect::new(incarnation, move |_: &Exit| notifier.exited());
+    env.scheduler.spawn(placement, task)
 }

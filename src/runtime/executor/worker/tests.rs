@@ -49,7 +49,7 @@ fn tasks_run_in_wake_order() {
     let tasks: Vec<_> = (0..3)
         .map(|number| {
             let seen = seen.clone();
-            executor.spawn(async move {
+            executor.clone().spawn(async move {
                 for round in 0..2 {
                     seen.lock().unwrap().push((round, number));
                     yield_now().await;
@@ -69,7 +69,7 @@ fn tasks_run_in_wake_order() {
 fn other_thread_wakes_task() {
     let executor = lone_worker();
     let (sender, receiver) = async_channel::bounded(1);
-    let task = executor.spawn(async move {
+    let task = executor.clone().spawn(async move {
         let mut sum = 0;
         while let Ok(number) = receiver.recv().await {
             sum += number;
@@ -86,8 +86,8 @@ fn other_thread_wakes_task() {
 #[test]
 fn task_panic_reaches_only_its_awaiter() {
     let executor = lone_worker();
-    let panicking = executor.spawn(async { std::panic::resume_unwind(Box::new(7)) });
-    let other = executor.spawn(async { yield_now().await });
+    let panicking = executor.clone().spawn(async { std::panic::resume_unwind(Box::new(7)) });
+    let other = executor.clone().spawn(async { yield_now().await });
     let caught = AssertUnwindSafe(async {
         let _: () = panicking.await;
     });
@@ -104,14 +104,14 @@ fn nested_executors_have_separate_queues() {
     let (outer, seen) = (lone_worker(), Arc::new(Mutex::new(Vec::new())));
     let record = |text, seen: &Arc<Mutex<Vec<&str>>>| seen.lock().unwrap().push(text);
     let (first_seen, second_seen) = (seen.clone(), seen.clone());
-    let first = outer.spawn(async move {
+    let first = outer.clone().spawn(async move {
         yield_now().await;
         let inner = lone_worker();
         let (own, task) = (first_seen.clone(), async move { record("inner", &first_seen) });
-        run_without_reactor(&inner, inner.spawn(task));
+        run_without_reactor(&inner, inner.clone().spawn(task));
         record("first", &own);
     });
-    let second = outer.spawn(async move {
+    let second = outer.clone().spawn(async move {
         yield_now().await;
         record("second", &second_seen);
     });
@@ -123,12 +123,12 @@ fn nested_executors_have_separate_queues() {
 fn busy_tasks_do_not_starve_injected_task() {
     let executor = lone_worker();
     let (sender, receiver) = async_channel::bounded(1);
-    let busy = executor.spawn(async move {
+    let busy = executor.clone().spawn(async move {
         loop {
             yield_now().await;
         }
     });
-    let waiting = executor.spawn(async move { receiver.recv().await });
+    let waiting = executor.clone().spawn(async move { receiver.recv().await });
     let sending = std::thread::spawn(move || sender.send_blocking(7).unwrap());
     assert_eq!(run_without_reactor(&executor, waiting), Ok(7));
     drop(busy);
@@ -140,7 +140,7 @@ fn runnable_task_is_dropped_at_end() {
     let executor = lone_worker();
     let held = Arc::new(());
     let captured = held.clone();
-    let runnable = executor.spawn(async move {
+    let runnable = executor.clone().spawn(async move {
         let _captured = captured;
         loop {
             yield_now().await;
@@ -192,7 +192,7 @@ fn task_runs_only_on_its_worker() {
         }
         thread
     });
-    let ping = workers.list[0].spawn(async move {
+    let ping = workers.list[0].clone().spawn(async move {
         for round in 0..ROUNDS {
             to_other.send(round).await.unwrap();
             assert_eq!(at_first.recv().await, Ok(round));
