@@ -1,11 +1,10 @@
 //! The reactor of a worker thread: it sleeps until a descriptor is ready, a timer fires, or another
 //! thread notifies it.
 //!
-//! A system with one thread has its own reactor, an `epoll` (epoll(7)) that is made when the system
-//! starts. On that thread a [`Source`] waits here for a descriptor, and a [`Timer`] for a time. On
-//! all other threads both wait in smol's process-wide reactor. Such threads belong to
-//! a system with several threads or to none. A wait that has not ended with its system continues
-//! in smol's reactor.
+//! Each worker of a system has a reactor: an `epoll` (epoll(7)), made when the system starts. On
+//! its thread a [`Source`] waits here for a descriptor, and a [`Timer`] for a time. On all other
+//! threads both wait in smol's process-wide reactor. A wait that has not ended with its system
+//! continues in smol's reactor.
 //!
 //! ```text
 //!   Source --- registry ----.
