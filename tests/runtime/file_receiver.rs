@@ -179,7 +179,7 @@ fn dripping_sender_is_disconnected_after_a_minute() {
         let data = sender.encode(&Frame::Data { number: 0, hash, bytes: &chunk });
         let elapsed = sender.drip(&ctx, &data, SECOND).await.expect("it was disconnected");
         assert!((59 * SECOND..=63 * SECOND).contains(&elapsed), "{elapsed:?}");
-        assert!(server.has_reason("slower than 64B/s"));
+        assert!(server.has_reason("slower than 64 B/s"));
         // Within a frame between files.
         let mut sender = Sender::open(&server).await;
         let bytes = sender.encode(&offer(&"x".repeat(200), 5));
