@@ -254,7 +254,9 @@ mod tests {
         }
 
         #[test]
-        fn escaping_twice_changes_nothing(text in r"(\PC|[\x00-\x1f\\\u{202e}\u{200b}\u{fe0f}\u{2764}])*") {
+        fn escaping_twice_changes_nothing(
+            text in r"(\PC|[\x00-\x1f\\\u{202e}\u{200b}\u{fe0f}\u{2764}])*"
+        ) {
             let once = escape(&text).into_owned();
             prop_assert_eq!(escape(&once), once.clone());
         }

@@ -4,15 +4,16 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::process::Command;
 
-use sockactors::wire::file::{Frame, FrameWriter, client_hello};
+use sockactors::wire::file::digest::hash_chunk;
+use sockactors::wire::file::{CHUNK_SIZE, Frame, FrameWriter, client_hello};
 
 use crate::support::cgroup::Cgroup;
 use crate::support::chat_client::{LineClient, acknowledgement, connect};
-use crate::support::framed_client::offer;
+use crate::support::framed_client::{FramedClient, FramedReply, offer};
 use crate::support::netns::NetworkNamespace;
 use crate::support::process_stats::private_memory_kib;
-use crate::support::uploads::env_number;
-use crate::support::{BINARY, Program, serial};
+use crate::support::uploads::{env_number, seeded_bytes};
+use crate::support::{BINARY, Program, directory, serial};
 
 /// The memory of the board that the tests imitate: its control group, or without root, four times
 /// `--max-memory`.
@@ -98,9 +99,37 @@ fn members_that_do_not_read_stay_within_budget() {
 }
 
 #[test]
+fn unfinished_frames_stay_within_budget() {
+    let _serial = serial::lock();
+    let out = directory();
+    let board = Board::start(&["--scenario", "file", "--out", out.path().to_str().unwrap()]);
+    let chunk = seeded_bytes("chunk", CHUNK_SIZE);
+    let mut frame = Vec::new();
+    let hash = hash_chunk(0, &chunk);
+    FrameWriter::default().write(&Frame::Data { number: 0, hash, bytes: &chunk }, &mut frame);
+    // 626 unfinished frames killed the server.
+    let attackers: Vec<FramedClient> = (0..env_number("SOCKACTORS_ATTACKERS", 200))
+        .map(|number| {
+            let mut client = FramedClient::open(connect(board.endpoint()));
+            let _ = client.send_offer(&number.to_string(), Some(1 << 20));
+            client.send_frames(&[Frame::Begin(0)]).unwrap();
+            write_available(&client.stream, &frame[..frame.len() - 1]);
+            client
+        })
+        .collect();
+    let mut honest = FramedClient::open(connect(board.endpoint()));
+    let stored = honest.upload("honest", &chunk.repeat(4));
+    assert!(matches!(stored, FramedReply::Stored(..)), "{stored:?}");
+    let held = private_memory_kib(&board.server);
+    assert!(held <= BUDGET_KIB + BASE_KIB, "{held} KiB");
+    drop((attackers, honest));
+    board.check_survived();
+}
+
+#[test]
 fn silent_offers_with_few_descriptors_reset_no_client() {
     let _serial = serial::lock();
-    let out = crate::support::directory();
+    let out = directory();
     let mut command = Command::new("sh");
     command.args(["-c", "ulimit -n 256; exec \"$0\" \"$@\"", BINARY, "--scenario", "file"]);
     command.args(["--listen", "127.0.0.1:0", "--out"]).arg(out.path());
