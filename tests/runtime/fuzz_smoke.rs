@@ -8,6 +8,8 @@ use std::time::Instant;
 
 #[path = "../../fuzz/bodies/client.rs"]
 mod client;
+#[path = "../../fuzz/bodies/file_client.rs"]
+mod file_client;
 #[path = "../../fuzz/bodies/file_session.rs"]
 mod file_session;
 #[path = "../../fuzz/bodies/frames.rs"]
@@ -221,4 +223,26 @@ fn file_server_survives_any_session() {
 #[test]
 fn client_survives_any_server() {
     all(12_000, client::check);
+}
+
+/// Returns the input of a seed for the file client: actions of the server with random arguments,
+/// among them those of an honest one.
+fn file_client_input(seed: u64) -> Vec<u8> {
+    let mut rng = Rng(seed);
+    let mut input = vec![rng.below(256) as u8, rng.below(256) as u8];
+    for _ in 0..rng.below(10) {
+        match rng.below(4) {
+            0 => input.push(rng.below(256) as u8),
+            1 => input.extend([0, 2, 1, 5]),
+            // The last answer, and the last reply, of an honest server are replaced.
+            2 => input.extend([0, rng.below(256) as u8, 1, 5]),
+            _ => input.extend([0, 3 | 16 * rng.below(4) as u8, 1, rng.below(256) as u8]),
+        }
+    }
+    input
+}
+
+#[test]
+fn file_client_survives_any_server() {
+    all_inputs(2_000, file_client_input, file_client::check);
 }
