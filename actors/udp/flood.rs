@@ -228,3 +228,34 @@ impl Actor for UdpFlood {
         self.check(&stats, run.refused_error)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn later_failure_keeps_refused_connection() {
+        let endpoint: Endpoint = "127.0.0.1:9".parse().unwrap();
+        let schedule =
+            Schedule { count: 1, interval: Duration::ZERO, timeout: Duration::from_secs(1) };
+        let flood = UdpFlood::new(endpoint, Vec::new(), 1, schedule, Reporter::disabled());
+        let now = Instant::now();
+        let mut run = FloodRun {
+            flood: &flood,
+            socket: smol::block_on(DatagramSocket::connect(&flood.endpoint)).unwrap(),
+            batch: DatagramBatch::new(1),
+            started_at: now,
+            last_reported: now,
+            last_sent_at: now,
+            sent: 1,
+            received: 0,
+            last_received_at: now,
+            failed: 0,
+            refused_error: None,
+        };
+        for kind in [io::ErrorKind::ConnectionRefused, io::ErrorKind::TimedOut] {
+            run.record_failure(kind.into());
+        }
+        assert_eq!((run.failed, run.refused_error.is_some()), (2, true));
+    }
+}

@@ -57,11 +57,13 @@ struct InputLines<R> {
     pending: Vec<u8>,
     /// Whether the previous line was a piece of a longer one.
     was_split: bool,
+    /// The error that ended the input behind the last line.
+    error: Option<io::Error>,
 }
 
 impl<R: BufRead> InputLines<R> {
     fn new(reader: R) -> InputLines<R> {
-        InputLines { reader, pending: Vec::new(), was_split: false }
+        InputLines { reader, pending: Vec::new(), was_split: false, error: None }
     }
 
     /// Reads a line. Logs an error, and treats it as the end.
@@ -85,13 +87,21 @@ impl<R: BufRead> InputLines<R> {
     }
 
     fn read_piece(&mut self) -> io::Result<Option<Vec<u8>>> {
+        if let Some(error) = self.error.take() {
+            return Err(error);
+        }
         let mut line = std::mem::take(&mut self.pending);
         self.was_split = false;
         while line.len() < MAX_LINE_LEN {
             let read = match self.reader.fill_buf() {
                 Ok(read) => &read[..read.len().min(MAX_LINE_LEN - line.len())],
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
+                Err(error) if line.is_empty() => return Err(error),
+                // The unfinished line is not lost.
+                Err(error) => {
+                    self.error = Some(error);
+                    return Ok(Some(line));
+                }
             };
             if read.is_empty() {
                 return Ok((!line.is_empty()).then_some(line));
@@ -188,24 +198,35 @@ mod tests {
         assert_eq!(calls, 1);
     }
 
-    /// A reader that fails once, and must not be read again.
+    /// A reader of some bytes that then fails, and must not be read again.
     #[derive(Debug)]
-    struct FailingReader(bool);
+    struct FailingReader(Option<&'static [u8]>);
 
     impl io::Read for FailingReader {
-        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
-            assert!(!std::mem::replace(&mut self.0, true), "read again after an error");
-            Err(io::Error::other("broken"))
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            let mut bytes = self.0.expect("read again after an error");
+            if bytes.is_empty() {
+                self.0 = None;
+                return Err(io::Error::other("broken"));
+            }
+            let length = bytes.read(buf)?;
+            self.0 = Some(bytes);
+            Ok(length)
         }
     }
 
     #[test]
-    fn read_error_is_the_end() {
-        let mut lines = Vec::new();
-        forward_lines(InputLines::new(io::BufReader::new(FailingReader(false))), |line| {
-            lines.push(line);
-            true
-        });
-        assert_eq!(lines, [None]);
+    fn read_error_ends_input_behind_unfinished_line() {
+        for (bytes, expected) in [(&b""[..], vec![]), (b"one\ntwo", vec!["one", "two"])] {
+            let mut lines = Vec::new();
+            let reader = io::BufReader::new(FailingReader(Some(bytes)));
+            forward_lines(InputLines::new(reader), |line| {
+                lines.push(line);
+                true
+            });
+            assert_eq!(lines.pop(), Some(None));
+            let lines: Vec<Vec<u8>> = lines.into_iter().flatten().collect();
+            assert_eq!(lines, expected.iter().map(|line| line.as_bytes()).collect::<Vec<_>>());
+        }
     }
 }

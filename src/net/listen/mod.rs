@@ -142,16 +142,13 @@ impl ListeningSocket {
     /// # Errors
     ///
     /// Fails with [`io::ErrorKind::AddrInUse`] if the kernel had chosen the port, and another
-    /// socket has it now. Fails with the error of listen(2) otherwise.
+    /// socket has it now. Fails with the error of bind(2) or listen(2) otherwise.
     pub fn resume_listening(&self) -> io::Result<()> {
-        // If the kernel chose the port, it takes the port back when the socket stops to listen, and
-        // the socket has to be bound again. If the socket still has its address, this bind fails
-        // with EINVAL, which is fine. If another socket has the address, this one must not listen:
-        // the kernel would choose a new port, on every interface.
-        let bound = self.local_addr.map(|local_addr| rustix::net::bind(&self.socket, &local_addr));
-        if bound == Some(Err(Errno::ADDRINUSE)) {
-            let error = format!("another socket listens at {} now", self.endpoint);
-            return Err(io::Error::new(io::ErrorKind::AddrInUse, error));
+        if let Some(local_addr) = self.local_addr {
+            if let Err(error) = check_rebind(rustix::net::bind(&self.socket, &local_addr)) {
+                let text = format!("cannot listen at {} again: {error}", self.endpoint);
+                return Err(io::Error::new(error.kind(), text));
+            }
         }
         Ok(rustix::net::listen(&self.socket, self.backlog)?)
     }
@@ -222,6 +219,18 @@ impl ListeningSocket {
 
 fn accept_fd(socket: BorrowedFd<'_>) -> Result<(OwnedFd, Option<SocketAddrAny>), Errno> {
     acceptfrom_with(socket, SocketFlags::NONBLOCK | SocketFlags::CLOEXEC)
+}
+
+/// Returns the error of a second bind of a socket after which it must not listen.
+///
+/// If the kernel chose the port, it takes the port back when the socket stops to listen, and the
+/// socket has to be bound again. A socket that still has its address fails with EINVAL. After any
+/// other error the socket has no address, and the kernel would choose a port on every interface.
+fn check_rebind(bound: Result<(), Errno>) -> io::Result<()> {
+    match bound {
+        Ok(()) | Err(Errno::INVAL) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 impl AsFd for ListeningSocket {

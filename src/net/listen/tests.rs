@@ -279,3 +279,11 @@ fn stopped_socket_refuses_until_resumed() {
         });
     }
 }
+
+#[test]
+fn failed_bind_keeps_socket_from_listening() {
+    assert!(check_rebind(Ok(())).is_ok() && check_rebind(Err(Errno::INVAL)).is_ok());
+    for errno in [Errno::ADDRINUSE, Errno::ADDRNOTAVAIL, Errno::ACCESS, Errno::NOBUFS] {
+        assert!(check_rebind(Err(errno)).is_err(), "{errno}");
+    }
+}

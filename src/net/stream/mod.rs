@@ -229,7 +229,9 @@ impl Stream {
         let Some(socket) = self.socket_fd() else { return false };
         let mut fds = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
         let timeout = Timespec::try_from(timeout).ok();
-        poll(&mut fds, timeout.as_ref()).is_ok_and(|ready| ready > 0)
+        // A signal may interrupt the wait, which then starts again.
+        let ready = rustix::io::retry_on_intr(|| poll(&mut fds, timeout.as_ref()));
+        ready.is_ok_and(|ready| ready > 0)
     }
 
     /// Returns whether the connection has failed, or is closed in both directions. A peer that has

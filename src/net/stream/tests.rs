@@ -252,6 +252,14 @@ fn options_reach_kernel_for_tcp_only() {
         assert_eq!(sockopt::tcp_keepidle(socket).unwrap(), Duration::from_secs(60));
         assert_eq!(sockopt::tcp_keepintvl(socket).unwrap(), Duration::from_secs(15));
         assert_eq!(sockopt::tcp_user_timeout(socket).unwrap(), 120_000, "two times idle");
+        for idle in [1, 2, 3, 4, 60].map(Duration::from_secs) {
+            client.set_keepalive(idle).unwrap();
+            let interval = sockopt::tcp_keepintvl(socket).unwrap();
+            let probes = interval * sockopt::tcp_keepcnt(socket).unwrap();
+            assert_eq!(sockopt::tcp_keepidle(socket).unwrap() + probes, 2 * idle);
+            let timeout = sockopt::tcp_user_timeout(socket).unwrap();
+            assert_eq!(Duration::from_millis(timeout.into()), 2 * idle);
+        }
         client.set_keepalive(Duration::MAX).unwrap();
         client.set_keepalive(Duration::ZERO).unwrap();
         client.set_nodelay(true).unwrap();

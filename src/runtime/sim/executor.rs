@@ -185,11 +185,10 @@ impl SimExecutor {
     /// Calls `ask` with the rules while no lock is held.
     ///
     /// A rule may send messages. The rules are taken out meanwhile, so they do not apply to these.
+    /// A rule may also panic, after which the rules still apply.
     pub(crate) fn with_faults<T>(&self, ask: impl FnOnce(&mut FaultRules) -> T) -> T {
-        let mut faults = mem::take(&mut *self.faults());
-        let answer = ask(&mut faults);
-        *self.faults() = faults;
-        answer
+        let mut taken = TakenFaults { executor: self, faults: mem::take(&mut *self.faults()) };
+        ask(&mut taken.faults)
     }
 
     pub(crate) fn faults(&self) -> MutexGuard<'_, FaultRules> {
@@ -200,6 +199,18 @@ impl SimExecutor {
 impl fmt::Debug for SimExecutor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SimExecutor")
+    }
+}
+
+/// The rules while one of them is asked. Dropping it puts them back.
+struct TakenFaults<'a> {
+    executor: &'a SimExecutor,
+    faults: FaultRules,
+}
+
+impl Drop for TakenFaults<'_> {
+    fn drop(&mut self) {
+        *self.executor.faults() = mem::take(&mut self.faults);
     }
 }
 
@@ -244,5 +255,21 @@ impl Drop for SimTimer {
         let waker = self.executor.state().timers.remove(&self.key);
         // Dropped after the lock is released: a waker may hold the last handle of a task.
         drop(waker);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use super::*;
+
+    #[test]
+    fn panic_of_rule_keeps_fault_rules() {
+        let executor = SimExecutor::new(1);
+        executor.faults().remaining = 7;
+        let ask = || executor.with_faults(|_| panic!("a rule fails"));
+        assert!(catch_unwind(AssertUnwindSafe(ask)).is_err());
+        assert_eq!(executor.faults().remaining, 7);
     }
 }
