@@ -29,7 +29,7 @@ pub const PROGRAM: &str = "sockactors";
     note = "DUR and SIZE have units: 150ms, 30s, 15m; 1024, 64KiB, 64MiB. RATE is N/DUR or N/s.",
     note = "Text in parentheses at the end of a description is the default.",
     note = "Every flag has an environment variable: --max-conns is SOCKACTORS_MAX_CONNS.",
-    note = "A flag wins. A variable holds 1 or 0 for a switch, and values with commas for a repeatable flag.",
+    note = "A flag wins. A variable holds 1 or 0 for a switch, and commas between repeated values.",
     error_code(1, "failed while running"),
     error_code(2, "usage error"),
     error_code(3, "could not connect or bind"),
