@@ -236,7 +236,7 @@ fn file_client_input(seed: u64) -> Vec<u8> {
             1 => input.extend([0, 2, 1, 5]),
             // The last answer, and the last reply, of an honest server are replaced.
             2 => input.extend([0, rng.below(256) as u8, 1, 5]),
-            _ => input.extend([0, 3 | 16 * rng.below(4) as u8, 1, rng.below(256) as u8]),
+            _ => input.extend([0, 3 | (16 * rng.below(4) as u8), 1, rng.below(256) as u8]),
         }
     }
     input
