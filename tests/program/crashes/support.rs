@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use smol::Executor;
 use sockactors::actors::{Report, Reporter};
 use sockactors::runtime::{
     Child, Context, Exit, Handle, Lifecycle, NodeState, Outcome, Snapshot, StopReason, Strategy,
@@ -81,7 +82,9 @@ impl InProcessScenario {
 
         let gate = Gate::default();
         let (held, (see, events)) = (gate.clone(), channel());
-        let system = System::new().threads(2).observe(move |event| {
+        // A supervisor whose restart is held blocks its thread. The others run on another one.
+        let executor = Arc::new(Executor::new());
+        let system = System::on(executor.clone()).observe(move |event| {
             let _ = see.send(event.clone());
             if let Lifecycle::Restarting { path, .. } = event {
                 let (name, opened) = &*held;
@@ -91,7 +94,15 @@ impl InProcessScenario {
             }
         });
         let (handle, (ended, end)) = (system.handle(), channel());
-        thread::spawn(move || ended.send(system.run(tree)));
+        let (running, stopped) = smol::channel::bounded::<()>(1);
+        for _ in 0..2 {
+            let (executor, stopped) = (executor.clone(), stopped.clone());
+            thread::spawn(move || smol::block_on(executor.run(stopped.recv())));
+        }
+        thread::spawn(move || {
+            let _ = ended.send(system.run(tree));
+            drop(running);
+        });
         let at = composed.endpoints.first().map(ToString::to_string).unwrap_or_default();
         let mut drill = InProcessScenario {
             handle,
