@@ -19,32 +19,27 @@
 #[allow(dead_code, reason = "this benchmark kills its servers")]
 #[path = "files/cpu.rs"]
 mod cpu;
+#[path = "slow_crowd/crowd.rs"]
+mod crowd;
 #[path = "slow_crowd/loads.rs"]
 mod loads;
+#[path = "slow_crowd/server.rs"]
+mod server;
 
 use std::env;
-use std::io::{self, BufRead, BufReader, Write};
-use std::net::TcpStream;
-use std::path::Path;
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::io;
+use std::process::ExitCode;
+use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
 use sockactors::net::raise_open_file_limit;
 
-use loads::{chat_lines, framed, greetings, partial_offer, raw};
-
-/// The timeout of each step of a server.
-const TIMEOUT: Duration = Duration::from_secs(60);
+use crowd::{Crowd, partial_offer};
+use loads::{chat_lines, framed, greetings, raw};
+use server::Server;
 
 /// The time before a turn in which the server becomes idle.
 const SETTLE: Duration = Duration::from_millis(50);
-
-/// The crowd sends its bytes in this many groups per second.
-const PARTS: usize = 50;
 
 /// A scenario, the first bytes of the crowd, and the work of the well-behaved clients.
 struct Load {
@@ -141,114 +136,6 @@ fn spread(figures: impl Iterator<Item = f64>) -> [f64; 3] {
     let mut sorted: Vec<f64> = figures.collect();
     sorted.sort_by(f64::total_cmp);
     [sorted[0], sorted[(sorted.len() - 1) / 2], sorted[sorted.len() - 1]]
-}
-
-/// The program in a child process. Dropping this kills it.
-struct Server {
-    child: Child,
-    at: String,
-    out: tempfile::TempDir,
-}
-
-impl Server {
-    fn start(scenario: &str) -> io::Result<Server> {
-        let memory = Path::new("/dev/shm");
-        let place = if memory.is_dir() { memory.into() } else { env::temp_dir() };
-        let out = tempfile::Builder::new().prefix("sockactors-slow-").tempdir_in(place)?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sockactors"));
-        command.args(["--scenario", scenario, "--listen", "127.0.0.1:0", "--max-conns", "8000"]);
-        command.args(["--backlog", "4096"]).env_clear();
-        if scenario == "file" {
-            command.args(["--keep-free", "0", "--out"]).arg(out.path());
-        }
-        let streams = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        let mut server = Server { child: streams.spawn()?, at: String::new(), out };
-        let stderr = server.child.stderr.take().ok_or_else(|| other("the server has no stderr"))?;
-        let mut lines = BufReader::new(stderr).lines();
-        for line in &mut lines {
-            if let Some((_, at)) = line?.split_once("listening on ") {
-                server.at = at.trim().into();
-                break;
-            }
-        }
-        // A full pipe would block the server.
-        thread::spawn(move || lines.for_each(drop));
-        Ok(server)
-    }
-
-    fn connect(&self) -> io::Result<TcpStream> {
-        let stream = TcpStream::connect(&self.at)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
-        Ok(stream)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Both calls fail if the server has already exited.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Slow connections, and the thread that sends their bytes.
-struct Crowd {
-    state: Arc<State>,
-    thread: JoinHandle<f64>,
-}
-
-/// The commands to the crowd.
-#[derive(Default)]
-struct State {
-    is_sending: AtomicBool,
-    is_stopped: AtomicBool,
-}
-
-impl Crowd {
-    fn connect(at: &str, count: usize, first: &[u8]) -> io::Result<Crowd> {
-        let mut crowd = Vec::new();
-        for _ in 0..count {
-            let mut stream = TcpStream::connect(at)?;
-            stream.write_all(first)?;
-            stream.set_nonblocking(true)?;
-            crowd.push(stream);
-        }
-        let state = Arc::<State>::default();
-        let seen = state.clone();
-        let thread = thread::spawn(move || {
-            let (mut part, pause) = (0, Duration::from_secs(1) / PARTS as u32);
-            while !seen.is_stopped.load(Ordering::Relaxed) {
-                if seen.is_sending.load(Ordering::Relaxed) {
-                    for stream in crowd.iter_mut().skip(part % PARTS).step_by(PARTS) {
-                        // The server may have closed the connection.
-                        let _ = stream.write(b"x");
-                    }
-                    part += 1;
-                }
-                thread::sleep(pause);
-            }
-            let seconds = part as f64 * pause.as_secs_f64();
-            if part == 0 { 0.0 } else { thread_cpu_time().as_secs_f64() / seconds }
-        });
-        Ok(Crowd { state, thread })
-    }
-
-    fn set_sending(&self, is_sending: bool) {
-        self.state.is_sending.store(is_sending, Ordering::Relaxed);
-    }
-
-    /// Disconnects the crowd, and returns the share of a CPU that its thread used.
-    fn stop(self) -> f64 {
-        self.state.is_stopped.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap_or_default()
-    }
-}
-
-/// Returns the CPU time of this thread.
-fn thread_cpu_time() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 fn other(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {

@@ -8,7 +8,8 @@ use std::time::Instant;
 use sockactors::wire::file::digest::hash_chunk;
 use sockactors::wire::file::{CHUNK_SIZE, Frame, FrameWriter, Offer, client_hello};
 
-use super::{Server, other};
+use super::other;
+use super::server::Server;
 
 /// The number of simultaneous connections, and of members of a chat.
 const CLIENTS: usize = 8;
@@ -56,17 +57,6 @@ pub(super) fn chat_lines(server: &Server, until: Instant) -> io::Result<u64> {
         }
     }
     Ok(count)
-}
-
-/// Returns the preamble of the framed protocol and the beginning of an offer.
-pub(super) fn partial_offer() -> Vec<u8> {
-    let mut bytes = client_hello();
-    let name = [b'x'; 200];
-    let offer =
-        Offer { is_directory: false, size: None, mode: 0o644, modified: (0, 0), name: &name };
-    FrameWriter::default().write(&Frame::Offer(offer), &mut bytes);
-    bytes.truncate(client_hello().len() + 5);
-    bytes
 }
 
 /// Fails if the received bytes are not the expected ones.

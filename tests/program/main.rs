@@ -26,5 +26,3 @@ mod tcp;
 mod terminal;
 // The UDP scenario.
 mod udp;
-// Help, completion, and errors with their remedies.
-mod usage;

@@ -1,19 +1,14 @@
 //! The flags of the program: one argh struct, whose doc comments are the text of `--help`.
 //!
 //! [`Args`] is the only list of names and help texts. Its fields hold the texts of the values.
-//! The table in [`flags`] adds to each flag the scenarios and roles that use it. [`help`] and
-//! [`completions`] render both. [`argv`] splits a command line and reads the environment.
-//! [`values`] converts each text, and [`parse`] runs these steps in order. [`nearest`] finds the
-//! word that a misspelled one stands for.
+//! The table in [`flags`] adds to each flag the scenarios and roles that use it. [`argv`] splits a
+//! command line and reads the environment. [`values`] converts each text, and [`parse`] runs these
+//! steps in order.
 
 pub mod argv;
-pub mod completions;
 pub mod flags;
-pub mod help;
-pub mod nearest;
 pub mod parse;
 pub mod values;
-pub mod variables;
 
 use argh::{ArgsInfo, FromArgs};
 
@@ -24,12 +19,18 @@ pub const PROGRAM: &str = "sockactors";
 #[derive(Debug, Default, FromArgs, ArgsInfo)]
 #[argh(
     help_triggers("-h", "--help"),
-    note = "ENDPOINT is HOST:PORT, [V6]:PORT, :PORT (every interface), unix:PATH, unix:@NAME",
-    note = "(abstract) or unix:PATH,mode=0660 (--listen). HOST alone has the default port.",
-    note = "DUR and SIZE have units: 150ms, 30s, 15m; 1024, 64KiB, 64MiB. RATE is N/DUR or N/s.",
+    usage = "--scenario <tcp|udp|file|chat> [--role <role>] [flags] [FILE...]",
+    example = "{command_name} --scenario chat",
+    example = "{command_name} --scenario chat --connect 127.0.0.1:12345 --nick ada",
+    example = "{command_name} --scenario file --clients 2 --out /tmp",
+    example = "{command_name} --scenario file --connect 127.0.0.1:8080 photo.jpg",
+    example = "{command_name} --scenario udp --role both --count 3",
+    note = "ENDPOINT is HOST:PORT, [V6]:PORT, :PORT (all interfaces) or unix:PATH.",
+    note = "Durations and sizes have units: 150ms, 30s, 15m; 1024, 64KiB, 64MiB.",
     note = "Text in parentheses at the end of a description is the default.",
     note = "Every flag has an environment variable: --max-conns is SOCKACTORS_MAX_CONNS.",
-    note = "A flag wins. A variable holds 1 or 0 for a switch, and commas between repeated values.",
+    note = "A flag on the command line wins. A variable holds 1 or 0 for a switch, and",
+    note = "values separated by commas for a repeatable flag.",
     error_code(1, "failed while running"),
     error_code(2, "usage error"),
     error_code(3, "could not connect or bind"),
@@ -39,172 +40,186 @@ pub const PROGRAM: &str = "sockactors";
     error_code(130, "client interrupted by Ctrl-C")
 )]
 pub struct Args {
-    /// scenario to run; short form: the first argument
-    #[argh(option, arg_name = "tcp|udp|file|chat")]
+    /// scenario to run: tcp (greetings), udp (datagrams), file or chat
+    #[argh(option)]
     pub scenario: Option<String>,
 
-    /// sides to run in this process (server; client with --connect)
-    #[argh(option, arg_name = "server|client|both")]
+    /// server, client, or both in one process (server; client if --connect is given)
+    #[argh(option)]
     pub role: Option<String>,
 
-    /// endpoint to listen on; repeatable (the default address)
-    #[argh(option, arg_name = "ENDPOINT")]
+    /// server: ENDPOINT to listen on; repeatable (127.0.0.1 with port 12345, udp 20001,
+    /// file 8080)
+    #[argh(option)]
     pub listen: Vec<String>,
 
-    /// endpoint to connect to (the default address)
-    #[argh(option, arg_name = "ENDPOINT")]
+    /// client: ENDPOINT to connect to (the default of --listen)
+    #[argh(option)]
     pub connect: Option<String>,
 
-    /// exit after serving N clients (no limit)
-    #[argh(option, arg_name = "N")]
+    /// server: exit after serving N clients (no limit)
+    #[argh(option)]
     pub clients: Option<String>,
 
-    /// simultaneous connections at most (1024, or what memory permits)
-    #[argh(option, arg_name = "N")]
+    /// server: maximum number of simultaneous connections (1024, or fewer if memory is short)
+    #[argh(option)]
     pub max_conns: Option<String>,
 
-    /// the same per address or IPv6 /64; 0 is no limit (a quarter)
-    #[argh(option, arg_name = "N")]
+    /// server: maximum number of simultaneous connections per address, where an IPv6 /64 counts
+    /// as one address; 0 is no limit (a quarter of --max-conns, beyond loopback)
+    #[argh(option)]
     pub max_per_ip: Option<String>,
 
-    /// memory for all that clients make it hold (a quarter of RAM)
-    #[argh(option, arg_name = "SIZE")]
+    /// server: memory for everything that clients make it hold, as 8MiB (a quarter of the
+    /// memory of the machine or the control group)
+    #[argh(option)]
     pub max_memory: Option<String>,
 
-    /// length of the queue of connections to accept (128)
-    #[argh(option, arg_name = "N")]
+    /// server: length of the kernel's queue of connections to accept (128)
+    #[argh(option)]
     pub backlog: Option<String>,
 
-    /// timeout for the first byte of a connection, or off (off)
-    #[argh(option, arg_name = "DUR")]
+    /// file and chat server: timeout for the first byte of a connection, or off (off)
+    #[argh(option)]
     pub first_timeout: Option<String>,
 
-    /// timeout for a silent connection, or off (file 15m, chat off)
-    #[argh(option, arg_name = "DUR")]
+    /// file and chat server: timeout for a silent connection, or off (file 15m, chat off)
+    #[argh(option)]
     pub idle_timeout: Option<String>,
 
-    /// time for connections to finish after a stop signal (10s)
-    #[argh(option, arg_name = "DUR")]
+    /// server: time for connections to finish after a stop signal (10s)
+    #[argh(option)]
     pub drain_timeout: Option<String>,
 
     /// number of threads that run actors, from 1 to 64 (1)
-    #[argh(option, arg_name = "N")]
+    #[argh(option)]
     pub threads: Option<String>,
 
-    /// text of the greeting, the reply, the request or the only chat line
-    #[argh(option, arg_name = "TEXT")]
+    /// tcp server: text of the greeting. udp server: text of the reply. udp client, and udp with
+    /// --role both: text of the request. chat client: send this line, then leave
+    #[argh(option)]
     pub message: Option<String>,
 
-    /// number of requests to send; 0: until Ctrl-C (1)
-    #[argh(option, arg_name = "N")]
+    /// tcp and udp client: number of requests to send (1)
+    #[argh(option)]
     pub count: Option<String>,
 
-    /// pause between two requests (1s)
-    #[argh(option, arg_name = "DUR")]
+    /// tcp and udp client: pause between two requests (1s)
+    #[argh(option)]
     pub interval: Option<String>,
 
-    /// timeout for a connection or a reply (10s)
-    #[argh(option, arg_name = "DUR")]
+    /// client: timeout for a connection or a reply (10s)
+    #[argh(option)]
     pub timeout: Option<String>,
 
-    /// size of a request, from 0 to 65507 (size of the message)
-    #[argh(option, arg_name = "BYTES")]
+    /// udp client: size of a request in bytes, from 0 to 65507 (size of the message)
+    #[argh(option)]
     pub size: Option<String>,
 
-    /// simultaneous connections, without a pause by default (1)
-    #[argh(option, arg_name = "N")]
+    /// tcp client: number of simultaneous connections, made without a pause unless --interval
+    /// is given (1)
+    #[argh(option)]
     pub concurrency: Option<String>,
 
-    /// replies that may be lost; more is exit code 4 (0)
-    #[argh(option, arg_name = "PERCENT")]
+    /// tcp and udp client: percentage of replies that may be lost; more is exit code 4 (0)
+    #[argh(option)]
     pub max_loss: Option<String>,
 
-    /// size of the largest datagram that is read whole (1024)
-    #[argh(option, arg_name = "BYTES")]
+    /// udp: size of the largest datagram that is read whole, from 1 to 65535 bytes (1024)
+    #[argh(option)]
     pub buffer_size: Option<String>,
 
-    /// replies per source /24 or IPv6 /56, or off (1000/s, not local)
-    #[argh(option, arg_name = "RATE")]
+    /// udp server: maximum rate of replies per source network (/24, IPv6 /56), as N/s or N/DUR,
+    /// or off (1000/s, for other machines only)
+    #[argh(option)]
     pub reply_rate: Option<String>,
 
-    /// allow replies to other machines that are longer than the request
+    /// udp server: allow replies to other machines that are longer than the request
     #[argh(switch)]
     pub allow_amplification: bool,
 
-    /// multicast group to join; repeatable
-    #[argh(option, arg_name = "ADDR[%IFACE]")]
+    /// udp server: multicast group to join, as ADDR or ADDR%IFACE; repeatable
+    #[argh(option)]
     pub join_group: Vec<String>,
 
-    /// directory for received files (.)
-    #[argh(option, arg_name = "DIR")]
+    /// file server: directory for received files (.)
+    #[argh(option)]
     pub out: Option<String>,
 
-    /// if a file name exists (fail)
-    #[argh(option, arg_name = "fail|rename|overwrite|skip")]
+    /// file server: what to do if a file name exists: fail, rename (add a number), overwrite or
+    /// skip (fail)
+    #[argh(option)]
     pub on_conflict: Option<String>,
 
-    /// size limit of a file (no limit)
-    #[argh(option, arg_name = "SIZE")]
+    /// file server: size limit of a file (no limit)
+    #[argh(option)]
     pub max_size: Option<String>,
 
-    /// files and directories to create at most in one run (no limit)
-    #[argh(option, arg_name = "N")]
+    /// file server: number of files and directories to create at most in one run (no limit)
+    #[argh(option)]
     pub max_files: Option<String>,
 
-    /// disk space to leave free, and 1 % of the inodes (64MiB)
-    #[argh(option, arg_name = "SIZE")]
+    /// file server: disk space to leave free, and with it 1 % of the inodes (64MiB)
+    #[argh(option)]
     pub keep_free: Option<String>,
 
-    /// delete a partial file not continued for DUR; 0s is never (168h)
-    #[argh(option, arg_name = "DUR")]
+    /// file server: delete a partial file that was not continued for this time; 0s is never
+    /// (168h)
+    #[argh(option)]
     pub part_ttl: Option<String>,
 
-    /// minimum rate of a framed upload; 0 is no minimum (64B/s)
-    #[argh(option, arg_name = "SIZE/s")]
+    /// file server: disconnect a framed client that sends less of a file than SIZE/s for a minute;
+    /// 0 is no minimum (64B/s)
+    #[argh(option)]
     pub min_rate: Option<String>,
 
-    /// send plain bytes without names, as netcat and the lecture do
+    /// file client: send plain bytes without names, for the lecture's server or netcat
     #[argh(switch)]
     pub raw: bool,
 
-    /// reconnect, and continue a file at what arrived (auto)
-    #[argh(option, arg_name = "auto|off")]
+    /// file client: auto (reconnect, and continue a file at what the server already has) or off
+    /// (auto)
+    #[argh(option)]
     pub resume: Option<String>,
 
-    /// nickname (assigned by the server)
-    #[argh(option, arg_name = "NAME")]
+    /// chat client: nickname (assigned by the server)
+    #[argh(option)]
     pub nick: Option<String>,
 
-    /// name of the default room, or the room to join (lobby)
-    #[argh(option, arg_name = "ROOM")]
+    /// chat server: name of the default room (lobby). chat client: room to join
+    #[argh(option)]
     pub room: Option<String>,
 
-    /// dialect of the peers (auto: by the first bytes)
-    #[argh(option, arg_name = "auto|lecture|line")]
+    /// chat: dialect of the peers: auto (detect it from the first bytes), lecture or line (auto)
+    #[argh(option)]
     pub dialect: Option<String>,
 
-    /// after a loss (auto: at a terminal, once joined)
-    #[argh(option, arg_name = "auto|always|never")]
+    /// chat client: reconnect after a lost connection: auto (at a terminal, after the first
+    /// join), always (even before the first connection) or never (auto)
+    #[argh(option)]
     pub reconnect: Option<String>,
 
-    /// file with the password for /operator (no operators)
-    #[argh(option, arg_name = "PATH")]
+    /// chat server: file with the password for /operator, which permits /kick, /mute, /ban and
+    /// /announce
+    #[argh(option)]
     pub operator_password_file: Option<String>,
 
-    /// lines per room that /history shows at most (100)
-    #[argh(option, arg_name = "N")]
+    /// chat server: maximum number of lines per room that /history shows (100)
+    #[argh(option)]
     pub history: Option<String>,
 
-    /// directory that keeps the history over restarts (none)
-    #[argh(option, arg_name = "DIR")]
+    /// chat server: directory that keeps the history across restarts (in memory only)
+    #[argh(option)]
     pub history_dir: Option<String>,
 
-    /// size limit of --history-dir, at least 1MiB (16MiB)
-    #[argh(option, arg_name = "SIZE")]
+    /// chat server: size limit of --history-dir, at least 1MiB (16MiB)
+    #[argh(option)]
     pub history_size: Option<String>,
 
-    /// requests to send per second, or lines that a client may send
-    #[argh(option, arg_name = "RATE")]
+    /// udp client: send N requests per second (or N/DUR) without waiting for replies. chat
+    /// server: limit each client to N lines per DUR, and each address to ten times as many, as
+    /// N/DUR (100/10s, for other machines only)
+    #[argh(option)]
     pub rate: Option<String>,
 
     /// write one JSON object per line to stdout
@@ -219,27 +234,25 @@ pub struct Args {
     #[argh(switch, short = 'v')]
     pub verbose: u8,
 
-    /// use colors (auto)
-    #[argh(option, arg_name = "auto|always|never")]
+    /// use colors: auto, always or never (auto)
+    #[argh(option)]
     pub color: Option<String>,
 
     /// never prompt for input
     #[argh(switch)]
     pub no_input: bool,
 
-    /// crash an actor at its first N starts, as a test; repeatable
-    #[argh(option, arg_name = "PATH[=N]")]
+    /// crash the actor at PATH when it starts, or its first N starts with PATH=N, to watch its
+    /// supervisor restart it; repeatable
+    #[argh(option)]
     pub drill: Vec<String>,
-
-    /// print the completion script for a shell
-    #[argh(option, arg_name = "bash|zsh|fish")]
-    pub completions: Option<String>,
 
     /// print the version
     #[argh(switch, short = 'V')]
     pub version: bool,
 
-    /// files and directories to send, - is stdin (asks for names)
+    /// file client: files and directories to send, or - for stdin; without FILE, names are read
+    /// from stdin
     #[argh(positional, arg_name = "FILE")]
     pub files: Vec<String>,
 }
@@ -255,3 +268,24 @@ impl Args {
         Args::from_args(&[PROGRAM], &words).map_err(|early| early.output.trim_end().to_owned())
     }
 }
+
+/// Returns the text of `--help`, with a line feed at its end.
+pub fn help_text() -> String {
+    early_exit_output(&["--help"])
+}
+
+/// Returns argh's message about an unknown flag, with the name of a similar flag.
+pub fn unknown_flag_message(word: &str) -> String {
+    early_exit_output(&[word]).trim_end().to_owned()
+}
+
+/// Returns the text with which argh ends early on `words`, or an empty text if it does not.
+fn early_exit_output(words: &[&str]) -> String {
+    match Args::from_args(&[PROGRAM], words) {
+        Ok(_) => String::new(),
+        Err(early) => early.output,
+    }
+}
+
+#[cfg(test)]
+mod tests;
