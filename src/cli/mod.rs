@@ -10,11 +10,13 @@
 //!
 //! [`args`] holds these steps. [`output`] formats the roles' reports for stdout, and everything
 //! else for stderr. [`terminal`] reads stdin on a thread, and runs a line editor for a chat at a
-//! terminal. [`run`] connects them, and [`exit`] lists the exit codes.
+//! terminal. [`run`] connects them, [`exit`] lists the exit codes, and [`remedy`] the
+//! commands that help after an error.
 
 pub mod args;
 pub mod exit;
 pub mod output;
+pub mod remedy;
 pub mod run;
 pub mod terminal;
 

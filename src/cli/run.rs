@@ -13,8 +13,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crate::actors::{ChatInput, ConsoleLine, FileInput, Reconnect, Report, Reporter};
+use crate::cli::args::PROGRAM;
 use crate::cli::args::argv::EnvLookup;
 use crate::cli::args::parse::{ParsedArgs, parse};
+use crate::cli::args::variables::unknown_variables;
 use crate::cli::exit::ExitStatus;
 use crate::cli::output::background_writer::BackgroundWriter;
 use crate::cli::output::lifecycle::LifecycleLog;
@@ -23,11 +25,13 @@ use crate::cli::output::printer::{OnError, Printer, Style};
 use crate::cli::output::progress::ProgressBars;
 use crate::cli::output::settings::OutputSettings;
 use crate::cli::output::sink::{Sink, stderr, stdout};
+use crate::cli::remedy::{quote_path, with_remedy};
 use crate::cli::terminal::stdin;
 use crate::cli::terminal::{LineReader, Terminal};
 use crate::net::{Endpoint, max_open_files, raise_open_file_limit};
 use crate::runtime::{
-    Child, Exit, Shutdown, Snapshot, StopReason, Strategy, Supervisor, System, record_backtraces,
+    Child, Exit, NodeKind, Shutdown, Snapshot, StopReason, Strategy, Supervisor, System,
+    record_backtraces,
 };
 use crate::scenario::{
     BuiltScenario, InputAddress, Reporters, Role, Scenario, Settings, Side, build,
@@ -54,6 +58,7 @@ const MAX_RESTART_DELAY: Duration = Duration::from_secs(1);
 /// Runs the program with the process's own arguments, environment and streams.
 pub fn main() -> ExitCode {
     let words = env::args_os().skip(1).collect();
+    let warnings = unknown_variables(env::vars_os().map(|(name, _)| name));
     let env = |name: &str| env::var_os(name);
     match parse(words, &env) {
         Ok(parsed) => {
@@ -65,6 +70,7 @@ pub fn main() -> ExitCode {
             let log = terminal.as_ref().map_or_else(stderr, Terminal::stderr);
             let log = bars.wrap_sink(log);
             let log_writer = Logger::new(&parsed.output, &env, log).install();
+            warnings.iter().for_each(|warning| log::warn!("{warning}"));
             let status = run(parsed, log_writer, bars, terminal.as_ref(), reader);
             log::logger().flush();
             if let Some(terminal) = terminal {
@@ -76,7 +82,12 @@ pub fn main() -> ExitCode {
             // A closed stream cannot be reported anywhere.
             let _ = match early.code {
                 0 => io::stdout().write_all(early.text.as_bytes()),
-                _ => io::stderr().write_all(early.text.as_bytes()),
+                _ => {
+                    // A misspelled variable may be the cause of the error.
+                    let warnings =
+                        warnings.iter().map(|text| format!("{PROGRAM}: warning: {text}\n"));
+                    io::stderr().write_all((warnings.collect::<String>() + &early.text).as_bytes())
+                }
             };
             ExitCode::from(early.code)
         }
@@ -141,10 +152,14 @@ fn run(
     let built = match smol::block_on(build(&settings, &mut tree, &reporters)) {
         Ok(built) => built,
         Err(error) => {
-            log::error!("{error}");
+            log::error!("{}", with_remedy(&error, settings.scenario));
             return ExitStatus::from_error(&error);
         }
     };
+    if let Err(error) = check_drills(&drills, &tree) {
+        log::error!("{error}");
+        return ExitStatus::Usage;
+    }
     smol::block_on(report_endpoints(&built.endpoints, &settings, &reporters.server));
     if let Err(error) = attach_stdin(built, &settings, reader) {
         log::error!("cannot read stdin: {error}");
@@ -155,7 +170,7 @@ fn run(
     let result = system.observe(move |event| observer.on_event(event)).run(tree);
     lifecycle.report_shutdown(settings.role, &result);
     lifecycle.flush(OUTPUT_FLUSH_TIMEOUT);
-    match exit_status(settings.role, result) {
+    match exit_status(&settings, result) {
         ExitStatus::Success if has_lost_output.load(Ordering::Relaxed) => ExitStatus::Failed,
         status if settings.role == Role::Server => status.of_server(),
         status => status,
@@ -172,13 +187,18 @@ fn check_environment(
     if let Some(path) = &settings.operator_password_file {
         let mode = fs::metadata(path).map(|file| file.permissions().mode());
         if mode.is_ok_and(|mode| mode & 0o077 != 0) {
-            log::warn!("{} is readable by other users; run chmod 600 on it", path.display());
+            let (shown, path) = (path.display(), quote_path(path));
+            log::warn!("{shown} is readable by other users (run: chmod 600 {path})");
         }
     }
     let is_file = settings.scenario == Scenario::File;
     if is_file && settings.role != Role::Client && !settings.out.is_dir() {
         let out = settings.out.display();
-        log::error!("--out {out} is not a directory; create it, or choose another one");
+        let command = quote_path(&settings.out);
+        log::error!(
+            "--out {out} is not a directory; choose another one, or create it \
+             (run: mkdir -p {command})"
+        );
         return Err(ExitStatus::Failed);
     }
     if settings.files.iter().any(|file| file.as_os_str() == "-") {
@@ -197,6 +217,37 @@ fn check_environment(
         return Err(ExitStatus::Usage);
     }
     Ok(())
+}
+
+/// Checks that the tree has each actor to crash. The number of a pool's child is not checked,
+/// because its children start with their connections.
+///
+/// # Errors
+///
+/// Returns a sentence that lists the actors.
+fn check_drills(drills: &[(String, u32)], tree: &Supervisor) -> Result<(), String> {
+    let nodes = tree.descendants();
+    let is_known = |wanted: &str| {
+        let wanted = wanted.strip_prefix(&format!("{}/", tree.name())).unwrap_or(wanted);
+        nodes.iter().any(|(path, kind)| match kind {
+            NodeKind::Actor => path == wanted,
+            NodeKind::Pool => wanted
+                .rsplit_once('/')
+                .is_some_and(|(pool, number)| pool == path && number.parse::<u32>().is_ok()),
+            NodeKind::Supervisor => false,
+        })
+    };
+    let Some((unknown, _)) = drills.iter().find(|(path, _)| !is_known(path)) else {
+        return Ok(());
+    };
+    let known = nodes.iter().filter_map(|(path, kind)| match kind {
+        NodeKind::Actor => Some(path.clone()),
+        NodeKind::Pool => Some(format!("{path}/0")),
+        NodeKind::Supervisor => None,
+    });
+    let known: Vec<String> = known.collect();
+    let known = known.join(", ");
+    Err(format!("--drill: there is no actor named {unknown:?}; the actors are {known}"))
 }
 
 /// Adds a printer for each side that runs.
@@ -305,13 +356,13 @@ fn path_from_bytes(name: Vec<u8>) -> PathBuf {
 }
 
 /// Returns the exit code for the result of a run, and logs the reason of a failure.
-fn exit_status(role: Role, result: Result<StopReason, Exit>) -> ExitStatus {
+fn exit_status(settings: &Settings, result: Result<StopReason, Exit>) -> ExitStatus {
     match result {
-        Ok(StopReason::Signalled(_)) if role == Role::Client => ExitStatus::Interrupted,
+        Ok(StopReason::Signalled(_)) if settings.role == Role::Client => ExitStatus::Interrupted,
         Ok(StopReason::Killed(_)) => ExitStatus::Interrupted,
         Ok(_) => ExitStatus::Success,
         Err(Exit::Failed(error)) => {
-            log::error!("{error}");
+            log::error!("{}", with_remedy(error.as_ref(), settings.scenario));
             ExitStatus::from_error(error.as_ref())
         }
         Err(exit) => {

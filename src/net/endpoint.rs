@@ -61,7 +61,7 @@ pub enum EndpointError {
         /// The rejected text.
         input: String,
     },
-    /// There is no colon, or nothing after it.
+    /// There is no port.
     #[error("{input:?} has no port; write HOST:PORT, such as 127.0.0.1:12345")]
     MissingPort {
         /// The rejected text.
@@ -102,6 +102,62 @@ pub enum EndpointError {
 }
 
 impl Endpoint {
+    /// Parses an endpoint. A host without a port (`HOST`, `[V6]`) gets `default_port`.
+    ///
+    /// # Errors
+    ///
+    /// Fails like [`FromStr`], which requires a port.
+    pub fn parse_with_default_port(
+        text: &str,
+        default_port: u16,
+    ) -> Result<Endpoint, EndpointError> {
+        Endpoint::parse(text, Some(default_port))
+    }
+
+    fn parse(text: &str, default_port: Option<u16>) -> Result<Endpoint, EndpointError> {
+        let input = || text.to_owned();
+        if let Some(path) = text.strip_prefix("unix:") {
+            return parse_unix_path(path).ok_or_else(|| EndpointError::BadPath { input: input() });
+        }
+        // The resolver would take a number for an IPv4 address.
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return Err(match text.parse::<u16>() {
+                Ok(_) => EndpointError::MissingHost { input: input() },
+                Err(_) => EndpointError::BadPort { input: input() },
+            });
+        }
+        let has_port = text.rsplit_once(':').filter(|(_, port)| !port.ends_with(']'));
+        let (host, port) = match (has_port, default_port) {
+            (Some((host, port)), _) if !port.is_empty() => (host, Some(port)),
+            (None, Some(_)) if !text.is_empty() => (text, None),
+            _ => return Err(EndpointError::MissingPort { input: input() }),
+        };
+        if host.contains(':') && !host.starts_with('[') {
+            return Err(EndpointError::MissingBrackets { input: input() });
+        }
+        let port = match port {
+            // `parse` alone would accept a plus sign.
+            Some(port) if port.starts_with('+') => None,
+            Some(port) => port.parse().ok(),
+            None => default_port,
+        };
+        let port = port.ok_or_else(|| EndpointError::BadPort { input: input() })?;
+        if host.is_empty() {
+            return Ok(Endpoint::Any(port));
+        }
+        if let Some(inner) = host.strip_prefix('[') {
+            let v6 = inner
+                .strip_suffix(']')
+                .filter(|v6| is_ipv6_literal(v6))
+                .ok_or_else(|| EndpointError::BadV6 { input: input() })?;
+            return Ok(Endpoint::Host { host: v6.to_owned(), port });
+        }
+        if !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
+            return Err(EndpointError::BadHost { input: input() });
+        }
+        Ok(Endpoint::Host { host: host.to_owned(), port })
+    }
+
     /// Resolves the endpoint to its addresses, best first and without duplicates.
     ///
     /// A numeric host needs no lookup. The system's resolver looks up a name on a thread of smol's
@@ -200,39 +256,7 @@ impl FromStr for Endpoint {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<Endpoint, EndpointError> {
-        let input = || text.to_owned();
-        if let Some(path) = text.strip_prefix("unix:") {
-            return parse_unix_path(path).ok_or_else(|| EndpointError::BadPath { input: input() });
-        }
-        let (host, port) = match text.rsplit_once(':') {
-            Some((host, port)) if !port.is_empty() && !port.ends_with(']') => (host, port),
-            _ if text.parse::<u16>().is_ok() => {
-                return Err(EndpointError::MissingHost { input: input() });
-            }
-            _ => return Err(EndpointError::MissingPort { input: input() }),
-        };
-        if host.contains(':') && !host.starts_with('[') {
-            return Err(EndpointError::MissingBrackets { input: input() });
-        }
-        // `parse` alone would accept a plus sign.
-        let port = match port.parse() {
-            Ok(port) if !text.ends_with(&format!("+{port}")) => port,
-            _ => return Err(EndpointError::BadPort { input: input() }),
-        };
-        if host.is_empty() {
-            return Ok(Endpoint::Any(port));
-        }
-        if let Some(inner) = host.strip_prefix('[') {
-            let v6 = inner
-                .strip_suffix(']')
-                .filter(|v6| is_ipv6_literal(v6))
-                .ok_or_else(|| EndpointError::BadV6 { input: input() })?;
-            return Ok(Endpoint::Host { host: v6.to_owned(), port });
-        }
-        if !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte)) {
-            return Err(EndpointError::BadHost { input: input() });
-        }
-        Ok(Endpoint::Host { host: host.to_owned(), port })
+        Endpoint::parse(text, None)
     }
 }
 

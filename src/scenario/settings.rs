@@ -58,12 +58,16 @@ impl Scenario {
 
     /// Returns the default address of server and client, which is the lecture's.
     pub fn default_endpoint(self) -> Endpoint {
-        let port = match self {
+        Endpoint::Host { host: "127.0.0.1".into(), port: self.default_port() }
+    }
+
+    /// Returns the port of an endpoint that names only a host.
+    pub fn default_port(self) -> u16 {
+        match self {
             Scenario::Tcp | Scenario::Chat => 12345,
             Scenario::Udp => 20001,
             Scenario::File => 8080,
-        };
-        Endpoint::Host { host: "127.0.0.1".into(), port }
+        }
     }
 }
 

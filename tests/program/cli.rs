@@ -39,7 +39,7 @@ fn usage_error_exits_with_2_and_names_flag() {
 
 #[test]
 fn invalid_endpoint_is_usage_error() {
-    for endpoint in ["nonsense", "127.0.0.1", "127.0.0.1:99999", "[::1]", "[::1:80", "unix:", ""] {
+    for endpoint in ["non sense", "12345", "127.0.0.1:99999", "::1", "[::1:80", "unix:", ""] {
         check_usage_error(&["--scenario", "tcp", "--listen", endpoint], &["--listen"]);
         check_usage_error(&["--scenario", "tcp", "--connect", endpoint], &["--connect"]);
     }

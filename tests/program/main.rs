@@ -26,3 +26,5 @@ mod tcp;
 mod terminal;
 // The UDP scenario.
 mod udp;
+// Help, completion, and errors with their remedies.
+mod usage;

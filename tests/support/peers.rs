@@ -33,6 +33,15 @@ pub fn require_tool(tool: &str) -> bool {
     found
 }
 
+/// Returns whether a tool is installed. A missing tool is always a skip.
+pub fn optional_tool(tool: &str) -> bool {
+    let found = is_installed(tool);
+    if !found {
+        skip(&format!("{tool} is not installed (apt install {tool})"));
+    }
+    found
+}
+
 fn is_installed(tool: &str) -> bool {
     let paths = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&paths).any(|directory| directory.join(tool).is_file())

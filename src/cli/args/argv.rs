@@ -2,7 +2,8 @@
 //!
 //! argh accepts `--name value` only. This module also accepts `--name=value` and `-qv`, ends the
 //! flags at `--`, and accepts a word that begins with a dash as the value of a flag. A
-//! flag given twice is an error. `-h` and `-V` win over every word after them.
+//! flag given twice is an error. `-h` and `-V` win over every word after them. The first argument
+//! that is not a flag names the scenario, unless `--scenario` does.
 //!
 //! A flag that is not on the command line may come from the environment. The command line must
 //! fit the run. The environment is shared by many runs, so variables for other scenarios or roles
@@ -10,8 +11,8 @@
 
 use std::ffi::OsString;
 
-use crate::cli::args;
 use crate::cli::args::flags::{Arity, Flag, check_file_argument, flags};
+use crate::cli::args::nearest::nearest;
 use crate::scenario::{Role, Scenario};
 
 /// A function that returns the value of an environment variable.
@@ -20,8 +21,8 @@ pub type EnvLookup<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 /// The request of a command line.
 #[derive(Debug)]
 pub enum Invocation {
-    /// Print the help text.
-    Help,
+    /// Print the help text, for the scenario among these arguments if there is one.
+    Help(RawArgs),
     /// Print the version.
     Version,
     /// Run with these arguments.
@@ -42,6 +43,14 @@ struct RawArg {
     is_from_command_line: bool,
 }
 
+/// The effect of one word of a command line.
+enum Effect {
+    /// It was added to the arguments, with its value if it has one.
+    Added,
+    Help,
+    Version,
+}
+
 impl Invocation {
     /// Splits a command line, without the program's own name.
     ///
@@ -51,25 +60,18 @@ impl Invocation {
     pub fn parse(words: Vec<OsString>) -> Result<Invocation, String> {
         let mut args = RawArgs::default();
         let mut rest = words.into_iter().map(into_utf8);
-        while let Some(word) = rest.next().transpose()? {
-            match word.strip_prefix('-') {
-                Some("h" | "-help") => return Ok(Invocation::Help),
-                Some("V" | "-version") => return Ok(Invocation::Version),
-                // A single dash is the file name of stdin.
-                Some("") => args.files.push(word),
-                Some("-") => {
-                    args.files.extend(rest.by_ref().collect::<Result<Vec<_>, _>>()?);
-                }
-                Some(letters) if !letters.starts_with('-') => {
-                    for flag in parse_short_flags(&word)? {
-                        args.push(flag, None)?;
-                    }
-                }
-                Some(_) => args.push_long(&word, &mut rest)?,
-                None => args.files.push(word),
+        let mut is_help = false;
+        while let Some(word) = rest.next() {
+            match word.and_then(|word| args.push_word(word, &mut rest)) {
+                Ok(Effect::Help) => is_help = true,
+                // A later word can only name the scenario of the help.
+                _ if is_help => {}
+                Ok(Effect::Version) => return Ok(Invocation::Version),
+                Ok(Effect::Added) => {}
+                Err(error) => return Err(error),
             }
         }
-        Ok(Invocation::Run(args))
+        Ok(if is_help { Invocation::Help(args) } else { Invocation::Run(args) })
     }
 }
 
@@ -81,11 +83,50 @@ fn parse_short_flags(word: &str) -> Result<Vec<&'static Flag>, String> {
         Some(flags) if !flags.is_empty() && flags.iter().all(|flag| flag.name != "version") => {
             Ok(flags)
         }
-        _ => Err(args::unknown_flag_message(word)),
+        _ => Err(unknown_flag_message(word)),
+    }
+}
+
+/// Returns a sentence about an unknown flag, with the name of a similar one.
+fn unknown_flag_message(word: &str) -> String {
+    let names: Vec<String> = flags().iter().map(Flag::as_typed).collect();
+    match nearest(word, names.iter().map(String::as_str)) {
+        Some(name) => format!("unknown flag {word:?}: did you mean {name}?"),
+        None => format!("unknown flag {word:?}"),
     }
 }
 
 impl RawArgs {
+    /// Adds one word, with its value from the words after it.
+    fn push_word(
+        &mut self,
+        word: String,
+        rest: &mut impl Iterator<Item = Result<String, String>>,
+    ) -> Result<Effect, String> {
+        match word.strip_prefix('-') {
+            Some("h" | "-help") => return Ok(Effect::Help),
+            Some("V" | "-version") => return Ok(Effect::Version),
+            // A single dash is the file name of stdin.
+            Some("") => self.files.push(word),
+            Some("-") => self.files.extend(rest.collect::<Result<Vec<_>, _>>()?),
+            Some(letters) if !letters.starts_with('-') => {
+                for flag in parse_short_flags(&word)? {
+                    self.push(flag, None)?;
+                }
+            }
+            Some(_) => self.push_long(&word, rest)?,
+            None => {
+                let scenario = Flag::expect("scenario");
+                let is_first = self.files.is_empty() && !self.contains(scenario);
+                match is_first && scenario.choices().contains(&word.as_str()) {
+                    true => self.push(scenario, Some(word))?,
+                    false => self.files.push(word),
+                }
+            }
+        }
+        Ok(Effect::Added)
+    }
+
     /// Adds one `--name`, with its value from after `=` or from the next word.
     fn push_long(
         &mut self,
@@ -96,7 +137,7 @@ impl RawArgs {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (word, None),
         };
-        let flag = Flag::by_name(&name[2..]).ok_or_else(|| args::unknown_flag_message(name))?;
+        let flag = Flag::by_name(&name[2..]).ok_or_else(|| unknown_flag_message(name))?;
         match (flag.arity, value) {
             (Arity::Switch | Arity::Counter, Some(value)) => {
                 Err(format!("{name} takes no value: remove ={value:?}"))
@@ -126,6 +167,11 @@ impl RawArgs {
         self.flags.iter().find(|arg| arg.flag.name == name)
     }
 
+    /// Returns the first argument that is not a flag and not a scenario.
+    pub fn first_file(&self) -> Option<&str> {
+        self.files.first().map(String::as_str)
+    }
+
     /// Returns the first value of the flag `name`.
     pub fn value(&self, name: &str) -> Option<&str> {
         self.find(name)?.value.as_deref()
@@ -148,7 +194,7 @@ impl RawArgs {
         for arg in self.flags.iter().filter(|arg| arg.is_from_command_line) {
             arg.flag.check_scope(scenario, role)?;
         }
-        match self.files.first() {
+        match self.first_file() {
             Some(file) => check_file_argument(file, scenario, role),
             None => Ok(()),
         }
@@ -180,7 +226,7 @@ impl RawArgs {
     /// Returns a sentence about a wrong variable.
     pub fn read_env_var(&mut self, env: EnvLookup<'_>, flag: &'static Flag) -> Result<(), String> {
         // A request to print a text instead of running is read from the command line only.
-        if flag.name == "version" || self.contains(flag) {
+        if flag.is_request() || self.contains(flag) {
             return Ok(());
         }
         let name = flag.env_var();

@@ -102,6 +102,10 @@ pub struct Flag {
     pub short: Option<char>,
     /// The values that it takes.
     pub arity: Arity,
+    /// The name of the value in the help: one word, or the choices with `|` between them.
+    pub value: Option<&'static str>,
+    /// The text in the help.
+    pub description: &'static str,
     /// The scopes that use it. `None` is every scope.
     pub scopes: Option<&'static [Scope]>,
 }
@@ -126,8 +130,12 @@ impl Flag {
             (FlagInfoKind::Option { .. }, Optionality::Repeating) => Arity::List,
             (FlagInfoKind::Option { .. }, _) => Arity::Value,
         };
+        let value = match info.kind {
+            FlagInfoKind::Switch => None,
+            FlagInfoKind::Option { arg_name } => Some(arg_name),
+        };
         let scopes = SCOPES.iter().find(|row| row.0 == name).map(|row| row.1);
-        Flag { name, short: info.short, arity, scopes }
+        Flag { name, short: info.short, arity, value, description: info.description, scopes }
     }
 
     /// Returns the flag with this long name, without dashes.
@@ -150,6 +158,24 @@ impl Flag {
     /// Returns the flag with this short name.
     pub fn by_short(letter: char) -> Option<&'static Flag> {
         flags().iter().find(|flag| flag.short == Some(letter))
+    }
+
+    /// Returns whether `side` of `scenario` uses the flag.
+    pub fn is_used_by(&self, scenario: Scenario, side: Side) -> bool {
+        self.scopes.is_none_or(|scopes| scopes.contains(&(scenario, side)))
+    }
+
+    /// Returns the words that the flag accepts as a value, if the list is fixed.
+    pub fn choices(&self) -> Vec<&'static str> {
+        match self.value {
+            Some(value) if value.contains('|') => value.split('|').collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Returns whether the flag prints a text, so that nothing runs.
+    pub fn is_request(&self) -> bool {
+        matches!(self.name, "version" | "completions")
     }
 
     /// Returns whether the flag may be given more than once.

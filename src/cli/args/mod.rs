@@ -1,14 +1,19 @@
 //! The flags of the program: one argh struct, whose doc comments are the text of `--help`.
 //!
 //! [`Args`] is the only list of names and help texts. Its fields hold the texts of the values.
-//! The table in [`flags`] adds to each flag the scenarios and roles that use it. [`argv`] splits a
-//! command line and reads the environment. [`values`] converts each text, and [`parse`] runs these
-//! steps in order.
+//! The table in [`flags`] adds to each flag the scenarios and roles that use it. [`help`] and
+//! [`completions`] render both. [`argv`] splits a command line and reads the environment.
+//! [`values`] converts each text, and [`parse`] runs these steps in order. [`nearest`] finds the
+//! word that a misspelled one stands for.
 
 pub mod argv;
+pub mod completions;
 pub mod flags;
+pub mod help;
+pub mod nearest;
 pub mod parse;
 pub mod values;
+pub mod variables;
 
 use argh::{ArgsInfo, FromArgs};
 
@@ -19,18 +24,12 @@ pub const PROGRAM: &str = "sockactors";
 #[derive(Debug, Default, FromArgs, ArgsInfo)]
 #[argh(
     help_triggers("-h", "--help"),
-    usage = "--scenario <tcp|udp|file|chat> [--role <role>] [flags] [FILE...]",
-    example = "{command_name} --scenario chat",
-    example = "{command_name} --scenario chat --connect 127.0.0.1:12345 --nick ada",
-    example = "{command_name} --scenario file --clients 2 --out /tmp",
-    example = "{command_name} --scenario file --connect 127.0.0.1:8080 photo.jpg",
-    example = "{command_name} --scenario udp --role both --count 3",
-    note = "ENDPOINT is HOST:PORT, [V6]:PORT, :PORT (all interfaces) or unix:PATH.",
-    note = "Durations and sizes have units: 150ms, 30s, 15m; 1024, 64KiB, 64MiB.",
+    note = "ENDPOINT is HOST:PORT, [V6]:PORT, :PORT (every interface), unix:PATH, unix:@NAME",
+    note = "(abstract) or unix:PATH,mode=0660 (--listen). HOST alone has the default port.",
+    note = "DUR and SIZE have units: 150ms, 30s, 15m; 1024, 64KiB, 64MiB. RATE is N/DUR or N/s.",
     note = "Text in parentheses at the end of a description is the default.",
     note = "Every flag has an environment variable: --max-conns is SOCKACTORS_MAX_CONNS.",
-    note = "A flag on the command line wins. A variable holds 1 or 0 for a switch, and",
-    note = "values separated by commas for a repeatable flag.",
+    note = "A flag wins. A variable holds 1 or 0 for a switch, and commas between repeated values.",
     error_code(1, "failed while running"),
     error_code(2, "usage error"),
     error_code(3, "could not connect or bind"),
@@ -40,186 +39,172 @@ pub const PROGRAM: &str = "sockactors";
     error_code(130, "client interrupted by Ctrl-C")
 )]
 pub struct Args {
-    /// scenario to run: tcp (greetings), udp (datagrams), file or chat
-    #[argh(option)]
+    /// scenario to run; short form: the first argument
+    #[argh(option, arg_name = "tcp|udp|file|chat")]
     pub scenario: Option<String>,
 
-    /// server, client, or both in one process (server; client if --connect is given)
-    #[argh(option)]
+    /// sides to run in this process (server; client with --connect)
+    #[argh(option, arg_name = "server|client|both")]
     pub role: Option<String>,
 
-    /// server: ENDPOINT to listen on; repeatable (127.0.0.1 with port 12345, udp 20001,
-    /// file 8080)
-    #[argh(option)]
+    /// endpoint to listen on; repeatable (the default address)
+    #[argh(option, arg_name = "ENDPOINT")]
     pub listen: Vec<String>,
 
-    /// client: ENDPOINT to connect to (the default of --listen)
-    #[argh(option)]
+    /// endpoint to connect to (the default address)
+    #[argh(option, arg_name = "ENDPOINT")]
     pub connect: Option<String>,
 
-    /// server: exit after serving N clients (no limit)
-    #[argh(option)]
+    /// exit after serving N clients (no limit)
+    #[argh(option, arg_name = "N")]
     pub clients: Option<String>,
 
-    /// server: maximum number of simultaneous connections (1024, or fewer if memory is short)
-    #[argh(option)]
+    /// simultaneous connections at most (1024, or what memory permits)
+    #[argh(option, arg_name = "N")]
     pub max_conns: Option<String>,
 
-    /// server: maximum number of simultaneous connections per address, where an IPv6 /64 counts
-    /// as one address; 0 is no limit (a quarter of --max-conns, beyond loopback)
-    #[argh(option)]
+    /// the same per address or IPv6 /64; 0 is no limit (a quarter)
+    #[argh(option, arg_name = "N")]
     pub max_per_ip: Option<String>,
 
-    /// server: memory for everything that clients make it hold, as 8MiB (a quarter of the
-    /// memory of the machine or the control group)
-    #[argh(option)]
+    /// memory for all that clients make it hold (a quarter of RAM)
+    #[argh(option, arg_name = "SIZE")]
     pub max_memory: Option<String>,
 
-    /// server: length of the kernel's queue of connections to accept (128)
-    #[argh(option)]
+    /// length of the queue of connections to accept (128)
+    #[argh(option, arg_name = "N")]
     pub backlog: Option<String>,
 
-    /// file and chat server: timeout for the first byte of a connection, or off (off)
-    #[argh(option)]
+    /// timeout for the first byte of a connection, or off (off)
+    #[argh(option, arg_name = "DUR")]
     pub first_timeout: Option<String>,
 
-    /// file and chat server: timeout for a silent connection, or off (file 15m, chat off)
-    #[argh(option)]
+    /// timeout for a silent connection, or off (file 15m, chat off)
+    #[argh(option, arg_name = "DUR")]
     pub idle_timeout: Option<String>,
 
-    /// server: time for connections to finish after a stop signal (10s)
-    #[argh(option)]
+    /// time for connections to finish after a stop signal (10s)
+    #[argh(option, arg_name = "DUR")]
     pub drain_timeout: Option<String>,
 
     /// number of threads that run actors, from 1 to 64 (1)
-    #[argh(option)]
+    #[argh(option, arg_name = "N")]
     pub threads: Option<String>,
 
-    /// tcp server: text of the greeting. udp server: text of the reply. udp client, and udp with
-    /// --role both: text of the request. chat client: send this line, then leave
-    #[argh(option)]
+    /// text of the greeting, the reply, the request or the only chat line
+    #[argh(option, arg_name = "TEXT")]
     pub message: Option<String>,
 
-    /// tcp and udp client: number of requests to send (1)
-    #[argh(option)]
+    /// number of requests to send; 0: until Ctrl-C (1)
+    #[argh(option, arg_name = "N")]
     pub count: Option<String>,
 
-    /// tcp and udp client: pause between two requests (1s)
-    #[argh(option)]
+    /// pause between two requests (1s)
+    #[argh(option, arg_name = "DUR")]
     pub interval: Option<String>,
 
-    /// client: timeout for a connection or a reply (10s)
-    #[argh(option)]
+    /// timeout for a connection or a reply (10s)
+    #[argh(option, arg_name = "DUR")]
     pub timeout: Option<String>,
 
-    /// udp client: size of a request in bytes, from 0 to 65507 (size of the message)
-    #[argh(option)]
+    /// size of a request, from 0 to 65507 (size of the message)
+    #[argh(option, arg_name = "BYTES")]
     pub size: Option<String>,
 
-    /// tcp client: number of simultaneous connections, made without a pause unless --interval
-    /// is given (1)
-    #[argh(option)]
+    /// simultaneous connections, without a pause by default (1)
+    #[argh(option, arg_name = "N")]
     pub concurrency: Option<String>,
 
-    /// tcp and udp client: percentage of replies that may be lost; more is exit code 4 (0)
-    #[argh(option)]
+    /// replies that may be lost; more is exit code 4 (0)
+    #[argh(option, arg_name = "PERCENT")]
     pub max_loss: Option<String>,
 
-    /// udp: size of the largest datagram that is read whole, from 1 to 65535 bytes (1024)
-    #[argh(option)]
+    /// size of the largest datagram that is read whole (1024)
+    #[argh(option, arg_name = "BYTES")]
     pub buffer_size: Option<String>,
 
-    /// udp server: maximum rate of replies per source network (/24, IPv6 /56), as N/s or N/DUR,
-    /// or off (1000/s, for other machines only)
-    #[argh(option)]
+    /// replies per source /24 or IPv6 /56, or off (1000/s, not local)
+    #[argh(option, arg_name = "RATE")]
     pub reply_rate: Option<String>,
 
-    /// udp server: allow replies to other machines that are longer than the request
+    /// allow replies to other machines that are longer than the request
     #[argh(switch)]
     pub allow_amplification: bool,
 
-    /// udp server: multicast group to join, as ADDR or ADDR%IFACE; repeatable
-    #[argh(option)]
+    /// multicast group to join; repeatable
+    #[argh(option, arg_name = "ADDR[%IFACE]")]
     pub join_group: Vec<String>,
 
-    /// file server: directory for received files (.)
-    #[argh(option)]
+    /// directory for received files (.)
+    #[argh(option, arg_name = "DIR")]
     pub out: Option<String>,
 
-    /// file server: what to do if a file name exists: fail, rename (add a number), overwrite or
-    /// skip (fail)
-    #[argh(option)]
+    /// if a file name exists (fail)
+    #[argh(option, arg_name = "fail|rename|overwrite|skip")]
     pub on_conflict: Option<String>,
 
-    /// file server: size limit of a file (no limit)
-    #[argh(option)]
+    /// size limit of a file (no limit)
+    #[argh(option, arg_name = "SIZE")]
     pub max_size: Option<String>,
 
-    /// file server: number of files and directories to create at most in one run (no limit)
-    #[argh(option)]
+    /// files and directories to create at most in one run (no limit)
+    #[argh(option, arg_name = "N")]
     pub max_files: Option<String>,
 
-    /// file server: disk space to leave free, and with it 1 % of the inodes (64MiB)
-    #[argh(option)]
+    /// disk space to leave free, and 1 % of the inodes (64MiB)
+    #[argh(option, arg_name = "SIZE")]
     pub keep_free: Option<String>,
 
-    /// file server: delete a partial file that was not continued for this time; 0s is never
-    /// (168h)
-    #[argh(option)]
+    /// delete a partial file not continued for DUR; 0s is never (168h)
+    #[argh(option, arg_name = "DUR")]
     pub part_ttl: Option<String>,
 
-    /// file server: disconnect a framed client that sends less of a file than SIZE/s for a minute;
-    /// 0 is no minimum (64B/s)
-    #[argh(option)]
+    /// minimum rate of a framed upload; 0 is no minimum (64B/s)
+    #[argh(option, arg_name = "SIZE/s")]
     pub min_rate: Option<String>,
 
-    /// file client: send plain bytes without names, for the lecture's server or netcat
+    /// send plain bytes without names, as netcat and the lecture do
     #[argh(switch)]
     pub raw: bool,
 
-    /// file client: auto (reconnect, and continue a file at what the server already has) or off
-    /// (auto)
-    #[argh(option)]
+    /// reconnect, and continue a file at what arrived (auto)
+    #[argh(option, arg_name = "auto|off")]
     pub resume: Option<String>,
 
-    /// chat client: nickname (assigned by the server)
-    #[argh(option)]
+    /// nickname (assigned by the server)
+    #[argh(option, arg_name = "NAME")]
     pub nick: Option<String>,
 
-    /// chat server: name of the default room (lobby). chat client: room to join
-    #[argh(option)]
+    /// name of the default room, or the room to join (lobby)
+    #[argh(option, arg_name = "ROOM")]
     pub room: Option<String>,
 
-    /// chat: dialect of the peers: auto (detect it from the first bytes), lecture or line (auto)
-    #[argh(option)]
+    /// dialect of the peers (auto: by the first bytes)
+    #[argh(option, arg_name = "auto|lecture|line")]
     pub dialect: Option<String>,
 
-    /// chat client: reconnect after a lost connection: auto (at a terminal, after the first
-    /// join), always (even before the first connection) or never (auto)
-    #[argh(option)]
+    /// after a loss (auto: at a terminal, once joined)
+    #[argh(option, arg_name = "auto|always|never")]
     pub reconnect: Option<String>,
 
-    /// chat server: file with the password for /operator, which permits /kick, /mute, /ban and
-    /// /announce
-    #[argh(option)]
+    /// file with the password for /operator (no operators)
+    #[argh(option, arg_name = "PATH")]
     pub operator_password_file: Option<String>,
 
-    /// chat server: maximum number of lines per room that /history shows (100)
-    #[argh(option)]
+    /// lines per room that /history shows at most (100)
+    #[argh(option, arg_name = "N")]
     pub history: Option<String>,
 
-    /// chat server: directory that keeps the history across restarts (in memory only)
-    #[argh(option)]
+    /// directory that keeps the history over restarts (none)
+    #[argh(option, arg_name = "DIR")]
     pub history_dir: Option<String>,
 
-    /// chat server: size limit of --history-dir, at least 1MiB (16MiB)
-    #[argh(option)]
+    /// size limit of --history-dir, at least 1MiB (16MiB)
+    #[argh(option, arg_name = "SIZE")]
     pub history_size: Option<String>,
 
-    /// udp client: send N requests per second (or N/DUR) without waiting for replies. chat
-    /// server: limit each client to N lines per DUR, and each address to ten times as many, as
-    /// N/DUR (100/10s, for other machines only)
-    #[argh(option)]
+    /// requests to send per second, or lines that a client may send
+    #[argh(option, arg_name = "RATE")]
     pub rate: Option<String>,
 
     /// write one JSON object per line to stdout
@@ -234,25 +219,27 @@ pub struct Args {
     #[argh(switch, short = 'v')]
     pub verbose: u8,
 
-    /// use colors: auto, always or never (auto)
-    #[argh(option)]
+    /// use colors (auto)
+    #[argh(option, arg_name = "auto|always|never")]
     pub color: Option<String>,
 
     /// never prompt for input
     #[argh(switch)]
     pub no_input: bool,
 
-    /// crash the actor at PATH when it starts, or its first N starts with PATH=N, to watch its
-    /// supervisor restart it; repeatable
-    #[argh(option)]
+    /// crash an actor at its first N starts, as a test; repeatable
+    #[argh(option, arg_name = "PATH[=N]")]
     pub drill: Vec<String>,
+
+    /// print the completion script for a shell
+    #[argh(option, arg_name = "bash|zsh|fish")]
+    pub completions: Option<String>,
 
     /// print the version
     #[argh(switch, short = 'V')]
     pub version: bool,
 
-    /// file client: files and directories to send, or - for stdin; without FILE, names are read
-    /// from stdin
+    /// files and directories to send, - is stdin (asks for names)
     #[argh(positional, arg_name = "FILE")]
     pub files: Vec<String>,
 }
@@ -268,24 +255,3 @@ impl Args {
         Args::from_args(&[PROGRAM], &words).map_err(|early| early.output.trim_end().to_owned())
     }
 }
-
-/// Returns the text of `--help`, with a line feed at its end.
-pub fn help_text() -> String {
-    early_exit_output(&["--help"])
-}
-
-/// Returns argh's message about an unknown flag, with the name of a similar flag.
-pub fn unknown_flag_message(word: &str) -> String {
-    early_exit_output(&[word]).trim_end().to_owned()
-}
-
-/// Returns the text with which argh ends early on `words`, or an empty text if it does not.
-fn early_exit_output(words: &[&str]) -> String {
-    match Args::from_args(&[PROGRAM], words) {
-        Ok(_) => String::new(),
-        Err(early) => early.output,
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -8,15 +8,16 @@
 //! a server for `--listen`. The command line is read before the environment.
 
 use std::ffi::OsString;
-use std::fmt::Display;
 use std::time::Duration;
 
 use crate::cli::args::argv::{EnvLookup, Invocation, RawArgs};
+use crate::cli::args::completions::{SHELL_CHOICES, completions};
 use crate::cli::args::flags::Flag;
+use crate::cli::args::help::{help, scenario_help, short_help};
 use crate::cli::args::values::{
     self, COLOR_CHOICES, DIALECT_CHOICES, ON_CONFLICT_CHOICES, RECONNECT_CHOICES, RESUME_CHOICES,
 };
-use crate::cli::args::{Args, PROGRAM, help_text};
+use crate::cli::args::{Args, PROGRAM};
 use crate::cli::exit::ExitStatus;
 use crate::cli::output::settings::OutputSettings;
 use crate::scenario::{Role, Scenario, Settings};
@@ -48,41 +49,60 @@ pub struct EarlyExit {
     pub code: u8,
 }
 
-impl EarlyExit {
-    fn success(text: String) -> EarlyExit {
-        EarlyExit { text, code: ExitStatus::Success as u8 }
-    }
-
-    /// Returns the exit for a wrong command line.
-    pub fn usage(error: impl Display) -> EarlyExit {
-        EarlyExit {
-            text: format!("{PROGRAM}: {error} (try --help)\n"),
-            code: ExitStatus::Usage as u8,
-        }
-    }
-}
-
-impl From<String> for EarlyExit {
-    fn from(error: String) -> EarlyExit {
-        EarlyExit::usage(error)
-    }
+/// The result of a command line without errors.
+enum Parsed {
+    Run(Box<ParsedArgs>),
+    /// Print this text and exit.
+    Print(String),
 }
 
 /// Reads a command line, without the program's own name, and the environment.
 ///
 /// # Errors
 ///
-/// Returns an early exit with the help, the version, or a sentence about the first error.
+/// Returns an early exit with the help, the version, or a sentence about the first error and the
+/// command that helps.
 pub fn parse(words: Vec<OsString>, env: EnvLookup<'_>) -> Result<ParsedArgs, EarlyExit> {
+    let has_scenario =
+        env(&Flag::expect("scenario").env_var()).is_some_and(|name| !name.is_empty());
+    if words.is_empty() && !has_scenario {
+        return Err(EarlyExit { text: short_help(), code: ExitStatus::Usage as u8 });
+    }
+    let mut scenario = None;
+    let (text, code) = match parse_in(words, env, &mut scenario) {
+        Ok(Parsed::Run(parsed)) => return Ok(*parsed),
+        Ok(Parsed::Print(text)) => (text, ExitStatus::Success),
+        Err(error) => {
+            let scenario = scenario.map_or(String::new(), |scenario| format!("{scenario} "));
+            (format!("{PROGRAM}: {error} (run: {PROGRAM} {scenario}--help)\n"), ExitStatus::Usage)
+        }
+    };
+    Err(EarlyExit { text, code: code as u8 })
+}
+
+/// Reads a command line and the environment. Sets `name` to the scenario's as soon as it is known.
+fn parse_in(
+    words: Vec<OsString>,
+    env: EnvLookup<'_>,
+    name: &mut Option<&'static str>,
+) -> Result<Parsed, String> {
     let mut raw = match Invocation::parse(words)? {
-        Invocation::Help => return Err(EarlyExit::success(help_text())),
+        Invocation::Help(mut raw) => {
+            let scenario = resolve_scenario(&mut raw, env).ok();
+            return Ok(Parsed::Print(scenario.map_or_else(help, scenario_help)));
+        }
         Invocation::Version => {
             let version = env!("CARGO_PKG_VERSION");
-            return Err(EarlyExit::success(format!("{PROGRAM} {version}\n")));
+            return Ok(Parsed::Print(format!("{PROGRAM} {version}\n")));
         }
         Invocation::Run(raw) => raw,
     };
+    if let Some(shell) = raw.value("completions") {
+        let shell = values::one_of("--completions", shell, &SHELL_CHOICES)?;
+        return Ok(Parsed::Print(completions(shell)));
+    }
     let scenario = resolve_scenario(&mut raw, env)?;
+    *name = Some(scenario.name());
     let role = resolve_role(&mut raw, env)?;
     raw.check(scenario, role)?;
     raw.read_environment(env, scenario, role)?;
@@ -92,18 +112,19 @@ pub fn parse(words: Vec<OsString>, env: EnvLookup<'_>) -> Result<ParsedArgs, Ear
     fill_client(&mut settings, &args, &raw)?;
     fill_datagrams(&mut settings, &args, &raw)?;
     fill_measuring(&mut settings, &args, &raw)?;
-    Ok(ParsedArgs {
-        settings,
-        output: output_settings(&args, &raw)?,
-        drills: parse_drills(&args, &raw)?,
-    })
+    let output = output_settings(&args, &raw)?;
+    let drills = parse_drills(&args, &raw)?;
+    Ok(Parsed::Run(Box::new(ParsedArgs { settings, output, drills })))
 }
 
 fn resolve_scenario(raw: &mut RawArgs, env: EnvLookup<'_>) -> Result<Scenario, String> {
     raw.read_env_var(env, Flag::expect("scenario"))?;
-    match raw.value("scenario") {
-        Some(text) => values::scenario(&raw.display_name("scenario"), text),
-        None => Err("the scenario is missing: add --scenario tcp, udp, file or chat".to_owned()),
+    if let Some(text) = raw.value("scenario") {
+        return values::scenario(&raw.display_name("scenario"), text);
+    }
+    match raw.first_file() {
+        Some(word) => values::scenario("the scenario", word),
+        None => Err(format!("the scenario is missing: run {PROGRAM} tcp, udp, file or chat")),
     }
 }
 
@@ -129,8 +150,9 @@ const MIN_MEMORY: u64 = 1 << 20;
 /// Sets the fields of `settings` from the server flags and the flags of both sides.
 fn fill_server(settings: &mut Settings, args: &Args, raw: &RawArgs) -> Result<(), String> {
     let name = |flag| raw.display_name(flag);
+    let port = settings.scenario.default_port();
     for text in &args.listen {
-        settings.listen.push(values::endpoint(&name("listen"), text)?);
+        settings.listen.push(values::endpoint(&name("listen"), text, port)?);
     }
     if let Some(text) = &args.clients {
         settings.clients = Some(values::positive(&name("clients"), text)?);
@@ -210,7 +232,8 @@ fn fill_server(settings: &mut Settings, args: &Args, raw: &RawArgs) -> Result<()
 fn fill_client(settings: &mut Settings, args: &Args, raw: &RawArgs) -> Result<(), String> {
     let name = |flag| raw.display_name(flag);
     if let Some(text) = &args.connect {
-        settings.connect = Some(values::endpoint(&name("connect"), text)?);
+        settings.connect =
+            Some(values::endpoint(&name("connect"), text, settings.scenario.default_port())?);
     }
     if let Some(text) = &args.message {
         settings.message = Some(check_message(&name("message"), text, settings.scenario)?);

@@ -214,13 +214,14 @@ pub fn byte_rate(name: &str, text: &str) -> Result<u64, String> {
     }
 }
 
-/// Reads an endpoint.
+/// Reads an endpoint. A host without a port has the default port.
 ///
 /// # Errors
 ///
 /// Returns a sentence with the reason.
-pub fn endpoint(name: &str, text: &str) -> Result<Endpoint, String> {
-    text.parse().map_err(|error| format!("{name}: {error}"))
+pub fn endpoint(name: &str, text: &str, default_port: u16) -> Result<Endpoint, String> {
+    let endpoint = Endpoint::parse_with_default_port(text, default_port);
+    endpoint.map_err(|error| format!("{name}: {error}"))
 }
 
 /// Reads the actor to crash and the number of crashes: `PATH` or `PATH=N`.

@@ -36,7 +36,7 @@ fn parse_error_names_text_and_remedy() {
     for (text, remedy) in [
         ("", "HOST:PORT"),
         ("8080", "write :8080 or 127.0.0.1:8080"),
-        ("80808", "HOST:PORT"),
+        ("80808", "0 to 65535"),
         ("localhost", "HOST:PORT"),
         ("localhost:", "HOST:PORT"),
         ("[::1]", "HOST:PORT"),
@@ -59,6 +59,19 @@ fn parse_error_names_text_and_remedy() {
             error.contains(remedy) && error.contains(&format!("{text:?}")),
             "{text:?}: {error}"
         );
+    }
+}
+
+#[test]
+fn host_without_port_has_default_port() {
+    let parse = |text| Endpoint::parse_with_default_port(text, 7);
+    assert_eq!(parse("board.local"), Ok(host("board.local", 7)));
+    assert_eq!(parse("127.0.0.1"), Ok(host("127.0.0.1", 7)));
+    assert_eq!(parse("[::1]"), Ok(host("::1", 7)));
+    assert_eq!(parse("board.local:8"), Ok(host("board.local", 8)));
+    assert_eq!(parse("unix:/x"), Ok(Endpoint::Unix("/x".into())));
+    for wrong in ["", "8080", "80808", "localhost:", ":", "::1", "[::1", "a b", "[::1]:"] {
+        assert!(parse(wrong).is_err(), "{wrong}");
     }
 }
 

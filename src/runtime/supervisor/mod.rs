@@ -48,7 +48,7 @@ use crate::runtime::supervisor::run::supervise;
 use crate::runtime::supervisor::spec::{ChildSpec, SystemEnv};
 use crate::runtime::tree::node::{Node, NodeBody, ParentRef};
 use crate::runtime::tree::path::Name;
-use crate::runtime::tree::snapshot::NodeState;
+use crate::runtime::tree::snapshot::{NodeKind, NodeState};
 
 /// An ordered list of children and the rules to restart them.
 ///
@@ -171,6 +171,34 @@ impl Supervisor {
         self
     }
 
+    /// Returns the name.
+    pub fn name(&self) -> String {
+        self.name.to_string()
+    }
+
+    /// Returns the path below this supervisor and the kind of each child, nested ones included, in
+    /// the order in which they were added. Pools have no children yet.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sockactors::runtime::{NodeKind, Pool, Strategy, Supervisor};
+    ///
+    /// let mut back = Supervisor::new("back", Strategy::OneForOne);
+    /// back.pool(Pool::new("visitors"));
+    /// let mut tree = Supervisor::new("shop", Strategy::OneForOne);
+    /// tree.supervisor(back);
+    /// let paths = [("back", NodeKind::Supervisor), ("back/visitors", NodeKind::Pool)];
+    /// assert_eq!(tree.descendants(), paths.map(|(path, kind)| (path.to_owned(), kind)));
+    /// ```
+    pub fn descendants(&self) -> Vec<(String, NodeKind)> {
+        let mut found = Vec::new();
+        for child in &self.children {
+            push_paths(child.node(), "", &mut found);
+        }
+        found
+    }
+
     /// Returns the address that administers the children at run time.
     pub fn address(&mut self) -> SupervisorAddress {
         let (sender, _) = self.request_channel.get_or_insert_with(request::channel);
@@ -217,6 +245,14 @@ impl Supervisor {
             }),
         }
     }
+}
+
+/// Adds the path of a node below `parent`, and the paths of its descendants.
+fn push_paths(node: &Arc<Node>, parent: &str, found: &mut Vec<(String, NodeKind)>) {
+    let path = format!("{parent}{}", node.name());
+    found.push((path.clone(), node.kind()));
+    let parent = path + "/";
+    node.child_nodes().iter().for_each(|child| push_paths(child, &parent, found));
 }
 
 impl fmt::Debug for Supervisor {

@@ -69,7 +69,14 @@ pub const ORDERS: [Order; 6] = [
     },
     Order {
         folder: "src/cli",
-        rows: &[&["exit", "output/settings"], &["args"], &["output"], &["terminal"], &["run"]],
+        rows: &[
+            &["exit", "output/settings"],
+            &["args"],
+            &["remedy"],
+            &["output"],
+            &["terminal"],
+            &["run"],
+        ],
     },
 ];
 

@@ -28,7 +28,9 @@ fn usage_error_in(line: &str, variables: &[(&str, &str)]) -> String {
     let early = parse_in_env(line, variables).expect_err(line);
     assert_eq!(early.code, 2, "{line}");
     let text = early.text.strip_prefix("sockactors: ").expect("the name of the program");
-    text.strip_suffix(" (try --help)\n").expect("a hint").to_owned()
+    let (error, command) = text.rsplit_once(" (run: sockactors ").expect("a command");
+    assert!(command.ends_with("--help)\n"), "{command}");
+    error.to_owned()
 }
 
 fn usage_error(line: &str) -> String {
@@ -117,15 +119,54 @@ fn value_may_look_like_a_flag() {
 fn help_and_version_win_over_later_words() {
     let help = parse_in_env("-v -h --clients none", &[]).expect_err("the help");
     assert_eq!(help.code, 0);
-    assert!(help.text.starts_with("Usage: sockactors --scenario"), "{}", help.text);
+    assert_eq!(help.text, super::help());
     let version = parse_in_env("--scenario tcp -V", &[]).expect_err("the version");
     assert_eq!(version.text, concat!("sockactors ", env!("CARGO_PKG_VERSION"), "\n"));
     assert_eq!(version.code, 0);
 }
 
 #[test]
+fn first_argument_names_the_scenario() {
+    for line in
+        ["chat --nick ada --connect h", "--connect h chat --nick=ada", "-q chat --connect h"]
+    {
+        let settings = parse_ok(line).settings;
+        assert_eq!((settings.scenario, settings.role), (Scenario::Chat, Role::Client), "{line}");
+        assert_eq!(settings.connect, Some("h:12345".parse().unwrap()));
+    }
+    let files = parse_ok("file --connect h chat").settings.files;
+    assert_eq!(files, [PathBuf::from("chat")]);
+    let files = parse_ok("--scenario file --connect h chat").settings.files;
+    assert_eq!(files, [PathBuf::from("chat")]);
+    let env = [("SOCKACTORS_SCENARIO", "file"), ("SOCKACTORS_CONNECT", "h")];
+    assert_eq!(settings_in("tcp", &env).scenario, Scenario::Tcp);
+    assert_eq!(settings_in("a.txt", &env).files, [PathBuf::from("a.txt")]);
+    assert_eq!(settings_in("-- tcp", &env).files, [PathBuf::from("tcp")]);
+    assert_eq!(usage_error("chat --scenario tcp"), "--scenario is given twice");
+    assert!(usage_error("Chat").contains("not one of tcp, udp, file, chat"));
+}
+
+#[test]
+fn help_with_a_scenario_is_its_help() {
+    let text = |line| parse_in_env(line, &[]).expect_err(line).text;
+    for line in ["chat -h", "-h chat", "--help --bogus --scenario chat", "--scenario=chat -h -V"] {
+        assert_eq!(text(line), scenario_help(Scenario::Chat), "{line}");
+    }
+    assert_eq!(text("--scenario ftp -h"), help());
+    let env = [("SOCKACTORS_SCENARIO", "udp")];
+    assert_eq!(parse_in_env("-h", &env).expect_err("help").text, scenario_help(Scenario::Udp));
+}
+
+#[test]
 fn wrong_words_are_named_in_the_error() {
-    assert_eq!(usage_error(""), "the scenario is missing: add --scenario tcp, udp, file or chat");
+    assert_eq!(
+        usage_error("--json"),
+        "the scenario is missing: run sockactors tcp, udp, file or chat"
+    );
+    assert_eq!(
+        usage_error("tpc --json"),
+        "the scenario: \"tpc\" is not one of tcp, udp, file, chat"
+    );
     assert_eq!(
         usage_error("--scenario ftp"),
         "--scenario: \"ftp\" is not one of tcp, udp, file, chat"
@@ -134,7 +175,7 @@ fn wrong_words_are_named_in_the_error() {
     assert_eq!(usage_error("--scenario tcp --json=yes"), "--json takes no value: remove =\"yes\"");
     assert_eq!(usage_error("--scenario tcp --json --json"), "--json is given twice");
     assert_eq!(usage_error("--scenario tcp --scenario=udp"), "--scenario is given twice");
-    assert!(usage_error("--scenario tcp --cleints=3").contains("Did you mean \"--clients\""));
+    assert!(usage_error("--scenario tcp --cleints=3").contains("did you mean --clients?"));
     assert!(usage_error("--scenario tcp -qx").contains("\"-qx\""));
     assert!(usage_error("--scenario tcp -").contains("\"-\""));
 }
@@ -176,7 +217,7 @@ fn value_out_of_range_names_the_range() {
     );
     assert!(usage_error("--scenario chat --history-dir=").contains("the directory is empty"));
     assert!(usage_error("--scenario tcp --connect h:1 --timeout 0s").contains("above 0"));
-    assert!(usage_error("--scenario tcp --listen nowhere").contains("--listen: \"nowhere\""));
+    assert!(usage_error("--scenario tcp --listen now:here").contains("\"now:here\""));
     let long = "x".repeat(MAX_DATAGRAM_LEN + 1);
     assert!(usage_error(&format!("--scenario udp --message {long}")).contains("at most 65507"));
 }
