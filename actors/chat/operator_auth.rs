@@ -32,10 +32,11 @@ const FORGET_AFTER: Duration = Duration::from_secs(600);
 /// Maximum number of sources with wrong passwords.
 const MAX_SOURCES: usize = 4096;
 
-/// The hashed password with which a member becomes an operator. Its clones share the delays.
+/// The hashed password with which a member becomes an operator. Its clones share the password and
+/// the delays.
 #[derive(Clone)]
 pub struct OperatorAuth {
-    password: blake3::Hash,
+    password: Arc<Mutex<blake3::Hash>>,
     failures: Arc<Mutex<LoginFailures>>,
 }
 
@@ -83,7 +84,13 @@ impl ThrottledEvent for WrongPassword {
 impl OperatorAuth {
     /// Accepts this password.
     pub fn new(password: &str) -> OperatorAuth {
-        OperatorAuth { password: blake3::hash(password.as_bytes()), failures: Arc::default() }
+        let password = Arc::new(Mutex::new(blake3::hash(password.as_bytes())));
+        OperatorAuth { password, failures: Arc::default() }
+    }
+
+    /// Replaces the password. Members that are operators already remain so.
+    pub fn set_password(&self, password: &str) {
+        *lock(&self.password) = blake3::hash(password.as_bytes());
     }
 
     /// Checks a password of a peer, whose source is its address, or `None` without one. The time
@@ -95,10 +102,11 @@ impl OperatorAuth {
         peer: &Peer,
         now: Instant,
     ) -> Login {
+        let right = *lock(&self.password);
         let mut failures = lock(&self.failures);
         match failures.sources.get(&source) {
             Some(failed) if failed.delayed_until > now => Login::Delayed(failed.delayed_until),
-            _ if self.password == blake3::hash(password.as_bytes()) => Login::Accepted,
+            _ if right == blake3::hash(password.as_bytes()) => Login::Accepted,
             _ => {
                 failures.reports.add(WrongPassword, Some(peer), 1);
                 Login::Rejected(failures.add(source, now))
@@ -158,6 +166,9 @@ mod tests {
             assert!(matches!(login, Login::Rejected(_)), "{password}");
         }
         assert!(!format!("{operators:?}").contains("open"));
+        operators.clone().set_password("new");
+        assert_eq!(operators.log_in("new", None, &PEER, now), Login::Accepted);
+        assert!(matches!(operators.log_in("open sesame", None, &PEER, now), Login::Rejected(_)));
     }
 
     #[test]

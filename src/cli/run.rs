@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use rustix::process::Signal;
+
 use crate::actors::{ChatInput, ConsoleLine, FileInput, Reconnect, Report, Reporter};
 use crate::cli::args::PROGRAM;
 use crate::cli::args::argv::EnvLookup;
@@ -34,7 +36,8 @@ use crate::runtime::{
     record_backtraces,
 };
 use crate::scenario::{
-    BuiltScenario, InputAddress, Reporters, Role, Scenario, Settings, Side, build,
+    BuiltScenario, InputAddress, OperatorPasswordFile, Reporters, Role, Scenario, Settings, Side,
+    build,
 };
 use crate::wire::text::decode_lossy;
 
@@ -160,6 +163,10 @@ fn run(
         log::error!("{error}");
         return ExitStatus::Usage;
     }
+    let system = match settings.role != Role::Client && !has_controlling_terminal() {
+        true => system.on_hangup(reload_on_hangup(built.operators.clone())),
+        false => system,
+    };
     smol::block_on(report_endpoints(&built.endpoints, &settings, &reporters.server));
     if let Err(error) = attach_stdin(built, &settings, reader) {
         log::error!("cannot read stdin: {error}");
@@ -170,8 +177,11 @@ fn run(
     let result = system.observe(move |event| observer.on_event(event)).run(tree);
     lifecycle.report_shutdown(settings.role, &result);
     lifecycle.flush(OUTPUT_FLUSH_TIMEOUT);
+    // A terminal that hung up takes no more output.
+    let is_hangup = matches!(result, Ok(StopReason::Signalled(n)) if n == Signal::HUP.as_raw());
+    let has_lost_output = has_lost_output.load(Ordering::Relaxed) && !is_hangup;
     match exit_status(&settings, result) {
-        ExitStatus::Success if has_lost_output.load(Ordering::Relaxed) => ExitStatus::Failed,
+        ExitStatus::Success if has_lost_output => ExitStatus::Failed,
         status if settings.role == Role::Server => status.of_server(),
         status => status,
     }
@@ -308,6 +318,27 @@ async fn report_endpoints(endpoints: &[Endpoint], settings: &Settings, reporter:
         }
         let endpoint = endpoint.clone();
         reporter.send(|| Report::Listening { endpoint }).await;
+    }
+}
+
+/// Returns whether the process has a controlling terminal (tty(4)), whose end it learns by SIGHUP.
+fn has_controlling_terminal() -> bool {
+    File::open("/dev/tty").is_ok()
+}
+
+/// Returns the function that reads the operators' password again, and logs the result.
+fn reload_on_hangup(operators: Option<OperatorPasswordFile>) -> impl Fn() + Send + 'static {
+    move || match &operators {
+        None => log::info!("SIGHUP: there is nothing to reload"),
+        Some(file) => match file.reload() {
+            Ok(()) => {
+                log::info!(
+                    "SIGHUP: reloaded the operators' password from {}",
+                    file.path().display()
+                )
+            }
+            Err(error) => log::error!("SIGHUP: {error}; the old password stays in use"),
+        },
     }
 }
 

@@ -1,9 +1,6 @@
 //! The chat scenario: a room manager, a listener and a pool of sessions, and a client for one
 //! person.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,9 +24,6 @@ const DEFAULT_ROOM: &str = "lobby";
 /// The default rate limit of a client's lines: a number of lines per period.
 const DEFAULT_RATE: (u32, Duration) = (100, Duration::from_secs(10));
 
-/// The maximum length of the operators' password, in bytes.
-const MAX_PASSWORD_LEN: u64 = 1024;
-
 /// The capacity of a session's mailbox, in messages.
 const SESSION_MAILBOX: usize = 16;
 
@@ -39,6 +33,7 @@ const HISTORY_MAILBOX: usize = 4096;
 /// Adds the server. Returns its bound endpoints, and the address of the operator's console.
 pub(super) async fn add_server(
     settings: &Settings,
+    operators: Option<OperatorAuth>,
     tree: &mut Supervisor,
     reporter: &Reporter,
 ) -> Result<(Vec<Endpoint>, Option<InputAddress>), BuildError> {
@@ -51,11 +46,7 @@ pub(super) async fn add_server(
         rate: settings.rate.unwrap_or(DEFAULT_RATE),
         rate_on_loopback: settings.rate.is_some(),
         dialect: settings.dialect,
-        operators: settings
-            .operator_password_file
-            .as_deref()
-            .map(read_operator_password)
-            .transpose()?,
+        operators,
     };
     let ban_list = Arc::<BanList>::default();
     // The history writer starts before the manager, so it stops after it and writes the last lines.
@@ -83,22 +74,6 @@ pub(super) async fn add_server(
         }))
     });
     Ok((endpoints, console.map(InputAddress::Console)))
-}
-
-/// Reads the operators' password from the only line of a file.
-fn read_operator_password(path: &Path) -> Result<OperatorAuth, BuildError> {
-    let failed = |source| BuildError::Password { path: path.into(), source };
-    let mut text = String::new();
-    let file = File::open(path).map_err(failed)?;
-    file.take(MAX_PASSWORD_LEN + 1).read_to_string(&mut text).map_err(failed)?;
-    let password = text.trim_end_matches(['\r', '\n']);
-    let reason = match password {
-        "" => "the file is empty; write the password on its first line",
-        long if long.len() as u64 > MAX_PASSWORD_LEN => "the password is longer than 1024 bytes",
-        lines if lines.contains('\n') => "the file has more than one line",
-        password => return Ok(OperatorAuth::new(password.trim())),
-    };
-    Err(failed(io::Error::new(io::ErrorKind::InvalidData, reason)))
 }
 
 /// Restores the rooms from the history directory, and adds the history writer.

@@ -13,6 +13,7 @@ mod error;
 mod file;
 mod input;
 mod listeners;
+mod operators;
 mod settings;
 mod tcp;
 mod udp;
@@ -23,6 +24,7 @@ use crate::runtime::Supervisor;
 
 pub use error::BuildError;
 pub use input::InputAddress;
+pub use operators::OperatorPasswordFile;
 pub use settings::{Role, Scenario, Settings, Side};
 
 /// The receivers of the reports of a scenario's two sides.
@@ -41,6 +43,8 @@ pub struct BuiltScenario {
     pub endpoints: Vec<Endpoint>,
     /// The receiver of what a person types, if there is one.
     pub input: Option<InputAddress>,
+    /// The password of the operators of a chat, if there is one.
+    pub operators: Option<OperatorPasswordFile>,
 }
 
 /// Binds a scenario's sockets and adds its roles to `tree`.
@@ -77,7 +81,11 @@ pub async fn build(
             Scenario::Udp => udp::add_server(settings, tree, reporter).await?,
             Scenario::File => file::add_server(settings, tree, reporter).await?,
             Scenario::Chat => {
-                let (endpoints, console) = chat::add_server(settings, tree, reporter).await?;
+                let path = settings.operator_password_file.as_deref();
+                built.operators = path.map(OperatorPasswordFile::open).transpose()?;
+                let operators = built.operators.as_ref().map(OperatorPasswordFile::auth);
+                let (endpoints, console) =
+                    chat::add_server(settings, operators, tree, reporter).await?;
                 built.input = console;
                 endpoints
             }

@@ -1,12 +1,17 @@
 //! Signals, closed pipes and crashes.
 
 use std::io::Read;
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::chat_client::{LineClient, connect};
-use crate::support::{BINARY, Program};
-use rustix::process::Signal;
+use crate::support::peers::{Family, SocketKind, require_tool};
+use crate::support::terminal::Terminal;
+use crate::support::{BINARY, DEADLINE, Program, directory};
 
 /// Connects, and asserts the greeting.
 #[track_caller]
@@ -34,7 +39,7 @@ fn signal_drains_server_and_exits_with_0() {
 #[test]
 fn drain_lets_transfer_finish() {
     use std::io::Write;
-    let out = crate::support::directory();
+    let out = directory();
     let args =
         ["--scenario", "file", "--out", out.path().to_str().unwrap(), "--drain-timeout", "20s"];
     let server = Program::server(&args);
@@ -63,6 +68,111 @@ fn second_signal_ends_server_at_once() {
     server.wait();
 }
 
+/// Starts a server in a session of its own, which has no controlling terminal. Returns it with its
+/// process: `setsid` is the one that the test waits for.
+fn detached_server(args: &[&str]) -> (Program, Pid) {
+    let mut command = Command::new("setsid");
+    command.args(["-w", BINARY, "--listen", "127.0.0.1:0"]).args(args);
+    let server = Program::start(&mut command).listening();
+    let pid = server.pid();
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap();
+    let server_pid = children.trim().parse().ok().and_then(Pid::from_raw);
+    (server, server_pid.expect("the process of the server"))
+}
+
+#[test]
+fn hangup_without_terminal_reloads_password_and_server_continues() {
+    if !require_tool("setsid") {
+        return;
+    }
+    let dir = directory();
+    let file = dir.path().join("password");
+    let set_password = |text: &str| {
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    set_password("old\n");
+    let path = file.to_str().unwrap();
+    let (server, pid) = detached_server(&["chat", "--operator-password-file", path]);
+    let log_in = |password: &str| {
+        let mut client = LineClient::joined(server.endpoint());
+        client.send(format!("/operator {password}"));
+        client.wait_for(|line| line.contains("you are an operator") || line.contains("wrong"))
+    };
+    assert!(log_in("old").contains("you are an operator"));
+    set_password("new\n");
+    kill_process(pid, Signal::HUP).unwrap();
+    server.wait_for_error_line(|line| {
+        line.contains("SIGHUP: reloaded the operators' password") && line.contains(path)
+    });
+    assert!(log_in("new").contains("you are an operator"));
+    set_password("two\nlines\n");
+    kill_process(pid, Signal::HUP).unwrap();
+    server.wait_for_error_line(|line| line.contains("the old password stays in use"));
+    assert!(log_in("new").contains("you are an operator"));
+    kill_process(pid, Signal::TERM).unwrap();
+    server.wait().with_code(0).with_stderr("drained");
+}
+
+#[test]
+fn hangup_without_terminal_and_files_changes_nothing() {
+    if !require_tool("setsid") {
+        return;
+    }
+    for scenario in ["tcp", "udp", "file", "chat"] {
+        let (server, pid) = detached_server(&[scenario]);
+        kill_process(pid, Signal::HUP).unwrap();
+        server.wait_for_error_line(|line| line.contains("SIGHUP: there is nothing to reload"));
+        kill_process(pid, Signal::INT).unwrap();
+        server.wait().with_code(0).with_stderr("drained");
+    }
+}
+
+#[test]
+fn hangup_of_terminal_drains_upload_in_progress() {
+    use std::io::Write;
+    let out = directory();
+    let port = Family::V4.free_address(SocketKind::Stream, out.path()).unwrap().endpoint();
+    let status = out.path().join("status");
+    // The shell passes the hangup on, as an interactive one does, and reports the exit code.
+    let command = format!(
+        "'{BINARY}' file --listen {port} --out '{}' & trap \"kill -HUP $!\" HUP; \
+         wait $!; wait $!; echo $? > '{}'",
+        out.path().display(),
+        status.display()
+    );
+    let Some(terminal) = Terminal::shell(&command) else { return };
+    terminal.wait_for("the endpoint", |screen| screen.contains("listening on"));
+    let mut client = connect(&port);
+    client.write_all(b"first half, ").unwrap();
+    terminal.wait_for("a client", |screen| screen.contains("Connected with client"));
+    terminal.close_window();
+    let deadline = Instant::now() + DEADLINE;
+    while TcpStream::connect(&port).is_ok() {
+        assert!(Instant::now() < deadline, "the server still accepts");
+    }
+    client.write_all(b"second half").unwrap();
+    client.shutdown(Shutdown::Write).unwrap();
+    // The server closes the connection after the file has its name.
+    client.read_to_end(&mut Vec::new()).unwrap();
+    terminal.wait_until_empty();
+    let stored = std::fs::read_to_string(out.path().join("output0.txt")).unwrap();
+    assert_eq!(stored, "first half, second half");
+    assert_eq!(std::fs::read_to_string(status).unwrap(), "0\n");
+}
+
+#[test]
+fn signals_ignored_at_start_stay_ignored() {
+    let script = format!("trap '' HUP INT; exec '{BINARY}' tcp --listen 127.0.0.1:0");
+    let server = Program::start(Command::new("sh").args(["-c", &script])).listening();
+    server.signal(Signal::HUP);
+    server.signal(Signal::INT);
+    check_greeting(server.endpoint());
+    server.terminate();
+    let ended = server.wait().with_code(0).with_stderr("drained");
+    assert!(!ended.err().contains("SIGHUP"), "{ended:?}");
+}
+
 #[test]
 fn usr1_prints_tree_and_server_continues() {
     let server = Program::server(&["--scenario", "tcp"]);
@@ -79,7 +189,7 @@ fn interrupted_client_exits_with_130() {
         let client = Program::run(&["--scenario", scenario, "--connect", &at]);
         let _connection = silent.accept().unwrap();
         client.interrupt();
-        client.wait_while_stdin_is_open(crate::support::DEADLINE).with_code(130);
+        client.wait_while_stdin_is_open(DEADLINE).with_code(130);
     }
 }
 

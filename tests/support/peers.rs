@@ -22,7 +22,7 @@ pub fn require_tool(tool: &str) -> bool {
         "nc" => (netcat().is_some(), "netcat-openbsd"),
         "ip" => (is_installed(tool), "iproute2"),
         "nft" => (is_installed(tool), "nftables"),
-        "unshare" => (is_installed(tool), "util-linux"),
+        "unshare" | "setsid" => (is_installed(tool), "util-linux"),
         _ => (is_installed(tool), tool),
     };
     if !found {

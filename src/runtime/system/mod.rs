@@ -5,16 +5,16 @@
 //! process can have several systems, each with its own executor. Only the panic hook is global.
 
 pub(crate) mod handle;
+pub(crate) mod signals;
 
-use std::fmt;
+use std::mem;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
 
 use async_channel::Receiver;
-use async_signal::{Signal, Signals};
-use futures_lite::{StreamExt, future};
+use futures_lite::future;
 use smol::{Executor, Task};
 
 use crate::runtime::executor::Scheduler;
@@ -27,12 +27,10 @@ use crate::runtime::lifecycle::panic;
 use crate::runtime::lifecycle::watchdog::Watchdog;
 use crate::runtime::supervisor::spec::{ChildSpec, SystemEnv};
 use crate::runtime::supervisor::{Supervisor, SupervisorSpec};
-use crate::runtime::system::handle::{Handle, SystemShared};
+use crate::runtime::system::handle::Handle;
+use crate::runtime::system::signals::{SignalCallbacks, handle_signals, register_signals};
 use crate::runtime::tree::node::ParentRef;
 use crate::runtime::tree::snapshot::{NodeState, Snapshot};
-
-/// The time that a tree has to end after the second signal. Then the process exits.
-const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The reason a system ended without a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,19 +49,11 @@ pub struct System {
     threads: usize,
     signals: bool,
     observer: Observer,
-    on_usr1: Option<OnUsr1>,
+    callbacks: SignalCallbacks,
     stall_limit: Option<Duration>,
     handle: Handle,
     /// The executor of [`System::on`].
     executor: Option<Arc<Executor<'static>>>,
-}
-
-struct OnUsr1(Box<dyn Fn(&Snapshot) + Send>);
-
-impl fmt::Debug for OnUsr1 {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("..")
-    }
 }
 
 impl System {
@@ -86,11 +76,13 @@ impl System {
         self
     }
 
-    /// Handles SIGINT and SIGTERM: the first requests an orderly stop, the second drops every
-    /// actor.
+    /// Handles SIGINT, SIGTERM and SIGHUP: the first requests an orderly stop, and a SIGINT or
+    /// SIGTERM after it drops every actor.
     ///
-    /// If an actor still blocks its thread one second after the second signal, the process exits
-    /// with code 128 plus the signal's number.
+    /// A further SIGHUP has no effect, because a terminal that closes sends several. A signal that
+    /// the process ignored when it started stays ignored (nohup(1)). If an actor still blocks its
+    /// thread one second after the second signal, the process exits with code 128 plus the signal's
+    /// number.
     pub fn signals(mut self) -> System {
         self.signals = true;
         self
@@ -99,7 +91,17 @@ impl System {
     /// Calls `callback` with a snapshot of the tree at each SIGUSR1. Implies [`System::signals`].
     pub fn on_usr1(mut self, callback: impl Fn(&Snapshot) + Send + 'static) -> System {
         self.signals = true;
-        self.on_usr1 = Some(OnUsr1(Box::new(callback)));
+        self.callbacks.usr1 = Some(Box::new(callback));
+        self
+    }
+
+    /// Calls `callback` at each SIGHUP, which then does not stop the tree. Implies
+    /// [`System::signals`].
+    ///
+    /// A daemon has no terminal that could hang up, so SIGHUP tells it to read its files again.
+    pub fn on_hangup(mut self, callback: impl Fn() + Send + 'static) -> System {
+        self.signals = true;
+        self.callbacks.hangup = Some(Box::new(callback));
         self
     }
 
@@ -210,9 +212,9 @@ impl System {
 
     /// Registers the signal handlers, if the system handles signals.
     fn take_signals(&mut self) -> Option<impl Future<Output = ()> + Send + use<>> {
-        let on_usr1 = self.on_usr1.take();
-        let signals = self.signals.then(|| register_signals(on_usr1.is_some())).flatten()?;
-        Some(handle_signals(signals, self.handle.0.clone(), on_usr1))
+        let callbacks = mem::take(&mut self.callbacks);
+        let signals = self.signals.then(|| register_signals(&callbacks)).flatten()?;
+        Some(handle_signals(signals, self.handle.0.clone(), callbacks))
     }
 
     /// Runs a tree in a simulation; see [`crate::testing`].
@@ -348,48 +350,4 @@ fn run_threads(
 
 async fn wait_closed(channel: Receiver<()>) {
     while channel.recv().await.is_ok() {}
-}
-
-/// Registers handlers in the place of the kernel's default actions. Logs an error.
-fn register_signals(with_usr1: bool) -> Option<Signals> {
-    let mut signals = vec![Signal::Int, Signal::Term];
-    if with_usr1 {
-        signals.push(Signal::Usr1);
-    }
-    match Signals::new(signals) {
-        Ok(signals) => Some(signals),
-        Err(error) => {
-            log::error!("cannot handle signals: {error}");
-            None
-        }
-    }
-}
-
-/// Turns signals into stop requests and snapshots.
-async fn handle_signals(mut signals: Signals, shared: Arc<SystemShared>, on_usr1: Option<OnUsr1>) {
-    while let Some(signal) = signals.next().await {
-        let signal = match signal {
-            Ok(signal) => signal,
-            Err(error) => {
-                log::error!("cannot read a signal: {error}");
-                continue;
-            }
-        };
-        let Some((root, scheduler)) = shared.root.get() else { continue };
-        match (signal, &on_usr1) {
-            (Signal::Usr1, Some(callback)) => {
-                panic::catch_and_log("the callback for SIGUSR1", || {
-                    (callback.0)(&root.snapshot(scheduler.now()));
-                });
-            }
-            _ if shared.signal.swap(signal as i32, Ordering::SeqCst) != 0 => {
-                shared.second_signal.store(true, Ordering::SeqCst);
-                root.control.kill();
-                // An actor that never returns to the executor is not waited for.
-                scheduler.sleep(KILL_TIMEOUT).await;
-                std::process::exit(128 + signal as i32);
-            }
-            _ => root.control.stop(),
-        }
-    }
 }
