@@ -53,42 +53,57 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// The time limit of a run: 15 minutes for each reply on each connection, and the pauses.
 const MAX_TIME: Duration = Duration::from_secs(4 * 3600);
 
-/// The files to send, with the hashes of their chunks and of their bytes.
-struct Files {
-    directory: PathBuf,
-    hashes: Vec<(Vec<ChunkHash>, ChunkHash)>,
+/// The hashes of the chunks and of the bytes of each file.
+fn file_hashes() -> &'static [(Vec<ChunkHash>, ChunkHash)] {
+    static HASHES: OnceLock<Vec<(Vec<ChunkHash>, ChunkHash)>> = OnceLock::new();
+    HASHES.get_or_init(|| {
+        let hashes = SIZES.iter().map(|size| {
+            let (mut hasher, mut chunks) = (FileHasher::default(), Vec::new());
+            for (number, chunk) in vec![b'f'; *size].chunks(CHUNK_SIZE).enumerate() {
+                chunks.push(hash_chunk(number as u64, chunk));
+                hasher.add(chunks[number], chunk);
+            }
+            (chunks, hasher.finish().unwrap())
+        });
+        hashes.collect()
+    })
 }
 
-impl Files {
-    fn get() -> &'static Files {
-        static FILES: OnceLock<Files> = OnceLock::new();
-        FILES.get_or_init(|| {
-            let memory = Path::new("/dev/shm");
-            let base = if memory.is_dir() { memory.into() } else { std::env::temp_dir() };
-            let directory = base.join(format!("sockactors-fuzz-client-{}", std::process::id()));
-            fs::create_dir_all(&directory).unwrap();
-            let hashes = SIZES.iter().enumerate().map(|(index, size)| {
-                let bytes = vec![b'f'; *size];
-                fs::write(directory.join(index.to_string()), &bytes).unwrap();
-                let (mut hasher, mut chunks) = (FileHasher::default(), Vec::new());
-                for (number, chunk) in bytes.chunks(CHUNK_SIZE).enumerate() {
-                    chunks.push(hash_chunk(number as u64, chunk));
-                    hasher.add(chunks[number], chunk);
-                }
-                (chunks, hasher.finish().unwrap())
-            });
-            Files { hashes: hashes.collect(), directory }
-        })
+/// The directory with the files that a thread sends, in memory if possible.
+struct Directory(PathBuf);
+
+thread_local! {
+    static DIRECTORY: Directory = Directory::new();
+}
+
+impl Directory {
+    fn new() -> Directory {
+        let memory = Path::new("/dev/shm");
+        let base = if memory.is_dir() { memory.into() } else { std::env::temp_dir() };
+        let thread = format!("{:?}", std::thread::current().id());
+        let thread: String = thread.chars().filter(char::is_ascii_digit).collect();
+        let path = base.join(format!("sockactors-fuzz-client-{}-{thread}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        for (index, size) in SIZES.iter().enumerate() {
+            fs::write(path.join(index.to_string()), vec![b'f'; *size]).unwrap();
+        }
+        Directory(path)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
     }
 }
 
 /// Checks one input.
 pub fn check(input: &[u8]) {
     let Some((&[settings, seed], script)) = input.split_first_chunk() else { return };
-    let files = Files::get();
     let indices = [&[1][..], &[1, 0], &[0, 1, 1], &[2, 1]][usize::from(settings & 3)];
-    let paths = indices.iter().map(|index| files.directory.join(index.to_string()));
-    let paths: Vec<PathBuf> = paths.collect();
+    let paths: Vec<PathBuf> = DIRECTORY.with(|directory| {
+        indices.iter().map(|index| directory.0.join(index.to_string())).collect()
+    });
     let (ours, theirs): (Vec<_>, Vec<_>) =
         (0..CONNECTIONS).map(|_| Stream::duplex(256 << 10)).unzip();
     let mut tree = Supervisor::new("files", Strategy::OneForOne).intensity(0, TIMEOUT);
@@ -234,7 +249,7 @@ impl Server {
 
     fn hashes(&self) -> &'static (Vec<ChunkHash>, ChunkHash) {
         let index = self.name.parse().unwrap_or(0);
-        &Files::get().hashes[index.min(SIZES.len() - 1)]
+        &file_hashes()[index.min(SIZES.len() - 1)]
     }
 
     fn answer(&mut self, chunk_count: u64, chunk_list_hash: ChunkHash) {
