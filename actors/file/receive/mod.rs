@@ -118,7 +118,11 @@ impl Service {
         };
         let (upload, ended) = self.run_upload(ctx, transfer, upload).await;
         transfer.report_all_rejections().await;
-        let kept = self.blocking_pool.run(move || upload.suspend()).await;
+        // A connection without an open file costs no job.
+        let kept = match upload.has_open_file() {
+            true => self.blocking_pool.run(move || upload.suspend()).await,
+            false => None,
+        };
         match (ended, kept) {
             (Err(error), _) => transfer.report_failure(error.operator_text()).await,
             (Ok(reason), Some(kept)) => transfer.report_failure(format!("{reason}; {kept}")).await,

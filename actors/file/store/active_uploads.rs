@@ -8,6 +8,9 @@
 //! Only a request for the same file, with the same size and time, makes an upload yield. Any other
 //! request for its name fails as busy. For [`PROTECTION_TIME`] after that, the name belongs to this
 //! file, and the chunks received before are kept whatever the next connection does.
+//!
+//! An upload whose connection ended by itself keeps its name for the same time. The same file may
+//! then continue it or begin anew, and another file of that name fails as busy.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -49,6 +52,8 @@ enum UploadState {
     Active(bool),
     /// The upload has yielded. Its chunks are kept until this time.
     Yielded(Instant),
+    /// The connection of the upload has ended. Its name is kept until this time.
+    Interrupted(Instant),
 }
 
 /// The access of a request to the name of a file.
@@ -58,7 +63,7 @@ pub(super) enum NameAccess {
     Free,
     /// The upload of the same file has yielded. Its chunks must be kept.
     Takeover,
-    /// An upload of another file of this name has yielded.
+    /// An upload of another file of this name has yielded or was interrupted.
     Protected,
 }
 
@@ -93,16 +98,19 @@ impl ActiveUploads {
 
     /// Returns the access of a request to a name whose partial file no other upload has locked.
     pub(super) fn access(&self, request: &FileRequest) -> NameAccess {
-        match self.entries().get(request.name.as_str()) {
-            Some(UploadEntry { identity: yielded, state: UploadState::Yielded(until) })
-                if *until > Instant::now() =>
+        let entries = self.entries();
+        let Some(entry) = entries.get(request.name.as_str()) else { return NameAccess::Free };
+        let is_same = entry.identity == identity(request);
+        match entry.state {
+            UploadState::Active(_) => NameAccess::Free,
+            UploadState::Yielded(until) | UploadState::Interrupted(until)
+                if until <= Instant::now() =>
             {
-                match *yielded == identity(request) {
-                    true => NameAccess::Takeover,
-                    false => NameAccess::Protected,
-                }
+                NameAccess::Free
             }
-            _ => NameAccess::Free,
+            UploadState::Yielded(_) if is_same => NameAccess::Takeover,
+            UploadState::Interrupted(_) if is_same => NameAccess::Free,
+            UploadState::Yielded(_) | UploadState::Interrupted(_) => NameAccess::Protected,
         }
     }
 }
@@ -156,16 +164,21 @@ impl Drop for UploadGuard {
         let mut entries = self.active_uploads.entries();
         let Some(entry) = entries.remove(&self.name) else { return };
         let has_yielded = entry.state == UploadState::Active(true);
-        if self.is_complete || !(has_yielded || self.is_takeover) {
+        if self.is_complete {
             return;
         }
         if entries.len() >= MAX_ENTRIES {
-            entries.retain(
-                |_, entry| !matches!(entry.state, UploadState::Yielded(until) if until <= now),
-            );
+            entries.retain(|_, entry| match entry.state {
+                UploadState::Active(_) => true,
+                UploadState::Yielded(until) | UploadState::Interrupted(until) => until > now,
+            });
         }
         if entries.len() < MAX_ENTRIES {
-            let state = UploadState::Yielded(deadline_after(now, PROTECTION_TIME));
+            let until = deadline_after(now, PROTECTION_TIME);
+            let state = match has_yielded || self.is_takeover {
+                true => UploadState::Yielded(until),
+                false => UploadState::Interrupted(until),
+            };
             entries.insert(std::mem::take(&mut self.name), UploadEntry { state, ..entry });
         }
     }

@@ -413,7 +413,7 @@ impl PartialFile {
             directory: &self.directory,
             temp_name: self.temp_name(),
         };
-        match publisher.publish(&self.target) {
+        match publisher.publish(&self.file, &self.target) {
             Ok(Some(name)) => {
                 if let Some(upload_guard) = &mut self.upload_guard {
                     upload_guard.complete();

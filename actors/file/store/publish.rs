@@ -10,7 +10,8 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::Ordering;
 
 use rustix::fs::{
-    AtFlags, RenameFlags, Timespec, Timestamps, futimens, linkat, renameat, renameat_with, unlinkat,
+    AtFlags, RenameFlags, Timespec, Timestamps, fstat, futimens, linkat, renameat, renameat_with,
+    statat, unlinkat,
 };
 use rustix::io::{Errno, retry_on_intr};
 
@@ -69,8 +70,18 @@ pub(super) struct Publisher<'a> {
 
 impl Publisher<'_> {
     /// Renames the partial file to its target, or to a numbered name. Returns the name, or `None`
-    /// if it is taken.
-    pub(super) fn publish(&self, target: &TargetName) -> rustix::io::Result<Option<String>> {
+    /// if it is taken. Fails if the hidden name is no longer that of `file`.
+    pub(super) fn publish(
+        &self,
+        file: &File,
+        target: &TargetName,
+    ) -> rustix::io::Result<Option<String>> {
+        let named =
+            retry_on_intr(|| statat(self.directory, &self.temp_name, AtFlags::SYMLINK_NOFOLLOW))?;
+        let opened = retry_on_intr(|| fstat(file))?;
+        if (named.st_dev, named.st_ino) != (opened.st_dev, opened.st_ino) {
+            return Err(Errno::STALE);
+        }
         match target {
             TargetName::Numbered(number) => {
                 let mut number = *number;

@@ -109,7 +109,9 @@ fn resumed_file_keeps_only_recorded_chunks() {
 
 #[test]
 fn partial_file_of_other_file_is_emptied() {
-    let (directory, store) = new_store(OnConflict::Fail);
+    let (directory, _) = new_store(OnConflict::Fail);
+    // A server that was restarted does not know that the name belongs to another file.
+    let store = || FileStore::new(directory.path().into(), StoreConfig::default());
     let bytes = test_bytes(3 * CHUNK_SIZE);
     let first = file_request("file", bytes.len());
     let others = [
@@ -118,17 +120,17 @@ fn partial_file_of_other_file_is_emptied() {
         FileRequest { modified: (1, 1), ..first.clone() },
     ];
     for other in others {
-        let mut partial = create_partial(&store, &first);
+        let mut partial = create_partial(&store(), &first);
         partial.start_at(0).unwrap();
         write_chunks(&mut partial, &bytes.chunks(CHUNK_SIZE).collect::<Vec<_>>(), 0);
         partial.suspend();
-        let mut partial = create_partial(&store, &other);
+        let mut partial = create_partial(&store(), &other);
         assert_eq!(partial.verified_chunks(), 0, "{other:?}");
         partial.start_at(0).unwrap();
         partial.write(b"new").unwrap();
         assert_eq!(fs::read(directory.path().join(".file.part")).unwrap(), b"new");
         partial.suspend();
-        assert_eq!(create_partial(&store, &first).verified_chunks(), 0);
+        assert_eq!(create_partial(&store(), &first).verified_chunks(), 0);
     }
 }
 
@@ -257,6 +259,41 @@ fn only_same_file_makes_upload_yield_and_keeps_its_chunks() {
     last.start_at(2).unwrap();
     write_chunks(&mut last, &chunks[2..], 2);
     assert_eq!(last.commit().unwrap(), "file");
+}
+
+#[test]
+fn interrupted_upload_keeps_its_name_for_same_file() {
+    let (_directory, store) = new_store(OnConflict::Fail);
+    let (bytes, request) = (test_bytes(3 * CHUNK_SIZE), file_request("file", 3 * CHUNK_SIZE));
+    let chunks: Vec<_> = bytes.chunks(CHUNK_SIZE).collect();
+    let mut first = create_partial(&store, &request);
+    first.start_at(0).unwrap();
+    write_chunks(&mut first, &chunks[..2], 0);
+    first.suspend();
+    let other = FileRequest { size: Some(5), ..request.clone() };
+    assert!(matches!(try_create_partial(&store, &other), Err(StoreError::Busy { .. })));
+    assert!(matches!(store.create(&other), Err(StoreError::Busy { .. })));
+    // The same file may continue, or begin anew.
+    let second = create_partial(&store, &request);
+    assert_eq!(second.verified_chunks(), 2);
+    second.suspend();
+    let mut last = create_partial(&store, &request);
+    last.start_at(0).unwrap();
+    write_chunks(&mut last, &chunks, 0);
+    assert_eq!(last.commit().unwrap(), "file");
+}
+
+#[test]
+fn replaced_partial_file_is_not_published() {
+    let (directory, store) = new_store(OnConflict::Fail);
+    let mut partial = create_partial(&store, &file_request("file", 3));
+    partial.start_at(0).unwrap();
+    partial.write(b"own").unwrap();
+    let hidden = directory.path().join(SafeName::parse(b"file").unwrap().partial_name());
+    std::fs::remove_file(&hidden).unwrap();
+    std::fs::write(&hidden, "evil").unwrap();
+    assert!(matches!(partial.commit(), Err(StoreError::Io { .. })));
+    assert!(!directory.path().join("file").exists());
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The path of a person's keys through a pseudoterminal to the line editor.
 //!
-//! The editor reads from a pseudoterminal in place of stdin. A thread [filters](KeyFilter) the keys
-//! of the real terminal, forwards them, and wakes the editor after a paste.
+//! The editor reads from a pseudoterminal in place of stdin. A thread filters the keys of the real
+//! terminal, forwards them, and wakes the editor after a paste.
 //!
 //! This module therefore owns the mode of the real terminal. It sets raw mode while the process is
 //! in the terminal's foreground process group, and restores the original mode at the end, even
@@ -57,7 +57,7 @@ pub trait EditorStatus: Send {
     /// Announces that the editor is about to receive Ctrl-C. Returns `false` if it does not read.
     fn expect_interrupt(&self) -> bool;
 
-    /// Returns whether the editor has to receive [`RESTART_KEYS`]. Returns `true` once per request.
+    /// Returns whether the editor has to receive `RESTART_KEYS`. Returns `true` once per request.
     fn expect_restart(&self) -> bool;
 
     /// Returns the number of Ctrl-C that the editor has handled.

@@ -144,6 +144,14 @@ impl Upload {
         }
     }
 
+    /// Returns whether a file is offered or being received.
+    pub(crate) fn has_open_file(&self) -> bool {
+        match self {
+            Upload::Raw(raw) => !raw.is_empty(),
+            Upload::Framed(framed) => framed.current_file().is_some(),
+        }
+    }
+
     /// Suspends the current file after the connection has ended. Returns a sentence about the
     /// bytes that are kept.
     pub(crate) fn suspend(self) -> Option<String> {
