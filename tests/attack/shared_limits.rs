@@ -1,8 +1,9 @@
 //! Attacks on memory, descriptors and connections.
 
-use std::io::Write;
-use std::net::TcpStream;
+use std::io::{Read, Write};
+use std::net::{TcpStream, UdpSocket};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use sockactors::wire::file::digest::hash_chunk;
 use sockactors::wire::file::{CHUNK_SIZE, Frame, FrameWriter, client_hello};
@@ -124,6 +125,90 @@ fn unfinished_frames_stay_within_budget() {
     assert!(held <= BUDGET_KIB + BASE_KIB, "{held} KiB");
     drop((attackers, honest));
     board.check_survived();
+}
+
+/// Connects clients of a kind, each of which first sends `opening`. They read nothing.
+fn attackers(board: &Board, count: usize, opening: &[u8]) -> Vec<TcpStream> {
+    let connect = |_| {
+        let stream = connect(board.endpoint());
+        write_available(&stream, opening);
+        stream
+    };
+    (0..count).map(connect).collect()
+}
+
+/// An offer that is accepted, the begin of its data, and a chunk without its last byte.
+fn unfinished_upload(name: &str) -> Vec<u8> {
+    let (mut writer, mut bytes) = (FrameWriter::default(), client_hello().to_vec());
+    let chunk = [7; CHUNK_SIZE];
+    let data = Frame::Data { number: 0, hash: hash_chunk(0, &chunk), bytes: &chunk };
+    let offered = Frame::Offer(offer(name.as_bytes(), Some(1 << 20)));
+    [offered, Frame::Begin(0), data].iter().for_each(|frame| writer.write(frame, &mut bytes));
+    bytes.pop();
+    bytes
+}
+
+#[test]
+fn worst_input_of_every_kind_stays_within_budget() {
+    let _serial = serial::lock();
+    let out = directory();
+    let [tcp, udp, chat] = ["tcp", "udp", "chat"].map(|name| Board::start(&["--scenario", name]));
+    let file = Board::start(&["--scenario", "file", "--out", out.path().to_str().unwrap()]);
+    // Each takes about a fifth of the 256 connections of such a board.
+    let count = env_number("SOCKACTORS_ATTACKERS", 40);
+    let rooms = "/rooms\n/history 100\n".repeat(200);
+    let (half_line, endless_line) = ("x".repeat(4000), "y".repeat(100_000));
+    let repeated_offers = {
+        let (mut writer, mut bytes) = (FrameWriter::default(), client_hello().to_vec());
+        let offered = Frame::Offer(offer(b"../refused", Some(5)));
+        (0..2000).for_each(|_| writer.write(&offered, &mut bytes));
+        bytes
+    };
+    let mut crowd = attackers(&tcp, count, b"unread input");
+    for opening in ["", &half_line, &endless_line, &rooms] {
+        crowd.extend(attackers(&chat, count, opening.as_bytes()));
+    }
+    for opening in [&b"raw"[..], &client_hello()[..5], &repeated_offers] {
+        crowd.extend(attackers(&file, count, opening));
+    }
+    for number in 0..count {
+        crowd.extend(attackers(&file, 1, &unfinished_upload(&number.to_string())));
+    }
+    let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.connect(udp.endpoint()).unwrap();
+    client.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+    let mut member = LineClient::joined(chat.endpoint());
+    let end =
+        Instant::now() + Duration::from_secs(env_number("SOCKACTORS_ATTACK_SECONDS", 2) as u64);
+    let mut rounds = 0;
+    while rounds == 0 || Instant::now() < end {
+        for stream in &crowd {
+            write_available(stream, rooms.as_bytes());
+        }
+        for _ in 0..20 {
+            let _ = datagrams.send_to(&[9; 65_000], udp.endpoint());
+        }
+        let mut greeting = Vec::new();
+        connect(tcp.endpoint()).read_to_end(&mut greeting).unwrap();
+        assert_eq!(greeting, b"Thank you for connecting");
+        // A lost datagram is sent again, as the flood fills the buffer of the kernel.
+        let mut reply = [0; 64];
+        while client.send(b"hello there, server").and_then(|_| client.recv(&mut reply)).is_err() {}
+        member.send(format!("round {rounds}"));
+        member.wait_for_line(&acknowledgement(&format!("round {rounds}")));
+        let mut honest = FramedClient::open(connect(file.endpoint()));
+        let stored = honest.upload(&format!("honest-{rounds}"), b"an honest file");
+        assert!(matches!(stored, FramedReply::Stored(..)), "{stored:?}");
+        for board in [&tcp, &udp, &chat, &file] {
+            let used = private_memory_kib(&board.server);
+            assert!(used <= BUDGET_KIB + BASE_KIB, "{}: {used} KiB", board.endpoint());
+        }
+        rounds += 1;
+    }
+    eprintln!("{rounds} rounds");
+    drop((crowd, member));
+    [tcp, udp, chat, file].into_iter().for_each(Board::check_survived);
 }
 
 #[test]
