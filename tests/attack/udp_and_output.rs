@@ -57,3 +57,22 @@ fn flood_of_datagrams_prints_at_most_1000_lines_per_second() {
         }
     }
 }
+
+#[test]
+fn truncated_datagrams_fill_neither_stdout_nor_log() {
+    let _serial = serial::lock();
+    let server = Program::server(&["--scenario", "udp", "--buffer-size", "100"]);
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.connect(server.endpoint()).unwrap();
+    client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let (start, mut received) = (Instant::now(), 0);
+    while received < FLOOD {
+        (0..16).for_each(|_| drop(client.send(&[b'x'; 300])));
+        received += (0..16).filter(|_| client.recv(&mut [0; 64]).is_ok()).count();
+    }
+    server.signal(Signal::TERM);
+    let ended = server.wait().with_code(0);
+    let seconds = start.elapsed().as_secs_f64().ceil() as usize;
+    let lines = ended.lines().len() + ended.err().lines().count();
+    assert!(lines <= MAX_LINES_PER_SECOND * seconds + 10, "{lines} lines in {seconds} s");
+}

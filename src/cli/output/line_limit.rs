@@ -1,6 +1,6 @@
 //! The limit of the lines that a server prints.
 //!
-//! A peer that floods a server must not fill the disk or the terminal behind its stdout. So at most
+//! A peer that floods a server must not fill the disk or the terminal behind its output. So at most
 //! [`MAX_LINES`] are printed in any second. The number of the other lines is reported once per
 //! second, with a line that counts too.
 

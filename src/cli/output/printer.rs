@@ -139,17 +139,24 @@ impl Printer {
         let stream = text::output_stream(self.scenario, self.side, report);
         let is_wanted = !self.style.quiet || text::is_result(report);
         let for_stdout = is_wanted && (self.style.json || stream == OutputStream::Stdout);
-        if for_stdout && limit.try_acquire(self.limited_lines(report), now) {
-            match self.style.json {
-                true => batch.push_line(&json::format_report(self.scenario, self.side, report)),
-                false => self.format_text(report, |text| batch.push_line(&text)),
-            }
-        }
         // The log drops a line above its level, so that line does not have to be formatted.
-        if let OutputStream::Log(level) = stream {
-            if level <= log::max_level() {
-                self.format_text(report, |text| batch.log_lines.push((level, text)));
+        let log_level = match stream {
+            OutputStream::Log(level) if level <= log::max_level() => Some(level),
+            _ => None,
+        };
+        let is_shown = for_stdout || log_level.is_some();
+        if !is_shown || !limit.try_acquire(self.limited_lines(report), now) {
+            return;
+        }
+        match (for_stdout, self.style.json) {
+            (false, _) => {}
+            (true, true) => {
+                batch.push_line(&json::format_report(self.scenario, self.side, report));
             }
+            (true, false) => self.format_text(report, |text| batch.push_line(&text)),
+        }
+        if let Some(level) = log_level {
+            self.format_text(report, |text| batch.log_lines.push((level, text)));
         }
     }
 
@@ -160,14 +167,18 @@ impl Printer {
         }
     }
 
-    /// Returns the number of lines of a report on stdout that count for the limit.
+    /// Returns the number of lines of a report that count for the limit.
     fn limited_lines(&self, report: &Report) -> u32 {
         match (self.side, report) {
             (Side::Client, _) => 0,
-            // The operator causes these lines, not a peer.
-            (_, Report::Listening { .. } | Report::ChatLine(_) | Report::OperatorAction { .. }) => {
-                0
-            }
+            // The operator causes these lines and not a peer, or they are rare.
+            (
+                _,
+                Report::Listening { .. }
+                | Report::Warning { .. }
+                | Report::ChatLine(_)
+                | Report::OperatorAction { .. },
+            ) => 0,
             // The lecture's sentence, and a line that names the sender.
             (_, Report::Message { .. } | Report::FileStored { .. }) if !self.style.json => 2,
             (Side::Server, _) => 1,
