@@ -161,7 +161,7 @@ fn add_scenario(
     count: u64,
 ) -> io::Result<()> {
     let mut settings = Settings::new(kind, Role::Server);
-    settings.listen.push(any_port());
+    settings.listen.push(any_port().into());
     let composed = smol::future::block_on(build(&settings, tree, &Reporters::default()));
     let listening = composed.map_err(io::Error::other)?.endpoints;
     add_client(tree, operation, &listening[0], count);

@@ -16,6 +16,7 @@ use crate::actors::support::client_error::ClientError;
 use crate::actors::support::report::{Report, Reporter};
 use crate::actors::support::stats::{LatencyRecorder, Schedule, Stats};
 use crate::actors::udp::in_flight::{InFlight, InFlightProbe, ProbeReply};
+use crate::actors::udp::targets::Targets;
 use crate::net::{ConnectError, DatagramSocket, Endpoint};
 use crate::runtime::{Actor, Clock, Context, Event, Outcome};
 use crate::time::deadline_after;
@@ -41,7 +42,7 @@ pub struct UdpClient {
 struct ClientRun<'a> {
     client: &'a UdpClient,
     clock: Clock,
-    target: Endpoint,
+    targets: Targets,
     in_flight: InFlight,
     stats: Stats,
     rtts: LatencyRecorder,
@@ -98,21 +99,6 @@ impl UdpClient {
     pub fn report_stats(mut self, report_stats: bool) -> UdpClient {
         self.report_stats = report_stats;
         self
-    }
-
-    /// Resolves the endpoint to one reachable address, so that a name is looked up once, and
-    /// connects a socket to it.
-    async fn resolve_and_connect(&self) -> Result<(Endpoint, DatagramSocket), ConnectError> {
-        if let Endpoint::Host { .. } = self.endpoint {
-            // An error here occurs again below, and is returned there.
-            let addresses = self.endpoint.resolve().await.unwrap_or_default();
-            for address in addresses.into_iter().map(Endpoint::from) {
-                if let Ok(socket) = DatagramSocket::connect(&address).await {
-                    return Ok((address, socket));
-                }
-            }
-        }
-        Ok((self.endpoint.clone(), DatagramSocket::connect(&self.endpoint).await?))
     }
 
     /// Returns the age from which an unanswered request counts as lost when the client is stopped.
@@ -177,7 +163,7 @@ impl ClientRun<'_> {
         // that fails is followed by the interval too.
         self.next_send_at =
             deadline_after(self.next_send_at, self.client.schedule.interval).max(self.clock.now());
-        let socket = match DatagramSocket::connect(&self.target).await {
+        let socket = match DatagramSocket::connect(self.targets.current()).await {
             Ok(socket) => socket,
             Err(error) => return self.record_failure(io::Error::other(error)),
         };
@@ -193,6 +179,21 @@ impl ClientRun<'_> {
         }
     }
 
+    /// Starts again with the next address of the server, if the current one has refused or not
+    /// answered.
+    fn try_next_target(&mut self) {
+        let Some(timeout) = self.targets.first_timeout() else { return };
+        let due_at = self.in_flight.oldest_sent_at().map(|at| deadline_after(at, timeout));
+        let is_silent = due_at.is_some_and(|at| at <= self.clock.now());
+        if (is_silent || self.last_error.is_some()) && self.targets.advance() {
+            self.in_flight = InFlight::new(self.client.buffer_size);
+            self.stats = initial_stats();
+            self.refused_count = 0;
+            self.last_error = None;
+            self.next_send_at = self.clock.now();
+        }
+    }
+
     fn record_failure(&mut self, error: io::Error) {
         let is_refused = error.kind() == io::ErrorKind::ConnectionRefused;
         self.refused_count += u64::from(is_refused);
@@ -202,7 +203,7 @@ impl ClientRun<'_> {
 
     /// Returns the time at which a request is due or times out, whichever comes first.
     fn next_deadline(&self) -> Option<Instant> {
-        let timeout = self.client.schedule.timeout;
+        let timeout = self.targets.first_timeout().unwrap_or(self.client.schedule.timeout);
         let timeout_at = self.in_flight.oldest_sent_at().map(|at| deadline_after(at, timeout));
         match self.is_all_sent() || !self.can_send() {
             true => timeout_at,
@@ -235,6 +236,7 @@ impl ClientRun<'_> {
         if duplicate {
             *self.stats.duplicated.get_or_insert(0) += 1;
         } else {
+            self.targets.settle();
             self.stats.received += 1;
             self.rtts.record(rtt);
             self.stats.elapsed = self.clock.now() - self.started_at;
@@ -253,12 +255,19 @@ impl ClientRun<'_> {
     }
 }
 
+/// Returns the statistics before the first request. They count duplicate and reordered replies.
+fn initial_stats() -> Stats {
+    Stats { duplicated: Some(0), reordered: Some(0), ..Stats::default() }
+}
+
 impl Actor for UdpClient {
     type Message = ();
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
-        let (target, first_socket) =
-            self.resolve_and_connect().await.map_err(ClientError::Connect)?;
+        let timeout = self.schedule.timeout;
+        let targets =
+            Targets::resolve(&self.endpoint, timeout).await.map_err(ClientError::Connect)?;
+        let (targets, first_socket) = targets.connect().await.map_err(ClientError::Connect)?;
         // The kernel takes timestamps as long as any socket has them enabled, and starts with a
         // delay. So this socket keeps them enabled for the whole run.
         drop(first_socket.enable_timestamps());
@@ -266,9 +275,9 @@ impl Actor for UdpClient {
         let mut run = ClientRun {
             client: &self,
             clock: ctx.clock().clone(),
-            target,
+            targets,
             in_flight: InFlight::new(self.buffer_size),
-            stats: Stats { duplicated: Some(0), reordered: Some(0), ..Stats::default() },
+            stats: initial_stats(),
             rtts: LatencyRecorder::new(),
             started_at,
             next_send_at: started_at,
@@ -277,6 +286,7 @@ impl Actor for UdpClient {
             last_error: None,
         };
         loop {
+            run.try_next_target();
             run.in_flight.expire(ctx.now(), self.schedule.timeout);
             if !run.is_all_sent() && run.can_send() && ctx.now() >= run.next_send_at {
                 run.send().await;

@@ -12,6 +12,7 @@ use futures_lite::future;
 use crate::actors::support::client_error::ClientError;
 use crate::actors::support::report::{Report, Reporter};
 use crate::actors::support::stats::{Schedule, Stats};
+use crate::actors::udp::targets::Targets;
 use crate::net::{ConnectError, DatagramBatch, DatagramSocket, Endpoint};
 use crate::runtime::{Actor, Context, Event, Outcome};
 use crate::time::deadline_after;
@@ -85,6 +86,7 @@ impl UdpFlood {
 /// The state of a running flood.
 struct FloodRun<'a> {
     flood: &'a UdpFlood,
+    targets: Targets,
     socket: DatagramSocket,
     batch: DatagramBatch,
     started_at: Instant,
@@ -98,6 +100,24 @@ struct FloodRun<'a> {
 }
 
 impl FloodRun<'_> {
+    /// Starts again with the next address of the server, if the current one has refused or not
+    /// answered.
+    async fn try_next_target(&mut self, now: Instant) {
+        if self.received > 0 {
+            return self.targets.settle();
+        }
+        let Some(timeout) = self.targets.first_timeout() else { return };
+        let is_silent = now >= deadline_after(self.started_at, timeout);
+        while (is_silent || self.refused_error.is_some()) && self.targets.advance() {
+            if let Ok(socket) = DatagramSocket::connect(self.targets.current()).await {
+                self.socket = socket;
+                (self.started_at, self.last_sent_at, self.last_received_at) = (now, now, now);
+                (self.sent, self.failed, self.refused_error) = (0, 0, None);
+                return;
+            }
+        }
+    }
+
     /// Sends a batch of the requests that are due. Returns whether more are due.
     async fn send(&mut self, now: Instant) -> bool {
         let due = self.flood.due_count(now - self.started_at).saturating_sub(self.sent);
@@ -146,7 +166,8 @@ impl FloodRun<'_> {
         let delay = match self.sent < schedule.count {
             true => BATCH_INTERVAL.max(schedule.interval),
             false => {
-                deadline_after(self.last_sent_at, schedule.timeout).saturating_duration_since(now)
+                let timeout = self.targets.first_timeout().unwrap_or(schedule.timeout);
+                deadline_after(self.last_sent_at, timeout).saturating_duration_since(now)
             }
         };
         let clock = ctx.clock().clone();
@@ -193,10 +214,14 @@ impl Actor for UdpFlood {
     type Message = ();
 
     async fn run(self, mut ctx: Context<()>) -> Outcome {
-        let socket = DatagramSocket::connect(&self.endpoint).await.map_err(ClientError::Connect)?;
+        let timeout = self.schedule.timeout;
+        let targets =
+            Targets::resolve(&self.endpoint, timeout).await.map_err(ClientError::Connect)?;
+        let (targets, socket) = targets.connect().await.map_err(ClientError::Connect)?;
         let started_at = ctx.now();
         let mut run = FloodRun {
             flood: &self,
+            targets,
             socket,
             batch: DatagramBatch::new(self.buffer_size),
             started_at,
@@ -210,6 +235,7 @@ impl Actor for UdpFlood {
         };
         loop {
             let now = ctx.now();
+            run.try_next_target(now).await;
             let more_due = run.send(now).await;
             run.recv_replies(now);
             run.report_progress(now).await;
@@ -242,6 +268,7 @@ mod tests {
         let now = Instant::now();
         let mut run = FloodRun {
             flood: &flood,
+            targets: smol::block_on(Targets::resolve(&flood.endpoint, Duration::ZERO)).unwrap(),
             socket: smol::block_on(DatagramSocket::connect(&flood.endpoint)).unwrap(),
             batch: DatagramBatch::new(1),
             started_at: now,

@@ -9,3 +9,4 @@ pub(crate) mod network_rate_limit;
 pub(crate) mod reply_policy;
 pub(crate) mod responder;
 pub(crate) mod slowed_sources;
+pub(crate) mod targets;

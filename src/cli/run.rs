@@ -285,7 +285,8 @@ fn add_printers(
         let printer = Printer::new(settings.scenario, side, style, sink.clone(), on_error.clone())
             .progress_bars(bars.clone());
         let child = Child::new(format!("{}-printer", side.name()), move || printer.clone())
-            .mailbox(64 + settings.listen.len())
+            // Before it runs, it has to hold a report for each address.
+            .mailbox(64 + settings.listen.len() * Endpoint::MAX_ADDRESSES)
             .shutdown(match side {
                 Side::Server => Shutdown::Timeout(OUTPUT_FLUSH_TIMEOUT),
                 // The output is the purpose of a client. Ctrl-C ends the wait for its reader.

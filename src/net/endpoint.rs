@@ -93,6 +93,15 @@ pub enum EndpointError {
         /// The rejected text.
         input: String,
     },
+    /// The mode of a Unix socket's file is wrong, or the socket has no file.
+    #[error(
+        "the mode in {input:?} is not an octal number up to 0777 after the path of a Unix socket; \
+         write it like unix:PATH,mode=0660"
+    )]
+    BadMode {
+        /// The rejected text.
+        input: String,
+    },
     /// The path after `unix:` is empty or contains a NUL byte.
     #[error("{input:?} has no usable path; write unix:PATH, such as unix:/run/chat.sock")]
     BadPath {
@@ -158,7 +167,11 @@ impl Endpoint {
         Ok(Endpoint::Host { host: host.to_owned(), port })
     }
 
-    /// Resolves the endpoint to its addresses, best first and without duplicates.
+    /// The maximum number of addresses of a name.
+    pub const MAX_ADDRESSES: usize = 32;
+
+    /// Resolves the endpoint to its addresses, best first and without duplicates. The addresses of
+    /// a name after the first [`MAX_ADDRESSES`](Endpoint::MAX_ADDRESSES) are ignored.
     ///
     /// A numeric host needs no lookup. The system's resolver looks up a name on a thread of smol's
     /// pool. [`Endpoint::Any`] has the two unspecified addresses, IPv6 first.
@@ -190,7 +203,7 @@ impl Endpoint {
         let found = smol::unblock(move || (name.as_str(), port).to_socket_addrs()).await?;
         let mut addresses = Vec::new();
         for address in found {
-            if !addresses.contains(&address) {
+            if addresses.len() < Endpoint::MAX_ADDRESSES && !addresses.contains(&address) {
                 addresses.push(address);
             }
         }
@@ -198,6 +211,27 @@ impl Endpoint {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the name has no address"));
         }
         Ok(addresses)
+    }
+
+    /// Returns whether a socket that is bound to this endpoint has a file.
+    pub fn has_file(&self) -> bool {
+        matches!(self, Endpoint::Unix(path) if !path.as_os_str().as_bytes().starts_with(b"\0"))
+    }
+
+    /// Returns the address in a numeric host; none for names, [`Endpoint::Any`] and Unix sockets.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Endpoint::Host { host, .. } => host.parse().ok(),
+            _ => None,
+        }
+    }
+
+    /// Returns the port; none for Unix sockets.
+    pub fn port(&self) -> Option<u16> {
+        match self {
+            Endpoint::Host { port, .. } | Endpoint::Any(port) => Some(*port),
+            Endpoint::Unix(_) => None,
+        }
     }
 
     /// Returns whether other machines may reach a socket that is bound to this endpoint.

@@ -50,8 +50,13 @@ where
         MemoryKeeper::new(budget.clone(), keeper_reporter.clone())
     }));
     let mut endpoints = Vec::new();
-    for (index, endpoint) in settings.listen_endpoints().iter().enumerate() {
-        let socket = Arc::new(ListeningSocket::bind(endpoint, settings.backlog).await?);
+    let mut sockets = Vec::new();
+    for address in settings.listen_addresses() {
+        let bound = ListeningSocket::bind_all(&address, settings.backlog).await?;
+        warn_of_unbound(&bound.errors, reporter);
+        sockets.extend(bound.sockets.into_iter().map(Arc::new));
+    }
+    for (index, socket) in sockets.into_iter().enumerate() {
         if let Some(bytes) = settings.socket_buffer() {
             if let Err(error) = socket.set_buffer_size(bytes) {
                 let reason = format!("cannot limit the socket buffers to {bytes} bytes: {error}");
@@ -75,4 +80,11 @@ where
         tree.child(server_child(settings, listener));
     }
     Ok(endpoints)
+}
+
+/// Reports the addresses of a name that could not be bound, while others could.
+pub(super) fn warn_of_unbound(errors: &[BindError], reporter: &Reporter) {
+    for error in errors {
+        reporter.try_send(|| Report::Warning { reason: error.to_string() });
+    }
 }

@@ -1,12 +1,13 @@
 //! The settings of a scenario: the program's flags after parsing, or an embedder's choices.
 
 use std::fs::File;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::actors::{CONNECTION_COST, Dialect, OnConflict, Reconnect, Schedule};
-use crate::net::{Endpoint, MulticastGroup, max_open_files, memory_limit};
+use crate::net::{Endpoint, ListenAddress, MulticastGroup, max_open_files, memory_limit};
 
 /// The number of file descriptors that are not available to connections. A server holds 17 itself;
 /// the rest is for further listeners, a history, and pipes to files.
@@ -133,11 +134,11 @@ pub struct Settings {
     pub scenario: Scenario,
     /// The sides to run.
     pub role: Role,
-    /// The endpoints on which a server listens.
+    /// The addresses on which a server listens.
     ///
     /// If it is empty, the server uses the scenario's default address. With multicast groups it
     /// uses every interface instead.
-    pub listen: Vec<Endpoint>,
+    pub listen: Vec<ListenAddress>,
     /// The server of a client. `None` is the scenario's default address.
     pub connect: Option<Endpoint>,
     /// The number of clients that a server serves before it finishes. `None` is no limit.
@@ -335,15 +336,25 @@ impl Settings {
         (budget < MIN_UNBOUNDED_BUDGET).then(|| share.clamp(MIN_SOCKET_BUFFER, MAX_SOCKET_BUFFER))
     }
 
-    /// Returns the endpoints on which a server listens.
-    pub(super) fn listen_endpoints(&self) -> Vec<Endpoint> {
-        match (self.listen.is_empty(), self.scenario.default_endpoint()) {
-            (true, Endpoint::Host { port, .. }) if !self.groups.is_empty() => {
-                vec![Endpoint::Any(port)]
-            }
-            (true, endpoint) => vec![endpoint],
-            (false, _) => self.listen.clone(),
+    /// Returns the addresses on which a server listens. `[::]` leaves IPv4 to `0.0.0.0` if both
+    /// have the same port.
+    pub(super) fn listen_addresses(&self) -> Vec<ListenAddress> {
+        let (default, port) = (self.scenario.default_endpoint(), self.scenario.default_port());
+        match self.listen.is_empty() {
+            true if self.groups.is_empty() => vec![default.into()],
+            true => vec![Endpoint::Any(port).into()],
+            false => self.listen.iter().map(|address| self.exclude_ipv4(address)).collect(),
         }
+    }
+
+    fn exclude_ipv4(&self, address: &ListenAddress) -> ListenAddress {
+        let is_every_ipv4 = |other: &ListenAddress| {
+            other.endpoint.ip() == Some(Ipv4Addr::UNSPECIFIED.into())
+                && other.endpoint.port() == address.endpoint.port()
+        };
+        let is_every_ipv6 = address.endpoint.ip() == Some(Ipv6Addr::UNSPECIFIED.into());
+        let v6_only = address.v6_only || is_every_ipv6 && self.listen.iter().any(is_every_ipv4);
+        ListenAddress { v6_only, ..address.clone() }
     }
 
     /// Returns whether a tcp or udp client measures, instead of only showing replies.

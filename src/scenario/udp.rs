@@ -8,6 +8,7 @@ use crate::actors::{
 use crate::net::{BindError, DatagramSocket, Endpoint};
 use crate::runtime::{Child, Supervisor};
 use crate::scenario::children::{client_child, numbered_name, server_child};
+use crate::scenario::listeners::warn_of_unbound;
 use crate::scenario::settings::{Role, Settings};
 
 /// The reply of the lecture's server.
@@ -35,10 +36,14 @@ pub(super) async fn add_server(
     let socket_count = if settings.groups.is_empty() { settings.threads } else { 1 };
     let mut endpoints = Vec::new();
     let mut responder_count = 0;
-    for endpoint in settings.listen_endpoints() {
-        let sockets = DatagramSocket::bind_reuseport(&endpoint, socket_count).await?;
-        endpoints.extend(sockets.first().map(|socket| socket.endpoint().clone()));
-        for socket in sockets {
+    for address in settings.listen_addresses() {
+        let bound = DatagramSocket::bind_all(&address, socket_count).await?;
+        warn_of_unbound(&bound.errors, reporter);
+        for socket in bound.sockets {
+            // The sockets of the threads share an endpoint.
+            if endpoints.last() != Some(socket.endpoint()) {
+                endpoints.push(socket.endpoint().clone());
+            }
             for group in &settings.groups {
                 socket.join_multicast(group)?;
             }

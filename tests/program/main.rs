@@ -3,6 +3,8 @@
 
 // The server goes on when accept(2) fails.
 mod accept_failure;
+// The addresses of servers: names, wildcards and Unix sockets.
+mod addresses;
 // The chat scenario.
 mod chat;
 // The command line: flags, help, exit codes.

@@ -11,6 +11,7 @@ pub mod chat_client;
 pub mod files;
 pub mod framed_client;
 pub mod framed_server;
+pub mod hosts;
 pub mod netns;
 mod output;
 pub mod peers;

@@ -152,7 +152,7 @@ fn fill_server(settings: &mut Settings, args: &Args, raw: &RawArgs) -> Result<()
     let name = |flag| raw.display_name(flag);
     let port = settings.scenario.default_port();
     for text in &args.listen {
-        settings.listen.push(values::endpoint(&name("listen"), text, port)?);
+        settings.listen.push(values::listen_address(&name("listen"), text, port)?);
     }
     if let Some(text) = &args.clients {
         settings.clients = Some(values::positive(&name("clients"), text)?);

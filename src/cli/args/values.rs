@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::actors::{Dialect, OnConflict, Reconnect};
 use crate::cli::output::settings::Color;
-use crate::net::Endpoint;
+use crate::net::{Endpoint, ListenAddress};
 use crate::scenario::{Role, Scenario};
 use crate::wire::units;
 
@@ -220,8 +220,22 @@ pub fn byte_rate(name: &str, text: &str) -> Result<u64, String> {
 ///
 /// Returns a sentence with the reason.
 pub fn endpoint(name: &str, text: &str, default_port: u16) -> Result<Endpoint, String> {
-    let endpoint = Endpoint::parse_with_default_port(text, default_port);
-    endpoint.map_err(|error| format!("{name}: {error}"))
+    match listen_address(name, text, default_port)? {
+        ListenAddress { endpoint, mode: None, .. } => Ok(endpoint),
+        ListenAddress { endpoint, .. } => {
+            Err(format!("{name}: only --listen sets a mode; write {endpoint}"))
+        }
+    }
+}
+
+/// Reads an address to listen on. A host without a port has the default port.
+///
+/// # Errors
+///
+/// Returns a sentence with the reason.
+pub fn listen_address(name: &str, text: &str, default_port: u16) -> Result<ListenAddress, String> {
+    let address = ListenAddress::parse_with_default_port(text, default_port);
+    address.map_err(|error| format!("{name}: {error}"))
 }
 
 /// Reads the actor to crash and the number of crashes: `PATH` or `PATH=N`.

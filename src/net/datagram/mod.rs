@@ -84,7 +84,7 @@ impl DatagramSocket {
     /// See [`BindError`].
     pub async fn bind(endpoint: &Endpoint) -> Result<DatagramSocket, BindError> {
         if let Endpoint::Unix(path) = endpoint {
-            let (fd, file) = socket_file::bind(endpoint, path, SocketType::DGRAM)?;
+            let (fd, file) = socket_file::bind(endpoint, path, SocketType::DGRAM, None)?;
             return Ok(DatagramSocket::new_unix(fd, endpoint.clone(), file));
         }
         let fd = bind_inet(endpoint, BindPurpose::Datagram).await?;

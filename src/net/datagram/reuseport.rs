@@ -3,34 +3,47 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
+use rustix::net::SocketType;
+
 use crate::net::address;
-use crate::net::bind::{BindPurpose, bind_address, bind_inet};
+use crate::net::bind::{BindPurpose, Bound, DualStack, bind_address, bind_every_address};
 use crate::net::datagram::DatagramSocket;
 use crate::net::endpoint::Endpoint;
 use crate::net::error::BindError;
+use crate::net::listen::socket_file;
+use crate::net::listen_address::ListenAddress;
 
 impl DatagramSocket {
-    /// Binds `count` UDP sockets to one address (`SO_REUSEPORT`). The kernel distributes the peers
-    /// among them.
+    /// Binds `count` UDP sockets to each address of a name (`SO_REUSEPORT`), with one common port
+    /// if the port is 0. The kernel distributes the peers among the sockets of an address.
     ///
-    /// The address must be free when the first socket is bound. Later, other programs of the same
-    /// user can share it, too, if they ask for it. If `count` is less than 2, or the endpoint is a
-    /// Unix path, the result is one socket, bound as by [`bind`](DatagramSocket::bind).
+    /// The addresses must be free when their first sockets are bound. Later, other programs of the
+    /// same user can share them, too, if they ask for it. If `count` is less than 2, or the
+    /// endpoint is a Unix path, there is one socket, bound as by [`bind`](DatagramSocket::bind).
     ///
     /// A datagram to a multicast group or a broadcast address arrives at each of the sockets.
     ///
     /// # Errors
     ///
-    /// See [`BindError`].
-    pub async fn bind_reuseport(
-        endpoint: &Endpoint,
+    /// Fails if no address can be bound. Otherwise the result has the errors of the others.
+    pub async fn bind_all(
+        address: &ListenAddress,
         count: usize,
-    ) -> Result<Vec<DatagramSocket>, BindError> {
-        if count < 2 || matches!(endpoint, Endpoint::Unix(_)) {
-            return Ok(vec![DatagramSocket::bind(endpoint).await?]);
+    ) -> Result<Bound<DatagramSocket>, BindError> {
+        let endpoint = &address.endpoint;
+        if let Endpoint::Unix(path) = endpoint {
+            let (fd, file) = socket_file::bind(endpoint, path, SocketType::DGRAM, address.mode)?;
+            let socket = DatagramSocket::new_unix(fd, endpoint.clone(), file);
+            return Ok(Bound { sockets: vec![socket], errors: Vec::new() });
         }
-        let first = bind_inet(endpoint, BindPurpose::FirstSharedDatagram).await?;
-        share_address(first, endpoint, count).map_err(|error| BindError::new(endpoint, error))
+        let purpose = match count {
+            0 | 1 => BindPurpose::Datagram,
+            _ => BindPurpose::FirstSharedDatagram,
+        };
+        bind_every_address(address, purpose, |first, endpoint, dual_stack| {
+            share_address(first, endpoint, count, dual_stack)
+        })
+        .await
     }
 }
 
@@ -39,9 +52,9 @@ fn share_address(
     first: OwnedFd,
     endpoint: &Endpoint,
     count: usize,
+    dual_stack: DualStack,
 ) -> io::Result<Vec<DatagramSocket>> {
     let local_addr = address::local_addr(&first)?;
-    let dual_stack = matches!(endpoint, Endpoint::Any(_));
     let mut fds = vec![first];
     while fds.len() < count {
         fds.push(bind_address(local_addr, BindPurpose::SharedDatagram, dual_stack)?);
@@ -59,11 +72,15 @@ mod tests {
     use super::*;
     use crate::net::DatagramBatch;
 
+    fn bind(endpoint: &Endpoint, count: usize) -> Result<Vec<DatagramSocket>, BindError> {
+        let bound = block_on(DatagramSocket::bind_all(&endpoint.clone().into(), count));
+        bound.map(|bound| bound.sockets)
+    }
+
     #[test]
     fn sockets_share_port_and_peers() {
         for endpoint in ["127.0.0.1:0", ":0"] {
-            let sockets =
-                block_on(DatagramSocket::bind_reuseport(&endpoint.parse().unwrap(), 4)).unwrap();
+            let sockets = bind(&endpoint.parse().unwrap(), 4).unwrap();
             let port = sockets[0].local_addr.unwrap().port();
             assert!(sockets.iter().all(|socket| socket.local_addr == sockets[0].local_addr));
             for _ in 0..64 {
@@ -83,9 +100,8 @@ mod tests {
 
     #[test]
     fn shared_address_is_in_use_for_others() {
-        let sockets =
-            block_on(DatagramSocket::bind_reuseport(&"127.0.0.1:0".parse().unwrap(), 2)).unwrap();
-        let error = block_on(DatagramSocket::bind_reuseport(sockets[0].endpoint(), 2)).unwrap_err();
+        let sockets = bind(&"127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let error = bind(sockets[0].endpoint(), 2).unwrap_err();
         assert!(matches!(error, BindError::InUse { .. }), "{error}");
     }
 }

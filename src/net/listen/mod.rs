@@ -7,17 +7,21 @@ mod spare_fd;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::io::Errno;
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
 use rustix::net::{Shutdown, SocketAddrAny, SocketFlags, SocketType, accept_with, acceptfrom_with};
 
 use crate::net::address;
-use crate::net::bind::{BindPurpose, bind_inet, clamp_backlog, max_pending};
+use crate::net::bind::{
+    BindPurpose, Bound, bind_every_address, bind_inet, clamp_backlog, max_pending,
+};
 use crate::net::endpoint::Endpoint;
 use crate::net::error::BindError;
 use crate::net::listen::socket_file::SocketFile;
 use crate::net::listen::spare_fd::SpareFd;
+use crate::net::listen_address::ListenAddress;
 use crate::net::socket::Socket;
 use crate::net::stream::Stream;
 
@@ -72,25 +76,59 @@ impl ListeningSocket {
     ///
     /// See [`BindError`]. If a name has several addresses, it is the error of the last one.
     pub async fn bind(endpoint: &Endpoint, backlog: i32) -> Result<ListeningSocket, BindError> {
-        let backlog = clamp_backlog(backlog);
-        let other = |error: io::Error| BindError::new(endpoint, error);
-        let listen =
-            |fd: &OwnedFd| rustix::net::listen(fd, backlog).map_err(|error| other(error.into()));
         if let Endpoint::Unix(path) = endpoint {
-            let (fd, file) = socket_file::bind(endpoint, path, SocketType::STREAM)?;
-            listen(&fd)?;
-            return Ok(ListeningSocket {
-                socket: Socket::new(fd),
-                endpoint: endpoint.clone(),
-                backlog,
-                local_addr: None,
-                spare_fd: SpareFd::new(),
-                _file: file,
-            });
+            return ListeningSocket::bind_unix(endpoint, path, None, backlog);
         }
         let fd = bind_inet(endpoint, BindPurpose::Stream).await?;
-        listen(&fd)?;
-        let local_addr = address::local_addr(&fd).map_err(other)?;
+        ListeningSocket::listen_inet(fd, endpoint, backlog)
+            .map_err(|error| BindError::new(endpoint, error))
+    }
+
+    /// Binds a socket to each address of a name, and starts to listen on all of them, with one
+    /// common port if the port is 0. Otherwise like [`bind`](ListeningSocket::bind).
+    ///
+    /// # Errors
+    ///
+    /// Fails if no address can be bound. Otherwise the result has the errors of the others.
+    pub async fn bind_all(
+        address: &ListenAddress,
+        backlog: i32,
+    ) -> Result<Bound<ListeningSocket>, BindError> {
+        if let Endpoint::Unix(path) = &address.endpoint {
+            let (endpoint, mode) = (&address.endpoint, address.mode);
+            let socket = ListeningSocket::bind_unix(endpoint, path, mode, backlog)?;
+            return Ok(Bound { sockets: vec![socket], errors: Vec::new() });
+        }
+        bind_every_address(address, BindPurpose::Stream, |fd, endpoint, _| {
+            Ok(vec![ListeningSocket::listen_inet(fd, endpoint, backlog)?])
+        })
+        .await
+    }
+
+    fn bind_unix(
+        endpoint: &Endpoint,
+        path: &Path,
+        mode: Option<u32>,
+        backlog: i32,
+    ) -> Result<ListeningSocket, BindError> {
+        let backlog = clamp_backlog(backlog);
+        let (fd, file) = socket_file::bind(endpoint, path, SocketType::STREAM, mode)?;
+        rustix::net::listen(&fd, backlog)
+            .map_err(|error| BindError::new(endpoint, error.into()))?;
+        Ok(ListeningSocket {
+            socket: Socket::new(fd),
+            endpoint: endpoint.clone(),
+            backlog,
+            local_addr: None,
+            spare_fd: SpareFd::new(),
+            _file: file,
+        })
+    }
+
+    fn listen_inet(fd: OwnedFd, endpoint: &Endpoint, backlog: i32) -> io::Result<ListeningSocket> {
+        let backlog = clamp_backlog(backlog);
+        rustix::net::listen(&fd, backlog)?;
+        let local_addr = address::local_addr(&fd)?;
         Ok(ListeningSocket {
             socket: Socket::new(fd),
             endpoint: endpoint.with_bound_address(local_addr),

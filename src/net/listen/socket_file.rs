@@ -15,6 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, socket_with};
 
@@ -42,10 +43,15 @@ impl Drop for SocketFile {
 /// Creates a socket and binds it to a path, in place of a stale file if there is one.
 ///
 /// An abstract name (one that begins with a NUL byte) has no file, and so no [`SocketFile`].
+///
+/// The kernel gives the file the mode of the socket, without the bits of the umask. So a mode is
+/// set before the file exists, and nobody else can connect in between. Then the bits that the umask
+/// removed are added.
 pub(crate) fn bind(
     endpoint: &Endpoint,
     path: &Path,
     socket_type: SocketType,
+    mode: Option<u32>,
 ) -> Result<(OwnedFd, Option<SocketFile>), BindError> {
     let other = |error: Errno| BindError::new(endpoint, error.into());
     let address = encode_unix(path).map_err(|source| match path.as_os_str().len() {
@@ -59,6 +65,8 @@ pub(crate) fn bind(
         rustix::net::bind(&socket, &address).map_err(other)?;
         return Ok((socket, None));
     }
+    let mode = mode.map(Mode::from_raw_mode);
+    mode.map_or(Ok(()), |mode| rustix::fs::fchmod(&socket, mode)).map_err(other)?;
     match rustix::net::bind(&socket, &address) {
         Err(Errno::ADDRINUSE) => {
             remove_stale(endpoint, path, &address, socket_type)?;
@@ -67,6 +75,7 @@ pub(crate) fn bind(
         done => done.map_err(other)?,
     }
     let file = file_identity(path).map(|identity| SocketFile { path: path.to_owned(), identity });
+    mode.map_or(Ok(()), |mode| rustix::fs::chmod(path, mode)).map_err(other)?;
     Ok((socket, file))
 }
 
