@@ -9,9 +9,22 @@ use std::time::Duration;
 use crate::actors::{CONNECTION_COST, Dialect, OnConflict, Reconnect, Schedule};
 use crate::net::{Endpoint, ListenAddress, MulticastGroup, max_open_files, memory_limit};
 
-/// The number of file descriptors that are not available to connections. A server holds 17 itself;
-/// the rest is for further listeners, a history, and pipes to files.
-const RESERVED_DESCRIPTORS: u64 = 32;
+/// The number of descriptors of a server with one worker thread and without listeners: the standard
+/// streams, signals, the reactors, the spare ones.
+const BASE_DESCRIPTORS: u64 = 14;
+
+/// The number of descriptors of a listener: the socket, and a spare one to reject connections.
+const DESCRIPTORS_PER_LISTENER: u64 = 2;
+
+/// The number of descriptors of a worker thread: its epoll instance and its notifier.
+const DESCRIPTORS_PER_WORKER: u64 = 2;
+
+/// The number of descriptors of a history on disk: the directory, a segment and its successor.
+const HISTORY_DESCRIPTORS: u64 = 3;
+
+/// The number of descriptors for a short use: rejected connections, a directory that is read, and
+/// those that the process has inherited.
+const SHORT_USE_DESCRIPTORS: u64 = 8;
 
 /// The number of descriptors of an upload: the connection, the partial file, its checksums and its
 /// directory.
@@ -311,7 +324,7 @@ impl Settings {
     /// is also limited by the memory: the fixed cost of all connections takes at most half of the
     /// budget, and their socket buffers as much as the whole budget.
     pub fn connection_limit(&self) -> usize {
-        let files = max_open_files().saturating_sub(RESERVED_DESCRIPTORS).max(1);
+        let files = max_open_files().saturating_sub(self.reserved_descriptors()).max(1);
         let files = match self.scenario {
             Scenario::File => (files / DESCRIPTORS_PER_UPLOAD).max(1),
             _ => files,
@@ -323,6 +336,22 @@ impl Settings {
             DEFAULT_MAX_CONNS.min(budget / 2 / CONNECTION_COST).min(buffers).max(1)
         });
         wanted.min(files)
+    }
+
+    /// Returns the number of descriptors that the server uses itself, which are not available to
+    /// connections. A name is expected to have two addresses.
+    fn reserved_descriptors(&self) -> u64 {
+        let count_sockets = |address: &ListenAddress| match &address.endpoint {
+            Endpoint::Host { .. } if address.endpoint.ip().is_none() => 2,
+            _ => 1,
+        };
+        let listeners: u64 = self.listen_addresses().iter().map(count_sockets).sum();
+        let workers = u64::try_from(self.threads).unwrap_or(u64::MAX).saturating_sub(1);
+        let history = if self.history_dir.is_some() { HISTORY_DESCRIPTORS } else { 0 };
+        BASE_DESCRIPTORS
+            .saturating_add(listeners.saturating_mul(DESCRIPTORS_PER_LISTENER))
+            .saturating_add(workers.saturating_mul(DESCRIPTORS_PER_WORKER))
+            .saturating_add(history + SHORT_USE_DESCRIPTORS)
     }
 
     /// Returns the size of each kernel buffer of a connection, in bytes. `None` leaves it to the

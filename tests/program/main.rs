@@ -11,6 +11,8 @@ mod chat;
 mod cli;
 // Actors that panic, in the composed scenarios and in the built program.
 mod crashes;
+// Servers with few file descriptors.
+mod descriptors;
 // The file scenario.
 mod file;
 // The measuring clients.
