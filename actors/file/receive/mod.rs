@@ -139,6 +139,13 @@ impl Service {
     ) -> (Upload, Result<String, StoreError>) {
         let mut min_rate = MinRate::new(self.config.min_rate);
         let mut verifying_since = None;
+        // A framed connection costs no job until it has sent a frame.
+        if let Upload::Framed(_) = upload {
+            let waited = self.wait_for_input(ctx, transfer, &mut upload, &mut min_rate).await;
+            if let Err(reason) = waited {
+                return (upload, Ok(reason));
+            }
+        }
         loop {
             if let Err(reason) = wait_for_room(ctx, &mut transfer.memory).await {
                 return (upload, Ok(reason));
@@ -281,9 +288,12 @@ impl Service {
                 return Err(format!("slower than {rate}/s for a minute (--min-rate)"));
             }
             if is_readable {
-                if !upload.buffer_small_read(&transfer.stream, now) {
+                // Without room for more, the caller waits for it.
+                let may_buffer = transfer.memory.has_room();
+                if !may_buffer || !upload.buffer_small_read(&transfer.stream, now) {
                     return Ok(());
                 }
+                transfer.memory.set(upload.buffered_len(), || now);
                 silent_since = now;
                 continue;
             }

@@ -136,6 +136,27 @@ impl FrameReader {
         self.filled - self.consumed
     }
 
+    /// Returns a number of bytes without which the next frame is not complete. It is exact once the
+    /// header has arrived, and 0 if the frame is complete, invalid, or not accepted.
+    pub fn missing_len(&self, data_frames: DataFrames) -> usize {
+        let buffered = self.buffered_len();
+        if self.left_to_skip > 0 {
+            return self.left_to_skip.saturating_sub(buffered);
+        }
+        let unread = &self.buffer[self.consumed..self.filled];
+        let Some(header) = unread.first_chunk::<FRAME_HEADER_LEN>() else {
+            return FRAME_HEADER_LEN + CHECKSUM_LEN - buffered;
+        };
+        let length = u32::from_le_bytes([header[1], header[2], header[3], header[4]]) as usize;
+        match FrameKind::from_byte(header[0]) {
+            Some(FrameKind::Data) if !matches!(data_frames, DataFrames::Accept) => 0,
+            Some(kind) if length <= kind.max_body_len() => {
+                (FRAME_HEADER_LEN + length + CHECKSUM_LEN).saturating_sub(buffered)
+            }
+            _ => 0,
+        }
+    }
+
     /// Frees the memory beyond the partial frame.
     pub fn shrink(&mut self) {
         self.spare_capacity(0);

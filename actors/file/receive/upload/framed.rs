@@ -162,6 +162,27 @@ impl FramedUpload {
         step
     }
 
+    /// Buffers the available bytes if they are few and do not complete a frame. Returns whether no
+    /// job is needed yet.
+    pub(super) fn buffer_small_read(&mut self, stream: &Stream) -> bool {
+        // 0 bytes mean that the sender has closed its side, which needs a job.
+        let available = stream.readable_bytes().unwrap_or(0);
+        if available == 0
+            || available >= SMALL_READ.min(self.reader.missing_len(self.data_frames()))
+        {
+            return false;
+        }
+        match stream.try_read(&mut self.reader.spare_capacity(available)[..available]) {
+            Ok(length) => {
+                self.reader.advance(length);
+                self.received = self.received.saturating_add(length as u64);
+                length > 0 && self.reader.missing_len(self.data_frames()) > 0
+            }
+            // The job sees the error of the connection, or that nothing is available.
+            Err(_) => false,
+        }
+    }
+
     /// Handles the frames that are buffered or available, until an event must be replied to.
     fn read_frames(
         &mut self,
@@ -235,13 +256,18 @@ impl FramedUpload {
         };
     }
 
-    /// Handles the next frame if all of it is buffered, and returns whether it was.
-    fn handle_frame(&mut self, events: &mut Vec<UploadEvent>) -> Result<bool, ProtocolErrorText> {
-        let data_frames = match self.state {
+    /// Returns how chunks are treated now.
+    fn data_frames(&self) -> DataFrames {
+        match self.state {
             FramedState::Begun(_) => DataFrames::Accept,
             FramedState::Failed => DataFrames::Skip,
             _ => DataFrames::Reject,
-        };
+        }
+    }
+
+    /// Handles the next frame if all of it is buffered, and returns whether it was.
+    fn handle_frame(&mut self, events: &mut Vec<UploadEvent>) -> Result<bool, ProtocolErrorText> {
+        let data_frames = self.data_frames();
         let FramedUpload { store, source, reader, offered_name, state, .. } = self;
         let frame = reader.next_frame_with(data_frames).map_err(|error| error.to_string())?;
         let Some(frame) = frame else { return Ok(false) };

@@ -60,7 +60,7 @@ impl Upload {
     pub(crate) fn buffer_small_read(&mut self, stream: &Stream, now: Instant) -> bool {
         match self {
             Upload::Raw(raw) => raw.buffer_small_read(stream, now),
-            Upload::Framed(_) => false,
+            Upload::Framed(framed) => framed.buffer_small_read(stream),
         }
     }
 
