@@ -44,6 +44,8 @@ pub struct Stats {
     pub connect: Option<LatencySummary>,
     /// The times from the request, or from the attempt to connect, until the reply.
     pub rtt: Option<LatencySummary>,
+    /// The bytes of the requests sent and of the replies received, if they are counted.
+    pub bytes: Option<(u64, u64)>,
     /// The time from the first request to the last reply, or zero without a reply.
     pub elapsed: Duration,
 }
@@ -55,6 +57,15 @@ impl Stats {
             Some(failure) => failure.1 += 1,
             None => self.failures.push((kind, 1)),
         }
+    }
+
+    /// Returns the rates of the bytes sent and received in Mbit/s, if they are counted and time has
+    /// passed.
+    pub fn mbit_per_second(&self) -> Option<(f64, f64)> {
+        let (sent, received) = self.bytes?;
+        let seconds = self.elapsed.as_secs_f64();
+        let rate = |bytes: u64| bytes as f64 * 8.0 / 1e6 / seconds;
+        (seconds > 0.0).then(|| (rate(sent), rate(received)))
     }
 
     /// Returns the number of requests that were not answered in time.
@@ -254,5 +265,9 @@ mod tests {
         let stats = Stats { sent: 8, received: 6, ..Stats::default() };
         assert_eq!((stats.lost(), stats.loss_percent()), (2, 25.0));
         assert_eq!(Stats::default().loss_percent(), 0.0);
+        let bytes = Some((1_000_000, 250_000));
+        let stats = Stats { bytes, elapsed: Duration::from_secs(2), ..Stats::default() };
+        assert_eq!(stats.mbit_per_second(), Some((4.0, 1.0)));
+        assert_eq!(Stats { bytes, ..Stats::default() }.mbit_per_second(), None);
     }
 }

@@ -1,8 +1,9 @@
 //! The UDP flood: measures the load that a server can take.
 //!
 //! Requests are sent at a rate, many with one system call, and replies are received in the same
-//! way. Replies are counted but not timed: all requests are sent from one socket, so a reply does
-//! not tell which of them it answers.
+//! way. All of these are sent from one socket, so a reply does not tell which of them it answers.
+//! Therefore one request in [`PROBE_INTERVAL`] has a socket of its own, and its reply is timed. Such
+//! probes are a fair sample of the round trips under this load.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -11,10 +12,11 @@ use futures_lite::future;
 
 use crate::actors::support::client_error::ClientError;
 use crate::actors::support::report::{Report, Reporter};
-use crate::actors::support::stats::{Schedule, Stats};
+use crate::actors::support::stats::{LatencyRecorder, Schedule, Stats};
+use crate::actors::udp::in_flight::{InFlight, InFlightProbe, ProbeReply};
 use crate::actors::udp::targets::Targets;
 use crate::net::{ConnectError, DatagramBatch, DatagramSocket, Endpoint};
-use crate::runtime::{Actor, Context, Event, Outcome};
+use crate::runtime::{Actor, Clock, Context, Event, Outcome};
 use crate::time::deadline_after;
 
 /// The time for which due requests are collected, to send them with few system calls.
@@ -25,6 +27,9 @@ const MAX_SEND_BATCH: u64 = 64;
 
 /// The number of batches of replies read between two reads of the clock.
 const MAX_RECV_BATCHES: usize = 64;
+
+/// The time between two requests that are timed. At lower rates each request is.
+const PROBE_INTERVAL: Duration = Duration::from_millis(10);
 
 /// The time between two progress reports.
 const PROGRESS_INTERVAL: Duration = Duration::from_secs(1);
@@ -94,9 +99,24 @@ struct FloodRun<'a> {
     last_sent_at: Instant,
     sent: u64,
     received: u64,
+    received_bytes: u64,
     last_received_at: Instant,
     failed: u64,
     refused_error: Option<io::Error>,
+    /// The requests that are timed.
+    probes: InFlight,
+    next_probe_at: Instant,
+    rtts: LatencyRecorder,
+}
+
+/// An event that ends a wait.
+enum FloodEvent {
+    /// A batch of replies was received, or an error.
+    Received(io::Result<()>),
+    /// A reply to a timed request arrived.
+    Timed(ProbeReply),
+    /// Requests are due.
+    Due,
 }
 
 impl FloodRun<'_> {
@@ -113,14 +133,23 @@ impl FloodRun<'_> {
                 self.socket = socket;
                 (self.started_at, self.last_sent_at, self.last_received_at) = (now, now, now);
                 (self.sent, self.failed, self.refused_error) = (0, 0, None);
+                (self.probes, self.next_probe_at) = (InFlight::new(self.flood.buffer_size), now);
                 return;
             }
         }
     }
 
     /// Sends a batch of the requests that are due. Returns whether more are due.
-    async fn send(&mut self, now: Instant) -> bool {
-        let due = self.flood.due_count(now - self.started_at).saturating_sub(self.sent);
+    async fn send(&mut self, clock: &Clock, now: Instant) -> bool {
+        let mut due = self.flood.due_count(now - self.started_at).saturating_sub(self.sent);
+        if due > 0 && now >= self.next_probe_at && self.probes.has_capacity() {
+            self.next_probe_at = deadline_after(now, PROBE_INTERVAL);
+            (self.last_sent_at, self.sent) = (now, self.sent + 1);
+            due -= 1;
+            if let Err(error) = self.send_probe(clock).await {
+                self.record_failure(error);
+            }
+        }
         if due > 0 {
             let count = due.min(MAX_SEND_BATCH);
             let result = self.socket.send_repeated(&self.flood.request, count as usize).await;
@@ -136,6 +165,32 @@ impl FloodRun<'_> {
         due > MAX_SEND_BATCH
     }
 
+    /// Sends a request whose reply is timed.
+    async fn send_probe(&mut self, clock: &Clock) -> io::Result<()> {
+        let connected = DatagramSocket::connect(self.targets.current()).await;
+        let socket = connected.map_err(io::Error::other)?;
+        // Without timestamps from the kernel a reply is timed when it is read.
+        drop(socket.enable_timestamps());
+        let sent_at = clock.now();
+        socket.send(&self.flood.request).await?;
+        self.probes.push(InFlightProbe::new(self.sent, socket, sent_at));
+        Ok(())
+    }
+
+    fn record_probe(&mut self, reply: ProbeReply, now: Instant) {
+        match reply.result {
+            Ok(text) => {
+                self.received += 1;
+                self.received_bytes += text.len() as u64;
+                self.last_received_at = now;
+                if !reply.duplicate {
+                    self.rtts.record(reply.rtt);
+                }
+            }
+            Err(error) => self.record_failure(error),
+        }
+    }
+
     fn record_failure(&mut self, error: io::Error) {
         self.failed += 1;
         if error.kind() == io::ErrorKind::ConnectionRefused {
@@ -145,10 +200,16 @@ impl FloodRun<'_> {
 
     fn record_replies(&mut self, now: Instant) {
         self.received += self.batch.len() as u64;
+        self.received_bytes +=
+            self.batch.iter().map(|datagram| datagram.length as u64).sum::<u64>();
         self.last_received_at = now;
     }
 
-    fn recv_replies(&mut self, now: Instant) {
+    async fn recv_replies(&mut self, clock: &Clock, now: Instant) {
+        self.probes.expire(now, self.flood.schedule.timeout);
+        while let Some(reply) = future::poll_once(self.probes.next_reply(clock)).await {
+            self.record_probe(reply, now);
+        }
         for _ in 0..MAX_RECV_BATCHES {
             match self.socket.try_recv_batch(&mut self.batch) {
                 Ok(()) => self.record_replies(now),
@@ -171,15 +232,18 @@ impl FloodRun<'_> {
             }
         };
         let clock = ctx.clock().clone();
-        let received = async { Some(self.socket.recv_batch(&mut self.batch).await) };
+        let (socket, batch, probes) = (&self.socket, &mut self.batch, &mut self.probes);
+        let received = async { FloodEvent::Received(socket.recv_batch(batch).await) };
+        let timed = async { FloodEvent::Timed(probes.next_reply(&clock).await) };
         let passed = async {
             clock.sleep(delay).await;
-            None
+            FloodEvent::Due
         };
-        match ctx.next(future::or(received, passed)).await {
-            Event::Io(Some(Ok(()))) => self.record_replies(clock.now()),
-            Event::Io(Some(Err(error))) => self.record_failure(error),
-            Event::Io(None) | Event::Message(()) => {}
+        match ctx.next(future::or(received, future::or(timed, passed))).await {
+            Event::Io(FloodEvent::Received(Ok(()))) => self.record_replies(clock.now()),
+            Event::Io(FloodEvent::Received(Err(error))) => self.record_failure(error),
+            Event::Io(FloodEvent::Timed(reply)) => self.record_probe(reply, clock.now()),
+            Event::Io(FloodEvent::Due) | Event::Message(()) => {}
             Event::Stop => return None,
         }
         Some(())
@@ -206,7 +270,17 @@ impl FloodRun<'_> {
         let received = self.received.min(self.sent);
         // More replies than requests include duplicates. Other duplicates cannot be detected.
         let duplicated = Some(self.received - received).filter(|count| *count > 0);
-        Stats { sent: self.sent, received, duplicated, failures, elapsed, ..Stats::default() }
+        let sent_bytes = self.sent.saturating_mul(self.flood.request.len() as u64);
+        Stats {
+            sent: self.sent,
+            received,
+            duplicated,
+            failures,
+            bytes: Some((sent_bytes, self.received_bytes)),
+            rtt: self.rtts.summary(),
+            elapsed,
+            ..Stats::default()
+        }
     }
 }
 
@@ -230,14 +304,18 @@ impl Actor for UdpFlood {
             sent: 0,
             received: 0,
             last_received_at: started_at,
+            received_bytes: 0,
             failed: 0,
             refused_error: None,
+            probes: InFlight::new(self.buffer_size),
+            next_probe_at: started_at,
+            rtts: LatencyRecorder::new(),
         };
         loop {
             let now = ctx.now();
             run.try_next_target(now).await;
-            let more_due = run.send(now).await;
-            run.recv_replies(now);
+            let more_due = run.send(ctx.clock(), now).await;
+            run.recv_replies(ctx.clock(), now).await;
             run.report_progress(now).await;
             if run.is_finished(now) {
                 break;
@@ -277,8 +355,12 @@ mod tests {
             sent: 1,
             received: 0,
             last_received_at: now,
+            received_bytes: 0,
             failed: 0,
             refused_error: None,
+            probes: InFlight::new(1),
+            next_probe_at: now,
+            rtts: LatencyRecorder::new(),
         };
         for kind in [io::ErrorKind::ConnectionRefused, io::ErrorKind::TimedOut] {
             run.record_failure(kind.into());

@@ -94,6 +94,7 @@ impl UdpResponder {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 received => received?,
             }
+            ctx.record_handled(work.batch.len());
             if let Some(source) = self.detect_loop(ctx, work) {
                 let warning = || Report::Rejected { peer: Some(source), reason: LOOP.to_owned() };
                 self.reporter.send(warning).await;

@@ -177,7 +177,7 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// The greeting, the reply or the request. `None` is the lecture's text.
     pub message: Option<String>,
-    /// The number of requests that a client sends.
+    /// The number of requests that a client sends. 0 is no limit.
     pub count: u64,
     /// The pause between two requests.
     pub interval: Duration,
@@ -388,7 +388,7 @@ impl Settings {
 
     /// Returns whether a tcp or udp client measures, instead of only showing replies.
     pub(super) fn is_measuring(&self) -> bool {
-        self.count > 1
+        self.count != 1
             || self.size.is_some()
             || self.flood.is_some()
             || self.max_loss.is_some()
@@ -397,6 +397,7 @@ impl Settings {
 
     /// Returns the schedule of a client's requests.
     pub(super) fn schedule(&self) -> Schedule {
-        Schedule { count: self.count, interval: self.interval, timeout: self.timeout }
+        let count = if self.count == 0 { u64::MAX } else { self.count };
+        Schedule { count, interval: self.interval, timeout: self.timeout }
     }
 }

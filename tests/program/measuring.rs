@@ -126,7 +126,7 @@ fn rate_flag_sends_count_requests() {
     let lines = ended.lines();
     let summary = lines.last().expect("a summary");
     assert!(summary.contains(r#""event":"summary","sent":2000,"received":"#), "{ended:?}");
-    assert!(!summary.contains("rtt_"), "{ended:?}");
+    assert!(summary.contains("rtt_median_us"), "{ended:?}");
 }
 
 #[test]
@@ -276,4 +276,41 @@ fn unsent_request_is_counted_as_failure() {
     let ended = Program::start(command.args(["--max-loss", "34"])).wait().with_code(0);
     assert!(ended.out().contains("3 sent, 2 received, 33.3% lost"), "{ended:?}");
     assert!(ended.out().contains("failures: 1 not sent"), "{ended:?}");
+}
+
+#[test]
+fn count_0_runs_until_interrupted() {
+    for scenario in ["tcp", "udp"] {
+        let server = Program::server(&[scenario]);
+        let args = [scenario, "--count", "0", "--interval", "0", "--connect", server.endpoint()];
+        let client = Program::run(&args);
+        let reply = match scenario {
+            "tcp" => "Thank you for connecting",
+            _ => "Message from Server",
+        };
+        client.wait_for_matches(reply, 3);
+        client.interrupt();
+        let ended = client.wait().with_code(130);
+        let lines = ended.lines();
+        let table = lines.iter().find(|line| line.contains(" sent, ")).expect("a table");
+        let sent: u64 = table.split(' ').next().and_then(|n| n.parse().ok()).expect("a number");
+        assert!(sent >= 3 && table.contains("0% lost"), "{table}");
+    }
+}
+
+#[test]
+fn flood_reports_round_trips_and_bit_rate() {
+    let server = Program::server(&["udp"]);
+    let args = ["udp", "--connect", server.endpoint(), "--rate", "2000", "--count", "400"];
+    let ended = sockactors(&[&args[..], &["--size", "100"]].concat(), "").with_code(0);
+    let out = ended.out();
+    assert!(out.contains("400 sent, 400 received, 0% lost"), "{out}");
+    assert!(out.contains(" Mbit/s sent, ") && out.contains(" Mbit/s received"), "{out}");
+    assert!(out.lines().any(|line| line.starts_with("round trip ")), "{out}");
+    let ended = sockactors(&[&args[..], &["--size", "100", "--json"]].concat(), "").with_code(0);
+    let summary = ended.lines().pop().expect("a summary");
+    for field in ["\"bytes_sent\":40000,", "\"bytes_received\":6400,", "\"mbit_per_s_sent\":"] {
+        assert!(summary.contains(field), "{field}\n{summary}");
+    }
+    assert!(summary.contains("\"rtt_median_us\":"), "{summary}");
 }

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::support::chat_client::{LineClient, connect};
 use crate::support::peers::{Family, SocketKind, require_tool};
 use crate::support::terminal::Terminal;
-use crate::support::{BINARY, DEADLINE, Program, directory};
+use crate::support::{BINARY, DEADLINE, Program, directory, sockactors};
 
 /// Connects, and asserts the greeting.
 #[track_caller]
@@ -179,6 +179,23 @@ fn usr1_prints_tree_and_server_continues() {
     server.signal(Signal::USR1);
     server.wait_for_error_line(|line| line.contains("listener"));
     check_greeting(server.endpoint());
+}
+
+#[test]
+fn usr1_counts_connections_and_datagrams() {
+    // Returns the last column of an actor's row.
+    let handled = |server: &Program, actor: &str| {
+        server.signal(Signal::USR1);
+        let row = server.wait_for_error_line(|line| line.contains(&format!("─ {actor} ")));
+        row.split_whitespace().last().map(str::to_owned)
+    };
+    let server = Program::server(&["tcp"]);
+    (0..3).for_each(|_| check_greeting(server.endpoint()));
+    assert_eq!(handled(&server, "listener").as_deref(), Some("3"));
+    let server = Program::server(&["udp"]);
+    let args = ["udp", "--connect", server.endpoint(), "--count", "5", "--interval", "0"];
+    sockactors(&args, "").with_code(0);
+    assert_eq!(handled(&server, "responder").as_deref(), Some("5"));
 }
 
 #[test]

@@ -125,11 +125,14 @@ where
     pub(super) fn accept_batch(&self, ctx: &Context<()>, state: &mut AcceptState) -> AcceptStep {
         while !ctx.is_stopping() {
             let step = match self.accept_one(state) {
-                AcceptStep::Accepted => match state.policy.on_accept() {
-                    NextAccept::Now => continue,
-                    NextAccept::Wait => AcceptStep::Wait,
-                    NextAccept::Yield => return AcceptStep::Accepted,
-                },
+                AcceptStep::Accepted => {
+                    ctx.record_handled(1);
+                    match state.policy.on_accept() {
+                        NextAccept::Now => continue,
+                        NextAccept::Wait => AcceptStep::Wait,
+                        NextAccept::Yield => return AcceptStep::Accepted,
+                    }
+                }
                 step => step,
             };
             state.policy.end_burst();

@@ -239,7 +239,7 @@ fn fill_client(settings: &mut Settings, args: &Args, raw: &RawArgs) -> Result<()
         settings.message = Some(check_message(&name("message"), text, settings.scenario)?);
     }
     if let Some(text) = &args.count {
-        settings.count = values::positive(&name("count"), text)?;
+        settings.count = values::integer(&name("count"), text, 0..=u64::MAX)?;
     }
     if let Some(text) = &args.interval {
         settings.interval = values::duration(&name("interval"), text)?;
@@ -323,7 +323,7 @@ fn fill_measuring(settings: &mut Settings, args: &Args, raw: &RawArgs) -> Result
     Ok(())
 }
 
-/// Sets the rate of requests: `N` per second, or `N/DUR`. Without `--count` the client never stops.
+/// Sets the rate of requests: `N` per second, or `N/DUR`. Without `--count` it has no end.
 fn fill_flood(
     settings: &mut Settings,
     args: &Args,
@@ -339,7 +339,7 @@ fn fill_flood(
         false => (values::positive(&rate, text)?, Duration::from_secs(1)),
     });
     if args.count.is_none() {
-        settings.count = u64::MAX;
+        settings.count = 0;
     }
     Ok(())
 }

@@ -62,7 +62,11 @@ fn format_rate(stats: &Stats) -> Option<String> {
     let seconds = stats.elapsed.as_secs_f64();
     (seconds > 0.0).then(|| {
         let rate = stats.received as f64 / seconds;
-        format!("in {}, {rate:.0} replies per second", format_duration(stats.elapsed))
+        let mbit = stats.mbit_per_second().map(|(sent, received)| {
+            format!(", {sent:.2} Mbit/s sent, {received:.2} Mbit/s received")
+        });
+        let (elapsed, mbit) = (format_duration(stats.elapsed), mbit.unwrap_or_default());
+        format!("in {elapsed}, {rate:.0} replies per second{mbit}")
     })
 }
 

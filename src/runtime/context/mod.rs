@@ -137,6 +137,12 @@ impl<M: Send + 'static> Context<M> {
         self.node.message_done();
     }
 
+    /// Counts items in [`Snapshot::handled`](crate::runtime::Snapshot::handled) that are no
+    /// messages, such as datagrams or connections.
+    pub fn record_handled(&self, count: usize) {
+        self.node.record_items(u64::try_from(count).unwrap_or(u64::MAX));
+    }
+
     /// Polls for the next event, as [`Context::next`], for an actor with its own poll function.
     pub(crate) fn poll_next<T>(
         &mut self,

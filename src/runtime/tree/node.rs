@@ -144,6 +144,8 @@ pub(crate) struct Node {
     running_on: AtomicU16,
     /// The number of messages received plus the number handled: odd while the actor handles one.
     message_counter: AtomicU64,
+    /// The number of other items handled, such as datagrams.
+    item_counter: AtomicU64,
     liveness: Mutex<Liveness<Node>>,
 }
 
@@ -158,6 +160,7 @@ impl Node {
             state: AtomicU8::new(NodeState::Idle as u8),
             running_on: AtomicU16::new(0),
             message_counter: AtomicU64::new(0),
+            item_counter: AtomicU64::new(0),
             liveness: Mutex::new(Liveness::new()),
         })
     }
@@ -177,6 +180,7 @@ impl Node {
             state: AtomicU8::new(NodeState::Running as u8),
             running_on: AtomicU16::new(0),
             message_counter: AtomicU64::new(0),
+            item_counter: AtomicU64::new(0),
             liveness: Mutex::new(Liveness::started(now)),
         })
     }
@@ -365,6 +369,18 @@ impl Node {
         }
     }
 
+    /// Adds items that are no messages. Only the actor's own task calls it.
+    pub(crate) fn record_items(&self, count: u64) {
+        let items = self.item_counter.load(Ordering::Relaxed).saturating_add(count);
+        self.item_counter.store(items, Ordering::Relaxed);
+    }
+
+    /// Returns the number of messages received and other items handled.
+    fn handled(&self) -> u64 {
+        let messages = self.message_counter.load(Ordering::Relaxed).div_ceil(2);
+        messages.saturating_add(self.item_counter.load(Ordering::Relaxed))
+    }
+
     /// Returns the message that an incarnation was handling when it ended abnormally.
     pub(crate) fn lost_message(&self, exit: &Exit) -> Option<LostMessage> {
         let counter = self.message_counter.load(Ordering::Relaxed);
@@ -396,7 +412,7 @@ impl Node {
             uptime: self.liveness().uptime(now),
             mailbox: mailbox.as_ref().map(|mailbox| mailbox.len_and_capacity()),
             dropped: mailbox.map_or(0, |mailbox| mailbox.dropped()),
-            handled: self.message_counter.load(Ordering::Relaxed).div_ceil(2),
+            handled: self.handled(),
             children: self.child_nodes().iter().map(|child| child.snapshot(now)).collect(),
         }
     }

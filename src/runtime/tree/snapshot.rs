@@ -53,7 +53,9 @@ pub struct Snapshot {
     /// The number of messages that the full mailbox dropped, by its
     /// [`Overflow`](crate::runtime::Overflow) rule.
     pub dropped: u64,
-    /// The number of messages received over all incarnations, with the one being handled.
+    /// The number of messages received over all incarnations, with the one being handled, and of
+    /// items that the actor reported with
+    /// [`Context::record_handled`](crate::runtime::Context::record_handled).
     pub handled: u64,
     /// The children, in the order of their start.
     pub children: Vec<Snapshot>,

@@ -210,7 +210,7 @@ fn value_out_of_range_names_the_range() {
     }
     assert!(usage_error("--scenario tcp --backlog 65536").contains("from 1 to 65535"));
     assert!(usage_error("--scenario tcp --threads 65").contains("from 1 to 64"));
-    assert!(usage_error("--scenario tcp --role client --count 0").contains("1 or more"));
+    assert!(usage_error("--scenario tcp --role client --count -1").contains("from 0 to"));
     assert!(usage_error("--scenario udp --buffer-size 0").contains("from 1 to 65535 bytes"));
     assert!(
         usage_error("--scenario chat --history-size 1000").contains("below the minimum of 1048576")
@@ -288,7 +288,7 @@ fn measuring_flags_set_their_fields() {
     let probe = parse_ok("--scenario udp --connect h:1 --size 64 --max-loss 5%").settings;
     assert_eq!((probe.size, probe.max_loss, probe.count), (Some(64), Some(5.0), 1));
     let flood = parse_ok("--scenario udp --connect h:1 --rate 1000").settings;
-    assert_eq!((flood.flood, flood.rate, flood.count), (Some((1000, second)), None, u64::MAX));
+    assert_eq!((flood.flood, flood.rate, flood.count), (Some((1000, second)), None, 0));
     let flood = parse_ok("--scenario udp --connect h:1 --rate 5/10s --count 7").settings;
     assert_eq!((flood.flood, flood.count), (Some((5, 10 * second)), 7));
     assert_eq!(parse_ok("--scenario chat --rate 5/10s").settings.flood, None);

@@ -135,6 +135,13 @@ fn stats_object(stats: &Stats) -> Object {
         .raw("lost", stats.lost())
         .raw("loss_percent", format_args!("{:.3}", stats.loss_percent()))
         .seconds(stats.elapsed.as_secs_f64());
+    if let Some((sent, received)) = stats.bytes {
+        object = object.raw("bytes_sent", sent).raw("bytes_received", received);
+    }
+    if let Some((sent, received)) = stats.mbit_per_second() {
+        object = object.raw("mbit_per_s_sent", format_args!("{sent:.3}"));
+        object = object.raw("mbit_per_s_received", format_args!("{received:.3}"));
+    }
     for (name, count) in [("duplicated", stats.duplicated), ("reordered", stats.reordered)] {
         object = match count {
             Some(count) => object.raw(name, count),
