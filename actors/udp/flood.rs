@@ -2,8 +2,8 @@
 //!
 //! Requests are sent at a rate, many with one system call, and replies are received in the same
 //! way. All of these are sent from one socket, so a reply does not tell which of them it answers.
-//! Therefore one request in [`PROBE_INTERVAL`] has a socket of its own, and its reply is timed. Such
-//! probes are a fair sample of the round trips under this load.
+//! Therefore one request in [`PROBE_INTERVAL`] has a socket of its own, and its reply is timed.
+//! Such probes are a fair sample of the round trips under this load.
 
 use std::io;
 use std::time::{Duration, Instant};

@@ -16,11 +16,14 @@ use crate::runtime::tree::snapshot::Snapshot;
 /// The time that a tree has to end after the second signal. Then the process exits.
 const KILL_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// A function that takes the state of the tree.
+type SnapshotCallback = Box<dyn Fn(&Snapshot) + Send>;
+
 /// The functions that signals call.
 #[derive(Default)]
 pub(super) struct SignalCallbacks {
     /// At SIGUSR1.
-    pub(super) usr1: Option<Box<dyn Fn(&Snapshot) + Send>>,
+    pub(super) usr1: Option<SnapshotCallback>,
     /// At SIGHUP. Without it, SIGHUP stops the tree.
     pub(super) hangup: Option<Box<dyn Fn() + Send>>,
 }
