@@ -68,7 +68,7 @@ pub fn quote_path(path: &Path) -> String {
 
 /// Quotes a word for a shell, if it has characters with a meaning there.
 pub fn quote(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,=[]".contains(c);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:@%+,=".contains(c);
     match !word.is_empty() && word.chars().all(is_plain) {
         true => word.to_owned(),
         false => format!("'{}'", word.replace('\'', r"'\''")),
@@ -87,7 +87,7 @@ mod tests {
         let source = io::ErrorKind::ConnectionRefused.into();
         let refused = ConnectError::Refused { endpoint, source };
         let text = with_remedy(&ClientError::Connect(refused), Scenario::Chat);
-        assert!(text.ends_with(" (run: sockactors chat --listen [::1]:9)"), "{text}");
+        assert!(text.ends_with(" (run: sockactors chat --listen '[::1]:9')"), "{text}");
     }
 
     #[test]
@@ -112,7 +112,8 @@ mod tests {
 
     #[test]
     fn words_are_quoted_for_shell() {
-        assert_eq!(quote("[::1]:80"), "[::1]:80");
+        assert_eq!(quote("127.0.0.1:80"), "127.0.0.1:80");
+        assert_eq!(quote("[::1]:80"), "'[::1]:80'");
         assert_eq!(quote("it's $HOME"), r"'it'\''s $HOME'");
         assert_eq!(quote(""), "''");
     }

@@ -89,7 +89,8 @@ fn parse_short_flags(word: &str) -> Result<Vec<&'static Flag>, String> {
 
 /// Returns a sentence about an unknown flag, with the name of a similar one.
 fn unknown_flag_message(word: &str) -> String {
-    let names: Vec<String> = flags().iter().map(Flag::as_typed).collect();
+    let names = flags().iter().map(Flag::as_typed).chain(["--help".to_owned()]);
+    let names: Vec<String> = names.collect();
     match nearest(word, names.iter().map(String::as_str)) {
         Some(name) => format!("unknown flag {word:?}: did you mean {name}?"),
         None => format!("unknown flag {word:?}"),
@@ -137,11 +138,14 @@ impl RawArgs {
             Some((name, value)) => (name, Some(value.to_owned())),
             None => (word, None),
         };
-        let flag = Flag::by_name(&name[2..]).ok_or_else(|| unknown_flag_message(name))?;
+        let no_value = |value| Err(format!("{name} takes no value: remove ={value:?}"));
+        let flag = match (Flag::by_name(&name[2..]), &value) {
+            (Some(flag), _) => flag,
+            (None, Some(value)) if name == "--help" => return no_value(value.clone()),
+            (None, _) => return Err(unknown_flag_message(name)),
+        };
         match (flag.arity, value) {
-            (Arity::Switch | Arity::Counter, Some(value)) => {
-                Err(format!("{name} takes no value: remove ={value:?}"))
-            }
+            (Arity::Switch | Arity::Counter, Some(value)) => no_value(value),
             (Arity::Switch | Arity::Counter, None) => self.push(flag, None),
             (Arity::Value | Arity::List, Some(value)) => self.push(flag, Some(value)),
             (Arity::Value | Arity::List, None) => {

@@ -173,6 +173,8 @@ fn wrong_words_are_named_in_the_error() {
     );
     assert_eq!(usage_error("--scenario tcp --listen"), "--listen needs a value");
     assert_eq!(usage_error("--scenario tcp --json=yes"), "--json takes no value: remove =\"yes\"");
+    assert_eq!(usage_error("--help=chat"), "--help takes no value: remove =\"chat\"");
+    assert_eq!(usage_error("--hlep"), "unknown flag \"--hlep\": did you mean --help?");
     assert_eq!(usage_error("--scenario tcp --json --json"), "--json is given twice");
     assert_eq!(usage_error("--scenario tcp --scenario=udp"), "--scenario is given twice");
     assert!(usage_error("--scenario tcp --cleints=3").contains("did you mean --clients?"));
