@@ -138,8 +138,8 @@ impl Clock {
 
     /// Returns a future that is ready after `duration`.
     ///
-    /// It is never early. With one worker thread it is up to a millisecond late, because the
-    /// reactor sleeps in whole milliseconds.
+    /// It is never early. On a worker thread it is up to a millisecond late, because the reactor
+    /// sleeps in whole milliseconds.
     pub fn sleep(&self, duration: Duration) -> Sleep {
         self.0.sleep(duration)
     }
