@@ -56,8 +56,9 @@ where
         warn_of_unbound(&bound.errors, reporter);
         sockets.extend(bound.sockets.into_iter().map(Arc::new));
     }
+    let buffer_size = settings.socket_buffer();
     for (index, socket) in sockets.into_iter().enumerate() {
-        if let Some(bytes) = settings.socket_buffer() {
+        if let Some(bytes) = buffer_size {
             if let Err(error) = socket.set_buffer_size(bytes) {
                 let reason = format!("cannot limit the socket buffers to {bytes} bytes: {error}");
                 reporter.try_send(|| Report::Warning { reason });
