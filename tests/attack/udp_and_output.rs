@@ -23,6 +23,20 @@ fn sum_after(text: &str, prefix: &str) -> usize {
     numbers.sum()
 }
 
+/// Sends datagrams of 300 bytes until [`FLOOD`] are answered. Returns the number of replies.
+fn flood(server: &Program) -> usize {
+    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
+    client.connect(server.endpoint()).unwrap();
+    client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    let mut received = 0;
+    while received < FLOOD {
+        // A short window of requests, so that the kernel drops none.
+        (0..16).for_each(|_| drop(client.send(&[b'x'; 300])));
+        received += (0..16).filter(|_| client.recv(&mut [0; 64]).is_ok()).count();
+    }
+    received
+}
+
 #[test]
 fn flood_of_datagrams_prints_at_most_1000_lines_per_second() {
     let _serial = serial::lock();
@@ -31,16 +45,8 @@ fn flood_of_datagrams_prints_at_most_1000_lines_per_second() {
         (&[], 2, "dropped lines of output: "),
     ] {
         let server = Program::server(&[&["--scenario", "udp"], args].concat());
-        let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-        client.connect(server.endpoint()).unwrap();
-        client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         let start = Instant::now();
-        let mut received = 0;
-        while received < FLOOD {
-            // A short window of requests, so that the kernel drops none.
-            (0..16).for_each(|_| drop(client.send(&[b'x'; 300])));
-            received += (0..16).filter(|_| client.recv(&mut [0; 64]).is_ok()).count();
-        }
+        let received = flood(&server);
         server.signal(Signal::TERM);
         let ended = server.wait().with_code(0);
         let seconds = start.elapsed().as_secs_f64().ceil() as usize;
@@ -62,14 +68,8 @@ fn flood_of_datagrams_prints_at_most_1000_lines_per_second() {
 fn truncated_datagrams_fill_neither_stdout_nor_log() {
     let _serial = serial::lock();
     let server = Program::server(&["--scenario", "udp", "--buffer-size", "100"]);
-    let client = UdpSocket::bind("127.0.0.1:0").unwrap();
-    client.connect(server.endpoint()).unwrap();
-    client.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-    let (start, mut received) = (Instant::now(), 0);
-    while received < FLOOD {
-        (0..16).for_each(|_| drop(client.send(&[b'x'; 300])));
-        received += (0..16).filter(|_| client.recv(&mut [0; 64]).is_ok()).count();
-    }
+    let start = Instant::now();
+    flood(&server);
     server.signal(Signal::TERM);
     let ended = server.wait().with_code(0);
     let seconds = start.elapsed().as_secs_f64().ceil() as usize;

@@ -23,15 +23,21 @@ fn joined(at: &str) -> LineClient {
     LineClient::joined(at)
 }
 
-#[test]
-fn suspended_server_serves_in_background() {
-    let directory = directory();
-    let at = format!("unix:{}/chat", directory.path().display());
-    let Some(shell) = shell(&format!("--listen {at}")) else { return };
+/// Opens a shell in which a server of `at` runs in the foreground, and waits for its prompt.
+fn serving_shell(at: &str) -> Option<Terminal> {
+    let shell = shell(&format!("--listen {at}"))?;
     shell.type_text("job\n");
     shell.wait_for("the prompt below the endpoint", |screen| {
         screen.contains("listening on ") && screen.lines().last() == Some("operator>")
     });
+    Some(shell)
+}
+
+#[test]
+fn suspended_server_serves_in_background() {
+    let directory = directory();
+    let at = format!("unix:{}/chat", directory.path().display());
+    let Some(shell) = serving_shell(&at) else { return };
     shell.press("C-z");
     shell.wait_for("the shell's prompt", |screen| {
         screen.contains("Stopped") && screen.lines().last() == Some("$")
@@ -125,11 +131,7 @@ fn closed_window_ends_server_and_client() {
 fn closed_window_ends_job_in_background() {
     let directory = directory();
     let at = format!("unix:{}/chat", directory.path().display());
-    let Some(shell) = shell(&format!("--listen {at}")) else { return };
-    shell.type_text("job\n");
-    shell.wait_for("the prompt below the endpoint", |screen| {
-        screen.contains("listening on ") && screen.lines().last() == Some("operator>")
-    });
+    let Some(shell) = serving_shell(&at) else { return };
     shell.press("C-z");
     shell.wait_for("the shell's prompt", |screen| screen.lines().last() == Some("$"));
     shell.type_text("bg\n");
